@@ -1,0 +1,24 @@
+"""From the settings of a recipe to its two networks."""
+
+from convergan.networks.conv import ConvDiscriminator, ConvGenerator
+from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
+from convergan.recipes.settings import ConvSettings, MLPSettings
+
+NetworkSettings = MLPSettings | ConvSettings
+
+
+def build_discriminator(
+    settings: NetworkSettings, image_shape: tuple[int, int, int], outputs: int
+) -> Discriminator:
+    """The discriminator for images of `image_shape` (channels, height, width), with fresh weights."""
+    if isinstance(settings, MLPSettings):
+        return MLPDiscriminator(settings, image_shape, outputs)
+    return ConvDiscriminator(settings, image_shape, outputs)
+
+
+def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]) -> Generator:
+    """The generator of images of `image_shape` (channels, height, width), with fresh weights."""
+    if isinstance(settings, MLPSettings):
+        return MLPGenerator(settings, image_shape)
+    return ConvGenerator(settings, image_shape)

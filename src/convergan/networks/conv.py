@@ -1,0 +1,135 @@
+"""The convolutional networks of the paper's CIFAR-10 and SVHN experiments, for other sizes as well."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from convergan.errors import UserError
+from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.layers import BatchNormWithoutGain, GaussianNoise
+from convergan.recipes.settings import ConvSettings
+from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
+from convergan.techniques.weight_norm import (
+    WeightNormConv2d,
+    WeightNormConvTranspose2d,
+    WeightNormLinear,
+)
+
+SMALLEST_SIZE_PX = 9
+"""Two halvings leave 3 px, which the unpadded 3x3 layer needs."""
+
+
+class ConvDiscriminator(Discriminator):
+    """Nine weight-normalized layers with leaky ReLU .2, dropout between its blocks, a global mean.
+
+    The gains of the hidden layers are set from data and then fixed; the output's is trained, its
+    logits start with a standard deviation of .1. The features are the global means.
+    """
+
+    pixel_range = (-1.0, 1.0)
+
+    def __init__(
+        self, settings: ConvSettings, image_shape: tuple[int, int, int], outputs: int
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        if min(height, width) < SMALLEST_SIZE_PX:
+            raise UserError(
+                f"networks.kind conv: expected images of at least {SMALLEST_SIZE_PX} px, "
+                f"got {height}x{width}; --data.size-px resizes them"
+            )
+        narrow, wide = settings.width, 2 * settings.width
+
+        def layer(inputs: int, outputs: int, size: int, stride: int = 1) -> list[nn.Module]:
+            padding = size // 2
+            conv = WeightNormConv2d(
+                inputs, outputs, size, stride=stride, padding=padding, train_gain=False
+            )
+            return [conv, nn.LeakyReLU(0.2)]
+
+        self.layers = nn.Sequential(
+            GaussianNoise(settings.input_noise),
+            nn.Dropout(settings.input_dropout),
+            *layer(channels, narrow, 3),
+            *layer(narrow, narrow, 3),
+            *layer(narrow, narrow, 3, stride=2),
+            nn.Dropout(settings.hidden_dropout),
+            *layer(narrow, wide, 3),
+            *layer(wide, wide, 3),
+            *layer(wide, wide, 3, stride=2),
+            nn.Dropout(settings.hidden_dropout),
+            WeightNormConv2d(wide, wide, 3, padding=0, train_gain=False),
+            nn.LeakyReLU(0.2),
+            *layer(wide, wide, 1),
+            *layer(wide, wide, 1),
+        )
+        self.minibatch = (
+            MinibatchDiscrimination(
+                wide, settings.minibatch_kernels, settings.minibatch_kernel_size
+            )
+            if settings.minibatch_kernels
+            else None
+        )
+        features = self.minibatch.out_features if self.minibatch else wide
+        self.output = WeightNormLinear(features, outputs, initial_stdev=0.1)
+
+    def forward(
+        self, images: Tensor, group_sizes: Sequence[int] | None = None
+    ) -> DiscriminatorOutput:
+        features = self.layers(images).mean(dim=(2, 3))
+        activations = features
+        if self.minibatch is not None:
+            activations = self.minibatch(activations, group_sizes)
+        return DiscriminatorOutput(self.output(activations), features)
+
+
+class ConvGenerator(Generator):
+    """A dense layer, then transposed convolutions that each double the size, up to a tanh output.
+
+    32 px start from 4x4 maps as in the paper. Other sizes start from the smallest maps of 4 px and
+    more whose doublings reach them; what goes beyond is cropped evenly.
+    """
+
+    pixel_range = (-1.0, 1.0)
+
+    def __init__(self, settings: ConvSettings, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.latent_size = settings.latent_size
+        channels, height, width = image_shape
+        doublings = 1
+        while min(height, width) > 4 * 2**doublings:
+            doublings += 1
+        self.first_size = (-(-height // 2**doublings), -(-width // 2**doublings))
+        width_now = settings.generator_width
+        self.first_width = width_now
+        # Batch normalization takes a bias before it away again.
+        first = nn.Linear(
+            settings.latent_size, width_now * self.first_size[0] * self.first_size[1], bias=False
+        )
+        nn.init.normal_(first.weight, std=0.05)
+        self.dense = first
+        self.dense_norm = BatchNormWithoutGain(first.out_features)
+        layers: list[nn.Module] = []
+        for _ in range(doublings - 1):
+            narrower = max(width_now // 2, 1)
+            layer = nn.ConvTranspose2d(
+                width_now, narrower, 5, stride=2, padding=2, output_padding=1, bias=False
+            )
+            nn.init.normal_(layer.weight, std=0.05)
+            layers += [layer, BatchNormWithoutGain(narrower), nn.ReLU()]
+            width_now = narrower
+        layers.append(
+            WeightNormConvTranspose2d(
+                width_now, channels, 5, stride=2, padding=2, output_padding=1, initial_stdev=0.1
+            )
+        )
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        maps = torch.relu(self.dense_norm(self.dense(latent)))
+        images = torch.tanh(self.layers(maps.unflatten(1, (self.first_width, *self.first_size))))
+        _, height, width = self.image_shape
+        top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+        return images[:, :, top : top + height, left : left + width]

@@ -1,0 +1,50 @@
+"""What the training loop expects of a discriminator and of a generator."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator says of a batch of images."""
+
+    logits: Float[Tensor, "batch classes"]
+    """One logit for each class; the logit of "generated" is 0 and not among them."""
+
+    features: Float[Tensor, "batch features"]
+    """The activations that feature matching compares."""
+
+
+class Discriminator(nn.Module):
+    """Scores images; subclasses say how.
+
+    `pixel_range` is the lowest and the highest value of the pixels it wants. `forward` takes images
+    [batch, channels, height, width] and, for minibatch discrimination, the sizes of the groups
+    (labelled, unlabelled, generated) that lie in the batch one after the other.
+    """
+
+    pixel_range: tuple[float, float]
+
+    def forward(
+        self, images: Tensor, group_sizes: Sequence[int] | None = None
+    ) -> DiscriminatorOutput:
+        raise NotImplementedError
+
+
+class Generator(nn.Module):
+    """Makes images [batch, channels, height, width] in `pixel_range` from uniform noise in [0, 1)."""
+
+    pixel_range: tuple[float, float]
+    latent_size: int
+
+    def latent(
+        self, count: int, device: torch.device | str, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "count latent"]:
+        """The noise that `count` images are made from, from `generator` or torch's default one."""
+        return torch.rand(count, self.latent_size, device=device, generator=generator)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        raise NotImplementedError

@@ -1,0 +1,78 @@
+"""The permutation-invariant networks of the paper's MNIST experiments, for images of any size."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.layers import BatchNormWithoutGain, GaussianNoise
+from convergan.recipes.settings import MLPSettings
+from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
+from convergan.techniques.weight_norm import WeightNormLinear
+
+
+class MLPDiscriminator(Discriminator):
+    """Dense ReLU layers with Gaussian noise on the input and after each of them.
+
+    The gains of the hidden layers are set from data and then fixed; the output's is trained. The
+    features are the last hidden layer's, before its noise.
+    """
+
+    pixel_range = (0.0, 1.0)
+
+    def __init__(
+        self, settings: MLPSettings, image_shape: tuple[int, int, int], outputs: int
+    ) -> None:
+        super().__init__()
+        widths = [prod(image_shape), *settings.hidden]
+        self.input_noise = GaussianNoise(settings.input_noise)
+        self.hidden = nn.ModuleList(
+            WeightNormLinear(inputs, width, train_gain=False) for inputs, width in pairwise(widths)
+        )
+        self.hidden_noise = GaussianNoise(settings.hidden_noise)
+        self.minibatch = (
+            MinibatchDiscrimination(
+                widths[-1], settings.minibatch_kernels, settings.minibatch_kernel_size
+            )
+            if settings.minibatch_kernels
+            else None
+        )
+        features = self.minibatch.out_features if self.minibatch else widths[-1]
+        self.output = WeightNormLinear(features, outputs)
+
+    def forward(
+        self, images: Tensor, group_sizes: Sequence[int] | None = None
+    ) -> DiscriminatorOutput:
+        activations = self.input_noise(images.flatten(1))
+        for layer in self.hidden[:-1]:
+            activations = self.hidden_noise(torch.relu(layer(activations)))
+        features = torch.relu(self.hidden[-1](activations))
+        activations = self.hidden_noise(features)
+        if self.minibatch is not None:
+            activations = self.minibatch(activations, group_sizes)
+        return DiscriminatorOutput(self.output(activations), features)
+
+
+class MLPGenerator(Generator):
+    """Dense softplus layers with batch normalization, and a weight-normalized sigmoid output."""
+
+    pixel_range = (0.0, 1.0)
+
+    def __init__(self, settings: MLPSettings, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.latent_size = settings.latent_size
+        widths = [settings.latent_size, *settings.generator_hidden]
+        layers: list[nn.Module] = []
+        for inputs, width in pairwise(widths):
+            # Batch normalization takes the layer's own bias away again.
+            layer = nn.Linear(inputs, width, bias=False)
+            nn.init.xavier_uniform_(layer.weight)
+            layers += [layer, BatchNormWithoutGain(width), nn.Softplus()]
+        self.layers = nn.Sequential(*layers, WeightNormLinear(widths[-1], prod(image_shape)))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return torch.sigmoid(self.layers(latent)).unflatten(1, self.image_shape)

@@ -1,0 +1,70 @@
+"""recipe.yaml: all settings of a run, complete, written and read without loss."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from convergan.errors import UserError
+from convergan.recipes.settings import Recipe
+
+_RECIPE = TypeAdapter(Recipe)
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """The settings as nested dictionaries of plain values."""
+    return _RECIPE.dump_python(recipe, mode="json")
+
+
+def recipe_from_dict(values: object, origin: str) -> Recipe:
+    """The recipe that `values` describe; `origin` names them in the error of those that do not fit."""
+    try:
+        recipe = _RECIPE.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{origin}: {where}: {first['msg']}, got {first['input']!r}") from None
+    return recipe
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """The text of recipe.yaml, in the order of the settings' declaration."""
+    return yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Reads a recipe.yaml.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or holds an unknown, missing or impossible setting.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: expected a recipe.yaml, got {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected YAML, got {' '.join(str(error).split())}") from None
+    return recipe_from_dict(values, str(path))
+
+
+def first_difference(
+    saved: Recipe, wanted: Recipe, ignored: Collection[str] = ()
+) -> tuple[str, Any, Any] | None:
+    """The first setting in which two recipes differ: its dotted name and both values."""
+    wanted_settings = dict(_flat(recipe_to_dict(wanted)))
+    saved_settings = dict(_flat(recipe_to_dict(saved)))
+    for name in {**saved_settings, **wanted_settings}:
+        pair = saved_settings.get(name), wanted_settings.get(name)
+        if name not in ignored and pair[0] != pair[1]:
+            return name, *pair
+    return None
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

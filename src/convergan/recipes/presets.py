@@ -1,0 +1,13 @@
+"""The list of recipes: a new data set is one file beside this one and one name here."""
+
+from convergan.recipes import cifar10, digits, folder, mnist, svhn
+from convergan.recipes.settings import Recipe
+
+_FILES = (digits, mnist, cifar10, svhn, folder)
+
+PRESETS: dict[str, Recipe] = {file.RECIPE.name: file.RECIPE for file in _FILES}
+
+SUMMARIES: dict[str, str] = {
+    file.RECIPE.name: (file.__doc__ or "").split("\n\n")[0].replace("\n", " ") for file in _FILES
+}
+"""What each recipe is for, in a sentence."""

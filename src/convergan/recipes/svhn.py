@@ -1,0 +1,20 @@
+"""SVHN as in Section 6.3 and the authors' code; the departures are those of `mnist`."""
+
+from convergan.recipes.settings import (
+    ConvSettings,
+    DataSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    Recipe,
+)
+
+RECIPE = Recipe(
+    name="svhn",
+    labels=1000,
+    epochs=900,
+    data=DataSettings(source="svhn"),
+    networks=ConvSettings(width=64),
+    objective=ObjectiveSettings(feature_distance="absolute"),
+    # Constant to epoch 600 of 900.
+    optimizer=OptimizerSettings(learning_rate=3e-4, decay_from=2 / 3),
+)

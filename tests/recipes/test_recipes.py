@@ -1,0 +1,105 @@
+"""Recipes: complete on disk, validated, compared by name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from convergan.errors import UserError
+from convergan.recipes.files import (
+    first_difference,
+    read_recipe,
+    recipe_from_dict,
+    recipe_to_dict,
+    recipe_to_yaml,
+)
+from convergan.recipes.presets import PRESETS, SUMMARIES
+from convergan.recipes.settings import ConvSettings, DataSettings, MLPSettings, Recipe
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_yaml_holds_the_whole_recipe(name: str, tmp_path: Path) -> None:
+    recipe = replace(PRESETS[name], data=replace(PRESETS[name].data, path=Path("/some/where")))
+    (tmp_path / "recipe.yaml").write_text(recipe_to_yaml(recipe))
+    assert read_recipe(tmp_path / "recipe.yaml") == recipe
+    assert SUMMARIES[name]
+
+
+def test_settings_of_the_paper() -> None:
+    mnist, cifar, svhn = PRESETS["mnist"], PRESETS["cifar10"], PRESETS["svhn"]
+    assert isinstance(mnist.networks, MLPSettings)
+    assert mnist.networks.hidden == (1000, 500, 250, 250, 250)
+    assert (mnist.networks.input_noise, mnist.networks.hidden_noise) == (0.3, 0.5)
+    assert (mnist.epochs, mnist.batch_size, mnist.optimizer.learning_rate) == (300, 100, 3e-3)
+    assert mnist.objective.feature_distance == "squared"
+    for recipe, width, epochs, constant in ((cifar, 96, 1200, 800), (svhn, 64, 900, 600)):
+        assert isinstance(recipe.networks, ConvSettings)
+        assert (recipe.networks.width, recipe.epochs) == (width, epochs)
+        assert recipe.optimizer.decay_from * recipe.epochs == pytest.approx(constant)
+        assert recipe.optimizer.learning_rate == 3e-4
+        assert recipe.objective.feature_distance == "absolute"
+    for recipe in (mnist, cifar, svhn):
+        assert recipe.objective.unsupervised_weight == 0.5
+        assert (recipe.optimizer.beta1, recipe.optimizer.beta2) == (0.5, 0.999)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected 1 or more, got 0"),
+        ({"batch_size": 1}, "batch-size: expected 2 or more, got 1"),
+        ({"networks": {"kind": "mlp", "colour": 3}}, "colour"),
+        ({"networks": {"kind": "rnn"}}, "rnn"),
+        ({"data": {"validation_share": 1.0}}, "data.validation-share: expected 0 or more, below 1"),
+        ({"speed": "fast"}, "speed"),
+        ({"epochs": "many"}, "epochs"),
+    ],
+)
+def test_impossible_settings_are_named(change: dict, message: str) -> None:
+    values = recipe_to_dict(PRESETS["digits"]) | change
+    with pytest.raises(UserError) as caught:
+        recipe_from_dict(values, "recipe.yaml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    with pytest.raises(UserError, match=r"recipe.yaml: expected a recipe.yaml, got No such file"):
+        read_recipe(path)
+    path.write_text("a: [")
+    with pytest.raises(UserError, match=r"recipe.yaml: expected YAML"):
+        read_recipe(path)
+    path.write_text("just words")
+    with pytest.raises(UserError, match=r"recipe.yaml"):
+        read_recipe(path)
+
+
+def test_first_difference_names_the_setting() -> None:
+    recipe = PRESETS["digits"]
+    assert first_difference(recipe, recipe) is None
+    changed = replace(recipe, optimizer=replace(recipe.optimizer, beta1=0.9))
+    assert first_difference(recipe, changed) == ("optimizer.beta1", 0.5, 0.9)
+    conv = replace(recipe, networks=ConvSettings())
+    difference = first_difference(recipe, conv)
+    assert difference is not None and difference[0] == "networks.kind"
+    moved = replace(recipe, data=DataSettings(source="digits", cache=Path("/else")))
+    assert first_difference(recipe, moved, ["data.cache"]) is None
+
+
+def test_every_setting_is_documented_beneath_it() -> None:
+    import ast
+    import inspect
+
+    from convergan.recipes import settings
+
+    for node in ast.parse(inspect.getsource(settings)).body:
+        if isinstance(node, ast.ClassDef):
+            fields = [place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)]
+            for place in fields:
+                name = ast.unparse(node.body[place]).split(":")[0]
+                if name.startswith("__"):
+                    continue
+                below = node.body[place + 1]
+                assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant), name
+    assert isinstance(PRESETS["digits"], Recipe)
