@@ -1,0 +1,190 @@
+"""Which curves a report shows, and what it says below them."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from convergan.report.figures import Line, line_chart
+from convergan.report.inputs import ReportInputs
+from convergan.report.words import number, percent
+
+Epochs = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A figure with its words."""
+
+    title: str
+    svg: Markup
+
+    legend: list[tuple[Line, str]]
+    """Each line with its last value."""
+
+    caption: str
+
+    marked: bool
+    """Whether epochs with warnings are marked in it."""
+
+    @property
+    def description(self) -> str:
+        last = (f"{line.name}: {value} at epoch {line.epochs[-1]}" for line, value in self.legend)
+        return f"Line chart: {self.title}. " + "; ".join(last) + "."
+
+
+def charts(inputs: ReportInputs) -> list[Chart]:
+    """The charts that this run has numbers for."""
+    marked = sorted({warning["epoch"] for warning in inputs.warnings})
+    made = (make(inputs, marked) for make in (_errors, _losses, _scores, _diversity))
+    return [chart for chart in made if chart]
+
+
+def _line(
+    name: str, style: int, epochs: Epochs, value: Callable[[dict[str, Any]], Any]
+) -> Line | None:
+    """None where no epoch has the value. NaN and infinity, which a broken run logs, are left out."""
+    points = [(epoch["epoch"], value(epoch)) for epoch in epochs]
+    points = [(x, float(y)) for x, y in points if y is not None and math.isfinite(y)]
+    return Line(name, [x for x, _ in points], [y for _, y in points], style) if points else None
+
+
+def _present(lines: Iterable[Line | None]) -> list[Line]:
+    return [line for line in lines if line]
+
+
+def _legend(lines: Sequence[Line], write: Callable[[float], str]) -> list[tuple[Line, str]]:
+    return [(line, write(line.values[-1])) for line in lines]
+
+
+def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    def rate(errors: str, size: str) -> Callable[[dict[str, Any]], float | None]:
+        def of(epoch: dict[str, Any]) -> float | None:
+            if epoch.get(errors) is None or not epoch.get(size):
+                return None
+            return epoch[errors] / epoch[size]
+
+        return of
+
+    lines = _present(
+        _line(name, style, inputs.epochs, rate(errors, size))
+        for style, (name, errors, size) in enumerate(
+            (
+                ("semi-supervised GAN", "test_errors", "test_size"),
+                ("supervised baseline", "baseline_test_errors", "test_size"),
+                ("GAN, not averaged", "raw_test_errors", "test_size"),
+                ("GAN, validation images", "validation_errors", "validation_size"),
+            )
+        )
+    )
+    if not lines:
+        return None
+    # The first epochs are often so bad that the end would be a flat line at the bottom.
+    highest = max(max(line.values) for line in lines)
+    settled = max(max(line.values[len(line.values) // 2 :]) for line in lines)
+    top = 2 * settled if settled and highest > 2.5 * settled else 1.08 * highest or 1.0
+    caption = "Share of the images that are classified wrongly; lower is better. "
+    if top < highest:
+        caption += f"The first epochs lie above the chart (up to {percent(highest)}). "
+    caption += "Labels of test images are only counted here: nothing was chosen by them."
+    return Chart(
+        title="Error rate",
+        svg=line_chart(
+            lines,
+            name="errors",
+            y_label="error rate",
+            y_top=top,
+            percent=True,
+            marked_epochs=marked,
+        ),
+        legend=_legend(lines, percent),
+        caption=caption,
+        marked=bool(marked),
+    )
+
+
+def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    def loss(term: str) -> Callable[[dict[str, Any]], float | None]:
+        return lambda epoch: (epoch.get("losses") or {}).get(term)
+
+    terms = dict.fromkeys(term for epoch in inputs.epochs for term in epoch.get("losses") or {})
+    lines = _present(
+        _line(
+            term.replace("/", ": ").replace("_", " "),
+            style,
+            inputs.epochs,
+            loss(term),
+        )
+        for style, term in enumerate(terms)
+    )
+    if not lines:
+        return None
+    values = [value for line in lines for value in line.values]
+    log = min(values) > 0 and max(values) > 20 * min(values)
+    caption = (
+        "What each player minimizes, term by term. In a game between two players losses need not "
+        "fall: what to look for is a term that explodes, or one that vanishes."
+    )
+    return Chart(
+        title="Losses",
+        svg=line_chart(
+            lines,
+            name="losses",
+            y_label="loss (logarithmic)" if log else "loss",
+            log=log,
+            marked_epochs=marked,
+        ),
+        legend=_legend(lines, number),
+        caption=caption,
+        marked=bool(marked),
+    )
+
+
+def _scores(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    lines = _present(
+        [
+            _line("real images", 0, inputs.epochs, lambda epoch: epoch.get("real_score")),
+            _line("generated images", 1, inputs.epochs, lambda epoch: epoch.get("generated_score")),
+        ]
+    )
+    if not lines:
+        return None
+    caption = (
+        "How real the discriminator finds real and generated images on average: 1 is surely real, 0 "
+        "surely generated. The closer the lines, the harder it is to tell the two apart."
+    )
+    return Chart(
+        title="The discriminator’s belief",
+        svg=line_chart(
+            lines, name="scores", y_label="probability of “real”", y_top=1.03, marked_epochs=marked
+        ),
+        legend=_legend(lines, number),
+        caption=caption,
+        marked=bool(marked),
+    )
+
+
+def _diversity(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    line = _line("generated images", 0, inputs.epochs, lambda epoch: epoch.get("diversity"))
+    if not line:
+        return None
+    caption = (
+        "How much generated images differ from each other, beside real ones: at the line at 1 as much "
+        "as the data. Towards 0 the generator makes one image again and again: it has collapsed."
+    )
+    return Chart(
+        title="Diversity",
+        svg=line_chart(
+            [line],
+            name="diversity",
+            y_label="diversity (data: 1)",
+            y_top=1.08 * max(1.0, *line.values),
+            reference=1,
+            marked_epochs=marked,
+        ),
+        legend=_legend([line], number),
+        caption=caption,
+        marked=bool(marked),
+    )

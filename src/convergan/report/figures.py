@@ -1,0 +1,136 @@
+"""Line charts as inline SVG that takes its colours and its font from the page."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+# Stand-ins that become CSS variables, so that one figure serves light and dark.
+_COLOURS = {f"#0000{number:02x}": f"var(--line-{number})" for number in range(1, 7)} | {
+    "#000010": "var(--soft)",
+    "#000011": "var(--rule)",
+    "#000012": "var(--warning)",
+}
+_TEXT, _RULE, _WARNING = "#000010", "#000011", "#000012"
+# Lines differ in their dashes too: nothing is told by colour alone.
+_DASHES: tuple[tuple[int, ...], ...] = (
+    (),
+    (6, 3),
+    (2, 2),
+    (9, 3, 2, 3),
+    (12, 4),
+    (4, 2, 1, 2, 1, 2),
+)
+
+_WIDTH, _HEIGHT = 390, 250
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": _RULE,
+    "axes.grid": True,
+    "axes.labelcolor": _TEXT,
+    "axes.labelpad": 6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.spines.left": False,
+    "font.size": 11.5,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.8,
+    "lines.scale_dashes": False,
+    "svg.fonttype": "none",  # real text, in the page's font
+    "svg.hashsalt": "convergan",
+    "text.color": _TEXT,
+    "xtick.color": _RULE,
+    "xtick.labelcolor": _TEXT,
+    "ytick.color": _RULE,
+    "ytick.labelcolor": _TEXT,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve, at least one point long."""
+
+    name: str
+    epochs: Sequence[int]
+    values: Sequence[float]
+    style: int
+    """Which of the six styles it is drawn in, from 0."""
+
+    @property
+    def colour(self) -> str:
+        return f"var(--line-{self.style % 6 + 1})"
+
+    @property
+    def dashes(self) -> str:
+        return " ".join(map(str, _DASHES[self.style % 6])) or "none"
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    name: str,
+    y_label: str,
+    y_top: float | None = None,
+    percent: bool = False,
+    log: bool = False,
+    reference: float | None = None,
+    marked_epochs: Sequence[int] = (),
+) -> Markup:
+    """Draw curves over the epochs; `name` keeps the figure's ids apart from those of other figures."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style is for the user's own figures
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), layout="constrained")
+        axes = figure.add_subplot()
+        figure.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        for epoch in marked_epochs:
+            axes.axvline(epoch, color=_WARNING, linewidth=1, alpha=0.45)
+        if reference is not None:
+            axes.axhline(reference, color=_TEXT, linewidth=1)
+        for line in reversed(lines):  # the first one lies on top
+            colour = f"#0000{line.style % 6 + 1:02x}"
+            dashes = _DASHES[line.style % 6]
+            axes.plot(
+                line.epochs,
+                line.values,
+                color=colour,
+                linewidth=1.8,
+                linestyle=(0, dashes) if dashes else "solid",
+            )
+            axes.plot(line.epochs[-1], line.values[-1], "o", color=colour, markersize=4.5)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(y_label)
+        axes.xaxis.grid(False)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=min(0, *(min(line.values) for line in lines)), top=y_top)
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda y, _: f"{100 * y:g}\N{NO-BREAK SPACE}%" if percent else f"{y:g}")
+        )
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return Markup(_for_page(file.getvalue(), name))
+
+
+def _for_page(svg: str, name: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    # A style inside an SVG would hold for the whole page; the page's own has these two lines.
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r"<svg [^>]*(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg, count=1
+    )
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is fine enough
+    return re.sub(r"#0000[01][0-9a-f]", lambda match: _COLOURS[match[0]], svg)

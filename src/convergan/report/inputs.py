@@ -1,0 +1,72 @@
+"""What a report is made from: plain values and arrays, so that any loop can have one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One image of the test set, with what the classifier said of it."""
+
+    image: np.ndarray
+    """uint8 `[height, width, channels]`, 1 or 3 channels."""
+
+    name: str
+    """The image's file name, or its place in the data set."""
+
+    predicted: str
+    """The class that the classifier chose."""
+
+    label: str | None
+    """The true class; None where nobody knows it."""
+
+    confidence: float
+    """Probability that the classifier gives its choice, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Everything that stands in the report of one run."""
+
+    title: str
+    """Names the run: "digits, 100 labels, seed 0"."""
+
+    verdict: str
+    """What came of it, in one sentence."""
+
+    results: dict[str, Any] | None
+    """results.json; None for a run without labels. May also hold `test_interval` and
+    `baseline_test_interval` (`[low, high]`, 95 % confidence intervals of the error rates), `folds`,
+    `decision` ("helped", "hurt" or "undecided") and `p_value`."""
+
+    epochs: list[dict[str, Any]]
+    """The lines of metrics.jsonl; every key but `epoch` may be absent or None."""
+
+    recipe: dict[str, Any]
+    """recipe.yaml."""
+
+    manifest: dict[str, Any]
+    """manifest.json."""
+
+    warnings: list[dict[str, Any]]
+    """`{"epoch", "kind", "message", "advice"}`, in the order of their epochs."""
+
+    classes: list[str]
+    """The names of the classes."""
+
+    confusion: np.ndarray | None
+    """Counts `[classes, classes]`: rows are true classes, columns predicted ones."""
+
+    real_images: np.ndarray
+    """uint8 `[n, height, width, channels]`."""
+
+    generated_images: np.ndarray
+    """uint8 `[n, height, width, channels]`."""
+
+    most_certain: list[Prediction]
+    """Where the classifier was surest, the surest first."""
+
+    least_certain: list[Prediction]
+    """Where it was least sure, the least sure first."""

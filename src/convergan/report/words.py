@@ -1,0 +1,75 @@
+"""How the report writes numbers and settings."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+_LIST_SHOWN = 8
+_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def percent(rate: float, *, size: int = 0) -> str:
+    """Enough digits to tell one image of `size` from the next."""
+    return f"{100 * rate:.{2 if size >= 2000 else 1}f}{_SPACE}%"
+
+
+def confidence(probability: float) -> str:
+    """Never "100 %": no classifier is that sure."""
+    return f"over 99.9{_SPACE}%" if probability > 0.9995 else percent(probability)
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def chance(p_value: float) -> str:
+    return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f}{_SPACE}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{_SPACE}min {whole % 60}{_SPACE}s"
+    return f"{whole // 3600}{_SPACE}h {whole % 3600 // 60}{_SPACE}min"
+
+
+def epoch_ranges(epochs: Iterable[int]) -> str:
+    """`[3, 4, 5, 9]` as "epochs 3 to 5, 9"."""
+    ranges: list[list[int]] = []
+    for epoch in sorted(set(epochs)):
+        if ranges and epoch == ranges[-1][1] + 1:
+            ranges[-1][1] = epoch
+        else:
+            ranges.append([epoch, epoch])
+    written = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in ranges)
+    single = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+    return f"epoch {written}" if single else f"epochs {written}"
+
+
+def rows(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as lines of a table: `data.source`, `digits`."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from rows(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _written(value)
+
+
+def _written(value: Any) -> str:
+    if value is None or value in ([], {}):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        start = ", ".join(_written(item) for item in value[:_LIST_SHOWN])
+        return start if len(value) <= _LIST_SHOWN else f"{len(value):,} values: {start}, …"
+    if isinstance(value, dict):
+        return " ".join(f"{key}: {_written(part)}" for key, part in value.items())
+    return str(value)

@@ -1,0 +1,134 @@
+"""A run's report as it could be: scikit-learn's digits, with curves that look like a training's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from convergan.report import Prediction, ReportInputs, write_report
+
+EPOCHS = 150
+
+
+@pytest.fixture(scope="session")
+def inputs() -> ReportInputs:
+    draw = np.random.default_rng(0)
+    digits = load_digits()
+    images = (digits.images * 255 / 16).astype(np.uint8)[..., None]
+    classes = [str(name) for name in digits.target_names]
+    test_images, test_labels = images[-500:], digits.target[-500:]
+    wrong = set(draw.choice(500, 14, replace=False).tolist())
+    predicted = np.array(
+        [
+            (label + 1 + place % 3) % 10 if place in wrong else label
+            for place, label in enumerate(test_labels)
+        ]
+    )
+    confusion = np.zeros((10, 10), int)
+    np.add.at(confusion, (test_labels, predicted), 1)
+
+    def predictions(places: list[int], confidence: float, step: float) -> list[Prediction]:
+        return [
+            Prediction(
+                image=test_images[place],
+                name=f"test-{place:05}.png",
+                predicted=classes[predicted[place]],
+                label=classes[test_labels[place]],
+                confidence=confidence + step * order,
+            )
+            for order, place in enumerate(places)
+        ]
+
+    right = [place for place in range(500) if place not in wrong]
+    blurred = (images[:64] * 0.7 + np.roll(images[:64], 1, axis=2) * 0.3).astype(np.uint8)
+    return ReportInputs(
+        title="digits, 100 labels, seed 0",
+        verdict="The GAN helped: 14 of 500 test images wrong, against 33 with the labels alone.",
+        results={
+            "recipe": "digits",
+            "labels": 100,
+            "seed": 0,
+            "epochs": EPOCHS,
+            "test_size": 500,
+            "test_errors": 14,
+            "test_error_rate": 0.028,
+            "test_interval": [0.0168, 0.0464],
+            "baseline_test_errors": 33,
+            "baseline_test_error_rate": 0.066,
+            "baseline_test_interval": [0.0474, 0.0912],
+            "decision": "helped",
+            "p_value": 0.00042,
+            "train_seconds": 204.7,
+            "seconds_per_epoch": 1.36,
+            "device": "cpu",
+            "precision": "32-true",
+        },
+        epochs=[_epoch(epoch, draw) for epoch in range(1, EPOCHS + 1)],
+        recipe={
+            "name": "digits",
+            "labels": 100,
+            "seed": 0,
+            "baseline": True,
+            "data": {"source": "digits", "path": None},
+            "networks": {"kind": "mlp", "hidden": [1000, 500, 250, 250, 250], "input_noise": 0.3},
+            "optimizer": {"learning_rate": 0.003, "epsilon": 0.0001},
+        },
+        manifest={
+            "command": "convergan train digits --labels 100 --seed 0",
+            "seed": 0,
+            "labelled_indices": draw.choice(1297, 100, replace=False).tolist(),
+            "device": "cpu",
+            "precision": "32-true",
+            "versions": {"convergan": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
+            "git_commit": "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567",
+        },
+        warnings=[
+            {
+                "epoch": epoch,
+                "kind": "collapse",
+                "message": f"Generated images are too much alike (diversity {diversity}).",
+                "advice": "Add minibatch discrimination: --networks.minibatch-kernels 100.",
+            }
+            for epoch, diversity in ((12, 0.31), (13, 0.33), (14, 0.38), (40, 0.4))
+        ],
+        classes=classes,
+        confusion=confusion,
+        real_images=images[:64],
+        generated_images=blurred,
+        most_certain=predictions(right[:11] + sorted(wrong)[:1], 0.9999, -0.0003),
+        least_certain=predictions(sorted(wrong)[1:8] + right[20:25], 0.31, 0.02),
+    )
+
+
+def _epoch(epoch: int, draw: np.random.Generator) -> dict[str, object]:
+    early = float(np.exp(-epoch / 9))
+    noise = float(draw.normal())
+    return {
+        "epoch": epoch,
+        "step": 13 * epoch,
+        "train_seconds": 1.36 * epoch,
+        "learning_rate": 0.003,
+        "losses": {
+            "discriminator/supervised": 0.004 + 2.1 * early * (1 + 0.05 * noise),
+            "discriminator/unlabelled": 0.21 + 0.3 * early + 0.01 * noise,
+            "discriminator/generated": 0.17 + 0.4 * early + 0.01 * noise,
+            "generator/feature_matching": 0.009 + 0.2 * early + 0.001 * noise,
+        },
+        "real_score": 0.86 - 0.35 * early + 0.012 * noise,
+        "generated_score": 0.16 + 0.3 * early + 0.012 * float(draw.normal()),
+        "diversity": 0.93 - 0.8 * early + 0.015 * noise,
+        "test_errors": 14 + round(22 * np.exp(-epoch / 30) + 380 * np.exp(-epoch / 4)),
+        "test_size": 500,
+        "raw_test_errors": 21 + round(30 * np.exp(-epoch / 30) + 300 * early + abs(3 * noise)),
+        "baseline_test_errors": 33 + round(350 * np.exp(-epoch / 3) + abs(float(draw.normal()))),
+        "validation_errors": None,
+        "warnings": [],
+    }
+
+
+@pytest.fixture(scope="session")
+def report(inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "report.html"
+    write_report(path, inputs)
+    return path

@@ -1,0 +1,275 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convergan.report import Prediction, ReportInputs, write_report
+
+EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
+
+
+class Outline(HTMLParser):
+    """Tags that must close each other, ids, and visible text."""
+
+    VOID = frozenset({"br", "img", "link", "meta"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[str] = []
+        self.tags: set[str] = set()
+        self.images_without_words = 0
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.text += " "
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.images_without_words += tag == "img" and not dict(attrs).get("alt")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.text += data
+        if self.open and self.open[-1] in ("h2", "h3"):
+            self.headings.append(data.strip())
+
+
+def written(path: Path, inputs: ReportInputs) -> str:
+    write_report(path / "report.html", inputs)
+    return (path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def finished(inputs: ReportInputs) -> ReportInputs:
+    """A run of which only the results matter: quick to write."""
+    last = {"epoch": 150, "train_seconds": 204.7}
+    return replace(inputs, epochs=[last], warnings=[], most_certain=[], least_certain=[])
+
+
+@pytest.fixture(scope="session")
+def html(report: Path) -> str:
+    return report.read_text(encoding="utf-8")
+
+
+def words(html: str) -> str:
+    return " ".join(Outline(html).text.split())
+
+
+def test_the_verdict_and_its_numbers(html: str) -> None:
+    text = words(html)
+    assert "The GAN helped: 14 of 500 test images wrong" in text
+    assert "14 of 500 wrong; 95 % interval 1.7 % to 4.6 %" in text
+    assert "33 of 500 wrong; 95 % interval 4.7 % to 9.1 %" in text
+    assert "19 fewer mistakes with the GAN than without it" in text
+    assert "chance alone would make a difference this large with probability below 0.001" in text
+    assert "The test labels were only counted, never used to train or to choose." in text
+    assert re.search(r'class="decision helped">helped<', html)
+
+
+def test_bars_share_one_scale(html: str) -> None:
+    fills = [float(width) for width in re.findall(r'class="fill" style="width: ([\d.]+)%', html)]
+    whiskers = re.findall(r'class="whisker" style="left: ([\d.]+)%; width: ([\d.]+)%', html)
+    assert fills == pytest.approx([100 * 0.028 / 0.0912, 100 * 0.066 / 0.0912], abs=0.01)
+    assert sum(map(float, whiskers[1])) == pytest.approx(100, abs=0.02)
+
+
+def test_the_html_is_sound_and_accessible(html: str) -> None:
+    outline = Outline(html)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.images_without_words == 0
+    assert html.count('role="img" aria-label="Line chart') == 4
+    assert html.startswith("<!doctype html>")
+    assert html.count("<h1") == 1
+    assert all(
+        re.search(r"<caption>.*?<th scope=", table, re.S) for table in html.split("<table")[1:]
+    )
+
+
+def test_the_page_is_self_contained_and_modest(html: str) -> None:
+    assert "http:" not in html and "https:" not in html
+    assert set(re.findall(r'(?:src|href)="([^"#:]*):?', html)) == {"data", ""}
+    assert not {"script", "iframe", "object", "audio", "video"} & Outline(html).tags
+    assert "default-src 'none'" in html, "nor would a browser load anything"
+    assert len(html) < 300_000
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    tmp_path: Path, html: str, inputs: ReportInputs
+) -> None:
+    (tmp_path / "report.html").write_text("an older report")
+    assert written(tmp_path, inputs) == html
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_warnings_of_a_kind_stand_together_with_advice(html: str) -> None:
+    text = words(html)
+    assert "collapse epochs 12 to 14, 40" in text
+    assert "What to do: Add minibatch discrimination" in text
+    assert "epoch with a warning" in text
+
+
+def test_without_warnings(tmp_path: Path, finished: ReportInputs) -> None:
+    text = words(written(tmp_path, replace(finished, warnings=[])))
+    assert "No warnings were raised" in text
+    assert "epoch with a warning" not in text
+
+
+def test_mistakes_are_marked_in_words(html: str) -> None:
+    text = words(html)
+    assert text.count("wrong, label") == 8
+    assert text.count("right, label") == 16
+    assert html.count('class="card wrong"') == 8
+
+
+def test_settings_and_provenance(html: str) -> None:
+    text = words(html)
+    assert "networks.hidden 1000, 500, 250, 250, 250" in text
+    assert "versions.torch 2.13.0" in text
+    assert "labelled_indices 100 values:" in text
+    assert "git_commit 0f1e2d3c" in text
+    assert "convergan train digits --labels 100 --seed 0" in text
+
+
+def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: ReportInputs) -> None:
+    html = written(
+        tmp_path,
+        replace(
+            inputs,
+            verdict="The generator was trained for 150 epochs.",
+            results=None,
+            classes=[],
+            confusion=None,
+            most_certain=[],
+            least_certain=[],
+            epochs=[
+                {key: value for key, value in epoch.items() if "errors" not in key}
+                for epoch in inputs.epochs
+            ],
+        ),
+    )
+    assert Outline(html).headings == [
+        "Warnings",
+        "How the training went",
+        "Losses",
+        "The discriminator’s belief",
+        "Diversity",
+        "Generated and real images",
+        "Generated",
+        "Real",
+        "How it was made",
+    ]
+    text = words(html)
+    assert "error rate" not in text and "test labels" not in text and "decision" not in text
+    assert "diversity (data: 1)" in text
+
+
+def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> None:
+    nothing = np.zeros((0, 8, 8, 1), np.uint8)
+    html = written(
+        tmp_path,
+        replace(
+            inputs,
+            results=None,
+            epochs=[],
+            recipe={},
+            manifest={},
+            warnings=[],
+            classes=[],
+            confusion=None,
+            real_images=nothing,
+            generated_images=nothing,
+            most_certain=[],
+            least_certain=[],
+        ),
+    )
+    assert Outline(html).headings == ["Warnings", "How it was made"]
+
+
+def test_without_a_baseline_nothing_is_compared(tmp_path: Path, finished: ReportInputs) -> None:
+    assert finished.results is not None
+    keys = ("baseline_test_errors", "baseline_test_error_rate", "baseline_test_interval")
+    alone = finished.results | dict.fromkeys((*keys, "decision", "p_value"))
+    html = written(tmp_path, replace(finished, results=alone))
+    text = words(html)
+    assert "14 of 500" in text
+    assert "baseline the same network" not in text and "mistakes with the GAN" not in text
+    assert 'class="bar"' not in html and 'class="decision' not in html
+
+
+@pytest.mark.parametrize(
+    ("errors", "baseline", "sentence"),
+    [
+        (
+            40,
+            33,
+            "7 more mistakes with the GAN than without it, on the same test images (21 % more).",
+        ),
+        (33, 33, "As many mistakes with the GAN as without it, on the same test images."),
+        (3, 0, "3 more mistakes with the GAN than without it, on the same test images."),
+    ],
+)
+def test_a_gan_that_does_not_help(
+    tmp_path: Path, finished: ReportInputs, errors: int, baseline: int, sentence: str
+) -> None:
+    assert finished.results is not None
+    results = finished.results | {
+        "test_errors": errors,
+        "test_error_rate": errors / 500,
+        "baseline_test_errors": baseline,
+        "baseline_test_error_rate": baseline / 500,
+        "decision": "hurt",
+    }
+    html = written(tmp_path, replace(finished, results=results))
+    assert sentence in words(html)
+    assert re.search(r'class="decision hurt">hurt<', html)
+
+
+def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> None:
+    assert finished.results is not None
+    html = written(tmp_path, replace(finished, results=finished.results | {"folds": 4}))
+    assert "Measured by 4-fold cross-validation" in words(html)
+    assert "The test labels were only counted" not in words(html)
+
+
+def test_the_chosen_epoch_is_named(tmp_path: Path, finished: ReportInputs) -> None:
+    assert finished.results is not None
+    html = written(tmp_path, replace(finished, results=finished.results | {"epoch_chosen": 87}))
+    assert "result from epoch 87" in words(html)
+
+
+def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> None:
+    card = Prediction(
+        image=inputs.real_images[0], name=EVIL, predicted=EVIL, label=EVIL, confidence=0.5
+    )
+    html = written(
+        tmp_path,
+        replace(
+            inputs,
+            title=EVIL,
+            verdict=EVIL,
+            classes=[EVIL] * 10,
+            most_certain=[card],
+            least_certain=[replace(card, label=None)],
+            recipe={EVIL: EVIL},
+            manifest={"command": EVIL},
+            warnings=[{"epoch": 1, "kind": EVIL, "message": EVIL, "advice": EVIL}],
+            epochs=[{"epoch": 1, "losses": {EVIL: 1.0}}],
+        ),
+    )
+    assert "<script" not in html and "<img src=x" not in html
+    assert "alert('x')" in Outline(html).text
+    assert "label unknown" in words(html)
