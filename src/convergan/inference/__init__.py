@@ -1,0 +1,1 @@
+"""What a finished run is for: predicting classes and drawing samples."""

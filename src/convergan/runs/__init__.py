@@ -1,0 +1,1 @@
+"""The run folder: its layout, its checkpoints, and the trained model in it."""

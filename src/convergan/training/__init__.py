@@ -1,0 +1,1 @@
+"""The objective, one training loop, its health, and the honest verdict."""

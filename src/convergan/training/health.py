@@ -1,0 +1,124 @@
+"""Whether training is going well: losses that are not finite, a collapsed generator, a saturated
+discriminator."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+COLLAPSED_BELOW = 0.4
+"""Share of the data's diversity below which the generator is called collapsed: batches of data
+themselves differ by a few percent, and healthy generators of this project's recipes stay above 0.6."""
+
+SATURATED_ABOVE = 0.98
+"""D(x) - D(G(z)) above which the discriminator is called saturated: then nearly every sample is told
+from the data with certainty."""
+
+PATIENCE = 3
+"""Epochs in a row before a warning, so that a single odd one raises none."""
+
+
+class HealthWarning(NamedTuple):
+    """What is wrong, since which epoch, and what to do about it."""
+
+    epoch: int
+    kind: str
+    message: str
+    advice: str
+
+
+class NotFinite(NamedTuple):
+    """The first loss that was not finite."""
+
+    step: int
+    term: str
+    value: float
+
+
+class LossWatch:
+    """Finds the first loss that is not finite, looking at several steps at once.
+
+    Reading a loss makes a GPU wait, so that losses are kept on the device for `interval` steps.
+    """
+
+    def __init__(self, names: list[str], interval: int, device: torch.device) -> None:
+        self.names = names
+        self._losses = torch.zeros(interval, len(names), device=device)
+        self._first_step = 0
+        self._count = 0
+
+    def add(self, step: int, losses: Tensor) -> NotFinite | None:
+        """Notes the losses of one step, in the order of the names; looks when the interval is full."""
+        if self._count == 0:
+            self._first_step = step
+        self._losses[self._count] = losses
+        self._count += 1
+        return self.look() if self._count == len(self._losses) else None
+
+    def look(self) -> NotFinite | None:
+        """Looks at what came since the last look."""
+        losses = self._losses[: self._count]
+        self._count = 0
+        if bool(torch.isfinite(losses).all()):
+            return None
+        row, column = (int(place) for place in (~torch.isfinite(losses)).nonzero()[0])
+        return NotFinite(self._first_step + row, self.names[column], float(losses[row, column]))
+
+
+def mean_pairwise_distance(images: Tensor) -> float:
+    """Mean Euclidean distance between two different images [n, ...] of a batch."""
+    return float(torch.pdist(images.flatten(1).float()).mean())
+
+
+class HealthMonitor:
+    """Turns an epoch's numbers into warnings, each given once until it has passed."""
+
+    def __init__(self) -> None:
+        self.collapsed_epochs = 0
+        self.saturated_epochs = 0
+
+    def epoch(
+        self, epoch: int, diversity: float, real_score: float, generated_score: float
+    ) -> list[HealthWarning]:
+        """Looks at one epoch.
+
+        Args:
+            epoch: its number, from 1.
+            diversity: mean pairwise distance of generated images over that of the data.
+            real_score: mean D(x) over the unlabelled images.
+            generated_score: mean D(G(z)) over the generated ones.
+        """
+        warnings = []
+        self.collapsed_epochs = self.collapsed_epochs + 1 if diversity < COLLAPSED_BELOW else 0
+        saturated = real_score - generated_score > SATURATED_ABOVE
+        self.saturated_epochs = self.saturated_epochs + 1 if saturated else 0
+        if self.collapsed_epochs == PATIENCE:
+            warnings.append(
+                HealthWarning(
+                    epoch,
+                    "collapse",
+                    f"the generator collapses: its samples are {diversity:.0%} as diverse as the data",
+                    "the classifier may still be good; for better samples train with "
+                    "--objective.generator minimax --networks.minibatch-kernels 100",
+                )
+            )
+        if self.saturated_epochs == PATIENCE:
+            warnings.append(
+                HealthWarning(
+                    epoch,
+                    "saturation",
+                    "the discriminator is saturated: it tells every sample from the data "
+                    f"(D(x) {real_score:.2f}, D(G(z)) {generated_score:.2f})",
+                    "smooth its targets with --objective.positive-target 0.9, or give it more "
+                    "noise or dropout (--networks.*-noise, --networks.*-dropout)",
+                )
+            )
+        return warnings
+
+    def state_dict(self) -> dict[str, int]:
+        """The counts so far."""
+        return {"collapsed": self.collapsed_epochs, "saturated": self.saturated_epochs}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.collapsed_epochs, self.saturated_epochs = state["collapsed"], state["saturated"]

@@ -1,0 +1,110 @@
+"""What trained classifiers say of test images, and the numbers that come of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from convergan.data.batches import DeviceImages
+from convergan.data.test_set import TestSet
+from convergan.report.inputs import Prediction
+from convergan.training.classify import classify
+from convergan.training.loop import Fitted
+from convergan.training.verdict import compare, error_interval
+
+REPORT_PREDICTIONS = 12
+"""Most, and least, certain predictions in the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the trained classifiers said of one split's test images."""
+
+    images: np.ndarray
+    names: Sequence[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    wrong: np.ndarray
+    baseline_wrong: np.ndarray | None
+    confusion: np.ndarray
+
+
+def test(
+    test_set: TestSet | None, fitted: Fitted, device: torch.device, resident_bytes: int
+) -> list[Outcome]:
+    """The outcome on a test set, after training; none where there is no test set."""
+    if test_set is None:
+        return []
+    images = DeviceImages(test_set.images, device, resident_bytes=resident_bytes)
+    everything = np.arange(len(test_set))
+    logits = classify(fitted.discriminator, images, everything)
+    predicted = logits.argmax(dim=1).cpu().numpy()
+    baseline_wrong = None
+    if fitted.baseline is not None:
+        baseline_logits = classify(fitted.baseline, images, everything)
+        baseline_wrong = test_set.errors(baseline_logits.argmax(dim=1).cpu().numpy())
+    return [
+        Outcome(
+            images=test_set.images,
+            names=test_set.names,
+            labels=test_set.labels_for_report(),
+            probabilities=torch.softmax(logits, dim=1).cpu().numpy(),
+            wrong=test_set.errors(predicted),
+            baseline_wrong=baseline_wrong,
+            confusion=test_set.confusion(predicted),
+        )
+    ]
+
+
+def test_results(outcomes: list[Outcome], folds: int) -> dict[str, Any]:
+    """The part of results.json that test images decide; of several folds, over all of them."""
+    if not outcomes:
+        return {}
+    wrong = np.concatenate([outcome.wrong for outcome in outcomes])
+    baseline = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
+    results = {"folds": folds, **_rate("test", wrong)}
+    if not baseline:
+        nothing = dict.fromkeys(_rate("baseline_test", wrong))
+        return {**results, **nothing, "test_size": len(wrong), "decision": None, "p_value": None}
+    comparison = compare(wrong, np.concatenate(baseline))
+    return {
+        **results,
+        **_rate("baseline_test", np.concatenate(baseline)),
+        "test_size": len(wrong),
+        "decision": comparison.decision,
+        "p_value": comparison.p_value,
+    }
+
+
+def _rate(name: str, wrong: np.ndarray) -> dict[str, Any]:
+    errors, size = int(wrong.sum()), len(wrong)
+    return {
+        f"{name}_errors": errors,
+        f"{name}_error_rate": errors / size,
+        f"{name}_interval": error_interval(errors, size),
+    }
+
+
+def extremes(
+    outcomes: list[Outcome], classes: tuple[str, ...]
+) -> tuple[list[Prediction], list[Prediction]]:
+    """The most and the least certain predictions on all test images."""
+    predictions = []
+    for outcome in outcomes:
+        chosen = outcome.probabilities.argmax(axis=1)
+        confidence = outcome.probabilities.max(axis=1)
+        order = np.argsort(confidence, kind="stable")
+        for index in {*order[:REPORT_PREDICTIONS].tolist(), *order[-REPORT_PREDICTIONS:].tolist()}:
+            predictions.append(
+                Prediction(
+                    image=outcome.images[index],
+                    name=outcome.names[index],
+                    predicted=classes[chosen[index]],
+                    label=classes[outcome.labels[index]],
+                    confidence=float(confidence[index]),
+                )
+            )
+    predictions.sort(key=lambda prediction: prediction.confidence)
+    return predictions[::-1][:REPORT_PREDICTIONS], predictions[:REPORT_PREDICTIONS]

@@ -1,0 +1,90 @@
+"""A player: a network, its optimizer, and what follows its weights over time."""
+
+from typing import Any, Generic, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from convergan.recipes.settings import OptimizerSettings
+from convergan.techniques.historical_averaging import HistoricalAveraging
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+class Player(Generic[NetworkT]):
+    """One side of the game, and how it takes a step.
+
+    `network` is the module itself; `wrapped` is Fabric's, whose forward synchronizes gradients.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: NetworkT,
+        settings: OptimizerSettings,
+        *,
+        averaged: bool,
+        with_history: bool,
+    ) -> None:
+        self.network = network.to(fabric.device)
+        self.settings = settings
+        self.trained = [weight for weight in network.parameters() if weight.requires_grad]
+        self.wrapped, self.optimizer = fabric.setup(
+            self.network,
+            torch.optim.Adam(
+                self.trained,
+                lr=settings.learning_rate,
+                betas=(settings.beta1, settings.beta2),
+                eps=settings.epsilon,
+                fused=fabric.device.type in ("cpu", "cuda"),
+            ),
+        )
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=self._move_average, use_buffers=False)
+            if averaged
+            else None
+        )
+        self.history = HistoricalAveraging(self.trained) if with_history else None
+
+    def step(self, fabric: Fabric, loss: Tensor, learning_rate: float) -> None:
+        """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
+        self.optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        if self.history is not None:
+            self.history.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    @property
+    def tested(self) -> NetworkT:
+        """The network that is tested: the running average where there is one."""
+        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later step depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "history": None if self.history is None else self.history.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.history is not None:
+            self.history.load_state_dict(state["history"])
+
+    def _move_average(self, averages: Any, weights: Any, steps_averaged: Tensor | int) -> None:
+        """average += rate (weight - average), with a horizon that is a share of the steps so far."""
+        horizon = 1 / (self.settings.averaging_horizon * (float(steps_averaged) + 1))
+        rate = min(1.0, max(self.settings.averaging_rate, horizon))
+        torch._foreach_lerp_(averages, weights, rate)

@@ -1,0 +1,49 @@
+"""What a result needs beside its settings to be repeated: versions, commit, device, command."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_PACKAGES = ("convergan", "torch", "lightning-fabric", "numpy", "datasets", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, `-dirty` if changed; None elsewhere."""
+    package = Path(__file__).resolve().parents[1]
+    try:
+        top = _git(package, "rev-parse", "--show-toplevel")
+        # An installed copy may lie inside another project's checkout.
+        if Path(top).resolve() / "src" / "convergan" != package:
+            return None
+        return _git(package, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words: `cpu, 2 threads`, or the GPU's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"cpu, {torch.get_num_threads()} threads"
+    return device.type
+
+
+def command_line() -> str:
+    """The command that this process was started with."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

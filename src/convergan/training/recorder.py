@@ -1,0 +1,103 @@
+"""Watches a run: counts test errors, writes metrics.jsonl and sample grids, shows the progress."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from convergan.data.batches import DeviceImages, to_uint8
+from convergan.data.test_set import TestSet
+from convergan.networks.interface import Discriminator, Generator
+from convergan.report.images import write_sample_grid
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import append_metrics, keep_metrics
+from convergan.training.classify import classify
+from convergan.training.health import HealthWarning
+from convergan.training.observer import EpochRecord
+from convergan.training.progress import Progress
+from convergan.training.samples import fixed_samples
+from convergan.training.tensorboard import ScalarLogger
+
+GRID_IMAGES = 100
+GRIDS = 10
+"""Sample grids of a run, the last epoch's among them."""
+
+
+class Recorder:
+    """The observer that keeps a run's books. Only here, and after training, are test images seen."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        test: TestSet | None,
+        epochs: int,
+        seed: int,
+        device: torch.device,
+        resident_bytes: int,
+        progress: Progress,
+        logger: ScalarLogger | None,
+    ) -> None:
+        self.folder = folder
+        self.test = test
+        self.epochs = epochs
+        self.seed = seed
+        self.progress = progress
+        self.logger = logger
+        self.lines: list[dict[str, Any]] = []
+        self._pending: list[HealthWarning] = []
+        if test is not None:
+            self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
+
+    def steps_done(self, done: int, of: int) -> None:
+        """See `Observer`."""
+        self.progress.steps_done(done, of)
+
+    def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
+        """See `Observer`."""
+        self.lines = keep_metrics(self.folder.metrics, epochs_done)
+        if warning is not None:
+            self._pending.append(warning)
+            self.progress.warn(warning)
+
+    def epoch_ended(
+        self,
+        record: EpochRecord,
+        discriminator: Discriminator,
+        averaged: Discriminator,
+        baseline: Discriminator | None,
+        generator: Generator,
+    ) -> None:
+        """See `Observer`."""
+        for warning in record.warnings:
+            self.progress.warn(warning)
+        line = asdict(record)
+        line["warnings"] = [warning._asdict() for warning in [*self._pending, *record.warnings]]
+        self._pending = []
+        if self.test is not None:
+            line["test_size"] = len(self.test)
+            line["test_errors"] = self._test_errors(averaged)
+            line["raw_test_errors"] = self._test_errors(discriminator)
+            if baseline is not None:
+                line["baseline_test_errors"] = self._test_errors(baseline)
+        self.lines.append(line)
+        append_metrics(self.folder.metrics, line)
+        if record.epoch % max(self.epochs // GRIDS, 1) == 0 or record.epoch == self.epochs:
+            self._write_samples(record.epoch, generator)
+        if self.logger is not None:
+            self.logger.log(line)
+        self.progress.epoch_ended(line)
+
+    def _test_errors(self, network: Discriminator) -> int:
+        assert self.test is not None
+        predicted = classify(network, self._images, np.arange(len(self.test))).argmax(dim=1)
+        return self.test.count_errors(predicted.cpu().numpy())
+
+    def _write_samples(self, epoch: int, generator: Generator) -> None:
+        self.folder.samples.mkdir(exist_ok=True)
+        samples = fixed_samples(generator, GRID_IMAGES, self.seed)
+        write_sample_grid(
+            self.folder.samples / f"epoch-{epoch:04d}.png",
+            to_uint8(samples, generator.pixel_range).cpu().numpy(),
+        )

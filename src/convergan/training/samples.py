@@ -1,0 +1,38 @@
+"""Samples from fixed noise, and how diverse they are."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convergan.data.batches import DeviceImages, epoch_order, to_network
+from convergan.networks.interface import Generator
+from convergan.training.health import mean_pairwise_distance
+
+DIVERSITY_IMAGES = 200
+"""Images whose pairwise distances tell how diverse the generator is."""
+
+
+def diversity(
+    generator: Generator, images: DeviceImages, unlabelled: np.ndarray, seed: int
+) -> float:
+    """Mean pairwise distance of fixed samples over that of as many fixed images of the data."""
+    count = min(DIVERSITY_IMAGES, len(unlabelled))
+    order = epoch_order(unlabelled, steps=1, batch_size=count, seed=0, epoch=0, stream="diversity")
+    real = to_network(images.gather(order[0]), generator.pixel_range)
+    samples = fixed_samples(generator, count, seed)
+    distance = mean_pairwise_distance(real)
+    return mean_pairwise_distance(samples) / distance if distance else math.nan
+
+
+def fixed_samples(generator: Generator, count: int, seed: int) -> Tensor:
+    """Images [count, channels, height, width] from the same noise whenever it is called."""
+    device = next(generator.parameters()).device
+    noise = torch.Generator().manual_seed(seed)
+    training = generator.training
+    generator.eval()
+    with torch.no_grad():
+        samples = generator(generator.latent(count, "cpu", noise).to(device))
+    generator.train(training)
+    return samples

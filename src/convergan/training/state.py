@@ -1,0 +1,137 @@
+"""Everything of a training that a checkpoint holds."""
+
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from convergan.data.batches import DeviceImages, epoch_order, to_network
+from convergan.data.training_data import TrainingData
+from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.interface import Discriminator, Generator
+from convergan.recipes.settings import Recipe
+from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.health import HealthMonitor
+from convergan.training.player import Player
+from convergan.training.randomness import RandomStream, derived_seed
+from convergan.training.selection import BestEpoch
+
+INITIALIZATION_IMAGES = 500
+"""Images of the data-dependent initialization, as in the authors' code."""
+
+
+class TrainingState:
+    """The players, where the run stands, and every random stream.
+
+    The baseline is the same discriminator, trained on the labelled images alone; it has a stream of its
+    own, so that the others' course is the same with and without it.
+    """
+
+    def __init__(
+        self, fabric: Fabric, recipe: Recipe, data: TrainingData, images: DeviceImages
+    ) -> None:
+        self.rank = fabric.global_rank
+        _, height, width, channels = data.images.shape
+        shape = (channels, height, width)
+        binary = recipe.objective.discriminator == "binary"
+        outputs = 1 if binary else len(data.classes)
+
+        # Networks are built alike on every rank, from streams that all ranks share.
+        self.stream = RandomStream(fabric.device, derived_seed(recipe.seed, 0))
+        self.baseline_stream = RandomStream(fabric.device, derived_seed(recipe.seed, 1))
+
+        def player_of(network: Discriminator | Generator, averaged: bool) -> Player:
+            return Player(
+                fabric,
+                network,
+                recipe.optimizer,
+                averaged=averaged,
+                with_history=recipe.objective.historical_averaging > 0,
+            )
+
+        with self.stream():
+            discriminator = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
+            generator = build_generator(recipe.networks, shape).to(fabric.device)
+            _initialize(discriminator, recipe, images, data.unlabelled)
+            initialize_from_data(generator, generator.latent(INITIALIZATION_IMAGES, fabric.device))
+            self.discriminator = player_of(discriminator, averaged=True)
+            self.generator = player_of(generator, averaged=False)
+        self.baseline: Player[Discriminator] | None = None
+        if recipe.baseline and not binary:
+            with self.baseline_stream():
+                network = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
+                _initialize(network, recipe, images, data.labelled)
+                self.baseline = player_of(network, averaged=True)
+
+        # From here on the ranks draw their own noise.
+        self.stream = RandomStream(fabric.device, derived_seed(recipe.seed, 2, self.rank))
+        self.baseline_stream = RandomStream(fabric.device, derived_seed(recipe.seed, 3, self.rank))
+
+        self.epochs_done = 0
+        self.position = 0
+        """Steps done in the epoch under way."""
+        self.step = 0
+        """Steps done in all."""
+        self.train_seconds = 0.0
+        self.rollbacks = 0
+        """Each has halved the learning rate."""
+        self.epoch_sums: Tensor | None = None
+        """Losses and scores, summed over the epoch under way, on the device."""
+        self.health = HealthMonitor()
+        self.best = BestEpoch()
+        self.best_baseline = BestEpoch()
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "discriminator": self.discriminator,
+            "generator": self.generator,
+            "baseline": self.baseline,
+            "health": self.health,
+            "best": self.best,
+            "best_baseline": self.best_baseline,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later steps depend on. Every rank must call it: it gathers their streams."""
+        return {
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            "stream": self.stream.state_dict(),
+            "baseline_stream": self.baseline_stream.state_dict(),
+            "epochs_done": self.epochs_done,
+            "position": self.position,
+            "step": self.step,
+            "train_seconds": self.train_seconds,
+            "rollbacks": self.rollbacks,
+            "epoch_sums": self.epoch_sums,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.stream.load_state_dict(state["stream"], self.rank)
+        self.baseline_stream.load_state_dict(state["baseline_stream"], self.rank)
+        self.epochs_done = state["epochs_done"]
+        self.position = state["position"]
+        self.step = state["step"]
+        self.train_seconds = state["train_seconds"]
+        self.rollbacks = state["rollbacks"]
+        device = next(self.discriminator.network.parameters()).device
+        sums = state["epoch_sums"]
+        self.epoch_sums = None if sums is None else sums.to(device)
+
+
+def _initialize(network: Discriminator, recipe: Recipe, images: DeviceImages, indices: Any) -> None:
+    """Sets the gains and biases of a discriminator from a batch of its own data."""
+    order = epoch_order(
+        indices,
+        steps=1,
+        batch_size=min(INITIALIZATION_IMAGES, len(indices)),
+        seed=recipe.seed,
+        epoch=0,
+        stream="initialization",
+    )
+    with torch.no_grad():
+        initialize_from_data(network, to_network(images.gather(order[0]), network.pixel_range))

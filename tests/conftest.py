@@ -1,0 +1,41 @@
+"""What several tests share: a quick recipe, and one run that was really trained."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import MLPSettings, Recipe
+from convergan.training.run import train
+
+# Waiting threads that spin take the time of those that work, where tests run processes side by side.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session")
+def quick_recipe() -> Recipe:
+    """`digits` with small networks and few steps."""
+    return replace(
+        PRESETS["digits"],
+        epochs=3,
+        networks=MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20),
+    )
+
+
+@pytest.fixture(scope="session")
+def quiet() -> Console:
+    """A console that shows nothing."""
+    return Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def trained_run(
+    tmp_path_factory: pytest.TempPathFactory, quick_recipe: Recipe, quiet: Console
+) -> Path:
+    """The folder of a finished run of `quick_recipe`. Tests must leave it as it is."""
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    train(quick_recipe, out, console=quiet)
+    return out
