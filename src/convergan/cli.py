@@ -20,6 +20,10 @@ INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
 
 
+class Stopped(Exception):
+    """The user ended the command; the message says how to go on."""
+
+
 @dataclass(kw_only=True)
 class TrainRecipe:
     """Train a classifier and a generator, and see whether the generator helped the classifier."""
@@ -44,6 +48,7 @@ class TrainRecipe:
     """Everything that decides the result."""
 
     def run(self) -> None:
+        from convergan.training.loop import Interrupted
         from convergan.training.run import RunOptions, train
 
         recipe = self.recipe
@@ -57,7 +62,10 @@ class TrainRecipe:
             on_divergence=self.on_divergence,
             logger=self.logger,
         )
-        train(recipe, out, options=options)
+        try:
+            train(recipe, out, options=options)
+        except Interrupted:
+            raise Stopped(f"stopped; the same command with --out {out} --resume goes on") from None
 
 
 # One subcommand for each recipe: a type that is built from a list, which type checkers do not follow.
@@ -167,8 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(str(error))
+    except Stopped as end:
+        return _fail(str(end), INTERRUPTED)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _fail("stopped", INTERRUPTED)
     return 0
 
 

@@ -1,0 +1,169 @@
+"""Resume: killed at any moment, a run ends with the very weights of one that was never interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from safetensors.torch import load_file
+from support import equal_states
+
+from convergan.errors import UserError
+from convergan.recipes.settings import Recipe
+from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.metrics import read_metrics
+from convergan.training.loop import Interrupted
+from convergan.training.run import RunOptions, train
+
+
+@pytest.fixture(scope="module")
+def recipe(quick_recipe: Recipe) -> Recipe:
+    """Everything that a checkpoint must hold: averages, historical means, validation, a baseline."""
+    return replace(
+        quick_recipe,
+        data=replace(quick_recipe.data, validation_share=0.2),
+        objective=replace(quick_recipe.objective, historical_averaging=1e-3),
+        optimizer=replace(quick_recipe.optimizer, decay_from=0.5),
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    recipe: Recipe, quiet: Console, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("resume") / "whole"
+    train(recipe, out, console=quiet)
+    return out
+
+
+def require_same_run(run: Path, other: Path) -> None:
+    """Weights, optimizers, averages, random streams and metrics; time alone may differ."""
+    for name in ("classifier", "generator"):
+        files = [folder / "model" / f"{name}.safetensors" for folder in (run, other)]
+        assert equal_states(load_file(files[0]), load_file(files[1])), name
+    states = []
+    for folder in (run, other):
+        newest = load_newest_checkpoint(folder / "checkpoints")
+        assert newest is not None
+        states.append({key: value for key, value in newest[1].items() if key != "train_seconds"})
+    assert equal_states(*states)
+    timed = ("train_seconds", "seconds_per_epoch")
+    lines = [
+        [{key: value for key, value in line.items() if key not in timed} for line in read_metrics(path)]
+        for path in (run / "metrics.jsonl", other / "metrics.jsonl")
+    ]
+    assert lines[0] == lines[1]
+    assert [line["epoch"] for line in lines[0]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stops", [[1], [5, 6], [13], [20, 30, 38]])
+def test_interrupted_between_any_two_steps(
+    recipe: Recipe,
+    uninterrupted: Path,
+    quiet: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stops: list[int],
+) -> None:
+    """13 steps an epoch: within the first and later epochs, and at the border of two."""
+    from contextlib import contextmanager
+
+    from convergan.training import run
+
+    counter = {"step": 0, "stop": 0}
+
+    @contextmanager
+    def counted():  # type: ignore[no-untyped-def]
+        yield lambda: bool(counter["stop"]) and counter["step"] >= counter["stop"]
+
+    original = run.Recorder.steps_done
+
+    def count(self: run.Recorder, done: int, of: int) -> None:
+        counter["step"] = done
+        original(self, done, of)
+
+    monkeypatch.setattr(run, "stop_on_signals", counted)
+    monkeypatch.setattr(run.Recorder, "steps_done", count)
+    for stop in stops:
+        counter.update(step=0, stop=stop)
+        with pytest.raises(Interrupted):
+            train(recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+        newest = load_newest_checkpoint(tmp_path / "run" / "checkpoints")
+        assert newest is not None and newest[1]["step"] == stop
+    counter.update(step=0, stop=0)
+    train(recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+    require_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_killed_and_resumed_bit_for_bit(
+    recipe: Recipe, uninterrupted: Path, quiet: Console, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    command = [
+        sys.executable, "-m", "convergan.cli", "train", "--from",
+        str(uninterrupted / "recipe.yaml"), "--out", str(out), "--checkpoint-every-seconds", "0",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        # In the middle of the second epoch, whatever it is doing then.
+        if len(read_metrics(out / "metrics.jsonl")) >= 1:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL, process.stderr and process.stderr.read()
+    newest = load_newest_checkpoint(out / "checkpoints")
+    assert newest is not None and 0 < newest[1]["step"] < 39
+    assert not (out / "results.json").exists()
+    train(recipe, out, options=RunOptions(resume=True), console=quiet)
+    require_same_run(out, uninterrupted)
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(uninterrupted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stopped"
+    command = [
+        sys.executable, "-m", "convergan.cli", "train", "--from",
+        str(uninterrupted / "recipe.yaml"), "--epochs", "5000", "--out", str(out),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not read_metrics(out / "metrics.jsonl"):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors and "Traceback" not in errors
+    newest = load_newest_checkpoint(out / "checkpoints")
+    assert newest is not None and newest[1]["step"] > 0
+
+
+def test_a_finished_run_is_not_trained_again(
+    recipe: Recipe, uninterrupted: Path, quiet: Console
+) -> None:
+    before = (uninterrupted / "results.json").stat().st_mtime_ns
+    train(recipe, uninterrupted, options=RunOptions(resume=True), console=quiet)
+    assert (uninterrupted / "results.json").stat().st_mtime_ns == before
+
+
+def test_other_images_are_refused_on_resume(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convergan.training import run
+
+    train(quick_recipe, tmp_path / "run", console=quiet)
+    (tmp_path / "run" / "results.json").unlink()
+    opened = run.open_data_set
+    monkeypatch.setattr(
+        run,
+        "open_data_set",
+        lambda *args, **options: replace(opened(*args, **options), fingerprint="0" * 64),
+    )
+    with pytest.raises(UserError, match=r"expected the images that .* was begun with"):
+        train(quick_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
