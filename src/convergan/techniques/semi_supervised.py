@@ -1,0 +1,121 @@
+"""The semi-supervised loss: a classifier of K classes that is also the discriminator (Section 5).
+
+A (K+1)-way softmax has the classes 1..K and "generated" as K+1. Subtracting a function of x from
+all its logits changes nothing, so logit K+1 is fixed to 0 (Eq. 4-8):
+
+    D(x) = Z(x) / (Z(x) + 1),   Z(x) = sum_k exp l_k(x)
+    L = L_supervised + L_unsupervised
+    L_supervised   = -E log p(y | x, y <= K)
+    L_unsupervised = -E log D(x) - E log(1 - D(G(z)))
+
+With lse = log Z:  -log D = softplus(-lse),  -log(1 - D) = softplus(lse).
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class SemiSupervisedLoss(NamedTuple):
+    """The three parts of the discriminator's loss, each a scalar >= 0 in nats.
+
+    `unlabelled` and `generated` already hold the `unsupervised_weight`: the total is the plain sum.
+    """
+
+    supervised: Float[Tensor, ""]
+    """-E log p(y | x, y <= K) over the labelled samples."""
+    unlabelled: Float[Tensor, ""]
+    """-E log D(x) over the unlabelled samples, weighted."""
+    generated: Float[Tensor, ""]
+    """-E log(1 - D(G(z))) over the generated samples, weighted."""
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """What the discriminator minimizes."""
+        return self.supervised + self.unlabelled + self.generated
+
+
+def semi_supervised_loss(
+    labelled_logits: Float[Tensor, "labelled classes"],
+    labels: Int64[Tensor, "labelled"],
+    unlabelled_logits: Float[Tensor, "unlabelled classes"],
+    generated_logits: Float[Tensor, "generated classes"],
+    *,
+    unsupervised_weight: float = 1.0,
+) -> SemiSupervisedLoss:
+    """The loss of a discriminator that classifies into K classes or "generated" (Eq. 4-8).
+
+        supervised = mean_i cross_entropy(labelled_logits[i], labels[i])
+        unlabelled = unsupervised_weight * mean_j softplus(-logsumexp(unlabelled_logits[j]))
+        generated  = unsupervised_weight * mean_k softplus(+logsumexp(generated_logits[k]))
+
+    The logits are those of the K classes; that of "generated" is 0 and not passed. Finite, with
+    finite gradients, for logits of any finite size.
+
+    Args:
+        labelled_logits: K logits per labelled sample.
+        labels: their classes, int64 in [0, K). The range is checked on the CPU only: elsewhere the
+            check would stall the device, and cross_entropy reports it.
+        unlabelled_logits: K logits per unlabelled sample; their number may differ.
+        generated_logits: K logits per generated sample; their number may differ.
+        unsupervised_weight: >= 0. 1 is the paper's equation; .5 the authors' code, which halves the
+            unsupervised part.
+
+    Returns:
+        The weighted parts, and `.total`.
+
+    Raises:
+        TypeError: `labels` are not int64.
+        ValueError: a batch is empty, shapes do not fit, a label is out of range, or the weight is
+            negative.
+    """
+    if labelled_logits.ndim != 2 or labelled_logits.numel() == 0:
+        raise ValueError(
+            "labelled_logits must be [batch, classes], neither of them 0,"
+            f" got shape {tuple(labelled_logits.shape)}"
+        )
+    samples, classes = labelled_logits.shape
+    for name, logits in (
+        ("unlabelled_logits", unlabelled_logits),
+        ("generated_logits", generated_logits),
+    ):
+        if logits.ndim != 2 or len(logits) == 0 or logits.shape[1] != classes:
+            raise ValueError(
+                f"{name} must be [batch, {classes}] like labelled_logits, with at least one row,"
+                f" got shape {tuple(logits.shape)}"
+            )
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels must be int64, got {labels.dtype}")
+    if labels.shape != (samples,):
+        raise ValueError(
+            f"labels must be one per row of labelled_logits, [{samples}],"
+            f" got shape {tuple(labels.shape)}"
+        )
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        lowest, highest = (int(label) for label in labels.aminmax())
+        if lowest < 0 or highest >= classes:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(f"labels must be in [0, {classes}), got {wrong}")
+    if not unsupervised_weight >= 0:
+        raise ValueError(f"unsupervised_weight must be >= 0, got {unsupervised_weight}")
+
+    unlabelled = F.softplus(-real_probability_logit(unlabelled_logits)).mean()
+    generated = F.softplus(real_probability_logit(generated_logits)).mean()
+    return SemiSupervisedLoss(
+        supervised=F.cross_entropy(labelled_logits, labels),
+        unlabelled=unsupervised_weight * unlabelled,
+        generated=unsupervised_weight * generated,
+    )
+
+
+def real_probability_logit(
+    logits: Float[Tensor, "batch classes"],
+) -> Float[Tensor, "batch"]:
+    """The logit of D(x), the probability that a sample is real: logsumexp over the K classes.
+
+    D(x) = sigmoid(real_probability_logit(logits)) = Z / (Z + 1), Z = sum_k exp l_k (Section 5).
+    """
+    return torch.logsumexp(logits, dim=1)

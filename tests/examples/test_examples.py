@@ -1,0 +1,42 @@
+"""The examples run as a reader would run them, and do what they say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(folder, example, *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    finished = subprocess.run(
+        [sys.executable, EXAMPLES / example, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_minimax_game_draws_both_paths(tmp_path):
+    pytest.importorskip("matplotlib")
+    output = run(tmp_path, "minimax_game.py", "--out", "game.png")
+    distances = dict(re.findall(r"^(with|without) historical averaging: (\S+) from", output, re.M))
+    assert float(distances["with"]) < 1e-2
+    assert not float(distances["without"]) < 1
+    assert (tmp_path / "game.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plain_loop_resumes_exactly(tmp_path):
+    pytest.importorskip("sklearn")
+    whole = run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "whole.pt")
+    run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "parts.pt", "--stop-after", 25)
+    resumed = run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "parts.pt", "--resume")
+    assert "step 60: " in whole and "SHA-256" in whole
+    assert resumed == whole

@@ -1,0 +1,58 @@
+"""Health: the first bad loss by name and step; warnings when they are due, once."""
+
+import pytest
+import torch
+
+from convergan.training.health import HealthMonitor, LossWatch, mean_pairwise_distance
+
+
+def test_watch_names_the_first_bad_loss() -> None:
+    watch = LossWatch(["a", "b"], interval=3, device=torch.device("cpu"))
+    assert watch.add(10, torch.tensor([1.0, 2.0])) is None
+    assert watch.add(11, torch.tensor([1.0, float("inf")])) is None
+    found = watch.add(12, torch.tensor([float("nan"), 2.0]))
+    assert found is not None
+    assert (found.step, found.term, found.value) == (11, "b", float("inf"))
+    assert watch.add(13, torch.tensor([1.0, 2.0])) is None
+    assert watch.look() is None
+
+
+def test_watch_looks_on_demand() -> None:
+    watch = LossWatch(["a"], interval=100, device=torch.device("cpu"))
+    watch.add(0, torch.tensor([float("nan")]))
+    found = watch.look()
+    assert found is not None and found.step == 0
+
+
+def test_pairwise_distance() -> None:
+    images = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]).view(3, 1, 1, 2)
+    assert mean_pairwise_distance(images) == pytest.approx(10 / 3)
+
+
+def test_collapse_is_told_once_and_again_after_recovery() -> None:
+    monitor = HealthMonitor()
+    diversities = [1.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.1, 0.1, 0.1]
+    told = [
+        epoch
+        for epoch, diversity in enumerate(diversities, start=1)
+        for warning in monitor.epoch(epoch, diversity, 0.6, 0.4)
+        if warning.kind == "collapse" and warning.advice
+    ]
+    assert told == [4, 9]
+
+
+def test_saturation_of_the_discriminator() -> None:
+    monitor = HealthMonitor()
+    warnings = [monitor.epoch(epoch, 1.0, 0.999, 0.001) for epoch in range(1, 6)]
+    assert [len(some) for some in warnings] == [0, 0, 1, 0, 0]
+    assert warnings[2][0].kind == "saturation"
+    # Sure of the data alone is no saturation.
+    assert not any(HealthMonitor().epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
+
+
+def test_counts_are_kept_over_a_resume() -> None:
+    first, second = HealthMonitor(), HealthMonitor()
+    for epoch in (1, 2):
+        first.epoch(epoch, 0.1, 0.6, 0.4)
+    second.load_state_dict(first.state_dict())
+    assert [warning.kind for warning in second.epoch(3, 0.1, 0.6, 0.4)] == ["collapse"]

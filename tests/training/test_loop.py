@@ -1,0 +1,150 @@
+"""The loop: who can influence whom, what stops it, what it goes back to."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from support import equal_states
+
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.source import open_data_set
+from convergan.errors import UserError
+from convergan.recipes.settings import OptimizerSettings, Recipe
+from convergan.runs.metrics import read_metrics
+from convergan.training import loop
+from convergan.training.loop import learning_rate
+from convergan.training.run import RunOptions, train
+
+
+def weights_of(run: Path) -> list[dict]:
+    return [load_file(run / "model" / f"{name}.safetensors") for name in ("classifier", "generator")]
+
+
+def test_same_seed_same_run_other_seed_other_run(
+    quick_recipe: Recipe, trained_run: Path, quiet: Console, tmp_path: Path
+) -> None:
+    train(quick_recipe, tmp_path / "again", console=quiet)
+    assert equal_states(weights_of(tmp_path / "again"), weights_of(trained_run))
+    train(replace(quick_recipe, seed=1), tmp_path / "other", console=quiet)
+    assert not equal_states(weights_of(tmp_path / "other"), weights_of(trained_run))
+
+
+def test_the_baseline_does_not_change_the_gan(
+    quick_recipe: Recipe, trained_run: Path, quiet: Console, tmp_path: Path
+) -> None:
+    results = train(replace(quick_recipe, baseline=False), tmp_path / "run", console=quiet)
+    assert equal_states(weights_of(tmp_path / "run"), weights_of(trained_run))
+    assert results["baseline_test_errors"] is None
+    assert "baseline_test_errors" not in read_metrics(tmp_path / "run" / "metrics.jsonl")[0]
+
+
+def test_test_labels_change_nothing_but_the_count(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    """The same images with the test labels turned round: same weights, same epoch chosen."""
+    recipe = replace(quick_recipe, data=replace(quick_recipe.data, validation_share=0.3))
+    data = open_data_set(recipe.data)
+    assert data.test is not None
+    results = []
+    for number, labels in enumerate((data.test.labels, 9 - data.test.labels)):
+        turned = data_set_from_arrays(
+            data.train.images,
+            data.train.labels,
+            data.test.images,
+            labels,
+            classes=list(data.classes),
+        )
+        results.append(train(recipe, tmp_path / str(number), data=turned, console=quiet))
+    assert equal_states(weights_of(tmp_path / "0"), weights_of(tmp_path / "1"))
+    assert results[0]["epoch_chosen"] == results[1]["epoch_chosen"]
+    assert results[0]["test_errors"] < results[1]["test_errors"]
+
+
+def test_the_epoch_chosen_is_the_best_by_validation(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    recipe = replace(
+        quick_recipe, epochs=6, data=replace(quick_recipe.data, validation_share=0.5)
+    )
+    results = train(recipe, tmp_path / "run", console=quiet)
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    errors = [line["validation_errors"] for line in lines]
+    assert results["epoch_chosen"] == 1 + int(np.argmin(errors))
+    assert all(line["validation_size"] == 50 for line in lines)
+    chosen = lines[results["epoch_chosen"] - 1]
+    assert results["test_errors"] == chosen["test_errors"]
+
+
+def poison(step: int) -> Callable[..., torch.Tensor]:
+    """`loop.total`, but not a number at its `step`-th call."""
+    calls = 0
+    original = loop.total
+
+    def poisoned(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            parts["unlabelled"] = parts["unlabelled"] * float("nan")
+        return original(parts)
+
+    return poisoned
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two sums a step: the 41st is the discriminator's at step 20.
+    monkeypatch.setattr(loop, "total", poison(41))
+    with pytest.raises(UserError) as caught:
+        train(quick_recipe, tmp_path / "run", console=quiet)
+    message = str(caught.value)
+    assert "discriminator/unlabelled is nan at step 20" in message
+    assert "step-000000000.safetensors" in message and "--on-divergence rollback" in message
+    # What was good goes on from there.
+    monkeypatch.undo()
+    train(quick_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+
+
+def test_rollback_goes_back_halves_the_rate_and_goes_on(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "total", poison(41))
+    options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
+    train(quick_recipe, tmp_path / "run", options=options, console=quiet)
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[0]["learning_rate"] == 3e-3 and lines[2]["learning_rate"] == 1.5e-3
+    (warning,) = lines[1]["warnings"]
+    assert warning["kind"] == "rollback" and "went back to step 20" in warning["message"]
+
+
+def test_rollback_gives_up_after_three_times(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    wild = replace(quick_recipe, optimizer=OptimizerSettings(learning_rate=1e30))
+    with pytest.raises(UserError, match=r"diverged.*after 3 times going back"):
+        train(
+            wild, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet
+        )
+
+
+def test_learning_rate_is_constant_then_falls_to_zero() -> None:
+    settings = OptimizerSettings(learning_rate=0.1, decay_from=0.6)
+    assert learning_rate(settings, 0.0, 0) == learning_rate(settings, 0.59, 0) == 0.1
+    assert learning_rate(settings, 0.8, 0) == pytest.approx(0.05)
+    assert learning_rate(settings, 0.8, 2) == pytest.approx(0.0125)
+    assert learning_rate(settings, 0.999999, 0) == pytest.approx(0, abs=1e-6)
+    assert learning_rate(OptimizerSettings(learning_rate=0.1), 0.999, 0) == 0.1
+
+
+def test_the_unlabelled_epoch_is_whole_and_small_data_is_repeated(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    recipe = replace(quick_recipe, epochs=1, min_steps_per_epoch=20)
+    train(recipe, tmp_path / "run", console=quiet)
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[0]["step"] == 20

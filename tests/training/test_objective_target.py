@@ -1,0 +1,68 @@
+"""The generator's cross-entropy to a target, against its formula."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from convergan.errors import UserError
+from convergan.recipes.settings import ObjectiveSettings
+from convergan.training.objective import GeneratorStep, generator_terms, parts_of
+
+SETTINGS = ObjectiveSettings(generator="target")
+
+
+def loss_of(settings: ObjectiveSettings, logits: torch.Tensor) -> torch.Tensor:
+    parts = parts_of(generator_terms(settings, None), GeneratorStep(None, logits, logits))
+    assert len(parts) == 1
+    return next(iter(parts.values()))
+
+
+@pytest.mark.parametrize("target", [0.375, 0.1, 0.9, 1.0])
+def test_it_is_the_cross_entropy_of_target_and_real_probability(target: float) -> None:
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(9, 5, dtype=torch.float64)
+    total = logits.exp().sum(dim=1)
+    real = total / (total + 1)
+    expected = -(target * real.log() + (1 - target) * (1 - real).log()).mean()
+    loss = loss_of(replace(SETTINGS, generator_target=target), logits)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+
+
+def test_the_papers_target() -> None:
+    # D = 1/2 where the logsumexp is 0; there every target costs log 2.
+    logits = torch.full((4, 2), -math.log(2.0), dtype=torch.float64)
+    assert SETTINGS.generator_target == 0.375
+    assert loss_of(SETTINGS, logits).item() == pytest.approx(math.log(2))
+
+
+def test_it_is_lowest_where_the_discriminator_says_the_target() -> None:
+    best = math.log(0.375 / 0.625)
+    logits = torch.tensor([[best - 0.5], [best], [best + 0.5]], requires_grad=True)
+    losses = torch.stack([loss_of(SETTINGS, row[None]) for row in logits])
+    (slope,) = torch.autograd.grad(losses.sum(), logits)
+    assert slope[0] < 0 < slope[2]
+    assert slope[1].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_target_of_one_is_the_non_saturating_loss() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(6, 3)
+    whole = loss_of(replace(SETTINGS, generator_target=1.0), logits)
+    torch.testing.assert_close(
+        whole, loss_of(ObjectiveSettings(generator="non-saturating"), logits)
+    )
+
+
+def test_it_is_finite_for_large_logits() -> None:
+    logits = torch.tensor([[1e6], [-1e6]], requires_grad=True)
+    loss = loss_of(SETTINGS, logits)
+    loss.backward()
+    assert loss.isfinite() and logits.grad is not None and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("target", [0.0, -0.1, 1.1])
+def test_impossible_targets(target: float) -> None:
+    with pytest.raises(UserError, match=r"objective.generator-target: expected above 0, at most 1"):
+        ObjectiveSettings(generator_target=target)

@@ -1,0 +1,57 @@
+"""The verdict: intervals and the paired test against textbook values, and what it says."""
+
+import numpy as np
+import pytest
+
+from convergan.training.verdict import compare, error_interval, verdict_sentence
+
+
+def test_wilson_interval() -> None:
+    # Wilson (1927), by its formula for 8 of 100 at z = 1.959964.
+    low, high = error_interval(8, 100)
+    z, rate, size = 1.959963984540054, 0.08, 100
+    middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z / (1 + z**2 / size) * np.sqrt(rate * (1 - rate) / size + z**2 / (4 * size**2))
+    assert (low, high) == pytest.approx((middle - half, middle + half))
+    assert error_interval(0, 50)[0] == 0.0
+
+
+def wrong(size: int, *places: int) -> np.ndarray:
+    values = np.zeros(size, dtype=bool)
+    values[list(places)] = True
+    return values
+
+
+def test_only_images_where_one_of_two_errs_count() -> None:
+    ours, baseline = wrong(100, 0, 1, 2), wrong(100, 0, 1, 2, *range(10, 20))
+    comparison = compare(ours, baseline)
+    assert comparison.decision == "helped"
+    # Ten to none: twice (1/2)^10.
+    assert comparison.p_value == pytest.approx(2 * 0.5**10)
+    assert compare(baseline, ours).decision == "hurt"
+    assert compare(wrong(100, 1, 2), wrong(100, 3, 4, 5)).decision == "undecided"
+    assert compare(ours, ours).p_value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("decision", "p_value", "words"),
+    [
+        ("helped", 1e-9, "the GAN helped (p < 0.001)"),
+        ("hurt", 0.012, "the GAN hurt (p = 0.012); use the baseline"),
+        ("undecided", 0.4, "undecided"),
+    ],
+)
+def test_one_sentence(decision: str, p_value: float, words: str) -> None:
+    results = {
+        "labels": 100, "folds": 0, "test_size": 500, "test_errors": 13, "test_error_rate": 0.026,
+        "baseline_test_errors": 34, "baseline_test_error_rate": 0.068,
+        "decision": decision, "p_value": p_value,
+    }  # fmt: skip
+    sentence = verdict_sentence(results).replace("\N{NO-BREAK SPACE}", " ")
+    assert sentence.startswith(
+        "With 100 labels, the supervised baseline errs on 6.8 % of 500 test images, "
+        "the semi-supervised GAN on 2.6 %"
+    )
+    assert words in sentence
+    assert "cross-validation" in verdict_sentence({**results, "folds": 4})
+    assert "baseline" not in verdict_sentence({**results, "baseline_test_errors": None})
