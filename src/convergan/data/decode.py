@@ -1,0 +1,189 @@
+"""From an image file to pixels: the one place where images are decoded."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Encoded = bytes | Path
+"""An image file: its content, or where it is."""
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+)
+"""Names of image files end so, in lower or upper case."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+
+# Smaller files are decoded faster by one thread: several would fight over the interpreter's lock.
+_WORTH_THREADS_BYTES = 16 * 1024
+
+
+class Unreadable(Exception):
+    """An image file that cannot be decoded; the message is the reason, without the file's name."""
+
+
+def decode(
+    encoded: Encoded,
+    *,
+    channels: Literal[1, 3] | None = None,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """The pixels of an image file, uint8 [height, width, channels].
+
+    The whole file is decoded, so that a truncated one is noticed. Of an animation the first frame counts;
+    a photograph is turned upright as its EXIF orientation says. See `pixels` for the rest.
+
+    Raises:
+        Unreadable: the file is absent, truncated, broken, or no image of a known format.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+        with Image.open(file, formats=_FORMATS) as image:
+            image.load()
+            if "exif" in image.info or image.format == "TIFF":
+                ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("not an image of a known format") from None
+    except OSError as error:
+        raise Unreadable(_one_line(error.strerror or error)) from error
+    except Exception as error:  # Pillow's decoders raise much else on a broken file
+        raise Unreadable(_one_line(error)) from error
+    return pixels(image, channels=channels, size=size)
+
+
+def pixels(
+    image: "Image",
+    *,
+    channels: Literal[1, 3] | None = None,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """The pixels of an opened image, uint8 [height, width, channels].
+
+    16 bits are scaled to 8; transparent images are laid on white; palettes and CMYK become RGB.
+
+    Args:
+        image: a Pillow image.
+        channels: 1: grey (of colours, their luma); 3: RGB. None: 1 where all pixels are grey, else 3.
+        size: height and width in pixels to scale to; what exceeds the aspect ratio is cropped, half on each
+            side. None: the image's own.
+
+    Raises:
+        Unreadable: the pixels are floating-point or 32-bit numbers.
+    """
+    image = _eight_bits(image)
+    if channels is not None:
+        image = image.convert("L" if channels == 1 else "RGB")
+    if size is not None and image.size != size[::-1]:
+        from PIL import Image, ImageOps
+
+        # Pillow widens the filter when it shrinks an image: no aliasing.
+        image = ImageOps.fit(image, size[::-1], method=Image.Resampling.LANCZOS)
+    array = np.asarray(image)
+    if array.ndim == 2:
+        return array[..., None]
+    return array[..., :1] if channels is None and _is_grey(array) else array
+
+
+def decode_in_order(
+    files: Iterable[Encoded],
+    *,
+    channels: Literal[1, 3] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Iterator[np.ndarray | Unreadable]:
+    """Decodes files as `decode` does, in threads where that pays; yields one result for each, in order."""
+
+    def attempt(some: list[Encoded]) -> list[np.ndarray | Unreadable]:
+        return [_attempt(each, channels, size) for each in some]
+
+    rest = iter(files)
+    for first in rest:
+        everything = chain([first], rest)
+        if _size_bytes(first) < _WORTH_THREADS_BYTES:
+            yield from (_attempt(each, channels, size) for each in everything)
+        else:
+            # Eight at a time: photographs that are not scaled down take much memory once decoded.
+            for results in _in_threads(attempt, _chunks(everything, 8)):
+                yield from results
+
+
+def _attempt(
+    encoded: Encoded, channels: Literal[1, 3] | None, size: tuple[int, int] | None
+) -> np.ndarray | Unreadable:
+    try:
+        return decode(encoded, channels=channels, size=size)
+    except Unreadable as unreadable:
+        return unreadable
+
+
+def _in_threads(
+    work: Callable[[list[Encoded]], list[np.ndarray | Unreadable]], chunks: Iterable[list[Encoded]]
+) -> Iterator[list[np.ndarray | Unreadable]]:
+    """`map(work, chunks)` in threads that run only a little ahead of the reader."""
+    workers = min(16, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque = deque()
+        for chunk in chunks:
+            ahead.append(pool.submit(work, chunk))
+            if len(ahead) > workers + 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _chunks(files: Iterable[Encoded], length: int) -> Iterator[list[Encoded]]:
+    rest = iter(files)
+    while chunk := list(islice(rest, length)):
+        yield chunk
+
+
+def _size_bytes(encoded: Encoded) -> int:
+    if isinstance(encoded, bytes):
+        return len(encoded)
+    return encoded.stat().st_size if encoded.is_file() else 0
+
+
+def _eight_bits(image: "Image") -> "Image":
+    """The image in 8 bits, grey ("L") or RGB, opaque."""
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        return Image.fromarray(_sixteen_to_eight_bits(np.asarray(image)))
+    if image.mode == "F":
+        raise Unreadable("floating-point pixels, whose range is unknown")
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), opaque).convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _is_grey(array: np.ndarray) -> bool:
+    # The first line tells most colour images at once.
+    return all((part[..., :1] == part[..., 1:]).all() for part in (array[0], array))
+
+
+def _sixteen_to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """0..65535, in whichever integers Pillow opens them as, to 0..255, rounded."""
+    wide = values.astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise Unreadable(f"pixel values {wide.min()} to {wide.max()}, not of 8 or 16 bits")
+    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,43 @@
+"""scikit-learn's handwritten digits: 1,797 real images that come with a dependency."""
+
+from typing import Literal
+
+import numpy as np
+
+from convergan.data.decode import pixels
+from convergan.data.image_set import DataSet, ImageSet, data_set
+from convergan.data.names import ChosenNames, RowNames
+
+_TEST_IMAGES_PER_CLASS = 50
+
+
+def open_digits(*, size_px: int | None = None, channels: Literal[1, 3] | None = None) -> DataSet:
+    """1,297 training and 500 test images (50 of each class), all labelled; which ones never changes.
+
+    Grey of 8x8 pixels, the 17 levels of the original spread over 0..255, unless `size_px` or `channels`
+    say otherwise. Names count the rows as scikit-learn does.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    grey = np.rint(loaded.images * 255 / 16).astype(np.uint8)
+    size = None if size_px is None else (size_px, size_px)
+    images = np.stack([pixels(Image.fromarray(x), channels=channels, size=size) for x in grey])
+    labels = loaded.target.astype(np.int64)
+    generator = np.random.default_rng(0)
+    of_test = np.sort(
+        np.concatenate(
+            [
+                generator.permutation(np.flatnonzero(labels == label))[:_TEST_IMAGES_PER_CLASS]
+                for label in range(10)
+            ]
+        )
+    )
+    of_train = np.setdiff1d(np.arange(len(labels)), of_test)
+    names = RowNames([("digits row", len(labels))])
+    train, test = (
+        ImageSet(images[rows], labels[rows], ChosenNames(names, rows))
+        for rows in (of_train, of_test)
+    )
+    return data_set(train, test, [str(digit) for digit in range(10)], source="digits")

@@ -1,0 +1,99 @@
+"""From the settings to an open data set."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from convergan.data.digits import open_digits
+from convergan.data.hub import hub_id, open_hub
+from convergan.data.image_folder import open_image_folder
+from convergan.data.image_set import DataSet, ImageSet, data_set
+from convergan.data.names import ChosenNames
+from convergan.data.parquet import find_parquet, open_parquet
+from convergan.data.store import open_store
+from convergan.data.store_writer import Progress, Written
+from convergan.data.undecoded import Part, Source
+from convergan.errors import UserError
+from convergan.recipes.settings import DataSettings
+
+
+def open_data_set(settings: DataSettings, progress: Progress | None = None) -> DataSet:
+    """Opens a data set, decoding its images the first time.
+
+    Each image is decoded once, into a store in the cache folder; the next time nothing is decoded as long
+    as no image file has changed. Labels are read anew every time: new ones cost no decoding. Images up to
+    `settings.resident_mb` (of 2^20 bytes) are read into memory, more stay a read-only memory map. Of
+    several processes that open new images at once, each decodes, and the first one's store is kept: let
+    one go first.
+
+    Args:
+        settings: which images; `digits`, `folder`, or a data set of the hub, which is downloaded unless
+            `settings.path` is a folder with its files. A folder holds parquet files
+            (`parquet.find_parquet`) or images (`image_folder.open_image_folder`).
+        progress: called with (images done, images in all) now and then while images are decoded.
+
+    Raises:
+        UserError: one line that names the setting or the file: absent or empty folders, unreadable images,
+            images of different sizes, labels outside the classes, a cache that cannot be written.
+    """
+    if settings.source == "digits":
+        if settings.path is not None:
+            raise UserError(
+                f"data.path: expected none with the source digits, which is built in, got {settings.path}"
+            )
+        return open_digits(size_px=settings.size_px, channels=settings.channels)
+    source = _find(settings)
+    images, written = open_store(source, settings, _cache(settings), progress)
+    if images.nbytes <= settings.resident_mb * 2**20:
+        images = np.array(images)
+    train, test = _with_labels(source, written, images)
+    return data_set(
+        train,
+        test,
+        source.classes,
+        source=source.place,
+        skipped=written.skipped,
+        pixels_sha256=written.pixels_sha256,
+    )
+
+
+def _find(settings: DataSettings) -> Source:
+    if settings.path is None:
+        if settings.source == "folder":
+            raise UserError("data.path: expected a folder of images, got none")
+        return open_hub(settings.source)
+    path = settings.path.expanduser()
+    if not path.is_dir():
+        raise UserError(f"data.path: expected a folder, got {path}, which is not one")
+    _, configuration = hub_id(settings.source)
+    if configuration is not None and (path / configuration).is_dir():
+        path = path / configuration
+    parquet = find_parquet(path)
+    return open_parquet(path, parquet) if any(parquet.values()) else open_image_folder(path)
+
+
+def _cache(settings: DataSettings) -> Path:
+    chosen = settings.cache or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan"
+    return Path(chosen).expanduser()
+
+
+def _with_labels(
+    source: Source, written: Written, images: np.ndarray
+) -> tuple[ImageSet, ImageSet | None]:
+    """The store's images, training before test, with labels and names but those of skipped images."""
+    count = len(source.train.names)
+    kept = np.delete(np.arange(written.rows), list(written.skipped_rows))
+    first_of_test = int((kept < count).sum())
+    train = _image_set(source.train, images[:first_of_test], kept[:first_of_test])
+    if source.test is None:
+        return train, None
+    return train, _image_set(source.test, images[first_of_test:], kept[first_of_test:] - count)
+
+
+def _image_set(part: Part, images: np.ndarray, rows: np.ndarray) -> ImageSet:
+    names: Sequence[str] = part.names
+    if len(rows) < len(names):
+        names = ChosenNames(names, rows)
+    return ImageSet(images, part.labels[rows], names)

@@ -1,0 +1,225 @@
+"""Which training images are labelled, validated on, held out or unlabelled."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convergan.data.image_set import UNLABELLED, DataSet
+from convergan.data.names import ChosenNames
+from convergan.data.test_set import TestSet
+from convergan.data.training_data import TrainingData
+from convergan.errors import UserError
+from convergan.recipes.settings import DataSettings
+
+# What is drawn with one seed, each from a stream of its own.
+_CHOICE, _TEST, _FOLDS, _VALIDATION = range(4)
+
+_LABELS_TO_HOLD_OUT_ONCE = 200
+_FOLDS_OF_FEW_LABELS = 4
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set, divided for one training."""
+
+    training: TrainingData
+    """All that the training loop is to be given."""
+
+    test: TestSet | None
+    """The data's own test set, else the images held out; None where there are neither."""
+
+    held_out: np.ndarray
+    """int64, sorted: indices of the training images that are tested on, and so not trained on in any way."""
+
+
+def number_of_folds(settings: DataSettings, data: DataSet, labels: int | None) -> int:
+    """How many folds to cross-validate in; 0: test on the test set, or on a share of the labels held out.
+
+    Args:
+        settings: `folds` decides, where it is set and the data has no test set.
+        data: an open data set.
+        labels: labelled images to use, as in `draw_split`.
+    """
+    available = int((data.train.labels != UNLABELLED).sum())
+    count = available if labels is None else labels
+    if data.test is not None or count == 0:
+        return 0
+    if settings.folds is not None:
+        return settings.folds
+    return _FOLDS_OF_FEW_LABELS if count < _LABELS_TO_HOLD_OUT_ONCE else 0
+
+
+def draw_split(
+    data: DataSet,
+    *,
+    labels: int | None,
+    seed: int,
+    validation_share: float = 0.0,
+    test_share: float | None = 0.2,
+) -> Split:
+    """Chooses the labels to use, and divides them for testing, validation and training, in this order.
+
+    Where the data has a test set, nothing is held out for testing. What is held out or validated on comes
+    from the labels chosen: their number is all that a user needs to have. Each share is taken of every
+    class, rounded, but at least one image and not all. The same arguments give the same split.
+
+    Args:
+        data: an open data set.
+        labels: labelled images to use in all, the same number of each class; what does not divide evenly
+            goes to classes drawn with the seed. None: all that carry a label. 0: none, all is unlabelled.
+        seed: 0 or more.
+        validation_share: share of the labels (after testing) to choose among epochs by, 0 to below 1.
+        test_share: share of the labels held out where the data has no test set, between 0 and 1. None: hold
+            out nothing, as for the final training after cross-validation.
+
+    Raises:
+        UserError: fewer labels than classes; a class that has fewer labels than are asked for, or fewer than
+            2 where one of them is to be held out; labels of a single class.
+    """
+    chosen = _choose(data, labels, seed)
+    held_out = np.empty(0, dtype=np.int64)
+    if data.test is None and test_share is not None and len(chosen):
+        generator = _generator(seed, _TEST)
+        chosen, held_out = _hold_out(data, chosen, test_share, generator, "data.test-share")
+    return _divide(data, chosen, held_out, seed, validation_share)
+
+
+def draw_folds(
+    data: DataSet,
+    *,
+    labels: int | None,
+    seed: int,
+    folds: int,
+    validation_share: float = 0.0,
+) -> list[Split]:
+    """Divides the labels that `draw_split` chooses with the same arguments, for cross-validation.
+
+    Every one is held out in exactly one fold, whose `test` they are; folds differ in size by at most one,
+    and so do the images of a class that they hold out. The images held out are no unlabelled images of
+    their fold either. The result is trained on `draw_split(..., test_share=None)`.
+
+    Args:
+        data, labels, seed, validation_share: as in `draw_split`.
+        folds: 2 or more.
+
+    Raises:
+        UserError: as `draw_split`, or more folds than labels.
+    """
+    chosen = _choose(data, labels, seed)
+    if not 2 <= folds <= len(chosen):
+        raise UserError(
+            f"data.folds: expected 2 to {len(chosen)}, the number of labels, got {folds}"
+        )
+    generator = _generator(seed, _FOLDS)
+    by_class = [generator.permutation(rows) for rows in _by_class(data, chosen)]
+    _require_two(data, by_class, "data.folds")
+    # Dealt out like cards, class after class.
+    dealt = np.concatenate(by_class)
+    splits = []
+    for fold in range(folds):
+        held_out = np.sort(dealt[fold::folds])
+        kept = np.setdiff1d(chosen, held_out)
+        splits.append(_divide(data, kept, held_out, seed, validation_share, fold + 1))
+    return splits
+
+
+def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
+    """The training images whose labels are used, sorted."""
+    count = len(data.classes)
+    available = np.flatnonzero(data.train.labels != UNLABELLED)
+    if labels == 0 or (labels is None and len(available) == 0):
+        return np.empty(0, dtype=np.int64)
+    if count == 1:
+        raise UserError(
+            f"{data.source}: expected labels of at least 2 classes, got {data.classes[0]!r} alone"
+        )
+    if labels is None:
+        return available
+    if len(available) == 0:
+        raise UserError(f"labels: expected images that carry a label, got none in {data.source}")
+    if labels < count:
+        raise UserError(f"labels: expected at least one for each of {count} classes, got {labels}")
+    generator = _generator(seed, _CHOICE)
+    wanted = np.full(count, labels // count)
+    wanted[generator.permutation(count)[: labels % count]] += 1
+    chosen = []
+    for number, rows in enumerate(_by_class(data, available)):
+        if len(rows) < wanted[number]:
+            raise UserError(
+                f"labels: expected {wanted[number]} labelled images of class"
+                f" {data.classes[number]!r} (labels {labels}), got {len(rows)}"
+            )
+        chosen.append(generator.permutation(rows)[: wanted[number]])
+    return np.sort(np.concatenate(chosen))
+
+
+def _hold_out(
+    data: DataSet, rows: np.ndarray, share: float, generator: np.random.Generator, argument: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """`rows` without a share of each class, and this share; both sorted."""
+    by_class = _by_class(data, rows)
+    _require_two(data, by_class, argument)
+    held_out = []
+    for members in by_class:
+        count = min(max(round(share * len(members)), 1), len(members) - 1)
+        held_out.append(generator.permutation(members)[:count])
+    held = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(rows, held), held
+
+
+def _divide(
+    data: DataSet,
+    labelled: np.ndarray,
+    held_out: np.ndarray,
+    seed: int,
+    validation_share: float,
+    fold: int = 0,
+) -> Split:
+    """`labelled`: what is left for training and validation."""
+    validation = np.empty(0, dtype=np.int64)
+    if validation_share > 0 and len(labelled):
+        generator = _generator(seed, _VALIDATION, fold)
+        labelled, validation = _hold_out(
+            data, labelled, validation_share, generator, "data.validation-share"
+        )
+    everything = np.arange(len(data.train))
+    labels = data.train.labels
+    training = TrainingData(
+        images=data.train.images,
+        labelled=labelled,
+        labels=labels[labelled],
+        unlabelled=np.setdiff1d(everything, np.concatenate([validation, held_out])),
+        validation=validation,
+        validation_labels=labels[validation],
+        classes=data.classes,
+    )
+    return Split(training, _test_set(data, held_out), held_out)
+
+
+def _test_set(data: DataSet, held_out: np.ndarray) -> TestSet | None:
+    if len(held_out):
+        names = ChosenNames(data.train.names, held_out)
+        images, labels = data.train.images[held_out], data.train.labels[held_out]
+        return TestSet(images, labels, names=names, classes=data.classes)
+    test = data.test
+    if test is None:
+        return None
+    return TestSet(test.images, test.labels, names=test.names, classes=data.classes)
+
+
+def _by_class(data: DataSet, rows: np.ndarray) -> list[np.ndarray]:
+    labels = data.train.labels[rows]
+    return [rows[labels == number] for number in range(len(data.classes))]
+
+
+def _require_two(data: DataSet, by_class: list[np.ndarray], argument: str) -> None:
+    for name, members in zip(data.classes, by_class, strict=True):
+        if len(members) < 2:
+            raise UserError(
+                f"{argument}: expected at least 2 labelled images of class {name!r},"
+                f" one to hold out and one to train on, got {len(members)}"
+            )
+
+
+def _generator(seed: int, stream: int, fold: int = 0) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, fold)))

@@ -1,0 +1,161 @@
+"""Decodes a source into one file of pixels, image after image."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from convergan.data.decode import Unreadable, decode_in_order
+from convergan.data.image_set import SkippedImage
+from convergan.data.undecoded import Source
+from convergan.errors import UserError
+from convergan.recipes.settings import DataSettings
+
+PIXELS = "pixels.u8"
+"""A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
+
+Progress = Callable[[int, int], None]
+"""Told (images done, images in all)."""
+
+_PROGRESS_EVERY = 256
+
+_COPY_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a file of pixels holds."""
+
+    shape: tuple[int, int, int, int]
+    rows: int
+    """Images in the source: those in the file and the skipped ones."""
+
+    skipped: tuple[SkippedImage, ...]
+    skipped_rows: tuple[int, ...]
+    """Positions of the skipped images in the source."""
+
+    pixels_sha256: str
+
+
+def write_pixels(
+    folder: Path, source: Source, settings: DataSettings, progress: Progress | None
+) -> Written:
+    """Decodes the training images, then the test images, into `folder/PIXELS`; holds few in memory.
+
+    Raises:
+        UserError: an unreadable image, unless those are skipped; images of different sizes; no readable
+            image; too little space. OSError where the folder cannot be written.
+    """
+    parts = [source.train] if source.test is None else [source.train, source.test]
+    rows = sum(len(part.names) for part in parts)
+    size = None if settings.size_px is None else (settings.size_px, settings.size_px)
+    results = decode_in_order(
+        chain.from_iterable(part.encoded() for part in parts), channels=settings.channels, size=size
+    )
+    names = chain.from_iterable(part.names for part in parts)
+    skipped: dict[int, SkippedImage] = {}
+    first: tuple[str, np.ndarray] | None = None
+    with _PixelFile(folder / PIXELS) as file:
+        for row, (name, result) in enumerate(zip(names, results, strict=True)):
+            if isinstance(result, Unreadable):
+                if not settings.skip_unreadable:
+                    raise UserError(
+                        f"{source.place}/{name}: expected a readable image, got {result};"
+                        " --data.skip-unreadable goes on without such images"
+                    )
+                skipped[row] = SkippedImage(name, str(result))
+                continue
+            if first is None:
+                first = (name, result)
+                _require_space(folder, rows * result.size)
+            elif result.shape[:2] != first[1].shape[:2]:
+                raise _other_size(f"{source.place}/{name}", result, *first)
+            file.add(result)
+            if progress is not None and row % _PROGRESS_EVERY == 0:
+                progress(row, rows)
+    if progress is not None:
+        progress(rows, rows)
+    for start, part in zip((0, len(source.train.names)), parts, strict=False):
+        if all(row in skipped for row in range(start, start + len(part.names))):
+            kind = "test" if start else "training"
+            raise UserError(f"{source.place}: expected readable {kind} images, got none")
+    height, width = first[1].shape[:2] if first else (0, 0)
+    return Written(
+        shape=(rows - len(skipped), height, width, file.channels),
+        rows=rows,
+        skipped=tuple(skipped.values()),
+        skipped_rows=tuple(skipped),
+        pixels_sha256=file.sha256,
+    )
+
+
+class _PixelFile:
+    """A file that images are added to: grey ones, until the first colour image turns all into RGB."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.channels = 1
+        self._start()
+
+    def _start(self) -> None:
+        # Written, not mapped: a full disk is then an error, where a map would kill the process.
+        self._file = self._path.open("wb", buffering=2**20)
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> "_PixelFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been added."""
+        return self._digest.hexdigest()
+
+    def add(self, image: np.ndarray) -> None:
+        """`image`: uint8 [height, width, channels]."""
+        if image.shape[2] > self.channels:
+            self._turn_into_colour()
+        elif image.shape[2] < self.channels:
+            image = np.repeat(image, 3)
+        self._write(image.tobytes())
+
+    def _write(self, pixels: bytes) -> None:
+        self._file.write(pixels)
+        self._digest.update(pixels)
+
+    def _turn_into_colour(self) -> None:
+        self.channels = 3
+        self._file.close()
+        grey = self._path.with_suffix(".grey")
+        self._path.rename(grey)
+        self._start()
+        with grey.open("rb") as old:
+            while block := old.read(_COPY_BYTES):
+                self._write(np.repeat(np.frombuffer(block, dtype=np.uint8), 3).tobytes())
+        grey.unlink()
+
+
+def _require_space(folder: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise UserError(
+            f"data.cache: expected {needed_bytes / 1e9:.1f} GB free for decoded images in"
+            f" {folder.parent}, got {free_bytes / 1e9:.1f} GB; --data.cache takes another folder"
+        )
+
+
+def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:
+    (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
+    return UserError(
+        f"{where}: expected {first_width}x{first_height} pixels (width x height) as {first_name},"
+        f" got {width}x{height}; --data.size-px {min(first_height, first_width)} resizes all"
+    )

@@ -1,0 +1,77 @@
+"""What every kind of source is turned into before any image is decoded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convergan.data.decode import Encoded
+from convergan.data.image_set import UNLABELLED
+from convergan.errors import UserError
+
+Label = str | int | None
+"""A label as it is written down; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Training or test images, not decoded yet."""
+
+    names: Sequence[str]
+    labels: np.ndarray
+    """int64 [n]: numbers of classes, UNLABELLED where unknown."""
+
+    encoded: Callable[[], Iterator[Encoded]]
+    """Reads the n image files, in order."""
+
+    files: Sequence[Path]
+    """The files that hold them: while these do not change, the images do not."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that can be decoded, and the labels, which are known already."""
+
+    place: str
+    """The folder or the hub's id: with an image's name, where the image is."""
+
+    train: Part
+    test: Part | None
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.train.names) == 0:
+            raise UserError(f"{self.place}: expected training images, got none")
+        if self.test is not None and (self.test.labels == UNLABELLED).any():
+            row = int(np.flatnonzero(self.test.labels == UNLABELLED)[0])
+            raise UserError(
+                f"{self.place}/{self.test.names[row]}: expected a label, as all test images need one,"
+                " got none"
+            )
+
+
+def classes_among(labels: Sequence[Label]) -> list[str | int]:
+    """The distinct labels, sorted; numbers before text."""
+    distinct = {label for label in labels if label is not None}
+    return sorted(distinct, key=lambda label: (isinstance(label, str), label))
+
+
+def class_numbers(
+    labels: Sequence[Label], classes: Sequence[str | int], *, names: Sequence[str], place: str
+) -> np.ndarray:
+    """int64 [n]: each label's position among the classes, UNLABELLED for None.
+
+    Raises:
+        UserError: a label that is not among the classes; names its image.
+    """
+    numbers: dict[Label, int] = {label: number for number, label in enumerate(classes)}
+    numbers[None] = UNLABELLED
+    for name, label in zip(names, labels, strict=True):
+        if label not in numbers:
+            known = ", ".join(map(str, classes[:5])) + (", ..." if len(classes) > 5 else "")
+            raise UserError(
+                f"{place}/{name}: expected a label among the {len(classes)} classes of the training"
+                f" images ({known or 'all unlabelled'}), got {label!r}"
+            )
+    return np.array([numbers[label] for label in labels], dtype=np.int64)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from convergan.data import DeviceImages, epoch_order, open_data_set, to_network, to_uint8
+from convergan.errors import UserError
+from convergan.recipes.settings import DataSettings
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 5, 4, 3), dtype=np.uint8)
+
+
+def order(indices=range(10), *, steps=7, batch_size=5, seed=1, epoch=2, stream="labelled"):
+    return epoch_order(
+        np.array(indices), steps=steps, batch_size=batch_size, seed=seed, epoch=epoch, stream=stream
+    )
+
+
+@pytest.mark.parametrize("resident_bytes", [IMAGES.nbytes, IMAGES.nbytes - 1])
+def test_batches_are_the_images_asked_for(resident_bytes):
+    images = DeviceImages(IMAGES, resident_bytes=resident_bytes)
+    indices = np.array([29, 3, 3, 0, 17])
+    assert images.resident == (resident_bytes == IMAGES.nbytes)
+    assert len(images) == 30
+    assert np.array_equal(images.gather(indices).numpy(), IMAGES[indices])
+
+
+def test_a_memory_map_gives_the_batches_of_memory(folder, write_image):
+    for seed in range(12):
+        write_image(folder / f"{seed}.png", seed=seed)
+    mapped = open_data_set(DataSettings(path=folder, resident_mb=0)).train.images
+    indices = order(range(12), steps=1, batch_size=12)[0]
+    batches = [
+        DeviceImages(mapped, resident_bytes=limit).gather(indices) for limit in (0, mapped.nbytes)
+    ]
+    assert torch.equal(*batches)
+    assert np.array_equal(batches[0].numpy(), mapped[indices])
+
+
+def test_images_in_memory_are_not_copied():
+    images = IMAGES.copy()
+    on_device = DeviceImages(images, resident_bytes=images.nbytes)
+    images[4] = 7
+    assert (on_device.gather(np.array([4])) == 7).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("resident_bytes", [0, IMAGES.nbytes])
+def test_batches_arrive_on_a_gpu(resident_bytes):
+    batch = DeviceImages(IMAGES, "cuda", resident_bytes=resident_bytes).gather(np.array([5, 2]))
+    assert batch.device.type == "cuda"
+    assert np.array_equal(batch.cpu().numpy(), IMAGES[[5, 2]])
+
+
+@pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
+def test_pixels_survive_the_way_to_the_network_and_back(pixel_range):
+    levels = torch.arange(256, dtype=torch.uint8).reshape(2, 4, 8, 4)[..., :3]
+    floats = to_network(levels, pixel_range)
+    assert floats.shape == (2, 3, 4, 8) and floats.dtype == torch.float32
+    assert floats.is_contiguous()
+    assert floats[1, 2, 3, 7] == pytest.approx(
+        pixel_range[0] + (pixel_range[1] - pixel_range[0]) * 254 / 255, abs=1e-6
+    )
+    assert torch.equal(to_uint8(floats, pixel_range), levels)
+    every = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    assert torch.equal(to_uint8(to_network(every, pixel_range), pixel_range), every)
+    ends = to_network(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1), pixel_range)
+    assert ends.flatten().tolist() == pytest.approx(pixel_range)
+
+
+def test_generated_pixels_are_clamped_and_rounded():
+    generated = torch.tensor([-3.0, -1.0, 0.001, 1.0, 9.0]).reshape(1, 1, 1, 5)
+    assert to_uint8(generated, (-1, 1)).flatten().tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("count", [1, 7, 35, 100])
+def test_every_image_comes_equally_often(count):
+    drawn = order(range(count))
+    assert drawn.shape == (7, 5) and drawn.dtype == np.int64
+    times = np.bincount(drawn.ravel(), minlength=count)
+    assert times.max() - times.min() <= 1
+
+
+def test_each_pass_is_a_permutation_and_no_two_are_alike():
+    passes = order(range(10, 20), steps=4, batch_size=10)
+    assert (np.sort(passes, axis=1) == np.arange(10, 20)).all()
+    assert len({tuple(each) for each in passes}) == 4
+
+
+def test_the_order_depends_on_its_arguments_alone():
+    np.random.seed(0)
+    first = order()
+    np.random.random(5)
+    assert np.array_equal(first, order())
+    for other in ({"seed": 2}, {"epoch": 3}, {"stream": "unlabelled"}):
+        assert not np.array_equal(first, order(**other))
+
+
+def test_the_order_is_written_down():
+    # A change of it, by us or by NumPy, would break the resume of every run.
+    assert order(range(5), steps=2, batch_size=5).tolist() == [[0, 3, 4, 1, 2], [3, 4, 0, 1, 2]]
+
+
+def test_nothing_to_draw_from_is_an_error():
+    with pytest.raises(UserError, match="indices: expected at least one image"):
+        order([])

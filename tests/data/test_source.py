@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from convergan.data import data_set_from_arrays, open_data_set
+from convergan.errors import UserError
+from convergan.recipes.settings import DataSettings
+
+
+@pytest.fixture
+def images(folder, write_image):
+    """Six readable images of two classes, grey but for one."""
+    for seed in range(6):
+        name = f"{'ab'[seed % 2]}/{seed}.png"
+        write_image(folder / name, seed=seed, mode="RGB" if seed == 2 else "L")
+    return folder
+
+
+def test_a_folder_is_asked_for():
+    with pytest.raises(UserError, match=r"data\.path: expected a folder of images, got none"):
+        open_data_set(DataSettings(source="folder"))
+
+
+def test_grey_stays_grey_until_one_image_has_colour(images):
+    data = open_data_set(DataSettings(path=images))
+    assert data.train.images.shape == (6, 8, 8, 3)
+    for name, image in zip(data.train.names, data.train.images, strict=True):
+        with Image.open(images / name) as file:
+            assert np.array_equal(image, np.asarray(file.convert("RGB")))
+    (images / "a" / "2.png").unlink()
+    assert open_data_set(DataSettings(path=images)).train.images.shape == (5, 8, 8, 1)
+    assert open_data_set(DataSettings(path=images, channels=3)).train.images.shape == (5, 8, 8, 3)
+
+
+def test_the_fingerprint_is_that_of_the_pixels_wherever_they_come_from(images):
+    data = open_data_set(DataSettings(path=images))
+    same = data_set_from_arrays(data.train.images, data.train.labels, classes=data.classes)
+    assert same.fingerprint == data.fingerprint
+
+
+def test_a_memory_map_holds_the_same_images_as_memory(images):
+    resident = open_data_set(DataSettings(path=images))
+    mapped = open_data_set(DataSettings(path=images, resident_mb=0))
+    assert not isinstance(resident.train.images, np.memmap)
+    assert isinstance(mapped.train.images, np.memmap)
+    assert not mapped.train.images.flags.writeable
+    assert np.array_equal(resident.train.images, mapped.train.images)
+    assert resident.fingerprint == mapped.fingerprint
+
+
+def test_another_size_is_an_error_unless_all_are_resized(images, write_image):
+    write_image(images / "b" / "wide.png", width=12, height=9)
+    expected = (
+        r"b/wide\.png: expected 8x8 pixels \(width x height\) as a/0\.png, got 12x9;"
+        r" --data\.size-px 8 resizes all"
+    )
+    with pytest.raises(UserError, match=expected):
+        open_data_set(DataSettings(path=images, skip_unreadable=True))
+    assert open_data_set(DataSettings(path=images, size_px=10)).train.images.shape == (7, 10, 10, 3)
+
+
+def test_unreadable_images_are_errors_or_skipped(images, write_image):
+    write_image(images / "test" / "b" / "0.png")
+    for name in ("a/0.png", "b/3.png", "test/a/1.png"):
+        whole = images / "b" / "5.png"
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(whole.read_bytes()[:70])
+    with pytest.raises(
+        UserError, match=r"a/0\.png: expected a readable image, got .+; --data\.skip-un"
+    ):
+        open_data_set(DataSettings(path=images))
+    for _ in range(2):  # decoded, and from the store
+        data = open_data_set(DataSettings(path=images, skip_unreadable=True))
+        assert [image.name for image in data.skipped] == ["a/0.png", "b/3.png", "test/a/1.png"]
+        assert all(image.reason for image in data.skipped)
+        assert list(data.train.names) == ["a/2.png", "a/4.png", "b/1.png", "b/5.png"]
+        assert data.train.labels.tolist() == [0, 0, 1, 1]
+        assert list(data.test.names) == ["test/b/0.png"] and data.test.labels.tolist() == [1]
+        assert len(data.test.images) == 1
+        with Image.open(images / "b" / "5.png") as file:
+            assert np.array_equal(data.train.images[3, :, :, 0], np.asarray(file))
+
+
+def test_nothing_readable_is_an_error(folder):
+    (folder / "1.png").write_bytes(b"")
+    with pytest.raises(UserError, match="images: expected readable training images, got none"):
+        open_data_set(DataSettings(path=folder, skip_unreadable=True))
+
+
+def test_progress_ends_with_all_images(images):
+    told = []
+    open_data_set(
+        DataSettings(path=images), progress=lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (6, 6)
+    assert told == sorted(told)
+    told.clear()
+    open_data_set(
+        DataSettings(path=images), progress=lambda done, total: told.append((done, total))
+    )
+    assert told == []
