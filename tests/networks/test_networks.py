@@ -1,6 +1,7 @@
 """The paper's networks: their sizes, their ranges, what they start from."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def test_mnist_networks_have_the_papers_sizes() -> None:
     settings = PRESETS["mnist"].networks
     discriminator = build_discriminator(settings, (1, 28, 28), 10)
     widths = [784, 1000, 500, 250, 250, 250]
-    hidden = sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    hidden = sum(a * b + b for a, b in pairwise(widths))
     # Hidden gains are fixed: only the output's ten are trained.
     assert count(discriminator) == hidden + 250 * 10 + 10 + 10
     generator = build_generator(settings, (1, 28, 28))
@@ -93,13 +94,17 @@ def test_minibatch_groups_do_not_see_each_other(settings: MLPSettings | ConvSett
 
 def test_data_dependent_initialization_reaches_every_layer() -> None:
     torch.manual_seed(0)
-    network = build_discriminator(replace(SMALL_CONV, input_dropout=0.0, hidden_dropout=0.0), (3, 16, 16), 4)
+    network = build_discriminator(
+        replace(SMALL_CONV, input_dropout=0.0, hidden_dropout=0.0), (3, 16, 16), 4
+    )
     images = torch.rand(64, 3, 16, 16) * 2 - 1
     initialize_from_data(network, images)
     logits = network(images).logits
     torch.testing.assert_close(logits.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
     # The paper's output layer starts small.
-    torch.testing.assert_close(logits.std(dim=0, unbiased=False), torch.full((4,), 0.1), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        logits.std(dim=0, unbiased=False), torch.full((4,), 0.1), rtol=1e-3, atol=0
+    )
 
 
 def test_noise_has_its_deviation_and_only_in_training() -> None:

@@ -95,7 +95,9 @@ def test_every_setting_is_documented_beneath_it() -> None:
 
     for node in ast.parse(inspect.getsource(settings)).body:
         if isinstance(node, ast.ClassDef):
-            fields = [place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)]
+            fields = [
+                place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)
+            ]
             for place in fields:
                 name = ast.unparse(node.body[place]).split(":")[0]
                 if name.startswith("__"):

@@ -11,7 +11,10 @@ from support import equal_states
 
 STATE = {
     "weights": {"a": torch.arange(6.0).view(2, 3), "empty": torch.zeros(0)},
-    "optimizer": {"state": {0: {"step": torch.tensor(3.0)}, 1: {}}, "param_groups": [{"betas": [0.5, 0.9]}]},
+    "optimizer": {
+        "state": {0: {"step": torch.tensor(3.0)}, 1: {}},
+        "param_groups": [{"betas": [0.5, 0.9]}],
+    },
     "none": None,
     "numbers": [1, 2.5, True, "text"],
     "random": torch.get_rng_state(),
@@ -53,7 +56,9 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
     assert loaded is not None and loaded[1] == {"step": 1}
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"step-000000002.*expected a checkpoint, got a damaged file"):
+    with pytest.raises(
+        UserError, match=r"step-000000002.*expected a checkpoint, got a damaged file"
+    ):
         load_newest_checkpoint(tmp_path)
 
 

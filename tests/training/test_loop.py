@@ -9,7 +9,6 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from support import equal_states
 
 from convergan.data.image_set import data_set_from_arrays
 from convergan.data.source import open_data_set
@@ -19,10 +18,13 @@ from convergan.runs.metrics import read_metrics
 from convergan.training import loop
 from convergan.training.loop import learning_rate
 from convergan.training.run import RunOptions, train
+from support import equal_states
 
 
 def weights_of(run: Path) -> list[dict]:
-    return [load_file(run / "model" / f"{name}.safetensors") for name in ("classifier", "generator")]
+    return [
+        load_file(run / "model" / f"{name}.safetensors") for name in ("classifier", "generator")
+    ]
 
 
 def test_same_seed_same_run_other_seed_other_run(
@@ -68,9 +70,7 @@ def test_test_labels_change_nothing_but_the_count(
 def test_the_epoch_chosen_is_the_best_by_validation(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
-    recipe = replace(
-        quick_recipe, epochs=6, data=replace(quick_recipe.data, validation_share=0.5)
-    )
+    recipe = replace(quick_recipe, epochs=6, data=replace(quick_recipe.data, validation_share=0.5))
     results = train(recipe, tmp_path / "run", console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
     errors = [line["validation_errors"] for line in lines]
@@ -128,9 +128,7 @@ def test_rollback_gives_up_after_three_times(
 ) -> None:
     wild = replace(quick_recipe, optimizer=OptimizerSettings(learning_rate=1e30))
     with pytest.raises(UserError, match=r"diverged.*after 3 times going back"):
-        train(
-            wild, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet
-        )
+        train(wild, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet)
 
 
 def test_learning_rate_is_constant_then_falls_to_zero() -> None:

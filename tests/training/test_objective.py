@@ -31,8 +31,12 @@ def test_binary_is_the_loss_of_the_first_gans() -> None:
     step = DiscriminatorStep(None, None, logits(7, 1), logits(5, 1))
     settings = ObjectiveSettings(discriminator="binary", unsupervised_weight=1.0)
     real = F.binary_cross_entropy_with_logits(step.unlabelled_logits, torch.ones(7, 1).double())
-    generated = F.binary_cross_entropy_with_logits(step.generated_logits, torch.zeros(5, 1).double())
-    torch.testing.assert_close(total(parts_of(discriminator_terms(settings, None), step)), real + generated)
+    generated = F.binary_cross_entropy_with_logits(
+        step.generated_logits, torch.zeros(5, 1).double()
+    )
+    torch.testing.assert_close(
+        total(parts_of(discriminator_terms(settings, None), step)), real + generated
+    )
 
 
 def test_semi_supervised_has_the_authors_weight() -> None:
@@ -40,7 +44,10 @@ def test_semi_supervised_has_the_authors_weight() -> None:
     labels = torch.tensor([0, 2, 1])
     step = DiscriminatorStep(logits(3, 4), labels, logits(7, 4), logits(5, 4))
     parts = parts_of(discriminator_terms(ObjectiveSettings(), None), step)
-    lse_real, lse_generated = step.unlabelled_logits.logsumexp(1), step.generated_logits.logsumexp(1)
+    lse_real, lse_generated = (
+        step.unlabelled_logits.logsumexp(1),
+        step.generated_logits.logsumexp(1),
+    )
     # The authors' code: .5 (softplus(lse) - lse) and .5 softplus(lse).
     torch.testing.assert_close(parts["unlabelled"], 0.5 * (F.softplus(lse_real) - lse_real).mean())
     torch.testing.assert_close(parts["generated"], 0.5 * F.softplus(lse_generated).mean())
@@ -52,7 +59,10 @@ def test_smoothing_without_smoothing_is_the_plain_loss() -> None:
     step = DiscriminatorStep(logits(3, 4), torch.tensor([0, 2, 1]), logits(7, 4), logits(5, 4))
     plain = total(parts_of(discriminator_terms(ObjectiveSettings(), None), step))
     nearly = ObjectiveSettings(positive_target=1 - 1e-12)
-    assert [*parts_of(discriminator_terms(nearly, None), step)] == ["supervised", "real_or_generated"]
+    assert [*parts_of(discriminator_terms(nearly, None), step)] == [
+        "supervised",
+        "real_or_generated",
+    ]
     torch.testing.assert_close(total(parts_of(discriminator_terms(nearly, None), step)), plain)
 
 
@@ -89,7 +99,10 @@ def test_historical_averaging_is_weighted() -> None:
     [
         (
             {"generator": "minimax", "generator_steps": 2},
-            {"discriminator/supervised", "discriminator/unlabelled", "discriminator/generated", "generator/minimax"},
+            {
+                "discriminator/supervised", "discriminator/unlabelled",
+                "discriminator/generated", "generator/minimax",
+            },
         ),
         (
             {"generator": "non-saturating", "positive_target": 0.9, "historical_averaging": 0.01},

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file
-from support import equal_states
 
 from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
@@ -19,6 +18,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training.loop import Interrupted
 from convergan.training.run import RunOptions, train
+from support import equal_states
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,7 @@ def recipe(quick_recipe: Recipe) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(
-    recipe: Recipe, quiet: Console, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def uninterrupted(recipe: Recipe, quiet: Console, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("resume") / "whole"
     train(recipe, out, console=quiet)
     return out
@@ -54,7 +52,10 @@ def require_same_run(run: Path, other: Path) -> None:
     assert equal_states(*states)
     timed = ("train_seconds", "seconds_per_epoch")
     lines = [
-        [{key: value for key, value in line.items() if key not in timed} for line in read_metrics(path)]
+        [
+            {key: value for key, value in line.items() if key not in timed}
+            for line in read_metrics(path)
+        ]
         for path in (run / "metrics.jsonl", other / "metrics.jsonl")
     ]
     assert lines[0] == lines[1]
@@ -130,9 +131,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(uninterrupted: Path, tmp_path: 
         sys.executable, "-m", "convergan.cli", "train", "--from",
         str(uninterrupted / "recipe.yaml"), "--epochs", "5000", "--out", str(out),
     ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not read_metrics(out / "metrics.jsonl"):
         time.sleep(0.02)

@@ -46,7 +46,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
     images, written = open_store(source, settings, _cache(settings), progress)
-    if images.nbytes <= settings.resident_mb * 2**20:
+    if images.nbytes <= settings.resident_bytes:
         images = np.array(images)
     train, test = _with_labels(source, written, images)
     return data_set(

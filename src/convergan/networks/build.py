@@ -1,11 +1,12 @@
 """From the settings of a recipe to its two networks."""
 
 from convergan.networks.conv import ConvDiscriminator, ConvGenerator
+from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
-from convergan.recipes.settings import ConvSettings, MLPSettings
+from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings
 
-NetworkSettings = MLPSettings | ConvSettings
+NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings
 
 
 def build_discriminator(
@@ -14,6 +15,8 @@ def build_discriminator(
     """The discriminator for images of `image_shape` (channels, height, width), with fresh weights."""
     if isinstance(settings, MLPSettings):
         return MLPDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, ImageNetSettings):
+        return ImageNetDiscriminator(settings, image_shape, outputs)
     return ConvDiscriminator(settings, image_shape, outputs)
 
 
@@ -21,4 +24,6 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
     """The generator of images of `image_shape` (channels, height, width), with fresh weights."""
     if isinstance(settings, MLPSettings):
         return MLPGenerator(settings, image_shape)
+    if isinstance(settings, ImageNetSettings):
+        return ImageNetGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)

@@ -24,9 +24,13 @@ class Discriminator(nn.Module):
     `pixel_range` is the lowest and the highest value of the pixels it wants. `forward` takes images
     [batch, channels, height, width] and, for minibatch discrimination, the sizes of the groups
     (labelled, unlabelled, generated) that lie in the batch one after the other.
+
+    One that `compares_halves` judges generated images by the real ones beside them: in training it is
+    shown both in every pass, the generator's step included.
     """
 
     pixel_range: tuple[float, float]
+    compares_halves: bool = False
 
     def forward(
         self, images: Tensor, group_sizes: Sequence[int] | None = None
@@ -35,7 +39,10 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """Makes images [batch, channels, height, width] in `pixel_range` from uniform noise in [0, 1)."""
+    """Makes images [batch, channels, height, width] in `pixel_range` from the noise that `latent` draws.
+
+    Unless a subclass says otherwise that is uniform in [0, 1), `latent_size` numbers an image.
+    """
 
     pixel_range: tuple[float, float]
     latent_size: int

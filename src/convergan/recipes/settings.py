@@ -64,6 +64,11 @@ class DataSettings(Settings):
     cache: Path | None = None
     """Folder of the decoded images. Unset: $CONVERGAN_CACHE, else ~/.cache/convergan."""
 
+    @property
+    def resident_bytes(self) -> int:
+        """`resident_mb` in bytes."""
+        return self.resident_mb * 10**6
+
     def __post_init__(self) -> None:
         _require(
             self.size_px is None or self.size_px >= 8, "data.size-px", "at least 8", self.size_px
@@ -196,6 +201,71 @@ class ConvSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageNetSettings(Settings):
+    """The networks of the paper's ImageNet experiment (128 px), for sides that are multiples of 32 px."""
+
+    kind: Literal["imagenet"] = "imagenet"
+    """Which networks these are."""
+
+    width: int = 64
+    """Channels of the discriminator's first layer; the later ones have 2, 4 and 8 times as many."""
+
+    dense_multiple: int = 40
+    """Units of the discriminator's dense layer, the features, as a multiple of `width`."""
+
+    input_noise: float = 0.1
+    """Standard deviation of Gaussian noise on the discriminator's input; pixels lie in [-1, 1]."""
+
+    generator_width: int = 512
+    """Channels of the generator's first maps; the next ones have a 2nd, a 4th, and from then on an 8th."""
+
+    latent_size: int = 8192
+    """Numbers, uniform in [-1, 1), that the generator's first maps are made from."""
+
+    noise_maps: tuple[int, ...] = (64, 64, 32, 16, 8, 8)
+    """Maps of noise, uniform in [-1, 1), beside the generator's maps at each of its six sizes, the smallest
+    first."""
+
+    reference_size: int = 64
+    """Samples in the reference batch of virtual batch normalization (Section 3.5): the authors' batch on one
+    device."""
+
+    minibatch_kernels: int = 300
+    """Kernels of minibatch discrimination after the features, each compared with the real half and with
+    the generated half; 0: none."""
+
+    minibatch_kernel_size: int = 50
+    """Dimension of each of these kernels."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "width",
+            "dense_multiple",
+            "generator_width",
+            "latent_size",
+            "minibatch_kernel_size",
+        ):
+            size = getattr(self, name)
+            _require(size > 0, f"networks.{name.replace('_', '-')}", "1 or more", size)
+        _require(self.input_noise >= 0, "networks.input-noise", "0 or more", self.input_noise)
+        _require(
+            len(self.noise_maps) == 6 and min(self.noise_maps) >= 0,
+            "networks.noise-maps",
+            "six numbers, 0 or more",
+            self.noise_maps,
+        )
+        _require(
+            self.reference_size >= 2, "networks.reference-size", "2 or more", self.reference_size
+        )
+        _require(
+            self.minibatch_kernels >= 0,
+            "networks.minibatch-kernels",
+            "0 or more",
+            self.minibatch_kernels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings(Settings):
     """What the two players minimize."""
 
@@ -210,9 +280,16 @@ class ObjectiveSettings(Settings):
     """What the discriminator is to say of real images: below 1 is one-sided label smoothing
     (Section 3.4)."""
 
-    generator: Literal["feature-matching", "minimax", "non-saturating"] = "feature-matching"
+    generator: Literal["feature-matching", "minimax", "non-saturating", "target"] = (
+        "feature-matching"
+    )
     """`feature-matching` (Section 3.1); `minimax`: log(1 - D), the authors' choice with minibatch
-    discrimination; `non-saturating`: -log D."""
+    discrimination; `non-saturating`: -log D; `target`: the cross-entropy between `generator_target` and
+    D, the authors' choice for ImageNet."""
+
+    generator_target: float = 0.375
+    """What `target` makes the discriminator say of generated images. Half of `positive_target` is where a
+    smoothed discriminator ends that cannot tell them from real ones (Section 3.4)."""
 
     feature_distance: Literal["squared", "absolute"] = "squared"
     """Distance between the batch means of the features, averaged over the features as the authors do."""
@@ -235,6 +312,12 @@ class ObjectiveSettings(Settings):
             "objective.positive-target",
             "between 0.5 and 1",
             self.positive_target,
+        )
+        _require(
+            0 < self.generator_target <= 1,
+            "objective.generator-target",
+            "above 0, at most 1",
+            self.generator_target,
         )
         _require(
             self.generator_steps >= 1,
@@ -344,7 +427,7 @@ class Recipe(Settings):
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
 
-    networks: MLPSettings | ConvSettings = field(default_factory=ConvSettings)
+    networks: MLPSettings | ConvSettings | ImageNetSettings = field(default_factory=ConvSettings)
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
-from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
 from convergan.techniques.semi_supervised import real_probability_logit
@@ -88,9 +88,7 @@ def fit(
             f"batch-size: expected a multiple of the {ranks()} processes, got {recipe.batch_size}"
         )
     # 1. Images on the device; players, their optimizers and averages.
-    images = DeviceImages(
-        data.images, fabric.device, resident_bytes=recipe.data.resident_mb * 10**6
-    )
+    images = DeviceImages(data.images, fabric.device, resident_bytes=recipe.data.resident_bytes)
     label_of = torch.full((len(data.images),), -1, dtype=torch.int64)
     label_of[torch.from_numpy(data.labelled)] = torch.from_numpy(data.labels)
     state = TrainingState(fabric, recipe, data, images)
@@ -101,6 +99,7 @@ def fit(
     device, rank_batch = fabric.device, recipe.batch_size // ranks()
     supervised = recipe.objective.discriminator == "semi-supervised"
     matches_features = recipe.objective.generator == "feature-matching"
+    compares_halves = discriminator.network.compares_halves
 
     def batch_of(indices: np.ndarray) -> Tensor:
         return to_network(images.gather(indices), discriminator.network.pixel_range)
@@ -183,12 +182,19 @@ def fit(
                     weight.requires_grad_(False)
                 for turn in range(generator_steps):
                     matched_features = None
-                    if matches_features:
-                        indices = matched_order[state.position * generator_steps + turn]
+                    indices = matched_order[state.position * generator_steps + turn]
+                    if matches_features and not compares_halves:
                         with torch.no_grad():
                             matched_features = discriminator.network(batch_of(indices)).features
                     generated = generator.wrapped(generator.network.latent(rank_batch, device))
-                    judged = discriminator.network(generated)
+                    if compares_halves:
+                        # Real ones beside the generated, as in the discriminator's step.
+                        joint = torch.cat([batch_of(indices), generated])
+                        output = discriminator.network(joint, [rank_batch, rank_batch])
+                        matched_features = output.features[:rank_batch].detach()
+                        judged = DiscriminatorOutput(*(part[rank_batch:] for part in output))
+                    else:
+                        judged = discriminator.network(generated)
                     parts = parts_of(
                         generator_objective,
                         GeneratorStep(matched_features, judged.features, judged.logits),

@@ -100,11 +100,17 @@ def generator_terms(
     def non_saturating(step: GeneratorStep) -> dict[str, Tensor]:
         return {"non_saturating": F.softplus(-real_probability_logit(step.generated_logits)).mean()}
 
+    def target(step: GeneratorStep) -> dict[str, Tensor]:
+        logits, aim = real_probability_logit(step.generated_logits), settings.generator_target
+        # -t log D - (1 - t) log(1 - D).
+        return {"target": (aim * F.softplus(-logits) + (1 - aim) * F.softplus(logits)).mean()}
+
     terms: list[GeneratorTerm] = [
         {
             "feature-matching": feature_matching,
             "minimax": minimax,
             "non-saturating": non_saturating,
+            "target": target,
         }[settings.generator]
     ]
     if history is not None:

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from convergan.data.batches import to_uint8
-from convergan.data.image_set import DataSet
+from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.source import open_data_set
 from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
 from convergan.errors import UserError
@@ -89,14 +89,16 @@ def train(
                 recipe.data,
                 progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
             )
-    recipe = _fitted_to_data(recipe, data)
+    recipe, data = _fitted_to_data(recipe, data)
+    # Before anything is written: here the labels that a user asks for may turn out not to be there.
+    split, folds = _splits(recipe, data)
     folder = RunFolder(out)
     if fabric.is_global_zero:
         folder.begin(recipe, resume=options.resume)
     fabric.barrier()
     results = folder.read_results()
     if results is None:
-        results = _Run(fabric, recipe, folder, data, options, console).train()
+        results = _Run(fabric, recipe, folder, data, options, console).train(split, folds)
     if fabric.is_global_zero:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -116,22 +118,18 @@ class _Run:
     ) -> None:
         self.fabric, self.recipe, self.folder = fabric, recipe, folder
         self.data, self.options, self.console = data, options, console
-        self.resident_bytes = recipe.data.resident_mb * 10**6
+        self.resident_bytes = recipe.data.resident_bytes
 
-    def train(self) -> dict[str, Any]:
+    def train(self, split: Split, folds: list[Split]) -> dict[str, Any]:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
-        recipe, data = self.recipe, self.data
-        seed = recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-        split, fold_splits = _splits(recipe, data, seed)
-        folds = len(fold_splits)
-        self._write_manifest(seed, split, fold_splits)
-
+        recipe = self.recipe
+        self._write_manifest(split, folds)
         outcomes: list[Outcome] = []
         with stop_on_signals() as stop_requested:
-            for number, fold in enumerate(fold_splits):
+            for number, fold in enumerate(folds):
                 part = RunFolder(self.folder.folds / str(number + 1))
                 part.path.mkdir(parents=True, exist_ok=True)
-                title = f"fold {number + 1} of {folds}: epoch"
+                title = f"fold {number + 1} of {len(folds)}: epoch"
                 fitted = self._fit(part, fold, title, stop_requested)
                 outcomes += test(fold.test, fitted, self.fabric.device, self.resident_bytes)
             fitted = self._fit(self.folder, split, "epoch", stop_requested)
@@ -143,7 +141,7 @@ class _Run:
             "seed": recipe.seed,
             "epochs": recipe.epochs,
             "epoch_chosen": fitted.epoch,
-            **test_results(outcomes, folds),
+            **test_results(outcomes, len(folds)),
             "train_seconds": fitted.train_seconds,
             "seconds_per_epoch": fitted.train_seconds / recipe.epochs,
             "device": device_name(self.fabric.device),
@@ -195,7 +193,7 @@ class _Run:
                 )
             )
 
-    def _write_manifest(self, seed: int, split: Split, folds: list[Split]) -> None:
+    def _write_manifest(self, split: Split, folds: list[Split]) -> None:
         """Writes manifest.json; on resume, checks that the images are those of the first start."""
         if not self.fabric.is_global_zero:
             return
@@ -215,7 +213,7 @@ class _Run:
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "command": command_line(),
                 "seed": self.recipe.seed,
-                "split_seed": seed,
+                "split_seed": _split_seed(self.recipe),
                 "device": device_name(self.fabric.device),
                 "processes": self.fabric.world_size,
                 "precision": self.recipe.hardware.precision,
@@ -277,9 +275,13 @@ class _Run:
         write_json(folder.results, results)
 
 
-def _splits(recipe: Recipe, data: DataSet, seed: int) -> tuple[Split, list[Split]]:
+def _split_seed(recipe: Recipe) -> int:
+    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
+
+
+def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     """The split to train the result on, and those of the folds, if the labels are cross-validated."""
-    settings, labels = recipe.data, recipe.labels
+    settings, labels, seed = recipe.data, recipe.labels, _split_seed(recipe)
     validation_share = settings.validation_share
     folds = number_of_folds(settings, data, labels)
     split = draw_split(
@@ -296,13 +298,20 @@ def _splits(recipe: Recipe, data: DataSet, seed: int) -> tuple[Split, list[Split
     )
 
 
-def _fitted_to_data(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe as these images allow it: without labels there is nothing to classify."""
-    if data.classes:
-        return recipe
-    if recipe.labels is not None:
+def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
+    """The recipe as these images allow it, and the images as it uses them.
+
+    Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
+    """
+    binary = recipe.objective.discriminator == "binary"
+    if data.classes and not binary:
+        return recipe, data
+    if recipe.labels is not None and not data.classes:
         raise UserError(
             f"labels: expected none, as no image of {data.source} is labelled, got {recipe.labels}"
         )
     objective = replace(recipe.objective, discriminator="binary")
-    return replace(recipe, objective=objective, baseline=False)
+    recipe = replace(recipe, objective=objective, baseline=False, labels=None)
+    unlabelled = np.full(len(data.train), UNLABELLED)
+    train = replace(data.train, labels=unlabelled)
+    return recipe, replace(data, train=train, test=None, classes=())

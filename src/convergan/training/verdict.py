@@ -68,4 +68,3 @@ def verdict_sentence(results: dict[str, Any]) -> str:
         "hurt": f"{numbers}: the GAN hurt ({chance}); use the baseline.",
         "undecided": f"{numbers}: undecided, so few images cannot tell them apart ({chance}).",
     }[results["decision"]]
-

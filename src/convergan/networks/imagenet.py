@@ -1,0 +1,231 @@
+"""The networks of the paper's ImageNet experiment: 128x128 px there, any multiple of 32 px here.
+
+They use virtual batch normalization (Section 3.5) and minibatch discrimination (Section 3.2).
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convergan.errors import UserError
+from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.layers import GaussianNoise
+from convergan.recipes.settings import ImageNetSettings
+from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
+from convergan.techniques.virtual_batch_norm import ReferenceBatch, VirtualBatchNorm2d
+
+LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+MULTIPLE_PX = 32
+"""Five halvings."""
+
+_INITIAL_STDEV = 0.02
+"""Of all weights but the generator's output, as in DCGAN and the authors' code."""
+
+_CONVOLUTIONS = ((1, 2), (2, 2), (4, 2), (4, 1), (4, 1), (8, 2), (8, 2))
+"""Channels of the discriminator's layers, in multiples of the width, and their strides."""
+
+_GENERATOR_DIVISORS = (1, 2, 4, 8, 8, 8)
+"""What the generator's width is divided by at each size of its maps."""
+
+
+class ImageNetDiscriminator(Discriminator):
+    """Seven 3x3 convolutions and a dense layer, each with batch normalization and leaky ReLU .2.
+
+    Its activations are the features; to them minibatch discrimination appends how close a sample is to the
+    real half of the batch and how close to the generated half. As in the authors' code the first layer has
+    batch normalization too, which DCGAN leaves out. Both techniques mix the samples of a batch:
+
+    In training, all groups but the last are the real half, the last is the generated one; the generator's
+    step shows real images too (`compares_halves`), so that generated ones are judged in the company in
+    which the discriminator learnt to. One group alone, the baseline's or the data-dependent
+    initialization's, has no generated half: it is cut in the middle, and compared with both parts.
+
+    In evaluation an image's logits do not depend on others: the closenesses are replaced by the running
+    mean of the real samples', as batch normalization replaces the batch's statistics by running ones.
+    They are those of the weights of the last steps: an average of weights over many steps
+    (`optimizer.averaging_rate` below 1) does not fit them well.
+    """
+
+    pixel_range = (-1.0, 1.0)
+    compares_halves = True
+    running_closeness: Tensor
+
+    def __init__(
+        self, settings: ImageNetSettings, image_shape: tuple[int, int, int], outputs: int
+    ) -> None:
+        super().__init__()
+        channels, *first_size = image_shape[0], *_smallest_size(image_shape)
+        layers: list[nn.Module] = [GaussianNoise(settings.input_noise)]
+        for multiple, stride in _CONVOLUTIONS:
+            width = multiple * settings.width
+            # Batch normalization takes a bias before it away again.
+            layers += [
+                _initialized(nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)),
+                nn.BatchNorm2d(width),
+                nn.LeakyReLU(0.2),
+            ]
+            channels = width
+        features = settings.dense_multiple * settings.width
+        inputs = channels * first_size[0] * first_size[1]
+        self.layers = nn.Sequential(
+            *layers,
+            nn.Flatten(),
+            _initialized(nn.Linear(inputs, features, bias=False)),
+            nn.BatchNorm1d(features),
+            nn.LeakyReLU(0.2),
+        )
+        self.minibatch = (
+            MinibatchDiscrimination(
+                features,
+                settings.minibatch_kernels,
+                settings.minibatch_kernel_size,
+                compare="both_halves",
+            )
+            if settings.minibatch_kernels
+            else None
+        )
+        closenesses = 2 * settings.minibatch_kernels
+        self.register_buffer("running_closeness", torch.zeros(closenesses))
+        # The last output is "generated".
+        self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
+
+    def forward(
+        self, images: Tensor, group_sizes: Sequence[int] | None = None
+    ) -> DiscriminatorOutput:
+        features = self.layers(images)
+        logits = self.output(self._with_closeness(features, group_sizes))
+        # What is subtracted from all logits of a softmax does not change it: this is the softmax over all
+        # outputs, with the logit of "generated" fixed at 0.
+        return DiscriminatorOutput(logits[:, :-1] - logits[:, -1:], features)
+
+    def _with_closeness(
+        self, features: Float[Tensor, "batch features"], group_sizes: Sequence[int] | None
+    ) -> Tensor:
+        if self.minibatch is None:
+            return features
+        if not self.training:
+            means = self.running_closeness.to(features.dtype).expand(len(features), -1)
+            return torch.cat([features, means], dim=1)
+        halves = _halves(len(features), group_sizes)
+        activations = self.minibatch(features, halves)
+        with torch.no_grad():
+            of_real = activations[: halves[0], features.shape[1] :].float().mean(dim=0)
+            # Batch normalization's default momentum.
+            self.running_closeness.lerp_(of_real, 0.1)
+        return activations
+
+
+class ImageNetGenerator(Generator):
+    """A dense layer, then 5x5 transposed convolutions that double the size five times, then tanh.
+
+    At each of the six sizes: virtual batch normalization, ReLU, and maps of fresh noise beside those that
+    came so far; a last transposed convolution keeps the size. 128 px start from 4x4 maps as in the paper.
+
+    The noise of all sizes is one latent vector, its first `settings.latent_size` numbers those of the dense
+    layer: an image is a function of its latent, and so is the reference, drawn when the generator is built
+    and part of `state_dict`. It goes through the network with every batch, in training and after.
+    """
+
+    pixel_range = (-1.0, 1.0)
+
+    def __init__(self, settings: ImageNetSettings, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        levels = _Levels(settings, image_shape)
+        self.latent_size = sum(levels.noise_sizes)
+        self.images = ReferenceBatch(levels, self.latent(settings.reference_size, "cpu"))
+
+    def latent(
+        self, count: int, device: torch.device | str, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "count latent"]:
+        """The noise of all sizes for `count` images, uniform in [-1, 1)."""
+        return super().latent(count, device, generator).mul_(2).sub_(1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.images(latent)
+
+
+class _Levels(nn.Module):
+    """The generator's layers for reference and batch together: latent [rows, latent] to images."""
+
+    def __init__(self, settings: ImageNetSettings, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, width = _smallest_size(image_shape)
+        widths = [max(settings.generator_width // divisor, 1) for divisor in _GENERATOR_DIVISORS]
+        self.noise_shapes = [
+            (maps, height * 2**level, width * 2**level)
+            for level, maps in enumerate(settings.noise_maps)
+        ]
+        self.noise_sizes = [
+            settings.latent_size,
+            *(maps * tall * wide for maps, tall, wide in self.noise_shapes),
+        ]
+        self.first_shape = (widths[0], height, width)
+        # Normalization takes a bias before it away again.
+        self.dense = _initialized(
+            nn.Linear(settings.latent_size, widths[0] * height * width, bias=False)
+        )
+        self.norms = nn.ModuleList(
+            VirtualBatchNorm2d(channels, settings.reference_size) for channels in widths
+        )
+        inputs = [
+            channels + maps for channels, maps in zip(widths, settings.noise_maps, strict=True)
+        ]
+        doublings = [
+            _initialized(
+                nn.ConvTranspose2d(
+                    channels, next_width, 5, stride=2, padding=2, output_padding=1, bias=False
+                )
+            )
+            for channels, next_width in zip(inputs, widths[1:], strict=False)
+        ]
+        # The authors' start: darker than grey.
+        output = _initialized(
+            nn.ConvTranspose2d(inputs[-1], image_shape[0], 5, padding=2), stdev=0.075, bias=-0.45
+        )
+        self.convolutions = nn.ModuleList([*doublings, output])
+
+    def forward(self, latent: Tensor) -> Tensor:
+        first, *noise = latent.split(self.noise_sizes, dim=1)
+        maps = self.dense(first).unflatten(1, self.first_shape)
+        for norm, convolution, fresh, shape in zip(
+            self.norms, self.convolutions, noise, self.noise_shapes, strict=True
+        ):
+            maps = torch.cat([torch.relu(norm(maps)), fresh.unflatten(1, shape)], dim=1)
+            maps = convolution(maps)
+        return torch.tanh(maps)
+
+
+def _smallest_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the smallest maps."""
+    _, height, width = image_shape
+    if height % MULTIPLE_PX or width % MULTIPLE_PX:
+        raise UserError(
+            f"networks.kind imagenet: expected images whose sides are multiples of {MULTIPLE_PX} px, "
+            f"got {height}x{width}; --data.size-px resizes them"
+        )
+    return height // MULTIPLE_PX, width // MULTIPLE_PX
+
+
+def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
+    """Rows of the real and of the generated half; see `ImageNetDiscriminator`."""
+    if group_sizes is None or len(group_sizes) == 1:
+        halves = [rows - rows // 2, rows // 2]
+    else:
+        halves = [sum(group_sizes[:-1]), group_sizes[-1]]
+    if min(halves) < 2:
+        raise UserError(
+            "networks.kind imagenet: expected halves of at least 2 images each to compare samples "
+            f"with, got {halves[0]} and {halves[1]}; a larger --batch-size has more"
+        )
+    return halves
+
+
+def _initialized(layer: LayerT, stdev: float = _INITIAL_STDEV, bias: float = 0.0) -> LayerT:
+    nn.init.normal_(layer.weight, std=stdev)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
+    return layer

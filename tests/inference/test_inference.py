@@ -1,0 +1,133 @@
+"""Predicting and sampling with a finished run, over real files."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from convergan.data.source import open_data_set
+from convergan.errors import UserError
+from convergan.inference.predict import predict_to_csv
+from convergan.inference.sample import sample
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.training.run import train
+from images import write_folder
+
+
+@pytest.fixture(scope="module")
+def digit_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The test digits as PNG files, grey and (every third) colour, in folders."""
+    folder = tmp_path_factory.mktemp("digits")
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    for number, image in enumerate(data.test.images[:60]):
+        place = folder / f"part-{number % 2}"
+        place.mkdir(exist_ok=True)
+        mode = "RGB" if number % 3 == 0 else "L"
+        Image.fromarray(image[:, :, 0]).convert(mode).save(place / f"{number:03d}.png")
+    return folder
+
+
+def test_predictions_are_those_of_the_classifier(
+    trained_run: Path, digit_files: Path, tmp_path: Path
+) -> None:
+    calls = []
+    out = tmp_path / "predictions.csv"
+    count = predict_to_csv(
+        trained_run, digit_files, out, progress=lambda *numbers: calls.append(numbers)
+    )
+    rows = list(csv.DictReader(out.open()))
+    assert count == len(rows) == 60 and calls[-1] == (60, 60)
+    assert list(rows[0]) == ["path", "label", "confidence", *map(str, range(10))]
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    for row in rows:
+        probabilities = [float(row[str(digit)]) for digit in range(10)]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert row["label"] == str(int(np.argmax(probabilities)))
+        assert float(row["confidence"]) == max(probabilities)
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    right = sum(
+        row["label"] == data.classes[data.test.labels[int(Path(row["path"]).stem)]] for row in rows
+    )
+    assert right > 40
+
+
+def test_a_bad_image_is_named_and_nothing_is_left(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("L", (9, 8)).save(tmp_path / "images" / "wide.png")
+    out = tmp_path / "out.csv"
+    out.write_text("old")
+    with pytest.raises(UserError, match=r"wide\.png"):
+        predict_to_csv(trained_run, tmp_path / "images", out)
+    assert out.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.csv"]
+    with pytest.raises(UserError, match="expected a file in an existing folder"):
+        predict_to_csv(trained_run, tmp_path / "images", tmp_path / "absent" / "out.csv")
+
+
+def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None:
+    write_folder(tmp_path / "images", labelled=3, test=2, size_px=40)
+    preset = PRESETS["folder"]
+    recipe = replace(
+        preset,
+        epochs=1,
+        min_steps_per_epoch=1,
+        networks=ConvSettings(width=4, generator_width=8, latent_size=4),
+        data=replace(preset.data, path=tmp_path / "images", size_px=16, cache=tmp_path / "cache"),
+    )
+    train(recipe, tmp_path / "run", console=quiet)
+    Image.new("RGB", (100, 70)).save(tmp_path / "other.png")
+    assert predict_to_csv(tmp_path / "run", tmp_path / "other.png", tmp_path / "out.csv") == 1
+
+
+def test_samples_are_the_same_whatever_the_count(trained_run: Path, tmp_path: Path) -> None:
+    sample(trained_run, 3, tmp_path / "few")
+    grid = sample(trained_run, 300, tmp_path / "many")
+    other = sample(trained_run, 3, tmp_path / "other", seed=1)
+    assert len(list((tmp_path / "many").iterdir())) == 300
+    for number in range(3):
+        name = f"{number:06d}.png"
+        few, many = (np.asarray(Image.open(tmp_path / part / name)) for part in ("few", "many"))
+        assert few.shape == (8, 8) and few.dtype == np.uint8
+        assert np.array_equal(few, many)
+        assert not np.array_equal(few, np.asarray(Image.open(tmp_path / "other" / name)))
+    assert grid == tmp_path / "many-grid.png" and Image.open(grid).size > (80, 80)
+    assert other.exists()
+
+
+def test_samples_overwrite_nothing(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="expected a new or empty folder"):
+        sample(trained_run, 1, tmp_path)
+    with pytest.raises(UserError, match="count: expected 1 or more, got 0"):
+        sample(trained_run, 0, tmp_path / "new")
+
+
+def test_folders_that_are_no_finished_run(
+    trained_run: Path, quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="expected a run folder, got none"):
+        sample(tmp_path, 1, tmp_path / "out")
+    (tmp_path / "recipe.yaml").write_text((trained_run / "recipe.yaml").read_text())
+    with pytest.raises(UserError, match="expected a finished run"):
+        sample(tmp_path, 1, tmp_path / "out")
+    model = tmp_path / "model"
+    model.mkdir()
+    config = (trained_run / "model" / "config.json").read_text()
+    (model / "config.json").write_text(config)
+    with pytest.raises(UserError, match=r"generator.safetensors: expected the weights"):
+        sample(tmp_path, 1, tmp_path / "out")
+    weights = (trained_run / "model" / "classifier.safetensors").read_bytes()
+    (model / "generator.safetensors").write_bytes(weights)
+    with pytest.raises(UserError, match=r"generator.safetensors: expected the weights"):
+        sample(tmp_path, 1, tmp_path / "out")
+    (model / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config.json: expected the settings of a model"):
+        sample(tmp_path, 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,356 @@
+"""The ImageNet networks: their sizes, whom a sample is compared with, and the reference batch."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from convergan.data.image_set import DataSet, data_set_from_arrays
+from convergan.data.splits import draw_split
+from convergan.errors import UserError
+from convergan.inference.predict import predict
+from convergan.inference.sample import sample
+from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
+from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import DataSettings, ImageNetSettings, Recipe
+from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.model import load_generator
+from convergan.techniques.semi_supervised import real_probability_logit
+from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.launch import launch
+from convergan.training.loop import Interrupted, LoopOptions, fit
+from convergan.training.observer import Silent
+from convergan.training.run import train
+from convergan.training.samples import fixed_samples
+from support import equal_states
+
+SMALL = ImageNetSettings(
+    width=2,
+    dense_multiple=4,
+    generator_width=16,
+    latent_size=6,
+    noise_maps=(2, 2, 1, 1, 1, 1),
+    reference_size=4,
+    minibatch_kernels=3,
+    minibatch_kernel_size=2,
+)
+SHAPE = (3, 32, 32)
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def images_of(rows: int, seed: int = 1) -> Tensor:
+    return torch.rand(rows, *SHAPE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def discriminator(
+    settings: ImageNetSettings = SMALL, outputs: int = 4, seed: int = 0
+) -> ImageNetDiscriminator:
+    """One without noise, its layers set from data."""
+    torch.manual_seed(seed)
+    network = ImageNetDiscriminator(replace(settings, input_noise=0.0), SHAPE, outputs)
+    initialize_from_data(network, images_of(12, seed=9))
+    return network
+
+
+def closenesses(network: ImageNetDiscriminator, images: Tensor, groups: Sequence[int]) -> Tensor:
+    """What the output layer is given beside the features, [batch, halves, kernels], without the bias."""
+    seen: list[Tensor] = []
+    hook = network.output.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network(images, groups)
+    hook.remove()
+    assert network.minibatch is not None
+    return (seen[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
+        1, (2, -1)
+    )
+
+
+def test_networks_have_the_papers_sizes() -> None:
+    settings = PRESETS["imagenet"].networks
+    with torch.device("meta"):
+        judge = build_discriminator(settings, (3, 128, 128), 1000)
+        maker = build_generator(settings, (3, 128, 128))
+        assert judge(torch.empty(4, 3, 128, 128)).logits.shape == (4, 1000)
+    widths = [3, 64, 128, 256, 256, 256, 512, 512]
+    convolutions = sum(9 * a * b + 2 * b for a, b in pairwise(widths))
+    dense = 512 * 4 * 4 * 2560 + 2 * 2560
+    minibatch = 2560 * 300 * 50 + 300 * 50 + 600
+    assert count(judge) == convolutions + dense + minibatch + (2560 + 600) * 1001 + 1001
+    maps, noise = [512, 256, 128, 64, 64, 64], [64, 64, 32, 16, 8, 8]
+    inputs = [a + b for a, b in zip(maps, noise, strict=True)]
+    doublings = sum(25 * a * b for a, b in zip(inputs, maps[1:], strict=False))
+    expected = 8192 * 4 * 4 * 512 + 2 * sum(maps) + doublings + 25 * inputs[-1] * 3 + 3
+    assert count(maker) == expected
+    drawn = sum(number * (4 * 2**level) ** 2 for level, number in enumerate(noise))
+    assert maker.latent_size == 8192 + drawn
+
+
+def test_settings_of_the_paper() -> None:
+    recipe = PRESETS["imagenet"]
+    assert (recipe.data.source, recipe.data.size_px, recipe.labels) == ("imagenet", 128, None)
+    assert recipe.batch_size == 64
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.beta1) == (4e-4, 0.5)
+    objective = recipe.objective
+    assert (objective.positive_target, objective.generator) == (0.75, "target")
+    assert objective.generator_target == objective.positive_target / 2
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 32), (3, 32, 96)])
+@pytest.mark.parametrize(
+    "settings",
+    [SMALL, replace(SMALL, minibatch_kernels=0), replace(SMALL, noise_maps=(1, 0, 0, 2, 0, 0))],
+)
+def test_sizes_that_are_multiples_of_32(
+    settings: ImageNetSettings, shape: tuple[int, int, int]
+) -> None:
+    torch.manual_seed(0)
+    judge, maker = build_discriminator(settings, shape, 4), build_generator(settings, shape)
+    images = maker(maker.latent(5, "cpu"))
+    assert images.shape == (5, *shape)
+    assert maker.pixel_range == judge.pixel_range == (-1.0, 1.0)
+    assert images.abs().max() <= 1
+    for mode in (True, False):
+        output = judge.train(mode)(images)
+        assert output.logits.shape == (5, 4)
+        assert output.features.shape == (5, 8)
+
+
+@pytest.mark.parametrize("build", [lambda *a: build_discriminator(*a, 2), build_generator])
+def test_other_sizes(build: Any) -> None:
+    with pytest.raises(UserError, match=r"multiples of 32 px, got 28x64; --data.size-px resizes"):
+        build(SMALL, (3, 28, 64))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 0}, "networks.width: expected 1 or more, got 0"),
+        ({"dense_multiple": 0}, "networks.dense-multiple: expected 1 or more"),
+        ({"noise_maps": (1, 2)}, r"networks.noise-maps: expected six numbers"),
+        ({"reference_size": 1}, "networks.reference-size: expected 2 or more"),
+        ({"minibatch_kernels": -1}, "networks.minibatch-kernels: expected 0 or more"),
+        ({"input_noise": -0.1}, "networks.input-noise: expected 0 or more"),
+    ],
+)
+def test_impossible_settings(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        replace(SMALL, **change)
+
+
+def test_logits_are_those_of_a_softmax_with_one_class_more() -> None:
+    network = discriminator().eval()
+    seen: list[Tensor] = []
+    network.output.register_forward_hook(lambda _, __, output: seen.append(output))
+    logits = network(images_of(5)).logits
+    whole = torch.softmax(seen[0], dim=1)
+    assert whole.shape == (5, 5)
+    padded = torch.cat([logits, torch.zeros(5, 1)], dim=1)
+    torch.testing.assert_close(torch.softmax(padded, dim=1), whole)
+    torch.testing.assert_close(torch.sigmoid(real_probability_logit(logits)), 1 - whole[:, -1])
+
+
+def test_all_groups_but_the_last_are_the_real_half() -> None:
+    images = images_of(12)
+    together = closenesses(discriminator(), images, [8, 4])
+    torch.testing.assert_close(closenesses(discriminator(), images, [4, 4, 4]), together)
+    assert not torch.allclose(closenesses(discriminator(), images, [4, 8]), together)
+
+
+def test_a_collapsed_generator_gives_itself_away() -> None:
+    images = torch.cat([images_of(6), images_of(1, seed=2).expand(6, -1, -1, -1)])
+    near = closenesses(discriminator(), images, [6, 6])
+    torch.testing.assert_close(near[6:, 1], torch.ones(6, 3), atol=1e-4, rtol=0)
+    assert near[6:, 0].mean() < 0.9 and near[:6, 1].mean() < 0.9
+
+
+def test_generated_images_are_judged_by_the_real_ones_beside_them() -> None:
+    network = discriminator()
+    generated = images_of(4).requires_grad_()
+    others = [images_of(4, seed=seed) for seed in (2, 3)]
+    first, second = (network(torch.cat([real, generated]), [4, 4]).logits[4:] for real in others)
+    assert not torch.allclose(first, second)
+    (slope,) = torch.autograd.grad(first.sum(), generated)
+    assert slope.abs().max() > 0
+
+
+def test_one_group_is_cut_in_the_middle() -> None:
+    images = images_of(7)
+    expected = closenesses(discriminator(), images, [4, 3])
+    torch.testing.assert_close(closenesses(discriminator(), images, [7]), expected)
+
+
+def test_in_evaluation_images_do_not_depend_on_each_other() -> None:
+    network = discriminator()
+    for seed in range(20):
+        network(images_of(12, seed), [4, 4, 4])
+    network.eval()
+    images = images_of(6, seed=30)
+    logits = network(images).logits
+    for row in range(6):
+        torch.testing.assert_close(network(images[row : row + 1]).logits, logits[row : row + 1])
+    torch.testing.assert_close(network(images, [3, 3]).logits, logits)
+
+
+def test_evaluation_takes_the_running_mean_of_the_real_samples() -> None:
+    network = discriminator()
+    images = images_of(12)
+    for _ in range(100):
+        trained = closenesses(network, images, [4, 4, 4])
+    evaluated = closenesses(network.eval(), images, [12])
+    torch.testing.assert_close(evaluated, trained[:8].mean(dim=0).expand(12, -1, -1))
+    assert "running_closeness" in network.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups", "got"), [(3, None, "2 and 1"), (5, [2, 2, 1], "4 and 1")]
+)
+def test_halves_too_small_to_compare_with(rows: int, groups: list[int] | None, got: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"halves of at least 2 images each.*got {got}.*batch-size"
+    ):
+        discriminator()(images_of(rows), groups)
+
+
+def test_latent_is_uniform_from_minus_one_to_one() -> None:
+    latent = build_generator(SMALL, SHAPE).latent(200, "cpu", torch.Generator().manual_seed(0))
+    assert latent.min() >= -1 and latent.max() < 1
+    assert latent.mean().abs() < 0.01
+    assert latent.std().item() == pytest.approx(3**-0.5, rel=0.01)
+
+
+def test_noise_of_every_size_reaches_the_image() -> None:
+    torch.manual_seed(0)
+    maker = ImageNetGenerator(SMALL, SHAPE)
+    latent = maker.latent(2, "cpu")
+    before = maker(latent)
+    sizes = [6, 2, 8, 16, 64, 256, 1024]
+    assert sum(sizes) == maker.latent_size
+    for part in range(len(sizes)):
+        first = sum(sizes[:part])
+        changed = latent.clone()
+        changed[:, first : first + sizes[part]] *= -1
+        assert not torch.allclose(maker(changed), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_samples_do_not_depend_on_their_batch_mates(training: bool) -> None:
+    torch.manual_seed(0)
+    maker = build_generator(SMALL, SHAPE).train(training)
+    latent = maker.latent(7, "cpu")
+    images = maker(latent)
+    torch.testing.assert_close(maker(latent[2:5]), images[2:5])
+    torch.testing.assert_close(maker(latent.flip(0)), images.flip(0))
+    torch.testing.assert_close(maker.train(not training)(latent), images)
+
+
+def test_the_reference_is_restored_with_the_weights() -> None:
+    torch.manual_seed(0)
+    first, second = (ImageNetGenerator(SMALL, SHAPE) for _ in range(2))
+    reference = first.state_dict()["images.reference"]
+    assert reference.shape == (4, first.latent_size)
+    latent = first.latent(3, "cpu")
+    weights = {name: value for name, value in first.state_dict().items() if "reference" not in name}
+    second.load_state_dict(weights, strict=False)
+    assert not torch.allclose(second(latent), first(latent))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second(latent), first(latent))
+    # Drawn once, and not trained.
+    assert "images.reference" not in dict(first.named_parameters())
+
+
+@pytest.fixture(scope="module")
+def three_classes() -> DataSet:
+    """Coloured noise: the class is the channel that is bright."""
+    drawn = np.random.default_rng(0)
+    labels = np.arange(36) % 3
+    images = drawn.integers(0, 100, (36, 32, 32, 3), dtype=np.uint8)
+    images[np.arange(36), :, :, labels] += 120
+    return data_set_from_arrays(images[:24], labels[:24], images[24:], labels[24:])
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return replace(PRESETS["imagenet"], epochs=2, batch_size=6, networks=SMALL, data=DataSettings())
+
+
+def test_training_saving_sampling(
+    tmp_path: Path, recipe: Recipe, three_classes: DataSet, quiet: Console
+) -> None:
+    out = tmp_path / "run"
+    results = train(recipe, out, data=three_classes, console=quiet)
+    assert results["test_size"] == 12
+    assert (out / "report.html").exists()
+    sample(out, 3, tmp_path / "samples")
+    assert len(list((tmp_path / "samples").glob("*.png"))) == 3
+    maker, _ = load_generator(out)
+    assert torch.equal(fixed_samples(maker, 2, 0), fixed_samples(load_generator(out)[0], 2, 0))
+    alone, *_ = predict(out, tmp_path / "samples" / "000000.png")
+    beside, *_ = predict(out, tmp_path / "samples")
+    np.testing.assert_allclose(alone.probabilities, beside.probabilities, atol=1e-5)
+
+
+def test_resuming_equals_not_stopping(
+    tmp_path: Path, recipe: Recipe, three_classes: DataSet
+) -> None:
+    split = draw_split(three_classes, labels=None, seed=0)
+
+    def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
+        options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
+        fabric = launch(recipe.hardware)
+        fit(fabric, recipe, split.training, checkpoints=folder, observer=Silent(), options=options)
+        restored = load_newest_checkpoint(folder)
+        assert restored is not None
+        return {name: part for name, part in restored[1].items() if name != "train_seconds"}
+
+    calls = iter(range(100))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", lambda: next(calls) >= 2)
+    assert equal_states(run(tmp_path / "stopped"), run(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("generator", ["target", "feature-matching"])
+def test_generated_images_are_never_shown_alone(
+    tmp_path: Path,
+    recipe: Recipe,
+    three_classes: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
+    generator: Any,
+) -> None:
+    shown: list[tuple[int, ...]] = []
+    forward = ImageNetDiscriminator.forward
+
+    def spied(
+        self: Discriminator, images: Tensor, group_sizes: Sequence[int] | None = None
+    ) -> DiscriminatorOutput:
+        if self.training and group_sizes is not None:
+            shown.append(tuple(group_sizes))
+        elif self.training:
+            shown.append((len(images),))
+        return forward(self, images, group_sizes)
+
+    monkeypatch.setattr(ImageNetDiscriminator, "forward", spied)
+    recipe = replace(recipe, epochs=1, objective=replace(recipe.objective, generator=generator))
+    split = draw_split(three_classes, labels=None, seed=0)
+    fit(
+        launch(recipe.hardware),
+        recipe,
+        split.training,
+        checkpoints=tmp_path,
+        observer=Silent(),
+        options=LoopOptions(),
+    )
+    # The initialization of discriminator and baseline; then, a step: the discriminator's, the generator's,
+    # and the baseline's, which knows real images alone.
+    assert shown == [(24,), (24,)] + 4 * [(6, 6, 6), (6, 6), (6,)]

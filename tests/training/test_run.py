@@ -1,0 +1,257 @@
+"""A run from its recipe to its folder: every kind of data that users bring."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.source import open_data_set
+from convergan.errors import UserError
+from convergan.recipes.files import read_recipe
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.runs.metrics import read_metrics
+from convergan.runs.model import load_classifier, load_config
+from convergan.training.run import RunOptions, train
+from images import CLASSES, write_folder
+
+
+@pytest.fixture
+def folder_recipe(tmp_path: Path) -> Recipe:
+    """The `folder` recipe with narrow networks and few steps."""
+    preset = PRESETS["folder"]
+    return replace(
+        preset,
+        epochs=2,
+        min_steps_per_epoch=2,
+        batch_size=20,
+        networks=ConvSettings(width=6, generator_width=8, latent_size=10),
+        data=replace(preset.data, path=tmp_path / "images", cache=tmp_path / "cache"),
+    )
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_the_folder_holds_what_the_documentation_promises(
+    trained_run: Path, quick_recipe: Recipe
+) -> None:
+    names = {path.name for path in trained_run.iterdir()}
+    assert names == {
+        "recipe.yaml", "manifest.json", "metrics.jsonl", "results.json", "report.html",
+        "checkpoints", "model", "samples",
+    }  # fmt: skip
+    assert {path.name for path in (trained_run / "model").iterdir()} == {
+        "classifier.safetensors", "generator.safetensors", "config.json",
+    }  # fmt: skip
+    assert read_recipe(trained_run / "recipe.yaml") == quick_recipe
+    results = read(trained_run / "results.json")
+    assert {
+        "recipe", "labels", "seed", "epochs", "test_size", "test_errors", "test_error_rate",
+        "baseline_test_errors", "baseline_test_error_rate", "train_seconds", "seconds_per_epoch",
+        "device", "precision", "versions", "git_commit",
+    } <= set(results)  # fmt: skip
+    assert (results["labels"], results["test_size"]) == (100, 500)
+    last = read_metrics(trained_run / "metrics.jsonl")[-1]
+    assert results["test_errors"] == last["test_errors"]
+    assert results["baseline_test_errors"] == last["baseline_test_errors"]
+    assert results["test_error_rate"] == results["test_errors"] / 500
+
+
+def test_the_manifest_names_the_labelled_images(trained_run: Path) -> None:
+    manifest = read(trained_run / "manifest.json")
+    labelled = manifest["labelled"]
+    assert len(set(labelled)) == 100
+    assert manifest["labelled_of_class"] == [10] * 10
+    data = open_data_set(PRESETS["digits"].data)
+    assert np.bincount(data.train.labels[labelled]).tolist() == [10] * 10
+    assert manifest["data"]["fingerprint"] == data.fingerprint
+    assert manifest["seed"] == manifest["split_seed"] == 0
+    assert manifest["versions"]["torch"] and "skipped" in manifest["data"]
+
+
+def test_the_saved_classifier_is_the_one_that_was_tested(trained_run: Path) -> None:
+    import torch
+
+    from convergan.data.batches import to_network
+
+    classifier, config = load_classifier(trained_run)
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    with torch.no_grad():
+        images = to_network(torch.from_numpy(data.test.images), classifier.pixel_range)
+        predicted = classifier(images).logits.argmax(dim=1).numpy()
+    errors = int((predicted != data.test.labels).sum())
+    assert errors == read(trained_run / "results.json")["test_errors"]
+    assert config.classes == data.classes
+
+
+def test_members_of_an_ensemble_share_one_labelled_set(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    manifests = []
+    for seed in (5, 6):
+        member = replace(
+            quick_recipe, epochs=1, seed=seed, data=replace(quick_recipe.data, split_seed=3)
+        )
+        train(member, tmp_path / str(seed), console=quiet)
+        manifests.append(read(tmp_path / str(seed) / "manifest.json"))
+    assert manifests[0]["labelled"] == manifests[1]["labelled"]
+
+
+def test_few_labels_without_a_test_set_are_cross_validated(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "images", labelled=8)
+    results = train(folder_recipe, tmp_path / "run", console=quiet)
+    # Every label is tested on once, by a classifier that never saw it; the result has seen all.
+    assert (results["folds"], results["test_size"], results["labels"]) == (4, 24, 24)
+    low, high = results["test_interval"]
+    assert low <= results["test_error_rate"] <= high
+    assert results["decision"] in ("helped", "hurt", "undecided")
+    manifest = read(tmp_path / "run" / "manifest.json")
+    held_out = manifest["folds_held_out"]
+    assert sorted(index for fold in held_out for index in fold) == manifest["labelled"]
+    assert (tmp_path / "run" / "folds" / "4" / "metrics.jsonl").exists()
+    # Finished folds are not trained again.
+    (tmp_path / "run" / "results.json").unlink()
+    again = train(folder_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+    assert again["test_errors"] == results["test_errors"]
+
+
+def test_a_share_of_the_labels_is_held_out(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "images", labelled=10, unlabelled=10)
+    recipe = replace(folder_recipe, data=replace(folder_recipe.data, folds=0, test_share=0.3))
+    results = train(recipe, tmp_path / "run", console=quiet)
+    assert (results["folds"], results["test_size"], results["labels"]) == (0, 9, 21)
+    manifest = read(tmp_path / "run" / "manifest.json")
+    assert not set(manifest["held_out"]) & set(manifest["labelled"])
+
+
+def test_a_test_folder_is_the_test_set(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "images", labelled=6, unlabelled=6, test=5)
+    results = train(folder_recipe, tmp_path / "run", console=quiet)
+    assert (results["folds"], results["test_size"]) == (0, 15)
+    config = load_config(tmp_path / "run")
+    assert (config.classes, config.image_shape, config.resized) == (CLASSES, (3, 32, 32), False)
+
+
+def test_images_without_labels_give_a_generator(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "all", labelled=0, unlabelled=10)
+    recipe = replace(
+        folder_recipe, data=replace(folder_recipe.data, path=tmp_path / "all" / "unlabelled")
+    )
+    results = train(recipe, tmp_path / "run", console=quiet)
+    assert "test_errors" not in results
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.discriminator == "binary"
+    assert (tmp_path / "run" / "model" / "generator.safetensors").exists()
+    assert "<html" in (tmp_path / "run" / "report.html").read_text()
+    with pytest.raises(UserError, match="labels: expected none"):
+        train(replace(recipe, labels=10), tmp_path / "other", console=quiet)
+
+
+def test_labels_are_not_used_where_nothing_is_classified(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    objective = replace(quick_recipe.objective, discriminator="binary", generator="non-saturating")
+    results = train(
+        replace(quick_recipe, epochs=1, objective=objective), tmp_path / "run", console=quiet
+    )
+    assert "test_errors" not in results and results["labels"] == 0
+    (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert set(line["losses"]) == {"discriminator/real_or_generated", "generator/non_saturating"}
+
+
+def test_unreadable_images_are_named_or_skipped_and_listed(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "images", labelled=4, unlabelled=4, test=2)
+    broken = folder / "unlabelled" / "broken.png"
+    broken.write_bytes((folder / "circles" / "circles-000.png").read_bytes()[:100])
+    with pytest.raises(UserError, match=r"broken\.png"):
+        train(folder_recipe, tmp_path / "run", console=quiet)
+    assert not (tmp_path / "run").exists()
+    recipe = replace(folder_recipe, data=replace(folder_recipe.data, skip_unreadable=True))
+    train(recipe, tmp_path / "run", console=quiet)
+    (skipped,) = read(tmp_path / "run" / "manifest.json")["data"]["skipped"]
+    assert "broken.png" in skipped["name"] and skipped["reason"]
+
+
+def test_memory_mapped_images_train_alike(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "images", labelled=6, unlabelled=6, test=5)
+    lines = []
+    for resident_mb in (4096, 0):
+        recipe = replace(folder_recipe, data=replace(folder_recipe.data, resident_mb=resident_mb))
+        train(recipe, tmp_path / f"run-{resident_mb}", console=quiet)
+        lines.append(read_metrics(tmp_path / f"run-{resident_mb}" / "metrics.jsonl"))
+    for resident, mapped in zip(*lines, strict=True):
+        assert resident["losses"] == mapped["losses"]
+        assert resident["test_errors"] == mapped["test_errors"]
+
+
+def test_junk_among_the_unlabelled_is_survived(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    """Digits 0 to 7 as classes, unbalanced; with and without 20 % of 8s and 9s among the unlabelled.
+
+    benchmarks/junk.py measures the cost at full length.
+    """
+    data = open_data_set(quick_recipe.data)
+    assert data.test is not None
+    generator = np.random.default_rng(0)
+    wanted, tested = data.train.labels < 8, data.test.labels < 8
+    images, labels = data.train.images[wanted], data.train.labels[wanted].copy()
+    # A class with a tenth of the others' unlabelled images: data as it comes.
+    kept = (labels != 3) | (generator.random(len(labels)) < 0.4)
+    images, labels = images[kept], labels[kept]
+    junk = data.train.images[~wanted][: len(images) // 4]
+    errors = {}
+    for name, extra in (("clean", junk[:0]), ("junk", junk)):
+        mixed = data_set_from_arrays(
+            np.concatenate([images, extra]),
+            np.concatenate([labels, np.full(len(extra), -1)]),
+            data.test.images[tested],
+            data.test.labels[tested],
+            classes=list(data.classes[:8]),
+        )
+        recipe = replace(quick_recipe, labels=80, epochs=12)
+        results = train(recipe, tmp_path / name, data=mixed, console=quiet)
+        errors[name] = results["test_errors"]
+    assert len(junk) / (len(images) + len(junk)) == pytest.approx(0.2, abs=0.01)
+    assert results["test_size"] == 400
+    assert errors["junk"] <= errors["clean"] + 24
+
+
+def test_a_batch_that_ranks_cannot_share(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convergan.training import loop
+
+    monkeypatch.setattr(loop, "ranks", lambda: 3)
+    with pytest.raises(UserError, match=r"batch-size: expected a multiple of the 3 processes"):
+        train(quick_recipe, tmp_path / "run", console=quiet)
+
+
+def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = replace(quick_recipe, epochs=2)
+    train(recipe, tmp_path / "run", options=RunOptions(logger="tensorboard"), console=quiet)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    logged = [int(event.value) for event in events.Scalars("test_errors")]
+    assert logged == [
+        line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
+    ]
