@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import MLPSettings, Recipe
 from convergan.training.run import train
 
-# Waiting threads that spin take the time of those that work, where tests run processes side by side.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Tests run in two processes side by side: threads of both would fight over the cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -89,8 +89,8 @@ _RECIPES: Any = Union[  # noqa: UP007
 class Train:
     """Train a classifier from few labels, with the paper's GAN.
 
-    `convergan train RECIPE --help` lists all settings of a recipe; `convergan train --from FILE` repeats
-    the run whose recipe.yaml that is.
+    `convergan train RECIPE --help` lists a recipe's settings.
+    `convergan train --from FILE` repeats the run whose recipe.yaml FILE is.
     """
 
     recipe: Annotated[_RECIPES, arg(name="")]
@@ -155,10 +155,10 @@ _COMMANDS = (
     | Annotated[Sample, subcommand("sample")]
 )
 
-_HELP = """Improved Techniques for Training GANs (Salimans et al., 2016), for people with few labels.
+_HELP = """Improved Techniques for Training GANs: classifiers from few labels.
 
-`convergan COMMAND --help` tells more. Everywhere: --debug shows where an error came from, --version
-prints the version."""
+`convergan COMMAND --help` tells more.
+`--debug` with any command shows where an error came from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,102 @@
+"""The README and the documentation: every command and every snippet is run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from images import write_folder
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Where a user waits for minutes, the test trains a small network for one epoch.
+QUICK = ["--epochs", "1"]
+QUICK_FOLDER = [*QUICK, "--min-steps-per-epoch", "1", "--networks.width", "4"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+
+
+def in_spans(page: Path) -> list[str]:
+    """The commands that stand in the running text."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    return re.findall(r"`convergan ([^`]+)`", text)
+
+
+def run(command: str, more: list[str], folder: Path) -> None:
+    environment = {**os.environ, "CONVERGAN_CACHE": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "convergan.cli", *shlex.split(command), *more],
+        cwd=folder, capture_output=True, text=True, timeout=280, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_the_readmes_commands_one_after_the_other(tmp_path: Path) -> None:
+    write_folder(tmp_path / "images", labelled=5, unlabelled=5)
+    write_folder(tmp_path / "new-images", labelled=2, seed=1)
+    lines = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
+    made = [line for line in lines if line.startswith("make ")]
+    assert made == ["make demo", "make test"]
+    (demo,) = re.findall(r"\$\(BIN\)/convergan ([^$\n]+)", (ROOT / "Makefile").read_text())
+    run(demo, QUICK, tmp_path)
+    for line in lines:
+        if line not in made:
+            program, command = line.split(" ", 1)
+            assert program == "convergan"
+            run(command, QUICK_FOLDER if command.startswith("train") else [], tmp_path)
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 6
+    assert len(list((tmp_path / "samples").iterdir())) == 100
+    assert (tmp_path / "runs" / "demo" / "report.html").exists()
+    for command in in_spans(ROOT / "README.md"):
+        # Those whose data is not at hand here at least explain themselves.
+        repeats = command.startswith("train --from")
+        more = [*QUICK, "--out", "runs/again"] if repeats else ["--help"]
+        run(command, more, tmp_path)
+
+
+def snippets() -> list[tuple[str, str]]:
+    return [
+        (f"{page.name}-{number}", code)
+        for page in PAGES
+        for number, code in enumerate(blocks(page, "python"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "code", [code for _, code in snippets()], ids=[name for name, _ in snippets()]
+)
+def test_every_snippet_runs(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from convergan.recipes import presets
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(
+        presets.PRESETS, "digits", replace(presets.PRESETS["digits"], epochs=1, labels=10)
+    )
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    given = {
+        "images": generator.integers(0, 256, (40, 8, 8), dtype=np.uint8),
+        "labels": np.where(np.arange(40) < 30, labels, -1),
+        "test_images": generator.integers(0, 256, (8, 8, 8), dtype=np.uint8),
+        "test_labels": labels[:8],
+    }
+    exec(compile(code, "snippet", "exec"), given)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
