@@ -105,7 +105,7 @@ def _scaled_down(images: np.ndarray) -> np.ndarray:
 
 def _png(grid: np.ndarray) -> bytes:
     file = BytesIO()
-    Image.fromarray(grid).save(file, "PNG", optimize=True)
+    Image.fromarray(grid).save(file, "PNG")
     return file.getvalue()
 
 
