@@ -5,18 +5,20 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import convergan
-from convergan.cli import main
+from convergan.cli import Predict, TrainRecipe, main
+from convergan.recipes.presets import PRESETS
 
 COMMAND = [sys.executable, "-m", "convergan.cli"]
 
 
-def run(*words: str, columns: int = 80) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "COLUMNS": str(columns)}
+def run(*words: str, encoding: str = "utf-8") -> subprocess.CompletedProcess:
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": encoding}
     return subprocess.run(
         [*COMMAND, *words], capture_output=True, text=True, timeout=240, env=environment
     )
@@ -88,10 +90,24 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "digits", "--labels", "many"), ["--labels", "INT", "'many'"]),
         (("train", "digits", "--labels", "0"), ["labels: expected 1 or more, got 0"]),
         (("train", "digits", "--colour", "3"), ["--colour"]),
-        (("train", "minst"), ["minst"]),
-        (("train",), ["digits", "mnist", "folder"]),
+        (("train", "digits", "--seeed", "3"), ["--seeed, 3; perhaps you meant --seed ("]),
+        (("train", "digits", "--name", "x"), ["--name"]),
+        (("train", "digits", "--networks.kind", "mlp"), ["--networks.kind"]),
+        (("nonsense",), ["command: expected one of train, predict, sample, got nonsense"]),
+        (("train", "minst"), ["recipe: expected one of digits, mnist", "got minst"]),
+        (("train",), ["recipe: expected one of digits, mnist", "got nothing"]),
+        (("train", "--seed", "3", "digits"), ["recipe: expected one of", "got --seed"]),
+        (("predict",), ["Missing from convergan predict: RUN, IMAGES ("]),
+        (("sample", "run"), ["Missing from convergan sample: --count INT, --out PATH ("]),
         (("train", "--from", "absent.yaml"), ["absent.yaml: expected a recipe.yaml"]),
-        (("train", "--from"), ["from: expected the path of a recipe.yaml"]),
+        (("train", "--out", "x", "--from", "absent.yaml"), ["absent.yaml: expected a recipe.yaml"]),
+        (("train", "--out", "x", "--from=absent.yaml"), ["absent.yaml: expected a recipe.yaml"]),
+        (("train", "--from"), ["from: expected the path of a recipe.yaml, got nothing"]),
+        (("train", "--from="), ["from: expected the path of a recipe.yaml, got nothing"]),
+        (
+            ("train", "digits", "--resume", "--from", "f"),
+            ["from: expected no recipe beside the file f, got digits"],
+        ),
         (("predict", "absent-run", "."), ["absent-run: expected a run folder"]),
         (
             ("sample", "absent-run", "--count", "2", "--out", "x"),
@@ -116,7 +132,68 @@ def test_errors_are_one_line_that_names_the_argument(
     message = failed(capsys, *words)
     for part in parts:
         assert part in message
+    assert len(message) < 160
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_errors_are_one_line_in_any_encoding(encoding: str) -> None:
+    # tyro frames its complaints in lines of Unicode, or in none.
+    done = run("train", "digits", "--labels", "many", encoding=encoding)
+    assert done.stderr == (
+        "convergan: Error parsing --labels: no type matching {None}|INT could be instantiated "
+        "from ['many'] (convergan train digits --help tells more)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("nonsense",), "convergan"),
+        (("train", "minst"), "convergan train"),
+        (("train", "digits", "--labels", "many"), "convergan train digits"),
+        (("predict",), "convergan predict"),
+    ],
+)
+def test_errors_name_the_help_that_explains(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], command: str
+) -> None:
+    assert failed(capsys, *words).endswith(f" ({command} --help tells more)\n")
+
+
+def test_a_folder_that_cannot_be_is_one_line(
+    capsys: pytest.CaptureFixture[str], trained_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    words = ("sample", str(trained_run), "--count", "1", "--out", str(out))
+    assert failed(capsys, *words) == f"convergan: {out}: Not a directory\n"
+    with pytest.raises(NotADirectoryError):
+        main([*words, "--debug"])
+
+
+def test_an_error_without_a_file_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: Predict) -> None:
+        raise ConnectionError("the hub\ndoes not answer")
+
+    monkeypatch.setattr(Predict, "run", unreachable)
+    assert failed(capsys, "predict", "run", ".") == "convergan: the hub does not answer\n"
+
+
+def test_labels_can_be_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    assert main(["train", "digits", "--labels", "None"]) == 0
+    assert main(["train", "digits"]) == 0
+    assert seen == [replace(PRESETS["digits"], labels=None), PRESETS["digits"]]
+
+
+def test_help_leaves_out_what_the_recipe_decides() -> None:
+    shown = run("train", "mnist", "--help").stdout
+    assert "--networks.kind" not in shown and "--name" not in shown
+    assert "--labels {None}|INT" in shown
 
 
 def test_a_mistake_in_the_labels_leaves_no_run_behind(
@@ -134,7 +211,7 @@ def test_debug_shows_where_it_came_from() -> None:
 
 def test_train_from_a_recipe_repeats_the_run(trained_run: Path, tmp_path: Path) -> None:
     done = run(
-        "train", "--from", str(trained_run / "recipe.yaml"), "--out", str(tmp_path / "again")
+        "train", "--out", str(tmp_path / "again"), "--from", str(trained_run / "recipe.yaml")
     )
     assert done.returncode == 0, done.stderr
     results = [
@@ -153,8 +230,12 @@ def test_train_from_a_recipe_repeats_the_run(trained_run: Path, tmp_path: Path) 
 def test_predict_and_sample(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # In brackets: paths are no markup, and long ones are not broken into lines.
+    tmp_path = tmp_path / "[x]" / ("long-" * 20)
+    tmp_path.mkdir(parents=True)
     samples = tmp_path / "samples"
     assert main(["sample", str(trained_run), "--count", "5", "--out", str(samples)]) == 0
+    assert f"{samples}: 5 images; {samples}-grid.png shows some" in capsys.readouterr().out
     out = tmp_path / "out.csv"
     assert main(["predict", str(trained_run), str(samples), "--out", str(out)]) == 0
     assert f"{out}: 5 images" in capsys.readouterr().out

@@ -2,19 +2,21 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
-from tyro.conf import AvoidSubcommands, DisallowNone, Positional, arg, subcommand
+from tyro.conf import AvoidSubcommands, Positional, Suppress, arg, subcommand
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from convergan import __version__
 from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS, SUMMARIES
-from convergan.recipes.settings import Recipe
+from convergan.recipes.settings import Recipe, Settings
 
 INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
@@ -48,7 +50,7 @@ class TrainRecipe:
     """Everything that decides the result."""
 
     def run(self) -> None:
-        from convergan.training.loop import Interrupted
+        from convergan.training.checkpointing import Interrupted
         from convergan.training.run import RunOptions, train
 
         recipe = self.recipe
@@ -107,20 +109,18 @@ class Predict:
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
-    images: Positional[Path]
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
     """An image, or a folder of images (and of folders of images)."""
 
     out: Path = field(default=Path("predictions.csv"))
     """The file to write: path, label, confidence, and one column per class."""
 
     def run(self) -> None:
-        from rich.console import Console
-
         from convergan.inference.predict import predict_to_csv
 
         with _progress("predicting") as progress:
             count = predict_to_csv(self.run_folder, self.images, self.out, progress=progress)
-        Console().print(f"{self.out}: {count:,} images", highlight=False)
+        print(f"{self.out}: {count:,} images")
 
 
 @dataclass(kw_only=True)
@@ -140,20 +140,18 @@ class Sample:
     """Seed of the noise that they are made from."""
 
     def run(self) -> None:
-        from rich.console import Console
-
         from convergan.inference.sample import sample
 
         with _progress("sampling") as progress:
             grid = sample(self.run_folder, self.count, self.out, seed=self.seed, progress=progress)
-        Console().print(f"{self.out}: {self.count:,} images; {grid} shows some", highlight=False)
+        print(f"{self.out}: {self.count:,} images; {grid} shows some")
 
 
-_COMMANDS = (
-    Annotated[Train, subcommand("train")]
-    | Annotated[Predict, subcommand("predict")]
-    | Annotated[Sample, subcommand("sample")]
-)
+_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample}
+
+_COMMAND: Any = Union[  # noqa: UP007
+    tuple(Annotated[command, subcommand(name)] for name, command in _COMMANDS.items())
+]
 
 _HELP = """Improved Techniques for Training GANs: classifiers from few labels.
 
@@ -175,6 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(str(error))
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(_file_error(error))
     except Stopped as end:
         return _fail(str(end), INTERRUPTED)
     except KeyboardInterrupt:
@@ -189,20 +191,72 @@ def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample:
         UserError: they spell none.
         SystemExit: they ask for help, which has been printed.
     """
-    if words[:1] == ["train"] and len(words) > 1 and words[1].partition("=")[0] == "--from":
-        option, _, file = words[1].partition("=")
-        rest = words[2:] if file else words[3:]
-        if not file and len(words) < 3:
+    _check_choice("command", _COMMANDS, words, "convergan")
+    program = f"convergan {words[0]}"
+    if words[0] == "train":
+        file, rest = _take_from(words[1:])
+        if file is not None:
+            if rest[:1] and rest[0] in PRESETS:
+                raise UserError(f"from: expected no recipe beside the file {file}, got {rest[0]}")
+            from convergan.recipes.files import read_recipe
+
+            saved = TrainRecipe(recipe=read_recipe(Path(file)))
+            program = f"{program} --from {file}"
+            return _tyro(TrainRecipe, rest, program=program, hint=program, default=saved)
+        _check_choice("recipe", PRESETS, rest, program)
+        program = f"{program} {rest[0]}"
+    return _tyro(_COMMAND, words, program="convergan", hint=program)
+
+
+def _check_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
+    """Checks that the first word is one of the choices, or asks tyro for help or for completion."""
+    word = words[0] if words else "nothing"
+    if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
+        expected = ", ".join(choices)
+        raise UserError(f"{what}: expected one of {expected}, got {word} {_see(program)}")
+
+
+def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
+    """The file that `--from` names, wherever it stands, and the other words."""
+    for place, word in enumerate(words):
+        option, equals, file = word.partition("=")
+        if option != "--from":
+            continue
+        rest = words[place + 1 :]
+        if not equals and rest:
+            file = rest.pop(0)
+        if not file:
             raise UserError("from: expected the path of a recipe.yaml, got nothing")
-        from convergan.recipes.files import read_recipe
-
-        saved = TrainRecipe(recipe=read_recipe(Path(file or words[2])))
-        return _tyro(TrainRecipe, rest, f"convergan train {option}", saved)
-    return _tyro(_COMMANDS, words, "convergan")
+        return file, words[:place] + rest
+    return None, words
 
 
-def _tyro(kind: Any, words: list[str], program: str, default: Any = tyro.MISSING) -> Any:
-    """tyro's parser, with its framed error in one line."""
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.struct_rule
+def _hide_what_the_recipe_decides(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Settings as tyro reads them, but for the names of the recipe and of the kind of networks."""
+    suppress: Any = Suppress
+    # The marker tells the question below from tyro's own.
+    if suppress in info.markers or not (
+        isinstance(info.type, type) and issubclass(info.type, Settings)
+    ):
+        return None
+    spec = ConstructorRegistry.get_struct_spec(replace(info, markers=(*info.markers, suppress)))
+    if not isinstance(spec, StructConstructorSpec):
+        return None
+    fields = (
+        replace(field, type=suppress[field.type]) if field.name in ("name", "kind") else field
+        for field in spec.fields
+    )
+    return replace(spec, fields=tuple(fields))
+
+
+def _tyro(
+    kind: Any, words: list[str], *, program: str, hint: str, default: Any = tyro.MISSING
+) -> Any:
+    """tyro's parser, with its framed error in one line; `hint` is the command whose help explains it."""
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
@@ -212,23 +266,43 @@ def _tyro(kind: Any, words: list[str], program: str, default: Any = tyro.MISSING
                 prog=program,
                 default=default,
                 description=_HELP,
-                config=(DisallowNone,),
+                registry=_REGISTRY,
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(_one_line(complaint.getvalue(), program)) from None
+        raise UserError(f"{_one_line(complaint.getvalue())} {_see(hint)}") from None
 
 
-def _one_line(complaint: str, program: str) -> str:
-    """tyro's framed complaint without its frame, its title and what repeats the help."""
-    lines = [line.strip("╭╮╰╯│─ ") for line in complaint.splitlines()]
-    told = []
-    for line in [line for line in lines if line][1:]:
-        if line.startswith(("Got errors", "Argument helptext", "Available", "For full helptext")):
-            break
-        told.append(line)
-    return f"{' '.join(told)} ({program} --help tells more)"
+def _one_line(complaint: str) -> str:
+    """What tyro's framed complaint says first, and the option that it believes to be meant.
+
+    Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
+    after a rule similar options, in the same way.
+    """
+    lines = [line[2:].rstrip("│ ") for line in complaint.splitlines()[1:]]
+    # Without Unicode the frame is blank, a rule is of hyphens, and there is one below the title too.
+    rule = ("─", "---")
+    below_title = dropwhile(lambda line: line.startswith(rule), lines)
+    first = list(takewhile(lambda line: not line.startswith((*rule, "Got errors")), below_title))
+    sentences = [line for line in first if line and not line.startswith(" ")]
+    options = [line[4:] for line in first if line[:4].isspace() and not line[4:].startswith(" ")]
+    told = " ".join([*sentences, ", ".join(options)]).strip(" .")
+    if "Perhaps you meant:" in lines:
+        meant = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
+        told += f"; perhaps you meant {meant}"
+    return told
+
+
+def _see(program: str) -> str:
+    return f"({program} --help tells more)"
+
+
+def _file_error(error: OSError) -> str:
+    """What the system, or a library that speaks in its name, has against a file, in one line."""
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _fail(message: str, code: int = 1) -> int:

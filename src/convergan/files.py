@@ -6,6 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+_ASIDE = ".aside-"
+
+# It can only be read by setting it.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
@@ -13,13 +19,13 @@ def written_aside(path: Path) -> Iterator[Path]:
 
     If the block raises, `path` stays as it was and nothing is left behind.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_ASIDE, suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:
         yield aside
         # mkstemp makes files for their owner alone; results are the usual files of the user.
-        aside.chmod(0o666 & ~_umask())
+        aside.chmod(0o666 & ~_UMASK)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(path)
@@ -34,10 +40,10 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a process that was killed while it wrote into `folder` left there."""
+    for leftover in folder.glob(f"{_ASIDE}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -130,6 +130,13 @@ def test_an_absent_file_is_unreadable(tmp_path: Path):
         decode(tmp_path / "absent.png")
 
 
+@pytest.mark.parametrize("name", ["absent.png", "x" * 300, "null\0.png"])
+def test_files_that_cannot_be_opened_stop_no_others(tmp_path: Path, name):
+    image = noise(4, 4, 3)
+    results = list(decode_in_order([tmp_path / name, file_of(Image.fromarray(image))]))
+    assert isinstance(results[0], Unreadable) and np.array_equal(results[1], image)
+
+
 @pytest.mark.parametrize("side", [4, 128])  # decoded by one thread, and by several
 def test_results_come_in_order_with_the_unreadable_in_their_place(side):
     images = [noise(side, side, 3, seed=seed) for seed in range(40)]

@@ -32,7 +32,7 @@ def test_each_folder_is_a_class_and_some_are_more(folder, write_image):
     write_image(folder / ".hidden" / "no.png")
     write_image(folder / "cat" / "._no.png")
     (folder / "cat" / "notes.txt").write_text("no image")
-    (folder / "empty").mkdir()
+    (folder / "__MACOSX").mkdir()
     data = opened(folder)
     assert data.classes == ("cat", "dog")
     assert labels_of(data.train) == {
@@ -101,6 +101,43 @@ def test_empty_and_absent_folders_are_named(folder, tmp_path):
         opened(folder)
     with pytest.raises(UserError, match=r"data\.path: expected a folder, got .*absent"):
         opened(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("images", "empty"),
+    [
+        (["dog/1.png", "cow/1.png"], "cats"),
+        (["1.png"], "cats"),
+        (["train/dog/1.png", "train/cow/1.png"], "train/cats"),
+        (["test/dog/1.png"], "train"),
+        (["dog/1.png", "cow/1.png"], "test"),
+        (["train/dog/1.png", "train/cow/1.png"], "val"),
+    ],
+)
+def test_an_empty_folder_is_named(folder, write_image, images, empty):
+    for name in images:
+        write_image(folder / name)
+    (folder / empty / "below").mkdir(parents=True)
+    (folder / empty / "photo.heic").write_bytes(b"no known format")
+    expected = rf"images/{empty}: expected images .*, got a folder with none; remove the folder if"
+    with pytest.raises(UserError, match=expected):
+        opened(folder)
+
+
+@pytest.mark.parametrize("train", ["", "train/"])
+@pytest.mark.parametrize("empty", ["unlabelled", "test/cow", ".cache", "__MACOSX"])
+def test_a_folder_that_no_class_is_lost_with_may_be_empty(folder, write_image, train, empty):
+    for name in [f"{train}dog/1.png", f"{train}cow/1.png", "test/dog/1.png"]:
+        write_image(folder / name)
+    (folder / empty).mkdir(parents=True)
+    assert opened(folder).classes == ("cow", "dog")
+
+
+def test_a_list_of_labels_does_not_care_for_empty_folders(folder, write_image):
+    write_image(folder / "1.png")
+    (folder / "notes").mkdir()
+    (folder / "metadata.csv").write_text("file_name,label\n1.png,dog\n")
+    assert opened(folder).classes == ("dog",)
 
 
 def test_only_test_images_are_no_data_set(folder, write_image):

@@ -34,6 +34,10 @@ def write(png):
     return write_file
 
 
+def write_paths(file: Path, paths: list[str]) -> None:
+    pq.write_table(pa.table({"image": [{"bytes": None, "path": path} for path in paths]}), file)
+
+
 def opened(path: Path, source: str = "folder", **settings):
     return open_data_set(DataSettings(source=source, path=path, **settings))
 
@@ -103,6 +107,50 @@ def test_test_goes_before_validation(folder, write):
     assert opened(folder).test.names[0] == "test-0.parquet row 0"
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train/0000", "test/0000"),
+        ("default/train/0000", "default/test/0000"),
+        ("partial-train/0000", "partial-test/0000"),
+        ("Training/0000", "VAL/0000"),
+        ("mnist_train", "mnist_test"),
+        ("plain/train-0", "plain/validation-0"),
+        ("test/train-0", "test/test-0"),  # the file's own name goes first
+    ],
+)
+def test_a_split_is_told_by_the_file_or_its_folder(folder, write, train, test):
+    write(folder / f"{train}.parquet", 3, label=[0, 1, 1])
+    write(folder / f"{test}.parquet", 2, first_seed=3, label=[1, 0])
+    data = opened(folder)
+    assert list(data.train.names) == [f"{train}.parquet row {row}" for row in range(3)]
+    assert list(data.test.names) == [f"{test}.parquet row {row}" for row in range(2)]
+
+
+def test_folders_above_the_given_one_tell_nothing(folder, write):
+    write(folder / "test" / "0000.parquet", 2, label=[0, 1])
+    assert len(opened(folder / "test").train) == 2
+
+
+@pytest.mark.parametrize("other", ["0001", "latest/0000", "train-test/0000"])
+def test_a_file_of_an_unknown_split_beside_a_known_one_is_named(folder, write, other):
+    write(folder / "test" / "0000.parquet", 2, label=[0, 1])
+    write(folder / f"{other}.parquet", 2, label=[0, 1])
+    expected = (
+        rf"images/{other}\.parquet: expected train, test or val in the name of the file or its"
+        r" folder, as in test/0000\.parquet, got none"
+    )
+    with pytest.raises(UserError, match=expected):
+        opened(folder)
+
+
+def test_the_extra_images_of_svhn_are_not_used(folder, write):
+    for split in ("train", "test", "extra"):
+        write(folder / f"{split}-00000-of-00001.parquet", 2, label=[0, 1])
+    data = opened(folder, source="svhn")
+    assert len(data.train) == len(data.test) == 2
+
+
 def test_svhn_has_a_folder_for_its_configuration(folder, write):
     write(folder / "cropped_digits" / "train-0.parquet", 2, label=[0, 1])
     write(folder / "full_numbers" / "train-0.parquet", 2, label=[0, 1])
@@ -112,6 +160,28 @@ def test_svhn_has_a_folder_for_its_configuration(folder, write):
 def test_plain_bytes_are_images_too(folder, png):
     pq.write_table(pa.table({"image": [png(0), png(1)]}), folder / "train.parquet")
     assert len(opened(folder).train) == 2
+
+
+def test_paths_are_of_files_beside_the_parquet_file(folder, write_image):
+    inside = [write_image(folder / "data" / "images" / f"{seed}.png", seed=seed) for seed in (0, 1)]
+    paths = ["images/0.png", str(folder / "data" / "images" / "1.png")]
+    write_paths(folder / "data" / "train.parquet", paths)
+    assert np.array_equal(opened(folder).train.images, inside)
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "images/../../secret.png", "absolute"])
+def test_paths_that_lead_elsewhere_are_unreadable(folder, write_image, path):
+    write_image(folder / "data" / "1.png")
+    write_image(folder / "secret.png")
+    if path == "absolute":
+        path = str(folder / "secret.png")
+    write_paths(folder / "data" / "train.parquet", ["1.png", path])
+    expected = (
+        rf"train\.parquet row 1: expected a readable image, got the path '{path}', which leads"
+    )
+    with pytest.raises(UserError, match=expected):
+        opened(folder)
+    assert len(opened(folder, skip_unreadable=True).train) == 1
 
 
 @pytest.mark.parametrize(
@@ -163,7 +233,7 @@ def test_a_bad_row_is_named(folder, png):
 def test_a_broken_file_and_a_folder_without_training_files_are_named(folder, write):
     write(folder / "test-0.parquet", 2)
     with pytest.raises(
-        UserError, match=r"expected parquet files named train-\*\.parquet, got none"
+        UserError, match=r"expected parquet files named train-\*\.parquet, or in .*, got none"
     ):
         opened(folder)
     (folder / "train.parquet").write_bytes(b"no parquet")

@@ -81,6 +81,28 @@ def test_unreadable_images_are_errors_or_skipped(images, write_image):
             assert np.array_equal(data.train.images[3, :, :, 0], np.asarray(file))
 
 
+def test_a_link_to_nowhere_is_an_unreadable_image(images):
+    (images / "a" / "link.png").symlink_to("nowhere.png")
+    with pytest.raises(
+        UserError, match=r"a/link\.png: expected a readable image, got No such file .*skip-unread"
+    ):
+        open_data_set(DataSettings(path=images))
+    skipping = DataSettings(path=images, skip_unreadable=True)
+    for _ in range(2):  # decoded, and from the store
+        data = open_data_set(skipping)
+        assert [image.name for image in data.skipped] == ["a/link.png"]
+        assert len(data.train) == 6
+    (images / "a" / "nowhere.png").symlink_to("0.png")
+    data = open_data_set(skipping)
+    assert data.skipped == () and len(data.train) == 8
+
+
+def test_megabytes_of_the_images_in_memory_are_of_a_million_bytes(folder, write_image):
+    write_image(folder / "1.png", width=1010, height=1000, mode="L")
+    images = open_data_set(DataSettings(path=folder, resident_mb=1)).train.images
+    assert 10**6 < images.nbytes < 2**20 and isinstance(images, np.memmap)
+
+
 def test_nothing_readable_is_an_error(folder):
     (folder / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match="images: expected readable training images, got none"):

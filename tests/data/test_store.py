@@ -161,6 +161,16 @@ def test_a_cache_that_cannot_be_written_is_named(images, tmp_path):
         open_data_set(DataSettings(path=images, cache=tmp_path / "file"))
 
 
+@pytest.mark.parametrize("within", ["", "new"])
+def test_a_cache_without_permission_is_named(images, tmp_path, within):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    if os.access(locked, os.W_OK):
+        pytest.skip("needs a user whom permissions bind, not root")
+    with pytest.raises(UserError, match=r"data\.cache: .*, got .* \(Permission denied\)$"):
+        open_data_set(DataSettings(path=images, cache=locked / within))
+
+
 def test_a_full_disk_is_noticed_before_the_work(images, monkeypatch):
     class Usage:
         free = 100

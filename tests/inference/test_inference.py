@@ -71,6 +71,12 @@ def test_a_bad_image_is_named_and_nothing_is_left(trained_run: Path, tmp_path: P
         predict_to_csv(trained_run, tmp_path / "images", tmp_path / "absent" / "out.csv")
 
 
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    # Before the run, which is none, is looked at.
+    with pytest.raises(UserError, match="out: expected a file, got the folder"):
+        predict_to_csv(tmp_path / "absent", tmp_path, tmp_path)
+
+
 def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None:
     write_folder(tmp_path / "images", labelled=3, test=2, size_px=40)
     preset = PRESETS["folder"]

@@ -26,8 +26,9 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_generator
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.checkpointing import Interrupted, LoopOptions
 from convergan.training.launch import launch
-from convergan.training.loop import Interrupted, LoopOptions, fit
+from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
 from convergan.training.samples import fixed_samples

@@ -63,6 +63,17 @@ def test_impossible_settings_are_named(change: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_mistake_in_networks_is_named_whatever_their_kind() -> None:
+    values = recipe_to_dict(PRESETS["cifar10"])
+    for change, message in (
+        ({"widht": 96}, "networks.widht: Unexpected keyword argument, got 96"),
+        ({"width": "many"}, "networks.width: "),
+        ({"kind": "rnn"}, "networks.kind: expected one of mlp, conv, imagenet, got 'rnn'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            recipe_from_dict(values | {"networks": values["networks"] | change}, "recipe.yaml")
+
+
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     with pytest.raises(UserError, match=r"recipe.yaml: expected a recipe.yaml, got No such file"):

@@ -54,6 +54,16 @@ def test_a_bad_start_is_named_rather_than_drawn(inputs: ReportInputs) -> None:
     assert "above the chart" not in chart.caption
 
 
+def test_folds_are_counted_together(inputs: ReportInputs) -> None:
+    assert inputs.results is not None
+    one = with_epochs(inputs, {"epoch": 1, "test_errors": 10, "test_size": 40})
+    [chart] = charts(one)
+    assert "Labels of test images are only counted" in chart.caption and "fold" not in chart.caption
+    [chart] = charts(replace(one, results=inputs.results | {"folds": 4}))
+    assert "in the fold that was trained without it, all folds together" in chart.caption
+    assert "test images" not in chart.caption
+
+
 def test_losses_that_are_zero_or_negative_can_be_drawn(inputs: ReportInputs) -> None:
     epochs = [{"epoch": n, "losses": {"generator": value}} for n, value in ((1, 0.0), (2, -700.0))]
     [chart] = charts(with_epochs(inputs, *epochs))

@@ -115,6 +115,10 @@ def test_the_same_inputs_give_the_same_bytes(
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_an_epoch_is_explained(html: str) -> None:
+    assert "one pass over the unlabelled images, or more where they are few" in words(html)
+
+
 def test_warnings_of_a_kind_stand_together_with_advice(html: str) -> None:
     text = words(html)
     assert "collapse epochs 12 to 14, 40" in text
@@ -241,8 +245,11 @@ def test_a_gan_that_does_not_help(
 def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
     html = written(tmp_path, replace(finished, results=finished.results | {"folds": 4}))
-    assert "Measured by 4-fold cross-validation" in words(html)
-    assert "The test labels were only counted" not in words(html)
+    text = words(html)
+    assert "Measured by 4-fold cross-validation over 500 labelled images" in text
+    assert "The test labels were only counted" not in text
+    assert "on the same labelled images" in text and "Labelled images by true class" in text
+    assert "test image" not in text.lower().replace("500 test images wrong", "")
 
 
 def test_the_chosen_epoch_is_named(tmp_path: Path, finished: ReportInputs) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from safetensors.torch import load_file
 from convergan.data.image_set import data_set_from_arrays
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.networks.interface import Generator
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import loop
+from convergan.training.checkpointing import Checkpointer
 from convergan.training.loop import learning_rate
+from convergan.training.player import Player
 from convergan.training.run import RunOptions, train
 from support import equal_states
 
@@ -104,7 +108,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         train(quick_recipe, tmp_path / "run", console=quiet)
     message = str(caught.value)
     assert "discriminator/unlabelled is nan at step 20" in message
-    assert "step-000000000.safetensors" in message and "--on-divergence rollback" in message
+    assert "the last good checkpoint, of step 0, is in" in message
+    assert "--resume --on-divergence rollback" in message
     # What was good goes on from there.
     monkeypatch.undo()
     train(quick_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
@@ -121,6 +126,69 @@ def test_rollback_goes_back_halves_the_rate_and_goes_on(
     assert lines[0]["learning_rate"] == 3e-3 and lines[2]["learning_rate"] == 1.5e-3
     (warning,) = lines[1]["warnings"]
     assert warning["kind"] == "rollback" and "went back to step 20" in warning["message"]
+
+
+def spoil(*, after: int) -> Callable[..., None]:
+    """`Player.step`, which makes the generator's weights not a number once, at its `after`-th step."""
+    steps = 0
+    original = Player.step
+
+    def spoiled(self: Player, *arguments: Any) -> None:
+        nonlocal steps
+        original(self, *arguments)
+        if isinstance(self.network, Generator):
+            steps += 1
+            if steps == after:
+                with torch.no_grad():
+                    self.trained[0].fill_(float("nan"))
+
+    return spoiled
+
+
+def test_weights_that_are_not_finite_never_reach_a_checkpoint(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses of a step are those before its update: they cannot tell."""
+    monkeypatch.setattr(Player, "step", spoil(after=10))
+    options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
+    train(quick_recipe, tmp_path / "run", options=options, console=quiet)
+    (warning,) = read_metrics(tmp_path / "run" / "metrics.jsonl")[0]["warnings"]
+    assert "a weight of the generator is nan at step 10" in warning["message"]
+    assert "went back to step 9" in warning["message"]
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_no_result(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Player, "step", spoil(after=39))
+    with pytest.raises(UserError, match="a weight of the generator is nan at step 39"):
+        train(quick_recipe, tmp_path / "run", console=quiet)
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Diverged twice from step 13: the second time it goes back to the one before."""
+    poisoned = iter([False] * (2 * 15) + [True] + [False] * (2 * 2) + [True])
+    original = loop.total
+
+    def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+        # Two sums a step, the discriminator's and the generator's.
+        if next(poisoned, False):
+            parts = {name: part * float("nan") for name, part in parts.items()}
+        return original(parts)
+
+    recipe = replace(quick_recipe, baseline=False)
+    monkeypatch.setattr(loop, "total", total)
+    monkeypatch.setattr(Checkpointer, "is_due", lambda self, step: step in (12, 13))
+    train(recipe, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet)
+    warnings = [
+        warning["message"].rsplit("; ")[-1]
+        for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
+        for warning in line["warnings"]
+    ]
+    assert warnings == ["went back to step 13", "went back to step 12"]
 
 
 def test_rollback_gives_up_after_three_times(

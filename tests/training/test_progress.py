@@ -1,6 +1,7 @@
 """What the terminal shows, at 80 columns, and what it does not show to a file."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -31,14 +32,37 @@ def shown(*, terminal: bool) -> str:
 
 def test_a_terminal_sees_losses_errors_and_time() -> None:
     text = shown(terminal=True)
-    for part in ("epoch 7/250", "D 0.75 G 0.040", "err 8.4%", "(alone 12.0%)", "0.31 s/ep"):
+    losses = "losses: discriminator 0.75, generator 0.04"
+    for part in ("epoch 7/250", losses, "error 8.4% (baseline 12.0%)", "0.31 s/epoch"):
         assert part in text
     assert "it [collapses]; do this" in text.replace("\n", " ")
 
 
 def test_a_file_sees_warnings_alone() -> None:
     text = shown(terminal=False)
-    assert "epoch 7: it [collapses]" in text and "s/ep" not in text
+    assert "epoch 7: it [collapses]" in text and "s/epoch" not in text
+
+
+def test_the_longest_numbers_fit_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with Progress(console, 1200, title="fold 1 of 4: epoch") as progress:
+        progress.epoch_ended({**LINE, "epoch": 1200, "seconds_per_epoch": 1234.5})
+        progress.steps_done(1000, 1200)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    # What the terminal shows last, without what colours it and moves its cursor.
+    *_, title, numbers, _ = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", text).split("\n")
+    assert title.startswith("fold 1 of 4: epoch 1200/1200 ") and "1234 s/epoch" in title
+    assert numbers.startswith(
+        "losses: discriminator 0.75, generator 0.04; error 8.4% (baseline 12.0%)"
+    )
+    assert max(len(title), len(numbers)) <= 80
+
+
+def test_a_path_is_no_markup() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    report = "[x]/" + "long/" * 20 + ":fire:/report.html"
+    print_verdict(console, {}, "A generator.", report)
+    assert console.file.getvalue() == f"A generator.\nreport: {report}\n"  # type: ignore[attr-defined]
 
 
 def test_the_verdict_is_a_table() -> None:

@@ -1,6 +1,8 @@
 """Resume: killed at any moment, a run ends with the very weights of one that was never interrupted."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +16,9 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
-from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
 from convergan.runs.metrics import read_metrics
-from convergan.training.loop import Interrupted
+from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
 from support import equal_states
 
@@ -154,15 +156,69 @@ def test_a_finished_run_is_not_trained_again(
 def test_other_images_are_refused_on_resume(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convergan.training import run
+    from convergan.training import preparation
 
     train(quick_recipe, tmp_path / "run", console=quiet)
     (tmp_path / "run" / "results.json").unlink()
-    opened = run.open_data_set
+    opened = preparation.open_data_set
     monkeypatch.setattr(
-        run,
+        preparation,
         "open_data_set",
         lambda *args, **options: replace(opened(*args, **options), fingerprint="0" * 64),
     )
     with pytest.raises(UserError, match=r"expected the images that .* was begun with"):
         train(quick_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("accelerator", "cuda", "hardware.accelerator: expected cuda .* got cpu"),
+        ("processes", 4, "hardware.devices: expected 4 .* got 1"),
+    ],
+)
+def test_another_machine_is_refused_on_resume(
+    uninterrupted: Path,
+    recipe: Recipe,
+    quiet: Console,
+    tmp_path: Path,
+    key: str,
+    value: object,
+    message: str,
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    (run / "results.json").unlink()
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(UserError, match=message):
+        train(recipe, run, options=RunOptions(resume=True), console=quiet)
+
+
+def test_the_manifest_notes_who_resumed(
+    uninterrupted: Path, recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    (run / "results.json").unlink()
+    train(recipe, run, options=RunOptions(resume=True), console=quiet)
+    (process,) = json.loads((run / "manifest.json").read_text())["resumed"]
+    assert process["versions"]["torch"] and process["accelerator"] == "cpu"
+    require_same_run(run, uninterrupted)
+
+
+def test_what_a_kill_left_half_written_is_in_nobodys_way(
+    recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    """Killed in the write of the very first file: the folder counts as new."""
+    half = tmp_path / "run" / ".aside-abc-recipe.yaml"
+    half.parent.mkdir()
+    half.write_text("half")
+    train(replace(recipe, epochs=1), tmp_path / "run", console=quiet)
+    assert not half.exists()
+
+
+def test_stale_halves_of_checkpoints_are_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".aside-xyz-step-000000001.safetensors").write_text("half")
+    save_checkpoint(tmp_path, 2, {"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000002.safetensors"]

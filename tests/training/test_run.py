@@ -13,9 +13,10 @@ from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.files import read_recipe
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.settings import ConvSettings, HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
+from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, train
 from images import CLASSES, write_folder
 
@@ -117,7 +118,12 @@ def test_few_labels_without_a_test_set_are_cross_validated(
     manifest = read(tmp_path / "run" / "manifest.json")
     held_out = manifest["folds_held_out"]
     assert sorted(index for fold in held_out for index in fold) == manifest["labelled"]
-    assert (tmp_path / "run" / "folds" / "4" / "metrics.jsonl").exists()
+    folds = [
+        read_metrics(tmp_path / "run" / "folds" / f"{n}" / "metrics.jsonl") for n in (1, 2, 3, 4)
+    ]
+    assert sum(fold[-1]["test_errors"] for fold in folds) == results["test_errors"]
+    assert results["train_seconds"] > sum(fold[-1]["train_seconds"] for fold in folds)
+    assert "Error rate" in (tmp_path / "run" / "report.html").read_text()
     # Finished folds are not trained again.
     (tmp_path / "run" / "results.json").unlink()
     again = train(folder_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
@@ -214,7 +220,7 @@ def test_junk_among_the_unlabelled_is_survived(
     generator = np.random.default_rng(0)
     wanted, tested = data.train.labels < 8, data.test.labels < 8
     images, labels = data.train.images[wanted], data.train.labels[wanted].copy()
-    # A class with a tenth of the others' unlabelled images: data as it comes.
+    # One class with fewer unlabelled images than the others: data as it comes.
     kept = (labels != 3) | (generator.random(len(labels)) < 0.4)
     images, labels = images[kept], labels[kept]
     junk = data.train.images[~wanted][: len(images) // 4]
@@ -235,14 +241,45 @@ def test_junk_among_the_unlabelled_is_survived(
     assert errors["junk"] <= errors["clean"] + 24
 
 
-def test_a_batch_that_ranks_cannot_share(
-    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from convergan.training import loop
-
-    monkeypatch.setattr(loop, "ranks", lambda: 3)
+@pytest.mark.parametrize("batch_size", [20, 3])
+def test_a_batch_that_processes_cannot_share(quick_recipe: Recipe, batch_size: int) -> None:
     with pytest.raises(UserError, match=r"batch-size: expected a multiple of the 3 processes"):
-        train(quick_recipe, tmp_path / "run", console=quiet)
+        prepare(replace(quick_recipe, batch_size=batch_size), None, processes=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"networks": ConvSettings()}, "expected images of at least 9 px, got 8x8"),
+        ({"labels": 5000}, "labels: expected 500 labelled images"),
+        ({"hardware": HardwareSettings(accelerator="cuda", devices=7)}, "hardware: expected what"),
+    ],
+)
+def test_a_mistake_that_shows_late_leaves_no_folder_behind(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, change: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(replace(quick_recipe, **change), tmp_path / "run", console=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_arrays_says_so(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
+    data = open_data_set(quick_recipe.data)
+    train(replace(quick_recipe, epochs=1), tmp_path / "run", data=data, console=quiet)
+    recipe = read_recipe(tmp_path / "run" / "recipe.yaml")
+    assert recipe.data.source == "arrays"
+    with pytest.raises(UserError, match=r"data.source: expected images that can be opened again"):
+        train(recipe, tmp_path / "other", console=quiet)
+
+
+def test_relative_paths_are_kept_absolute(
+    folder_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "images", labelled=5)
+    monkeypatch.chdir(tmp_path)
+    relative = replace(folder_recipe, data=replace(folder_recipe.data, path=Path("images")))
+    prepared = prepare(relative, None, processes=1)
+    assert prepared.recipe.data.path == tmp_path / "images"
 
 
 def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_only_images_where_one_of_two_errs_count() -> None:
     [
         ("helped", 1e-9, "the GAN helped (p < 0.001)"),
         ("hurt", 0.012, "the GAN hurt (p = 0.012); use the baseline"),
-        ("undecided", 0.4, "undecided"),
+        ("undecided", 0.4, "undecided: a difference this small may be chance (p = 0.4)."),
     ],
 )
 def test_one_sentence(decision: str, p_value: float, words: str) -> None:

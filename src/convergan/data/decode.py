@@ -14,9 +14,6 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Encoded = bytes | Path
-"""An image file: its content, or where it is."""
-
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 )
@@ -30,6 +27,10 @@ _WORTH_THREADS_BYTES = 16 * 1024
 
 class Unreadable(Exception):
     """An image file that cannot be decoded; the message is the reason, without the file's name."""
+
+
+Encoded = bytes | Path | Unreadable
+"""An image file: its content, or where it is, or why it is not to be read."""
 
 
 def decode(
@@ -48,6 +49,8 @@ def decode(
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if isinstance(encoded, Unreadable):
+        raise encoded
     try:
         file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
         with Image.open(file, formats=_FORMATS) as image:
@@ -153,7 +156,12 @@ def _chunks(files: Iterable[Encoded], length: int) -> Iterator[list[Encoded]]:
 def _size_bytes(encoded: Encoded) -> int:
     if isinstance(encoded, bytes):
         return len(encoded)
-    return encoded.stat().st_size if encoded.is_file() else 0
+    if isinstance(encoded, Unreadable):
+        return 0
+    try:
+        return encoded.stat().st_size
+    except (OSError, ValueError):  # what cannot be opened is noticed when it is decoded
+        return 0
 
 
 def _eight_bits(image: "Image") -> "Image":

@@ -61,5 +61,6 @@ def _table(split: str, rows: Any) -> Table:
         columns=rows.column_names,
         features=rows.features.to_dict(),
         files=[Path(each["filename"]) for each in rows.cache_files],
+        paths_within=None,
         batches=batches,
     )

@@ -1,8 +1,10 @@
 """Images in a folder: one folder for each class, a metadata.csv, or no labels at all."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from convergan.data.decode import SUFFIXES
 from convergan.data.metadata import read_metadata
 from convergan.data.read_images import find_images
 from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
@@ -24,10 +26,12 @@ def open_image_folder(path: Path) -> Source:
       images in folders of the same classes.
 
     A class takes in the images of all folders below its own. Images in no class's folder are unlabelled: a
-    folder of nothing but images has no labels at all. Classes are sorted by name.
+    folder of nothing but images has no labels at all. Classes are sorted by name. A class's folder without
+    images is an error, and so is a test folder with none at all; among test images a class may be absent.
 
     Raises:
-        UserError: no images; a test image outside the classes; or what `read_metadata` raises.
+        UserError: no images; a class's folder or a test set without any; a test image outside the classes;
+            or what `read_metadata` raises.
     """
     names = [each.relative_to(path).as_posix() for each in find_images(path)]
     has_metadata = (path / "metadata.csv").is_file()
@@ -72,6 +76,11 @@ def _by_folders(path: Path, names: list[str]) -> list[tuple[str, Label, bool]]:
     tests = _TEST_FOLDERS if with_train else ("test",)
     tops = {name.split("/")[0] for name in names if "/" in name}
     test_folder = next((folder for folder in tests if folder in tops), None)
+    _require_images(path, "train" if with_train else "", names)
+    if test_folder is None:
+        for folder in tests:
+            if (path / folder).is_dir():
+                raise _without_images(path / folder)
     entries: list[tuple[str, Label, bool]] = []
     for name in names:
         folders = name.split("/")[:-1]
@@ -89,6 +98,36 @@ def _by_folders(path: Path, names: list[str]) -> list[tuple[str, Label, bool]]:
             label = classes[0] if classes and classes[0] not in _UNLABELLED_FOLDERS else None
             entries.append((name, label, False))
     return entries
+
+
+def _require_images(path: Path, parent: str, names: list[str]) -> None:
+    """Refuses an empty folder of a class: the class would be missing without a word.
+
+    Args:
+        parent: the folder of the classes' folders, relative to `path`.
+    """
+    prefix = f"{parent}/" if parent else ""
+    filled = {name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)}
+    no_loss = filled.union(_UNLABELLED_FOLDERS, ("test",))
+    with os.scandir(path / parent) as entries:
+        empty = sorted(
+            entry.name
+            for entry in entries
+            # Hidden folders, and those of tools such as __MACOSX, are no classes.
+            if entry.name not in no_loss
+            and not entry.name.startswith((".", "__"))
+            # Last, as it may ask the disk.
+            and entry.is_dir()
+        )
+    if empty:
+        raise _without_images(path / parent / empty[0])
+
+
+def _without_images(folder: Path) -> UserError:
+    return UserError(
+        f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none;"
+        " remove the folder if none belong there"
+    )
 
 
 def _has_train_folder(names: list[str]) -> bool:

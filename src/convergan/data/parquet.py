@@ -1,18 +1,24 @@
 """Images and labels in parquet files, as the Hugging Face hub keeps them."""
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convergan.data.decode import Encoded
+from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
 from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
 from convergan.errors import UserError
 
 # Rows held at a time: of encoded images, and of labels.
 _IMAGES, _LABELS = 256, 65_536
+
+# A word of a file's or a folder's name: `train-00000`, `partial-train`, `testing`, `my_val`. SVHN has a
+# split `extra`, which is not used.
+_SPLIT = re.compile(r"(?<![a-z])(train|test|val|extra(?![a-z]))")
 
 
 @dataclass(frozen=True)
@@ -28,29 +34,50 @@ class Table:
     files: Sequence[Path]
     """The files that hold the rows."""
 
+    paths_within: Path | None
+    """Where images given as paths must lie, absolute. None: anywhere, as the hub's library wrote them."""
+
     batches: Callable[[str, int], Iterator[Any]]
     """Reads one column, given its name, so many rows (as Arrow arrays) at a time."""
 
 
 def find_parquet(path: Path) -> dict[str, list[Path]]:
-    """The parquet files below a folder, sorted, by the split that their names start with.
+    """The parquet files below a folder, sorted, by their splits: `train`, `test` and `validation`.
 
-    The splits are `train`, `test` and `validation`. Where none is named train, all that are not of
-    another split are the training images. Hidden files are passed over.
+    The split is a word that starts with train, test or val, in the file's name (`train-00000.parquet`), else
+    in the name of the closest folder that has one (`default/partial-train/0000.parquet`). Where no file has
+    one, all are training images. Hidden files are passed over.
+
+    Raises:
+        UserError: some files name their splits and another does not: it may hold test images.
     """
-    files = sorted(
-        file
-        for file in path.rglob("*.parquet")
-        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    names = sorted(
+        name
+        for name in (file.relative_to(path) for file in path.rglob("*.parquet"))
+        if not any(part.startswith(".") for part in name.parts)
     )
-    splits = {
-        split: [file for file in files if file.name.lower().startswith(split)]
+    named = {name: split for name in names if (split := _split(name))}
+    if not named:
+        named = dict.fromkeys(names, "train")
+    for name in names:
+        if name not in named:
+            raise UserError(
+                f"{path / name}: expected train, test or val in the name of the file or its folder,"
+                f" as in {next(iter(named))}, got none"
+            )
+    return {
+        split: [path / name for name in names if split.startswith(named[name])]
         for split in ("train", "test", "validation")
     }
-    if not splits["train"]:
-        others = splits["test"] + splits["validation"]
-        splits["train"] = [file for file in files if file not in others]
-    return splits
+
+
+def _split(name: Path) -> str | None:
+    """train, test, val or extra; None where no part of the name, or one of several splits, tells."""
+    for part in reversed(name.parts):
+        splits = set(_SPLIT.findall(part.lower()))
+        if splits:
+            return splits.pop() if len(splits) == 1 else None
+    return None
 
 
 def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
@@ -65,7 +92,8 @@ def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
     """
     if not files["train"]:
         raise UserError(
-            f"{path}: expected parquet files named train-*.parquet, got none for training"
+            f"{path}: expected parquet files named train-*.parquet, or in a folder train,"
+            " got none for training"
         )
     return open_tables(
         str(path),
@@ -128,6 +156,7 @@ def _table(folder: Path, file: Path) -> Table:
         columns=schema.names,
         features=(written.get("info") or {}).get("features") or {},
         files=[file],
+        paths_within=Path(os.path.abspath(file.parent)),
         batches=batches,
     )
 
@@ -145,17 +174,30 @@ def _part(
     def encoded() -> Iterator[Encoded]:
         for table, column in zip(tables, columns, strict=True):
             for batch in table.batches(column, _IMAGES):
-                yield from map(_encoded, batch.to_pylist())
+                for cell in batch.to_pylist():
+                    yield _encoded(cell, table.paths_within)
 
     numbers = class_numbers(labels, classes, names=names, place=place)
     return Part(names, numbers, encoded, [file for table in tables for file in table.files])
 
 
-def _encoded(cell: Any) -> Encoded:
+def _encoded(cell: Any, within: Path | None) -> Encoded:
+    # The hub's images are bytes, or a path to a file beside them.
     if isinstance(cell, dict):
-        # The hub's images are bytes, or a path to a file beside them.
-        cell = cell.get("bytes") or (Path(cell["path"]) if cell.get("path") else None)
-    return cell if isinstance(cell, bytes | Path) else b""
+        path = cell.get("path")
+        cell = cell.get("bytes")
+        if not cell and path and isinstance(path, str):
+            return Path(path) if within is None else _path_within(within, path)
+    return cell if isinstance(cell, bytes) else b""
+
+
+def _path_within(folder: Path, path: str) -> Encoded:
+    """A path of a foreign file's making: it may open what came with it, and nothing else on this machine."""
+    # Without following links: the hub's cache is made of links to files elsewhere.
+    file = Path(os.path.normpath(folder / path))
+    if not file.is_relative_to(folder):
+        return Unreadable(f"the path {path!r}, which leads out of {folder}")
+    return file
 
 
 def _image_column(place: str, table: Table) -> str:

@@ -24,7 +24,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
 
     Each image is decoded once, into a store in the cache folder; the next time nothing is decoded as long
     as no image file has changed. Labels are read anew every time: new ones cost no decoding. Images up to
-    `settings.resident_mb` (of 2^20 bytes) are read into memory, more stay a read-only memory map. Of
+    `settings.resident_mb` (of 10^6 bytes) are read into memory, more stay a read-only memory map. Of
     several processes that open new images at once, each decodes, and the first one's store is kept: let
     one go first.
 

@@ -69,10 +69,18 @@ def _key(source: Source, settings: DataSettings) -> str:
         digest.update(f"\0{len(part.names)}".encode())
         for file in part.files:
             # The whole path: files of equal names and sizes, unpacked with equal times, are not the same.
-            stat = file.stat()
-            stamp = f"\0{os.path.abspath(file)}\0{stat.st_size}\0{stat.st_mtime_ns}"
+            stamp = f"\0{os.path.abspath(file)}\0{_size_and_time(file)}"
             digest.update(stamp.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
+
+
+def _size_and_time(file: Path) -> str:
+    try:
+        stat = file.stat()
+    except OSError:
+        # A link to nowhere, say, which decoding then names. Once it leads somewhere, the key changes.
+        return "unreadable"
+    return f"{stat.st_size}\0{stat.st_mtime_ns}"
 
 
 def _read(folder: Path) -> tuple[np.ndarray, Written] | None:

@@ -69,8 +69,10 @@ def predict_to_csv(
     """Writes path, label, confidence and a column per class; gives the number of images.
 
     Raises:
-        UserError: as `predict`; the folder of `out` does not exist. Then `out` stays as it was.
+        UserError: as `predict`; `out` is a folder, or is in none. Then `out` stays as it was.
     """
+    if out.is_dir():
+        raise UserError(f"out: expected a file, got the folder {out}")
     if not out.parent.is_dir():
         raise UserError(f"out: expected a file in an existing folder, got {out}")
     _, config = load_classifier(run)

@@ -87,8 +87,8 @@ class ConvDiscriminator(Discriminator):
 class ConvGenerator(Generator):
     """A dense layer, then transposed convolutions that each double the size, up to a tanh output.
 
-    32 px start from 4x4 maps as in the paper. Other sizes start from the smallest maps of 4 px and
-    more whose doublings reach them; what goes beyond is cropped evenly.
+    32 px start from 4x4 maps as in the paper. Other sizes start from maps whose shorter side has at most
+    4 px and whose doublings reach them; what goes beyond is cropped evenly.
     """
 
     pixel_range = (-1.0, 1.0)

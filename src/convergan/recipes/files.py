@@ -11,6 +11,8 @@ from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
 
 _RECIPE = TypeAdapter(Recipe)
+# The class of each kind of networks, by which pydantic names the alternatives.
+_NETWORKS = {"mlp": "MLPSettings", "conv": "ConvSettings", "imagenet": "ImageNetSettings"}
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -21,12 +23,25 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 def recipe_from_dict(values: object, origin: str) -> Recipe:
     """The recipe that `values` describe; `origin` names them in the error of those that do not fit."""
     try:
-        recipe = _RECIPE.validate_python(values)
+        return _RECIPE.validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{origin}: {where}: {first['msg']}, got {first['input']!r}") from None
-    return recipe
+        raise UserError(f"{origin}: {_first_problem(error, values)}") from None
+
+
+def _first_problem(error: ValidationError, values: object) -> str:
+    """The first problem in words; among those of the networks, one of the kind that is meant."""
+    networks = values.get("networks") if isinstance(values, dict) else None
+    kind = networks.get("kind") if isinstance(networks, dict) else None
+    if networks is not None and kind not in _NETWORKS:
+        return f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {kind!r}"
+    for problem in error.errors():
+        place = list(problem["loc"])
+        if len(place) > 1 and place[0] == "networks":
+            if place[1] != _NETWORKS[str(kind)]:
+                continue
+            del place[1]
+        return f"{'.'.join(map(str, place))}: {problem['msg']}, got {problem['input']!r}"
+    return " ".join(str(error).split())
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:

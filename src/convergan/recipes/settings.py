@@ -86,6 +86,12 @@ class DataSettings(Settings):
             "0, or 2 or more",
             self.folds,
         )
+        _require(
+            self.split_seed is None or self.split_seed >= 0,
+            "data.split-seed",
+            "0 or more",
+            self.split_seed,
+        )
         _require(self.resident_mb >= 0, "data.resident-mb", "0 or more", self.resident_mb)
 
 
@@ -110,6 +116,9 @@ class MLPSettings(Settings):
 
     latent_size: int = 100
     """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    data_dependent_initialization: bool = True
+    """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
 
     minibatch_kernels: int = 0
     """Kernels of minibatch discrimination after the features; 0: none."""
@@ -139,11 +148,17 @@ class MLPSettings(Settings):
             "0 or more",
             self.minibatch_kernels,
         )
+        _require(
+            self.minibatch_kernel_size > 0,
+            "networks.minibatch-kernel-size",
+            "1 or more",
+            self.minibatch_kernel_size,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvSettings(Settings):
-    """The convolutional networks of the paper's CIFAR-10 and SVHN experiments, for 12 px and more."""
+    """The convolutional networks of the paper's CIFAR-10 and SVHN experiments, for 9 px and more."""
 
     kind: Literal["conv"] = "conv"
     """Which networks these are."""
@@ -166,6 +181,9 @@ class ConvSettings(Settings):
 
     latent_size: int = 100
     """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    data_dependent_initialization: bool = True
+    """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
 
     minibatch_kernels: int = 0
     """Kernels of minibatch discrimination after the features; 0: none."""
@@ -198,6 +216,12 @@ class ConvSettings(Settings):
             "0 or more",
             self.minibatch_kernels,
         )
+        _require(
+            self.minibatch_kernel_size > 0,
+            "networks.minibatch-kernel-size",
+            "1 or more",
+            self.minibatch_kernel_size,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +253,9 @@ class ImageNetSettings(Settings):
     reference_size: int = 64
     """Samples in the reference batch of virtual batch normalization (Section 3.5): the authors' batch on one
     device."""
+
+    data_dependent_initialization: bool = True
+    """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
 
     minibatch_kernels: int = 300
     """Kernels of minibatch discrimination after the features, each compared with the real half and with

@@ -88,7 +88,13 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     caption = "Share of the images that are classified wrongly; lower is better. "
     if top < highest:
         caption += f"The first epochs lie above the chart (up to {percent(highest)}). "
-    caption += "Labels of test images are only counted here: nothing was chosen by them."
+    if (inputs.results or {}).get("folds"):
+        caption += (
+            "Each labelled image is counted in the fold that was trained without it, all folds "
+            "together: nothing was chosen by it there."
+        )
+    else:
+        caption += "Labels of test images are only counted here: nothing was chosen by them."
     return Chart(
         title="Error rate",
         svg=line_chart(

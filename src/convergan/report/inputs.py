@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One image of the test set, with what the classifier said of it."""
+    """One image that was tested, with what the classifier said of it."""
 
     image: np.ndarray
     """uint8 `[height, width, channels]`, 1 or 3 channels."""

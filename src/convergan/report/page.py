@@ -21,11 +21,12 @@ from convergan.report.words import (
     number,
     percent,
     rows,
+    tested,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Bar:
     """One classifier's errors, with its bar in percent of the widest."""
 
     name: str
@@ -74,8 +75,9 @@ def _render(inputs: ReportInputs) -> str:
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
         decision=(inputs.results or {}).get("decision"),
-        outcomes=_outcomes(inputs.results or {}),
+        bars=_bars(inputs.results or {}),
         comparison=_comparison(inputs.results or {}),
+        tested=tested(inputs.results),
         facts=_facts(inputs),
         charts=charts(inputs),
         real=grid_picture(inputs.real_images) if inputs.real_images.size else None,
@@ -89,7 +91,7 @@ def _render(inputs: ReportInputs) -> str:
     )
 
 
-def _outcomes(results: dict[str, Any]) -> list[Outcome]:
+def _bars(results: dict[str, Any]) -> list[Bar]:
     present = [
         (name, explanation, kind, key)
         for name, explanation, kind, key in (
@@ -109,7 +111,7 @@ def _outcomes(results: dict[str, Any]) -> list[Outcome]:
         max([*rates, *(interval[1] for interval in intervals.values() if interval)], default=0) or 1
     )
     return [
-        Outcome(
+        Bar(
             name=name,
             explanation=explanation,
             kind=kind,
@@ -127,15 +129,13 @@ def _comparison(results: dict[str, Any]) -> str | None:
     errors, baseline = results.get("test_errors"), results.get("baseline_test_errors")
     if errors is None or baseline is None:
         return None
+    images = f"on the same {tested(results)}"
     if errors == baseline:
-        return "As many mistakes with the GAN as without it, on the same test images."
+        return f"As many mistakes with the GAN as without it, {images}."
     fewer = "fewer" if errors < baseline else "more"
     difference = abs(baseline - errors)
     share = f" ({100 * difference / baseline:.0f}\N{NO-BREAK SPACE}% {fewer})" if baseline else ""
-    return (
-        f"{count(difference)} {fewer} mistakes with the GAN than without it, "
-        f"on the same test images{share}."
-    )
+    return f"{count(difference)} {fewer} mistakes with the GAN than without it, {images}{share}."
 
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:

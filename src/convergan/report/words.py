@@ -29,6 +29,11 @@ def chance(p_value: float) -> str:
     return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
+def tested(results: dict[str, Any] | None) -> str:
+    """What the errors of results.json are counted on."""
+    return "labelled images" if (results or {}).get("folds") else "test images"
+
+
 def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f}{_SPACE}s"

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from convergan.errors import UserError
-from convergan.files import written_aside
+from convergan.files import remove_leftovers, written_aside
 
 KEPT = 2
 
@@ -22,6 +22,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     tensors: dict[str, Tensor] = {}
     skeleton = _take_tensors(state, "state", tensors)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     path = folder / f"step-{step:09d}.safetensors"
     with written_aside(path) as aside:
         save_file(tensors, aside, metadata={"skeleton": json.dumps(skeleton)})
@@ -45,6 +46,13 @@ def load_newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     if problem:
         raise UserError(problem)
     return None
+
+
+def drop_newest_checkpoint(folder: Path) -> None:
+    """Removes the newest checkpoint, unless it is the only one."""
+    newest, *others = _newest_first(folder)
+    if others:
+        newest.unlink()
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from convergan.errors import UserError
-from convergan.files import write_text
+from convergan.files import remove_leftovers, write_text
 from convergan.recipes.files import first_difference, read_recipe, recipe_to_yaml
 from convergan.recipes.settings import Recipe
 
-# They decide where things are kept, not what comes out.
-_FREE_TO_CHANGE = ("data.cache", "data.resident_mb")
+# They decide where things are kept, not what comes out; whether the images are the same is checked by
+# their fingerprint.
+_FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb")
 
 
 class RunFolder:
@@ -35,6 +36,8 @@ class RunFolder:
             UserError: the folder holds a run and `resume` is off, holds something else, or holds a run
                 of another recipe; the error names the first setting that differs.
         """
+        if self.path.is_dir():
+            remove_leftovers(self.path)
         if self.recipe.exists():
             if not resume:
                 raise UserError(

@@ -1,6 +1,7 @@
 """Whether training is going well: losses that are not finite, a collapsed generator, a saturated
 discriminator."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,9 @@ themselves differ by a few percent, and healthy generators of this project's rec
 SATURATED_ABOVE = 0.98
 """D(x) - D(G(z)) above which the discriminator is called saturated: then nearly every sample is told
 from the data with certainty."""
+
+ROLLBACK = "rollback"
+"""Kind of the warning that the loop went back to a checkpoint."""
 
 PATIENCE = 3
 """Epochs in a row before a warning, so that a single odd one raises none."""
@@ -28,11 +32,11 @@ class HealthWarning(NamedTuple):
 
 
 class NotFinite(NamedTuple):
-    """The first loss that was not finite."""
+    """The first loss that was not finite, or a player whose weights are not."""
 
     step: int
     term: str
-    value: float
+    value: float = math.nan
 
 
 class LossWatch:

@@ -1,26 +1,55 @@
 """Lightning Fabric as a recipe's hardware settings describe it."""
 
 import os
+from collections.abc import Callable
 
 from lightning_fabric import Fabric
 
+from convergan.errors import UserError
 from convergan.recipes.settings import HardwareSettings
 
 
 def launch(settings: HardwareSettings) -> Fabric:
-    """One process, or several, launched here or already by torchrun."""
+    """One process, or several, launched here or already by torchrun.
+
+    Raises:
+        UserError: this machine does not have the accelerator, or not so many devices.
+    """
     devices, nodes = settings.devices, 1
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     several = devices * nodes > 1
-    fabric = Fabric(
-        accelerator=settings.accelerator,
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp" if several else "auto",
-        # The loop lowers the precision of the discriminator's step alone.
-        precision="32-true",
-    )
+    try:
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if several else "auto",
+            # The loop lowers the precision of the discriminator's step alone.
+            precision="32-true",
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"hardware: expected what this machine has, got accelerator {settings.accelerator}, "
+            f"devices {devices}: {reason}"
+        ) from None
     fabric.launch()
     return fabric
+
+
+def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
+    """Does a task on rank 0 alone; a mistake of the user's that it finds is raised on every rank.
+
+    Otherwise the others would wait for a rank that is gone.
+    """
+    message = None
+    if fabric.is_global_zero:
+        try:
+            task()
+        except UserError as error:
+            message = str(error)
+    message = fabric.broadcast(message)
+    if message is not None:
+        raise UserError(message)

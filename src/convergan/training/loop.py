@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,21 +9,21 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.nn import functional as F
 
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
-from convergan.errors import UserError
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.recipes.settings import OptimizerSettings, Recipe
-from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
 from convergan.techniques.semi_supervised import real_probability_logit
+from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.classify import classify
-from convergan.training.collectives import any_rank, ranks, sum_over_ranks
-from convergan.training.health import HealthWarning, LossWatch, NotFinite
+from convergan.training.collectives import ranks, sum_over_ranks
+from convergan.training.health import LossWatch, NotFinite
 from convergan.training.objective import (
+    BaselineStep,
     DiscriminatorStep,
     GeneratorStep,
+    baseline_terms,
     discriminator_terms,
     generator_terms,
     parts_of,
@@ -33,26 +32,6 @@ from convergan.training.objective import (
 from convergan.training.observer import EpochRecord, Observer
 from convergan.training.samples import diversity
 from convergan.training.state import TrainingState
-
-MOST_ROLLBACKS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopOptions:
-    """How a run is kept, as opposed to what it computes."""
-
-    checkpoint_every_seconds: float = 30.0
-    """Time between checkpoints; each costs a write of a few times the networks' size. 0: every step."""
-
-    roll_back: bool = False
-    """On a loss that is not finite: go back to the last checkpoint at half the learning rate."""
-
-    stop_requested: Callable[[], bool] = lambda: False
-    """Asked between steps; when true, a checkpoint is written and `Interrupted` raised."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and can be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +59,8 @@ def fit(
 
     Raises:
         Interrupted: `options.stop_requested`; a checkpoint has been written.
-        UserError: a loss is not finite (and rolling back, if asked for, did not help), or the batch
-            cannot be divided among the ranks.
+        UserError: a loss or a weight is not finite, and rolling back, if asked for, did not help.
     """
-    if recipe.batch_size % ranks():
-        raise UserError(
-            f"batch-size: expected a multiple of the {ranks()} processes, got {recipe.batch_size}"
-        )
     # 1. Images on the device; players, their optimizers and averages.
     images = DeviceImages(data.images, fabric.device, resident_bytes=recipe.data.resident_bytes)
     label_of = torch.full((len(data.images),), -1, dtype=torch.int64)
@@ -95,6 +69,7 @@ def fit(
     discriminator, generator, baseline = state.discriminator, state.generator, state.baseline
     discriminator_objective = discriminator_terms(recipe.objective, discriminator.history)
     generator_objective = generator_terms(recipe.objective, generator.history)
+    baseline_objective = baseline_terms(recipe.objective, baseline.history if baseline else None)
     steps = max(math.ceil(len(data.unlabelled) / recipe.batch_size), recipe.min_steps_per_epoch)
     device, rank_batch = fabric.device, recipe.batch_size // ranks()
     supervised = recipe.objective.discriminator == "semi-supervised"
@@ -109,15 +84,12 @@ def fit(
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
 
     # 2. Where an earlier process left off. There is always a checkpoint to go back to.
-    restored = load_newest_checkpoint(checkpoints)
-    if restored is not None:
-        state.load_state_dict(restored[1])
-    else:
-        _checkpoint(fabric, checkpoints, state)
+    checkpointer = Checkpointer(fabric, checkpoints, options)
+    if not checkpointer.restore(state):
+        checkpointer.save(state)
     observer.begins_after(state.epochs_done, None)
     watch: LossWatch | None = None
     names: list[str] = []
-    checkpoint_time = time.monotonic()
     resumed_seconds, resumed_time = state.train_seconds, time.monotonic()
     epoch_time = time.monotonic()
     epoch_first_position = state.position
@@ -180,6 +152,7 @@ def fit(
                 #    gradients that is a third cheaper; unwrapped, Fabric does not synchronize them.
                 for weight in discriminator.trained:
                     weight.requires_grad_(False)
+                turns: list[dict[str, Tensor]] = []
                 for turn in range(generator_steps):
                     matched_features = None
                     indices = matched_order[state.position * generator_steps + turn]
@@ -200,7 +173,10 @@ def fit(
                         GeneratorStep(matched_features, judged.features, judged.logits),
                     )
                     generator.step(fabric, total(parts), rate)
-                losses.update({f"generator/{name}": part for name, part in parts.items()})
+                    turns.append(parts)
+                for name in parts:
+                    mean = torch.stack([parts[name] for parts in turns]).mean()
+                    losses[f"generator/{name}"] = mean
                 for weight in discriminator.trained:
                     weight.requires_grad_(True)
 
@@ -210,9 +186,11 @@ def fit(
                     baseline.network.train()
                     with discriminator_autocast():
                         output = baseline.wrapped(batches[0], [rank_batch])
-                    loss = F.cross_entropy(output.logits.float(), labels)
-                    baseline.step(fabric, loss, rate)
-                    losses["baseline/supervised"] = loss
+                    parts = parts_of(
+                        baseline_objective, BaselineStep(output.logits.float(), labels)
+                    )
+                    baseline.step(fabric, total(parts), rate)
+                    losses.update({f"baseline/{name}": part for name, part in parts.items()})
 
             # 7. Losses and scores are kept on the device, and looked at now and then.
             with torch.no_grad():
@@ -234,21 +212,18 @@ def fit(
             observer.steps_done(state.step, steps * recipe.epochs)
 
             # 8. A checkpoint between two steps of an epoch.
-            if state.position < steps and _is_due(fabric, options, checkpoint_time, state.step):
-                not_finite = watch.look()
+            if state.position < steps and checkpointer.is_due(state.step):
+                not_finite = watch.look() or state.find_not_finite()
                 if not_finite:
                     break
-                _checkpoint(fabric, checkpoints, state)
-                checkpoint_time = time.monotonic()
-                if any_rank(options.stop_requested(), device):
-                    raise Interrupted
+                checkpointer.save(state)
+                checkpointer.stop_if_requested()
 
         # 9. Divergence: stop, or go back to the last good checkpoint and go on more slowly.
-        not_finite = not_finite or (watch.look() if watch else None)
+        not_finite = not_finite or (watch and watch.look()) or state.find_not_finite()
         if not_finite:
-            warning = _roll_back(state, not_finite, checkpoints, options)
+            warning = checkpointer.go_back(state, not_finite)
             observer.begins_after(state.epochs_done, warning)
-            _checkpoint(fabric, checkpoints, state)
             epoch_first_position, epoch_time = state.position, time.monotonic()
             continue
 
@@ -267,7 +242,11 @@ def fit(
                     best.offer(state.epochs_done + 1, counts[-1], player.tested)
             validation_errors = counts[0]
         state.epochs_done += 1
-        warnings = state.health.epoch(state.epochs_done, spread, means[-2], means[-1])
+        warnings = [
+            *state.rollback_warnings,
+            *state.health.epoch(state.epochs_done, spread, means[-2], means[-1]),
+        ]
+        state.rollback_warnings = []
         state.position, state.epoch_sums = 0, None
         state.train_seconds = resumed_seconds + time.monotonic() - resumed_time
         share_seen = (steps - epoch_first_position) / steps
@@ -294,11 +273,10 @@ def fit(
         )
         epoch_first_position, epoch_time = 0, time.monotonic()
         last = state.epochs_done == recipe.epochs
-        if last or _is_due(fabric, options, checkpoint_time, state.step):
-            _checkpoint(fabric, checkpoints, state)
-            checkpoint_time = time.monotonic()
-            if not last and any_rank(options.stop_requested(), device):
-                raise Interrupted
+        if last or checkpointer.is_due(state.step):
+            checkpointer.save(state)
+            if not last:
+                checkpointer.stop_if_requested()
 
     # 11. The weights that stand for the run.
     chosen = state.epochs_done
@@ -322,49 +300,3 @@ def learning_rate(settings: OptimizerSettings, progress: float, halvings: int) -
     if progress < settings.decay_from:
         return rate
     return rate * (1 - progress) / (1 - settings.decay_from)
-
-
-def _is_due(fabric: Fabric, options: LoopOptions, last_time: float, step: int) -> bool:
-    """Whether to write a checkpoint now; several ranks agree on it, every 20 steps."""
-    if ranks() > 1 and step % 20:
-        return False
-    elapsed = time.monotonic() - last_time
-    due = elapsed >= options.checkpoint_every_seconds or options.stop_requested()
-    return any_rank(due, fabric.device)
-
-
-def _checkpoint(fabric: Fabric, checkpoints: Path, state: TrainingState) -> None:
-    # Every rank takes part: the state holds all their random streams.
-    values = state.state_dict()
-    if fabric.is_global_zero:
-        save_checkpoint(checkpoints, state.step, values)
-    fabric.barrier()
-
-
-def _roll_back(
-    state: TrainingState, not_finite: NotFinite, checkpoints: Path, options: LoopOptions
-) -> HealthWarning:
-    """Puts the state back to the last checkpoint and halves the learning rate, or gives up."""
-    what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
-    restored = load_newest_checkpoint(checkpoints)
-    last_good = restored[0] if restored else "none"
-    if restored is None or not options.roll_back:
-        raise UserError(
-            f"training diverged: {what}; the last good checkpoint is {last_good}; "
-            "--on-divergence rollback goes on from it at half the learning rate"
-        )
-    rollbacks = state.rollbacks + 1
-    if rollbacks > MOST_ROLLBACKS:
-        raise UserError(
-            f"training diverged: {what}, after {MOST_ROLLBACKS} times going back and halving the "
-            f"learning rate; the last good checkpoint is {last_good}"
-        )
-    state.load_state_dict(restored[1])
-    state.rollbacks = rollbacks
-    return HealthWarning(
-        state.epochs_done + 1,
-        "rollback",
-        f"training diverged: {what}; went back to step {state.step}",
-        f"the learning rate is now multiplied by {0.5**rollbacks:g}; start with a lower "
-        "--optimizer.learning-rate",
-    )

@@ -24,6 +24,13 @@ class DiscriminatorStep(NamedTuple):
     generated_logits: Tensor
 
 
+class BaselineStep(NamedTuple):
+    """What the baseline's terms look at."""
+
+    labelled_logits: Tensor
+    labels: Tensor
+
+
 class GeneratorStep(NamedTuple):
     """What the generator's terms look at. `unlabelled_features` is None where no term compares them."""
 
@@ -32,7 +39,9 @@ class GeneratorStep(NamedTuple):
     generated_logits: Tensor
 
 
+Step = DiscriminatorStep | BaselineStep | GeneratorStep
 DiscriminatorTerm = Callable[[DiscriminatorStep], dict[str, Tensor]]
+BaselineTerm = Callable[[BaselineStep], dict[str, Tensor]]
 GeneratorTerm = Callable[[GeneratorStep], dict[str, Tensor]]
 """A term gives its weighted parts by name; a player minimizes the sum of all its terms' parts."""
 
@@ -73,6 +82,20 @@ def discriminator_terms(
         terms = [supervised, smoothed]
     else:
         terms = [semi_supervised]
+    if history is not None:
+        terms.append(_historical_averaging(history, settings.historical_averaging))
+    return terms
+
+
+def baseline_terms(
+    settings: ObjectiveSettings, history: HistoricalAveraging | None
+) -> list[BaselineTerm]:
+    """The terms of the baseline's loss: the discriminator's, but for what needs unlabelled images."""
+
+    def supervised(step: BaselineStep) -> dict[str, Tensor]:
+        return {"supervised": F.cross_entropy(step.labelled_logits, step.labels)}
+
+    terms: list[BaselineTerm] = [supervised]
     if history is not None:
         terms.append(_historical_averaging(history, settings.historical_averaging))
     return terms
@@ -120,15 +143,15 @@ def generator_terms(
 
 def _historical_averaging(
     history: HistoricalAveraging, weight: float
-) -> Callable[[DiscriminatorStep | GeneratorStep], dict[str, Tensor]]:
-    def historical_averaging(_: DiscriminatorStep | GeneratorStep) -> dict[str, Tensor]:
+) -> Callable[[Step], dict[str, Tensor]]:
+    def historical_averaging(_: Step) -> dict[str, Tensor]:
         return {"historical_averaging": weight * history.penalty()}
 
     return historical_averaging
 
 
 def parts_of(
-    terms: list[DiscriminatorTerm] | list[GeneratorTerm], step: DiscriminatorStep | GeneratorStep
+    terms: list[DiscriminatorTerm] | list[BaselineTerm] | list[GeneratorTerm], step: Step
 ) -> dict[str, Tensor]:
     """All parts of a loss by name; their sum is what the player minimizes."""
     parts: dict[str, Tensor] = {}

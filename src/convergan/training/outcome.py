@@ -31,7 +31,7 @@ class Outcome:
     confusion: np.ndarray
 
 
-def test(
+def outcomes_on(
     test_set: TestSet | None, fitted: Fitted, device: torch.device, resident_bytes: int
 ) -> list[Outcome]:
     """The outcome on a test set, after training; none where there is no test set."""

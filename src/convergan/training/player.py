@@ -60,6 +60,10 @@ class Player(Generic[NetworkT]):
         if self.average is not None:
             self.average.update_parameters(self.network)
 
+    def is_finite(self) -> bool:
+        """Whether all trained weights are: a finite loss may still have had another gradient."""
+        return bool(torch.isfinite(torch.stack(torch._foreach_norm([*self.trained]))).all())
+
     @property
     def tested(self) -> NetworkT:
         """The network that is tested: the running average where there is one."""

@@ -1,24 +1,28 @@
 """What the terminal shows of a run: a bar while it goes on, and the verdict at its end."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from convergan.report.words import percent
+from convergan.report.words import number, percent
 from convergan.training.health import HealthWarning
 
 
-class _Numbers(ProgressColumn):
-    """The last epoch's numbers, in as few letters as a terminal of 80 columns leaves."""
+class _BarAboveNumbers(Bar):
+    """A bar, and below it the last epoch's numbers: one line has no room for both."""
 
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["numbers"])
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The lines, from above."""
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Text(task.fields["numbers"], no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -27,17 +31,17 @@ class Progress:
     def __init__(self, console: Console, epochs: int, *, title: str) -> None:
         self.console = console
         self._epochs = epochs
-        self._bar = Bar(
+        self._bar = _BarAboveNumbers(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
-            _Numbers(),
+            TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
         self._title = title
-        self._task = self._bar.add_task(self._describe(0), total=None, numbers="")
+        self._task = self._bar.add_task(self._describe(0), total=None, speed="", numbers="")
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -62,13 +66,19 @@ class Progress:
             side = name.split("/")[0]
             if side in sides:
                 sides[side] += loss
-        numbers = f"D {sides['discriminator']:.2f} G {sides['generator']:.3f}"
+        losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
+        numbers = f"losses: {losses}"
         if "test_errors" in line:
-            numbers += f" err {100 * line['test_errors'] / line['test_size']:.1f}%"
+            numbers += f"; error {100 * line['test_errors'] / line['test_size']:.1f}%"
         if "baseline_test_errors" in line:
-            numbers += f" (alone {100 * line['baseline_test_errors'] / line['test_size']:.1f}%)"
-        numbers += f" {line['seconds_per_epoch']:.2g} s/ep"
-        self._bar.update(self._task, description=self._describe(line["epoch"]), numbers=numbers)
+            numbers += f" (baseline {100 * line['baseline_test_errors'] / line['test_size']:.1f}%)"
+        seconds = line["seconds_per_epoch"]
+        self._bar.update(
+            self._task,
+            description=self._describe(line["epoch"]),
+            speed=f"{seconds:.2g} s/epoch" if seconds < 10 else f"{seconds:.0f} s/epoch",
+            numbers=numbers,
+        )
 
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
@@ -101,4 +111,5 @@ def print_verdict(console: Console, results: dict[str, Any], sentence: str, repo
         console.print(table)
         console.print()
     console.print(sentence, highlight=False)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    # Not `print`: brackets in a path are no markup.
+    console.out(f"report: {report}", highlight=False)

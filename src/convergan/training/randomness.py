@@ -20,6 +20,7 @@ class RandomStream:
     """torch's default generators as they stand for one purpose, swapped in while it runs."""
 
     def __init__(self, device: torch.device, seed: int) -> None:
+        self._device = device
         self._devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(seed)
@@ -35,7 +36,13 @@ class RandomStream:
 
     def state_dict(self) -> dict[str, Any]:
         """The states on every rank: one checkpoint serves them all."""
-        return {"ranks": [gather_from_ranks(state) for state in self._states]}
+        # Through the device: ranks on GPUs cannot exchange what lies in the CPU's memory.
+        return {
+            "ranks": [
+                [part.cpu() for part in gather_from_ranks(state.to(self._device))]
+                for state in self._states
+            ]
+        }
 
     def load_state_dict(self, state: dict[str, Any], rank: int) -> None:
         """Puts back what `state_dict` gave, for this rank."""

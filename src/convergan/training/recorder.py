@@ -13,7 +13,7 @@ from convergan.report.images import write_sample_grid
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import classify
-from convergan.training.health import HealthWarning
+from convergan.training.health import ROLLBACK, HealthWarning
 from convergan.training.observer import EpochRecord
 from convergan.training.progress import Progress
 from convergan.training.samples import fixed_samples
@@ -21,7 +21,7 @@ from convergan.training.tensorboard import ScalarLogger
 
 GRID_IMAGES = 100
 GRIDS = 10
-"""Sample grids of a run, the last epoch's among them."""
+"""Sample grids of a run at most, the last epoch's among them."""
 
 
 class Recorder:
@@ -46,7 +46,6 @@ class Recorder:
         self.progress = progress
         self.logger = logger
         self.lines: list[dict[str, Any]] = []
-        self._pending: list[HealthWarning] = []
         if test is not None:
             self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
 
@@ -58,7 +57,6 @@ class Recorder:
         """See `Observer`."""
         self.lines = keep_metrics(self.folder.metrics, epochs_done)
         if warning is not None:
-            self._pending.append(warning)
             self.progress.warn(warning)
 
     def epoch_ended(
@@ -71,10 +69,11 @@ class Recorder:
     ) -> None:
         """See `Observer`."""
         for warning in record.warnings:
-            self.progress.warn(warning)
+            # A rollback was told when it came.
+            if warning.kind != ROLLBACK:
+                self.progress.warn(warning)
         line = asdict(record)
-        line["warnings"] = [warning._asdict() for warning in [*self._pending, *record.warnings]]
-        self._pending = []
+        line["warnings"] = [warning._asdict() for warning in record.warnings]
         if self.test is not None:
             line["test_size"] = len(self.test)
             line["test_errors"] = self._test_errors(averaged)
@@ -83,7 +82,8 @@ class Recorder:
                 line["baseline_test_errors"] = self._test_errors(baseline)
         self.lines.append(line)
         append_metrics(self.folder.metrics, line)
-        if record.epoch % max(self.epochs // GRIDS, 1) == 0 or record.epoch == self.epochs:
+        # Evenly over the run, and after its last epoch.
+        if record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs:
             self._write_samples(record.epoch, generator)
         if self.logger is not None:
             self.logger.log(line)

@@ -1,8 +1,7 @@
 """From a recipe to a finished run folder: data, folds, training, verdict, model, report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +10,8 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from convergan.data.batches import to_uint8
-from convergan.data.image_set import UNLABELLED, DataSet
-from convergan.data.source import open_data_set
-from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
+from convergan.data.image_set import DataSet
+from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.settings import Recipe
@@ -22,16 +20,19 @@ from convergan.report.page import write_report
 from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import ModelConfig, save_model
-from convergan.training.launch import launch
-from convergan.training.loop import Fitted, LoopOptions, fit
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.launch import launch, on_rank_zero
+from convergan.training.loop import Fitted, fit
+from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
-from convergan.training.outcome import Outcome, extremes, test, test_results
+from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
+from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress, print_verdict
-from convergan.training.provenance import command_line, device_name, git_commit, versions
+from convergan.training.provenance import device_name, git_commit, versions
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
 from convergan.training.signals import stop_on_signals
-from convergan.training.tensorboard import ScalarLogger
+from convergan.training.tensorboard import ScalarLogger, require_tensorboard
 from convergan.training.verdict import verdict_sentence
 
 REPORT_IMAGES = 64
@@ -83,25 +84,54 @@ def train(
     options = options or RunOptions()
     console = console or Console()
     fabric = launch(recipe.hardware)
-    if data is None:
-        with fabric.rank_zero_first(), console.status("reading the images") as status:
-            data = open_data_set(
-                recipe.data,
+    try:
+        return _train(fabric, recipe, out, data, options, console)
+    except UserError:
+        if fabric.is_global_zero:
+            raise
+        # Rank 0 tells it.
+        raise SystemExit(1) from None
+
+
+def _train(
+    fabric: Fabric,
+    recipe: Recipe,
+    out: Path,
+    data: DataSet | None,
+    options: RunOptions,
+    console: Console,
+) -> dict[str, Any]:
+    def prepared() -> Preparation:
+        with console.status("reading the images") as status:
+            return prepare(
+                recipe,
+                data,
+                processes=fabric.world_size,
                 progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
             )
-    recipe, data = _fitted_to_data(recipe, data)
-    # Before anything is written: here the labels that a user asks for may turn out not to be there.
-    split, folds = _splits(recipe, data)
+
+    # One rank decodes what has not been decoded yet; then all read the same store.
+    on_rank_zero(fabric, prepared)
+    preparation = prepared()
     folder = RunFolder(out)
-    if fabric.is_global_zero:
-        folder.begin(recipe, resume=options.resume)
-    fabric.barrier()
+    on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
     results = folder.read_results()
     if results is None:
-        results = _Run(fabric, recipe, folder, data, options, console).train(split, folds)
+        run = _Run(fabric, folder, preparation, options, console)
+        results = run.train()
     if fabric.is_global_zero:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
+
+
+def _begin(
+    folder: RunFolder, preparation: Preparation, fabric: Fabric, options: RunOptions
+) -> None:
+    if options.logger == "tensorboard":
+        require_tensorboard()
+    folder.begin(preparation.recipe, resume=options.resume)
+    if not folder.results.exists():
+        write_manifest(folder, preparation, fabric)
 
 
 class _Run:
@@ -110,30 +140,32 @@ class _Run:
     def __init__(
         self,
         fabric: Fabric,
-        recipe: Recipe,
         folder: RunFolder,
-        data: DataSet,
+        preparation: Preparation,
         options: RunOptions,
         console: Console,
     ) -> None:
-        self.fabric, self.recipe, self.folder = fabric, recipe, folder
-        self.data, self.options, self.console = data, options, console
-        self.resident_bytes = recipe.data.resident_bytes
+        self.fabric, self.folder, self.options, self.console = fabric, folder, options, console
+        self.recipe, self.data = preparation.recipe, preparation.data
+        self.split, self.folds = preparation.split, preparation.folds
+        self.resident_bytes = self.recipe.data.resident_bytes
 
-    def train(self, split: Split, folds: list[Split]) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
-        recipe = self.recipe
-        self._write_manifest(split, folds)
+        recipe, split, folds = self.recipe, self.split, self.folds
+        train_seconds = 0.0
         outcomes: list[Outcome] = []
         with stop_on_signals() as stop_requested:
             for number, fold in enumerate(folds):
-                part = RunFolder(self.folder.folds / str(number + 1))
+                part = self._fold_folder(number)
                 part.path.mkdir(parents=True, exist_ok=True)
                 title = f"fold {number + 1} of {len(folds)}: epoch"
                 fitted = self._fit(part, fold, title, stop_requested)
-                outcomes += test(fold.test, fitted, self.fabric.device, self.resident_bytes)
+                train_seconds += fitted.train_seconds
+                outcomes += outcomes_on(fold.test, fitted, self.fabric.device, self.resident_bytes)
             fitted = self._fit(self.folder, split, "epoch", stop_requested)
-        outcomes += test(split.test, fitted, self.fabric.device, self.resident_bytes)
+            train_seconds += fitted.train_seconds
+        outcomes += outcomes_on(split.test, fitted, self.fabric.device, self.resident_bytes)
         labels = len(split.training.labelled) + len(split.training.validation)
         results = {
             "recipe": recipe.name,
@@ -142,7 +174,7 @@ class _Run:
             "epochs": recipe.epochs,
             "epoch_chosen": fitted.epoch,
             **test_results(outcomes, len(folds)),
-            "train_seconds": fitted.train_seconds,
+            "train_seconds": train_seconds,
             "seconds_per_epoch": fitted.train_seconds / recipe.epochs,
             "device": device_name(self.fabric.device),
             "precision": recipe.hardware.precision,
@@ -193,63 +225,32 @@ class _Run:
                 )
             )
 
-    def _write_manifest(self, split: Split, folds: list[Split]) -> None:
-        """Writes manifest.json; on resume, checks that the images are those of the first start."""
-        if not self.fabric.is_global_zero:
-            return
-        data, path = self.data, self.folder.manifest
-        if path.exists():
-            saved = read_json(path)["data"]["fingerprint"]
-            if saved != data.fingerprint:
-                raise UserError(
-                    f"{data.source}: expected the images that {self.folder.path} was begun with "
-                    f"(fingerprint {saved[:12]}), got others ({data.fingerprint[:12]})"
-                )
-            return
-        labelled_of_class = np.bincount(split.training.labels, minlength=len(data.classes)).tolist()
-        write_json(
-            path,
-            {
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": command_line(),
-                "seed": self.recipe.seed,
-                "split_seed": _split_seed(self.recipe),
-                "device": device_name(self.fabric.device),
-                "processes": self.fabric.world_size,
-                "precision": self.recipe.hardware.precision,
-                "versions": versions(),
-                "git_commit": git_commit(),
-                "data": {
-                    "source": data.source,
-                    "fingerprint": data.fingerprint,
-                    "classes": list(data.classes),
-                    "image_shape": list(data.train.images.shape[1:]),
-                    "train_size": len(data.train.images),
-                    "test_size": None if data.test is None else len(data.test.images),
-                    "skipped": [
-                        {"name": image.name, "reason": image.reason} for image in data.skipped
-                    ],
-                },
-                "labelled": split.training.labelled.tolist(),
-                "labelled_of_class": labelled_of_class,
-                "validation": split.training.validation.tolist(),
-                "held_out": split.held_out.tolist(),
-                "folds_held_out": [fold.held_out.tolist() for fold in folds],
-            },
-        )
+    def _fold_folder(self, number: int) -> RunFolder:
+        return RunFolder(self.folder.folds / str(number + 1))
+
+    def _metrics(self) -> list[dict[str, Any]]:
+        """The epochs of the result; with folds, the errors of all of them together."""
+        lines = read_metrics(self.folder.metrics)
+        folds = [
+            read_metrics(self._fold_folder(number).metrics) for number in range(len(self.folds))
+        ]
+        for line, *of_folds in zip(lines, *folds, strict=False):
+            for key in ("test_errors", "raw_test_errors", "baseline_test_errors", "test_size"):
+                if of_folds and key in of_folds[0]:
+                    line[key] = sum(fold[key] for fold in of_folds)
+        return lines
 
     def _write(self, fitted: Fitted, results: dict[str, Any], outcomes: list[Outcome]) -> None:
         """Writes the model, the report, and last, as the mark of a finished run, results.json."""
         recipe, data, folder = self.recipe, self.data, self.folder
-        _, height, width, channels = data.train.images.shape
         config = ModelConfig(
             networks=recipe.networks,
-            image_shape=(channels, height, width),
+            image_shape=image_shape(data),
             classes=data.classes,
             resized=recipe.data.size_px is not None,
         )
         save_model(folder, config, fitted.discriminator, fitted.generator)
-        epochs = read_metrics(folder.metrics)
+        epochs = self._metrics()
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
         certain, uncertain = extremes(outcomes, data.classes)
@@ -273,45 +274,3 @@ class _Run:
             ),
         )
         write_json(folder.results, results)
-
-
-def _split_seed(recipe: Recipe) -> int:
-    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-
-
-def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
-    """The split to train the result on, and those of the folds, if the labels are cross-validated."""
-    settings, labels, seed = recipe.data, recipe.labels, _split_seed(recipe)
-    validation_share = settings.validation_share
-    folds = number_of_folds(settings, data, labels)
-    split = draw_split(
-        data,
-        labels=labels,
-        seed=seed,
-        validation_share=validation_share,
-        test_share=None if folds else settings.test_share,
-    )
-    if not folds:
-        return split, []
-    return split, draw_folds(
-        data, labels=labels, seed=seed, folds=folds, validation_share=validation_share
-    )
-
-
-def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
-    """The recipe as these images allow it, and the images as it uses them.
-
-    Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
-    """
-    binary = recipe.objective.discriminator == "binary"
-    if data.classes and not binary:
-        return recipe, data
-    if recipe.labels is not None and not data.classes:
-        raise UserError(
-            f"labels: expected none, as no image of {data.source} is labelled, got {recipe.labels}"
-        )
-    objective = replace(recipe.objective, discriminator="binary")
-    recipe = replace(recipe, objective=objective, baseline=False, labels=None)
-    unlabelled = np.full(len(data.train), UNLABELLED)
-    train = replace(data.train, labels=unlabelled)
-    return recipe, replace(data, train=train, test=None, classes=())

@@ -12,7 +12,7 @@ from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
-from convergan.training.health import HealthMonitor
+from convergan.training.health import HealthMonitor, HealthWarning, NotFinite
 from convergan.training.player import Player
 from convergan.training.randomness import RandomStream, derived_seed
 from convergan.training.selection import BestEpoch
@@ -54,7 +54,10 @@ class TrainingState:
             discriminator = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
             generator = build_generator(recipe.networks, shape).to(fabric.device)
             _initialize(discriminator, recipe, images, data.unlabelled)
-            initialize_from_data(generator, generator.latent(INITIALIZATION_IMAGES, fabric.device))
+            if recipe.networks.data_dependent_initialization:
+                initialize_from_data(
+                    generator, generator.latent(INITIALIZATION_IMAGES, fabric.device)
+                )
             self.discriminator = player_of(discriminator, averaged=True)
             self.generator = player_of(generator, averaged=False)
         self.baseline: Player[Discriminator] | None = None
@@ -76,6 +79,8 @@ class TrainingState:
         self.train_seconds = 0.0
         self.rollbacks = 0
         """Each has halved the learning rate."""
+        self.rollback_warnings: list[HealthWarning] = []
+        """Those of the epoch under way."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
         self.health = HealthMonitor()
@@ -93,6 +98,18 @@ class TrainingState:
         }
         return {name: part for name, part in parts.items() if part is not None}
 
+    def find_not_finite(self) -> NotFinite | None:
+        """A player whose weights are not finite. All ranks hold the same weights, and find the same."""
+        players = {
+            "discriminator": self.discriminator,
+            "generator": self.generator,
+            "baseline": self.baseline,
+        }
+        for name, player in players.items():
+            if player is not None and not player.is_finite():
+                return NotFinite(self.step, f"a weight of the {name}")
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that later steps depend on. Every rank must call it: it gathers their streams."""
         return {
@@ -104,6 +121,7 @@ class TrainingState:
             "step": self.step,
             "train_seconds": self.train_seconds,
             "rollbacks": self.rollbacks,
+            "rollback_warnings": self.rollback_warnings,
             "epoch_sums": self.epoch_sums,
         }
 
@@ -118,13 +136,16 @@ class TrainingState:
         self.step = state["step"]
         self.train_seconds = state["train_seconds"]
         self.rollbacks = state["rollbacks"]
+        self.rollback_warnings = [HealthWarning(*values) for values in state["rollback_warnings"]]
         device = next(self.discriminator.network.parameters()).device
         sums = state["epoch_sums"]
         self.epoch_sums = None if sums is None else sums.to(device)
 
 
 def _initialize(network: Discriminator, recipe: Recipe, images: DeviceImages, indices: Any) -> None:
-    """Sets the gains and biases of a discriminator from a batch of its own data."""
+    """Sets the gains and biases of a discriminator from a batch of its own data, if so wished."""
+    if not recipe.networks.data_dependent_initialization:
+        return
     order = epoch_order(
         indices,
         steps=1,

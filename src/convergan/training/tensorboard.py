@@ -7,19 +7,19 @@ from typing import Any
 from convergan.errors import UserError
 
 
-class ScalarLogger:
-    """Writes the numbers of each epoch below `folder`.
+def require_tensorboard() -> None:
+    """Raises `UserError` where TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        raise UserError(
+            "logger: expected TensorBoard for `tensorboard`, got no such package; "
+            "pip install 'convergan[tensorboard]'"
+        )
 
-    Raises:
-        UserError: TensorBoard is not installed.
-    """
+
+class ScalarLogger:
+    """Writes the numbers of each epoch below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        if find_spec("tensorboard") is None:
-            raise UserError(
-                "logger: expected TensorBoard for `tensorboard`, got no such package; "
-                "pip install 'convergan[tensorboard]'"
-            )
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))

@@ -1,0 +1,119 @@
+"""When a run is kept, how it stops, and what it goes back to when it diverges."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from convergan.errors import UserError
+from convergan.runs.checkpoints import (
+    drop_newest_checkpoint,
+    load_newest_checkpoint,
+    save_checkpoint,
+)
+from convergan.training.collectives import any_rank, ranks
+from convergan.training.health import ROLLBACK, HealthWarning, NotFinite
+from convergan.training.state import TrainingState
+
+MOST_ROLLBACKS = 3
+STEPS_BETWEEN_AGREEMENTS = 20
+"""Several ranks ask each other only so often whether a checkpoint is due."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How a run is kept, as opposed to what it computes."""
+
+    checkpoint_every_seconds: float = 30.0
+    """Time between checkpoints; each costs a write of a few times the networks' size. 0: every step."""
+
+    roll_back: bool = False
+    """On a loss that is not finite: go back to the last checkpoint at half the learning rate."""
+
+    stop_requested: Callable[[], bool] = lambda: False
+    """Asked between steps; when true, a checkpoint is written and `Interrupted` raised."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and can be resumed."""
+
+
+class Checkpointer:
+    """Writes and reads the checkpoints of one training. Every rank calls every method alike."""
+
+    def __init__(self, fabric: Fabric, folder: Path, options: LoopOptions) -> None:
+        self._fabric, self._folder, self._options = fabric, folder, options
+        self._time = time.monotonic()
+        self._went_back_to: int | None = None
+
+    def restore(self, state: TrainingState) -> bool:
+        """Puts back the newest checkpoint; false where there is none."""
+        newest = load_newest_checkpoint(self._folder)
+        if newest is not None:
+            state.load_state_dict(newest[1])
+        return newest is not None
+
+    def save(self, state: TrainingState) -> None:
+        """Writes a checkpoint; the state must be known to be finite."""
+        # Every rank takes part: the state holds all their random streams.
+        values = state.state_dict()
+        if self._fabric.is_global_zero:
+            save_checkpoint(self._folder, state.step, values)
+        self._fabric.barrier()
+        self._time = time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint, or a stop has been asked for."""
+        if ranks() > 1 and step % STEPS_BETWEEN_AGREEMENTS:
+            return False
+        elapsed = time.monotonic() - self._time
+        due = elapsed >= self._options.checkpoint_every_seconds or self._options.stop_requested()
+        return any_rank(due, self._fabric.device)
+
+    def stop_if_requested(self) -> None:
+        """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""
+        if any_rank(self._options.stop_requested(), self._fabric.device):
+            raise Interrupted
+
+    def go_back(self, state: TrainingState, not_finite: NotFinite) -> HealthWarning:
+        """Puts the state back to the last good checkpoint and halves the learning rate, or gives up.
+
+        A checkpoint from which training diverged again, before it came to the next, may be where the
+        trouble began: then the one before it is the last good one.
+
+        Raises:
+            UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
+        """
+        what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
+        rollbacks = state.rollbacks + 1
+        self.restore(state)
+        if state.step == self._went_back_to:
+            if self._fabric.is_global_zero:
+                drop_newest_checkpoint(self._folder)
+            self._fabric.barrier()
+            self.restore(state)
+        last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
+        if not self._options.roll_back:
+            raise UserError(
+                f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "
+                "from it at half the learning rate"
+            )
+        if rollbacks > MOST_ROLLBACKS:
+            raise UserError(
+                f"training diverged: {what}, after {MOST_ROLLBACKS} times going back and halving the "
+                f"learning rate; {last_good}"
+            )
+        warning = HealthWarning(
+            state.epochs_done + 1,
+            ROLLBACK,
+            f"training diverged: {what}; went back to step {state.step}",
+            f"the learning rate is now multiplied by {0.5**rollbacks:g}; start with a lower "
+            "--optimizer.learning-rate",
+        )
+        self._went_back_to = state.step
+        state.rollbacks = rollbacks
+        state.rollback_warnings.append(warning)
+        self.save(state)
+        return warning

@@ -1,0 +1,88 @@
+"""manifest.json: which images, seeds, versions and devices a run's result came from."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from convergan.errors import UserError
+from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.training.preparation import Preparation, split_seed
+from convergan.training.provenance import command_line, device_name, git_commit, versions
+
+
+def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) -> None:
+    """Writes manifest.json; on resume, notes the new process and checks that it can go on.
+
+    Raises:
+        UserError: the images, the kind of device or the number of processes are not those that the run was
+            begun with.
+    """
+    process = _process(fabric)
+    if folder.manifest.exists():
+        manifest = read_json(folder.manifest)
+        _require_same(folder, manifest, preparation, process)
+        manifest["resumed"].append(process)
+        write_json(folder.manifest, manifest)
+        return
+    data, split, recipe = preparation.data, preparation.split, preparation.recipe
+    labels = split.training.labels
+    write_json(
+        folder.manifest,
+        {
+            **process,
+            "seed": recipe.seed,
+            "split_seed": split_seed(recipe),
+            "precision": recipe.hardware.precision,
+            "data": {
+                "source": data.source,
+                "fingerprint": data.fingerprint,
+                "classes": list(data.classes),
+                "image_shape": list(data.train.images.shape[1:]),
+                "train_size": len(data.train),
+                "test_size": None if data.test is None else len(data.test),
+                "skipped": [{"name": image.name, "reason": image.reason} for image in data.skipped],
+            },
+            "labelled": split.training.labelled.tolist(),
+            "labelled_of_class": np.bincount(labels, minlength=len(data.classes)).tolist(),
+            "validation": split.training.validation.tolist(),
+            "held_out": split.held_out.tolist(),
+            "folds_held_out": [fold.held_out.tolist() for fold in preparation.folds],
+            "resumed": [],
+        },
+    )
+
+
+def _process(fabric: Fabric) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "accelerator": fabric.device.type,
+        "device": device_name(fabric.device),
+        "processes": fabric.world_size,
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def _require_same(
+    folder: RunFolder, manifest: dict[str, Any], preparation: Preparation, process: dict[str, Any]
+) -> None:
+    saved = manifest["data"]["fingerprint"]
+    data = preparation.data
+    if saved != data.fingerprint:
+        raise UserError(
+            f"{data.source}: expected the images that {folder.path} was begun with (fingerprint "
+            f"{saved[:12]}), got others ({data.fingerprint[:12]})"
+        )
+    # The streams of random numbers are those of one kind of device and of so many processes.
+    for name, setting in (
+        ("accelerator", "hardware.accelerator"),
+        ("processes", "hardware.devices"),
+    ):
+        if manifest[name] != process[name]:
+            raise UserError(
+                f"{setting}: expected {manifest[name]} as when {folder.path} was begun, got "
+                f"{process[name]}"
+            )

@@ -1,0 +1,122 @@
+"""What must hold before anything is written: images, labels, networks and recipe that fit each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from convergan.data.image_set import UNLABELLED, DataSet
+from convergan.data.source import open_data_set
+from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
+from convergan.errors import UserError
+from convergan.networks.build import build_discriminator, build_generator
+from convergan.recipes.settings import Recipe
+
+ARRAYS = "arrays"
+"""The source of a recipe whose images came from Python."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """A recipe with its images, divided for training."""
+
+    recipe: Recipe
+    """As these images allow it, with absolute paths."""
+    data: DataSet
+    split: Split
+    """What the result is trained on."""
+    folds: list[Split]
+    """Those of the cross-validation, if the labels are few and there is no test set."""
+
+
+def prepare(
+    recipe: Recipe,
+    data: DataSet | None,
+    *,
+    processes: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Preparation:
+    """Opens the images, unless they are given, divides them, and checks that the recipe fits them.
+
+    Raises:
+        UserError: the images cannot be read, the labels asked for are not there, the networks cannot
+            take such images, or the batch cannot be divided among the processes.
+    """
+    if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
+        raise UserError(
+            f"batch-size: expected a multiple of the {processes} processes, at least 2 for each, "
+            f"got {recipe.batch_size}"
+        )
+    if data is not None:
+        recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
+    elif recipe.data.source == ARRAYS:
+        raise UserError(
+            "data.source: expected images that can be opened again, got those of a run on arrays; "
+            "call train(recipe, out, data=...) from Python"
+        )
+    else:
+        if recipe.data.path is not None:
+            recipe = replace(recipe, data=replace(recipe.data, path=recipe.data.path.resolve()))
+        data = open_data_set(recipe.data, progress=progress)
+    recipe, data = _fitted_to_data(recipe, data)
+    split, folds = _splits(recipe, data)
+    _require_networks(recipe, data)
+    return Preparation(recipe=recipe, data=data, split=split, folds=folds)
+
+
+def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
+    """Channels, height and width of the images."""
+    _, height, width, channels = data.train.images.shape
+    return (1 if channels == 1 else 3), height, width
+
+
+def _require_networks(recipe: Recipe, data: DataSet) -> None:
+    """Builds both networks without memory or weights: their errors come before a run has begun."""
+    with torch.device("meta"):
+        build_discriminator(recipe.networks, image_shape(data), max(len(data.classes), 1))
+        build_generator(recipe.networks, image_shape(data))
+
+
+def split_seed(recipe: Recipe) -> int:
+    """The seed that decides which images are labelled, held out and in which fold."""
+    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
+
+
+def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
+    """The split to train the result on, and those of the folds, if the labels are cross-validated."""
+    settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
+    validation_share = settings.validation_share
+    folds = number_of_folds(settings, data, labels)
+    split = draw_split(
+        data,
+        labels=labels,
+        seed=seed,
+        validation_share=validation_share,
+        test_share=None if folds else settings.test_share,
+    )
+    if not folds:
+        return split, []
+    return split, draw_folds(
+        data, labels=labels, seed=seed, folds=folds, validation_share=validation_share
+    )
+
+
+def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
+    """The recipe as these images allow it, and the images as it uses them.
+
+    Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
+    """
+    binary = recipe.objective.discriminator == "binary"
+    if data.classes and not binary:
+        return recipe, data
+    if recipe.labels is not None and not data.classes:
+        raise UserError(
+            f"labels: expected none, as no image of {data.source} is labelled, got {recipe.labels}"
+        )
+    objective = replace(recipe.objective, discriminator="binary")
+    recipe = replace(recipe, objective=objective, baseline=False, labels=None)
+    unlabelled = np.full(len(data.train), UNLABELLED)
+    train = replace(data.train, labels=unlabelled)
+    return recipe, replace(data, train=train, test=None, classes=())
