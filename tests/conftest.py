@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import MLPSettings, Recipe
+from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
 from convergan.training.run import train
 
 # Tests run in two processes side by side: threads of both would fight over the cores.
@@ -23,6 +23,7 @@ def quick_recipe() -> Recipe:
     return replace(
         PRESETS["digits"],
         epochs=3,
+        optimizer=OptimizerSettings(),
         networks=MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20),
     )
 

@@ -102,8 +102,8 @@ def poison(step: int) -> Callable[..., torch.Tensor]:
 def test_a_loss_that_is_not_finite_stops_the_run(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two sums a step: the 41st is the discriminator's at step 20.
-    monkeypatch.setattr(loop, "total", poison(41))
+    # Three sums a step: the 61st is the discriminator's at step 20.
+    monkeypatch.setattr(loop, "total", poison(61))
     with pytest.raises(UserError) as caught:
         train(quick_recipe, tmp_path / "run", console=quiet)
     message = str(caught.value)
@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 def test_rollback_goes_back_halves_the_rate_and_goes_on(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "total", poison(41))
+    monkeypatch.setattr(loop, "total", poison(61))
     options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
     train(quick_recipe, tmp_path / "run", options=options, console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")

@@ -109,7 +109,7 @@ def test_historical_averaging_is_weighted() -> None:
             {
                 "discriminator/supervised", "discriminator/real_or_generated",
                 "discriminator/historical_averaging", "generator/non_saturating",
-                "generator/historical_averaging",
+                "generator/historical_averaging", "baseline/historical_averaging",
             },
         ),
     ],

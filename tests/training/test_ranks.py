@@ -1,18 +1,26 @@
 """Several ranks compute what one would on the whole batch."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
+from rich.console import Console
 
+from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
+from convergan.training import run
 from convergan.training.collectives import gather_from_ranks, mean_over_ranks, sum_over_ranks
+from convergan.training.loop import Fitted
+from support import equal_states
 
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
@@ -49,7 +57,45 @@ def test_feature_matching_over_two_ranks_is_that_of_the_whole_batch(tmp_path: Pa
         assert ranks.tolist() == [0, 1]
 
 
-def test_two_processes_train_one_run(trained_run: Path, tmp_path: Path) -> None:
+def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+    """One of two processes as torchrun starts them; saves what this rank ended with."""
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+    }  # fmt: skip
+    fitted = []
+    original = run.fit
+
+    def fit(*arguments: Any, **options: Any) -> Fitted:
+        fitted.append(original(*arguments, **options))
+        return fitted[-1]
+
+    run.fit = fit  # type: ignore[assignment]
+    run.train(recipe, Path(folder) / "run", console=Console(quiet=True))
+    (result,) = fitted
+    networks = (result.discriminator, result.generator, result.baseline)
+    weights = [dict(network.named_parameters()) for network in networks if network is not None]
+    torch.save(
+        [{name: w.detach() for name, w in some.items()} for some in weights], f"{folder}/{rank}.pt"
+    )
+
+
+def test_two_ranks_end_with_the_same_weights(quick_recipe: Recipe, tmp_path: Path) -> None:
+    """Their images and noise differ: the weights are equal only if every gradient is shared."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hardware = HardwareSettings(accelerator="cpu")
+    recipe = replace(quick_recipe, epochs=2, hardware=hardware)
+    torch.multiprocessing.spawn(train_on, args=(port, recipe, str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert len(first) == 3
+    assert equal_states(first, second)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["processes"] == 2
+
+
+def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "two"
     command = [
         sys.executable, "-m", "convergan.cli", "train", "--from", str(trained_run / "recipe.yaml"),
@@ -58,10 +104,9 @@ def test_two_processes_train_one_run(trained_run: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert len(read_metrics(out / "metrics.jsonl")) == 2
-    assert json.loads((out / "manifest.json").read_text())["processes"] == 2
-    first_loss = read_metrics(trained_run / "metrics.jsonl")[0]["losses"]
-    loss = read_metrics(out / "metrics.jsonl")[0]["losses"]
-    # Other noise on each rank, but the same game.
-    assert loss["discriminator/supervised"] == pytest.approx(
-        first_loss["discriminator/supervised"], rel=0.2
-    )
+    assert done.stdout.count("report: ") == 1
+    # A mistake that rank 0 finds ends both, and is told once.
+    again = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 1
+    assert again.stderr.count("expected a new or empty folder") == 1
+    assert "Traceback" not in again.stderr

@@ -87,7 +87,7 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
-        rollbacks = state.rollbacks + 1
+        rollbacks, told = state.rollbacks + 1, state.rollback_warnings
         self.restore(state)
         if state.step == self._went_back_to:
             if self._fabric.is_global_zero:
@@ -114,6 +114,7 @@ class Checkpointer:
         )
         self._went_back_to = state.step
         state.rollbacks = rollbacks
-        state.rollback_warnings.append(warning)
+        # Going back does not undo that one had gone back before.
+        state.rollback_warnings = [*told, warning]
         self.save(state)
         return warning
