@@ -1,0 +1,56 @@
+"""The `mnist` recipe on real MNIST, where it is at hand: it learns from the first epochs on, and resumes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.source import open_data_set
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import DataSettings
+from convergan.runs.metrics import read_metrics
+from convergan.training import run
+from convergan.training.checkpointing import Interrupted
+from convergan.training.run import RunOptions, train
+
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"no MNIST in {MNIST}")
+def test_it_learns_and_resumes(
+    quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3,000 images in place of 60,000; the whole is in benchmarks/results/mnist-start.json."""
+    whole = open_data_set(DataSettings(source="mnist", path=MNIST, cache=tmp_path / "cache"))
+    assert whole.test is not None
+    data = data_set_from_arrays(
+        whole.train.images[:3000],
+        whole.train.labels[:3000],
+        whole.test.images[:2000],
+        whole.test.labels[:2000],
+        classes=list(whole.classes),
+    )
+    recipe = replace(PRESETS["mnist"], epochs=6, baseline=False)
+    steps = 0
+
+    def count(self: run.Recorder, done: int, of: int) -> None:
+        nonlocal steps
+        steps = done
+
+    @contextmanager
+    def stop_at_step_100() -> Iterator[Callable[[], bool]]:
+        yield lambda: steps == 100
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Recorder, "steps_done", count)
+        patch.setattr(run, "stop_on_signals", stop_at_step_100)
+        with pytest.raises(Interrupted):
+            train(recipe, tmp_path / "run", data=data, console=quiet)
+    train(recipe, tmp_path / "run", data=data, options=RunOptions(resume=True), console=quiet)
+    errors = [line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    assert len(errors) == 6
+    assert errors[-1] < 2 / 3 * errors[0]
