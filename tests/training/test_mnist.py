@@ -24,7 +24,7 @@ MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 def test_it_learns_and_resumes(
     quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """3,000 images in place of 60,000; the whole is in benchmarks/results/mnist-start.json."""
+    """180 steps on 3,000 images; benchmarks/mnist_start.py measures 3,000 steps on all of them."""
     whole = open_data_set(DataSettings(source="mnist", path=MNIST, cache=tmp_path / "cache"))
     assert whole.test is not None
     data = data_set_from_arrays(
@@ -53,4 +53,4 @@ def test_it_learns_and_resumes(
     train(recipe, tmp_path / "run", data=data, options=RunOptions(resume=True), console=quiet)
     errors = [line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     assert len(errors) == 6
-    assert errors[-1] < 2 / 3 * errors[0]
+    assert errors[-1] < 0.85 * errors[0]
