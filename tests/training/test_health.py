@@ -30,7 +30,7 @@ def test_pairwise_distance() -> None:
 
 
 def test_collapse_is_told_once_and_again_after_recovery() -> None:
-    monitor = HealthMonitor()
+    monitor = HealthMonitor(9)
     diversities = [1.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.1, 0.1, 0.1]
     told = [
         epoch
@@ -41,17 +41,24 @@ def test_collapse_is_told_once_and_again_after_recovery() -> None:
     assert told == [4, 9]
 
 
+def test_a_generator_on_its_way_has_not_collapsed() -> None:
+    """Never diverse so far: told after a fifth of the run and three epochs, not before."""
+    monitor = HealthMonitor(50)
+    told = [epoch for epoch in range(1, 20) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
+    assert told == [13]
+
+
 def test_saturation_of_the_discriminator() -> None:
-    monitor = HealthMonitor()
+    monitor = HealthMonitor(9)
     warnings = [monitor.epoch(epoch, 1.0, 0.999, 0.001) for epoch in range(1, 6)]
     assert [len(some) for some in warnings] == [0, 0, 1, 0, 0]
     assert warnings[2][0].kind == "saturation"
     # Sure of the data alone is no saturation.
-    assert not any(HealthMonitor().epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
+    assert not any(HealthMonitor(9).epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
 
 
 def test_counts_are_kept_over_a_resume() -> None:
-    first, second = HealthMonitor(), HealthMonitor()
+    first, second = HealthMonitor(8), HealthMonitor(8)
     for epoch in (1, 2):
         first.epoch(epoch, 0.1, 0.6, 0.4)
     second.load_state_dict(first.state_dict())

@@ -21,6 +21,9 @@ ROLLBACK = "rollback"
 PATIENCE = 3
 """Epochs in a row before a warning, so that a single odd one raises none."""
 
+FIRST_SHARE = 0.2
+"""Share of the run in which a generator that has never been diverse may still be on its way."""
+
 
 class HealthWarning(NamedTuple):
     """What is wrong, since which epoch, and what to do about it."""
@@ -77,7 +80,9 @@ def mean_pairwise_distance(images: Tensor) -> float:
 class HealthMonitor:
     """Turns an epoch's numbers into warnings, each given once until it has passed."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self.was_diverse = False
         self.collapsed_epochs = 0
         self.saturated_epochs = 0
 
@@ -93,7 +98,10 @@ class HealthMonitor:
             generated_score: mean D(G(z)) over the generated ones.
         """
         warnings = []
-        self.collapsed_epochs = self.collapsed_epochs + 1 if diversity < COLLAPSED_BELOW else 0
+        low = diversity < COLLAPSED_BELOW
+        self.was_diverse = self.was_diverse or not low
+        counts = low and (self.was_diverse or epoch > FIRST_SHARE * self._epochs)
+        self.collapsed_epochs = self.collapsed_epochs + 1 if counts else 0
         saturated = real_score - generated_score > SATURATED_ABOVE
         self.saturated_epochs = self.saturated_epochs + 1 if saturated else 0
         if self.collapsed_epochs == PATIENCE:
@@ -120,9 +128,14 @@ class HealthMonitor:
         return warnings
 
     def state_dict(self) -> dict[str, int]:
-        """The counts so far."""
-        return {"collapsed": self.collapsed_epochs, "saturated": self.saturated_epochs}
+        """What later epochs depend on."""
+        return {
+            "was_diverse": self.was_diverse,
+            "collapsed": self.collapsed_epochs,
+            "saturated": self.saturated_epochs,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Puts back what `state_dict` gave."""
+        self.was_diverse = bool(state["was_diverse"])
         self.collapsed_epochs, self.saturated_epochs = state["collapsed"], state["saturated"]

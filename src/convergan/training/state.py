@@ -83,7 +83,7 @@ class TrainingState:
         """Those of the epoch under way."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
-        self.health = HealthMonitor()
+        self.health = HealthMonitor(recipe.epochs)
         self.best = BestEpoch()
         self.best_baseline = BestEpoch()
 
