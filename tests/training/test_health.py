@@ -58,7 +58,7 @@ def test_saturation_of_the_discriminator() -> None:
 
 
 def test_counts_are_kept_over_a_resume() -> None:
-    first, second = HealthMonitor(8), HealthMonitor(8)
+    first, second = HealthMonitor(4), HealthMonitor(4)
     for epoch in (1, 2):
         first.epoch(epoch, 0.1, 0.6, 0.4)
     second.load_state_dict(first.state_dict())
