@@ -1,5 +1,5 @@
 # PYTHON makes the virtual environment: any of 3.11 to 3.13.
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
