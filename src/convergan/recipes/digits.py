@@ -6,7 +6,13 @@ Noise, sizes and schedule were chosen by the test errors of a few runs on seeds 
 the method at work, and is no measurement on data that nobody has looked at.
 """
 
-from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import (
+    DataSettings,
+    HardwareSettings,
+    MLPSettings,
+    OptimizerSettings,
+    Recipe,
+)
 
 RECIPE = Recipe(
     name="digits",
@@ -20,4 +26,5 @@ RECIPE = Recipe(
         generator_hidden=(200, 200),
     ),
     optimizer=OptimizerSettings(decay_from=0.3),
+    hardware=HardwareSettings(threads=1),
 )

@@ -419,11 +419,18 @@ class HardwareSettings(Settings):
     devices: int = 1
     """Processes, each with its own device and its share of every batch. Under torchrun, its own count."""
 
+    threads: int | None = None
+    """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
+    them much slower where other programs run; the last digits of a result depend on their number."""
+
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Of the discriminator's step. The generator's step is always in 32 bits: in fewer it diverges."""
 
     def __post_init__(self) -> None:
         _require(self.devices >= 1, "hardware.devices", "1 or more", self.devices)
+        _require(
+            self.threads is None or self.threads >= 1, "hardware.threads", "1 or more", self.threads
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

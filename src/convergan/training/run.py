@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
@@ -83,14 +84,19 @@ def train(
     """
     options = options or RunOptions()
     console = console or Console()
-    fabric = launch(recipe.hardware)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(recipe.hardware.threads or threads)
     try:
-        return _train(fabric, recipe, out, data, options, console)
-    except UserError:
-        if fabric.is_global_zero:
-            raise
-        # Rank 0 tells it.
-        raise SystemExit(1) from None
+        fabric = launch(recipe.hardware)
+        try:
+            return _train(fabric, recipe, out, data, options, console)
+        except UserError:
+            if fabric.is_global_zero:
+                raise
+            # Rank 0 tells it.
+            raise SystemExit(1) from None
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _train(
