@@ -50,3 +50,10 @@ def test_the_users_own_style_changes_nothing() -> None:
 def test_one_epoch_is_a_point(epochs: list[int], values: list[float]) -> None:
     line = Line("any", epochs, values, 0)
     assert "<use" in line_chart([line], name="one", y_label="loss")
+
+
+def test_small_numbers_on_an_axis_keep_their_digits() -> None:
+    falling = Line("loss", [1, 2, 3], [1.0, 1e-2, 1e-4], 0)
+    svg = line_chart([falling], name="one", y_label="loss", log=True)
+    ticks = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+    assert {"0.001", "0.0001"} <= ticks and "0.00" not in ticks

@@ -132,5 +132,6 @@ def _for_page(svg: str, name: str) -> str:
     )
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is fine enough
+    # A hundredth of a point is fine enough for coordinates, which stand inside tags; texts stay whole.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
     return re.sub(r"#0000[01][0-9a-f]", lambda match: _COLOURS[match[0]], svg)
