@@ -42,10 +42,10 @@ def test_collapse_is_told_once_and_again_after_recovery() -> None:
 
 
 def test_a_generator_on_its_way_has_not_collapsed() -> None:
-    """Never diverse so far: told after a fifth of the run and three epochs, not before."""
+    """Never diverse so far: told after two fifths of the run and three epochs, not before."""
     monitor = HealthMonitor(50)
-    told = [epoch for epoch in range(1, 20) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
-    assert told == [13]
+    told = [epoch for epoch in range(1, 40) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
+    assert told == [23]
 
 
 def test_saturation_of_the_discriminator() -> None:
@@ -58,7 +58,7 @@ def test_saturation_of_the_discriminator() -> None:
 
 
 def test_counts_are_kept_over_a_resume() -> None:
-    first, second = HealthMonitor(4), HealthMonitor(4)
+    first, second = HealthMonitor(2), HealthMonitor(2)
     for epoch in (1, 2):
         first.epoch(epoch, 0.1, 0.6, 0.4)
     second.load_state_dict(first.state_dict())

@@ -21,7 +21,7 @@ ROLLBACK = "rollback"
 PATIENCE = 3
 """Epochs in a row before a warning, so that a single odd one raises none."""
 
-FIRST_SHARE = 0.2
+FIRST_SHARE = 0.4
 """Share of the run in which a generator that has never been diverse may still be on its way."""
 
 

@@ -66,5 +66,5 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     return {
         "helped": f"{numbers}: the GAN helped ({chance}).",
         "hurt": f"{numbers}: the GAN hurt ({chance}); use the baseline.",
-        "undecided": f"{numbers}: undecided: a difference this small may be chance ({chance}).",
+        "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results["decision"]]
