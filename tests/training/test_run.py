@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from convergan.data.image_set import data_set_from_arrays
@@ -77,8 +78,6 @@ def test_the_manifest_names_the_labelled_images(trained_run: Path) -> None:
 
 
 def test_the_saved_classifier_is_the_one_that_was_tested(trained_run: Path) -> None:
-    import torch
-
     from convergan.data.batches import to_network
 
     classifier, config = load_classifier(trained_run)
@@ -292,3 +291,11 @@ def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> No
     assert logged == [
         line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
     ]
+
+
+def test_threads_are_the_runs_alone(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    recipe = replace(quick_recipe, epochs=1, hardware=HardwareSettings(threads=before + 1))
+    results = train(recipe, tmp_path / "run", console=quiet)
+    assert results["device"] == f"cpu, {before + 1} threads"
+    assert torch.get_num_threads() == before

@@ -116,8 +116,9 @@ def _train(
                 progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
             )
 
-    # One rank decodes what has not been decoded yet; then all read the same store.
-    on_rank_zero(fabric, prepared)
+    if fabric.world_size > 1:
+        # One rank decodes what has not been decoded yet; then all read the same store.
+        on_rank_zero(fabric, prepared)
     preparation = prepared()
     folder = RunFolder(out)
     on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
