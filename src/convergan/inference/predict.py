@@ -12,7 +12,7 @@ from convergan.data.batches import to_network
 from convergan.data.read_images import find_images, read_images
 from convergan.errors import UserError
 from convergan.files import written_aside
-from convergan.runs.model import load_classifier
+from convergan.runs.model import load_classifier, load_config
 
 
 class Predicted(NamedTuple):
@@ -75,7 +75,7 @@ def predict_to_csv(
         raise UserError(f"out: expected a file, got the folder {out}")
     if not out.parent.is_dir():
         raise UserError(f"out: expected a file in an existing folder, got {out}")
-    _, config = load_classifier(run)
+    config = load_config(run)
     count = 0
     with (
         written_aside(out) as aside,

@@ -12,6 +12,11 @@ def _require(holds: bool, name: str, expected: str, got: object) -> None:
         raise UserError(f"{name}: expected {expected}, got {got!r}")
 
 
+def _require_kernels(kernels: int, kernel_size: int) -> None:
+    _require(kernels >= 0, "networks.minibatch-kernels", "0 or more", kernels)
+    _require(kernel_size > 0, "networks.minibatch-kernel-size", "1 or more", kernel_size)
+
+
 class Settings:
     """What all settings have in common: a name that is not declared is refused when read from a file."""
 
@@ -142,18 +147,7 @@ class MLPSettings(Settings):
         _require(self.latent_size > 0, "networks.latent-size", "1 or more", self.latent_size)
         _require(self.input_noise >= 0, "networks.input-noise", "0 or more", self.input_noise)
         _require(self.hidden_noise >= 0, "networks.hidden-noise", "0 or more", self.hidden_noise)
-        _require(
-            self.minibatch_kernels >= 0,
-            "networks.minibatch-kernels",
-            "0 or more",
-            self.minibatch_kernels,
-        )
-        _require(
-            self.minibatch_kernel_size > 0,
-            "networks.minibatch-kernel-size",
-            "1 or more",
-            self.minibatch_kernel_size,
-        )
+        _require_kernels(self.minibatch_kernels, self.minibatch_kernel_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,18 +204,7 @@ class ConvSettings(Settings):
             self.hidden_dropout,
         )
         _require(self.input_noise >= 0, "networks.input-noise", "0 or more", self.input_noise)
-        _require(
-            self.minibatch_kernels >= 0,
-            "networks.minibatch-kernels",
-            "0 or more",
-            self.minibatch_kernels,
-        )
-        _require(
-            self.minibatch_kernel_size > 0,
-            "networks.minibatch-kernel-size",
-            "1 or more",
-            self.minibatch_kernel_size,
-        )
+        _require_kernels(self.minibatch_kernels, self.minibatch_kernel_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +253,6 @@ class ImageNetSettings(Settings):
             "dense_multiple",
             "generator_width",
             "latent_size",
-            "minibatch_kernel_size",
         ):
             size = getattr(self, name)
             _require(size > 0, f"networks.{name.replace('_', '-')}", "1 or more", size)
@@ -284,12 +266,7 @@ class ImageNetSettings(Settings):
         _require(
             self.reference_size >= 2, "networks.reference-size", "2 or more", self.reference_size
         )
-        _require(
-            self.minibatch_kernels >= 0,
-            "networks.minibatch-kernels",
-            "0 or more",
-            self.minibatch_kernels,
-        )
+        _require_kernels(self.minibatch_kernels, self.minibatch_kernel_size)
 
 
 @dataclass(frozen=True, kw_only=True)

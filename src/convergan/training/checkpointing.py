@@ -98,7 +98,7 @@ class Checkpointer:
         if not self._options.roll_back:
             raise UserError(
                 f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "
-                "from it at half the learning rate"
+                "from it, at half the learning rate where it diverges again"
             )
         if rollbacks > MOST_ROLLBACKS:
             raise UserError(

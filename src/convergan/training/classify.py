@@ -21,3 +21,10 @@ def classify(network: Discriminator, images: DeviceImages, indices: np.ndarray) 
     ]
     network.train(training)
     return torch.cat([batch.logits for batch in batches])
+
+
+def predicted_classes(
+    network: Discriminator, images: DeviceImages, indices: np.ndarray
+) -> np.ndarray:
+    """The class of each of these images, int64 [len(indices)]."""
+    return classify(network, images, indices).argmax(dim=1).cpu().numpy()

@@ -16,7 +16,7 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput, Gen
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
-from convergan.training.classify import classify
+from convergan.training.classify import predicted_classes
 from convergan.training.collectives import ranks, sum_over_ranks
 from convergan.training.health import LossWatch, NotFinite
 from convergan.training.objective import (
@@ -236,8 +236,7 @@ def fit(
             counts = []
             for best, player in ((state.best, discriminator), (state.best_baseline, baseline)):
                 if player is not None:
-                    logits_of_all = classify(player.tested, images, data.validation)
-                    predicted = logits_of_all.argmax(dim=1).cpu().numpy()
+                    predicted = predicted_classes(player.tested, images, data.validation)
                     counts.append(int((predicted != data.validation_labels).sum()))
                     best.offer(state.epochs_done + 1, counts[-1], player.tested)
             validation_errors = counts[0]

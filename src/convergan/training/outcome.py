@@ -10,7 +10,7 @@ import torch
 from convergan.data.batches import DeviceImages
 from convergan.data.test_set import TestSet
 from convergan.report.inputs import Prediction
-from convergan.training.classify import classify
+from convergan.training.classify import classify, predicted_classes
 from convergan.training.loop import Fitted
 from convergan.training.verdict import compare, error_interval
 
@@ -43,8 +43,7 @@ def outcomes_on(
     predicted = logits.argmax(dim=1).cpu().numpy()
     baseline_wrong = None
     if fitted.baseline is not None:
-        baseline_logits = classify(fitted.baseline, images, everything)
-        baseline_wrong = test_set.errors(baseline_logits.argmax(dim=1).cpu().numpy())
+        baseline_wrong = test_set.errors(predicted_classes(fitted.baseline, images, everything))
     return [
         Outcome(
             images=test_set.images,

@@ -1,7 +1,6 @@
 """Watches a run: counts test errors, writes metrics.jsonl and sample grids, shows the progress."""
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from convergan.networks.interface import Discriminator, Generator
 from convergan.report.images import write_sample_grid
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics
-from convergan.training.classify import classify
+from convergan.training.classify import predicted_classes
 from convergan.training.health import ROLLBACK, HealthWarning
 from convergan.training.observer import EpochRecord
 from convergan.training.progress import Progress
@@ -45,7 +44,6 @@ class Recorder:
         self.seed = seed
         self.progress = progress
         self.logger = logger
-        self.lines: list[dict[str, Any]] = []
         if test is not None:
             self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
 
@@ -55,7 +53,7 @@ class Recorder:
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
-        self.lines = keep_metrics(self.folder.metrics, epochs_done)
+        keep_metrics(self.folder.metrics, epochs_done)
         if warning is not None:
             self.progress.warn(warning)
 
@@ -80,7 +78,6 @@ class Recorder:
             line["raw_test_errors"] = self._test_errors(discriminator)
             if baseline is not None:
                 line["baseline_test_errors"] = self._test_errors(baseline)
-        self.lines.append(line)
         append_metrics(self.folder.metrics, line)
         # Evenly over the run, and after its last epoch.
         if record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs:
@@ -91,8 +88,8 @@ class Recorder:
 
     def _test_errors(self, network: Discriminator) -> int:
         assert self.test is not None
-        predicted = classify(network, self._images, np.arange(len(self.test))).argmax(dim=1)
-        return self.test.count_errors(predicted.cpu().numpy())
+        predicted = predicted_classes(network, self._images, np.arange(len(self.test)))
+        return self.test.count_errors(predicted)
 
     def _write_samples(self, epoch: int, generator: Generator) -> None:
         self.folder.samples.mkdir(exist_ok=True)
