@@ -23,9 +23,12 @@ def row(
     peer_name: str,
     unit: str,
     repeats: int,
+    times_faster: float | None = None,
+    floor: float | None = None,
     **details: Any,
 ) -> dict[str, Any]:
-    """One row. `details` are numbers that stand behind `ours` and `peer`."""
+    """One row. Accuracy has neither `times_faster` nor `floor`; `floor` is in `unit`, as `ours` and `peer`.
+    `details` are numbers that stand behind these."""
     return {
         "claim": claim,
         "setting": setting,
@@ -35,16 +38,20 @@ def row(
         "peer": peer,
         "peer_name": peer_name,
         "unit": unit,
-        # Accuracy has neither a speed nor a floor.
-        "times_faster": None,
-        "floor": None,
-        "times_floor": None,
+        "times_faster": times_faster,
+        "floor": floor,
+        "times_floor": None if floor is None else ours / floor,
         "repeats": repeats,
         **details,
         "versions": versions(),
         "git_commit": git_commit(),
         "command": shlex.join(["python", *sys.argv]),
     }
+
+
+def timing(*, ours: float, peer: float, **rest: Any) -> dict[str, Any]:
+    """A row whose `ours`, `peer` and `floor` are times: less is better."""
+    return row(ours=ours, peer=peer, times_faster=peer / ours, **rest)
 
 
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
