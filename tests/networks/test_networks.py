@@ -8,7 +8,8 @@ import torch
 
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.networks.layers import BatchNormWithoutGain, GaussianNoise
+from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.noise import GaussianNoise
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings
 from convergan.techniques.weight_norm import initialize_from_data

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
-from convergan.networks.layers import BatchNormWithoutGain, GaussianNoise
+from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ConvSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.weight_norm import (

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
-from convergan.networks.layers import GaussianNoise
+from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.virtual_batch_norm import ReferenceBatch, VirtualBatchNorm2d

@@ -1,23 +1,7 @@
-"""Layers that the paper's networks use and torch does not have."""
+"""Batch normalization as the paper's generators use it."""
 
 import torch
 from torch import Tensor, nn
-
-
-class GaussianNoise(nn.Module):
-    """Adds Gaussian noise of a fixed standard deviation while training; nothing otherwise."""
-
-    def __init__(self, stdev: float) -> None:
-        super().__init__()
-        self.stdev = stdev
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        if not self.training or self.stdev == 0:
-            return inputs
-        return torch.add(inputs, torch.randn_like(inputs), alpha=self.stdev)
-
-    def extra_repr(self) -> str:
-        return f"stdev={self.stdev}"
 
 
 class BatchNormWithoutGain(nn.Module):

@@ -7,8 +7,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from convergan.networks.dense import NoisyDense
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
-from convergan.networks.layers import BatchNormWithoutGain, GaussianNoise
+from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import MLPSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.weight_norm import WeightNormLinear
@@ -28,11 +30,13 @@ class MLPDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         widths = [prod(image_shape), *settings.hidden]
-        self.input_noise = GaussianNoise(settings.input_noise)
-        self.hidden = nn.ModuleList(
-            WeightNormLinear(inputs, width, train_gain=False) for inputs, width in pairwise(widths)
+        noises = [settings.input_noise] + [settings.hidden_noise] * (len(settings.hidden) - 1)
+        self.hidden = nn.Sequential(
+            *(
+                NoisyDense(inputs, width, stdev=noise, relu=True, train_gain=False)
+                for (inputs, width), noise in zip(pairwise(widths), noises, strict=True)
+            )
         )
-        self.hidden_noise = GaussianNoise(settings.hidden_noise)
         self.minibatch = (
             MinibatchDiscrimination(
                 widths[-1], settings.minibatch_kernels, settings.minibatch_kernel_size
@@ -40,19 +44,20 @@ class MLPDiscriminator(Discriminator):
             if settings.minibatch_kernels
             else None
         )
-        features = self.minibatch.out_features if self.minibatch else widths[-1]
-        self.output = WeightNormLinear(features, outputs)
+        self.minibatch_noise = GaussianNoise(settings.hidden_noise)
+        last, noise = widths[-1], settings.hidden_noise
+        if self.minibatch is not None:
+            # The noise comes before the minibatch features.
+            last, noise = self.minibatch.out_features, 0.0
+        self.output = NoisyDense(last, outputs, stdev=noise, relu=False, train_gain=True)
 
     def forward(
         self, images: Tensor, group_sizes: Sequence[int] | None = None
     ) -> DiscriminatorOutput:
-        activations = self.input_noise(images.flatten(1))
-        for layer in self.hidden[:-1]:
-            activations = self.hidden_noise(torch.relu(layer(activations)))
-        features = torch.relu(self.hidden[-1](activations))
-        activations = self.hidden_noise(features)
+        features = self.hidden(images.flatten(1))
+        activations = features
         if self.minibatch is not None:
-            activations = self.minibatch(activations, group_sizes)
+            activations = self.minibatch(self.minibatch_noise(features), group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
 

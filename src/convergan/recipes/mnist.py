@@ -7,12 +7,13 @@ epochs ended with 1,953 errors of 10,000; without it 0.2, and 1,094 (benchmarks/
 epsilon inside the root made no difference to that. Why the authors' code trains so is not known.
 """
 
-from convergan.recipes.settings import DataSettings, MLPSettings, Recipe
+from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
 
 RECIPE = Recipe(
     name="mnist",
     labels=100,
-    epochs=300,
+    epochs=80,
     data=DataSettings(source="mnist"),
     networks=MLPSettings(data_dependent_initialization=False),
+    optimizer=OptimizerSettings(decay_from=0.5),
 )

@@ -400,8 +400,14 @@ class HardwareSettings(Settings):
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
     them much slower where other programs run; the last digits of a result depend on their number."""
 
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Of the discriminator's step. The generator's step is always in 32 bits: in fewer it diverges."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Of the matrix products in the steps of discriminator and baseline; losses and the generator's step are
+    always in 32 bits: in fewer it diverges. `auto`: bf16 where the device has units for it (AMX in a CPU,
+    tensor cores in a GPU), else 32 bits."""
+
+    noise: Literal["auto", "fresh"] = "auto"
+    """Gaussian noise of the networks. `auto`: on a CPU cut out of a bank of numbers at random places, which
+    costs a tenth of drawing them. `fresh`: every number is drawn for its one use."""
 
     def __post_init__(self) -> None:
         _require(self.devices >= 1, "hardware.devices", "1 or more", self.devices)

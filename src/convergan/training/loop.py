@@ -13,6 +13,7 @@ from torch import Tensor
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.noise import NoiseBank, use_bank
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
@@ -30,8 +31,13 @@ from convergan.training.objective import (
     total,
 )
 from convergan.training.observer import EpochRecord, Observer
+from convergan.training.precision import resolved_precision, uses_noise_bank
+from convergan.training.randomness import derived_seed
 from convergan.training.samples import diversity
 from convergan.training.state import TrainingState
+
+STEPS_OF_NOISE = 500
+"""Steps between two fillings of the bank of noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +81,19 @@ def fit(
     supervised = recipe.objective.discriminator == "semi-supervised"
     matches_features = recipe.objective.generator == "feature-matching"
     compares_halves = discriminator.network.compares_halves
+    noise = NoiseBank(device) if uses_noise_bank(recipe.hardware, device) else None
+    for player in (discriminator, generator, baseline):
+        if player is not None:
+            use_bank(player.network, noise)
+    noise_of_steps = -1
+
+    precision = resolved_precision(recipe.hardware, device)
 
     def batch_of(indices: np.ndarray) -> Tensor:
         return to_network(images.gather(indices), discriminator.network.pixel_range)
 
     def discriminator_autocast() -> torch.autocast:
-        reduced = recipe.hardware.precision == "bf16-mixed"
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16-mixed")
 
     # 2. Where an earlier process left off. There is always a checkpoint to go back to.
     checkpointer = Checkpointer(fabric, checkpoints, options)
@@ -119,6 +131,9 @@ def fit(
             progress = state.step / (steps * recipe.epochs)
             rate = learning_rate(recipe.optimizer, progress, state.rollbacks)
             losses: dict[str, Tensor] = {}
+            if noise is not None and noise_of_steps != state.step // STEPS_OF_NOISE:
+                noise_of_steps = state.step // STEPS_OF_NOISE
+                noise.fill(derived_seed(recipe.seed, 4, fabric.global_rank, noise_of_steps))
             with state.stream():
                 # 4. The discriminator's step: all its batches in one forward pass.
                 discriminator.network.train()

@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 
 from convergan.errors import UserError
 from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.training.precision import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
 from convergan.training.provenance import command_line, device_name, git_commit, versions
 
@@ -19,7 +20,7 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
         UserError: the images, the kind of device or the number of processes are not those that the run was
             begun with.
     """
-    process = _process(fabric)
+    process = _process(fabric, preparation)
     if folder.manifest.exists():
         manifest = read_json(folder.manifest)
         _require_same(folder, manifest, preparation, process)
@@ -34,7 +35,6 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
             **process,
             "seed": recipe.seed,
             "split_seed": split_seed(recipe),
-            "precision": recipe.hardware.precision,
             "data": {
                 "source": data.source,
                 "fingerprint": data.fingerprint,
@@ -54,13 +54,16 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
     )
 
 
-def _process(fabric: Fabric) -> dict[str, Any]:
+def _process(fabric: Fabric, preparation: Preparation) -> dict[str, Any]:
+    precision = resolved_precision(preparation.recipe.hardware, fabric.device)
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(),
         "accelerator": fabric.device.type,
         "device": device_name(fabric.device),
         "processes": fabric.world_size,
+        "precision": precision,
+        "precision_of_terms": precision_of_terms(precision),
         "versions": versions(),
         "git_commit": git_commit(),
     }
@@ -76,9 +79,11 @@ def _require_same(
             f"{data.source}: expected the images that {folder.path} was begun with (fingerprint "
             f"{saved[:12]}), got others ({data.fingerprint[:12]})"
         )
-    # The streams of random numbers are those of one kind of device and of so many processes.
+    # The streams of random numbers are those of one kind of device and of so many processes, and `auto`
+    # may choose another precision on another machine.
     for name, setting in (
         ("accelerator", "hardware.accelerator"),
+        ("precision", "hardware.precision"),
         ("processes", "hardware.devices"),
     ):
         if manifest[name] != process[name]:

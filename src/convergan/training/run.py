@@ -27,6 +27,7 @@ from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
+from convergan.training.precision import computation_sentence, resolved_precision
 from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress, print_verdict
 from convergan.training.provenance import device_name, git_commit, versions
@@ -124,6 +125,8 @@ def _train(
     on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
     results = folder.read_results()
     if results is None:
+        if fabric.is_global_zero:
+            console.print(computation_sentence(preparation.recipe.hardware, fabric.device))
         run = _Run(fabric, folder, preparation, options, console)
         results = run.train()
     if fabric.is_global_zero:
@@ -184,7 +187,7 @@ class _Run:
             "train_seconds": train_seconds,
             "seconds_per_epoch": fitted.train_seconds / recipe.epochs,
             "device": device_name(self.fabric.device),
-            "precision": recipe.hardware.precision,
+            "precision": resolved_precision(recipe.hardware, self.fabric.device),
             "versions": versions(),
             "git_commit": git_commit(),
         }

@@ -1,0 +1,102 @@
+"""The dense layer of the paper's MNIST discriminator, as one node of autograd's graph."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from convergan.networks.noise import GaussianNoise
+from convergan.techniques.weight_norm import WeightNormLinear
+
+
+class NoisyDense(WeightNormLinear):
+    """Gaussian noise on the input, a weight-normalized linear map, and a ReLU if wished.
+
+        y = relu(g / || v || (v . (x + stdev * noise)) + b)
+
+    The parameters are those of `WeightNormLinear`, and so are the gradients; but they take the fewest passes
+    over memory, and there are no second derivatives.
+
+    Args:
+        in_features: features of the input.
+        out_features: features of the output.
+        stdev: the noise's standard deviation while training, 0 or more.
+        relu: whether there is one.
+        train_gain: as `WeightNormLinear`.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, stdev: float, relu: bool, train_gain: bool
+    ) -> None:
+        super().__init__(in_features, out_features, train_gain=train_gain)
+        self.noise = GaussianNoise(stdev)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = _NoisyDense.apply(
+            x, self.noise.draw(x), self.noise.stdev, self.weight, self.gain, self.bias, self.relu
+        )
+        return y
+
+    @torch.no_grad()
+    def initialize_from_data(self, x: Tensor) -> Tensor:
+        """Sets gain and bias as `WeightNormLinear` does, from noisy inputs; the outputs."""
+        y = super().initialize_from_data(self.noise(x))
+        return torch.relu(y) if self.relu else y
+
+
+class _NoisyDense(torch.autograd.Function):
+    # With a separate `setup_context`, torch would inspect the signature at every call.
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        noise: Tensor | None,
+        stdev: float,
+        weight: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        relu: bool,
+    ) -> Tensor:
+        # Autograd differentiates what this file says, so autocast's part is done by hand as well.
+        dtype = x.dtype
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+        if noise is not None:
+            x = torch.add(x, noise, alpha=stdev, out=torch.empty_like(x, dtype=dtype))
+        else:
+            x = x.to(dtype)
+        norm = torch.linalg.vector_norm(weight, dim=1)
+        scale = gain / norm
+        projected = torch.mm(x, weight.to(dtype).t())
+        y = torch.addcmul(bias.to(dtype), projected, scale.to(dtype))
+        if relu:
+            y.relu_()
+        ctx.save_for_backward(x, weight, projected, norm, scale, y if relu else None)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, projected, norm, scale, y = ctx.saved_tensors
+        needs_x, _, _, needs_weight, needs_gain, needs_bias, _ = ctx.needs_input_grad
+        of_x = of_weight = of_gain = of_bias = None
+        if y is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+        if needs_bias:
+            of_bias = gradient.sum(0, dtype=scale.dtype)
+        if needs_weight or needs_gain:
+            of_scale = torch.mul(gradient, projected).sum(0, dtype=scale.dtype)
+        if needs_gain:
+            of_gain = of_scale / norm
+        if needs_x or needs_weight:
+            gradient = gradient * scale.to(gradient.dtype)
+        if needs_weight:
+            # v enters by v . x and by || v ||; the latter's share is a multiple of v.
+            of_weight = torch.mm(gradient.t(), x).to(weight.dtype)
+            share = -(of_scale * scale).div_(norm.square())
+            of_weight.addcmul_(weight, share.unsqueeze(1))
+        if needs_x:
+            of_x = torch.mm(gradient, weight.to(gradient.dtype))
+        return of_x, None, None, of_weight, of_gain, of_bias, None

@@ -1,0 +1,76 @@
+"""Gaussian noise, drawn afresh or cut out of a bank."""
+
+import torch
+from torch import Tensor, nn
+
+BANK_SIZE = 2**22
+"""Numbers in a bank: 16 MB."""
+
+LARGEST_SHARE = 0.25
+"""Of the bank in one cut: of larger ones there would be too few different."""
+
+ALIGNMENT = 16
+"""Cuts begin at multiples of so many numbers, as a CPU likes to read them."""
+
+
+class NoiseBank:
+    """Standard normal numbers, drawn once and used many times, each time cut out at a random place.
+
+    On a CPU drawing a normal number costs as much as some hundreds of operations in a matrix product; reading
+    one costs next to nothing. Cuts begin at any of some 200,000 places, and the training loop fills the bank
+    anew every few hundred steps, so which numbers meet which image is new at every step.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu", size: int = BANK_SIZE) -> None:
+        self._numbers = torch.zeros(size, device=device)
+
+    def fill(self, seed: int) -> None:
+        """Draws all numbers anew; they are a function of the seed and the kind of device."""
+        generator = torch.Generator(self._numbers.device).manual_seed(seed)
+        self._numbers.normal_(generator=generator)
+
+    def cut(self, like: Tensor) -> Tensor:
+        """Standard normal float32 numbers in the shape of `like`, to be read only.
+
+        The place is drawn from torch's default generator of the CPU. Shapes that need more than a quarter of
+        the bank get fresh numbers.
+        """
+        count, size = like.numel(), len(self._numbers)
+        if count > LARGEST_SHARE * size:
+            return torch.randn_like(like, dtype=torch.float32)
+        start = ALIGNMENT * int(torch.randint((size - count) // ALIGNMENT + 1, ()))
+        return self._numbers[start : start + count].view(like.shape)
+
+
+class GaussianNoise(nn.Module):
+    """Adds Gaussian noise of a fixed standard deviation while training; nothing otherwise.
+
+    Each number is drawn afresh, unless the layer has been given a `bank`.
+    """
+
+    def __init__(self, stdev: float) -> None:
+        super().__init__()
+        self.stdev = stdev
+        self.bank: NoiseBank | None = None
+
+    def draw(self, like: Tensor) -> Tensor | None:
+        """Standard normal numbers in the shape of `like`; None where no noise is to be added."""
+        if not self.training or self.stdev == 0:
+            return None
+        return torch.randn_like(like) if self.bank is None else self.bank.cut(like)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        noise = self.draw(inputs)
+        if noise is None:
+            return inputs
+        return torch.add(inputs, noise.to(inputs.dtype), alpha=self.stdev)
+
+    def extra_repr(self) -> str:
+        return f"stdev={self.stdev}"
+
+
+def use_bank(network: nn.Module, bank: NoiseBank | None) -> None:
+    """Makes every noise layer of a network take its numbers from `bank`; None: draw them afresh."""
+    for layer in network.modules():
+        if isinstance(layer, GaussianNoise):
+            layer.bank = bank
