@@ -1,9 +1,9 @@
 """The list of recipes: a new data set is one file beside this one and one name here."""
 
-from convergan.recipes import cifar10, digits, folder, imagenet, mnist, svhn
+from convergan.recipes import cifar10, digits, folder, imagenet, mnist, mnist_minibatch, svhn
 from convergan.recipes.settings import Recipe
 
-_FILES = (digits, mnist, cifar10, svhn, imagenet, folder)
+_FILES = (digits, mnist, mnist_minibatch, cifar10, svhn, imagenet, folder)
 
 PRESETS: dict[str, Recipe] = {file.RECIPE.name: file.RECIPE for file in _FILES}
 

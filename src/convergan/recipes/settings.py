@@ -409,6 +409,10 @@ class HardwareSettings(Settings):
     """Gaussian noise of the networks. `auto`: on a CPU cut out of a bank of numbers at random places, which
     costs a tenth of drawing them. `fresh`: every number is drawn for its one use."""
 
+    compile: bool = False
+    """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start,
+    and on a CPU needs a C++ compiler and gains little."""
+
     def __post_init__(self) -> None:
         _require(self.devices >= 1, "hardware.devices", "1 or more", self.devices)
         _require(

@@ -19,6 +19,12 @@ from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.classify import predicted_classes
 from convergan.training.collectives import ranks, sum_over_ranks
+from convergan.training.computation import (
+    begin_step,
+    memory_layout,
+    resolved_precision,
+    uses_noise_bank,
+)
 from convergan.training.health import LossWatch, NotFinite
 from convergan.training.objective import (
     BaselineStep,
@@ -31,7 +37,6 @@ from convergan.training.objective import (
     total,
 )
 from convergan.training.observer import EpochRecord, Observer
-from convergan.training.precision import resolved_precision, uses_noise_bank
 from convergan.training.randomness import derived_seed
 from convergan.training.samples import diversity
 from convergan.training.state import TrainingState
@@ -88,9 +93,11 @@ def fit(
     noise_of_steps = -1
 
     precision = resolved_precision(recipe.hardware, device)
+    layout = memory_layout(device)
 
     def batch_of(indices: np.ndarray) -> Tensor:
-        return to_network(images.gather(indices), discriminator.network.pixel_range)
+        batch = to_network(images.gather(indices), discriminator.network.pixel_range)
+        return batch.contiguous(memory_format=layout)
 
     def discriminator_autocast() -> torch.autocast:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16-mixed")
@@ -134,13 +141,14 @@ def fit(
             if noise is not None and noise_of_steps != state.step // STEPS_OF_NOISE:
                 noise_of_steps = state.step // STEPS_OF_NOISE
                 noise.fill(derived_seed(recipe.seed, 4, fabric.global_rank, noise_of_steps))
+            begin_step(recipe.hardware, device)
             with state.stream():
                 # 4. The discriminator's step: all its batches in one forward pass.
                 discriminator.network.train()
                 generator.network.train()
                 with torch.no_grad():
                     latent = generator.network.latent(rank_batch, device)
-                    generated = generator.network(latent)
+                    generated = generator.local(latent)
                 batches = [batch_of(unlabelled_order[state.position]), generated]
                 labels = None
                 if labelled_order is not None:
@@ -173,16 +181,16 @@ def fit(
                     indices = matched_order[state.position * generator_steps + turn]
                     if matches_features and not compares_halves:
                         with torch.no_grad():
-                            matched_features = discriminator.network(batch_of(indices)).features
+                            matched_features = discriminator.local(batch_of(indices)).features
                     generated = generator.wrapped(generator.network.latent(rank_batch, device))
                     if compares_halves:
                         # Real ones beside the generated, as in the discriminator's step.
                         joint = torch.cat([batch_of(indices), generated])
-                        output = discriminator.network(joint, [rank_batch, rank_batch])
+                        output = discriminator.local(joint, [rank_batch, rank_batch])
                         matched_features = output.features[:rank_batch].detach()
                         judged = DiscriminatorOutput(*(part[rank_batch:] for part in output))
                     else:
-                        judged = discriminator.network(generated)
+                        judged = discriminator.local(generated)
                     parts = parts_of(
                         generator_objective,
                         GeneratorStep(matched_features, judged.features, judged.logits),

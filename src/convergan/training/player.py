@@ -7,8 +7,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from convergan.recipes.settings import OptimizerSettings
+from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
+from convergan.training.computation import compiled, memory_layout
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -16,7 +17,8 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 class Player(Generic[NetworkT]):
     """One side of the game, and how it takes a step.
 
-    `network` is the module itself; `wrapped` is Fabric's, whose forward synchronizes gradients.
+    `network` is the module itself; `local` runs it, compiled where the recipe says so; `wrapped` is Fabric's,
+    whose forward also synchronizes gradients.
     """
 
     def __init__(
@@ -24,15 +26,18 @@ class Player(Generic[NetworkT]):
         fabric: Fabric,
         network: NetworkT,
         settings: OptimizerSettings,
+        hardware: HardwareSettings,
         *,
         averaged: bool,
         with_history: bool,
     ) -> None:
-        self.network = network.to(fabric.device)
+        layout = memory_layout(fabric.device)
+        self.network = network.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
+        self.local = compiled(self.network, hardware, fabric.device)
         self.settings = settings
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         self.wrapped, self.optimizer = fabric.setup(
-            self.network,
+            self.local,
             torch.optim.Adam(
                 self.trained,
                 lr=settings.learning_rate,

@@ -22,12 +22,12 @@ from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.launch import launch, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
-from convergan.training.precision import computation_sentence, resolved_precision
 from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress, print_verdict
 from convergan.training.provenance import device_name, git_commit, versions

@@ -46,6 +46,7 @@ class TrainingState:
                 fabric,
                 network,
                 recipe.optimizer,
+                recipe.hardware,
                 averaged=averaged,
                 with_history=recipe.objective.historical_averaging > 0,
             )

@@ -1,8 +1,9 @@
-"""In which precision each term of the objective is computed, by device."""
+"""How a run computes on its device: precision of each term, noise, memory layout, compilation."""
 
 from typing import Literal
 
 import torch
+from torch import nn
 
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.provenance import device_name
@@ -37,6 +38,25 @@ def computation_sentence(hardware: HardwareSettings, device: torch.device) -> st
 def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
     """Whether noise is cut out of a bank: on a GPU drawing it costs little."""
     return hardware.noise == "auto" and device.type == "cpu"
+
+
+def memory_layout(device: torch.device) -> torch.memory_format:
+    """Of images and convolutions: channels last on a GPU, whose tensor cores want it; on a CPU it gains nothing."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def compiled(network: nn.Module, hardware: HardwareSettings, device: torch.device) -> nn.Module:
+    """The network, compiled if so wished: on a GPU as CUDA graphs, which launch a pass at once."""
+    if not hardware.compile:
+        return network
+    mode = "reduce-overhead" if device.type == "cuda" else "default"
+    return torch.compile(network, mode=mode, dynamic=False)  # type: ignore[return-value]
+
+
+def begin_step(hardware: HardwareSettings, device: torch.device) -> None:
+    """Tells CUDA graphs that what the last step left will not be read again."""
+    if hardware.compile and device.type == "cuda":
+        torch.compiler.cudagraph_mark_step_begin()
 
 
 def _has_bf16_units(device: torch.device) -> bool:
