@@ -124,3 +124,19 @@ def test_batch_norm_without_gain_equals_torchs() -> None:
         torch.testing.assert_close(ours(inputs), torchs(inputs))
     torch.testing.assert_close(ours.eval()(inputs), torchs.eval()(inputs))
     assert [name for name, _ in ours.named_parameters()] == ["bias"]
+
+
+@pytest.mark.parametrize("settings", [MLPSettings(hidden=(20, 10)), SMALL_CONV])
+def test_minibatch_features_are_tested_in_groups_as_large_as_in_training(
+    settings: MLPSettings | ConvSettings,
+) -> None:
+    torch.manual_seed(0)
+    with_kernels = replace(settings, minibatch_kernels=5)
+    network = build_discriminator(with_kernels, (3, 16, 16), 4).eval()
+    images = torch.rand(10, 3, 16, 16)
+    whole = network(images).logits
+    network.group_size = 4
+    assert network.groups_of(10) == [4, 4, 2]
+    parts = torch.cat([network(part).logits for part in images.split(4)])
+    torch.testing.assert_close(network(images).logits, parts)
+    assert not torch.allclose(whole, parts)

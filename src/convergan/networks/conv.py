@@ -81,7 +81,7 @@ class ConvDiscriminator(Discriminator):
         features = self.layers(images).mean(dim=(2, 3))
         activations = features
         if self.minibatch is not None:
-            activations = self.minibatch(activations, group_sizes)
+            activations = self.minibatch(activations, group_sizes or self.groups_of(len(images)))
         return DiscriminatorOutput(self.output(activations), features)
 
 

@@ -31,6 +31,14 @@ class Discriminator(nn.Module):
 
     pixel_range: tuple[float, float]
     compares_halves: bool = False
+    group_size: int | None = None
+    """Images of a kind in a step of training: minibatch features are sums over a group, and would be larger in
+    a larger one."""
+
+    def groups_of(self, images: int) -> list[int]:
+        """Sizes of the groups that so many images are tested in: as in training, the last may be smaller."""
+        size = max(1, min(self.group_size or images, images))
+        return [size] * (images // size) + ([images % size] if images % size else [])
 
     def forward(
         self, images: Tensor, group_sizes: Sequence[int] | None = None

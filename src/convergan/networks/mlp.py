@@ -57,7 +57,8 @@ class MLPDiscriminator(Discriminator):
         features = self.hidden(images.flatten(1))
         activations = features
         if self.minibatch is not None:
-            activations = self.minibatch(self.minibatch_noise(features), group_sizes)
+            sizes = group_sizes or self.groups_of(len(images))
+            activations = self.minibatch(self.minibatch_noise(features), sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
 

@@ -32,6 +32,8 @@ class ModelConfig:
     """Empty for a discriminator that only tells real from generated."""
     resized: bool
     """Whether training resized its images to `image_shape`: then so do those who predict."""
+    group_size: int | None = None
+    """See `Discriminator`; None in runs that were made before it was kept."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -81,6 +83,7 @@ def load_classifier(run: Path) -> tuple[Discriminator, ModelConfig]:
     """
     config = load_config(run)
     network = build_discriminator(config.networks, config.image_shape, max(len(config.classes), 1))
+    network.group_size = config.group_size
     _load_weights(network, RunFolder(run).model / _CLASSIFIER)
     return network.eval(), config
 

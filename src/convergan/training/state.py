@@ -12,6 +12,7 @@ from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.collectives import ranks
 from convergan.training.health import HealthMonitor, HealthWarning, NotFinite
 from convergan.training.player import Player
 from convergan.training.randomness import RandomStream, derived_seed
@@ -54,6 +55,7 @@ class TrainingState:
         with self.stream():
             discriminator = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
             generator = build_generator(recipe.networks, shape).to(fabric.device)
+            discriminator.group_size = recipe.batch_size // ranks()
             _initialize(discriminator, recipe, images, data.unlabelled)
             if recipe.networks.data_dependent_initialization:
                 initialize_from_data(
@@ -65,6 +67,7 @@ class TrainingState:
         if recipe.baseline and not binary:
             with self.baseline_stream():
                 network = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
+                network.group_size = recipe.batch_size // ranks()
                 _initialize(network, recipe, images, data.labelled)
                 self.baseline = player_of(network, averaged=True)
 
