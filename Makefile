@@ -3,7 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean
+# Parquet files of MNIST, for the benchmarks that need them.
+MNIST ?=
+
+.PHONY: demo test lint bench format clean
 
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
@@ -16,6 +19,21 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The claims about speed that take minutes; docs/performance.md has the others.
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/minibatch_discrimination.py
+	$(BIN)/python benchmarks/virtual_batch_norm.py
+	$(BIN)/python benchmarks/cifar10_step.py
+	$(BIN)/python benchmarks/data_size.py
+ifneq ($(MNIST),)
+	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
+	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)
+	$(BIN)/python benchmarks/predict.py --data $(MNIST)
+else
+	@echo "mnist_step, mnist_epoch and predict need parquet files of MNIST: make bench MNIST=DIR"
+endif
+	$(BIN)/python benchmarks/table.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .

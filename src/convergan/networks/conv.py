@@ -47,7 +47,7 @@ class ConvDiscriminator(Discriminator):
             conv = WeightNormConv2d(
                 inputs, outputs, size, stride=stride, padding=padding, train_gain=False
             )
-            return [conv, nn.LeakyReLU(0.2)]
+            return [conv, nn.LeakyReLU(0.2, inplace=True)]
 
         self.layers = nn.Sequential(
             GaussianNoise(settings.input_noise),
@@ -61,7 +61,7 @@ class ConvDiscriminator(Discriminator):
             *layer(wide, wide, 3, stride=2),
             nn.Dropout(settings.hidden_dropout),
             WeightNormConv2d(wide, wide, 3, padding=0, train_gain=False),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             *layer(wide, wide, 1),
             *layer(wide, wide, 1),
         )

@@ -4,8 +4,9 @@ Salimans & Kingma (2016, arXiv 1602.07868): each output unit k has a direction v
 
     y_k = (g_k / || v_k ||) (v_k . x) + b_k
 
-The norm is one number per output unit, so the factor is applied to the outputs: on a minibatch of
-100 that is far less work than writing normalized weights, forward and backward.
+The norm is one number per output unit, so the factor g / || v || can be applied to the outputs or to
+the weight: to whichever is smaller. A dense layer has fewer outputs on a minibatch of 100 than
+weights; a convolution has far fewer weights than outputs.
 """
 
 from typing import Any
@@ -44,6 +45,8 @@ class _WeightNorm(nn.Module):
         self.initial_stdev = initial_stdev
         self._input_axes = [axis for axis in range(weight.ndim) if axis != unit_axis]
         self._unit_shape = (units,) + (1,) * space_axes
+        self._weight_shape = [1] * weight.ndim
+        self._weight_shape[unit_axis] = units
         self.weight = nn.Parameter(nn.init.normal_(weight, std=weight_std))
         if train_gain:
             self.gain = nn.Parameter(torch.ones(units))
@@ -53,14 +56,8 @@ class _WeightNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """(g / || v ||) (v . x) + b."""
-        return self._scale_and_shift(self._project(x))
-
-    def _scale_and_shift(self, projected: Tensor) -> Tensor:
-        # In the outputs' precision, so that under autocast they stay in it.
-        scale = (self.gain / self._norm()).view(self._unit_shape).to(projected.dtype)
-        if self.bias is None:
-            return projected * scale
-        return torch.addcmul(self.bias.view(self._unit_shape).to(projected.dtype), projected, scale)
+        scale = self.gain / self._norm()
+        return self._project(x, self.weight * scale.view(self._weight_shape), self.bias)
 
     @torch.no_grad()
     def initialize_from_data(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -75,8 +72,7 @@ class _WeightNorm(nn.Module):
         Raises:
             ValueError: `x` is a single sample without a batch axis.
         """
-        projected = self._project(x)
-        t = projected / self._norm().view(self._unit_shape)
+        t = self._project(x, self.weight, None) / self._norm().view(self._unit_shape)
         unit_axis = t.ndim - len(self._unit_shape)
         others = [axis for axis in range(t.ndim) if axis != unit_axis]
         if not others:
@@ -87,12 +83,13 @@ class _WeightNorm(nn.Module):
         self.gain.copy_(torch.where(alive, self.initial_stdev / stdev, self.gain))
         if self.bias is not None:
             self.bias.copy_(-self.gain * mean)
-        return self._scale_and_shift(projected)
+        outputs = t * self.gain.view(self._unit_shape)
+        return outputs if self.bias is None else outputs + self.bias.view(self._unit_shape)
 
     def _norm(self) -> Float[Tensor, "units"]:
         return _UnitNorm.apply(self.weight, self._input_axes).flatten()
 
-    def _project(self, x: Tensor) -> Tensor:
+    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -140,8 +137,17 @@ class WeightNormLinear(_WeightNorm):
             initial_stdev=initial_stdev,
         )
 
-    def _project(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight)
+    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """(g / || v ||) (v . x) + b, the factor applied to the outputs."""
+        projected = F.linear(x, self.weight)
+        # In the outputs' precision, so that under autocast they stay in it.
+        scale = (self.gain / self._norm()).to(projected.dtype)
+        if self.bias is None:
+            return projected * scale
+        return torch.addcmul(self.bias.to(projected.dtype), projected, scale)
+
+    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
 
 
 class WeightNormConv2d(_WeightNorm):
@@ -187,8 +193,8 @@ class WeightNormConv2d(_WeightNorm):
         self.stride = _pair(stride)
         self.padding = _pair(padding)
 
-    def _project(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, stride=self.stride, padding=self.padding)
+    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
 
 
 class WeightNormConvTranspose2d(_WeightNorm):
@@ -237,10 +243,11 @@ class WeightNormConvTranspose2d(_WeightNorm):
         self.padding = _pair(padding)
         self.output_padding = _pair(output_padding)
 
-    def _project(self, x: Tensor) -> Tensor:
+    def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv_transpose2d(
             x,
-            self.weight,
+            weight,
+            bias,
             stride=self.stride,
             padding=self.padding,
             output_padding=self.output_padding,

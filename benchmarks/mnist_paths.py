@@ -1,0 +1,102 @@
+"""Claim: the fast path errs no more than the reference path: means over 3 seeds within a standard deviation.
+
+    python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--runs DIR]
+
+The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank),
+its errors those after epoch 60 that `mnist_100` kept. The reference path is the same recipe in 32 bits
+throughout and with all noise drawn afresh, stopped after epoch 60. Calls with single seeds can share the
+machine; the row is made of all reference runs that are in results/mnist-reference.
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import read_metrics
+from convergan.training.launch import launch
+from convergan.training.preparation import prepare
+from convergan.training.provenance import device_name
+from mnist_100 import KEPT
+from mnist_epoch import Enough, fit_in_turns, on_cpu
+from operations import cpu_precision
+from rows import RESULTS, row, write_rows
+
+EPOCHS = 60
+REFERENCE = RESULTS / "mnist-reference"
+
+
+def train_reference(recipe: Recipe, run: Path) -> None:
+    """Trains on the reference path up to `EPOCHS`, or goes on with it."""
+    fabric = launch(recipe.hardware)
+    preparation = prepare(recipe, None, processes=1)
+    folder = RunFolder(run)
+    folder.begin(preparation.recipe, resume=True)
+
+    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
+        print(f"seed {recipe.seed}, epoch {epoch}: {metrics['test_errors']} errors", flush=True)
+        if epoch == EPOCHS:
+            raise Enough
+
+    fit_in_turns(fabric, preparation, folder, epoch_ended)
+
+
+def errors_after(folder: Path) -> list[int]:
+    """Averaged test errors after `EPOCHS` of each run whose metrics are kept in a folder."""
+    lines = [read_metrics(path) for path in sorted(folder.glob("*-metrics.jsonl"))]
+    return [metrics[EPOCHS - 1]["test_errors"] for metrics in lines if len(metrics) >= EPOCHS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/mnist-reference"))
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    fast = on_cpu(replace(PRESETS["mnist"], labels=100), arguments.data)
+    hardware = replace(fast.hardware, precision="32-true", noise="fresh")
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for seed in arguments.seeds:
+        run = arguments.runs / str(seed)
+        train_reference(replace(fast, seed=seed, hardware=hardware), run)
+        shutil.copy(run / "metrics.jsonl", REFERENCE / f"{seed}-metrics.jsonl")
+    reference = errors_after(REFERENCE)
+    ours = errors_after(KEPT)[: len(reference)]
+    spread = stdev(reference) if len(reference) > 1 else None
+    print(json.dumps({"fast": ours, "reference": reference, "reference_stdev": spread}))
+    path = write_rows(
+        "mnist-paths",
+        [
+            row(
+                claim="the fast path errs as the reference path: means within a standard deviation",
+                setting=f"mnist, 100 labels, after epoch {EPOCHS} of {fast.epochs}",
+                device=device_name(launch(fast.hardware).device),
+                precision=cpu_precision(fast),
+                ours=mean(ours),
+                peer=mean(reference),
+                peer_name="32 bits throughout, noise drawn afresh",
+                unit="errors of 10000",
+                repeats=len(reference),
+                ours_by_seed=ours,
+                peer_by_seed=reference,
+                ours_stdev=stdev(ours) if len(ours) > 1 else None,
+                peer_stdev=spread,
+            )
+        ],
+    )
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

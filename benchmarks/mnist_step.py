@@ -1,0 +1,185 @@
+"""Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than the peer's.
+
+    python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N]
+
+One step of both players, without baseline. The training loop takes a step, then the peer (`peer_mnist`) one
+on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
+(`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
+bank of noise, the median leaves out; `mnist_epoch` has it all.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convergan.data.batches import to_network
+from convergan.data.image_set import DataSet
+from convergan.networks.build import build_discriminator
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.launch import launch
+from convergan.training.loop import fit
+from convergan.training.observer import Silent
+from convergan.training.preparation import Preparation, image_shape, prepare
+from convergan.training.provenance import device_name
+from measure import MatrixProduct
+from operations import cpu_precision, discriminator_dtype, floor_seconds, step_operations
+from peer_mnist import Peer
+from rows import timing, write_rows
+
+WARM_UP = 10
+
+
+class _Enough(Exception):
+    pass
+
+
+class TakingTurns(Silent):
+    """Times the loop's steps, and after each of them one call of every task."""
+
+    def __init__(self, tasks: Mapping[str, Callable[[], object]], *, steps: int, warm_up: int):
+        self.tasks, self.steps, self.warm_up = tasks, steps, warm_up
+        self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *tasks)}
+
+    def begins_after(self, *_: object) -> None:
+        """See `Observer`."""
+        self._start = time.perf_counter()
+
+    def steps_done(self, done: int, of: int) -> None:
+        """See `Observer`."""
+        self._note("ours")
+        for name, task in self.tasks.items():
+            self._start = time.perf_counter()
+            task()
+            self._note(name)
+        if done == self.warm_up + self.steps:
+            raise _Enough
+        self._start = time.perf_counter()
+
+    def medians(self) -> dict[str, float]:
+        """Median seconds after the warm-up."""
+        return {name: median(values[self.warm_up :]) for name, values in self.seconds.items()}
+
+    def _note(self, name: str) -> None:
+        self.seconds[name].append(time.perf_counter() - self._start)
+
+
+def compare_steps(
+    recipe: Recipe, data: DataSet | None, peer: Peer, *, steps: int, warm_up: int = WARM_UP
+) -> dict[str, Any]:
+    """What a row says of one step on the CPU: ours, the peer's, and the floor, in seconds.
+
+    Args:
+        recipe: a semi-supervised one with feature matching.
+        data: the images; None: those of the recipe.
+        peer: with networks of the same sizes.
+        steps: how many are timed.
+        warm_up: how many are taken before.
+    """
+    # One epoch has all the steps: nothing but steps is timed.
+    recipe = replace(
+        recipe,
+        baseline=False,
+        min_steps_per_epoch=warm_up + steps + 1,
+        hardware=replace(recipe.hardware, accelerator="cpu"),
+    )
+    fabric = launch(recipe.hardware)
+    preparation = prepare(recipe, data, processes=1)
+    precision = cpu_precision(recipe)
+    dtypes = {torch.float32, discriminator_dtype(precision)}
+    products = {dtype: MatrixProduct(dtype=dtype) for dtype in dtypes}
+    batches = batches_in_memory(preparation)
+    turns = TakingTurns(
+        {
+            "peer": lambda: peer.step(*batches),
+            **{str(dtype): product for dtype, product in products.items()},
+        },
+        steps=steps,
+        warm_up=warm_up,
+    )
+    with tempfile.TemporaryDirectory() as checkpoints, suppress(_Enough):
+        fit(
+            fabric,
+            recipe,
+            preparation.split.training,
+            checkpoints=Path(checkpoints),
+            observer=turns,
+            options=LoopOptions(checkpoint_every_seconds=float("inf")),
+        )
+    seconds = turns.medians()
+    rates = {dtype: product.operations / seconds[str(dtype)] for dtype, product in products.items()}
+    classes = len(preparation.data.classes)
+    operations = step_operations(recipe, image_shape(preparation.data), classes)
+    return {
+        "device": device_name(fabric.device),
+        "precision": precision,
+        "ours": seconds["ours"],
+        "peer": seconds["peer"],
+        "floor": floor_seconds(operations, precision, rates),
+        "unit": "seconds",
+        "repeats": steps,
+        "gigaflop": round(sum(operations) / 1e9, 3),
+        "matrix_product_gigaflops": {
+            str(dtype).removeprefix("torch."): round(rate / 1e9) for dtype, rate in rates.items()
+        },
+    }
+
+
+def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labelled images and their labels, and two unlabelled batches, as the peer's `step` takes them."""
+    recipe, training = preparation.recipe, preparation.split.training
+    size = recipe.batch_size
+    shape = image_shape(preparation.data)
+    pixel_range = build_discriminator(recipe.networks, shape, len(training.classes)).pixel_range
+
+    def images(indices: Any) -> Tensor:
+        return to_network(torch.from_numpy(training.images[indices]), pixel_range)
+
+    labelled, unlabelled = training.labelled[:size], training.unlabelled
+    return (
+        images(labelled),
+        torch.from_numpy(training.labels[:size]),
+        images(unlabelled[:size]),
+        images(unlabelled[-size:]),
+    )
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One line for the terminal."""
+    print(
+        f"ours {row['ours']:.4g} s, {row['times_floor']:.2f} times the floor of {row['floor']:.4g} s; "
+        f"peer {row['peer']:.4g} s, ours {row['times_faster']:.2f} times as fast"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    recipe = PRESETS["mnist"]
+    recipe = replace(recipe, data=replace(recipe.data, path=arguments.data))
+    row = timing(
+        claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than the peer's",
+        setting="mnist, 100 labels, batch 100, one step of both players, baseline off",
+        peer_name="plain PyTorch (benchmarks/peer_mnist.py), images in memory",
+        **compare_steps(recipe, None, Peer(), steps=arguments.steps),
+    )
+    print_row(row)
+    print(write_rows("mnist-step", [row]))
+
+
+if __name__ == "__main__":
+    main()

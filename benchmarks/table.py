@@ -1,0 +1,48 @@
+"""Prints the figures of benchmarks/results as a table.
+
+python benchmarks/table.py [NAME ...]
+"""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rows import RESULTS
+
+
+def print_table(names: list[str], console: Console) -> None:
+    """One line a row, claim by claim; without names, all claims."""
+    paths = [RESULTS / f"{name}.json" for name in names] or sorted(RESULTS.glob("*.json"))
+    for path in paths:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        console.print(f"\n[bold]{path.stem}[/bold]: {rows[0]['claim']}")
+        table = Table(box=None, pad_edge=False)
+        table.add_column("setting")
+        for column in ("ours", "peer", "faster", "floor"):
+            table.add_column(column, justify="right")
+        table.add_column("unit")
+        for row in rows:
+            table.add_row(
+                f"{row['setting']} ({row['device']}, {row['precision']})",
+                _number(row["ours"]),
+                f"{_number(row['peer'])} ({row['peer_name']})",
+                _times(row["times_faster"]),
+                _times(row["times_floor"]),
+                row["unit"],
+            )
+        console.print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _times(value: Any) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+if __name__ == "__main__":
+    print_table(sys.argv[1:], Console())

@@ -1,0 +1,216 @@
+"""The peer learns, the floors are counted right, and every comparison runs from end to end."""
+
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+import mnist_epoch
+import peer_cifar10
+import peer_mnist
+from cifar10_step import random_images
+from convergan.data.source import open_data_set
+from convergan.networks.build import build_discriminator, build_generator
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import ConvSettings, DataSettings, MLPSettings, Recipe
+from convergan.techniques.weight_norm import (
+    WeightNormConv2d,
+    WeightNormConvTranspose2d,
+    WeightNormLinear,
+)
+from mnist_epoch import compare_epochs
+from mnist_step import compare_steps
+from mnist_time_to_accuracy import OURS, PEER, race, result, start
+from operations import step_operations
+from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
+
+DENSE, CONV = (1, 8, 8), (3, 32, 32)
+
+
+@pytest.fixture
+def dense_recipe() -> Recipe:
+    """`mnist` with the networks of `dense_peer`, for digits."""
+    networks = MLPSettings(
+        hidden=(60, 40), generator_hidden=(40,), latent_size=20, data_dependent_initialization=False
+    )
+    return replace(PRESETS["mnist"], networks=networks)
+
+
+@pytest.fixture
+def conv_recipe() -> Recipe:
+    """`cifar10` with the networks of `conv_peer`."""
+    networks = ConvSettings(width=4, generator_width=16, latent_size=20)
+    return replace(PRESETS["cifar10"], networks=networks, labels=20, batch_size=10)
+
+
+def dense_peer() -> Peer:
+    return Peer(
+        peer_mnist.Discriminator(pixels=64, hidden=(60, 40)),
+        peer_mnist.Generator(pixels=64, hidden=(40,), latent_size=20),
+        latent_size=20,
+    )
+
+
+def conv_peer() -> Peer:
+    return Peer(
+        peer_cifar10.Discriminator(width=4),
+        peer_cifar10.Generator(width=16, latent_size=20),
+        learning_rate=3e-4,
+        distance=F.l1_loss,
+        latent_size=20,
+    )
+
+
+def trained_shapes(*networks: nn.Module) -> list[tuple[int, ...]]:
+    """Shapes of all trained weights, gains (which the peer keeps as columns) as vectors, sorted."""
+    weights = chain(*(network.parameters() for network in networks))
+    return sorted(tuple(w.squeeze().shape) for w in weights if w.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "make_peer"),
+    [("mnist", (1, 28, 28), Peer), ("cifar10", CONV, peer_cifar10.cifar10_peer)],
+)
+def test_the_peer_trains_the_weights_that_the_recipe_trains(
+    name: str, shape: tuple[int, int, int], make_peer: type[Peer]
+) -> None:
+    settings = PRESETS[name].networks
+    with torch.device("meta"):
+        ours = build_discriminator(settings, shape, 10), build_generator(settings, shape)
+    peer = make_peer()
+    assert trained_shapes(peer.discriminator, peer.generator) == trained_shapes(*ours)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_the_peer_computes_what_the_recipe_computes(
+    kind: str, dense_recipe: Recipe, conv_recipe: Recipe
+) -> None:
+    recipe, peer, shape = {
+        "dense": (dense_recipe, dense_peer(), DENSE),
+        "conv": (conv_recipe, conv_peer(), CONV),
+    }[kind]
+    discriminator = build_discriminator(recipe.networks, shape, 10).eval()
+    generator = build_generator(recipe.networks, shape).eval()
+    take_weights(peer.discriminator.eval(), discriminator)
+    take_weights(peer.generator.eval(), generator)
+    latent = torch.rand(5, 20)
+    generated = generator(latent)
+    torch.testing.assert_close(peer.generator(latent).view_as(generated), generated)
+    torch.testing.assert_close(peer.discriminator(generated), tuple(discriminator(generated)))
+
+
+@torch.no_grad()
+def take_weights(peer: nn.Module, ours: nn.Module) -> None:
+    """Copies all directions and weights; gains and biases are 1 and 0 in both."""
+    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    normalized = (WeightNormLinear, WeightNormConv2d, WeightNormConvTranspose2d)
+    theirs = [layer for layer in peer.modules() if isinstance(layer, layers)]
+    mine = [layer for layer in ours.modules() if isinstance(layer, (*layers, *normalized))]
+    for to, of in zip(theirs, mine, strict=True):
+        name = "parametrizations.weight.original1" if isinstance(of, normalized) else "weight"
+        to.get_parameter(name).copy_(of.weight)
+
+
+def test_the_peer_has_the_settings_of_the_recipe() -> None:
+    for name, peer in (("mnist", Peer()), ("cifar10", peer_cifar10.cifar10_peer())):
+        settings = PRESETS[name].optimizer
+        for optimizer in (peer.discriminator_optimizer, peer.generator_optimizer):
+            group = optimizer.param_groups[0]
+            assert group["lr"] == settings.learning_rate
+            assert group["betas"] == (settings.beta1, settings.beta2)
+            assert group["eps"] == settings.epsilon
+
+
+def test_the_peer_learns(digits_folder: Path) -> None:
+    torch.manual_seed(0)
+    images = ParquetImages(digits_folder, "train")
+    labelled = labelled_images(images, range(100))
+    peer = dense_peer()
+    fixed = {
+        name: weight.clone()
+        for name, weight in peer.discriminator.named_parameters()
+        if not weight.requires_grad
+    }
+    unlabelled, matched = (training_loader(images) for _ in range(2))
+    losses = [peer.train_epoch(unlabelled, matched, *labelled) for _ in range(10)]
+    assert torch.isfinite(torch.stack(losses)).all()
+    assert losses[-1][0] < 0.5 * losses[0][0]
+    test = evaluation_loader(ParquetImages(digits_folder, "test"))
+    assert peer.test_errors(test) < 0.25 * len(test.dataset)  # type: ignore[arg-type]
+    # The hidden layers' gains.
+    assert len(fixed) == 2
+    for name, weight in fixed.items():
+        assert torch.equal(peer.discriminator.get_parameter(name), weight)
+
+
+def test_dense_operations_are_those_of_a_step(dense_recipe: Recipe) -> None:
+    peer, size = dense_peer(), dense_recipe.batch_size
+    check_operations(dense_recipe, peer, torch.rand(size, *DENSE), features=40)
+    # Of the paper's networks, in 10^9.
+    step = step_operations(PRESETS["mnist"], (1, 28, 28), 10)
+    assert sum(step) / 1e9 == pytest.approx(3.760, abs=0.001)
+
+
+def test_operations_of_convolutions_are_those_of_a_step(conv_recipe: Recipe) -> None:
+    images = torch.rand(conv_recipe.batch_size, *CONV)
+    check_operations(conv_recipe, conv_peer(), images, features=8)
+
+
+def check_operations(recipe: Recipe, peer: Peer, images: torch.Tensor, *, features: int) -> None:
+    expected = step_operations(recipe, tuple(images.shape[1:]), 10)  # type: ignore[arg-type]
+    labels = torch.arange(len(images)) % 10
+    with FlopCounterMode(display=False) as discriminator:
+        peer.discriminator_step(images, labels, images)
+    with FlopCounterMode(display=False) as generator:
+        peer.generator_step(images)
+    assert discriminator.get_total_flops() == expected.generating + expected.discriminator
+    # In the generator's step, where nobody asks for logits, the peer computes them all the same.
+    logits = 2 * len(images) * 2 * features * 10
+    assert generator.get_total_flops() == expected.generator + logits
+
+
+def test_steps_are_compared(dense_recipe: Recipe, conv_recipe: Recipe) -> None:
+    digits = open_data_set(DataSettings(source="digits"))
+    for row in (
+        compare_steps(dense_recipe, digits, dense_peer(), steps=3, warm_up=1),
+        compare_steps(conv_recipe, random_images(40), conv_peer(), steps=2, warm_up=1),
+    ):
+        assert 0 < row["floor"] < row["ours"]
+        assert row["floor"] < row["peer"]
+
+
+def test_epochs_are_compared(
+    dense_recipe: Recipe, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
+    monkeypatch.setattr(mnist_epoch, "WORKERS", (0,))
+    row = compare_epochs(dense_recipe, digits_folder, dense_peer, epochs=2)
+    assert row["ours"] > 0
+    assert row["peer"] > 0
+    assert len(row["ours_test_errors_by_epoch"]) == len(row["peer_test_errors_by_epoch"]) == 2
+
+
+def test_a_race_goes_on_where_it_was_left(
+    dense_recipe: Recipe, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
+    for target, epochs in ((0.0, 2), (0.0, 4), (1.0, 4)):
+        ledger = race(
+            dense_recipe, digits_folder, dense_peer, tmp_path, target=target, epochs=epochs
+        )
+        for side in (OURS, PEER):
+            assert [line["epoch"] for line in ledger.of(side)] == list(range(1, epochs + 1))
+        row = result(dense_recipe, ledger, {OURS: 1.0, PEER: 2.0})
+        assert (row["times_faster"] is None) == (target == 0)
+    # The first epoch of each was good enough.
+    assert row[OURS] < row["ours_seconds_of_all_epochs"]
+
+
+@pytest.mark.parametrize("side", [OURS, PEER])
+def test_each_side_starts_in_a_fresh_process(side: str, digits_folder: Path) -> None:
+    start(side, digits_folder)
