@@ -1,0 +1,108 @@
+"""How a run computes: what is chosen, what is recorded, and that no choice changes what is computed."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from convergan.errors import UserError
+from convergan.networks.noise import GaussianNoise
+from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.runs.metrics import read_metrics
+from convergan.training import computation
+from convergan.training.computation import (
+    compiled,
+    memory_layout,
+    precision_of_terms,
+    resolved_precision,
+    uses_noise_bank,
+)
+from convergan.training.run import RunOptions, train
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_takes_bf16_where_the_cpu_has_units_for_it(
+    amx: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert resolved_precision(HardwareSettings(), CPU) == expected
+    assert resolved_precision(HardwareSettings(precision="32-true"), CPU) == "32-true"
+    assert resolved_precision(HardwareSettings(precision="bf16-mixed"), CPU) == "bf16-mixed"
+
+
+def test_the_generator_and_the_losses_are_never_reduced() -> None:
+    terms = precision_of_terms("bf16-mixed")
+    assert (terms["discriminator"], terms["baseline"]) == ("bf16", "bf16")
+    assert (terms["generator"], terms["losses"]) == ("fp32", "fp32")
+    assert set(precision_of_terms("32-true").values()) == {"fp32"}
+
+
+def test_a_gpu_gets_channels_last_and_fresh_noise() -> None:
+    gpu = torch.device("cuda")
+    assert memory_layout(gpu) == torch.channels_last
+    assert memory_layout(CPU) == torch.contiguous_format
+    assert not uses_noise_bank(HardwareSettings(), gpu)
+    assert uses_noise_bank(HardwareSettings(), CPU)
+    assert not uses_noise_bank(HardwareSettings(noise="fresh"), CPU)
+
+
+def test_the_precision_is_printed_and_recorded(trained_run: Path) -> None:
+    manifest = json.loads((trained_run / "manifest.json").read_text())
+    results = json.loads((trained_run / "results.json").read_text())
+    assert (
+        manifest["precision"] == results["precision"] == resolved_precision(HardwareSettings(), CPU)
+    )
+    assert manifest["precision_of_terms"] == precision_of_terms(results["precision"])
+    sentence = computation.computation_sentence(HardwareSettings(precision="bf16-mixed"), CPU)
+    assert "discriminator bf16" in sentence
+    assert "generator fp32" in sentence
+
+
+def test_a_run_does_not_go_on_in_another_precision(
+    quick_recipe: Recipe,
+    trained_run: Path,
+    quiet: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / "results.json").unlink()
+    other = "bf16-mixed" if resolved_precision(HardwareSettings(), CPU) == "32-true" else "32-true"
+    monkeypatch.setattr(
+        torch.cpu, "_is_amx_tile_supported", lambda: other == "bf16-mixed", raising=False
+    )
+    with pytest.raises(UserError, match=r"hardware.precision: expected .* as when .* got " + other):
+        train(quick_recipe, run, options=RunOptions(resume=True), console=quiet)
+
+
+def test_bf16_and_fresh_noise_train_as_well(
+    quick_recipe: Recipe, trained_run: Path, quiet: Console, tmp_path: Path
+) -> None:
+    hardware = replace(quick_recipe.hardware, precision="bf16-mixed", noise="fresh")
+    train(replace(quick_recipe, hardware=hardware), tmp_path / "run", console=quiet)
+    reference = read_metrics(trained_run / "metrics.jsonl")[-1]["losses"]
+    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["losses"]
+    assert losses["discriminator/supervised"] == pytest.approx(
+        reference["discriminator/supervised"], rel=0.2
+    )
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_a_compiled_network_computes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder of its own: what other processes compile at the same time stays theirs.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), GaussianNoise(0.0), torch.nn.ReLU())
+    assert compiled(network, HardwareSettings(), CPU) is network
+    faster = compiled(network, HardwareSettings(compile=True), CPU)
+    inputs = torch.randn(5, 4)
+    torch.testing.assert_close(faster(inputs), network(inputs))
