@@ -30,7 +30,7 @@ def test_settings_of_the_paper() -> None:
     assert isinstance(mnist.networks, MLPSettings)
     assert mnist.networks.hidden == (1000, 500, 250, 250, 250)
     assert (mnist.networks.input_noise, mnist.networks.hidden_noise) == (0.3, 0.5)
-    assert (mnist.batch_size, mnist.optimizer.learning_rate) == (100, 3e-3)
+    assert (mnist.batch_size, mnist.optimizer.beta1, mnist.optimizer.beta2) == (100, 0.5, 0.999)
     assert mnist.objective.feature_distance == "squared"
     for recipe, width, epochs, constant in ((cifar, 96, 1200, 800), (svhn, 64, 900, 600)):
         assert isinstance(recipe.networks, ConvSettings)

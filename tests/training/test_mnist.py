@@ -24,7 +24,7 @@ MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 def test_it_learns_and_resumes(
     quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """180 steps on 3,000 images; benchmarks/mnist_start.py measures 3,000 steps on all of them."""
+    """300 steps on 3,000 images; benchmarks/mnist_start.py measures 3,000 steps on all of them."""
     whole = open_data_set(DataSettings(source="mnist", path=MNIST, cache=tmp_path / "cache"))
     assert whole.test is not None
     data = data_set_from_arrays(
@@ -34,7 +34,9 @@ def test_it_learns_and_resumes(
         whole.test.labels[:2000],
         classes=list(whole.classes),
     )
-    recipe = replace(PRESETS["mnist"], epochs=6, baseline=False)
+    recipe = PRESETS["mnist"]
+    constant = replace(recipe.optimizer, decay_from=1.0)
+    recipe = replace(recipe, epochs=10, baseline=False, optimizer=constant)
     steps = 0
 
     def count(self: run.Recorder, done: int, of: int) -> None:
@@ -52,5 +54,5 @@ def test_it_learns_and_resumes(
             train(recipe, tmp_path / "run", data=data, console=quiet)
     train(recipe, tmp_path / "run", data=data, options=RunOptions(resume=True), console=quiet)
     errors = [line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
-    assert len(errors) == 6
-    assert errors[-1] < 0.85 * errors[0]
+    assert len(errors) == 10
+    assert errors[-1] < 0.9 * errors[0]

@@ -32,8 +32,8 @@ class Discriminator(nn.Module):
     pixel_range: tuple[float, float]
     compares_halves: bool = False
     group_size: int | None = None
-    """Images of a kind in a step of training: minibatch features are sums over a group, and would be larger in
-    a larger one."""
+    """Images of a kind in a step of training: minibatch features are sums over a group, and would be larger
+    in a larger one."""
 
     def groups_of(self, images: int) -> list[int]:
         """Sizes of the groups that so many images are tested in: as in training, the last may be smaller."""
@@ -54,6 +54,8 @@ class Generator(nn.Module):
 
     pixel_range: tuple[float, float]
     latent_size: int
+    data_dependent_initialization: bool = True
+    """Whether the authors initialize this generator from data where they so initialize the discriminator."""
 
     def latent(
         self, count: int, device: torch.device | str, generator: torch.Generator | None = None

@@ -66,6 +66,7 @@ class MLPGenerator(Generator):
     """Dense softplus layers with batch normalization, and a weight-normalized sigmoid output."""
 
     pixel_range = (0.0, 1.0)
+    data_dependent_initialization = False
 
     def __init__(self, settings: MLPSettings, image_shape: tuple[int, int, int]) -> None:
         super().__init__()

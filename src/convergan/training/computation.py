@@ -41,7 +41,7 @@ def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
 
 
 def memory_layout(device: torch.device) -> torch.memory_format:
-    """Of images and convolutions: channels last on a GPU, whose tensor cores want it; on a CPU it gains nothing."""
+    """Of images and convolutions: channels last on a GPU, whose tensor cores want it; a CPU gains nothing."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 

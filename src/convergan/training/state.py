@@ -57,7 +57,10 @@ class TrainingState:
             generator = build_generator(recipe.networks, shape).to(fabric.device)
             discriminator.group_size = recipe.batch_size // ranks()
             _initialize(discriminator, recipe, images, data.unlabelled)
-            if recipe.networks.data_dependent_initialization:
+            if (
+                recipe.networks.data_dependent_initialization
+                and generator.data_dependent_initialization
+            ):
                 initialize_from_data(
                     generator, generator.latent(INITIALIZATION_IMAGES, fabric.device)
                 )
