@@ -2,7 +2,9 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from convergan.techniques import minibatch_discrimination
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 
 
@@ -19,6 +21,18 @@ def projections(layer, features):
     theta = layer.theta.detach()
     weight = theta * layer.log_scale.detach().exp() / theta.square().sum(0).sqrt()
     return torch.einsum("na,abc->nbc", features, weight)
+
+
+def plainly(layer, m, group_sizes):
+    """The new features of projections m, by broadcasting."""
+    closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))
+    group = torch.arange(len(group_sizes)).repeat_interleave(torch.tensor(group_sizes))
+    another = ~torch.eye(len(m), dtype=torch.bool)
+    if layer.compare == "own_group":
+        return (closeness * (another & (group == group[:, None])).unsqueeze(2)).sum(1) + layer.bias
+    halves = [(another & (group == half)).unsqueeze(2) for half in (0, 1)]
+    means = [(closeness * half).sum(1) / half.sum(1) for half in halves]
+    return torch.cat(means, 1) + layer.bias
 
 
 def distance(m, i, j, b):
@@ -89,12 +103,43 @@ def test_the_order_of_a_groups_rows_does_not_matter():
     torch.testing.assert_close(layer(features[order]), layer(features)[order])
 
 
+@pytest.mark.parametrize("kernel_size", [1, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize(
+    ("compare", "group_sizes"),
+    [
+        ("own_group", [2]),
+        ("own_group", [12]),
+        ("own_group", [5, 0, 1, 6]),
+        ("both_halves", [6, 6]),
+        ("both_halves", [2, 11]),
+    ],
+)
+@pytest.mark.parametrize("together", [1, 100, 2**18])
+def test_equals_the_plain_formula_and_its_gradients(
+    compare, group_sizes, kernel_size, together, monkeypatch
+):
+    # Few kernels, and few places of the ring, at a time.
+    monkeypatch.setattr(minibatch_discrimination, "_TOGETHER", together)
+    monkeypatch.setattr(minibatch_discrimination, "_AT_ONCE", 3 * together)
+    layer = layer_in_float64(9, 7, kernel_size, compare=compare)
+    features = torch.randn(9, sum(group_sizes), dtype=torch.float64).T.requires_grad_()
+    output = layer(features, group_sizes)[:, 9:]
+    expected = plainly(layer, layer._project(features), group_sizes)
+    torch.testing.assert_close(output, expected)
+    wanted = (features, layer.theta, layer.log_scale)
+    torch.testing.assert_close(
+        torch.autograd.grad(output.square().sum(), wanted),
+        torch.autograd.grad(expected.square().sum(), wanted),
+    )
+
+
+@pytest.mark.parametrize("kernel_size", [2, 6])
 @pytest.mark.parametrize(
     ("options", "group_sizes"),
     [({}, [2, 4]), ({"compare": "both_halves"}, [2, 4]), ({}, None)],
 )
-def test_gradients(options, group_sizes):
-    layer = layer_in_float64(kernels=3, kernel_size=2, **options)
+def test_gradients(options, group_sizes, kernel_size):
+    layer = layer_in_float64(kernels=3, kernel_size=kernel_size, **options)
     features = torch.randn(6, 6, dtype=torch.float64, requires_grad=True)
 
     def outputs(features, *parameters):
@@ -105,14 +150,31 @@ def test_gradients(options, group_sizes):
     assert torch.autograd.gradcheck(outputs, (features, *layer.parameters()))
 
 
-def test_the_gradient_is_finite_at_equal_points():
-    layer = layer_in_float64()
+@pytest.mark.parametrize("kernel_size", [3, 9])
+def test_the_gradient_is_0_at_equal_points(kernel_size):
+    layer = layer_in_float64(kernel_size=kernel_size)
     with torch.no_grad():  # whole numbers: equal features have products equal to the last bit
         layer.theta.copy_(torch.randint_like(layer.theta, 1, 9))
     features = torch.tensor([[1.0, -2, 3, 0, 5, -1]] * 5, dtype=torch.float64, requires_grad=True)
     layer(features)[:, 6:].sum().backward()
     assert torch.equal(features.grad, torch.zeros_like(features))
     assert torch.isfinite(layer.theta.grad).all()
+
+
+@pytest.mark.parametrize("kernel_size", [3, 9])
+def test_equal_components_of_different_points_have_no_gradient_either(kernel_size):
+    m = torch.randint(0, 2, (8, 4, kernel_size)).double().requires_grad_()
+    (sums,) = minibatch_discrimination._sums_over_others(m, [8])
+    (gradient,) = torch.autograd.grad(sums.sum(), m)
+    closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))  # abs has the gradient 0 at 0
+    (expected,) = torch.autograd.grad(closeness.sum(), m)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_a_second_gradient_is_refused():
+    layer, features = MinibatchDiscrimination(6, 4, 3), torch.randn(7, 6, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="no second gradient, got create_graph=True"):
+        torch.autograd.grad(layer(features).sum(), features, create_graph=True)
 
 
 @pytest.mark.parametrize("group_sizes", [None, [5, 7]])
@@ -160,19 +222,49 @@ def test_initialization_from_a_collapsed_minibatch_is_an_error(dtype):
         assert torch.equal(value, before[name])
 
 
-def test_memory_never_holds_all_pairs_times_all_dimensions():
-    n, kernels, kernel_size = 64, 50, 40
-    layer = MinibatchDiscrimination(30, kernels, kernel_size)
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation returns, forward or backward."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returned = function(*args, **(kwargs or {}))
+        # An expanded view holds no more than what it views.
+        for tensor in torch.utils._pytree.tree_leaves(returned):
+            if isinstance(tensor, torch.Tensor):
+                size = tensor.untyped_storage().nbytes() // tensor.element_size()
+                self.elements = max(self.elements, size)
+        return returned
+
+
+@pytest.mark.parametrize(("n", "kernels", "kernel_size"), [(64, 50, 40), (128, 100, 5)])
+@pytest.mark.parametrize("options", [{}, {"compare": "both_halves"}])
+def test_memory_never_holds_all_pairs_times_all_dimensions(n, kernels, kernel_size, options):
+    layer = MinibatchDiscrimination(30, kernels, kernel_size, **options)
+    features = torch.randn(n, 30, requires_grad=True)
     saved = []
 
     def pack(tensor):
         saved.append(tensor.numel())
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        layer(torch.randn(n, 30))
+    with LargestTensor() as largest:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            output = layer(features, [n // 2, n // 2] if options else None)
+        output.sum().backward()
     assert max(saved) <= max(n * n * kernels, n * kernels * kernel_size)
     assert sum(saved) <= 4 * (n * n * kernels + n * kernels * kernel_size)
+    assert largest.elements <= max(n * n * kernels, 2 * n * kernels * kernel_size)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 9])
+def test_autocast_leaves_distances_in_single_precision(kernel_size):
+    layer, features = MinibatchDiscrimination(6, 4, kernel_size), torch.randn(7, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, projected = layer(features), layer._project(features)
+    assert output.dtype == torch.float32
+    expected = plainly(layer, projected.double(), [7])
+    torch.testing.assert_close(output[:, 6:].double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_half_precision_in_half_precision_out():

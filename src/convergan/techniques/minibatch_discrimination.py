@@ -12,12 +12,23 @@ done here. As in their code each of the B C columns of T is normalized and has a
     T = theta exp(log_scale) / || theta ||_2
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+# On a CPU: how many numbers of M are taken together, and how many differences one operation writes.
+# Larger ones leave the caches, smaller ones do not outweigh the calls.
+_TOGETHER = 2**18
+_AT_ONCE = 2**19
+# What torch.pdist adds up in one instruction. It is slow where a row ends within one.
+_VECTOR_BYTES = 32
+
+_Samples = Float[Tensor, "kernel_size n kernels"]
+_PerPair = Float[Tensor, "pairs kernels"]
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -38,6 +49,9 @@ class MinibatchDiscrimination(nn.Module):
     The outputs are then ordered [all kernels against real, all kernels against generated].
 
     Memory grows with n B C + n n B for a minibatch of n, never with n n B C.
+
+    The gradient at coinciding samples is 0, and in each component in which two samples are equal.
+    There are no second gradients.
 
     Args:
         in_features: number of features of f(x).
@@ -177,26 +191,32 @@ class MinibatchDiscrimination(nn.Module):
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
         if self.compare == "own_group":
-            # c(x_i, x_i) is exactly 1: subtracting it leaves the sum over the others.
-            sums = [_similarities(group).sum(2) - 1 for group in projected.split(sizes)]
-            return torch.cat(sums, dim=1).T
-        halves = _similarities(projected).split(sizes, dim=2)
-        rows = torch.arange(len(projected), device=projected.device)
-        in_real = rows < sizes[0]
-        means = [
-            (half.sum(2) - own.to(half.dtype)) / (size - own.to(half.dtype))
-            for half, own, size in zip(halves, (in_real, ~in_real), sizes, strict=True)
-        ]
-        return torch.cat(means).T
+            groups = projected.split(sizes)
+            return torch.cat([_sums_over_others(group, [len(group)])[0] for group in groups])
+        sums = _sums_over_others(projected, sizes)
+        others = sums.new_tensor(sizes).unsqueeze(1) - _membership(sums, sizes)
+        return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
         return torch.cat([features, (closeness + self.bias).to(features.dtype)], dim=1)
 
 
-def _similarities(
-    projected: Float[Tensor, "n kernels kernel_size"],
-) -> Float[Tensor, "kernels n n"]:
-    return torch.exp(-_pairwise_distances(projected))
+def _sums_over_others(
+    projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
+) -> Float[Tensor, "parts n kernels"]:
+    """sum over j != i of c_b(x_i, x_j), for j in each of the contiguous parts of these sizes."""
+    # Near samples need the digits.
+    projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
+    if projected.device.type == "cpu" and len(projected) > 1 and not torch.compiler.is_compiling():
+        return _sums_pair_by_pair(projected, sizes)
+    closeness = torch.exp(-_pairwise_distances(projected))
+    sums = torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
+    return sums - _membership(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
+
+
+def _membership(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
+    """1 where a sample is in a part, else 0."""
+    return torch.block_diag(*(like.new_ones(1, size) for size in sizes))
 
 
 def _nearest_distances(
@@ -211,11 +231,154 @@ def _nearest_distances(
 def _pairwise_distances(
     projected: Float[Tensor, "n kernels kernel_size"],
 ) -> Float[Tensor, "kernels n n"]:
-    """L1 distances between all samples, per kernel. The gradient at distance 0 is 0."""
-    # cdist knows no half precision, and near samples need the digits.
+    """L1 distances between all samples, per kernel."""
+    # cdist knows no half precision.
     dtype = torch.promote_types(projected.dtype, torch.float32)
     by_kernel = projected.to(dtype).transpose(0, 1)
     # On a GPU cdist's backward fills a buffer of n n C per kernel: a part of the kernels at a time
     # keeps that to about n n B.
     part_size = max(1, by_kernel.shape[0] // by_kernel.shape[2])
     return torch.cat([torch.cdist(part, part, p=1) for part in by_kernel.split(part_size)])
+
+
+def _sums_pair_by_pair(
+    projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
+) -> Float[Tensor, "parts n kernels"]:
+    """`_sums_over_others` on a CPU, where cdist would take each pair three times, both ways around.
+
+    Here each pair is taken once, in the order of `_Ring` or `_Triangle`: a row of [pairs, kernels]
+    holds the pair's distances, then their exponentials, or their weights in the gradient.
+    """
+    n, _, kernel_size = projected.shape
+    order = _Triangle if kernel_size > _vector_size(projected) else _Ring
+    first, second = order.pairs(n)
+    # Each of a pair has its closeness in the sum over the part that the other is in.
+    offset = torch.cat([torch.full((size,), n * part) for part, size in enumerate(sizes)])
+    sums_of = torch.stack([offset[second] + first, offset[first] + second], dim=1)
+    # The last row is for each sample with itself.
+    row_of = torch.full((n * n,), len(first))
+    row = torch.arange(n * (n - 1) // 2)
+    first, second = first[: len(row)], second[: len(row)]
+    row_of.scatter_(0, first * n + second, row).scatter_(0, second * n + first, row)
+    rows_of = row_of.view(n, n).split(sizes, dim=1)
+    chunks = projected.chunk(-(-projected.numel() // _TOGETHER), dim=1)
+    return torch.cat([_PairSums.apply(chunk, order, sums_of, rows_of) for chunk in chunks], dim=2)
+
+
+class _PairSums(torch.autograd.Function):
+    """Some kernels of `_sums_pair_by_pair`.
+
+    `sums_of` [pairs, 2] has the two of all parts' sums that a pair belongs to; `rows_of`, for each
+    part, the pairs of all samples [n, 1] with its samples [1, size].
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, projected: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
+    ) -> Tensor:
+        x = projected.permute(2, 0, 1).contiguous()
+        n, kernels = x.shape[1:]
+        distances = x.new_empty(len(sums_of) + 1, kernels)
+        order.distances(x, out=distances[:-1])
+        # Repeated pairs, and a sample with itself, add nothing to a sum.
+        distances[n * (n - 1) // 2 :] = torch.inf
+        closeness = distances.neg_().exp_()
+        ctx.save_for_backward(x, closeness, sums_of)
+        ctx.order = order
+        return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in rows_of])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():  # else a part of the second gradient would silently be missing
+            raise NotImplementedError(
+                "minibatch discrimination has no second gradient, got create_graph=True"
+            )
+        x, closeness, sums_of = ctx.saved_tensors
+        by_sum = gradient.flatten(0, 1).contiguous()
+        weights = F.embedding_bag(sums_of, by_sum, mode="sum").mul_(closeness[:-1])
+        return ctx.order.gradient(x, weights).permute(1, 2, 0), None, None, None
+
+
+class _Ring:
+    """The order for small kernels: long operations on all of them, one component per row.
+
+    The samples stand in a ring, and each is paired with those 1 to n // 2 places ahead. If n is
+    even, the pairs across the ring come twice, the second time at the end.
+    """
+
+    @staticmethod
+    def pairs(n: int) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
+        from_each = torch.arange(n).repeat(2).unfold(0, n, 1)[: n // 2 + 1]
+        return from_each[:1].expand(n // 2, n).flatten(), from_each[1:].flatten()
+
+    @staticmethod
+    def distances(x: _Samples, out: _PerPair) -> None:
+        by_place = out.unflatten(0, (-1, x.shape[1]))
+        for places, differences in _Ring._differences(x):
+            torch.sum(differences.abs_(), 0, out=by_place[places])
+
+    @staticmethod
+    def gradient(x: _Samples, weights: _PerPair) -> _Samples:
+        """That of -sum of weights times distances."""
+        n = x.shape[1]
+        by_place = weights.unflatten(0, (-1, n))
+        gradient = x.new_zeros(len(x), 2 * n, x.shape[2])
+        of_samples, of_others = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
+        for places, differences in _Ring._differences(x):
+            pull = differences.sign_().mul_(by_place[places])
+            of_samples.add_(pull.sum(1))
+            for of_other, at_place in zip(of_others[places], pull.unbind(1), strict=True):
+                of_other.sub_(at_place)
+        return of_samples + gradient[:, n:]
+
+    @staticmethod
+    def _differences(x: _Samples) -> Iterator[tuple[slice, Tensor]]:
+        """Those ahead minus the samples, [kernel_size, places, n, kernels], some places at a time."""
+        ring = torch.cat([x, x], dim=1)
+        samples, ahead = ring[:, None, : x.shape[1]], _Ring._ahead(ring)
+        at_once = min(ahead.shape[1], max(1, _AT_ONCE // x.numel()))
+        scratch = x.new_empty(len(x), at_once, *x.shape[1:])
+        for start in range(0, ahead.shape[1], at_once):
+            places = slice(start, start + at_once)
+            others = ahead[:, places]
+            yield places, torch.sub(others, samples, out=scratch[:, : others.shape[1]])
+
+    @staticmethod
+    def _ahead(ring: Tensor) -> Tensor:
+        """Views: [rows, 2 n, kernels], twice around -> [rows, n // 2 places, n, kernels]."""
+        n = ring.shape[1] // 2
+        return ring.unfold(1, n, 1)[:, 1 : n // 2 + 1].transpose(2, 3)
+
+
+class _Triangle:
+    """The order for large kernels: that of torch.pdist, which goes along the components."""
+
+    @staticmethod
+    def pairs(n: int) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
+        first, second = torch.triu_indices(n, n, offset=1)
+        return first, second
+
+    @staticmethod
+    def distances(x: _Samples, out: _PerPair) -> None:
+        by_kernel = _Triangle._by_kernel(x).unbind()
+        out.copy_(torch.stack([torch.pdist(samples, p=1) for samples in by_kernel]).T)
+
+    @staticmethod
+    def gradient(x: _Samples, weights: _PerPair) -> _Samples:
+        """That of -sum of weights times distances."""
+        by_kernel = _Triangle._by_kernel(x).unbind()
+        gradients = [
+            # The last argument, the distances, does not matter for p = 1.
+            torch.ops.aten._pdist_backward(weight, samples, 1.0, weight)
+            for weight, samples in zip(weights.neg().T.contiguous(), by_kernel, strict=True)
+        ]
+        return torch.stack(gradients)[:, :, : len(x)].permute(2, 1, 0)
+
+    @staticmethod
+    def _by_kernel(x: Tensor) -> Float[Tensor, "kernels n padded_kernel_size"]:
+        """Zeros fill up the last vector."""
+        return F.pad(x.permute(2, 1, 0), (0, -len(x) % _vector_size(x))).contiguous()
+
+
+def _vector_size(x: Tensor) -> int:
+    return _VECTOR_BYTES // x.element_size()
