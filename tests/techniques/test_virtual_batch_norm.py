@@ -71,6 +71,32 @@ def test_gradients_flow_through_the_references_statistics_too(kind, space):
     assert gradient[:REFERENCE].abs().max() > 0
 
 
+@both_kinds
+@pytest.mark.parametrize("keep_reference", [True, False])
+def test_can_be_differentiated_twice(kind, space, keep_reference):
+    layer, joint = layer_and_input(kind, space and (2, 1), keep_reference=keep_reference)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[-BATCH:], joint.requires_grad_())
+
+
+@both_kinds
+def test_the_reference_can_be_left_out_of_the_output(kind, space):
+    layer, joint = layer_and_input(kind, space)
+    joint.requires_grad_()
+    kept = layer(joint)[REFERENCE:]
+    gradients = torch.autograd.grad(kept.square().sum(), [joint, *layer.parameters()])
+    layer.keep_reference = False
+    left_out = layer(joint)
+    torch.testing.assert_close(left_out, kept)
+    others = torch.autograd.grad(left_out.square().sum(), [joint, *layer.parameters()])
+    torch.testing.assert_close(others, gradients)
+
+
+def test_the_layout_in_memory_does_not_matter():
+    layer, joint = layer_and_input(VirtualBatchNorm2d, (5, 4))
+    output = layer(joint.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(output, layer(joint))
+
+
 def test_does_not_cancel_in_single_precision_when_the_mean_is_large():
     layer = VirtualBatchNorm2d(CHANNELS, REFERENCE, gain=False, bias=False)
     joint = 1000 + torch.randn(REFERENCE + BATCH, CHANNELS, 5, 4, dtype=torch.float64).float()
@@ -123,6 +149,17 @@ def test_the_network_is_called_once_with_reference_and_batch():
     assert torch.equal(joint, torch.cat([generator.reference, batch]))
 
 
+def test_later_layers_do_no_work_for_a_reference_that_is_left_out():
+    whole = make_generator(seed=1)
+    rows = []
+    whole.network[2].register_forward_hook(lambda _, __, output: rows.append(len(output)))
+    batch = torch.randn(BATCH, 3)
+    expected = whole(batch)
+    whole.network[1].keep_reference = False
+    torch.testing.assert_close(ReferenceBatch(whole.network, whole.reference)(batch), expected)
+    assert rows == [REFERENCE + BATCH, BATCH]
+
+
 @both_kinds
 def test_a_joint_batch_of_the_reference_alone_is_an_error(kind, space):
     layer = kind(CHANNELS, REFERENCE)
@@ -153,5 +190,14 @@ def test_errors_name_the_argument():
         ReferenceBatch(nn.Linear(3, 2), torch.zeros(6, 3))(torch.zeros(4, 2))
     with pytest.raises(ValueError, match=r"network must return a row .* 10 inputs, got 30"):
         ReferenceBatch(nn.Flatten(0, 1), torch.zeros(6, 3, 2))(torch.zeros(4, 3, 2))
+    without = VirtualBatchNorm1d(3, 6, keep_reference=False)
+    network = nn.Sequential(without, VirtualBatchNorm1d(3, 6))
+    with pytest.raises(
+        ValueError, match=r"keep_reference must be True .* before the last, '1' here"
+    ):
+        ReferenceBatch(network, torch.zeros(6, 3))
+    network = nn.Sequential(without, nn.Flatten(0))
+    with pytest.raises(ValueError, match=r"for each of its 4 samples beside .*, got 12"):
+        ReferenceBatch(network, torch.zeros(6, 3))(torch.zeros(4, 3))
     with pytest.raises(TypeError, match="network must return a tensor, got tuple"):
         ReferenceBatch(nn.LSTM(3, 2), torch.zeros(6, 3))(torch.zeros(4, 3))

@@ -18,6 +18,8 @@ which is batch normalization over {reference, sample i}, and equals the authors'
 and mean squares, but does not cancel when the mean is large. Variances are biased (divided by n).
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ class _VirtualBatchNorm(nn.Module):
         eps: float = 1e-5,
         gain: bool = True,
         bias: bool = True,
+        keep_reference: bool = True,
     ) -> None:
         super().__init__()
         if num_features < 1:
@@ -46,16 +49,18 @@ class _VirtualBatchNorm(nn.Module):
         self.num_features = num_features
         self.reference_size = reference_size
         self.eps = eps
+        self.keep_reference = keep_reference
         self.register_parameter("gain", nn.Parameter(torch.ones(num_features)) if gain else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(num_features)) if bias else None)
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, reference_size={self.reference_size}, eps={self.eps},"
-            f" gain={self.gain is not None}, bias={self.bias is not None}"
+            f" gain={self.gain is not None}, bias={self.bias is not None},"
+            f" keep_reference={self.keep_reference}"
         )
 
-    def _normalize(self, joint: Float[Tensor, "rows channels space"]) -> Tensor:
+    def _check(self, joint: Tensor) -> None:
         if joint.shape[0] <= self.reference_size:
             raise ValueError(
                 f"joint must have more rows than the reference's {self.reference_size}: the"
@@ -63,35 +68,6 @@ class _VirtualBatchNorm(nn.Module):
             )
         if joint.shape[1] != self.num_features:
             raise ValueError(f"joint must have {self.num_features} channels, got {joint.shape[1]}")
-        # Statistics of half precision are taken in single precision, as batch normalization does.
-        x = joint.to(torch.promote_types(joint.dtype, torch.float32))
-        # torch.var_mean is several times slower on a CPU.
-        means = x.mean(2)
-        variances = torch.square(x - means.unsqueeze(2)).mean(2)
-
-        reference_means = means[: self.reference_size]
-        reference_mean = reference_means.mean(0)
-        reference_variance = variances[: self.reference_size].mean(0) + reference_means.var(
-            0, correction=0
-        )
-
-        weight = 1 / (self.reference_size + 1)
-        shift = means[self.reference_size :] - reference_mean
-        sample_means = reference_mean + weight * shift
-        sample_variances = torch.lerp(
-            reference_variance.expand_as(shift), variances[self.reference_size :], weight
-        ) + weight * (1 - weight) * torch.square(shift)
-
-        as_reference = (self.reference_size, -1)
-        mean = torch.cat([reference_mean.expand(as_reference), sample_means])
-        variance = torch.cat([reference_variance.expand(as_reference), sample_variances])
-        scale = torch.rsqrt(variance + self.eps)
-        if self.gain is not None:
-            scale = scale * self.gain
-        y = (x - mean.unsqueeze(2)) * scale.unsqueeze(2)
-        if self.bias is not None:
-            y = y + self.bias.unsqueeze(1)
-        return y.to(joint.dtype)
 
 
 class VirtualBatchNorm1d(_VirtualBatchNorm):
@@ -106,6 +82,8 @@ class VirtualBatchNorm1d(_VirtualBatchNorm):
         eps: added to the variance, >= 0.
         gain: learn a gain per feature, initialized 1.
         bias: learn a bias per feature, initialized 0.
+        keep_reference: return the reference's rows too. False in a network's last such layer: the layers
+            after it then do no work for the reference.
 
     Raises:
         ValueError: an argument is out of its range; in `forward`, when there is no row beyond the
@@ -114,11 +92,28 @@ class VirtualBatchNorm1d(_VirtualBatchNorm):
 
     def forward(
         self, joint: Float[Tensor, "reference_and_batch num_features"]
-    ) -> Float[Tensor, "reference_and_batch num_features"]:
+    ) -> Float[Tensor, "rows num_features"]:
         """Normalize all rows: the reference by itself, each other by the reference and itself."""
         if joint.ndim != 2:
             raise ValueError(f"joint must be [rows, features], got shape {tuple(joint.shape)}")
-        return self._normalize(joint.unsqueeze(2)).squeeze(2)
+        self._check(joint)
+        x = _in_single_precision(joint)
+        n = self.reference_size
+        shift = x - x[:n].mean(0)
+        reference, batch = shift.split([n, len(x) - n])
+        reference_variance = reference.square().mean(0)
+        # With v_i = 0 a sample's y = (1 - w) shift / sqrt((1 - w) v_r + w (1 - w) shift^2 + eps);
+        # here (1 - w) is taken out of the fraction.
+        share = n / (n + 1)
+        of_reference = (reference_variance + self.eps / share) / share
+        y = batch * torch.rsqrt(torch.addcmul(of_reference, batch, batch, value=1 / n))
+        if self.keep_reference:
+            y = torch.cat([reference * torch.rsqrt(reference_variance + self.eps), y])
+        if self.gain is not None:
+            y = y * self.gain
+        if self.bias is not None:
+            y = y + self.bias
+        return y.to(joint.dtype)
 
 
 class VirtualBatchNorm2d(_VirtualBatchNorm):
@@ -132,6 +127,8 @@ class VirtualBatchNorm2d(_VirtualBatchNorm):
         eps: added to the variance, >= 0.
         gain: learn a gain per channel, initialized 1.
         bias: learn a bias per channel, initialized 0.
+        keep_reference: return the reference's rows too. False in a network's last such layer: the layers
+            after it then do no work for the reference.
 
     Raises:
         ValueError: an argument is out of its range; in `forward`, when there is no row beyond the
@@ -140,13 +137,60 @@ class VirtualBatchNorm2d(_VirtualBatchNorm):
 
     def forward(
         self, joint: Float[Tensor, "reference_and_batch num_features height width"]
-    ) -> Float[Tensor, "reference_and_batch num_features height width"]:
+    ) -> Float[Tensor, "rows num_features height width"]:
         """Normalize all rows: the reference by itself, each other by the reference and itself."""
         if joint.ndim != 4:
             raise ValueError(
                 f"joint must be [rows, channels, height, width], got shape {tuple(joint.shape)}"
             )
-        return self._normalize(joint.flatten(2)).view_as(joint)
+        self._check(joint)
+        n = self.reference_size
+        centred, means, variances = _Centred.apply(_in_single_precision(joint).flatten(2))
+        reference_mean = means[:n].mean(0)
+        shift = means - reference_mean
+        reference_variance = (variances[:n] + shift[:n].square()).mean(0)
+        # No weight of its own for a sample of the reference, which is in its mean already.
+        weight = centred.new_full((len(joint), 1, 1), 1 / (n + 1))
+        weight[:n] = 0
+        mean_shift = (1 - weight) * shift
+        variance = (1 - weight) * reference_variance + weight * (variances + mean_shift * shift)
+        if not self.keep_reference:
+            centred, mean_shift, variance = centred[n:], mean_shift[n:], variance[n:]
+        scale = torch.rsqrt(variance + self.eps)
+        if self.gain is not None:
+            scale = scale * self.gain.unsqueeze(1)
+        offset = mean_shift * scale
+        if self.bias is not None:
+            offset = offset + self.bias.unsqueeze(1)
+        y = (centred * scale).add_(offset)
+        return y.view(-1, *joint.shape[1:]).to(joint.dtype)
+
+
+class _Centred(torch.autograd.Function):
+    """Samples [rows, channels, space] less their means, these means, and their biased variances.
+
+    Autograd's own would pass over the samples twice as often; `torch.var_mean` is many times slower on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        means = x.mean(2, keepdim=True)
+        centred = x - means
+        norms = torch.linalg.vector_norm(centred, dim=2, keepdim=True)
+        ctx.save_for_backward(centred)
+        return centred, means, norms.square() / x.shape[2]
+
+    @staticmethod
+    def backward(ctx: Any, of_centred: Tensor, of_means: Tensor, of_variances: Tensor) -> Tensor:
+        (centred,) = ctx.saved_tensors
+        space = centred.shape[2]
+        constant = of_means / space - of_centred.mean(2, keepdim=True)
+        return (centred * (of_variances * (2 / space))).add_(of_centred).add_(constant)
+
+
+def _in_single_precision(x: Tensor) -> Tensor:
+    """Statistics of half precision are taken in single precision, as batch normalization does."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class ReferenceBatch(nn.Module):
@@ -157,15 +201,19 @@ class ReferenceBatch(nn.Module):
 
     The reference is a buffer: it moves with the module and is in `state_dict`, so that a restored
     network computes the same. Gradients flow through the reference's pass too, as the authors do.
+    `keep_reference=False` in the network's last normalization layer spares the layers after it the
+    reference.
 
     Args:
-        network: takes and returns one tensor, row for row; holds the normalization layers.
+        network: takes and returns one tensor, row for row; holds the normalization layers, in the
+            order in which they are run.
         reference: n inputs of the network, chosen once.
 
     Raises:
         ValueError: a normalization layer of `network` was made for another number of reference
-            rows; in `forward`, when `batch` has other dimensions than the reference, or the network
-            does not return a row for each of its inputs.
+            rows, or one before the last leaves the reference out; in `forward`, when `batch` has
+            other dimensions than the reference, or the network does not return a row for each of
+            its inputs.
         TypeError: in `forward`, when the network does not return a tensor.
     """
 
@@ -173,12 +221,20 @@ class ReferenceBatch(nn.Module):
 
     def __init__(self, network: nn.Module, reference: Float[Tensor, "reference ..."]) -> None:
         super().__init__()
+        self._keeps_reference = True
         for name, layer in network.named_modules():
-            if isinstance(layer, _VirtualBatchNorm) and layer.reference_size != len(reference):
+            if not isinstance(layer, _VirtualBatchNorm):
+                continue
+            if layer.reference_size != len(reference):
                 raise ValueError(
                     f"reference must have the {layer.reference_size} rows that layer {name!r} of"
                     f" the network was made for, got {len(reference)}"
                 )
+            if not self._keeps_reference:
+                raise ValueError(
+                    f"keep_reference must be True in all such layers before the last, {name!r} here"
+                )
+            self._keeps_reference = layer.keep_reference
         self.network = network
         self.register_buffer("reference", reference.detach().clone())
 
@@ -193,8 +249,10 @@ class ReferenceBatch(nn.Module):
         output = self.network(joint)
         if not isinstance(output, Tensor):
             raise TypeError(f"network must return a tensor, got {type(output).__name__}")
-        if len(output) != len(joint):
+        rows = len(joint) if self._keeps_reference else len(batch)
+        if len(output) != rows:
+            inputs = "inputs" if self._keeps_reference else "samples beside the reference"
             raise ValueError(
-                f"network must return a row for each of its {len(joint)} inputs, got {len(output)}"
+                f"network must return a row for each of its {rows} {inputs}, got {len(output)}"
             )
-        return output[len(self.reference) :]
+        return output[rows - len(batch) :]

@@ -1,0 +1,175 @@
+"""Claim: a generator step with virtual batch normalization is never slower than two separate forwards.
+
+    python benchmarks/virtual_batch_norm.py [--repeats 40] [--threads N]
+
+Forward and backward of a generator, for one batch and its reference batch. Ours takes both through the
+network in one pass. The peer is the plain way, with the same weights: it takes the reference through the
+network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
+Gradients flow through both. Before they are timed, images and gradients of the two are compared in double
+precision.
+"""
+
+import argparse
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convergan.networks.imagenet import ImageNetGenerator
+from convergan.recipes.settings import ImageNetSettings
+from convergan.techniques.virtual_batch_norm import (
+    ReferenceBatch,
+    VirtualBatchNorm1d,
+    VirtualBatchNorm2d,
+)
+from convergan.training.provenance import device_name
+from measure import interleaved_seconds
+from rows import timing, write_rows
+
+
+class PlainNorm(nn.Module):
+    """Virtual batch normalization over two forwards: the reference's, then the batch's."""
+
+    def __init__(self, layer: VirtualBatchNorm1d | VirtualBatchNorm2d) -> None:
+        super().__init__()
+        self.gain, self.bias, self.eps = layer.gain, layer.bias, layer.eps
+        self._of_reference: tuple[Tensor, Tensor, int] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        space = tuple(range(2, x.ndim))
+        if self._of_reference is None:
+            mean = x.mean((0, *space), keepdim=True)
+            square = (x * x).mean((0, *space), keepdim=True)
+            self._of_reference = mean, square, len(x)
+        else:
+            reference_mean, reference_square, size = self._of_reference
+            self._of_reference = None
+            weight = 1 / (size + 1)
+            own_mean = x.mean(space, keepdim=True) if space else x
+            own_square = (x * x).mean(space, keepdim=True) if space else x * x
+            mean = weight * own_mean + (1 - weight) * reference_mean
+            square = weight * own_square + (1 - weight) * reference_square
+        y = (x - mean) * torch.rsqrt(square - mean * mean + self.eps)
+        shape = (-1, *(1 for _ in space))
+        return y * self.gain.view(shape) + self.bias.view(shape)
+
+
+class TwoForwards(nn.Module):
+    """A generator's network with `PlainNorm` for our layers."""
+
+    def __init__(self, generator: ReferenceBatch) -> None:
+        super().__init__()
+        self.network = deepcopy(generator.network)
+        self.register_buffer("reference", generator.reference)
+        for module in list(self.network.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, VirtualBatchNorm1d | VirtualBatchNorm2d):
+                    setattr(module, name, PlainNorm(child))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """The network's output for `batch` alone."""
+        self.network(self.reference)
+        return self.network(batch)
+
+
+def dense_generator(width: int, size: int) -> tuple[ReferenceBatch, Tensor]:
+    """The generator of the paper's MNIST experiments, so normalized; and noise."""
+    network = nn.Sequential(
+        nn.Linear(100, width, bias=False),
+        VirtualBatchNorm1d(width, size),
+        nn.Softplus(),
+        nn.Linear(width, width, bias=False),
+        VirtualBatchNorm1d(width, size, keep_reference=False),
+        nn.Softplus(),
+        nn.Linear(width, 784),
+        nn.Sigmoid(),
+    )
+    return ReferenceBatch(network, torch.rand(size, 100)), torch.rand(size, 100)
+
+
+def conv_generator(width: int, size_px: int, size: int) -> tuple[ReferenceBatch, Tensor]:
+    """The generator of the paper's ImageNet experiment at this width; and noise."""
+    full = ImageNetSettings()
+    settings = ImageNetSettings(
+        generator_width=width,
+        latent_size=full.latent_size * width // full.generator_width,
+        noise_maps=tuple(maps * width // full.generator_width for maps in full.noise_maps),
+        reference_size=size,
+    )
+    generator = ImageNetGenerator(settings, (3, size_px, size_px))
+    return generator.images, generator.latent(size, "cpu")
+
+
+def step_of(generator: nn.Module, noise: Tensor, of_images: Tensor) -> Tensor:
+    """The images, and their gradient taken back to the weights."""
+    generator.zero_grad()
+    images = generator(noise)
+    images.backward(of_images)
+    return images
+
+
+def require_equal(ours: nn.Module, peer: nn.Module, noise: Tensor, of_images: Tensor) -> None:
+    """Stops where images or gradients differ."""
+    ours, peer = deepcopy(ours).double(), deepcopy(peer).double()
+    images = [step_of(each, noise.double(), of_images.double()) for each in (ours, peer)]
+    torch.testing.assert_close(*images, rtol=1e-6, atol=1e-9)
+    for left, right in zip(ours.parameters(), peer.parameters(), strict=True):
+        torch.testing.assert_close(left.grad, right.grad, rtol=1e-6, atol=1e-6)
+
+
+def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> dict[str, Any]:
+    """One row."""
+    peer = TwoForwards(ours)
+    of_images = torch.randn_like(ours(noise))
+    require_equal(ours, peer, noise, of_images)
+    seconds = interleaved_seconds(
+        {
+            "ours": lambda: step_of(ours, noise, of_images),
+            "peer": lambda: step_of(peer, noise, of_images),
+        },
+        repeats=repeats,
+    )
+    row = timing(
+        claim="a generator step is never slower than two separate forwards",
+        setting=f"{setting}, reference and batch of {len(noise)} each",
+        device=device_name(torch.device("cpu")),
+        precision="32-true",
+        ours=seconds["ours"],
+        peer=seconds["peer"],
+        peer_name="reference and batch in separate forwards",
+        unit="seconds of forward and backward",
+        repeats=repeats,
+    )
+    print(
+        f"{row['setting']}: ours {row['ours'] * 1e3:.2f} ms, peer {row['peer'] * 1e3:.2f} ms,"
+        f" {row['times_faster']:.2f} times as fast",
+        flush=True,
+    )
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    torch.manual_seed(0)
+    settings = {
+        "dense, 100 wide": dense_generator(100, 32),
+        "dense, 500 wide": dense_generator(500, 100),
+        "conv, 64 wide, 32 px": conv_generator(64, 32, 16),
+        "conv, 64 wide, 32 px, larger batch": conv_generator(64, 32, 64),
+        "conv, 128 wide, 64 px": conv_generator(128, 64, 32),
+        "conv, 64 wide, 128 px": conv_generator(64, 128, 16),
+    }
+    rows = [
+        measure(setting, generator, noise, arguments.repeats)
+        for setting, (generator, noise) in settings.items()
+    ]
+    print(write_rows("virtual-batch-norm", rows))
+
+
+if __name__ == "__main__":
+    main()
