@@ -120,7 +120,7 @@ class Peer:
         discriminator: nn.Module | None = None,
         generator: nn.Module | None = None,
         *,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1.8e-3,
         distance: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,
         latent_size: int = 100,
     ) -> None:

@@ -208,7 +208,8 @@ def test_a_race_goes_on_where_it_was_left(
         row = result(dense_recipe, ledger, {OURS: 1.0, PEER: 2.0})
         assert (row["times_faster"] is None) == (target == 0)
     # The first epoch of each was good enough.
-    assert row[OURS] < row["ours_seconds_of_all_epochs"]
+    for side, start_seconds in ((OURS, 1.0), (PEER, 2.0)):
+        assert row[side] == pytest.approx(start_seconds + ledger.of(side)[0]["seconds"])
 
 
 @pytest.mark.parametrize("side", [OURS, PEER])

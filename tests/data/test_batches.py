@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -72,32 +74,69 @@ def test_generated_pixels_are_clamped_and_rounded():
     assert to_uint8(generated, (-1, 1)).flatten().tolist() == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize("count", [1, 7, 35, 100])
+@pytest.mark.parametrize("count", [1, 2, 7, 35, 100])
 def test_every_image_comes_equally_often(count):
-    drawn = order(range(count))
+    drawn = np.stack(list(order(range(count))))
     assert drawn.shape == (7, 5) and drawn.dtype == np.int64
     times = np.bincount(drawn.ravel(), minlength=count)
     assert times.max() - times.min() <= 1
 
 
-def test_each_pass_is_a_permutation_and_no_two_are_alike():
-    passes = order(range(10, 20), steps=4, batch_size=10)
-    assert (np.sort(passes, axis=1) == np.arange(10, 20)).all()
+@pytest.mark.parametrize("count", [63, 64, 65, 5000])
+def test_each_pass_is_a_permutation_and_no_two_are_alike(count):
+    passes = list(order(range(10, 10 + count), steps=4, batch_size=count))
+    assert all((np.sort(each) == np.arange(10, 10 + count)).all() for each in passes)
     assert len({tuple(each) for each in passes}) == 4
+
+
+def test_all_orders_come_equally_often():
+    orders = Counter(tuple(each) for each in order(range(4), steps=12_000, batch_size=4))
+    assert len(orders) == 24
+    chi_squared = sum((times - 500) ** 2 / 500 for times in orders.values())
+    assert chi_squared < 50  # 99.9 % of fair shuffles of 24 orders
+
+
+def test_neighbours_are_parted():
+    (drawn,) = order(range(5000), steps=1, batch_size=5000)
+    places = np.argsort(drawn)
+    for distance in (1, 2, 100):
+        assert abs(np.corrcoef(places[:-distance], places[distance:])[0, 1]) < 0.05
+    assert abs(np.corrcoef(places, np.arange(5000))[0, 1]) < 0.05
+
+
+def test_any_step_can_be_asked_for_at_any_time():
+    all_steps = list(order(range(300), steps=1200, batch_size=7))
+    resumed = order(range(300), steps=1200, batch_size=7)
+    for step in (1199, 0, 600, 511, 512, 3):
+        assert np.array_equal(resumed[step], all_steps[step])
+    for step in (1200, -1):
+        with pytest.raises(IndexError, match="expected a step, 0 to 1199"):
+            resumed[step]
+
+
+def test_ranks_share_each_batch():
+    whole = order(batch_size=6)
+    parts = [whole[:, first : first + 2] for first in (0, 2, 4)]
+    for step, batch in enumerate(whole):
+        assert np.array_equal(np.concatenate([part[step] for part in parts]), batch)
+    for wrong in (lambda: whole[1:3, :2], lambda: parts[0][:, :1]):
+        with pytest.raises(IndexError, match=r"expected \[:, first:last\] of all batches"):
+            wrong()
 
 
 def test_the_order_depends_on_its_arguments_alone():
     np.random.seed(0)
-    first = order()
+    first = np.stack(list(order()))
     np.random.random(5)
-    assert np.array_equal(first, order())
+    assert np.array_equal(first, np.stack(list(order())))
     for other in ({"seed": 2}, {"epoch": 3}, {"stream": "unlabelled"}):
-        assert not np.array_equal(first, order(**other))
+        assert not np.array_equal(first, np.stack(list(order(**other))))
 
 
 def test_the_order_is_written_down():
-    # A change of it, by us or by NumPy, would break the resume of every run.
-    assert order(range(5), steps=2, batch_size=5).tolist() == [[0, 3, 4, 1, 2], [3, 4, 0, 1, 2]]
+    # A change of it would break the resume of every run.
+    drawn = order(range(5), steps=2, batch_size=5)
+    assert [batch.tolist() for batch in drawn] == [[3, 1, 0, 4, 2], [4, 2, 0, 1, 3]]
 
 
 def test_nothing_to_draw_from_is_an_error():

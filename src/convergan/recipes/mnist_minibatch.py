@@ -7,7 +7,7 @@ from convergan.recipes.settings import MLPSettings, ObjectiveSettings, Optimizer
 
 RECIPE: Recipe = replace(
     mnist.RECIPE,
-    name="mnist-minibatch",
+    name="mnist-mb",
     epochs=30,
     networks=MLPSettings(minibatch_kernels=100, minibatch_kernel_size=5),
     objective=ObjectiveSettings(generator="non-saturating"),

@@ -1,0 +1,113 @@
+"""Small plain PNG files, many at once: their lines as one tall PNG file.
+
+Pillow takes a tenth of a millisecond to open a file, and a tenth of that to decode one of 28x28 pixels. A
+folder of such files is decoded several times faster as a few tall ones.
+
+A PNG file is a signature and chunks (length, name, content, checksum): IHDR with the image's size and kind,
+IDAT with its lines, compressed, and IEND. A line is stored as its difference from its neighbours, the line
+above among them; above an image's first line stands a line of zeros, which is why the tall file has one
+there. Plain is a file of 8-bit grey or RGB, not interlaced, its lines in one chunk and no others in it.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEAD_BYTES = 33
+"""Signature and IHDR."""
+_CHANNELS = {0: 1, 2: 3}
+"""Of PNG's colour types: grey and RGB."""
+_MOST_BYTES = 2**15
+"""Larger images gain nothing, and a pile of them would fill the memory."""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Files of one size and kind."""
+
+    height: int
+    width: int
+    colour: int
+    """PNG's number of its colour type."""
+    positions: list[int] = field(default_factory=list)
+    """Where its files stand among those that were given."""
+    images: list[bytes] = field(default_factory=list)
+    """The lines of each."""
+
+    @property
+    def line_bytes(self) -> int:
+        """Of one line: how it is stored, then its pixels."""
+        return 1 + self.width * _CHANNELS[self.colour]
+
+    def file(self) -> bytes:
+        """All images as one PNG file: each below a line of zeros, the first one too."""
+        lines = bytes(self.line_bytes).join([b"", *self.images])
+        return b"".join(
+            [
+                _head(self.width, len(self.images) * (self.height + 1), self.colour),
+                # Not worth compressing: it is unpacked at once.
+                _chunk(b"IDAT", zlib.compress(lines, level=0)),
+                _END,
+            ]
+        )
+
+
+def piles(files: Sequence[object]) -> list[Pile]:
+    """The plain files among these, by size and kind. What is not `bytes` is passed over.
+
+    Broken files are passed over too, but for one whose lines say that they are stored in a way there is not.
+    """
+    found: dict[bytes, Pile | None] = {}
+    for position, file in enumerate(files):
+        if not isinstance(file, bytes):
+            continue
+        head = file[:_HEAD_BYTES]
+        if head not in found:
+            found[head] = _pile(head)
+        pile = found[head]
+        if pile is not None and (lines := _lines(file, pile.height * pile.line_bytes)) is not None:
+            pile.positions.append(position)
+            pile.images.append(lines)
+    return [pile for pile in found.values() if pile is not None and pile.images]
+
+
+def _pile(head: bytes) -> Pile | None:
+    """An empty pile for files that begin so; None where they are not plain."""
+    if len(head) < _HEAD_BYTES:
+        return None
+    width, height, colour = struct.unpack_from(">IIxB", head, offset=16)
+    if colour not in _CHANNELS or head != _head(width, height, colour):
+        return None
+    plain = 0 < width * height * _CHANNELS[colour] <= _MOST_BYTES
+    return Pile(height, width, colour) if plain else None
+
+
+def _lines(file: bytes, expected_bytes: int) -> bytes | None:
+    """An image's lines, unpacked; None where the file is not plain, or broken."""
+    start = _HEAD_BYTES + 8
+    if len(file) < start:
+        return None
+    length, name = struct.unpack_from(">I4s", file, _HEAD_BYTES)
+    # After the lines comes their checksum. As Pillow does, it is passed over: they have one of their own.
+    if name != b"IDAT" or file[start + length + 4 :] != _END:
+        return None
+    try:
+        lines = zlib.decompress(file[start : start + length], bufsize=expected_bytes)
+    except zlib.error:
+        return None
+    return lines if len(lines) == expected_bytes else None
+
+
+def _head(width: int, height: int, colour: int) -> bytes:
+    """How a plain file begins."""
+    return _SIGNATURE + _chunk(b"IHDR", struct.pack(">II5B", width, height, 8, colour, 0, 0, 0))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(name))
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+_END = _chunk(b"IEND", b"")
