@@ -326,8 +326,8 @@ class _Ring:
         of_samples, of_others = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
         for places, differences in _Ring._differences(x):
             pull = differences.sign_().mul_(by_place[places])
-            of_samples.add_(pull.sum(1))
             for of_other, at_place in zip(of_others[places], pull.unbind(1), strict=True):
+                of_samples.add_(at_place)
                 of_other.sub_(at_place)
         return of_samples + gradient[:, n:]
 
