@@ -125,9 +125,8 @@ class EpochOrder:
     @overload
     def __getitem__(self, key: int) -> np.ndarray: ...
 
-    # Any stands for `EpochOrder`, until those who ask for it say so too.
     @overload
-    def __getitem__(self, key: tuple[slice, slice]) -> Any: ...
+    def __getitem__(self, key: tuple[slice, slice]) -> "EpochOrder": ...
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, tuple):

@@ -149,7 +149,7 @@ class ImageNetGenerator(Generator):
 
 
 class _Levels(nn.Module):
-    """The generator's layers for reference and batch together: latent [rows, latent] to images."""
+    """The generator's layers: latent [reference and batch, latent] to images of the batch."""
 
     def __init__(self, settings: ImageNetSettings, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -168,8 +168,12 @@ class _Levels(nn.Module):
         self.dense = _initialized(
             nn.Linear(settings.latent_size, widths[0] * height * width, bias=False)
         )
+        # The images of the reference are not wanted: from the last normalization on it is left out.
         self.norms = nn.ModuleList(
-            VirtualBatchNorm2d(channels, settings.reference_size) for channels in widths
+            VirtualBatchNorm2d(
+                channels, settings.reference_size, keep_reference=level < len(widths) - 1
+            )
+            for level, channels in enumerate(widths)
         )
         inputs = [
             channels + maps for channels, maps in zip(widths, settings.noise_maps, strict=True)
@@ -194,7 +198,8 @@ class _Levels(nn.Module):
         for norm, convolution, fresh, shape in zip(
             self.norms, self.convolutions, noise, self.noise_shapes, strict=True
         ):
-            maps = torch.cat([torch.relu(norm(maps)), fresh.unflatten(1, shape)], dim=1)
+            maps = torch.relu(norm(maps))
+            maps = torch.cat([maps, fresh[-len(maps) :].unflatten(1, shape)], dim=1)
             maps = convolution(maps)
         return torch.tanh(maps)
 

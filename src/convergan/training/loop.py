@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from convergan.data.batches import DeviceImages, epoch_order, to_network
+from convergan.data.batches import DeviceImages, EpochOrder, epoch_order, to_network
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.noise import NoiseBank, use_bank
@@ -74,8 +74,6 @@ def fit(
     """
     # 1. Images on the device; players, their optimizers and averages.
     images = DeviceImages(data.images, fabric.device, resident_bytes=recipe.data.resident_bytes)
-    label_of = torch.full((len(data.images),), -1, dtype=torch.int64)
-    label_of[torch.from_numpy(data.labelled)] = torch.from_numpy(data.labels)
     state = TrainingState(fabric, recipe, data, images)
     discriminator, generator, baseline = state.discriminator, state.generator, state.baseline
     discriminator_objective = discriminator_terms(recipe.objective, discriminator.history)
@@ -116,7 +114,7 @@ def fit(
     while state.epochs_done < recipe.epochs:
         # 3. The order of this epoch's images: a function of seed and epoch alone, so that a run
         #    that is resumed in the middle draws the same.
-        def order_of(stream: str, indices: np.ndarray, count: int) -> np.ndarray:
+        def order_of(stream: str, indices: np.ndarray, count: int) -> EpochOrder:
             order = epoch_order(
                 indices,
                 steps=count,
@@ -154,7 +152,8 @@ def fit(
                 if labelled_order is not None:
                     indices = labelled_order[state.position]
                     batches.insert(0, batch_of(indices))
-                    labels = label_of[torch.from_numpy(indices)].to(device, non_blocking=True)
+                    of_batch = data.labels[np.searchsorted(data.labelled, indices)]
+                    labels = torch.from_numpy(of_batch).to(device, non_blocking=True)
                 sizes = [rank_batch] * len(batches)
                 with discriminator_autocast():
                     output = discriminator.wrapped(torch.cat(batches), sizes)
