@@ -39,7 +39,14 @@ from convergan.training.provenance import device_name
 from convergan.training.recorder import Recorder
 from measure import interleaved_seconds
 from operations import cpu_precision
-from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
+from peer_mnist import (
+    ParquetImages,
+    Peer,
+    evaluation_loader,
+    labelled_images,
+    some_images,
+    training_loader,
+)
 from rows import timing, write_rows
 
 WORKERS = (0, 1, 2)
@@ -127,7 +134,7 @@ class PeersEpochs:
     """The peer's epochs on the images of a folder of parquet files.
 
     Args:
-        peer: networks that fit the images.
+        peer: networks that fit the images; they are initialized from some of them.
         data: the folder.
         preparation: says which images are labelled, and how many are in a batch.
         workers: processes that decode.
@@ -142,6 +149,7 @@ class PeersEpochs:
         self.labelled, self.labels = labelled_images(
             images, preparation.split.training.labelled.tolist()
         )
+        peer.initialize(some_images(images))
         some = Subset(images, range(round(share * len(images)))) if share < 1 else images
         batch_size = preparation.recipe.batch_size
         self.unlabelled = training_loader(some, batch_size, workers)

@@ -67,12 +67,14 @@ fit(fabric, recipe, training, checkpoints=checkpoints, observer=Begun(), options
     PEER: """
 import sys
 from pathlib import Path
-from peer_mnist import ParquetImages, Peer, labelled_images
+from peer_mnist import Discriminator, Generator, ParquetImages, Peer, labelled_images, some_images
 
 images = ParquetImages(Path(sys.argv[1]), "train")
 labelled_images(images, range(100))
 ParquetImages(Path(sys.argv[1]), "test")
-Peer()
+some = some_images(images)
+pixels = some[0].numel()
+Peer(Discriminator(pixels), Generator(pixels)).initialize(some)
 """,
 }
 """What each side does from the start of its process to its first step."""

@@ -47,6 +47,29 @@ def normalized(
     return layer
 
 
+@torch.no_grad()
+def initialize_from_data(network: nn.Module, inputs: Tensor) -> None:
+    """Gains and biases by which every normalized layer's outputs have mean 0 and deviation 1 on `inputs`."""
+
+    def initialize(layer: Any, _: Any, outputs: Tensor) -> Tensor:
+        stdev, mean = torch.std_mean(outputs, dim=0, correction=0)
+        gain = layer.parametrizations.weight.original0
+        # A unit that is constant keeps its gain.
+        stdev = torch.where(stdev > 1e-6, stdev, 1)
+        gain.div_(stdev.view_as(gain))
+        layer.bias.sub_(mean).div_(stdev)
+        return (outputs - mean) / stdev
+
+    hooks = [
+        layer.register_forward_hook(initialize)
+        for layer in network.modules()
+        if isinstance(layer, nn.Linear) and hasattr(layer, "parametrizations")
+    ]
+    network.train()(inputs)
+    for hook in hooks:
+        hook.remove()
+
+
 def without_gain(norm: nn.Module) -> nn.Module:
     """Batch normalization whose gain stays 1."""
     norm.get_parameter("weight").requires_grad_(False)
@@ -133,6 +156,11 @@ class Peer:
             torch.optim.Adam(weights, lr=learning_rate, betas=(0.5, 0.999), eps=1e-4)
             for weights in (self.discriminator.parameters(), self.generator_weights)
         )
+
+    def initialize(self, images: Tensor) -> None:
+        """Sets the discriminator's gains and biases from images, before the first step."""
+        initialize_from_data(self.discriminator, images)
+        self.average.module.load_state_dict(self.discriminator.state_dict())
 
     def step(self, labelled: Tensor, labels: Tensor, unlabelled: Tensor, matched: Tensor) -> Tensor:
         """One step of both players; returns their losses."""
@@ -244,6 +272,12 @@ def labelled_images(
     """The few labelled images and their labels, decoded once."""
     pixels, labels = zip(*(images[row] for row in rows), strict=True)
     return torch.stack(pixels), torch.tensor(labels)
+
+
+def some_images(images: Dataset[tuple[Tensor, int]], count: int = 500) -> Tensor:
+    """So many images, drawn at random: as many as the authors initialize from."""
+    rows = torch.randperm(len(images))[:count]  # type: ignore[arg-type]
+    return torch.stack([images[int(row)][0] for row in rows])
 
 
 def training_loader(

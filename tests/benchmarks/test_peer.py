@@ -22,6 +22,7 @@ from convergan.techniques.weight_norm import (
     WeightNormConv2d,
     WeightNormConvTranspose2d,
     WeightNormLinear,
+    initialize_from_data,
 )
 from mnist_epoch import compare_epochs
 from mnist_step import compare_steps
@@ -35,9 +36,7 @@ DENSE, CONV = (1, 8, 8), (3, 32, 32)
 @pytest.fixture
 def dense_recipe() -> Recipe:
     """`mnist` with the networks of `dense_peer`, for digits."""
-    networks = MLPSettings(
-        hidden=(60, 40), generator_hidden=(40,), latent_size=20, data_dependent_initialization=False
-    )
+    networks = MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20)
     return replace(PRESETS["mnist"], networks=networks)
 
 
@@ -102,6 +101,24 @@ def test_the_peer_computes_what_the_recipe_computes(
     generated = generator(latent)
     torch.testing.assert_close(peer.generator(latent).view_as(generated), generated)
     torch.testing.assert_close(peer.discriminator(generated), tuple(discriminator(generated)))
+
+
+def test_the_peer_is_initialized_as_the_recipe_is(dense_recipe: Recipe) -> None:
+    settings = replace(dense_recipe.networks, input_noise=0.0, hidden_noise=0.0)
+    ours = build_discriminator(settings, DENSE, 10)
+    peer = dense_peer()
+    for layer in peer.discriminator.modules():
+        if isinstance(layer, peer_mnist.GaussianNoise):
+            layer.stdev = 0.0
+    take_weights(peer.discriminator, ours)
+    images = torch.rand(50, *DENSE)
+    initialize_from_data(ours, images)
+    for _ in range(2):
+        # The second time there is nothing left to do.
+        peer.initialize(images)
+        expected = tuple(ours.eval()(images))
+        for network in (peer.discriminator, peer.average):
+            torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
