@@ -34,7 +34,7 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from operations import cpu_precision
 from rows import row, timing, write_rows
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from convergan.techniques.minibatch_discrimination import _sums_over_others
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from measure import MatrixProduct, interleaved_seconds
 from rows import row, timing, write_rows
 

@@ -35,7 +35,7 @@ from convergan.training.loop import fit
 from convergan.training.observer import EpochRecord
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import Progress
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from convergan.training.recorder import Recorder
 from measure import interleaved_seconds
 from operations import cpu_precision

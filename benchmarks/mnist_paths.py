@@ -24,7 +24,7 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from mnist_100 import KEPT
 from mnist_epoch import Enough, fit_in_turns, on_cpu
 from operations import cpu_precision

@@ -31,7 +31,7 @@ from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from measure import MatrixProduct
 from operations import cpu_precision, discriminator_dtype, floor_seconds, step_operations
 from peer_mnist import Peer

@@ -28,7 +28,7 @@ from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from measure import interleaved_seconds
 from mnist_epoch import Enough, PeersEpochs, fit_in_turns, on_cpu
 from operations import cpu_precision

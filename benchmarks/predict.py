@@ -34,7 +34,7 @@ from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.training.classify import classify
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from measure import MatrixProduct, Task, interleaved_seconds
 from rows import timing, write_rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
-from convergan.training.provenance import git_commit, versions
+from convergan.runs.provenance import git_commit, versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,7 +23,7 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 from measure import interleaved_seconds
 from rows import timing, write_rows
 

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from convergan.metrics.frechet import FrechetInceptionDistance as FrechetInceptionDistance
+    from convergan.metrics.inception_score import InceptionScore as InceptionScore
+    from convergan.metrics.inception_weights import load_inception as load_inception
+    from convergan.metrics.kernel_distance import KernelInceptionDistance as KernelInceptionDistance
     from convergan.techniques.feature_matching import feature_matching_loss as feature_matching_loss
     from convergan.techniques.historical_averaging import HistoricalAveraging as HistoricalAveraging
     from convergan.techniques.label_smoothing import (
@@ -30,7 +34,10 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "feature_matching_loss": "techniques.feature_matching",
+    "FrechetInceptionDistance": "metrics.frechet",
     "HistoricalAveraging": "techniques.historical_averaging",
+    "InceptionScore": "metrics.inception_score",
+    "KernelInceptionDistance": "metrics.kernel_distance",
     "MinibatchDiscrimination": "techniques.minibatch_discrimination",
     "ReferenceBatch": "techniques.virtual_batch_norm",
     "VirtualBatchNorm1d": "techniques.virtual_batch_norm",
@@ -39,6 +46,7 @@ _MODULE_OF = {
     "WeightNormConvTranspose2d": "techniques.weight_norm",
     "WeightNormLinear": "techniques.weight_norm",
     "initialize_from_data": "techniques.weight_norm",
+    "load_inception": "metrics.inception_weights",
     "one_sided_smoothing_loss": "techniques.label_smoothing",
     "semi_supervised_loss": "techniques.semi_supervised",
 }

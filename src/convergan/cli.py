@@ -16,6 +16,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 from convergan import __version__
 from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS, SUMMARIES
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.recipes.settings import Recipe, Settings
 
 INTERRUPTED = 130
@@ -139,15 +140,74 @@ class Sample:
     seed: int = 0
     """Seed of the noise that they are made from."""
 
-    def run(self) -> None:
-        from convergan.inference.sample import sample
+    best: float | None = None
+    """Draw more, and keep this share: the paper's 0.01, say."""
 
+    by: Literal["inception"] = "inception"
+    """What the best are the best by: an image's contribution to the Inception score."""
+
+    classifier: Path | None = None
+    """For --best: a run whose classifier looks at the images. Unset: the Inception network of 2015."""
+
+    weights: Path | None = None
+    """For --best: the Inception network's weights. Unset: from the cache, or downloaded into it."""
+
+    def run(self) -> None:
+        from convergan.inference.sample import require_empty, sample
+
+        places = None
+        if self.best is not None:
+            from convergan.inference.best_samples import best_samples
+            from convergan.inference.score import open_embedding
+
+            require_empty(self.out)
+            with _progress("looking at samples") as progress:
+                embedding = open_embedding(
+                    classifier=self.classifier,
+                    weights=self.weights,
+                    precision="fp32",
+                    progress=progress,
+                )
+                places = best_samples(
+                    self.run_folder,
+                    self.count,
+                    self.best,
+                    embedding,
+                    seed=self.seed,
+                    progress=progress,
+                )
         with _progress("sampling") as progress:
-            grid = sample(self.run_folder, self.count, self.out, seed=self.seed, progress=progress)
+            grid = sample(
+                self.run_folder,
+                self.count,
+                self.out,
+                seed=self.seed,
+                places=places,
+                progress=progress,
+            )
         print(f"{self.out}: {self.count:,} images; {grid} shows some")
 
 
-_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample}
+@dataclass(kw_only=True)
+class Score:
+    """Inception score and its company, with intervals, of images or of a run's generator."""
+
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
+    """A folder of images, parquet files, a .npy or .npz, or a run."""
+
+    files: Annotated[ScoreFiles, arg(name=""), AvoidSubcommands]
+    """What is beside the images, and where results go."""
+
+    settings: Annotated[ScoreSettings, arg(name=""), AvoidSubcommands]
+    """How they are scored."""
+
+    def run(self) -> None:
+        from convergan.inference.score_command import score_paths
+
+        score_paths(self.images, self.files, self.settings)
+
+
+_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample, "score": Score}
 
 _COMMAND: Any = Union[  # noqa: UP007
     tuple(Annotated[command, subcommand(name)] for name, command in _COMMANDS.items())

@@ -34,6 +34,11 @@ def written_aside(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
+def cache_folder(chosen: Path | None = None) -> Path:
+    """Where what can be had again is kept: `chosen`, else $CONVERGAN_CACHE, else ~/.cache/convergan."""
+    return Path(chosen or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan").expanduser()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
     with written_aside(path) as aside:

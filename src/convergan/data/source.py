@@ -1,8 +1,6 @@
 """From the settings to an open data set."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from convergan.data.store import open_store
 from convergan.data.store_writer import Progress, Written
 from convergan.data.undecoded import Part, Source
 from convergan.errors import UserError
+from convergan.files import cache_folder
 from convergan.recipes.settings import DataSettings
 
 
@@ -45,7 +44,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
             )
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
-    images, written = open_store(source, settings, _cache(settings), progress)
+    images, written = open_store(source, settings, cache_folder(settings.cache), progress)
     if images.nbytes <= settings.resident_bytes:
         images = np.array(images)
     train, test = _with_labels(source, written, images)
@@ -72,11 +71,6 @@ def _find(settings: DataSettings) -> Source:
         path = path / configuration
     parquet = find_parquet(path)
     return open_parquet(path, parquet) if any(parquet.values()) else open_image_folder(path)
-
-
-def _cache(settings: DataSettings) -> Path:
-    chosen = settings.cache or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan"
-    return Path(chosen).expanduser()
 
 
 def _with_labels(

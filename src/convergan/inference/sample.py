@@ -1,6 +1,6 @@
 """Images from a run's generator, as PNG files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import written_aside
+from convergan.networks.interface import Generator
 from convergan.report.images import write_sample_grid
 from convergan.runs.model import load_generator
 
@@ -23,6 +24,7 @@ def sample(
     out: Path,
     *,
     seed: int = 0,
+    places: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes `count` images as 000000.png, 000001.png, ..., and the first hundred as grid.png beside `out`.
@@ -34,6 +36,8 @@ def sample(
         count: images to draw, 1 or more.
         out: the folder they go to; new or empty.
         seed: of the noise that they are made from.
+        places: which of all that the seed gives, in the order in which they are to be written; `count` of
+            them. None: the first.
         progress: called with the number of images done and of all.
 
     Returns:
@@ -44,30 +48,61 @@ def sample(
     """
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
+    require_empty(out)
+    wanted = range(count) if places is None else places
+    number_of = {place: number for number, place in enumerate(wanted)}
+    drawn = draw(run, max(wanted) + 1, seed=seed)
+    out.mkdir(parents=True, exist_ok=True)
+    shown: dict[int, np.ndarray] = {}
+    done = 0
+    for place, image in enumerate(image for batch in drawn for image in batch):
+        number = number_of.get(place)
+        if number is None:
+            continue
+        pixels = image[:, :, 0] if image.shape[2] == 1 else image
+        with written_aside(out / f"{number:06d}.png") as aside:
+            Image.fromarray(pixels).save(aside, format="PNG")
+        if number < _GRID_IMAGES:
+            shown[number] = image
+        done += 1
+        if progress is not None:
+            progress(done, count)
+    grid = out.parent / f"{out.name}-grid.png"
+    write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
+    return grid
+
+
+def require_empty(out: Path) -> None:
+    """Checks that there is room for images.
+
+    Raises:
+        UserError: `out` is a file, or holds something.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: expected a new or empty folder, got something in it")
+
+
+def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Images from a run's generator: uint8 [batch, height, width, channels], `count` of them in all.
+
+    The same run, seed and device give the same images, whatever the count.
+
+    Raises:
+        UserError: `run` is no finished run; raised at once.
+    """
     generator, _ = load_generator(run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    generator = generator.to(device)
+    return _draw(generator.to(device), count, device, seed)
+
+
+def _draw(
+    generator: Generator, count: int, device: torch.device, seed: int
+) -> Iterator[np.ndarray]:
     # On the CPU whatever the device: its stream is the same everywhere.
     noise = torch.Generator().manual_seed(seed)
-    out.mkdir(parents=True, exist_ok=True)
-    shown = []
     for first in range(0, count, _BATCH_SIZE):
         # Whole batches, so that the noise does not depend on the count.
         latent = generator.latent(_BATCH_SIZE, "cpu", noise).to(device)
         with torch.no_grad():
-            images = (
-                to_uint8(generator(latent), generator.pixel_range)[: count - first].cpu().numpy()
-            )
-        for number, image in enumerate(images, start=first):
-            pixels = image[:, :, 0] if image.shape[2] == 1 else image
-            with written_aside(out / f"{number:06d}.png") as aside:
-                Image.fromarray(pixels).save(aside)
-        if first < _GRID_IMAGES:
-            shown.append(images)
-        if progress is not None:
-            progress(min(first + _BATCH_SIZE, count), count)
-    grid = out.parent / f"{out.name}-grid.png"
-    write_sample_grid(grid, np.concatenate(shown)[:_GRID_IMAGES])
-    return grid
+            images = to_uint8(generator(latent), generator.pixel_range)[: count - first]
+        yield images.cpu().numpy()

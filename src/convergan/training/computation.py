@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from convergan.recipes.settings import HardwareSettings
-from convergan.training.provenance import device_name
+from convergan.runs.provenance import device_name
 
 
 def resolved_precision(

@@ -8,9 +8,9 @@ from lightning_fabric import Fabric
 
 from convergan.errors import UserError
 from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
-from convergan.training.provenance import command_line, device_name, git_commit, versions
 
 
 def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) -> None:

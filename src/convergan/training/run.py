@@ -21,6 +21,7 @@ from convergan.report.page import write_report
 from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import ModelConfig, save_model
+from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.launch import launch, on_rank_zero
@@ -30,7 +31,6 @@ from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
 from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress, print_verdict
-from convergan.training.provenance import device_name, git_commit, versions
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
 from convergan.training.signals import stop_on_signals

@@ -1,0 +1,160 @@
+"""Images to look at once, in order, without a store: of a folder, of parquet files, of an array."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from PIL import Image
+
+from convergan.data.decode import Unreadable, decode_in_order, pixels
+from convergan.data.names import RowNames
+from convergan.data.parquet import find_parquet, open_parquet
+from convergan.data.read_images import find_image_files
+from convergan.errors import UserError
+
+Channels = Literal[1, 3]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """Images that are decoded as they are asked for."""
+
+    place: str
+    """Where they are, for people."""
+
+    names: Sequence[str]
+    """Of each image; as many as there are."""
+
+    decoded: Callable[[Channels | None, Size | None, slice], Iterator[np.ndarray | Unreadable]]
+    """The images of a slice in order, uint8 [height, width, channels], each scaled and cropped to a size if
+    there is one; see `decode.decode`."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def open_image_stream(
+    path: Path,
+    *,
+    split: Literal["train", "test"] | None = None,
+    pixel_range: tuple[float, float] | None = None,
+) -> ImageStream:
+    """Opens a folder of images, parquet files, a .npy or a .npz.
+
+    Args:
+        path: an image; a folder of images and of folders; a parquet file, or a folder of them; a .npy, or a
+            .npz with one array: uint8 or float, [n, height, width, channels] or [n, channels, height, width].
+        split: of parquet files, where there are several.
+        pixel_range: the values of black and white in an array of floats.
+
+    Raises:
+        UserError: there is nothing of that kind, or it is ambiguous.
+    """
+    path = path.expanduser()
+    if path.suffix in (".npy", ".npz") and path.is_file():
+        return stream_of_array(str(path), _array(path), pixel_range)
+    if pixel_range is not None:
+        raise UserError(f"pixel_range: expected only with an array, got one with {path}")
+    if path.suffix == ".parquet" and path.is_file():
+        return _stream_of_parquet(path.parent, [path])
+    if path.is_dir():
+        files = find_parquet(path)
+        present = [name for name in ("train", "test") if files[name]]
+        if present:
+            if split is None and len(present) > 1:
+                raise UserError(f"{path}: expected --split train or test, as it has both, got none")
+            if split is not None and split not in present:
+                raise UserError(f"{path}: expected parquet files of {split}, got none")
+            return _stream_of_parquet(path, files[split or present[0]])
+    found = find_image_files(path)
+    return ImageStream(
+        str(path),
+        found,
+        lambda channels, size, some: decode_in_order(found[some], channels=channels, size=size),
+    )
+
+
+def stream_of_array(
+    place: str, images: np.ndarray, pixel_range: tuple[float, float] | None = None
+) -> ImageStream:
+    """The images of an array; see `open_image_stream`.
+
+    Raises:
+        UserError: it is no array of images, or its range of values is not clear.
+    """
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+        images = images.transpose(0, 2, 3, 1)
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise UserError(
+            f"{place}: expected images [n, height, width, channels] or [n, channels, height, width] with"
+            f" 1 or 3 channels, got {list(images.shape)}"
+        )
+    _require_range(place, images, pixel_range)
+    names = RowNames([("row", len(images))])
+
+    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
+        for image in images[some]:
+            if pixel_range is not None:
+                low, high = pixel_range
+                image = np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
+            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            yield pixels(picture, channels=channels, size=size)
+
+    return ImageStream(place, names, decoded)
+
+
+def _require_range(place: str, images: np.ndarray, pixel_range: tuple[float, float] | None) -> None:
+    """uint8 needs no range; floats need one, and keep to it."""
+    if images.dtype == np.uint8:
+        if pixel_range is not None:
+            raise UserError(f"pixel_range: expected none with uint8, got {pixel_range} for {place}")
+        return
+    if images.dtype.kind != "f":
+        raise UserError(f"{place}: expected uint8 or floats, got {images.dtype}")
+    low, high = float(images.min()), float(images.max())
+    found = f"values from {low:g} to {high:g}"
+    if pixel_range is None:
+        raise UserError(
+            f"{place}: expected --pixel-range with floats (0 1, -1 1 or 0 255, say), got none; {found}"
+        )
+    if not pixel_range[0] < pixel_range[1]:
+        raise UserError(f"pixel_range: expected black below white, got {pixel_range}")
+    # NaN is neither.
+    if not (low >= pixel_range[0] and high <= pixel_range[1]):
+        raise UserError(
+            f"{place}: expected values from {pixel_range[0]:g} to {pixel_range[1]:g}, got {found}"
+        )
+
+
+def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
+    part = open_parquet(folder, {"train": files, "test": [], "validation": []}).train
+    return ImageStream(
+        str(files[0] if len(files) == 1 else folder),
+        part.names,
+        lambda channels, size, some: decode_in_order(
+            islice(part.encoded(), some.start, some.stop, some.step), channels=channels, size=size
+        ),
+    )
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            if len(content.files) != 1:
+                raise UserError(
+                    f"{path}: expected one array, got {', '.join(content.files) or 'none'}"
+                )
+            array: np.ndarray = content[content.files[0]]
+            return array
+    except (OSError, ValueError, BadZipFile) as error:
+        raise UserError(f"{path}: expected an array of images, got {error}") from None

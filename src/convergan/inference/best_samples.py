@@ -1,0 +1,52 @@
+"""The best of a run's samples, as Section 6.2 of the paper filters its top 1 % by Inception score."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from convergan.errors import UserError
+from convergan.inference.embedding import Embedding, Progress, embed
+from convergan.inference.run_images import images_of_run
+from convergan.metrics.inception_score import divergences
+
+
+def best_samples(
+    run: Path,
+    count: int,
+    share: float,
+    embedding: Embedding,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Sequence[int]:
+    """Draws count / share images, and finds the `count` that say most.
+
+    An image's quantity is KL( p(y|x) || p(y) ), in nats, p(y) being the mean over all images drawn: the
+    Inception score is the exponential of its mean.
+
+    Args:
+        run: the folder of a finished run.
+        count: images to keep, 1 or more.
+        share: of the images drawn that are kept, above 0 and at most 1.
+        embedding: the classifier that p(y|x) comes from.
+        seed: of the noise that images are made from.
+        progress: called with the number of images looked at and of all.
+
+    Returns:
+        Their places among all that the seed gives, the best first.
+
+    Raises:
+        UserError: `run` is no finished run, or a number is out of its range.
+    """
+    if count < 1:
+        raise UserError(f"count: expected 1 or more, got {count}")
+    if not 0 < share <= 1:
+        raise UserError(f"best: expected a share above 0 and at most 1, got {share:g}")
+    # A hundredth is no binary fraction: 100 / .01 is to be 10,000.
+    drawn = max(count, math.floor(count / share + 1e-6))
+    found = embed(embedding, images_of_run(run, drawn, seed), progress=progress)
+    ranked = torch.argsort(divergences(found.images.logits), descending=True, stable=True)
+    best: list[int] = ranked[:count].tolist()
+    return best

@@ -1,0 +1,276 @@
+"""Images through a network, once: what every metric starts from."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convergan.data.batches import to_network
+from convergan.data.decode import Unreadable
+from convergan.data.image_set import SkippedImage
+from convergan.data.image_stream import Channels, ImageStream, Size
+from convergan.data.threads import map_in_threads
+from convergan.errors import UserError
+from convergan.metrics.estimates import Embedded
+from convergan.metrics.inception import INPUT_SIZE_PX
+from convergan.metrics.inception_weights import find_weights, load_inception, sha256
+from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.runs.model import load_classifier
+from convergan.runs.provenance import versions
+
+Precision = Literal["fp32", "bf16"]
+Progress = Callable[[int, int], None]
+
+_BATCH_SIZE = 16
+"""Of images of one size. Larger ones are no faster on a CPU."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A network with features and logits, and the images that it takes."""
+
+    network: nn.Module
+    """uint8 [batch, channels, height, width] to an output with `features` and `logits`."""
+
+    channels: Channels
+    size: Size | None
+    """What images are scaled to before the network; None: they stay as they are."""
+
+    classes: tuple[str, ...]
+    """Empty where the names of the outputs are not known."""
+
+    fingerprint: dict[str, Any]
+    """Network, weights_sha256, resize, pixels, precision, versions."""
+
+    precision: Precision = "fp32"
+
+
+class Embeddings(NamedTuple):
+    """Embedded images, and what there is to say about them."""
+
+    images: Embedded
+    places: np.ndarray
+    """int64 [images]: each one's place among all, those that were skipped included."""
+    skipped: list[SkippedImage]
+    images_per_second: float
+
+
+def inception_embedding(
+    weights: Path | None = None,
+    *,
+    precision: Precision = "fp32",
+    progress: Progress | None = None,
+) -> Embedding:
+    """The Inception network of 2015 with its public weights; see `load_inception`."""
+    path = find_weights(weights, progress=progress)
+    return Embedding(
+        load_inception(path),
+        channels=3,
+        size=None,
+        classes=(),
+        fingerprint=_fingerprint(
+            "inception-2015-12-05",
+            sha256(path),
+            f"bilinear of TensorFlow 1, to {INPUT_SIZE_PX} px",
+            precision,
+        ),
+        precision=precision,
+    )
+
+
+def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
+    """The classifier of a run: what tells digits apart says more about digits than ImageNet's classes do.
+
+    Raises:
+        UserError: `run` is no finished run, or has no classes.
+    """
+    classifier, config = load_classifier(run)
+    if not config.classes:
+        raise UserError(f"{run}: expected a run with classes, got one trained without labels")
+    channels, height, width = config.image_shape
+    resize = f"Lanczos, to {width}x{height} px" if config.resized else f"none, {width}x{height} px"
+    return Embedding(
+        _RunNetwork(classifier, (height, width)),
+        channels=channels,
+        size=(height, width) if config.resized else None,
+        classes=config.classes,
+        fingerprint=_fingerprint(
+            "classifier of a run",
+            sha256(run / "model" / "classifier.safetensors"),
+            resize,
+            precision,
+        ),
+        precision=precision,
+    )
+
+
+def embed(
+    embedding: Embedding,
+    images: ImageStream,
+    *,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """Features and logits of all images, in order.
+
+    Under torchrun the processes share the images, and each of them returns all embeddings.
+
+    Args:
+        embedding: the network.
+        images: what to look at.
+        skip_unreadable: leave out images that cannot be read; otherwise they are errors.
+        progress: called with the number of images done by this process and of all that it has to do.
+
+    Raises:
+        UserError: an image cannot be read, or the network does not take its size; names it.
+    """
+    rank, processes = _rank()
+    device = (
+        torch.device("cuda", rank % torch.cuda.device_count())
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
+    network = embedding.network.to(device)
+    own = slice(rank, len(images), processes)
+    names = images.names[own] if processes > 1 else images.names
+    total, start = len(names), time.monotonic()
+    skipped: dict[int, str] = {}
+
+    def readable() -> Iterator[tuple[int, np.ndarray]]:
+        decoded = images.decoded(embedding.channels, embedding.size, own)
+        for place, image in enumerate(decoded):
+            if isinstance(image, Unreadable):
+                if not skip_unreadable:
+                    raise UserError(
+                        f"{_whole_name(images, names[place])}: expected a readable image, got {image}"
+                    )
+                skipped[place] = str(image)
+            else:
+                yield place, image
+
+    def through(batch: list[tuple[int, np.ndarray]]) -> tuple[list[int], Tensor, Tensor]:
+        places = [place for place, _ in batch]
+        pixels = torch.from_numpy(np.stack([image for _, image in batch])).to(device)
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=embedding.precision == "bf16"),
+        ):
+            try:
+                output = network(pixels.permute(0, 3, 1, 2))
+            except UserError as error:
+                raise UserError(f"{_whole_name(images, names[places[0]])}: {error}") from None
+        return places, output.features.float().cpu(), output.logits.float().cpu()
+
+    kept: list[int] = []
+    features: list[Tensor] = []
+    logits: list[Tensor] = []
+    # On a CPU each thread has its own batch, and the one that decodes need not wait.
+    torch_threads = torch.get_num_threads()
+    threads = torch_threads if device.type == "cpu" else 1
+    begin = (lambda: torch.set_num_threads(1)) if device.type == "cpu" else None
+    try:
+        for places, some_features, some_logits in map_in_threads(
+            through, _batches(readable()), threads=threads, begin=begin
+        ):
+            kept += places
+            features.append(some_features)
+            logits.append(some_logits)
+            if progress is not None:
+                progress(len(kept) + len(skipped), total)
+    finally:
+        torch.set_num_threads(torch_threads)
+    seconds = max(time.monotonic() - start, 1e-9)
+    result = (
+        [rank + place * processes for place in kept],
+        torch.cat(features).numpy() if features else None,
+        torch.cat(logits).numpy() if logits else None,
+        {rank + place * processes: reason for place, reason in skipped.items()},
+    )
+    return _together(images, result, seconds)
+
+
+class _RunNetwork(nn.Module):
+    """A run's classifier, fed with 8-bit pixels."""
+
+    def __init__(self, classifier: Discriminator, size: Size) -> None:
+        super().__init__()
+        self.classifier, self.size = classifier, size
+
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        """See `Embedding.network`."""
+        if images.shape[2:] != self.size:
+            (height, width), (got_height, got_width) = self.size, images.shape[2:]
+            raise UserError(
+                f"expected {width}x{height} pixels (width x height), as the run was trained on, got"
+                f" {got_width}x{got_height}"
+            )
+        pixels = to_network(images.permute(0, 2, 3, 1), self.classifier.pixel_range)
+        output: DiscriminatorOutput = self.classifier(pixels)
+        return output
+
+
+def _batches(
+    images: Iterator[tuple[int, np.ndarray]],
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    """Some images of one size at a time."""
+    for _, same in groupby(images, key=lambda pair: pair[1].shape):
+        batch: list[tuple[int, np.ndarray]] = []
+        for pair in same:
+            batch.append(pair)
+            if len(batch) == _BATCH_SIZE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _together(images: ImageStream, result: tuple[Any, ...], seconds: float) -> Embeddings:
+    """The embeddings of all processes, in the images' order."""
+    results = [result]
+    if _rank()[1] > 1:
+        results = [None] * _rank()[1]  # type: ignore[list-item]
+        torch.distributed.all_gather_object(results, result)
+    skipped = {place: reason for *_, some in results for place, reason in some.items()}
+    places = np.array([place for some, *_ in results for place in some], dtype=np.int64)
+    if not len(places):
+        raise UserError(f"{images.place}: expected images, got none that can be read")
+    order = np.argsort(places)
+    features, logits = (
+        torch.from_numpy(
+            np.concatenate([some[part] for some in results if some[part] is not None])[order]
+        )
+        for part in (1, 2)
+    )
+    return Embeddings(
+        Embedded(features, logits),
+        places[order],
+        [SkippedImage(images.names[place], skipped[place]) for place in sorted(skipped)],
+        len(images) / seconds,
+    )
+
+
+def _rank() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def _whole_name(images: ImageStream, name: str) -> str:
+    return name if name.startswith(images.place) else f"{images.place}: {name}"
+
+
+def _fingerprint(network: str, checksum: str, resize: str, precision: Precision) -> dict[str, Any]:
+    return {
+        "network": network,
+        "weights_sha256": checksum,
+        "resize": resize,
+        "pixels": "uint8, 0 to 255",
+        "precision": precision,
+        "versions": versions(),
+    }

@@ -1,0 +1,32 @@
+"""The images of a run's generator, to be looked at and not written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from convergan.data.decode import pixels
+from convergan.data.image_stream import Channels, ImageStream, Size
+from convergan.data.names import RowNames
+from convergan.inference.sample import draw
+
+
+def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
+    """The first `count` images that the generator of a run makes of a seed.
+
+    Raises:
+        UserError: `run` is no finished run.
+    """
+    # A run that is not finished is to be noticed before any other work.
+    draw(run, 1)
+
+    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
+        for number, image in enumerate(
+            image for batch in draw(run, count, seed=seed) for image in batch
+        ):
+            if number % (some.step or 1) == (some.start or 0):
+                picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+                yield pixels(picture, channels=channels, size=size)
+
+    return ImageStream(str(run), RowNames([("sample", count)]), decoded)

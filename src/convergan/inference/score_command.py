@@ -1,0 +1,208 @@
+"""`convergan score`: from paths to a table, JSON and figures."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from convergan.data.image_stream import ImageStream
+from convergan.errors import UserError
+from convergan.files import write_text
+from convergan.inference.embedding import Embedding, Progress
+from convergan.inference.score import (
+    Scored,
+    network_name,
+    open_embedding,
+    open_images,
+    open_reference,
+    score,
+)
+from convergan.metrics.frechet import gaussian_statistics
+from convergan.metrics.reference_statistics import write_statistics
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.report.scores import (
+    print_scores,
+    scores_as_dict,
+    write_figures,
+    write_neighbours,
+)
+
+_PAIRS = 8
+"""Of a sample and its nearest training image, in the figure."""
+
+
+def score_paths(
+    images: Path, files: ScoreFiles, settings: ScoreSettings, console: Console | None = None
+) -> Scored:
+    """Scores what is at `images`; prints a table, and writes the files that are asked for.
+
+    Under torchrun the processes share the images; the first of them prints and writes.
+
+    Raises:
+        UserError: something is missing, cannot be read, or does not fit; nothing is written then.
+    """
+    console = console or Console()
+    with _processes() as rank:
+        quiet = rank > 0
+        for name in ("json", "save_statistics"):
+            path = getattr(files, name)
+            if path is not None and not path.resolve().parent.is_dir():
+                raise UserError(f"{name}: expected a file in an existing folder, got {path}")
+        stream = open_images(images, settings)
+        versus, training = (
+            None if path is None else open_images(path, settings)
+            for path in (files.versus, files.training)
+        )
+        reference = None
+        if files.reference is not None:
+            reference = open_reference(files.reference, settings)
+        with _bar(console, quiet) as progress:
+            embedding = open_embedding(
+                classifier=files.classifier,
+                weights=files.weights,
+                precision=settings.precision,
+                progress=progress,
+            )
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                scored = score(
+                    stream,
+                    embedding,
+                    settings,
+                    versus=versus,
+                    reference=reference,
+                    training=training,
+                    progress=progress,
+                )
+        if quiet:
+            return scored
+        _print(console, images, scored, [str(warning.message) for warning in told])
+        _write(files, embedding, stream, training, scored, console)
+        return scored
+
+
+def _print(console: Console, images: Path, scored: Scored, notes: list[str]) -> None:
+    of_images = scored.images
+    console.print(
+        f"{images}: {len(of_images.images):,} images, {of_images.images_per_second:,.0f} a second",
+        highlight=False,
+    )
+    if of_images.skipped:
+        first = of_images.skipped[0]
+        console.print(
+            f"left out {len(of_images.skipped):,} that cannot be read, the first {first.name}:"
+            f" {first.reason}"
+        )
+    print_scores(
+        console,
+        [one for _, one in scored.estimates],
+        [one for _, one in scored.comparisons],
+    )
+    if scored.memorization is not None:
+        console.print(
+            f"authenticity {scored.memorization.authenticity:.3f}: the share of images that are no closer"
+            " to a training image than another training image is; about .5 for real ones, 0 for copies"
+        )
+    for note in dict.fromkeys(notes):
+        console.print(f"note: {note}", highlight=False)
+
+
+def _write(
+    files: ScoreFiles,
+    embedding: Embedding,
+    images: ImageStream,
+    training: ImageStream | None,
+    scored: Scored,
+    console: Console,
+) -> None:
+    written = []
+    if files.json is not None:
+        content = {
+            "images": images.place,
+            "count": len(scored.images.images),
+            "skipped": [{"name": one.name, "reason": one.reason} for one in scored.images.skipped],
+            "scores": scores_as_dict(scored.estimates, scored.comparisons, scored.fingerprints),
+        }
+        if scored.memorization is not None:
+            content["authenticity"] = scored.memorization.authenticity
+        write_text(files.json, json.dumps(content, indent=2) + "\n")
+        written.append(files.json)
+    if files.save_statistics is not None:
+        statistics = gaussian_statistics(scored.images.images.features)
+        write_statistics(files.save_statistics, statistics, network_name(embedding))
+        written.append(files.save_statistics)
+    if files.figures is not None:
+        written += write_figures(files.figures, scored.images.images.logits, embedding.classes)
+        if scored.memorization is not None and training is not None:
+            closest = scored.memorization.closest(_PAIRS)
+            nearest = files.figures / "nearest.png"
+            size = _size_of(images)
+            write_neighbours(
+                nearest,
+                _pick(images, scored.images.places[closest], size),
+                _pick(training, scored.memorization.places[closest].numpy(), size),
+            )
+            written.append(nearest)
+    for path in written:
+        console.print(f"wrote {path}", highlight=False)
+
+
+def _size_of(images: ImageStream) -> tuple[int, int]:
+    first = next(images.decoded(3, None, slice(0, 1)))
+    assert isinstance(first, np.ndarray)
+    return first.shape[0], first.shape[1]
+
+
+def _pick(images: ImageStream, places: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Single images again, in colour and of one size."""
+    picked = []
+    for place in places.tolist():
+        (image,) = images.decoded(3, size, slice(place, place + 1))
+        assert isinstance(image, np.ndarray)
+        picked.append(image)
+    return picked
+
+
+@contextmanager
+def _processes() -> Iterator[int]:
+    """Joins the other processes of torchrun, if there are any; this one's rank."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield 0
+        return
+    torch.distributed.init_process_group("gloo")
+    try:
+        yield torch.distributed.get_rank()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _bar(console: Console, quiet: bool) -> Iterator[Progress]:
+    """A bar for each set of images, with images per second; silent where the output is no terminal."""
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("looking at images", total=None, speed="")
+
+        def progress(done: int, of: int) -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(
+                task, completed=done, total=of, speed=f"{speed:,.0f} images/s" if speed else ""
+            )
+
+        yield progress

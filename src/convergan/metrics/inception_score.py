@@ -1,0 +1,203 @@
+"""The Inception score of Section 4, of any classifier, in its two conventions.
+
+    score = exp( mean over images x of KL( p(y|x) || p(y) ) ),    p(y) = mean over images of p(y|x)
+
+computed on each of several parts of the images; the result is the mean over the parts and, beside it, their
+standard deviation (of the population). With H the entropy, the exponent is H(p(y)) - mean H(p(y|x)): two sums
+a part are enough, whatever the number of images.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+Protocol = Literal["paper", "shuffled"]
+
+SPLITS = 10
+SHUFFLE_SEED = 2020
+"""torch-fidelity's: with it, its score and the `shuffled` protocol's are the same number."""
+
+
+class SplitScore(NamedTuple):
+    """A score and its spread over the parts of the images."""
+
+    mean: Tensor
+    """1 to the number of classes."""
+
+    stdev: Tensor
+    """Of the population of parts: divided by their number."""
+
+
+class InceptionScore(Metric):
+    """The Inception score of the images given to `update`, as a torchmetrics metric.
+
+    Its memory does not grow with the images, but the parts they fall into must be known beforehand.
+
+    Args:
+        network: gives logits [batch, classes], or an output with a field `logits`, of what `update` is
+            given; as the paper has it, `load_inception()`. `nn.Identity()` where `update` gets logits.
+        count: how many images there will be, on all ranks together; at least `splits`.
+        protocol: `paper`: contiguous parts of the images in their order. `shuffled`: of the images in an
+            order drawn by NumPy's `RandomState(seed)`.
+        splits: the number of parts.
+        seed: of the `shuffled` order.
+        options: of `torchmetrics.Metric`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+
+    sums: Tensor
+    negative_entropies: Tensor
+    counts: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        count: int,
+        protocol: Protocol = "paper",
+        splits: int = SPLITS,
+        seed: int = SHUFFLE_SEED,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.network = network
+        self.count = count
+        self._parts = torch.from_numpy(split_of_images(count, protocol, splits=splits, seed=seed))
+        self._seen = 0
+        self.splits = splits
+        zeros = torch.zeros(splits, dtype=torch.float64)
+        # The number of classes is known from the first images on.
+        self.add_state("sums", torch.zeros(splits, 0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("negative_entropies", zeros.clone(), dist_reduce_fx="sum")
+        self.add_state("counts", zeros.clone(), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        images: UInt8[Tensor, "batch channels height width"] | Tensor,
+        indices: Int[Tensor, "batch"] | None = None,
+    ) -> None:
+        """Adds images.
+
+        Args:
+            images: what the network takes.
+            indices: each image's place among all of them, 0 to count - 1. None: they follow those of the
+                call before, which needs a single process.
+
+        Raises:
+            ValueError: indices are missing where there are several processes, or out of range.
+        """
+        with torch.inference_mode():
+            output = self.network(images)
+        logits = getattr(output, "logits", output)
+        if indices is None:
+            if _processes() > 1:
+                raise ValueError(
+                    "indices: expected each image's place among all, as there are several processes,"
+                    " got None"
+                )
+            indices = torch.arange(self._seen, self._seen + len(logits))
+        indices = indices.cpu()
+        if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < self.count):
+            raise ValueError(
+                f"indices: expected places from 0 to {self.count - 1}, as count is {self.count},"
+                f" got {int(indices.min())} to {int(indices.max())}"
+            )
+        self._seen += len(logits)
+        parts = self._parts[indices].to(logits.device, torch.int64)
+        if self.sums.shape[1] == 0:
+            self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
+        probabilities = logits.double().softmax(dim=1)
+        self.sums.index_add_(0, parts, probabilities)
+        self.negative_entropies.index_add_(0, parts, _negative_entropy(probabilities))
+        self.counts.index_add_(0, parts, torch.ones_like(parts, dtype=torch.float64))
+
+    def compute(self) -> SplitScore:
+        """Mean and standard deviation over the parts, in float64.
+
+        Raises:
+            ValueError: there have been more or fewer images than `count`.
+        """
+        seen = int(self.counts.sum())
+        if seen != self.count:
+            raise ValueError(f"count: expected {self.count} images, got {seen}")
+        scores = scores_of_sums(
+            self.sums / self.counts.unsqueeze(1), self.negative_entropies / self.counts
+        )
+        return SplitScore(scores.mean(), scores.std(correction=0))
+
+    def reset(self) -> None:
+        """Forgets all images."""
+        super().reset()
+        self._seen = 0
+
+
+def split_of_images(
+    count: int, protocol: Protocol, *, splits: int = SPLITS, seed: int = SHUFFLE_SEED
+) -> np.ndarray:
+    """int16 [count]: the part that each image falls into; part s holds the places from
+    floor(s count / splits) on, as in the authors' code.
+
+    Raises:
+        ValueError: fewer images than parts, or an unknown protocol.
+    """
+    if splits < 1:
+        raise ValueError(f"splits: expected 1 or more, got {splits}")
+    if count < splits:
+        raise ValueError(f"count: expected at least {splits} images, one a part, got {count}")
+    if protocol not in ("paper", "shuffled"):
+        raise ValueError(f"protocol: expected paper or shuffled, got {protocol}")
+    first = np.arange(splits + 1) * count // splits
+    of_place = np.repeat(np.arange(splits, dtype=np.int16), np.diff(first))
+    if protocol == "paper":
+        return of_place
+    parts = np.empty_like(of_place)
+    parts[np.random.RandomState(seed).permutation(count)] = of_place
+    return parts
+
+
+def scores_of_sums(
+    marginals: Float[Tensor, "... classes"], negative_entropies: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """exp( H(p(y)) - mean H(p(y|x)) ) from p(y) and the mean of -H(p(y|x))."""
+    return torch.exp(negative_entropies - _negative_entropy(marginals))
+
+
+def divergences(
+    logits: Float[Tensor, "images classes"], marginal: Float[Tensor, "classes"] | None = None
+) -> Float[Tensor, "images"]:
+    """KL( p(y|x) || p(y) ) of every image in nats: what the score is the exponential of the mean of.
+
+    This is the quantity by which single images are ranked "by Inception score".
+
+    Args:
+        logits: of all images.
+        marginal: p(y); None: the mean over these images.
+    """
+    log_probabilities = logits.double().log_softmax(dim=1)
+    probabilities = log_probabilities.exp()
+    if marginal is None:
+        marginal = probabilities.mean(dim=0)
+    # Where p(y|x) is 0 the term is 0, whatever p(y).
+    return (
+        torch.special.xlogy(probabilities, probabilities)
+        - torch.special.xlogy(probabilities, marginal)
+    ).sum(dim=1)
+
+
+def _negative_entropy(probabilities: Tensor) -> Tensor:
+    return torch.special.xlogy(probabilities, probabilities).sum(dim=-1)
+
+
+def _processes() -> int:
+    initialized = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if initialized else 1

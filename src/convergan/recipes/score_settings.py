@@ -1,0 +1,98 @@
+"""How images are scored, as typed settings without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from convergan.errors import UserError
+
+MetricName = Literal["is", "fid", "kid", "pr"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFiles:
+    """What is beside the images that are scored, and where results go."""
+
+    reference: Path | None = None
+    """Real images, or a .npz with their mean and covariance: for fid, kid and pr."""
+
+    versus: Path | None = None
+    """Other images, as many: whether their scores differ by more than chance."""
+
+    training: Path | None = None
+    """The images that the generator was trained on: whether it copies them."""
+
+    classifier: Path | None = None
+    """A run whose classifier looks at the images. Unset: the Inception network of 2015."""
+
+    weights: Path | None = None
+    """The Inception network's weights. Unset: from the cache, or downloaded into it."""
+
+    json: Path | None = None
+    """File to write all numbers to, with everything that they depend on."""
+
+    figures: Path | None = None
+    """Folder to write figures to."""
+
+    save_statistics: Path | None = None
+    """A .npz to write mean and covariance of the images' features to, as a later --reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """How images are scored."""
+
+    metrics: tuple[MetricName, ...] = ()
+    """is: Inception score; fid; kid; pr: precision, recall, density, coverage. Unset: all that the
+    reference allows."""
+
+    protocol: Literal["paper", "shuffled"] = "paper"
+    """Of the Inception score: `paper`: splits in the order given; `shuffled`: in a drawn order."""
+
+    splits: int = 10
+    """Of the Inception score."""
+
+    split_seed: int = 2020
+    """Of the `shuffled` order; the default is torch-fidelity's."""
+
+    kid_subsets: int = 0
+    """Random subsets that KID is the mean of; 0: all pairs of all images."""
+
+    kid_subset_size: int = 1000
+    """Images in each of them."""
+
+    replicates: int | None = None
+    """Of the bootstrap, for every metric; 0: no intervals. Unset: 1000, 200 for KID, 20 for FID."""
+
+    seed: int = 0
+    """Of the bootstrap, and of the images drawn from a run."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the network: fp32, or bf16, which is faster on GPUs and moves the numbers a little."""
+
+    pixel_range: tuple[float, float] | None = None
+    """Values of black and white in arrays of floats."""
+
+    split: Literal["train", "test"] | None = None
+    """Of parquet files, where there are several."""
+
+    count: int = 50_000
+    """Images to draw from a run."""
+
+    skip_unreadable: bool = False
+    """Leave out images that cannot be read; otherwise they are errors."""
+
+    def __post_init__(self) -> None:
+        for name, lowest in (
+            ("splits", 1),
+            ("kid_subsets", 0),
+            ("kid_subset_size", 2),
+            ("count", 1),
+        ):
+            value = getattr(self, name)
+            if value < lowest:
+                raise UserError(f"{name}: expected {lowest} or more, got {value}")
+        if self.replicates is not None and (self.replicates < 0 or self.replicates == 1):
+            raise UserError(f"replicates: expected 0, or 2 or more, got {self.replicates}")
+        if len(set(self.metrics)) < len(self.metrics):
+            raise UserError(f"metrics: expected each once, got {' '.join(self.metrics)}")

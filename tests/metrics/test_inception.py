@@ -1,0 +1,87 @@
+"""The Inception network is torch-fidelity's, whose weights it takes, and so is its resize."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from convergan.data.source import open_data_set
+from convergan.errors import UserError
+from convergan.metrics.inception import InceptionNetwork, resize_like_tensorflow
+from convergan.recipes.settings import DataSettings
+from metrics.conftest import reference_network
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def network(inception_state: State) -> InceptionNetwork:
+    network = InceptionNetwork()
+    network.load_weights(inception_state)
+    return network
+
+
+def test_features_and_logits_are_torch_fidelitys(
+    network: InceptionNetwork, inception_state: State, torch_fidelity: Any
+) -> None:
+    theirs = reference_network(torch_fidelity("feature_extractor_inceptionv3"), inception_state)
+    # Real images; `benchmarks/score_speed.py` takes 64 of CIFAR-10.
+    images = torch.from_numpy(
+        open_data_set(DataSettings(source="digits")).train.images[:6]
+    ).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = theirs(images.expand(-1, 3, -1, -1))
+        got = network(images)
+    # Large enough for the comparison to mean something.
+    assert expected[0].std() > 0.1
+    for ours, reference in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (32, 32), (299, 299), (480, 301)])
+def test_resize_is_torch_fidelitys(size: tuple[int, int], torch_fidelity: Any) -> None:
+    resize = torch_fidelity("interpolate_compat_tensorflow")
+    images = torch.rand(2, 3, *size) * 255
+    expected = resize.interpolate_bilinear_2d_like_tensorflow1x(
+        images, size=(299, 299), align_corners=False
+    )
+    torch.testing.assert_close(resize_like_tensorflow(images, 299), expected, rtol=0, atol=1e-4)
+
+
+def test_an_image_does_not_depend_on_those_beside_it(network: InceptionNetwork) -> None:
+    images = torch.randint(0, 256, (3, 3, 20, 30), dtype=torch.uint8)
+    with torch.inference_mode():
+        together, alone = network(images).features[1], network(images[1:2]).features[0]
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_stays_in_evaluation_mode(network: InceptionNetwork) -> None:
+    around = torch.nn.Sequential(network).train()
+    assert not any(module.training for module in around[0].modules())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.rand(1, 3, 8, 8), torch.zeros(1, 2, 8, 8).byte(), torch.zeros(3, 8, 8).byte()],
+    ids=["floats", "channels", "axes"],
+)
+def test_other_images_are_refused(network: InceptionNetwork, images: torch.Tensor) -> None:
+    with pytest.raises(
+        ValueError, match=r"images: expected uint8 \[batch, 1 or 3, height, width\]"
+    ):
+        network(images)
+
+
+def test_other_weights_are_refused(inception_state: State) -> None:
+    network = InceptionNetwork()
+    missing = {k: v for k, v in inception_state.items() if k != "Mixed_6c.branch1x1.bn.bias"}
+    other = {**inception_state, "fc.weight": torch.zeros(1000, 2048)}
+    more = {**inception_state, "AuxLogits.fc.bias": torch.zeros(1)}
+    for state, message in (
+        (missing, r"a\.pth: expected an entry Mixed_6c\.branch1x1\.bn\.bias, got none"),
+        (other, r"a\.pth: expected fc\.weight of shape \(1008, 2048\), got \(1000, 2048\)"),
+        (more, r"a\.pth: expected no entry AuxLogits\.fc\.bias"),
+    ):
+        with pytest.raises(UserError, match=message):
+            network.load_weights(state, "a.pth")

@@ -1,0 +1,135 @@
+"""The Inception score is the authors', torch-fidelity's, and 1 of equal images; its memory does not grow."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convergan.metrics.inception_score import InceptionScore, divergences, split_of_images
+
+
+def of_logits(logits: Tensor, batch: int = 17, **options: Any) -> tuple[float, float]:
+    metric = InceptionScore(nn.Identity(), count=len(logits), **options)
+    for some in logits.split(batch):
+        metric.update(some)
+    result = metric.compute()
+    return float(result.mean), float(result.stdev)
+
+
+def authors(logits: np.ndarray, splits: int = 10) -> tuple[float, float]:
+    """Section 4 as the authors' code has it, literally, in float64."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    predictions = exponentials / exponentials.sum(axis=1, keepdims=True)
+    scores = []
+    for split in range(splits):
+        part = predictions[split * len(logits) // splits : (split + 1) * len(logits) // splits]
+        ratio = np.log(part) - np.log(part.mean(axis=0, keepdims=True))
+        scores.append(np.exp((part * ratio).sum(axis=1).mean()))
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+@pytest.fixture
+def logits() -> Tensor:
+    return torch.randn(203, 30, generator=torch.Generator().manual_seed(0)) * 3
+
+
+def test_paper_protocol_is_the_authors(logits: Tensor) -> None:
+    assert of_logits(logits) == pytest.approx(authors(logits.double().numpy()), abs=1e-9)
+
+
+def test_shuffled_protocol_is_torch_fidelitys(logits: Tensor, torch_fidelity: Any) -> None:
+    theirs = torch_fidelity("metric_isc").isc_features_to_metric(logits)
+    expected = theirs["inception_score_mean"], theirs["inception_score_std"]
+    assert of_logits(logits, protocol="shuffled") == pytest.approx(expected, abs=1e-9)
+    assert of_logits(logits) != pytest.approx(expected, abs=1e-6)
+
+
+def test_zero_probabilities_are_no_nan(logits: Tensor) -> None:
+    # Both of a single image, and of all images together.
+    logits[logits < 1] = -torch.inf
+    logits[:, 0] = 1e4
+    logits[:, 1] = -torch.inf
+    assert of_logits(logits) == pytest.approx((1, 0), abs=1e-12)
+
+
+def test_equal_images_score_exactly_one() -> None:
+    assert of_logits(torch.randn(1, 10).expand(100, -1)) == pytest.approx((1, 0), abs=1e-12)
+
+
+def test_certain_and_balanced_predictions_score_the_number_of_classes() -> None:
+    assert of_logits(1e3 * torch.eye(7).repeat(20, 1), splits=10)[0] == pytest.approx(7)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "shuffled"])
+def test_indices_stand_for_the_order(logits: Tensor, protocol: str) -> None:
+    order = torch.randperm(len(logits))
+    metric = InceptionScore(nn.Identity(), count=len(logits), protocol=protocol)  # type: ignore[arg-type]
+    for places in order.split(50):
+        metric.update(logits[places], places)
+    assert float(metric.compute().mean) == pytest.approx(of_logits(logits, protocol=protocol)[0])
+
+
+def test_state_is_of_splits_and_classes_alone(logits: Tensor) -> None:
+    sizes = []
+    for count in (len(logits), 50 * len(logits)):
+        metric = InceptionScore(nn.Identity(), count=count)
+        for _ in range(count // len(logits)):
+            metric.update(logits)
+        sizes.append(sum(getattr(metric, name).nbytes for name in metric._defaults))
+    assert sizes[0] == sizes[1]
+
+
+def test_a_network_with_an_output_of_several_parts() -> None:
+    class Network(nn.Module):
+        def forward(self, images: Tensor) -> Any:
+            from convergan.networks.interface import DiscriminatorOutput
+
+            return DiscriminatorOutput(images.flatten(1)[:, :5].float(), images)
+
+    metric = InceptionScore(Network(), count=10)
+    images = torch.randint(0, 256, (10, 1, 4, 4), dtype=torch.uint8)
+    metric.update(images)
+    assert float(metric.compute().mean) == pytest.approx(
+        of_logits(images.flatten(1)[:, :5].float())[0]
+    )
+    metric.reset()
+    with pytest.raises(ValueError, match="count: expected 10 images, got 0"):
+        metric.compute()
+
+
+def test_divergences_are_what_the_score_is_made_of(logits: Tensor) -> None:
+    score = of_logits(logits, splits=1)[0]
+    assert float(divergences(logits).mean().exp()) == pytest.approx(score)
+    certain = torch.cat([1e3 * torch.eye(5), torch.zeros(5, 5)])
+    ranked = divergences(certain, torch.full((5,), 0.2, dtype=torch.float64))
+    torch.testing.assert_close(ranked[:5], torch.full((5,), np.log(5), dtype=torch.float64))
+    torch.testing.assert_close(ranked[5:], torch.zeros(5, dtype=torch.float64))
+
+
+def test_parts_differ_by_one_image_at_most() -> None:
+    parts = split_of_images(50_003, "paper")
+    assert set(np.diff(parts)) == {0, 1}
+    assert np.ptp(np.bincount(parts)) == 1
+    shuffled = split_of_images(50_003, "shuffled")
+    assert (np.bincount(shuffled) == np.bincount(parts)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 9}, "count: expected at least 10 images"),
+        ({"count": 9, "splits": 0}, "splits: expected 1 or more"),
+        ({"count": 20, "protocol": "other"}, "protocol: expected paper or shuffled"),
+    ],
+)
+def test_impossible_settings(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InceptionScore(nn.Identity(), **options)
+
+
+def test_images_beyond_the_count(logits: Tensor) -> None:
+    metric = InceptionScore(nn.Identity(), count=100)
+    with pytest.raises(ValueError, match="indices: expected places from 0 to 99"):
+        metric.update(logits)

@@ -1,0 +1,113 @@
+"""KID is the formula, torchmetrics' and torch-fidelity's on one subset of all images, and unbiased."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.kid import KernelInceptionDistance as Torchmetrics
+
+from convergan.metrics.kernel_distance import (
+    KernelInceptionDistance,
+    kernel_distance,
+    kernel_distance_of_subsets,
+)
+
+SIZE = 90
+
+
+@pytest.fixture
+def sets() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return tuple(
+        torch.rand(SIZE, 20, generator=generator, dtype=torch.float64) * scale for scale in (1, 1.2)
+    )  # type: ignore[return-value]
+
+
+def literal(x: Tensor, y: Tensor) -> float:
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def off_diagonal(k: Tensor) -> Tensor:
+        return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
+
+    within = off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y))
+    return float(within - 2 * kernel(x, y).mean())
+
+
+def test_distance_is_the_formula_chunk_by_chunk(
+    sets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convergan.metrics.kernel_distance._CHUNK", 32)
+    assert float(kernel_distance(*sets)) == pytest.approx(literal(*sets), rel=1e-9)
+    assert float(kernel_distance(sets[0], sets[1][:40])) == pytest.approx(
+        literal(sets[0], sets[1][:40]), rel=1e-9
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save")
+def test_distance_is_that_of_others_on_one_subset(
+    sets: tuple[Tensor, Tensor], torch_fidelity: Any
+) -> None:
+    expected = float(kernel_distance(*sets))
+    theirs = torch_fidelity("metric_kid").kid_features_to_metric(
+        *sets, kid_subsets=1, kid_subset_size=SIZE, rng_seed=0, verbose=False
+    )
+    assert theirs["kernel_inception_distance_mean"] == pytest.approx(expected, rel=1e-4)
+    for metric in (
+        Torchmetrics(feature=nn.Identity(), subsets=1, subset_size=SIZE),
+        KernelInceptionDistance(nn.Identity(), subsets=1, subset_size=SIZE),
+        KernelInceptionDistance(nn.Identity()),
+    ):
+        for real, some in zip((True, False), sets, strict=True):
+            metric.update(some, real=real)
+        mean, stdev = metric.compute()
+        assert float(mean) == pytest.approx(expected, rel=1e-4)
+        assert float(stdev) == 0
+
+
+def test_weights_are_repetitions_without_pairs_of_an_image_with_itself() -> None:
+    x, y = torch.rand(6, 4, dtype=torch.float64), torch.rand(5, 4, dtype=torch.float64)
+    weights, other = torch.tensor([[2, 0, 1, 1, 1, 1]]), torch.tensor([[1, 1, 1, 1, 1]])
+    kernel = (x @ x.T / 4 + 1) ** 3
+    places = torch.tensor([0, 0, 2, 3, 4, 5])
+    different = places.unsqueeze(0) != places.unsqueeze(1)
+    within = kernel[places][:, places][different].mean()
+    y_kernel = (y @ y.T / 4 + 1) ** 3
+    others = (y_kernel.sum() - y_kernel.trace()) / 20
+    expected = within + others - 2 * ((x[places] @ y.T / 4 + 1) ** 3).mean()
+    assert float(kernel_distance(x, y, weights, other)) == pytest.approx(float(expected))
+
+
+def test_of_images_from_one_distribution_it_is_zero_on_average() -> None:
+    generator = torch.Generator().manual_seed(1)
+    values = torch.cat(
+        [
+            kernel_distance(
+                torch.randn(20, 5, generator=generator), torch.randn(25, 5, generator=generator)
+            )
+            for _ in range(400)
+        ]
+    )
+    assert abs(float(values.mean())) < 3 * float(values.std()) / 400**0.5
+    assert float(values.std()) > 0
+
+
+def test_subsets_are_seeded(sets: tuple[Tensor, Tensor]) -> None:
+    first, again, other = (
+        kernel_distance_of_subsets(*sets, subsets=5, subset_size=30, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert float(first.mean) == pytest.approx(
+        float(kernel_distance(*sets)), abs=4 * float(first.stdev)
+    )
+    with pytest.raises(ValueError, match=f"subset_size: expected at most {SIZE}"):
+        kernel_distance_of_subsets(*sets, subset_size=SIZE + 1)
+
+
+def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(ValueError, match="as many features, got 20 and 3"):
+        kernel_distance(sets[0], torch.rand(9, 3))
+    with pytest.raises(ValueError, match="at least 2 images, got 90 and 1"):
+        kernel_distance(sets[0], sets[1][:1])

@@ -1,0 +1,55 @@
+"""Statistics are written and read without loss, and those of other tools are read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convergan.errors import UserError
+from convergan.metrics.frechet import gaussian_statistics
+from convergan.metrics.reference_statistics import (
+    is_statistics,
+    read_statistics,
+    write_statistics,
+)
+
+
+def test_written_statistics_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    statistics = gaussian_statistics(torch.randn(30, 5))
+    write_statistics(path, statistics, "inception abc")
+    assert is_statistics(path)
+    read, network = read_statistics(path)
+    assert (read.count, network) == (30, "inception abc")
+    assert torch.equal(read.mean, statistics.mean)
+    assert torch.equal(read.covariance, statistics.covariance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_files_of_pytorch_fid_and_clean_fid_are_read(dtype: type, tmp_path: Path) -> None:
+    # Both save mu and sigma alone, pytorch-fid by savez_compressed, clean-fid by savez.
+    mean, covariance = np.arange(4, dtype=dtype), np.eye(4, dtype=dtype)
+    for save in (np.savez_compressed, np.savez):
+        save(tmp_path / "b.npz", mu=mean, sigma=covariance)
+        read, network = read_statistics(tmp_path / "b.npz")
+        assert (read.count, network) == (None, None)
+        assert read.mean.tolist() == [0, 1, 2, 3]
+        assert read.covariance.dtype == torch.float64
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    for content, message in (
+        ({"arr_0": np.zeros(3)}, "expected mu and sigma, got arr_0"),
+        ({"mu": np.zeros(3), "sigma": np.zeros((2, 2))}, r"got \[3\] and \[2, 2\]"),
+        ({"mu": np.array([np.nan]), "sigma": np.ones((1, 1))}, "finite numbers in mu"),
+        ({"mu": np.array([{}]), "sigma": np.ones((1, 1))}, "expected statistics as .npz"),
+    ):
+        np.savez(path, **content)
+        with pytest.raises(UserError, match=message):
+            read_statistics(path)
+    path.write_bytes(b"no zip")
+    assert not is_statistics(path)
+    with pytest.raises(UserError, match="expected statistics as"):
+        read_statistics(path)
