@@ -51,4 +51,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --no-deps --target $(VENV)/reference --upgrade torch-fidelity==0.4.0
 	touch $(VENV)/installed $@

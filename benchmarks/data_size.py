@@ -30,11 +30,11 @@ from convergan.data.source import open_data_set
 from convergan.data.store_writer import PIXELS
 from convergan.data.training_data import TrainingData
 from convergan.recipes.presets import PRESETS
+from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from convergan.runs.provenance import device_name
 from operations import cpu_precision
 from rows import row, timing, write_rows
 

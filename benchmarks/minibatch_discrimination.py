@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convergan.techniques.minibatch_discrimination import _sums_over_others
 from convergan.runs.provenance import device_name
+from convergan.techniques.minibatch_discrimination import _sums_over_others
 from measure import MatrixProduct, interleaved_seconds
 from rows import row, timing, write_rows
 

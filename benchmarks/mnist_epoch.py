@@ -28,6 +28,7 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
+from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.health import HealthWarning
 from convergan.training.launch import launch
@@ -35,7 +36,6 @@ from convergan.training.loop import fit
 from convergan.training.observer import EpochRecord
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import Progress
-from convergan.runs.provenance import device_name
 from convergan.training.recorder import Recorder
 from measure import interleaved_seconds
 from operations import cpu_precision

@@ -22,9 +22,9 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
+from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from convergan.runs.provenance import device_name
 from mnist_100 import KEPT
 from mnist_epoch import Enough, fit_in_turns, on_cpu
 from operations import cpu_precision

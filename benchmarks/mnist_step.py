@@ -26,12 +26,12 @@ from convergan.data.image_set import DataSet
 from convergan.networks.build import build_discriminator
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from convergan.runs.provenance import device_name
 from measure import MatrixProduct
 from operations import cpu_precision, discriminator_dtype, floor_seconds, step_operations
 from peer_mnist import Peer

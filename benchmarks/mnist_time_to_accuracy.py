@@ -26,9 +26,9 @@ from convergan.files import write_text, written_aside
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
+from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from convergan.runs.provenance import device_name
 from measure import interleaved_seconds
 from mnist_epoch import Enough, PeersEpochs, fit_in_turns, on_cpu
 from operations import cpu_precision

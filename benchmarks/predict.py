@@ -33,8 +33,8 @@ from convergan.networks.interface import Discriminator
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
-from convergan.training.classify import classify
 from convergan.runs.provenance import device_name
+from convergan.training.classify import classify
 from measure import MatrixProduct, Task, interleaved_seconds
 from rows import timing, write_rows
 

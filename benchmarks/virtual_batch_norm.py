@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from convergan.networks.imagenet import ImageNetGenerator
 from convergan.recipes.settings import ImageNetSettings
+from convergan.runs.provenance import device_name
 from convergan.techniques.virtual_batch_norm import (
     ReferenceBatch,
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from convergan.runs.provenance import device_name
 from measure import interleaved_seconds
 from rows import timing, write_rows
 

@@ -1,5 +1,6 @@
 """Small image folders of a user's own, drawn with a seed."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,13 @@ def draw(kind: str, generator: np.random.Generator, size_px: int = 32) -> np.nda
     colours = generator.uniform(0, 255, (2, 3))
     image = np.where(inside[..., None], *colours) + generator.normal(0, 12, (size_px, size_px, 3))
     return image.clip(0, 255).astype(np.uint8)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """A PNG file's content: of uint8 [height, width, 3]."""
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
 
 
 def write_folder(

@@ -9,7 +9,7 @@ from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.metrics.inception import InceptionNetwork, resize_like_tensorflow
 from convergan.recipes.settings import DataSettings
-from metrics.conftest import reference_network
+from torch_fidelity_reference import reference_network
 
 State = dict[str, torch.Tensor]
 
@@ -22,9 +22,9 @@ def network(inception_state: State) -> InceptionNetwork:
 
 
 def test_features_and_logits_are_torch_fidelitys(
-    network: InceptionNetwork, inception_state: State, torch_fidelity: Any
+    network: InceptionNetwork, inception_state: State
 ) -> None:
-    theirs = reference_network(torch_fidelity("feature_extractor_inceptionv3"), inception_state)
+    theirs = reference_network(inception_state)
     # Real images; `benchmarks/score_speed.py` takes 64 of CIFAR-10.
     images = torch.from_numpy(
         open_data_set(DataSettings(source="digits")).train.images[:6]

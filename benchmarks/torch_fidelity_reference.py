@@ -1,0 +1,95 @@
+"""torch-fidelity, whose numbers ours are held against, without torchvision, which it imports.
+
+`make test` and `make bench` install it apart (`pip install --no-deps --target .venv/reference`): torchmetrics
+imports torch-fidelity where it is installed, and so torchvision, whose wheel does not load beside a torch for
+CPUs. None of what is used here calls torchvision.
+"""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FOLDER = Path(sys.prefix) / "reference"
+
+
+class _Anything:
+    """Stands for whatever is taken from torchvision and never called here."""
+
+
+def torch_fidelity(name: str) -> Any:
+    """A module of torch-fidelity.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; says how to.
+    """
+    if not (FOLDER / "torch_fidelity").is_dir():
+        raise ModuleNotFoundError(
+            f"pip install --no-deps --target {FOLDER} torch-fidelity==0.4.0 installs torch-fidelity"
+        )
+    if str(FOLDER) not in sys.path:
+        sys.path.append(str(FOLDER))
+        for part in ("", ".transforms", ".transforms.functional", ".datasets"):
+            _stand_in(f"torchvision{part}")
+    return import_module(f"torch_fidelity.{name}")
+
+
+def reference_network(state: Mapping[str, Tensor] | None = None) -> Any:
+    """torch-fidelity's Inception network with these weights, or untrained ones; gives features and logits."""
+    module = torch_fidelity("feature_extractor_inceptionv3")
+
+    class Network(module.FeatureExtractorInceptionV3):  # type: ignore[name-defined,misc]
+        # Its constructor downloads weights and loads them.
+        def load_state_dict(self, _: Any, *rest: Any, **options: Any) -> Any:
+            return None if state is None else super().load_state_dict(state, *rest, **options)
+
+    original = module.load_state_dict_from_url
+    module.load_state_dict_from_url = lambda *_, **__: None
+    try:
+        return Network("reference", ["2048", "logits_unbiased"])
+    finally:
+        module.load_state_dict_from_url = original
+
+
+def random_state(seed: int = 0) -> dict[str, Tensor]:
+    """Weights for every entry of the public file, such that activations stay of order 1."""
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = dict(reference_network().state_dict())
+
+    def uniform(like: Tensor, low: float, high: float) -> Tensor:
+        return torch.rand(like.shape, generator=generator) * (high - low) + low
+
+    for name, value in state.items():
+        if name.endswith("conv.weight"):
+            fan_in = value[0].numel()
+            state[name] = torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5
+        elif name.endswith("running_var"):
+            state[name] = uniform(value, 0.8, 1.2)
+        elif name.endswith(("running_mean", "bn.bias")):
+            state[name] = uniform(value, -0.1, 0.1)
+        elif name.endswith("bn.weight"):
+            state[name] = uniform(value, 1.0, 1.3)
+    # Logits that differ from image to image by several units, as a trained network's do.
+    state["fc.weight"] = torch.randn(state["fc.weight"].shape, generator=generator)
+    return state
+
+
+def _stand_in(name: str) -> None:
+    module = ModuleType(name)
+    module.__path__ = []
+
+    def anything(attribute: str) -> type:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        return _Anything
+
+    module.__getattr__ = anything  # type: ignore[method-assign]
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)

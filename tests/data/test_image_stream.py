@@ -1,0 +1,122 @@
+"""Folders, parquet files and arrays come out as the same images; what is ambiguous is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from convergan.data.decode import Unreadable
+from convergan.data.image_stream import ImageStream, open_image_stream, stream_of_array
+from convergan.errors import UserError
+from images import png_bytes
+
+EVERYTHING = slice(None)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, size=(7, 6, 5, 3), dtype=np.uint8)
+
+
+def read(stream: ImageStream, channels: int | None = 3, some: slice = EVERYTHING) -> np.ndarray:
+    return np.stack([image for image in stream.decoded(channels, None, some)])  # type: ignore[arg-type,misc]
+
+
+def write_parquet(path: Path, pixels: np.ndarray) -> None:
+    cells = [{"bytes": png_bytes(image), "path": None} for image in pixels]
+    pa.parquet.write_table(pa.table({"image": cells}), path)
+
+
+def test_all_kinds_give_the_same_images(pixels: np.ndarray, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, image in enumerate(pixels):
+        (folder / f"{number}.png").write_bytes(png_bytes(image))
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    write_parquet(tables / "data.parquet", pixels)
+    np.save(tmp_path / "nhwc.npy", pixels)
+    np.savez(tmp_path / "nchw.npz", pixels.transpose(0, 3, 1, 2))
+    np.save(tmp_path / "floats.npy", (pixels / 127.5 - 1).astype(np.float32))
+    for path, options in (
+        (folder, {}),
+        (tables, {}),
+        (tables / "data.parquet", {}),
+        (tmp_path / "nhwc.npy", {}),
+        (tmp_path / "nchw.npz", {}),
+        (tmp_path / "floats.npy", {"pixel_range": (-1.0, 1.0)}),
+    ):
+        stream = open_image_stream(path, **options)  # type: ignore[arg-type]
+        assert len(stream) == len(stream.names) == len(pixels)
+        np.testing.assert_array_equal(read(stream), pixels, err_msg=str(path))
+        np.testing.assert_array_equal(read(stream, some=slice(1, None, 3)), pixels[1::3])
+        np.testing.assert_array_equal(read(stream, some=slice(2, 4)), pixels[2:4])
+
+
+def test_channels_and_size_are_as_asked_for(pixels: np.ndarray) -> None:
+    stream = stream_of_array("a", pixels[..., 0])
+    assert read(stream, channels=None).shape == (7, 6, 5, 1)
+    assert read(stream).shape == (7, 6, 5, 3)
+    (image,) = stream.decoded(1, (12, 10), slice(0, 1))
+    assert isinstance(image, np.ndarray)
+    assert image.shape == (12, 10, 1)
+
+
+def test_an_unreadable_image_keeps_its_place(pixels: np.ndarray, tmp_path: Path) -> None:
+    for number, image in enumerate(pixels):
+        (tmp_path / f"{number}.png").write_bytes(png_bytes(image)[: 20 if number == 2 else None])
+    decoded = list(open_image_stream(tmp_path).decoded(3, None, EVERYTHING))
+    assert [number for number, one in enumerate(decoded) if isinstance(one, Unreadable)] == [2]
+
+
+def test_splits_are_asked_for_where_there_are_several(pixels: np.ndarray, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-0.parquet", pixels)
+    write_parquet(tmp_path / "test-0.parquet", pixels[:2])
+    with pytest.raises(UserError, match="expected --split train or test, as it has both, got none"):
+        open_image_stream(tmp_path)
+    assert len(open_image_stream(tmp_path, split="test")) == 2
+    (tmp_path / "test-0.parquet").unlink()
+    with pytest.raises(UserError, match="expected parquet files of test, got none"):
+        open_image_stream(tmp_path, split="test")
+
+
+@pytest.mark.parametrize(
+    ("change", "pixel_range", "message"),
+    [
+        (lambda p: p / 255, None, r"a: expected --pixel-range with floats .* values from 0 to 1$"),
+        (lambda p: p / 255, (-1.0, 0.5), r"expected values from -1 to 0.5, got values from 0 to 1"),
+        (
+            lambda p: p * np.nan,
+            (0.0, 1.0),
+            r"expected values from 0 to 1, got values from nan to nan",
+        ),
+        (lambda p: p / 255, (1.0, 0.0), "pixel_range: expected black below white"),
+        (lambda p: p, (0.0, 255.0), "pixel_range: expected none with uint8"),
+        (lambda p: p.astype(np.int64), None, "a: expected uint8 or floats, got int64"),
+        (lambda p: p[0, 0], None, r"a: expected images \[n, height, width, channels\]"),
+        (lambda p: p[..., :2], None, r"got \[7, 6, 5, 2\]"),
+    ],
+)
+def test_ambiguous_arrays_are_refused(
+    change: object, pixel_range: tuple[float, float] | None, message: str, pixels: np.ndarray
+) -> None:
+    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255
+    with pytest.raises(UserError, match=message):
+        stream_of_array("a", change(pixels), pixel_range)  # type: ignore[operator]
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", a=np.zeros(1), b=np.zeros(1))
+    with pytest.raises(UserError, match="expected one array, got a, b"):
+        open_image_stream(tmp_path / "two.npz")
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(UserError, match="expected an array of images"):
+        open_image_stream(tmp_path / "objects.npy")
+    with pytest.raises(
+        UserError, match="expected an image or a folder of images, got nothing there"
+    ):
+        open_image_stream(tmp_path / "absent")
+    with pytest.raises(UserError, match="pixel_range: expected only with an array"):
+        open_image_stream(tmp_path, pixel_range=(0.0, 1.0))

@@ -1,0 +1,285 @@
+"""Scores of real images by real classifiers: files in; a table, JSON and figures out."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from convergan.cli import main
+from convergan.data.image_stream import open_image_stream, stream_of_array
+from convergan.data.source import open_data_set
+from convergan.errors import UserError
+from convergan.inference.best_samples import best_samples
+from convergan.inference.embedding import embed, run_embedding
+from convergan.inference.sample import draw, sample
+from convergan.inference.score import Scored, score
+from convergan.inference.score_command import score_paths
+from convergan.metrics.inception_score import InceptionScore, divergences
+from convergan.metrics.reference_statistics import read_statistics
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+
+QUICK = ScoreSettings(replicates=20, count=60)
+
+
+@pytest.fixture(scope="module")
+def digits() -> np.ndarray:
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    return np.asarray(data.test.images[:120])
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory, digits: np.ndarray) -> dict[str, Path]:
+    """Some digits, others, and the first with the pixels of each image at random places."""
+    folder = tmp_path_factory.mktemp("arrays")
+    generator = np.random.default_rng(0)
+    permuted = generator.permuted(digits[:60].reshape(60, -1), axis=1).reshape(60, 8, 8, 1)
+    paths = {}
+    for name, images in (
+        ("some", digits[:60]),
+        ("others", digits[60:]),
+        ("permuted", permuted),
+        ("more", digits[:61]),
+    ):
+        paths[name] = folder / f"{name}.npy"
+        np.save(paths[name], images)
+    return paths
+
+
+def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scored:
+    return score_paths(images, ScoreFiles(classifier=run, **files), settings, Console(quiet=True))
+
+
+def value(found: Scored, name: str) -> float:
+    return next(one.value for _, one in found.estimates if one.name == name)
+
+
+def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndarray) -> None:
+    embedding = run_embedding(trained_run)
+    calls: list[tuple[int, int]] = []
+    found = embed(
+        embedding, stream_of_array("a", digits), progress=lambda *numbers: calls.append(numbers)
+    )
+    with torch.no_grad():
+        expected = embedding.network(torch.from_numpy(digits).permute(0, 3, 1, 2))
+    torch.testing.assert_close(found.images.features, expected.features)
+    torch.testing.assert_close(found.images.logits, expected.logits)
+    assert calls[-1] == (120, 120)
+    assert found.places.tolist() == list(range(120))
+
+
+def test_every_metric_tells_digits_from_noise(trained_run: Path, arrays: dict[str, Path]) -> None:
+    real, noise = (
+        scored(trained_run, arrays[name], reference=arrays["others"])
+        for name in ("some", "permuted")
+    )
+    for name, sign in (
+        ("Inception score", 1),
+        ("FID", -1),
+        ("KID", -1),
+        ("precision", 1),
+        ("recall", 1),
+        ("density", 1),
+        ("coverage", 1),
+    ):
+        assert sign * (value(real, name) - value(noise, name)) > 0, name
+    assert all(one.interval for _, one in real.estimates)
+
+
+def test_the_inception_score_is_that_of_the_metric(
+    trained_run: Path, arrays: dict[str, Path], digits: np.ndarray
+) -> None:
+    metric = InceptionScore(run_embedding(trained_run).network, count=60, protocol="shuffled")
+    metric.update(torch.from_numpy(digits[:60]).permute(0, 3, 1, 2))
+    settings = ScoreSettings(replicates=0, protocol="shuffled")
+    found = scored(trained_run, arrays["some"], settings)
+    assert value(found, "Inception score") == pytest.approx(float(metric.compute().mean), abs=1e-9)
+
+
+def test_files_hold_every_number_and_what_it_depends_on(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    path, figures, statistics = tmp_path / "a.json", tmp_path / "figures", tmp_path / "a.npz"
+    found = scored(
+        trained_run,
+        arrays["some"],
+        reference=arrays["others"],
+        versus=arrays["permuted"],
+        training=arrays["some"],
+        json=path,
+        figures=figures,
+        save_statistics=statistics,
+    )
+    content = json.loads(path.read_text())
+    assert content["count"] == 60
+    assert content["authenticity"] == 0
+    names = [entry["name"] for entry in content["scores"]]
+    assert names[:3] == ["Inception score", "FID", "KID"]
+    for entry in content["scores"]:
+        assert entry["fingerprint"].keys() >= {
+            *("metric", "network", "weights_sha256", "resize", "pixels", "precision", "count"),
+            "versions",
+        }
+        assert entry["versus"]["difference"] == pytest.approx(
+            entry["value"] - entry["versus"]["value"]
+        )
+    assert content["scores"][0]["fingerprint"]["splits"] == 10
+    assert content["scores"][0]["versus"]["distinguishable"] is True
+    for name in ("score-by-count.svg", "classes.svg"):
+        assert (figures / name).read_text().startswith("<?xml")
+    assert (figures / "nearest.png").stat().st_size > 100
+    read, _ = read_statistics(statistics)
+    expected = found.images.images.features.double().mean(dim=0)
+    torch.testing.assert_close(read.mean, expected)
+
+
+@pytest.mark.filterwarnings("ignore:FID of")
+def test_statistics_stand_for_the_reference(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    statistics = tmp_path / "b.npz"
+    direct = scored(trained_run, arrays["some"], reference=arrays["others"])
+    scored(trained_run, arrays["others"], save_statistics=statistics)
+    by_file = scored(trained_run, arrays["some"], reference=statistics)
+    assert [one.name for _, one in by_file.estimates] == ["Inception score", "FID"]
+    assert value(by_file, "FID") == pytest.approx(value(direct, "FID"), rel=1e-9)
+    with pytest.raises(UserError, match="KID: expected --reference with images, got statistics"):
+        settings = ScoreSettings(metrics=("kid",))
+        scored(trained_run, arrays["some"], settings, reference=statistics)
+    np.savez(tmp_path / "other.npz", mu=np.zeros(3), sigma=np.eye(3))
+    with pytest.raises(UserError, match=r"expected statistics of .* features, as the network has"):
+        scored(trained_run, arrays["some"], reference=tmp_path / "other.npz")
+
+
+def test_what_is_not_comparable_is_refused(trained_run: Path, arrays: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match="is: expected numbers of the same count, got 60 and 61"):
+        scored(trained_run, arrays["some"], versus=arrays["more"])
+    with pytest.raises(UserError, match="metrics: expected --reference with fid, got none"):
+        scored(trained_run, arrays["some"], ScoreSettings(metrics=("fid",)))
+
+
+def test_a_set_is_not_told_from_itself(trained_run: Path, arrays: dict[str, Path]) -> None:
+    found = scored(trained_run, arrays["some"], versus=arrays["some"])
+    assert [(one.difference, one.distinguishable) for _, one in found.comparisons] == [(0, False)]
+
+
+def test_unreadable_images_are_named_or_counted(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    for number, image in enumerate(digits[:20]):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:02d}.png")
+    (tmp_path / "07.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"07\.png: expected a readable image, got not an image"):
+        scored(trained_run, tmp_path)
+    found = scored(trained_run, tmp_path, ScoreSettings(replicates=0, skip_unreadable=True))
+    assert len(found.images.images) == 19
+    assert [Path(one.name).name for one in found.images.skipped] == ["07.png"]
+    assert 7 not in found.images.places
+    (tmp_path / "08.png").unlink()
+    Image.new("L", (9, 8)).save(tmp_path / "08.png")
+    with pytest.raises(UserError, match=r"08\.png: expected 8x8 pixels .* got 9x8"):
+        scored(trained_run, tmp_path, ScoreSettings(skip_unreadable=True))
+
+
+def test_a_runs_own_samples_are_scored(trained_run: Path, tmp_path: Path) -> None:
+    sample(trained_run, 60, tmp_path / "samples", seed=0)
+    by_run, by_files = (scored(trained_run, path) for path in (trained_run, tmp_path / "samples"))
+    assert value(by_run, "Inception score") == pytest.approx(value(by_files, "Inception score"))
+
+
+def test_two_processes_give_the_same_numbers(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    command = [
+        *("-m", "convergan.cli", "score", str(arrays["some"]), "--classifier", str(trained_run)),
+        *("--reference", str(arrays["others"]), "--replicates", "20"),
+    ]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shown = {}
+    for processes, name in ((1, "one"), (2, "two")):
+        started = [
+            subprocess.Popen(
+                [sys.executable, *command, "--json", str(tmp_path / name)],
+                stdout=subprocess.PIPE,
+                text=True,
+                # As torchrun starts them.
+                env={
+                    **os.environ,
+                    **{"RANK": str(rank), "WORLD_SIZE": str(processes)},
+                    **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+                },
+            )
+            for rank in range(processes)
+        ]
+        shown[name] = [process.communicate(timeout=240)[0] for process in started]
+        assert [process.returncode for process in started] == [0] * processes
+    # The first speaks for both.
+    assert [text.count("Inception score") for text in shown["two"]] == [1, 0]
+    one, two = (json.loads((tmp_path / name).read_text())["scores"] for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        assert second["value"] == pytest.approx(first["value"], rel=1e-6, abs=1e-9)
+        assert second["interval"] == pytest.approx(first["interval"], rel=1e-6, abs=1e-9)
+
+
+def test_the_best_samples_are_the_best(trained_run: Path, tmp_path: Path) -> None:
+    embedding = run_embedding(trained_run)
+    places = best_samples(trained_run, 5, 0.1, embedding, seed=3)
+    everything = np.concatenate(list(draw(trained_run, 50, seed=3)))
+    logits = embed(embedding, stream_of_array("a", everything)).images.logits
+    quantities = divergences(logits)
+    assert list(places) == quantities.argsort(descending=True)[:5].tolist()
+    words = ["sample", str(trained_run), "--count", "5", "--out", str(tmp_path / "best")]
+    options = ["--best", "0.1", "--seed", "3", "--classifier", str(trained_run)]
+    assert main([*words, *options]) == 0
+    written = open_image_stream(tmp_path / "best").decoded(1, None, slice(None))
+    for image, place in zip(written, places, strict=True):
+        np.testing.assert_array_equal(image, everything[place])  # type: ignore[arg-type]
+    for count, share, message in ((0, 0.1, "count: "), (5, 0.0, "best: "), (5, 1.1, "best: ")):
+        with pytest.raises(UserError, match=message):
+            best_samples(trained_run, count, share, embedding)
+
+
+def test_the_command_prints_a_table(
+    trained_run: Path, arrays: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["score", str(arrays["some"]), "--classifier", str(trained_run), "--replicates", "20"]
+    assert main([*words, "--versus", str(arrays["permuted"])]) == 0
+    shown = capsys.readouterr().out
+    assert "60 images" in shown
+    assert "Inception score" in shown and "better" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert main([*words, "--weights", "x"]) == 1
+    assert "weights: expected none beside --classifier" in capsys.readouterr().err
+
+
+class Constant(nn.Module):
+    """Says the same of every image."""
+
+    def forward(self, images: torch.Tensor) -> Any:
+        from convergan.networks.interface import DiscriminatorOutput
+
+        ones = torch.ones(len(images), 3)
+        return DiscriminatorOutput(ones, ones)
+
+
+def test_any_module_will_do() -> None:
+    from convergan.inference.embedding import Embedding
+
+    embedding = Embedding(Constant(), 1, None, (), {"network": "constant"})
+    images = np.zeros((20, 4, 4), dtype=np.uint8)
+    found = score(stream_of_array("a", images), embedding, ScoreSettings(replicates=10))
+    assert found.estimates[0][1].value == pytest.approx(1, abs=1e-12)
