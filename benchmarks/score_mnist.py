@@ -2,11 +2,11 @@
 
     python benchmarks/score_mnist.py --data DIR [--epochs 5] [--runs DIR] [--threads N]
 
-The classifier is that of the recipe `mnist` with all 60,000 labels; the training goes on where an earlier call
-left off. Scored are the 10,000 test images, the same with the pixels of each at random places, and 100 copies
-of one image, all by the paper's protocol. Images of permuted pixels are nothing that the classifier knows; a
-score of 1 would need it to say the same of all of them. It does not: their brightness differs, and far from its
-training images it is certain of whatever it says; the JSON has its mean confidence.
+The classifier is that of the recipe `mnist` with all 60,000 labels; the training goes on where an earlier
+call left off. Scored are the 10,000 test images, the same with the pixels of each at random places, and 100
+copies of one image, all by the paper's protocol. Images of permuted pixels are nothing that the classifier
+knows; a score of 1 would need it to say the same of all of them. It does not: their brightness differs, and
+far from its training images it is certain of whatever it says; the JSON has its mean confidence.
 """
 
 import argparse
