@@ -168,6 +168,28 @@ def test_what_is_not_comparable_is_refused(trained_run: Path, arrays: dict[str, 
         scored(trained_run, arrays["some"], ScoreSettings(metrics=("fid",)))
 
 
+def test_earlier_scores_are_compared_if_they_are_comparable(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "earlier.json"
+    earlier = scored(trained_run, arrays["permuted"], json=path)
+    found = scored(trained_run, arrays["some"], versus=path)
+    ((_, compared),) = found.comparisons
+    assert compared.second == earlier.estimates[0][1]
+    assert compared.difference == pytest.approx(
+        value(found, "Inception score") - value(earlier, "Inception score")
+    )
+    assert compared.distinguishable
+    content = json.loads(path.read_text())
+    content["scores"][0]["fingerprint"]["splits"] = 5
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"Inception score: expected .* same splits, got 10 and 5"):
+        scored(trained_run, arrays["some"], versus=path)
+    path.write_text("{}")
+    with pytest.raises(UserError, match=r"earlier\.json: expected the JSON of convergan score"):
+        scored(trained_run, arrays["some"], versus=path)
+
+
 def test_a_set_is_not_told_from_itself(trained_run: Path, arrays: dict[str, Path]) -> None:
     found = scored(trained_run, arrays["some"], versus=arrays["some"])
     assert [(one.difference, one.distinguishable) for _, one in found.comparisons] == [(0, False)]

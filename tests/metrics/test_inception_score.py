@@ -1,5 +1,7 @@
 """The Inception score is the authors', torch-fidelity's, and 1 of equal images; its memory does not grow."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,28 @@ def test_state_is_of_splits_and_classes_alone(logits: Tensor) -> None:
             metric.update(logits)
         sizes.append(sum(getattr(metric, name).nbytes for name in metric._defaults))
     assert sizes[0] == sizes[1]
+
+
+def test_memory_does_not_grow_with_images() -> None:
+    code = (
+        "import resource, sys, torch\n"
+        "from convergan.metrics.inception_score import InceptionScore\n"
+        "count = int(sys.argv[1])\n"
+        "metric = InceptionScore(torch.nn.Identity(), count=count)\n"
+        "for _ in range(count // 100):\n"
+        "    metric.update(torch.randn(100, 1008))\n"
+        "metric.compute()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code, count], capture_output=True, check=True
+            ).stdout
+        )
+        for count in ("1000", "50000")
+    ]
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 def test_a_network_with_an_output_of_several_parts() -> None:

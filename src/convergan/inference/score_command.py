@@ -5,7 +5,9 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +27,14 @@ from convergan.inference.score import (
     open_reference,
     score,
 )
+from convergan.metrics.estimates import Comparison, Estimate, compare_estimates
+from convergan.metrics.fingerprint import require_same
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import write_statistics
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.recipes.score_settings import MetricName, ScoreFiles, ScoreSettings
 from convergan.report.scores import (
     print_scores,
+    read_scores,
     scores_as_dict,
     write_figures,
     write_neighbours,
@@ -57,9 +62,12 @@ def score_paths(
             if path is not None and not path.resolve().parent.is_dir():
                 raise UserError(f"{name}: expected a file in an existing folder, got {path}")
         stream = open_images(images, settings)
+        earlier = None
+        if files.versus is not None and files.versus.suffix == ".json":
+            earlier = read_scores(files.versus)
         versus, training = (
             None if path is None else open_images(path, settings)
-            for path in (files.versus, files.training)
+            for path in (None if earlier else files.versus, files.training)
         )
         reference = None
         if files.reference is not None:
@@ -82,11 +90,24 @@ def score_paths(
                     training=training,
                     progress=progress,
                 )
+        if earlier is not None:
+            scored = _beside(scored, earlier)
         if quiet:
             return scored
         _print(console, images, scored, [str(warning.message) for warning in told])
         _write(files, embedding, stream, training, scored, console)
         return scored
+
+
+def _beside(scored: Scored, earlier: dict[str, tuple[Estimate, dict[str, Any]]]) -> Scored:
+    """The scores with those of an earlier call beside them, where both have the same."""
+    comparisons: list[tuple[MetricName, Comparison]] = []
+    for metric, estimate in scored.estimates:
+        if estimate.name in earlier:
+            other, fingerprint = earlier[estimate.name]
+            require_same(estimate.name, scored.fingerprints[metric], fingerprint)
+            comparisons.append((metric, compare_estimates(estimate, other)))
+    return replace(scored, comparisons=comparisons)
 
 
 def _print(console: Console, images: Path, scored: Scored, notes: list[str]) -> None:

@@ -5,6 +5,7 @@ again for replicates, which are rows of weights (`resampling`): how often each i
 images can be compared on the same replicates of the reference.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -282,6 +283,21 @@ def compare(
             between = interval(difference, of_ours[one.name] - of_theirs[one.name])
         comparisons.append(Comparison(one.name, one, other, difference, between))
     return comparisons
+
+
+def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
+    """The same number of two sets of images that were measured apart, and the interval of their difference.
+
+    From the two intervals alone (Zou & Donner 2008, DOI 10.1002/sim.3095), as if the two had nothing in
+    common: what both owe to the same reference does not cancel, as it does in `compare`.
+    """
+    difference = first.value - second.value
+    between = None
+    if first.interval is not None and second.interval is not None:
+        below = math.hypot(first.value - first.interval.low, second.interval.high - second.value)
+        above = math.hypot(first.interval.high - first.value, second.value - second.interval.low)
+        between = Interval(difference - below, difference + above)
+    return Comparison(first.name, first, second, difference, between)
 
 
 def _replicates(

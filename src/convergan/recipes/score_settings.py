@@ -17,7 +17,7 @@ class ScoreFiles:
     """Real images, or a .npz with their mean and covariance: for fid, kid and pr."""
 
     versus: Path | None = None
-    """Other images, as many: whether their scores differ by more than chance."""
+    """Other images, as many, or the --json of an earlier call: whether scores differ by more than chance."""
 
     training: Path | None = None
     """The images that the generator was trained on: whether it copies them."""

@@ -1,5 +1,6 @@
 """Scores for people and for programs: a table, JSON, figures."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.metrics.estimates import Comparison, Estimate
 from convergan.metrics.inception_score import SPLITS, scores_of_sums, split_of_images
+from convergan.metrics.resampling import Interval
 from convergan.report.images import write_sample_grid
 
 _BETTER = {"FID": "lower", "KID": "lower"}
@@ -85,6 +88,35 @@ def scores_as_dict(
             }
         entries.append(entry)
     return entries
+
+
+def read_scores(path: Path) -> dict[str, tuple[Estimate, dict[str, Any]]]:
+    """The numbers of a JSON file of `convergan score`, each with its fingerprint, by name.
+
+    Raises:
+        UserError: the file is not there, or is no such file.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        return {
+            entry["name"]: (
+                Estimate(
+                    entry["name"],
+                    float(entry["value"]),
+                    None if entry["interval"] is None else Interval(*entry["interval"]),
+                    int(entry["replicates"]),
+                    entry["stdev"],
+                ),
+                dict(entry["fingerprint"]),
+            )
+            for entry in entries
+        }
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected the JSON of convergan score, got {error.strerror}"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: expected the JSON of convergan score, got another file") from None
 
 
 def write_figures(folder: Path, logits: Tensor, classes: Sequence[str]) -> list[Path]:
