@@ -15,8 +15,8 @@ from convergan.data.batches import to_network
 from convergan.data.decode import Unreadable
 from convergan.data.image_set import SkippedImage
 from convergan.data.image_stream import Channels, ImageStream, Size
-from convergan.data.threads import map_in_threads
 from convergan.errors import UserError
+from convergan.inference.batches import device_of_process, map_batches
 from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
@@ -131,11 +131,7 @@ def embed(
         UserError: an image cannot be read, or the network does not take its size; names it.
     """
     rank, processes = _rank()
-    device = (
-        torch.device("cuda", rank % torch.cuda.device_count())
-        if torch.cuda.is_available()
-        else torch.device("cpu")
-    )
+    device = device_of_process(rank)
     network = embedding.network.to(device)
     own = slice(rank, len(images), processes)
     names = images.names[own] if processes > 1 else images.names
@@ -170,21 +166,12 @@ def embed(
     kept: list[int] = []
     features: list[Tensor] = []
     logits: list[Tensor] = []
-    # On a CPU each thread has its own batch, and the one that decodes need not wait.
-    torch_threads = torch.get_num_threads()
-    threads = torch_threads if device.type == "cpu" else 1
-    begin = (lambda: torch.set_num_threads(1)) if device.type == "cpu" else None
-    try:
-        for places, some_features, some_logits in map_in_threads(
-            through, _batches(readable()), threads=threads, begin=begin
-        ):
-            kept += places
-            features.append(some_features)
-            logits.append(some_logits)
-            if progress is not None:
-                progress(len(kept) + len(skipped), total)
-    finally:
-        torch.set_num_threads(torch_threads)
+    for places, some_features, some_logits in map_batches(through, _batches(readable()), device):
+        kept += places
+        features.append(some_features)
+        logits.append(some_logits)
+        if progress is not None:
+            progress(len(kept) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
     result = (
         [rank + place * processes for place in kept],

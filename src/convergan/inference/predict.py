@@ -10,9 +10,9 @@ import torch
 
 from convergan.data.batches import to_network
 from convergan.data.read_images import find_image_files, read_images
-from convergan.data.threads import map_in_threads
 from convergan.errors import UserError
 from convergan.files import written_aside
+from convergan.inference.batches import device_of_process, map_batches
 from convergan.runs.model import load_classifier, load_config
 
 _BATCH_PIXELS = 2**18
@@ -99,7 +99,7 @@ def _predict_batches(
     classifier, config = load_classifier(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of_process()
     classifier = classifier.to(device)
     files = find_image_files(images)
     channels, height, width = config.image_shape
@@ -119,22 +119,12 @@ def _predict_batches(
         resize=config.resized,
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
     )
-    # On a CPU each thread has its own batch: those that share one wait for each other at every layer,
-    # and for long where others, such as the one that decodes, need a core too.
-    torch_threads = torch.get_num_threads()
-    threads = min(torch_threads, 16) if device.type == "cpu" else 1
     done = 0
-    try:
-        for batch in map_in_threads(
-            classified, batches, threads=threads, begin=lambda: torch.set_num_threads(1)
-        ):
-            yield batch
-            done += len(batch.paths)
-            if progress is not None:
-                progress(done, len(files))
-    finally:
-        # It was set for those threads alone, but also for all that are yet to come.
-        torch.set_num_threads(torch_threads)
+    for batch in map_batches(classified, batches, device):
+        yield batch
+        done += len(batch.paths)
+        if progress is not None:
+            progress(done, len(files))
 
 
 class _Echo:

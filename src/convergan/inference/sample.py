@@ -10,6 +10,7 @@ from PIL import Image
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import written_aside
+from convergan.inference.batches import device_of_process
 from convergan.networks.interface import Generator
 from convergan.report.images import write_sample_grid
 from convergan.runs.model import load_generator
@@ -91,7 +92,7 @@ def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
         UserError: `run` is no finished run; raised at once.
     """
     generator, _ = load_generator(run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of_process()
     return _draw(generator.to(device), count, device, seed)
 
 
