@@ -2,8 +2,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from convergan.page.chart import Chart
 from convergan.report import ReportInputs
-from convergan.report.curves import Chart, charts
+from convergan.report.curves import charts
 
 
 def by_title(inputs: ReportInputs) -> dict[str, Chart]:
@@ -35,7 +36,7 @@ def test_absent_and_infinite_values_leave_gaps(inputs: ReportInputs) -> None:
     epochs = [{"epoch": n, "losses": {"a/b_c": loss}} for n, loss in enumerate(losses, start=1)]
     [chart] = charts(with_epochs(inputs, *epochs, {"epoch": 6, "losses": None}, {"epoch": 7}))
     [(line, last)] = chart.legend
-    assert (line.name, line.epochs, line.values, last) == ("a: b c", [1, 5], [1.0, 2.0], "2")
+    assert (line.name, line.x, line.values, last) == ("a: b c", [1, 5], [1.0, 2.0], "2")
 
 
 def test_without_numbers_there_are_no_charts(inputs: ReportInputs) -> None:

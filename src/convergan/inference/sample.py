@@ -10,7 +10,7 @@ from PIL import Image
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import written_aside
-from convergan.report.images import write_sample_grid
+from convergan.page.images import write_sample_grid
 from convergan.runs.model import load_generator
 
 _BATCH_SIZE = 256

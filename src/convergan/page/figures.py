@@ -1,13 +1,14 @@
-"""Line charts as inline SVG that takes its colours and its font from the page."""
+"""Figures as inline SVG that takes its colours and its font from the page."""
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -17,7 +18,7 @@ _COLOURS = {f"#0000{number:02x}": f"var(--line-{number})" for number in range(1,
     "#000011": "var(--rule)",
     "#000012": "var(--warning)",
 }
-_TEXT, _RULE, _WARNING = "#000010", "#000011", "#000012"
+TEXT, RULE, WARNING = "#000010", "#000011", "#000012"
 # Lines differ in their dashes too: nothing is told by colour alone.
 _DASHES: tuple[tuple[int, ...], ...] = (
     (),
@@ -28,26 +29,26 @@ _DASHES: tuple[tuple[int, ...], ...] = (
     (4, 2, 1, 2, 1, 2),
 )
 
-_WIDTH, _HEIGHT = 390, 250
+WIDTH, HEIGHT = 390, 250
 _STYLE: dict[Any, Any] = {
-    "axes.edgecolor": _RULE,
+    "axes.edgecolor": RULE,
     "axes.grid": True,
-    "axes.labelcolor": _TEXT,
+    "axes.labelcolor": TEXT,
     "axes.labelpad": 6,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.spines.left": False,
     "font.size": 11.5,
-    "grid.color": _RULE,
+    "grid.color": RULE,
     "grid.linewidth": 0.8,
     "lines.scale_dashes": False,
     "svg.fonttype": "none",  # real text, in the page's font
     "svg.hashsalt": "convergan",
-    "text.color": _TEXT,
-    "xtick.color": _RULE,
-    "xtick.labelcolor": _TEXT,
-    "ytick.color": _RULE,
-    "ytick.labelcolor": _TEXT,
+    "text.color": TEXT,
+    "xtick.color": RULE,
+    "xtick.labelcolor": TEXT,
+    "ytick.color": RULE,
+    "ytick.labelcolor": TEXT,
     "ytick.major.size": 0,
     "ytick.minor.size": 0,
 }
@@ -58,55 +59,74 @@ class Line:
     """One curve, at least one point long."""
 
     name: str
-    epochs: Sequence[int]
+    x: Sequence[float]
     values: Sequence[float]
     style: int
     """Which of the six styles it is drawn in, from 0."""
 
+    low: Sequence[float] = ()
+    """With `high` the band around the curve; empty without one."""
+
+    high: Sequence[float] = ()
+
     @property
     def colour(self) -> str:
-        return f"var(--line-{self.style % 6 + 1})"
+        return _COLOURS[self.ink]
+
+    @property
+    def ink(self) -> str:
+        """The colour while it is drawn."""
+        return ink(self.style)
 
     @property
     def dashes(self) -> str:
         return " ".join(map(str, _DASHES[self.style % 6])) or "none"
 
 
+def ink(style: int) -> str:
+    """The colour to draw one of the six styles in, which becomes the page's own."""
+    return f"#0000{style % 6 + 1:02x}"
+
+
+def percent_axis(y: float, _: Any = None) -> str:
+    """A tick of an axis of rates."""
+    return f"{100 * y:g}\N{NO-BREAK SPACE}%"
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
     name: str,
+    x_label: str,
     y_label: str,
     y_top: float | None = None,
     percent: bool = False,
     log: bool = False,
     reference: float | None = None,
-    marked_epochs: Sequence[int] = (),
+    marked: Sequence[float] = (),
 ) -> Markup:
-    """Draw curves over the epochs; `name` keeps the figure's ids apart from those of other figures."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # the user's own style is for the user's own figures
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), layout="constrained")
-        axes = figure.add_subplot()
-        figure.patch.set_visible(False)
-        axes.patch.set_visible(False)
-        for epoch in marked_epochs:
-            axes.axvline(epoch, color=_WARNING, linewidth=1, alpha=0.45)
+    """Draw curves over whole numbers: epochs, or trials; `marked` are those with a vertical mark."""
+
+    def draw(axes: Axes) -> None:
+        for x in marked:
+            axes.axvline(x, color=WARNING, linewidth=1, alpha=0.45)
         if reference is not None:
-            axes.axhline(reference, color=_TEXT, linewidth=1)
+            axes.axhline(reference, color=TEXT, linewidth=1)
         for line in reversed(lines):  # the first one lies on top
-            colour = f"#0000{line.style % 6 + 1:02x}"
             dashes = _DASHES[line.style % 6]
+            if line.low:
+                axes.fill_between(
+                    line.x, line.low, line.high, color=line.ink, alpha=0.14, linewidth=0
+                )
             axes.plot(
-                line.epochs,
+                line.x,
                 line.values,
-                color=colour,
+                color=line.ink,
                 linewidth=1.8,
                 linestyle=(0, dashes) if dashes else "solid",
             )
-            axes.plot(line.epochs[-1], line.values[-1], "o", color=colour, markersize=4.5)
-        axes.set_xlabel("epoch")
+            axes.plot(line.x[-1], line.values[-1], "o", color=line.ink, markersize=4.5)
+        axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.grid(False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -116,10 +136,27 @@ def line_chart(
             axes.set_ylim(bottom=min(0, *(min(line.values) for line in lines)), top=y_top)
             axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda y, _: f"{100 * y:g}\N{NO-BREAK SPACE}%" if percent else f"{y:g}")
+            FuncFormatter(percent_axis if percent else lambda y, _: f"{y:g}")
         )
+
+    return figure(draw, name=name)
+
+
+def figure(
+    draw: Callable[[Axes], None], *, name: str, width: float = WIDTH, height: float = HEIGHT
+) -> Markup:
+    """What `draw` draws, as SVG of `width` x `height` points; `name` keeps its ids apart from those of
+    other figures of the page."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style is for the user's own figures
+        matplotlib.rcParams.update(_STYLE)
+        drawn = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        axes = drawn.add_subplot()
+        drawn.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        draw(axes)
         file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        drawn.savefig(file, format="svg", metadata={"Date": None})
     return Markup(_for_page(file.getvalue(), name))
 
 
