@@ -15,17 +15,8 @@ from convergan.study.statistics.bootstrap import REPLICATES
 from convergan.study.statistics.equivalence import MARGIN
 from convergan.study.statistics.learning import BLOCK_TRIALS
 from convergan.study.statistics.permutation import PERMUTATIONS, holm, permutation_p_value
+from convergan.study.unavailable import unavailable
 from convergan.study.votes import Votes
-
-NEED_VOTES = (
-    "intervals over participants and images",
-    "learning curve",
-    "Krippendorff's alpha",
-    "fooling rate by image",
-    "correlation with a score of images",
-    "response times",
-)
-NEED_TRIALS = ("d' and criterion", "naive intervals")
 
 
 def analyse(
@@ -67,7 +58,7 @@ def analyse(
         image_sets=sets,
         error_correlation=set_correlation(sets, "error", rng),
         error_on_generated_correlation=set_correlation(sets, "error_on_generated", rng),
-        unavailable=_unavailable(votes, np.isnan(trials)),
+        unavailable=unavailable(data),
         margin=margin,
         block_trials=block_trials,
         replicates=REPLICATES,
@@ -114,12 +105,3 @@ def _p_value(
     if min(len(one), len(other)) < 2:
         return None
     return float(permutation_p_value(one, other, rng))
-
-
-def _unavailable(votes: Votes | None, trials_unknown: bool) -> dict[str, str]:
-    if votes is not None:
-        return {}
-    missing = dict.fromkeys(NEED_VOTES, "needs single votes")
-    if trials_unknown:
-        missing |= dict.fromkeys(NEED_TRIALS, "needs the number of trials of each participant")
-    return missing

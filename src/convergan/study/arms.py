@@ -26,7 +26,7 @@ def describe_arm(
     return Arm(
         name=name,
         images=str(rates.images[0]),
-        feedback=None if here is None else bool(here.feedback[0]),
+        feedback=None if here is None else _feedback(here),
         participants=len(rates),
         votes=None if np.isnan(trials) else round(trials),
         accuracy=estimates.accuracy(name),
@@ -39,6 +39,11 @@ def describe_arm(
         learning=None if here is None else _learning(here, block_trials, rng),
         response_seconds=None if here is None else _response_seconds(here),
     )
+
+
+def _feedback(votes: Votes) -> bool | None:
+    """None where some participants had it and some did not."""
+    return bool(votes.feedback[0]) if np.ptp(votes.feedback.astype(int)) == 0 else None
 
 
 def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> LearningCurve:

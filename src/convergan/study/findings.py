@@ -53,7 +53,7 @@ class Arm:
     images: str
 
     feedback: bool | None
-    """None where unknown."""
+    """None where unknown or mixed."""
 
     participants: int
 
