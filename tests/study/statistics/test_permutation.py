@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_ind
 
-from convergan.study.power import power_of_difference
 from convergan.study.statistics.permutation import holm, permutation_p_value
 from simulated_votes import simulated_rates
 
@@ -68,19 +67,6 @@ def test_the_papers_difference_is_found() -> None:
     """78.7 % against 71.4 % (Section 6.2)."""
     found = p_values(np.random.default_rng(8), 0.787, 0.714, 1000) < 0.05
     assert found.mean() >= 0.8
-
-
-def test_power_is_that_of_simulated_studies() -> None:
-    """Around one half, where the binomial varies as the formula has it."""
-    for participants, trials, difference in ((40, 100, 0.05), (20, 50, 0.1), (100, 30, 0.03)):
-        rng = np.random.default_rng(participants)
-        one, other = (
-            simulated_rates(rng, mean, participants=participants, trials=trials, runs=4000)
-            for mean in (0.5 + difference / 2, 0.5 - difference / 2)
-        )
-        found = (ttest_ind(one, other).pvalue < 0.05).mean()
-        power = power_of_difference(participants, trials, difference)
-        assert power == pytest.approx(found, abs=0.025)
 
 
 def test_holm_is_bonferroni_on_every_subset() -> None:

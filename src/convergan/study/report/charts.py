@@ -1,5 +1,7 @@
 """Which figures a study's report shows, and what it says below them."""
 
+import numpy as np
+
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import percent
@@ -112,8 +114,11 @@ def learning_chart(findings: Findings) -> Chart | None:
     )
 
 
-def participants_chart(findings: Findings, rates: Rates) -> Chart:
-    """Every participant's two errors."""
+def participants_chart(findings: Findings, rates: Rates) -> Chart | None:
+    """Both errors of every participant who could make them."""
+    rates = rates.chosen(~np.isnan(rates.error_on_generated + rates.error_on_real))
+    if len(rates) == 0:
+        return None
     names = [arm.name for arm in findings.arms]
     together = len(names) > MOST_LINES
     groups = [("participants", rates)] if together else [
@@ -130,8 +135,7 @@ def participants_chart(findings: Findings, rates: Rates) -> Chart:
             name="participants",
             x_label="real taken for generated",
             y_label="generated taken for real",
-            percent_x=True,
-            square=True,
+            errors=True,
         ),
         legend=[(cloud, f"{len(cloud.x):,}") for cloud in clouds],
         description=f"Scatter plot: the two error rates of {len(rates):,} participants.",
@@ -178,7 +182,6 @@ def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
             name=f"scores-{place}",
             x_label="score of the image",
             y_label="fooling rate",
-            percent_x=False,
         ),
         legend=[],
         description=f"Scatter plot: {correlation_words(image_set.correlation)}.",
@@ -188,32 +191,35 @@ def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
 
 
 def sets_chart(findings: Findings) -> Chart | None:
-    """People's errors beside the scores of the sets."""
+    """People's errors on the sets in the order of their scores."""
     correlation = findings.error_correlation
     if correlation is None:
         return None
-    scored = [each for each in findings.image_sets if each.score is not None]
-    cloud = Points(
-        "sets of images",
-        [each.score for each in scored if each.score is not None],
-        [each.error for each in scored],
-        0,
+    scored = sorted(
+        (each.score, each.name, each) for each in findings.image_sets if each.score is not None
     )
+    kinds = ("all wrong answers", "generated taken for real")
+    rows = [
+        Row(
+            f"{name} ({score:g})",
+            [
+                Mark(error, None, None, style)
+                for style, error in enumerate((each.error, each.error_on_generated))
+                if error is not None
+            ],
+        )
+        for score, name, each in scored
+    ]
     fooling = findings.error_on_generated_correlation
-    also = f" With fooling rates alone: {correlation_words(fooling)}." if fooling else ""
+    also = f"; with fooling rates alone: {correlation_words(fooling)}" if fooling else ""
     return Chart(
-        title="Scores of sets and people’s errors",
-        svg=scatter(
-            [cloud],
-            name="sets",
-            x_label="score of the set",
-            y_label="wrong answers",
-            percent_x=False,
-            labels=[each.name for each in scored],
-        ),
-        legend=[],
-        description=f"Scatter plot: {correlation_words(correlation)}.",
-        caption=f"Spearman’s rank correlation: {correlation_words(correlation)}.{also}",
+        title="The sets in the order of their scores",
+        svg=interval_chart(rows, name="sets", x_label="wrong answers"),
+        legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
+        description="Error rates by set, in the order of their scores. "
+        f"{correlation_words(correlation)}.",
+        caption="Behind each name its score, the lowest on top. Spearman’s rank correlation of scores with "
+        f"wrong answers: {correlation_words(correlation)}{also}.",
     )
 
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from convergan.page.figures import TEXT, WIDTH, figure, ink, page_colour, percent_axis
+from convergan.page.figures import TEXT, figure, ink, page_colour, percent_axis
 from convergan.study.statistics.intervals import Interval
 
 _NAME_LETTERS = 26
@@ -99,48 +99,35 @@ def scatter(
     name: str,
     x_label: str,
     y_label: str,
-    percent_x: bool,
-    square: bool = False,
-    labels: Sequence[str] = (),
+    errors: bool = False,
 ) -> Markup:
-    """Draw clouds of points whose y is a share.
-
-    Args:
-        percent_x: x is a share too.
-        square: both axes span the same, with the diagonal drawn.
-        labels: what stands beside the points of the first cloud.
-    """
+    """Draw clouds of points whose y is a share; with `errors` x is one too, and the diagonal is drawn."""
 
     def draw(axes: Axes) -> None:
-        if square:
-            top = max(1e-9, *(max([*cloud.x, *cloud.y], default=0) for cloud in clouds)) * 1.06
+        if errors:
+            highest = max(max([*cloud.x, *cloud.y], default=0) for cloud in clouds)
+            top = 1.06 * max(highest, 0.05)
             axes.plot([0, top], [0, top], color=TEXT, linewidth=1, linestyle=(0, (2, 3)))
             axes.set_xlim(-0.03 * top, top)
             axes.set_ylim(-0.03 * top, top)
+            axes.xaxis.set_major_formatter(FuncFormatter(percent_axis))
         for cloud in reversed(clouds):
-            shape = _SHAPES[cloud.style % 6][0]
             axes.plot(
                 cloud.x,
                 cloud.y,
-                shape,
+                _SHAPES[cloud.style % 6][0],
                 color=ink(cloud.style),
-                markersize=5 if labels or len(cloud.x) < 200 else 3.5,
+                markersize=5 if len(cloud.x) < 200 else 3.5,
                 alpha=0.65,
                 markeredgewidth=0,
             )
-        for label, x, y in zip(labels, clouds[0].x, clouds[0].y, strict=False):
-            axes.annotate(_short(label), (x, y), (5, 4), textcoords="offset points", fontsize=9.5)
-        if labels:
-            axes.margins(x=0.14, y=0.1)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(percent_axis))
-        if percent_x:
-            axes.xaxis.set_major_formatter(FuncFormatter(percent_axis))
 
-    return figure(draw, name=name, height=0.86 * WIDTH if square else 260)
+    return figure(draw, name=name)
 
 
 def ranked_intervals(

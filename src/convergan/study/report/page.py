@@ -65,7 +65,7 @@ def write_page(path: Path, report: StudyReport) -> None:
     html = environment.get_template("report.html.j2").render(
         report=report,
         findings=findings,
-        verdict=words.verdict(findings),
+        verdict=words.verdict(findings, simulated=report.simulated),
         blocks=findings.arms if len(findings.arms) <= MOST_BLOCKS else [],
         facts=_facts(findings),
         overview=[charts.accuracy_chart(findings), charts.error_chart(findings)],

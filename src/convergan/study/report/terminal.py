@@ -57,7 +57,7 @@ def print_report(console: Console, report: StudyReport) -> None:
         for why, names in unavailable_words(findings).items():
             console.print(f"{names} ({why})", highlight=False)
     console.print()
-    console.print(verdict(findings), markup=False, highlight=False)
+    console.print(verdict(findings, simulated=report.simulated), markup=False, highlight=False)
 
 
 def _print(console: Console, title: str, table: Table) -> None:

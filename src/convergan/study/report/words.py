@@ -62,46 +62,49 @@ def told_apart(arm: Arm) -> str:
     return "undecided"
 
 
-def verdict(findings: Findings) -> str:
+def verdict(findings: Findings, *, simulated: bool = False) -> str:
     """The study in one sentence."""
+    who = "Bots" if simulated else "People"
     if len(findings.arms) == 1:
-        return _of_one(findings.arms[0])
+        return _of_one(findings.arms[0], who)
     ranked = sorted(findings.arms, key=lambda arm: arm.accuracy.value)
     hardest, easiest = ranked[0], ranked[-1]
+    low, high = percent(hardest.accuracy.value), percent(easiest.accuracy.value)
     if len(findings.arms) == 2:
         [comparison] = findings.comparisons
+        chances = p_words(comparison.p_holm)
         end = (
-            f"the arms differ ({p_words(comparison.p_holm)})"
+            f"the arms differ ({chances})"
             if differs(comparison)
-            else f"undecided: so small a difference may be chance ({p_words(comparison.p_holm)})"
+            else f"undecided, so small a difference may be chance ({chances})"
         )
         return (
-            f"People were right in {percent(easiest.accuracy.value)} of the trials in arm "
-            f"“{easiest.name}”, in {percent(hardest.accuracy.value)} in arm “{hardest.name}”: {end}."
+            f"{who} were right in {high} of the trials in arm “{easiest.name}”, in {low} in arm "
+            f"“{hardest.name}”: {end}."
         )
     found = sum(map(differs, findings.comparisons))
     return (
-        f"People were right in {percent(hardest.accuracy.value)} (“{hardest.name}”) to "
-        f"{percent(easiest.accuracy.value)} (“{easiest.name}”) of the trials; {found or 'none'} of "
-        f"{len(findings.comparisons)} comparisons of arms {'shows' if found == 1 else 'show'} a difference."
+        f"{who} were right in {low} (“{hardest.name}”) to {high} (“{easiest.name}”) of the trials; "
+        f"{found or 'none'} of {len(findings.comparisons)} comparisons of arms "
+        f"{'shows' if found == 1 else 'show'} a difference."
     )
 
 
-def _of_one(arm: Arm) -> str:
+def _of_one(arm: Arm, who: str) -> str:
     right = f"right in {percent(arm.accuracy.value)} of the trials"
     if arm.accuracy.participants is not None:
         right += f" (95{SPACE}% interval {interval(arm.accuracy.participants)})"
     state = told_apart(arm)
     if state.startswith("better"):
-        return f"People told generated images from real ones: {right}."
+        return f"{who} told generated images from real ones: {right}."
     if state == "worse than chance":
-        return (
-            f"People took generated for real and real for generated more often than not: {right}."
-        )
+        return f"{who} took generated for real and real for generated more often than not: {right}."
     if state == "indistinguishable" and arm.equivalence is not None:
         margin = f"{100 * arm.equivalence.margin:g}"
-        return f"Indistinguishable, to within {margin} points of chance: {right}."
-    return f"Undecided, neither better than chance nor shown to be as good as it: {right}."
+        return (
+            f"Indistinguishable, to within {margin} points of chance: {who.lower()} were {right}."
+        )
+    return f"Undecided: {who.lower()} were {right}, which neither beats chance nor is shown to equal it."
 
 
 def correlation_words(correlation: Correlation) -> str:
