@@ -1,4 +1,4 @@
-"""Claim: the intervals of a study hold the truth as often as they say, and its tests err as seldom as they say.
+"""Claim: a study's intervals hold the truth as often as they say, and its tests err as seldom as they say.
 
     python benchmarks/study_statistics.py [--runs 1000] [--replicates 2000]
 

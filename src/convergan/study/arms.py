@@ -74,11 +74,7 @@ def _response_seconds(votes: Votes) -> float | None:
     timed = votes.chosen(~np.isnan(votes.response_seconds))
     if len(timed) == 0:
         return None
-    return float(
-        np.median(
-            [
-                np.median(timed.response_seconds[timed.participant == participant])
-                for participant in np.unique(timed.participant)
-            ]
-        )
-    )
+    order = np.argsort(timed.participant, kind="stable")
+    _, starts = np.unique(timed.participant[order], return_index=True)
+    of_each = np.split(timed.response_seconds[order], starts[1:])
+    return float(np.median([np.median(seconds) for seconds in of_each]))

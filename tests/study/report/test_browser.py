@@ -15,10 +15,13 @@ def test_nothing_overflows_at_any_width(
     tmp_path: Path, browser: Browser, report: StudyReport, many_arms: StudyReport
 ) -> None:
     long = replace(report, title="unbroken" * 20, source="/a/long/path" * 20, notes=("note" * 60,))
-    reports = {"two": report, "many": many_arms, "long": long}
-    for name, each in reports.items():
+    frames = []
+    for name, each, widths in (
+        ("long", long, (320, 1280)),
+        ("many", many_arms, (320,)),
+    ):
         write_page(tmp_path / f"{name}.html", each)
-    frames = [(tmp_path / f"{name}.html", width) for name in reports for width in (320, 360, 1280)]
+        frames += [(tmp_path / f"{name}.html", width) for width in widths]
     assert too_wide(browser, tmp_path, frames) == []
 
 

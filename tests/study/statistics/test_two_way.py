@@ -88,14 +88,14 @@ def test_the_participants_names_and_their_order_change_nothing() -> None:
 )
 def test_the_interval_covers_the_truth_at_least_as_often_as_it_says(pool: int) -> None:
     """`benchmarks/study_statistics.py` does 1,000 runs of 10,000 replicates."""
-    runs, truth = 150, 0.75
+    runs, truth = 100, 0.75
     rng = np.random.default_rng(3)
     arms = [f"{run:03}" for run in range(runs)]
     # As if one study had so many arms, each with images' effects of its own.
     votes = joined(
         [simulated_votes(rng, {arm: truth}, pool=pool, same_images=True) for arm in arms]
     )
-    low, high = expanded_percentiles(two_way_replicates(votes, arms, rng, 400), 40)
+    low, high = expanded_percentiles(two_way_replicates(votes, arms, rng, 300), 40)
     truths = np.array([truth, 1 - truth, 1 - truth])[:, None]
     covered = ((low <= truths) & (truths <= high)).mean(1)
     assert (covered >= 0.93).all(), covered

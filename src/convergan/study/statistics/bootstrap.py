@@ -4,6 +4,9 @@ import numpy as np
 
 REPLICATES = 10_000
 
+_NUMBERS_AT_ONCE = 4_000_000
+"""So many counts are held in memory, however many participants there are."""
+
 
 def draw_counts(members: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
     """How often each member is drawn when as many are drawn with replacement: int64 [replicates, members]."""
@@ -23,7 +26,13 @@ def participant_replicates(
     Returns:
         [replicates, ...]; NaN where a replicate drew nobody whose number is known.
     """
-    counts = draw_counts(len(rates), replicates, rng).astype(float)
     known = ~np.isnan(rates)
-    with np.errstate(invalid="ignore"):
-        return (counts @ np.where(known, rates, 0)) / (counts @ known)
+    values = np.where(known, rates, 0)
+    found = np.empty((replicates, *rates.shape[1:]))
+    step = max(1, _NUMBERS_AT_ONCE // len(rates))
+    for start in range(0, replicates, step):
+        part = found[start : start + step]
+        counts = draw_counts(len(rates), len(part), rng).astype(float)
+        with np.errstate(invalid="ignore"):
+            part[...] = (counts @ values) / (counts @ known)
+    return found

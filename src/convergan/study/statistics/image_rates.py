@@ -53,23 +53,31 @@ def image_rates(
     pairs, row, images = np.unique(
         np.stack([fooled, votes], 1), axis=0, return_inverse=True, return_counts=True
     )
-    hits, tries = pairs.T.astype(float)
     mean, concentration = _grid(fooled, votes)
     first, second = mean * concentration, (1 - mean) * concentration
-    log_likelihood = images @ (
-        betaln(hits[:, None] + first, (tries - hits)[:, None] + second) - betaln(first, second)
+    # Pair by pair: all of them on the whole grid at once would not fit.
+    log_likelihood = sum(
+        count * (betaln(hits + first, tries - hits + second) - betaln(first, second))
+        for (hits, tries), count in zip(pairs, images, strict=True)
     )
-    weights = np.exp(log_likelihood - log_likelihood.max())
+    weights = np.exp(log_likelihood - np.max(log_likelihood))
     weights /= weights.sum()
     drawn = rng.choice(len(weights), _DRAWS, p=weights)
-    rates = rng.beta(
-        hits[:, None] + first[drawn], (tries - hits)[:, None] + second[drawn]
-    )  # [pairs, draws]
-    low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-    expected = ((hits[:, None] + first) / (tries[:, None] + concentration)) @ weights
+    rate, low, high = np.transpose(
+        [
+            (
+                (hits + first) / (tries + concentration) @ weights,
+                *np.quantile(
+                    rng.beta(hits + first[drawn], tries - hits + second[drawn]),
+                    [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
+                ),
+            )
+            for hits, tries in pairs
+        ]
+    )
     between = mean * (1 - mean) / (concentration + 1)
     return ImageRates(
-        rate=expected[row],
+        rate=rate[row],
         low=low[row],
         high=high[row],
         mean=float(mean @ weights),

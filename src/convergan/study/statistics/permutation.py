@@ -4,6 +4,9 @@ import numpy as np
 
 PERMUTATIONS = 10_000
 
+_NUMBERS_AT_ONCE = 4_000_000
+"""So many participants of permutations are held in memory, however many there are."""
+
 
 def permutation_p_value(
     first: np.ndarray,
@@ -28,12 +31,15 @@ def permutation_p_value(
     values = np.concatenate([first, second])
     values = values - values.mean(0)  # sums of squares lose fewer digits
     members = np.arange(len(values)) < len(first)
-    chosen = np.empty((permutations + 1, len(values)))
-    chosen[0] = members
-    chosen[1:] = rng.permuted(np.tile(members, (permutations, 1)), axis=1)
-    distance = np.abs(_welch(chosen, values, len(first), len(second)))
     # Sums in another order differ in their last digits.
-    return (distance >= distance[0] * (1 - 1e-9)).mean(0)
+    distance = np.abs(_welch(members[None], values))[0] * (1 - 1e-9)
+    as_far = 1 + np.zeros(distance.shape)
+    step = max(1, _NUMBERS_AT_ONCE // values.size)
+    for start in range(0, permutations, step):
+        size = min(step, permutations - start)
+        chosen = rng.permuted(np.tile(members, (size, 1)), axis=1)
+        as_far += (np.abs(_welch(chosen, values)) >= distance).sum(0)
+    return as_far / (permutations + 1)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -49,9 +55,12 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _welch(chosen: np.ndarray, values: np.ndarray, first: int, second: int) -> np.ndarray:
-    """Welch's t of each row of `chosen` ([arrangements, participants], 1 for the first group)."""
-    sums, squares = chosen @ values, chosen @ values**2
+def _welch(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Welch's t of each row of `chosen`, bool [arrangements, participants], true for the first group."""
+    first = chosen[0].sum()
+    second = len(values) - first
+    weights = chosen.astype(float)
+    sums, squares = weights @ values, weights @ values**2
     rest, rest_squares = values.sum(0) - sums, (values**2).sum(0) - squares
 
     def variance_of_mean(total: np.ndarray, of_squares: np.ndarray, size: int) -> np.ndarray:
