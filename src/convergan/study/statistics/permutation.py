@@ -70,5 +70,6 @@ def _welch(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
         variance_of_mean(sums, squares, first) + variance_of_mean(rest, rest_squares, second)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Where nobody differs from anybody the difference is none.
-        return np.nan_to_num((sums / first - rest / second) / spread, nan=0, posinf=np.inf)
+        distance = (sums / first - rest / second) / spread
+    # Where nobody differs from anybody the difference is none.
+    return np.where(np.isnan(distance), 0, distance)

@@ -19,7 +19,9 @@ from convergan.study.votes import Votes
 
 MEASURES = ("accuracy", "error_on_generated", "error_on_real")
 
-_CHUNK = 250  # replicates at once: images x 250 counts stay within the processor's cache and memory
+_REPLICATES_AT_ONCE = 250
+_NUMBERS_AT_ONCE = 4_000_000
+"""So many counts are held in memory, however many participants and images there are."""
 
 
 def two_way_replicates(
@@ -27,9 +29,9 @@ def two_way_replicates(
 ) -> np.ndarray:
     """Each arm's means over participants, in studies with other participants and other images.
 
-    Participants are drawn within their arm; generated images within their set, real ones among
-    themselves. Arms that show the same images share their draws, so that differences of replicates are
-    replicates of the difference.
+    Participants are drawn within their arm, generated images within their set (one of two sets in the first
+    of them), real ones among themselves. Arms that show the same images share their draws: differences of
+    replicates are replicates of the difference.
 
     Returns:
         [replicates, 3, arms]: the MEASURES, as shares; NaN where a replicate has no such votes in an arm.
@@ -60,8 +62,9 @@ def two_way_replicates(
         format="csr",
     )
     found = np.empty((replicates, len(MEASURES), len(arms)))
-    for start in range(0, replicates, _CHUNK):
-        size = min(_CHUNK, replicates - start)
+    step = min(_REPLICATES_AT_ONCE, max(1, _NUMBERS_AT_ONCE // (len(participants) + len(images))))
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
         of_images = _grouped_counts(of_kind, len(images), size, rng)
         of_participants = _grouped_counts(of_arm, len(participants), size, rng)
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: none of the participant's images drawn
