@@ -1,22 +1,13 @@
 import pytest
 
-from convergan.report.words import chance, confidence, duration, epoch_ranges, percent, rows
+from convergan.report.words import confidence, duration, epoch_ranges, rows
 
 S = "\N{NO-BREAK SPACE}"
-
-
-def test_a_percentage_tells_one_image_from_the_next() -> None:
-    assert percent(14 / 500, size=500) == f"2.8{S}%"
-    assert percent(97 / 10_000, size=10_000) == f"0.97{S}%"
 
 
 def test_no_classifier_is_wholly_sure() -> None:
     assert confidence(0.9994) == f"99.9{S}%"
     assert confidence(0.99999) == confidence(1.0) == f"over 99.9{S}%"
-
-
-def test_a_tiny_chance_is_not_zero() -> None:
-    assert (chance(1e-9), chance(0.0421), chance(1.0)) == ("below 0.001", "0.042", "1")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.inference.batches import device_of_process
 from convergan.networks.interface import Generator
-from convergan.report.images import write_sample_grid
+from convergan.page.images import write_sample_grid
 from convergan.runs.model import load_generator
 
 _BATCH_SIZE = 256

@@ -1,7 +1,6 @@
-"""The report of a run: one self-contained HTML page, and the PNG grids of its samples."""
+"""The report of a run: one self-contained HTML page."""
 
-from convergan.report.images import write_sample_grid
 from convergan.report.inputs import Prediction, ReportInputs
 from convergan.report.page import write_report
 
-__all__ = ["Prediction", "ReportInputs", "write_report", "write_sample_grid"]
+__all__ = ["Prediction", "ReportInputs", "write_report"]

@@ -2,37 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from convergan.report.figures import Line, line_chart
+from convergan.page.chart import Chart
+from convergan.page.figures import Line, line_chart
+from convergan.page.words import number, percent
 from convergan.report.inputs import ReportInputs
-from convergan.report.words import number, percent
 
 Epochs = Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A figure with its words."""
-
-    title: str
-    svg: Markup
-
-    legend: list[tuple[Line, str]]
-    """Each line with its last value."""
-
-    caption: str
-
-    marked: bool
-    """Whether epochs with warnings are marked in it."""
-
-    @property
-    def description(self) -> str:
-        last = (f"{line.name}: {value} at epoch {line.epochs[-1]}" for line, value in self.legend)
-        return f"Line chart: {self.title}. " + "; ".join(last) + "."
 
 
 def charts(inputs: ReportInputs) -> list[Chart]:
@@ -57,6 +36,20 @@ def _present(lines: Iterable[Line | None]) -> list[Line]:
 
 def _legend(lines: Sequence[Line], write: Callable[[float], str]) -> list[tuple[Line, str]]:
     return [(line, write(line.values[-1])) for line in lines]
+
+
+def _chart(
+    *, title: str, svg: Markup, legend: list[tuple[Line, str]], caption: str, marked: list[int]
+) -> Chart:
+    last = (f"{line.name}: {value} at epoch {line.x[-1]}" for line, value in legend)
+    return Chart(
+        title=title,
+        svg=svg,
+        legend=legend,
+        description=f"Line chart: {title}. " + "; ".join(last) + ".",
+        caption=caption,
+        marked="epoch with a warning" if marked else "",
+    )
 
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
@@ -95,19 +88,20 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         )
     else:
         caption += "Labels of test images are only counted here: nothing was chosen by them."
-    return Chart(
+    return _chart(
         title="Error rate",
         svg=line_chart(
             lines,
             name="errors",
+            x_label="epoch",
             y_label="error rate",
             y_top=top,
             percent=True,
-            marked_epochs=marked,
+            marked=marked,
         ),
         legend=_legend(lines, percent),
         caption=caption,
-        marked=bool(marked),
+        marked=marked,
     )
 
 
@@ -133,18 +127,19 @@ def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         "What each player minimizes, term by term. In a game between two players losses need not "
         "fall: what to look for is a term that explodes, or one that vanishes."
     )
-    return Chart(
+    return _chart(
         title="Losses",
         svg=line_chart(
             lines,
             name="losses",
+            x_label="epoch",
             y_label="loss (logarithmic)" if log else "loss",
             log=log,
-            marked_epochs=marked,
+            marked=marked,
         ),
         legend=_legend(lines, number),
         caption=caption,
-        marked=bool(marked),
+        marked=marked,
     )
 
 
@@ -161,14 +156,19 @@ def _scores(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         "How real the discriminator finds real and generated images on average: 1 is surely real, 0 "
         "surely generated. The closer the lines, the harder it is to tell the two apart."
     )
-    return Chart(
+    return _chart(
         title="The discriminator’s belief",
         svg=line_chart(
-            lines, name="scores", y_label="probability of “real”", y_top=1.03, marked_epochs=marked
+            lines,
+            name="scores",
+            x_label="epoch",
+            y_label="probability of “real”",
+            y_top=1.03,
+            marked=marked,
         ),
         legend=_legend(lines, number),
         caption=caption,
-        marked=bool(marked),
+        marked=marked,
     )
 
 
@@ -180,17 +180,18 @@ def _diversity(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         "How much generated images differ from each other, beside real ones: at the line at 1 as much "
         "as the data. Towards 0 the generator makes one image again and again: it has collapsed."
     )
-    return Chart(
+    return _chart(
         title="Diversity",
         svg=line_chart(
             [line],
             name="diversity",
+            x_label="epoch",
             y_label="diversity (data: 1)",
             y_top=1.08 * max(1.0, *line.values),
             reference=1,
-            marked_epochs=marked,
+            marked=marked,
         ),
         legend=_legend([line], number),
         caption=caption,
-        marked=bool(marked),
+        marked=marked,
     )

@@ -5,24 +5,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from convergan.files import write_text
+from convergan.page.environment import templates
+from convergan.page.images import grid_picture, single_picture
+from convergan.page.words import count, number
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
-from convergan.report.images import grid_picture, single_picture
 from convergan.report.inputs import ReportInputs
-from convergan.report.words import (
-    chance,
-    confidence,
-    count,
-    duration,
-    epoch_ranges,
-    number,
-    percent,
-    rows,
-    tested,
-)
+from convergan.report.words import confidence, duration, epoch_ranges, rows, tested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +48,8 @@ def write_report(path: Path, inputs: ReportInputs) -> None:
 
 
 def _render(inputs: ReportInputs) -> str:
-    environment = Environment(
-        loader=PackageLoader("convergan.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "chance": chance,
-        "confidence": confidence,
-        "count": count,
-        "percent": percent,
-        "picture": single_picture,
-    }
+    environment = templates("convergan.report")
+    environment.filters |= {"confidence": confidence, "picture": single_picture}
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
         decision=(inputs.results or {}).get("decision"),

@@ -19,7 +19,7 @@ from convergan.files import written_aside
 from convergan.metrics.estimates import Comparison, Estimate
 from convergan.metrics.inception_score import SPLITS, scores_of_sums, split_of_images
 from convergan.metrics.resampling import Interval
-from convergan.report.images import write_sample_grid
+from convergan.page.images import write_sample_grid
 
 _BETTER = {"FID": "lower", "KID": "lower"}
 """Of all others higher is better."""

@@ -1,32 +1,16 @@
-"""How the report writes numbers and settings."""
+"""How the report of a run writes numbers and settings."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from convergan.page.words import SPACE, percent
+
 _LIST_SHOWN = 8
-_SPACE = "\N{NO-BREAK SPACE}"
-
-
-def percent(rate: float, *, size: int = 0) -> str:
-    """Enough digits to tell one image of `size` from the next."""
-    return f"{100 * rate:.{2 if size >= 2000 else 1}f}{_SPACE}%"
 
 
 def confidence(probability: float) -> str:
     """Never "100 %": no classifier is that sure."""
-    return f"over 99.9{_SPACE}%" if probability > 0.9995 else percent(probability)
-
-
-def number(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def count(value: int) -> str:
-    return f"{value:,}"
-
-
-def chance(p_value: float) -> str:
-    return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+    return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
 
 
 def tested(results: dict[str, Any] | None) -> str:
@@ -36,13 +20,13 @@ def tested(results: dict[str, Any] | None) -> str:
 
 def duration(seconds: float) -> str:
     if seconds < 10:
-        return f"{seconds:.1f}{_SPACE}s"
+        return f"{seconds:.1f}{SPACE}s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole}{_SPACE}s"
+        return f"{whole}{SPACE}s"
     if whole < 3600:
-        return f"{whole // 60}{_SPACE}min {whole % 60}{_SPACE}s"
-    return f"{whole // 3600}{_SPACE}h {whole % 3600 // 60}{_SPACE}min"
+        return f"{whole // 60}{SPACE}min {whole % 60}{SPACE}s"
+    return f"{whole // 3600}{SPACE}h {whole % 3600 // 60}{SPACE}min"
 
 
 def epoch_ranges(epochs: Iterable[int]) -> str:

@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from convergan.report.words import number, percent
+from convergan.page.words import number, percent
 from convergan.training.health import HealthWarning
 
 

@@ -8,7 +8,7 @@ import torch
 from convergan.data.batches import DeviceImages, to_uint8
 from convergan.data.test_set import TestSet
 from convergan.networks.interface import Discriminator, Generator
-from convergan.report.images import write_sample_grid
+from convergan.page.images import write_sample_grid
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import predicted_classes

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import binomtest
 
-from convergan.report.words import percent
+from convergan.page.words import percent
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05

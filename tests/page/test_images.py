@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from convergan.errors import UserError
-from convergan.report import write_sample_grid
-from convergan.report.images import GUTTER_PX, grid_picture, single_picture
+from convergan.page.images import GUTTER_PX, grid_picture, single_picture, write_sample_grid
 
 
 def random_images(*shape: int) -> np.ndarray:

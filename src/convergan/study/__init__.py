@@ -1,0 +1,1 @@
+"""The visual Turing test: people tell generated images from real ones."""
