@@ -1,13 +1,9 @@
 """torch-fidelity, which others' numbers come from, and weights for its Inception network."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import torch_fidelity_reference
 
