@@ -1,0 +1,26 @@
+"""Timed exposure: which attempt an image was shown to, for how long, and for how long it really was."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_ADDED = {
+    "trials": (("exposure_ms", sa.Integer), ("shown_key", sa.String(64))),
+    "votes": (("shown_ms", sa.Float), ("frames", sa.Integer), ("frame_ms", sa.Float)),
+}
+
+
+def upgrade() -> None:
+    """Adds the columns, empty."""
+    for table, columns in _ADDED.items():
+        for name, kind in columns:
+            op.add_column(table, sa.Column(name, kind))
+
+
+def downgrade() -> None:
+    """Drops them; votes and trials stay."""
+    for table, columns in _ADDED.items():
+        for name, _ in columns:
+            op.drop_column(table, name)

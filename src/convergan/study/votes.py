@@ -1,0 +1,53 @@
+"""What the application hands to the statistics: single votes, in columns."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Votes:
+    """One row a vote, columns of equal length n; simulated and excluded participants already left out.
+
+    A participant votes in one arm, an arm shows one set of generated images, and an image is either
+    generated or real.
+    """
+
+    participant: np.ndarray
+    """str [n]"""
+
+    arm: np.ndarray
+    """str [n]"""
+
+    images: np.ndarray
+    """str [n]: the set of generated images that the arm shows (on real and generated trials alike)."""
+
+    image: np.ndarray
+    """str [n]: id of the image shown."""
+
+    trial: np.ndarray
+    """int64 [n]: 1, 2, ... within the participant."""
+
+    generated: np.ndarray
+    """bool [n]: the truth."""
+
+    answered_generated: np.ndarray
+    """bool [n]"""
+
+    response_seconds: np.ndarray
+    """float64 [n], NaN where unknown."""
+
+    feedback: np.ndarray
+    """bool [n]: the participant was told after each answer whether it was right."""
+
+    def __len__(self) -> int:
+        return len(self.participant)
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """bool [n]"""
+        return self.answered_generated != self.generated
+
+    def chosen(self, rows: np.ndarray) -> "Votes":
+        """Some of the votes, by a mask or by indices."""
+        return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
