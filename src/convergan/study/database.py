@@ -53,7 +53,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that writes; committed, and on the disk, when the block has ended without an error."""
+        """A transaction that writes; when the block has ended without an error, it is on the disk."""
         with (
             self._turn,
             Session(self._writer, expire_on_commit=False) as session,

@@ -68,7 +68,9 @@ def read_key_file(path: Path) -> Keys:
         content = json.loads(path.read_text())
         return Keys(bytes.fromhex(content["secret"]), content["admin_token"])
     except FileNotFoundError:
-        raise UserError(f"{path}: expected the study's keys, got no file (--key says where)") from None
+        raise UserError(
+            f"{path}: expected the study's keys, got no file (--key says where)"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: expected the study's keys, got a file without: {error}") from None
 
@@ -88,6 +90,11 @@ def new_code(length: int = 8) -> str:
 def new_token() -> str:
     """A bearer token of 256 random bits."""
     return secrets.token_urlsafe(32)
+
+
+def new_address() -> str:
+    """128 random bits, fit for a link."""
+    return secrets.token_urlsafe(16)
 
 
 def digest(token: str) -> str:

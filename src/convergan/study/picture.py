@@ -20,7 +20,9 @@ def to_png(pixels: np.ndarray) -> bytes:
     """
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, _GREY if channels == 1 else _RGB, 0, 0, 0)
-    lines = np.zeros((height, 1 + width * channels), dtype=np.uint8)  # each begins with its filter: 0
+    lines = np.zeros(
+        (height, 1 + width * channels), dtype=np.uint8
+    )  # each begins with its filter: 0
     lines[:, 1:] = pixels.reshape(height, -1)
     stored = zlib.compress(lines.tobytes(), level=0)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", stored) + _chunk(b"IEND", b"")

@@ -69,7 +69,11 @@ class Plan:
             ("title", self.title.strip(), "some text"),
             ("trials", self.trials >= 2 and self.trials % 2 == 0, "an even number, 2 or more"),
             ("participants", self.participants >= 1, "1 or more"),
-            ("practice", self.practice >= 0 and self.practice % 2 == 0, "an even number, 0 or more"),
+            (
+                "practice",
+                self.practice >= 0 and self.practice % 2 == 0,
+                "an even number, 0 or more",
+            ),
             (
                 "checks",
                 self.checks in (0, *range(3, self.trials + 1)),

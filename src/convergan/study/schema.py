@@ -72,8 +72,10 @@ class Participant(Base):
     arm_id: Mapped[int] = mapped_column(ForeignKey("arms.id"))
     place: Mapped[int]
     """The number in the arm that decides which images are shown."""
+    way: Mapped[str]
+    """How they came: see `entry.py`; "bot" for one that did not."""
     simulated: Mapped[bool]
-    """A bot, or the researcher's look around: counted nowhere."""
+    """A bot, or the researcher looking around: counts nowhere."""
     started_at: Mapped[float]
     seen_at: Mapped[float]
     expires_at: Mapped[float]
@@ -132,6 +134,8 @@ class Trial(Base):
     """How long a timed image is to be shown; known once it is."""
     shown_key: Mapped[str | None] = mapped_column(String(64))
     """The key of the attempt that a timed image was shown to, once it has been."""
+
+    vote: Mapped["Vote | None"] = relationship(viewonly=True)
 
 
 class Vote(Base):

@@ -1,5 +1,7 @@
 """A study with its images, participants and votes."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -64,6 +66,7 @@ def upgrade() -> None:
         sa.Column("code", sa.String, nullable=False, unique=True),
         sa.Column("arm_id", sa.Integer, sa.ForeignKey("arms.id"), nullable=False),
         sa.Column("place", sa.Integer, nullable=False),
+        sa.Column("way", sa.String, nullable=False),
         sa.Column("simulated", sa.Boolean, nullable=False),
         sa.Column("started_at", sa.Float, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
@@ -75,18 +78,18 @@ def upgrade() -> None:
     op.create_table(
         "tokens",
         sa.Column("digest", sa.String(64), primary_key=True),
-        _of_participant("participant_id", index=True),
+        _participant(index=True),
     )
     op.create_table(
         "identities",
         sa.Column("person", sa.String(64), primary_key=True),
         sa.Column("submission", sa.String(64), unique=True),
         sa.Column("platform_study", sa.String(64)),
-        _of_participant("participant_id", unique=True),
+        _participant(unique=True),
     )
     op.create_table(
         "trials",
-        _of_participant("participant_id", primary_key=True),
+        _participant(primary_key=True),
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
@@ -114,17 +117,21 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drops them, with everything in them."""
-    for table in ("votes", "trials", "identities", "tokens", "participants", "images", "arms", "study"):
+    for table in (
+        "votes",
+        "trials",
+        "identities",
+        "tokens",
+        "participants",
+        "images",
+        "arms",
+        "study",
+    ):
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION keep_votes")
 
 
-def _of_participant(name: str, **options: bool) -> sa.Column[int]:
-    return sa.Column(
-        name,
-        sa.Integer,
-        sa.ForeignKey("participants.id", ondelete="CASCADE"),
-        nullable=False,
-        **options,
-    )
+def _participant(**options: Any) -> sa.Column[int]:
+    participant = sa.ForeignKey("participants.id", ondelete="CASCADE")
+    return sa.Column("participant_id", sa.Integer, participant, nullable=False, **options)

@@ -1,0 +1,111 @@
+"""Recording an answer: exactly once, whatever the network does."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from convergan.study.outcome import outcome
+from convergan.study.plan import Plan
+from convergan.study.schema import Participant, Trial, Vote
+from convergan.study.tasks import Answer, Task, answer_of, answered_by, tasks_from
+
+
+class Conflict(Exception):
+    """Another answer is there already, or it is not the trial's turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ballot:
+    """An answer as a browser sends it."""
+
+    position: int
+    key: str
+    """Random, chosen by the browser for this attempt; the same in every repetition."""
+    answer: Answer
+    response_ms: int | None = None
+    shown_ms: float | None = None
+    frames: int | None = None
+    frame_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a browser gets for an answer, and gets again if it repeats it."""
+
+    position: int
+    answer: Answer
+    truth: Answer | None
+    """Only where the participant is to be told."""
+    finished: bool
+    tasks: list[Task]
+    """What comes next, as far as it may be loaded."""
+
+
+def record(
+    session: Session, plan: Plan, participant: Participant, ballot: Ballot, now: float
+) -> Receipt:
+    """Records a vote, or finds it recorded; the same ballot always gets the same receipt.
+
+    Args:
+        session: a writing transaction that has locked the participant.
+        plan: of the study.
+        participant: who votes.
+        ballot: the answer.
+        now: the time.
+
+    Raises:
+        Conflict: another vote is recorded for this trial, it is not its turn, or its image, to be shown for
+            a moment, was not shown to this attempt.
+    """
+    place = (participant.id, ballot.position)
+    trial = session.get(Trial, place)
+    if trial is None:
+        raise Conflict
+    tasks = tasks_from(session, participant.id, ballot.position + 1)
+    vote = session.get(Vote, place)
+    if vote is None:
+        if ballot.position != answered_by(session, participant.id) + 1:
+            raise Conflict
+        if plan.timed and trial.kind != "check" and trial.shown_key != ballot.key:
+            raise Conflict
+        _add_vote(session, participant, ballot, now)
+        if not tasks:
+            participant.finished_at = now
+            participant.outcome = outcome(_missed_checks(session, participant.id))
+    elif vote.key != ballot.key or answer_of(vote.answered_generated) != ballot.answer:
+        raise Conflict
+    told = trial.kind == "practice" or (trial.kind == "trial" and participant.arm.feedback)
+    return Receipt(
+        position=ballot.position,
+        answer=ballot.answer,
+        truth=answer_of(trial.generated) if told else None,
+        finished=not tasks,
+        tasks=tasks,
+    )
+
+
+def _add_vote(session: Session, participant: Participant, ballot: Ballot, now: float) -> None:
+    vote = Vote(
+        participant_id=participant.id,
+        position=ballot.position,
+        key=ballot.key,
+        answered_generated=ballot.answer == "generated",
+        response_ms=ballot.response_ms,
+        recorded_at=now,
+        shown_ms=ballot.shown_ms,
+        frames=ballot.frames,
+        frame_ms=ballot.frame_ms,
+    )
+    session.add(vote)
+    participant.seen_at = now
+    session.flush()
+
+
+def _missed_checks(session: Session, participant_id: int) -> list[bool]:
+    found = (
+        select(Trial.generated != Vote.answered_generated)
+        .join(Trial.vote)
+        .where(Trial.participant_id == participant_id, Trial.kind == "check")
+    )
+    return list(session.scalars(found))
