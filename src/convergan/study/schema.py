@@ -155,7 +155,7 @@ class Vote(Base):
     key: Mapped[str] = mapped_column(String(64))
     """Random, of the browser's choice: a repeated request is known by it."""
     answered_generated: Mapped[bool]
-    response_ms: Mapped[int | None]
+    response_ms: Mapped[float | None]
     """From the image's appearance to the answer, by the browser's clock."""
     recorded_at: Mapped[float]
     shown_ms: Mapped[float | None]

@@ -1,7 +1,7 @@
 """How long a timed image is shown: the staircase of HYPE-time (Zhou et al., 2019).
 
-A right answer takes 10 ms, a wrong one gives 30 ms. The steps balance where 10 p = 30 (1 - p): at the exposure at
-which p = 75 % of the answers are right (Kaernbach's weighted up-down method, 1991).
+A right answer takes 10 ms, a wrong one gives 30 ms. The steps balance where 10 p = 30 (1 - p): where p = 75 %
+of the answers are right (Kaernbach's weighted up-down method, 1991).
 """
 
 from collections.abc import Sequence

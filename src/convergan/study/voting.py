@@ -1,7 +1,9 @@
 """Recording an answer: exactly once, whatever the network does."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,18 +17,23 @@ class Conflict(Exception):
     """Another answer is there already, or it is not the trial's turn."""
 
 
+Position = Annotated[int, Field(ge=1, le=100_000)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+_Milliseconds = Annotated[float, Field(ge=0, le=24 * 3600 * 1000)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ballot:
     """An answer as a browser sends it."""
 
-    position: int
-    key: str
+    position: Position
+    key: Key
     """Random, chosen by the browser for this attempt; the same in every repetition."""
     answer: Answer
-    response_ms: int | None = None
-    shown_ms: float | None = None
-    frames: int | None = None
-    frame_ms: float | None = None
+    response_ms: _Milliseconds | None = None
+    shown_ms: _Milliseconds | None = None
+    frames: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    frame_ms: _Milliseconds | None = None
 
 
 @dataclass(frozen=True)

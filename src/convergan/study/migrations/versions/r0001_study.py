@@ -103,7 +103,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("key", sa.String(64), nullable=False),
         sa.Column("answered_generated", sa.Boolean, nullable=False),
-        sa.Column("response_ms", sa.Integer),
+        sa.Column("response_ms", sa.Float),
         sa.Column("recorded_at", sa.Float, nullable=False),
         sa.ForeignKeyConstraint(
             ["participant_id", "position"],
