@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,10 +73,9 @@ def create_study(
     try:
         if database.is_sqlite:
             with written_aside(Path(str(database))) as aside:
-                new = Database(str(aside))
-                grey = _fill(new, plan, sets, files, size_px, progress)
-                # What SQLite keeps beside a database does not move with it.
-                new.close()
+                # Closed before it moves: what SQLite keeps beside a database would stay behind.
+                with closing(Database(str(aside))) as new:
+                    grey = _fill(new, plan, sets, files, size_px, progress)
         else:
             grey = _fill(database, plan, sets, files, size_px, progress)
     except BaseException:

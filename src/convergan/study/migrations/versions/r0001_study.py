@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column("content_length", sa.Integer, nullable=False),
         sa.Column("quota", sa.Integer, nullable=False),
         sa.Column("paused", sa.Boolean, nullable=False),
-        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
     )
     op.create_table(
         "arms",
@@ -68,10 +68,10 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer, nullable=False),
         sa.Column("way", sa.String, nullable=False),
         sa.Column("simulated", sa.Boolean, nullable=False),
-        sa.Column("started_at", sa.Float, nullable=False),
-        sa.Column("seen_at", sa.Float, nullable=False),
-        sa.Column("expires_at", sa.Float, nullable=False),
-        sa.Column("finished_at", sa.Float),
+        sa.Column("started_at", sa.Double, nullable=False),
+        sa.Column("seen_at", sa.Double, nullable=False),
+        sa.Column("expires_at", sa.Double, nullable=False),
+        sa.Column("finished_at", sa.Double),
         sa.Column("outcome", sa.String),
         sa.UniqueConstraint("arm_id", "simulated", "place"),
     )
@@ -103,8 +103,8 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("key", sa.String(64), nullable=False),
         sa.Column("answered_generated", sa.Boolean, nullable=False),
-        sa.Column("response_ms", sa.Float),
-        sa.Column("recorded_at", sa.Float, nullable=False),
+        sa.Column("response_ms", sa.Double),
+        sa.Column("recorded_at", sa.Double, nullable=False),
         sa.ForeignKeyConstraint(
             ["participant_id", "position"],
             ["trials.participant_id", "trials.position"],

@@ -8,7 +8,7 @@ down_revision = "0001"
 
 _ADDED = {
     "trials": (("exposure_ms", sa.Integer), ("shown_key", sa.String(64))),
-    "votes": (("shown_ms", sa.Float), ("frames", sa.Integer), ("frame_ms", sa.Float)),
+    "votes": (("shown_ms", sa.Double), ("frames", sa.Integer), ("frame_ms", sa.Double)),
 }
 
 

@@ -1,0 +1,204 @@
+"""What the tests of the study share: image folders, studies in both databases, servers, a browser."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from convergan.study.create import create_study
+from convergan.study.database import Database
+from convergan.study.entry import new_link
+from convergan.study.keys import Keys
+from convergan.study.opening import open_study
+from convergan.study.plan import Plan
+from convergan.study.web.app import make_app
+from images import draw
+from visitor import Visitor
+
+# Short, so that tests are; the defaults are tested where they matter.
+QUICK = Plan(trials=4, practice=2, checks=3, participants=1000)
+
+MakeStudy = Callable[..., "MadeStudy"]
+Serve = Callable[["MadeStudy"], "Served"]
+
+
+@dataclass(frozen=True)
+class MadeStudy:
+    """A study that really is in a database."""
+
+    where: str
+    key_file: Path
+    database: Database
+    keys: Keys
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Served:
+    """A study behind a server in this process."""
+
+    study: MadeStudy
+    address: str
+
+    def visitor(self) -> Visitor:
+        """Someone with a browser that has never been here."""
+        return Visitor(self.address)
+
+    def participant(self, way: Any = "personal") -> Visitor:
+        """Someone who has followed a new link and consented."""
+        visitor = self.visitor()
+        visitor.join(new_link(self.study.keys, way))
+        return visitor
+
+
+def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
+    """Different images of these kinds, in turn."""
+    generator = np.random.default_rng(len(kinds[0]))
+    folder.mkdir(parents=True)
+    for index in range(number):
+        image = Image.fromarray(draw(kinds[index % len(kinds)], generator, size_px))
+        image.save(folder / f"{index:04d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder of real images and two of generated ones."""
+    top = tmp_path_factory.mktemp("images")
+    return {
+        "real": write_images(top / "real", ("circles", "squares"), 80),
+        "random": write_images(top / "random", ("stripes",), 80),
+        "best": write_images(top / "best", ("noise",), 80),
+    }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes empty databases in a PostgreSQL of the tests' own; gives their URLs."""
+    program = _postgres_program("initdb")
+    # PostgreSQL does not run as root, and root's folders are closed to others.
+    user = "postgres" if os.getuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="convergan-postgres-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    data = folder / "data"
+
+    def run(*command: object) -> None:
+        words = [str(word) for word in command]
+        subprocess.run(words, check=True, user=user, cwd=folder, capture_output=True, timeout=120)
+
+    run(program, "-D", data, "--auth=trust", "-U", "convergan", "--no-sync", "-E", "UTF8")
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    control = Path(program).with_name("pg_ctl")
+    run(control, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+    numbers = count()
+
+    def make() -> str:
+        name = f"study{next(numbers)}"
+        run(Path(program).with_name("createdb"), "-h", folder, "-U", "convergan", name)
+        return f"postgresql://convergan@/{name}?host={folder}"
+
+    try:
+        yield make
+    finally:
+        run(control, "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def _postgres_program(name: str) -> str:
+    found = shutil.which(name) or next(
+        map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None
+    )
+    if found is not None:
+        # The link in /usr/bin leads to a wrapper without the other programs beside it.
+        return str(Path(found).resolve())
+    reason = f"PostgreSQL is not on this machine: no {name} (Debian: apt-get install postgresql)"
+    if os.environ.get("CONVERGAN_REQUIRE_POSTGRESQL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """For tests that must hold on both databases."""
+    return request.param
+
+
+@pytest.fixture
+def make_study(
+    tmp_path: Path, folders: dict[str, Path], request: pytest.FixtureRequest
+) -> Iterator[MakeStudy]:
+    """Makes studies; of the images in `folders` where nothing else is said."""
+    made = []
+
+    def make(
+        plan: Plan = QUICK,
+        *,
+        backend: str = "sqlite",
+        real: Path | None = None,
+        generated: dict[str, Path] | None = None,
+    ) -> MadeStudy:
+        number = len(made)
+        where = str(tmp_path / f"study{number}.db")
+        if backend == "postgresql":
+            where = request.getfixturevalue("postgres")()
+        key_file = tmp_path / f"study{number}.key"
+        created = create_study(
+            where,
+            key_file,
+            plan,
+            real=real or folders["real"],
+            generated=generated or {"random": folders["random"]},
+        )
+        made.append(MadeStudy(where, key_file, open_study(where), created.keys, plan))
+        return made[-1]
+
+    yield make
+    for study in made:
+        study.database.close()
+
+
+@contextmanager
+def serving(study: MadeStudy) -> Iterator[Served]:
+    """A server of the study, on a free port."""
+    app = make_app(study.database, study.keys)
+    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    end = time.monotonic() + 30
+    while not server.started:
+        assert time.monotonic() < end, "the server does not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Served(study, f"127.0.0.1:{port}")
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves studies until the test ends."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda study: stack.enter_context(serving(study))
+
+
+@pytest.fixture
+def served(make_study: MakeStudy, serve: Serve) -> Served:
+    """A quick study, without feedback, behind a server."""
+    return serve(make_study())
