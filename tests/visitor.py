@@ -30,6 +30,7 @@ class Visitor:
     """Asks one server; remembers its cookies."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         self.cookies: dict[str, str] = {}
         self._connection = http.client.HTTPConnection(address, timeout=30)
 

@@ -1,77 +1,20 @@
-"""What the tests of the study share: image folders, studies in both databases, servers, a browser."""
+"""What the tests of the study share: image folders, studies in both databases, servers."""
 
 import os
 import shutil
 import subprocess
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import uvicorn
-from PIL import Image
 
 from convergan.study.create import create_study
-from convergan.study.database import Database
-from convergan.study.entry import new_link
-from convergan.study.keys import Keys
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
-from convergan.study.web.app import make_app
-from images import draw
-from visitor import Visitor
-
-# Short, so that tests are; the defaults are tested where they matter.
-QUICK = Plan(trials=4, practice=2, checks=3, participants=1000)
-
-MakeStudy = Callable[..., "MadeStudy"]
-Serve = Callable[["MadeStudy"], "Served"]
-
-
-@dataclass(frozen=True)
-class MadeStudy:
-    """A study that really is in a database."""
-
-    where: str
-    key_file: Path
-    database: Database
-    keys: Keys
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class Served:
-    """A study behind a server in this process."""
-
-    study: MadeStudy
-    address: str
-
-    def visitor(self) -> Visitor:
-        """Someone with a browser that has never been here."""
-        return Visitor(self.address)
-
-    def participant(self, way: Any = "personal") -> Visitor:
-        """Someone who has followed a new link and consented."""
-        visitor = self.visitor()
-        visitor.join(new_link(self.study.keys, way))
-        return visitor
-
-
-def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
-    """Different images of these kinds, in turn."""
-    generator = np.random.default_rng(len(kinds[0]))
-    folder.mkdir(parents=True)
-    for index in range(number):
-        image = Image.fromarray(draw(kinds[index % len(kinds)], generator, size_px))
-        image.save(folder / f"{index:04d}.png")
-    return folder
+from studies import QUICK, MadeStudy, MakeStudy, Serve, Served, serving, write_images
 
 
 @pytest.fixture(scope="session")
@@ -171,29 +114,9 @@ def make_study(
         study.database.close()
 
 
-@contextmanager
-def serving(study: MadeStudy) -> Iterator[Served]:
-    """A server of the study, on a free port."""
-    app = make_app(study.database, study.keys)
-    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 30
-    while not server.started:
-        assert time.monotonic() < end, "the server does not start"
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(study, f"127.0.0.1:{port}")
-    server.should_exit = True
-    thread.join(timeout=10)
-
-
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serves studies until the test ends."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda study: stack.enter_context(serving(study))
 

@@ -17,7 +17,7 @@ from convergan.study.create import create_study
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
 from convergan.study.schema import Arm, Image, Study
-from study.conftest import QUICK, write_images
+from studies import QUICK, write_images
 
 
 def images_of(study):

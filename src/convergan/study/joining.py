@@ -111,7 +111,7 @@ def _neediest_arm(session: Session, study: Study, *, simulated: bool, now: float
         .where(Participant.simulated == simulated, or_(Participant.outcome == "completed", at_it))
         .group_by(Participant.arm_id)
     )
-    counts = dict(session.execute(counted).tuples().all())
+    counts = dict(session.execute(counted).all())
     arms = session.scalars(select(Arm)).all()
     fewest = min(counts.get(arm.id, 0) for arm in arms)
     if fewest >= study.quota and not simulated:
@@ -143,7 +143,7 @@ def _add_trials(session: Session, plan: Plan, arm: Arm, participant: Participant
 
 def _pool(session: Session, images: str) -> Pool:
     found = select(Image.id, Image.practice).where(Image.images == images).order_by(Image.id)
-    rows = session.execute(found).tuples().all()
+    rows = session.execute(found).all()
     return Pool(
         images,
         practice=[image for image, practice in rows if practice],

@@ -71,15 +71,12 @@ def authenticated(session: Session, token: str, now: float, *, lock: bool = Fals
 
 def state_of(session: Session, participant: Participant) -> State:
     """Where a participant's session goes on."""
-    counts = dict(
-        session.execute(
-            select(Trial.kind, func.count())
-            .where(Trial.participant_id == participant.id)
-            .group_by(Trial.kind)
-        )
-        .tuples()
-        .all()
+    counted = (
+        select(Trial.kind, func.count())
+        .where(Trial.participant_id == participant.id)
+        .group_by(Trial.kind)
     )
+    counts = {kind: number for kind, number in session.execute(counted)}
     answered = answered_by(session, participant.id)
     return State(
         finished=participant.finished_at is not None,

@@ -77,7 +77,7 @@ def _exposure(session: Session, trial: Trial) -> int:
             Trial.number == trial.number - 1,
         )
     )
-    before = session.execute(found).tuples().one_or_none()
+    before = session.execute(found).one_or_none()
     return FIRST_MS if before is None else next_exposure(before[0] or FIRST_MS, before[1])
 
 
