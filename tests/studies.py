@@ -69,7 +69,9 @@ def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int
 def serving(study: MadeStudy) -> Iterator[Served]:
     """A server of the study, on a free port."""
     app = make_app(study.database, study.keys)
-    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, port=0, log_level="warning", access_log=False, timeout_keep_alive=75
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -72,10 +72,12 @@ def create_study(
     keys = new_key_file(key_file)
     try:
         if database.is_sqlite:
-            with written_aside(Path(str(database))) as aside:
-                # Closed before it moves: what SQLite keeps beside a database would stay behind.
-                with closing(Database(str(aside))) as new:
-                    grey = _fill(new, plan, sets, files, size_px, progress)
+            # Closed before it moves: what SQLite keeps beside a database would stay behind.
+            with (
+                written_aside(Path(str(database))) as aside,
+                closing(Database(str(aside))) as new,
+            ):
+                grey = _fill(new, plan, sets, files, size_px, progress)
         else:
             grey = _fill(database, plan, sets, files, size_px, progress)
     except BaseException:

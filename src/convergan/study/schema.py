@@ -138,6 +138,17 @@ class Trial(Base):
     vote: Mapped["Vote | None"] = relationship(viewonly=True)
 
 
+class SeenImage(Base):
+    """A timed image that was shown and not answered, as its page was reloaded: it is not shown again."""
+
+    __tablename__ = "seen_images"
+
+    participant_id: Mapped[int] = mapped_column(
+        ForeignKey("participants.id", ondelete="CASCADE"), primary_key=True
+    )
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+
+
 class Vote(Base):
     """An answer. Never changed, and deleted only with its participant: the database itself sees to it."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from convergan.study.keys import digest
@@ -14,6 +14,29 @@ AHEAD = 3
 """Images after the current one that a browser may load beforehand."""
 
 Answer = Literal["real", "generated"]
+
+
+# Made once: every request asks for these.
+_BY_TOKEN = select(Participant).join(Token).where(Token.digest == bindparam("digest"))
+_CURRENT = (
+    select(func.count() + 1)
+    .select_from(Vote)
+    .where(Vote.participant_id == Trial.participant_id)
+    .scalar_subquery()
+)
+_CONTENT = (
+    select(Image.content)
+    .join(Trial, Trial.image_id == Image.id)
+    .join(Participant, Participant.id == Trial.participant_id)
+    .join(Token, Token.participant_id == Trial.participant_id)
+    .where(
+        Trial.address == bindparam("address"),
+        Token.digest == bindparam("digest"),
+        Participant.expires_at >= bindparam("now"),
+        Trial.shown_key.is_(None),
+        Trial.position.between(_CURRENT, _CURRENT + AHEAD),
+    )
+)
 
 
 class NoSession(Exception):
@@ -60,10 +83,8 @@ def authenticated(session: Session, token: str, now: float, *, lock: bool = Fals
     Raises:
         NoSession: there is none, or the session has expired.
     """
-    found = select(Participant).join(Token).where(Token.digest == digest(token))
-    if lock:
-        found = found.with_for_update(of=Participant)
-    participant = session.scalar(found)
+    found = _BY_TOKEN.with_for_update(of=Participant) if lock else _BY_TOKEN
+    participant = session.scalar(found, {"digest": digest(token)})
     if participant is None or participant.expires_at < now:
         raise NoSession
     return participant
@@ -84,7 +105,7 @@ def state_of(session: Session, participant: Participant) -> State:
         total=sum(counts.values()),
         trials=counts.get("trial", 0),
         practice=counts.get("practice", 0),
-        tasks=tasks_from(session, participant.id, answered + 1),
+        tasks=[task_of(trial) for trial in trials_from(session, participant.id, answered + 1)],
     )
 
 
@@ -94,33 +115,33 @@ def answered_by(session: Session, participant_id: int) -> int:
     return session.scalar(counted) or 0
 
 
-def tasks_from(session: Session, participant_id: int, position: int) -> list[Task]:
-    """The tasks at `position` and after it, as far as a browser at `position` may know them."""
+def trials_from(
+    session: Session, participant_id: int, position: int, ahead: int = AHEAD
+) -> list[Trial]:
+    """The trial at `position` and those after it, `ahead` of them at most."""
     found = (
         select(Trial)
         .where(
             Trial.participant_id == participant_id,
-            Trial.position.between(position, position + AHEAD),
+            Trial.position.between(position, position + ahead),
         )
         .order_by(Trial.position)
     )
-    return [_task(trial) for trial in session.scalars(found)]
+    return list(session.scalars(found))
 
 
-def image_content(session: Session, participant: Participant, address: str) -> bytes | None:
-    """The image at an address; None if it is not this session's, or not to be seen (any more) now."""
-    trial = session.scalar(
-        select(Trial).where(Trial.address == address, Trial.participant_id == participant.id)
-    )
-    if trial is None or trial.image_id is None or trial.shown_key is not None:
-        return None
-    current = answered_by(session, participant.id) + 1
-    if not current <= trial.position <= current + AHEAD:
-        return None
-    return session.scalar(select(Image.content).where(Image.id == trial.image_id))
+def image_content(session: Session, token: str, address: str, now: float) -> bytes | None:
+    """The image at an address; None if it is not this session's, or not to be seen (any more) now.
+
+    Nothing is kept for the next time: what is asked for often would come sooner, and real images are, where
+    several arms show them.
+    """
+    brought = {"digest": digest(token), "address": address, "now": now}
+    return session.scalar(_CONTENT, brought)
 
 
-def _task(trial: Trial) -> Task:
+def task_of(trial: Trial) -> Task:
+    """What a browser may know of a trial."""
     check = trial.kind == "check"
     return Task(
         position=trial.position,

@@ -2,10 +2,10 @@
 
 import random
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from convergan.study.schema import Image, Participant, Trial, Vote
+from convergan.study.schema import Image, Participant, SeenImage, Trial, Vote
 from convergan.study.staircase import FIRST_MS, LONGEST_MS, next_exposure
 from convergan.study.tasks import answered_by
 from convergan.study.voting import Conflict
@@ -52,6 +52,7 @@ def replace_seen(session: Session, participant: Participant) -> None:
     trial = session.get(Trial, (participant.id, position))
     if trial is None or trial.shown_key is None:
         return
+    session.merge(SeenImage(participant_id=participant.id, image_id=trial.image_id))
     trial.shown_key = trial.exposure_ms = None
     trial.image_id = _fresh_image(session, trial)
     to_come = select(Trial).where(
@@ -84,13 +85,14 @@ def _exposure(session: Session, trial: Trial) -> int:
 def _fresh_image(session: Session, trial: Trial) -> int:
     """An image of the same set that is nowhere in the session; where none is left, another of the set."""
     seen = session.get_one(Image, trial.image_id)
-    in_session = select(Trial.image_id).where(
-        Trial.participant_id == trial.participant_id, Trial.image_id.is_not(None)
-    )
+    taken = [
+        Image.id.in_(select(table.image_id).where(table.participant_id == trial.participant_id))
+        for table in (Trial, SeenImage)
+    ]
     found = (
         select(Image.id)
         .where(Image.images == seen.images, Image.id != seen.id, Image.practice == seen.practice)
-        .order_by(Image.id.in_(in_session), func.random())
+        .order_by(or_(*taken), func.random())
         .limit(1)
     )
     return session.scalar(found) or seen.id

@@ -10,7 +10,15 @@ from sqlalchemy.orm import Session
 from convergan.study.outcome import outcome
 from convergan.study.plan import Plan
 from convergan.study.schema import Participant, Trial, Vote
-from convergan.study.tasks import Answer, Task, answer_of, answered_by, tasks_from
+from convergan.study.tasks import (
+    AHEAD,
+    Answer,
+    Task,
+    answer_of,
+    answered_by,
+    task_of,
+    trials_from,
+)
 
 
 class Conflict(Exception):
@@ -65,19 +73,18 @@ def record(
         Conflict: another vote is recorded for this trial, it is not its turn, or its image, to be shown for
             a moment, was not shown to this attempt.
     """
-    place = (participant.id, ballot.position)
-    trial = session.get(Trial, place)
-    if trial is None:
+    trials = trials_from(session, participant.id, ballot.position, AHEAD + 1)
+    if not trials:
         raise Conflict
-    tasks = tasks_from(session, participant.id, ballot.position + 1)
-    vote = session.get(Vote, place)
+    trial, *after = trials
+    vote = session.get(Vote, (participant.id, ballot.position))
     if vote is None:
         if ballot.position != answered_by(session, participant.id) + 1:
             raise Conflict
         if plan.timed and trial.kind != "check" and trial.shown_key != ballot.key:
             raise Conflict
         _add_vote(session, participant, ballot, now)
-        if not tasks:
+        if not after:
             participant.finished_at = now
             participant.outcome = outcome(_missed_checks(session, participant.id))
     elif vote.key != ballot.key or answer_of(vote.answered_generated) != ballot.answer:
@@ -87,8 +94,8 @@ def record(
         position=ballot.position,
         answer=ballot.answer,
         truth=answer_of(trial.generated) if told else None,
-        finished=not tasks,
-        tasks=tasks,
+        finished=not after,
+        tasks=[task_of(each) for each in after],
     )
 
 

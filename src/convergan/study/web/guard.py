@@ -31,6 +31,11 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+# Requests at once, and a second. A whole class behind one address must fit; a session needs two a trial.
+_ADDRESS_LIMIT = (2000, 400)
+_SESSION_LIMIT = (100, 20)
+_LOGIN_LIMIT = (10, 0.1)
+
 _SAFE_METHODS = ("GET", "HEAD")
 
 
@@ -39,10 +44,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # A whole class behind one address must fit; one session needs a few requests a trial.
-        self._by_address = Limit(at_once=2000, a_second=400)
-        self._by_session = Limit(at_once=100, a_second=20)
-        self._by_login = Limit(at_once=10, a_second=0.1)
+        self._by_address = Limit(*_ADDRESS_LIMIT)
+        self._by_session = Limit(*_SESSION_LIMIT)
+        self._by_login = Limit(*_LOGIN_LIMIT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""

@@ -29,7 +29,7 @@ class Exposure(BaseModel):
 
 
 def trial_routes(site: Site) -> APIRouter:
-    """The routes that the trial page's script uses; without a session they raise `NoSession`."""
+    """The routes that the trial page's script uses."""
     routes = APIRouter()
     database, plan = site.database, site.plan
 
@@ -58,8 +58,7 @@ def trial_routes(site: Site) -> APIRouter:
     @routes.get("/image/{address}")
     def image(address: str, token: _Token = "") -> Response:
         with database.reading() as session:
-            participant = authenticated(session, token, time.time())
-            content = image_content(session, participant, address)
+            content = image_content(session, token, address, time.time())
         if content is None:
             return Response(status_code=404)
         return Response(content, media_type="image/png")
