@@ -15,6 +15,7 @@ from convergan.study.database import Database
 from convergan.study.entry import Way, new_link
 from convergan.study.keys import Keys
 from convergan.study.plan import Plan
+from convergan.study.serve import SERVER_OPTIONS
 from convergan.study.web.app import make_app
 from images import draw
 from visitor import Visitor
@@ -69,10 +70,7 @@ def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int
 def serving(study: MadeStudy) -> Iterator[Served]:
     """A server of the study, on a free port."""
     app = make_app(study.database, study.keys)
-    config = uvicorn.Config(
-        app, port=0, log_level="warning", access_log=False, timeout_keep_alive=75
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, **SERVER_OPTIONS))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + 30

@@ -1,6 +1,6 @@
 """What a browser receives before a vote does not tell a real image from a generated one, but for its pixels.
 
-A classifier gets, of 1,000 images, everything else: sizes, headers, the bytes around the pixels, addresses, the
+A classifier gets everything else of 1,000 images: sizes, headers, the bytes around the pixels, addresses, the
 state that names them, and the time that each answer took. With a planted leak it must succeed.
 """
 

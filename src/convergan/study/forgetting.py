@@ -1,15 +1,11 @@
 """Deleting participants, and forgetting who they were."""
 
-import time
-
 from sqlalchemy import delete, or_, select, text
 
 from convergan.errors import UserError
 from convergan.study.database import Database
 from convergan.study.keys import Keys
 from convergan.study.schema import Identity, Participant, Token
-
-_PATIENCE_SECONDS = 30
 
 
 def delete_participant(database: Database, code: str) -> bool:
@@ -79,13 +75,11 @@ def wipe(database: Database) -> None:
     # Not through a transaction, in which SQLite refuses it.
     connection = database.engine.raw_connection()
     try:
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > end:
-                raise UserError(
-                    f"{database}: deleted, but its journal could not be emptied while others read from"
-                    " it; stop them and delete once more"
-                )
-            time.sleep(0.1)
+        busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
         connection.close()
+    if busy:
+        raise UserError(
+            f"{database}: deleted, but its journal could not be emptied while others read from it;"
+            " stop them and delete once more"
+        )

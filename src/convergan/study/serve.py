@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -10,10 +11,18 @@ from convergan.study.opening import open_study
 from convergan.study.web.app import KEY_FILE, STUDY
 
 
-def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> None:
-    """Serves a study until it is stopped.
+SERVER_OPTIONS: dict[str, Any] = {
+    # Addresses hold the identifiers of those who come.
+    "access_log": False,
+    "log_level": "warning",
+    "server_header": False,
+    # Longer than people think about an image.
+    "timeout_keep_alive": 75,
+}
 
-    It writes no log of requests: they hold the identifiers of those who come.
+
+def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> None:
+    """Serves a study until it is stopped. There is no log of requests.
 
     Args:
         study: as for `open_study`.
@@ -34,9 +43,5 @@ def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> 
         host=host,
         port=port,
         workers=workers,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        # Longer than people think about an image.
-        timeout_keep_alive=75,
+        **SERVER_OPTIONS,
     )
