@@ -14,7 +14,7 @@ from convergan.data.decode import Unreadable, decode_in_order
 from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.study.database import Database
-from convergan.study.image_sets import REAL, ImageFile, choose_files, common_size_px, tell_tales
+from convergan.study.image_files import REAL, ImageFile, choose_files, common_size_px, tell_tales
 from convergan.study.keys import Keys, new_code, new_key_file
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES

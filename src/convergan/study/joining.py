@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from convergan.study.entry import Entry, Way
-from convergan.study.image_sets import REAL
+from convergan.study.image_files import REAL
 from convergan.study.keys import digest, new_address, new_code, new_token
 from convergan.study.plan import Plan
 from convergan.study.schedule import Pool, steps

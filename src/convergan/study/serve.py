@@ -10,7 +10,6 @@ from convergan.study.keys import read_key_file
 from convergan.study.opening import open_study
 from convergan.study.web.app import KEY_FILE, STUDY
 
-
 SERVER_OPTIONS: dict[str, Any] = {
     # Addresses hold the identifiers of those who come.
     "access_log": False,
