@@ -1,4 +1,4 @@
-"""What several tests share: a quick recipe, and one run that was really trained."""
+"""What several tests share: a quick recipe, one run that was really trained, a browser."""
 
 import os
 from dataclasses import replace
@@ -8,6 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from browser import Browser, open_browser
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
 from convergan.training.run import train
@@ -42,3 +43,8 @@ def trained_run(
     out = tmp_path_factory.mktemp("runs") / "trained"
     train(quick_recipe, out, console=quiet)
     return out
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    return open_browser(lambda: tmp_path_factory.mktemp("profile"))

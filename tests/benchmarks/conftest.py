@@ -1,6 +1,5 @@
-"""What the tests of benchmarks share: the folder that they lie in, and a small data set in parquet files."""
+"""What the tests of benchmarks share: a small data set in parquet files."""
 
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -12,9 +11,6 @@ from PIL import Image
 
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
-
-# They are scripts, not a package.
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,9 @@
 """The report as a browser shows it."""
 
-import json
-import os
-import shutil
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,40 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import Browser, too_wide
 from convergan.report import ReportInputs, write_report
-
-Browser = Callable[..., str]
-
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--hide-scrollbars",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
-    names = ("chromium", "google-chrome", "chromium-browser", "chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        if os.environ.get("CONVERGAN_REQUIRE_BROWSER"):
-            pytest.fail(f"a browser is required, and none of {', '.join(names)} is here")
-        pytest.skip(f"no browser on this machine: none of {', '.join(names)}")
-
-    def run(url: str, *flags: str) -> str:
-        profile = tmp_path_factory.mktemp("profile")
-        command = [program, *QUIET, f"--user-data-dir={profile}", *flags, url]
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=60
-        ).stdout
-
-    return run
 
 
 def test_nothing_overflows_at_any_width(
@@ -71,29 +34,12 @@ def test_nothing_overflows_at_any_width(
         ),
         "hundred": replace(unplotted, classes=["n" * 70] * 100, confusion=np.ones((100, 100), int)),
     }
-    frames = ""
+    frames = []
     for name, report in reports.items():
         write_report(tmp_path / f"{name}.html", report)
-        opened = (tmp_path / f"{name}.html").read_text().replace("<details>", "<details open>")
-        (tmp_path / f"{name}.html").write_text(opened)
-        for width in (320, 390) if report is not inputs else (320, 390, 800, 1280):
-            frames += f'<iframe src="{name}.html" width="{width}" height="800"></iframe>'
-    (tmp_path / "frames.html").write_text(
-        f"""<body>{frames}<pre></pre><script>
-        onload = () => document.querySelector("pre").textContent = JSON.stringify(
-            [...document.querySelectorAll("iframe")].map(frame => [
-                frame.getAttribute("src"), Number(frame.width),
-                frame.contentDocument.documentElement.scrollWidth,
-                frame.contentDocument.querySelectorAll("h2").length]))
-        </script>"""
-    )
-    dom = browser(
-        (tmp_path / "frames.html").as_uri(), "--allow-file-access-from-files", "--dump-dom"
-    )
-    measured = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
-    assert len(measured) == 8
-    assert all(headings > 3 for *_, headings in measured)
-    assert [entry for entry in measured if entry[2] > entry[1]] == []
+        widths = (320, 390) if report is not inputs else (320, 390, 800, 1280)
+        frames += [(tmp_path / f"{name}.html", width) for width in widths]
+    assert too_wide(browser, tmp_path, frames) == []
 
 
 @pytest.fixture

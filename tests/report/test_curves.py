@@ -3,12 +3,17 @@ from dataclasses import replace
 from typing import Any
 
 from convergan.page.chart import Chart
+from convergan.page.figures import Line
 from convergan.report import ReportInputs
 from convergan.report.curves import charts
 
 
 def by_title(inputs: ReportInputs) -> dict[str, Chart]:
     return {chart.title: chart for chart in charts(inputs)}
+
+
+def lines(chart: Chart) -> list[Line]:
+    return [key for key, _ in chart.legend if isinstance(key, Line)]
 
 
 def with_epochs(inputs: ReportInputs, *epochs: dict[str, Any]) -> ReportInputs:
@@ -24,7 +29,7 @@ def test_a_whole_run_has_all_charts(inputs: ReportInputs) -> None:
 def test_an_error_rate_is_errors_over_images(inputs: ReportInputs) -> None:
     epoch = {"test_errors": 10, "test_size": 40, "validation_errors": 3, "validation_size": 30}
     [chart] = charts(with_epochs(inputs, {"epoch": 1, **epoch}))
-    assert [(line.name, line.values) for line, _ in chart.legend] == [
+    assert [(line.name, line.values) for line in lines(chart)] == [
         ("semi-supervised GAN", [0.25]),
         ("GAN, validation images", [0.1]),
     ]
@@ -35,7 +40,7 @@ def test_absent_and_infinite_values_leave_gaps(inputs: ReportInputs) -> None:
     losses = [1.0, math.nan, None, math.inf, 2.0]
     epochs = [{"epoch": n, "losses": {"a/b_c": loss}} for n, loss in enumerate(losses, start=1)]
     [chart] = charts(with_epochs(inputs, *epochs, {"epoch": 6, "losses": None}, {"epoch": 7}))
-    [(line, last)] = chart.legend
+    [line], [(_, last)] = lines(chart), chart.legend
     assert (line.name, line.x, line.values, last) == ("a: b c", [1, 5], [1.0, 2.0], "2")
 
 

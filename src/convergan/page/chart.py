@@ -1,10 +1,20 @@
 """A figure with its words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from markupsafe import Markup
 
-from convergan.page.figures import Line
+
+class Key(Protocol):
+    """What a legend explains: a line, or a kind of points."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def icon(self) -> Markup: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +24,8 @@ class Chart:
     title: str
     svg: Markup
 
-    legend: list[tuple[Line, str]]
-    """Each line with the value that stands beside its name."""
+    legend: Sequence[tuple[Key, str]]
+    """Each with the value that stands beside its name."""
 
     description: str
     """What those read who do not see the figure."""

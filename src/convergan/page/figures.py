@@ -45,6 +45,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text, in the page's font
     "svg.hashsalt": "convergan",
     "text.color": TEXT,
+    "text.parse_math": False,  # names are names
     "xtick.color": RULE,
     "xtick.labelcolor": TEXT,
     "ytick.color": RULE,
@@ -70,22 +71,23 @@ class Line:
     high: Sequence[float] = ()
 
     @property
-    def colour(self) -> str:
-        return _COLOURS[self.ink]
-
-    @property
-    def ink(self) -> str:
-        """The colour while it is drawn."""
-        return ink(self.style)
-
-    @property
-    def dashes(self) -> str:
-        return " ".join(map(str, _DASHES[self.style % 6])) or "none"
+    def icon(self) -> Markup:
+        """What stands for it in a legend."""
+        dashes = " ".join(map(str, _DASHES[self.style % 6])) or "none"
+        return Markup(
+            '<svg viewBox="0 0 26 4" aria-hidden="true"><path d="M0 2H26" '
+            'style="stroke: {}; stroke-dasharray: {}"/></svg>'
+        ).format(page_colour(self.style), dashes)
 
 
 def ink(style: int) -> str:
     """The colour to draw one of the six styles in, which becomes the page's own."""
     return f"#0000{style % 6 + 1:02x}"
+
+
+def page_colour(style: int) -> str:
+    """The page's colour of a style."""
+    return _COLOURS[ink(style)]
 
 
 def percent_axis(y: float, _: Any = None) -> str:
@@ -99,6 +101,7 @@ def line_chart(
     name: str,
     x_label: str,
     y_label: str,
+    y_bottom: float = 0,
     y_top: float | None = None,
     percent: bool = False,
     log: bool = False,
@@ -116,16 +119,16 @@ def line_chart(
             dashes = _DASHES[line.style % 6]
             if line.low:
                 axes.fill_between(
-                    line.x, line.low, line.high, color=line.ink, alpha=0.14, linewidth=0
+                    line.x, line.low, line.high, color=ink(line.style), alpha=0.14, linewidth=0
                 )
             axes.plot(
                 line.x,
                 line.values,
-                color=line.ink,
+                color=ink(line.style),
                 linewidth=1.8,
                 linestyle=(0, dashes) if dashes else "solid",
             )
-            axes.plot(line.x[-1], line.values[-1], "o", color=line.ink, markersize=4.5)
+            axes.plot(line.x[-1], line.values[-1], "o", color=ink(line.style), markersize=4.5)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.grid(False)
@@ -133,7 +136,7 @@ def line_chart(
         if log:
             axes.set_yscale("log")
         else:
-            axes.set_ylim(bottom=min(0, *(min(line.values) for line in lines)), top=y_top)
+            axes.set_ylim(bottom=min(y_bottom, *(min(line.values) for line in lines)), top=y_top)
             axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(
             FuncFormatter(percent_axis if percent else lambda y, _: f"{y:g}")

@@ -1,0 +1,96 @@
+"""Simulated studies whose truth is known: votes that cluster by participant and by image."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from convergan.study.votes import Votes
+
+STDEV_BETWEEN = 0.07
+"""Between participants, as among the 328 of dgm-eval's CIFAR-10 file."""
+
+
+def bounded(
+    rng: np.random.Generator, mean: float, stdev: float, shape: int | tuple[int, ...]
+) -> np.ndarray:
+    """Bell-shaped numbers of just this mean and standard deviation, all within 3 of it: added to each other
+    they pass 0 or 1 so rarely that this moves a mean of .75 by less than .0002."""
+    return mean + stdev * 3 * (2 * rng.beta(4, 4, shape) - 1)
+
+
+def simulated_rates(
+    rng: np.random.Generator,
+    mean: float,
+    *,
+    participants: int = 40,
+    trials: int = 100,
+    runs: int = 1,
+    stdev: float = STDEV_BETWEEN,
+) -> np.ndarray:
+    """Shares of right answers, [participants, runs]: a binomial around each participant's own rate."""
+    own = bounded(rng, mean, stdev, (participants, runs))
+    return rng.binomial(trials, own) / trials
+
+
+def simulated_votes(
+    rng: np.random.Generator,
+    accuracies: dict[str, float],
+    *,
+    participants: int = 40,
+    trials: int = 100,
+    pool: int = 1000,
+    stdev: float = STDEV_BETWEEN,
+    stdev_of_images: float = 0.06,
+    same_images: bool = False,
+    learning: float = 0.0,
+) -> Votes:
+    """Arms with these accuracies; half of each participant's images are generated.
+
+    Args:
+        participants: in each arm.
+        pool: generated images of each set, and real images for all arms.
+        same_images: all arms show one set of generated images, named "set".
+        learning: how much better the last trial is than the first.
+    """
+    effects = {"real": bounded(rng, 0, stdev_of_images, pool)}
+    parts = []
+    for place, (arm, mean) in enumerate(accuracies.items()):
+        images = "set" if same_images else f"set {arm}"
+        if images not in effects:
+            effects[images] = bounded(rng, 0, stdev_of_images, pool)
+        shape = participants, trials
+        generated = rng.permuted(
+            np.tile(np.arange(trials) < trials // 2, (participants, 1)), axis=1
+        )
+        right = np.broadcast_to(bounded(rng, mean, stdev, (participants, 1)), shape).copy()
+        right += learning * (np.arange(trials) / (trials - 1) - 0.5)
+        names = np.empty(shape, object)
+        for mask, kind in ((generated, images), (~generated, "real")):
+            shown = int(mask[0].sum())
+            drawn = rng.permuted(np.tile(np.arange(pool), (participants, 1)), axis=1)[:, :shown]
+            right[mask] += effects[kind][drawn.ravel()]
+            names[mask] = np.array([f"{kind}/{each}" for each in range(pool)])[drawn.ravel()]
+        wrong = rng.random(shape) >= right
+        people = [f"{arm}-{place}-{each:03}" for each in range(participants)]
+        size = participants * trials
+        parts.append(
+            Votes(
+                participant=np.repeat(people, trials),
+                arm=np.full(size, arm),
+                images=np.full(size, images),
+                image=names.ravel().astype(str),
+                trial=np.tile(np.arange(1, trials + 1), participants),
+                generated=generated.ravel(),
+                answered_generated=(generated ^ wrong).ravel(),
+                response_seconds=rng.gamma(4, 0.4, size),
+                feedback=np.full(size, arm.endswith("feedback") and "no feedback" not in arm),
+            )
+        )
+    return joined(parts)
+
+
+def joined(parts: list[Votes]) -> Votes:
+    """Several studies as one."""
+    return Votes(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Votes))
+    )

@@ -1,0 +1,80 @@
+"""What is known of one arm."""
+
+import numpy as np
+
+from convergan.study.estimates import Estimates, percentile_interval
+from convergan.study.findings import Arm, Block, Estimate, LearningCurve
+from convergan.study.statistics.agreement import agreement
+from convergan.study.statistics.bootstrap import participant_replicates
+from convergan.study.statistics.equivalence import equivalence
+from convergan.study.statistics.learning import learning
+from convergan.study.votes import Votes
+
+
+def describe_arm(
+    name: str,
+    estimates: Estimates,
+    votes: Votes | None,
+    margin: float,
+    block_trials: int,
+    rng: np.random.Generator,
+) -> Arm:
+    """`votes`: all of the study's; None where only rates are known."""
+    rates = estimates.rates[name]
+    here = None if votes is None else votes.chosen(votes.arm == name)
+    trials = float(np.sum(rates.generated_trials + rates.real_trials))
+    return Arm(
+        name=name,
+        images=str(rates.images[0]),
+        feedback=None if here is None else _feedback(here),
+        participants=len(rates),
+        votes=None if np.isnan(trials) else round(trials),
+        accuracy=estimates.accuracy(name),
+        error_on_generated=estimates.of(name, "error_on_generated"),
+        error_on_real=estimates.of(name, "error_on_real"),
+        d_prime=estimates.of(name, "d_prime"),
+        criterion=estimates.of(name, "criterion"),
+        equivalence=equivalence(rates.accuracy, margin),
+        agreement=None if here is None else agreement(here.image, here.answered_generated),
+        learning=None if here is None else _learning(here, block_trials, rng),
+        response_seconds=None if here is None else _response_seconds(here),
+    )
+
+
+def _feedback(votes: Votes) -> bool | None:
+    """None where some participants had it and some did not."""
+    return bool(votes.feedback[0]) if np.ptp(votes.feedback.astype(int)) == 0 else None
+
+
+def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> LearningCurve:
+    found = learning(votes, block_trials)
+    blocks = participant_replicates(found.accuracy, rng)
+    return LearningCurve(
+        blocks=[
+            Block(first_trial=int(first), last_trial=int(last), accuracy=estimate)
+            for first, last, numbers, replicates in zip(
+                found.first_trial, found.last_trial, found.accuracy.T, blocks.T, strict=True
+            )
+            if (estimate := _estimate(numbers, replicates))
+        ],
+        gain=_estimate(found.gain, participant_replicates(found.gain, rng)),
+    )
+
+
+def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> Estimate | None:
+    """None where no participant has this number."""
+    known = numbers[~np.isnan(numbers)]
+    if known.size == 0:
+        return None
+    interval = percentile_interval(replicates, known.size)
+    return Estimate(value=float(known.mean()), participants=interval)
+
+
+def _response_seconds(votes: Votes) -> float | None:
+    timed = votes.chosen(~np.isnan(votes.response_seconds))
+    if len(timed) == 0:
+        return None
+    order = np.argsort(timed.participant, kind="stable")
+    _, starts = np.unique(timed.participant[order], return_index=True)
+    of_each = np.split(timed.response_seconds[order], starts[1:])
+    return float(np.median([np.median(seconds) for seconds in of_each]))

@@ -1,0 +1,109 @@
+"""Columns of text as the values they stand for; a cell that is something else is named."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from convergan.errors import UserError
+
+_TRUE, _FALSE = ("true", "1", "yes", "generated", "fake"), ("false", "0", "no", "real")
+
+_Value = TypeVar("_Value")
+
+
+class Cells:
+    """The columns of one file."""
+
+    def __init__(self, path: Path, columns: dict[str, list[str]], needed: Sequence[str]) -> None:
+        """Raises UserError where a column that is `needed` is missing."""
+        if missing := [name for name in needed if name not in columns]:
+            raise UserError(
+                f"{path}: expected the columns {', '.join(needed)}, got no {', '.join(missing)}"
+            )
+        self._path, self._columns = path, columns
+        self.size = len(columns[needed[0]])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def text(self, name: str) -> np.ndarray:
+        """str [size]; no cell is empty."""
+        return np.array(self._parsed(name, "some text", _not_empty), str)
+
+    def truths(self, name: str) -> np.ndarray:
+        """bool [size]"""
+        return np.array(self._parsed(name, "true or false, or generated or real", _truth), bool)
+
+    def numbers(
+        self, name: str, *, low: float = -math.inf, high: float = math.inf, empty: bool = False
+    ) -> np.ndarray:
+        """float64 [size] from `low` to `high`; NaN where a cell is empty and may be."""
+
+        def number(cell: str) -> float:
+            if empty and not cell:
+                return math.nan
+            value = float(cell)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ValueError
+            return value
+
+        expected = "a number" if low == -math.inf else f"a number from {low:g}"
+        expected += f" to {high:g}" if high < math.inf else ""
+        return np.array(self._parsed(name, expected, number), float)
+
+    def counts(self, name: str) -> np.ndarray:
+        """int64 [size], at least 1."""
+        return np.array(self._parsed(name, "a whole number from 1", _count), np.int64)
+
+    def require_once(self, expected: str, *keys: np.ndarray) -> None:
+        """Raises UserError where two rows have the same keys."""
+        _, first = np.unique(np.stack([key.astype(str) for key in keys]), axis=1, return_index=True)
+        if len(first) < self.size:
+            again = np.setdiff1d(np.arange(self.size), first)[0]
+            got = ", ".join(str(key[again]) for key in keys)
+            raise UserError(f"{self._path} row {again + 1}: expected {expected}, got {got} again")
+
+    def require_one(self, expected: str, of: np.ndarray, per: np.ndarray) -> None:
+        """Raises UserError where two rows with the same `per` differ in `of`."""
+        _, first, row = np.unique(per, return_index=True, return_inverse=True)
+        if (differing := np.flatnonzero(of != of[first[row]])).size:
+            place = differing[0]
+            raise UserError(
+                f"{self._path} row {place + 1}: expected {expected}, got {per[place]} with {of[place]} "
+                f"and with {of[first[row[place]]]}"
+            )
+
+    def _parsed(self, name: str, expected: str, parse: Callable[[str], _Value]) -> list[_Value]:
+        values = []
+        for row, cell in enumerate(self._columns[name], start=1):
+            try:
+                values.append(parse(cell))
+            except ValueError:
+                raise UserError(
+                    f"{self._path} row {row}: expected {expected} in {name}, got {cell!r}"
+                ) from None
+        return values
+
+
+def _not_empty(cell: str) -> str:
+    if not cell:
+        raise ValueError
+    return cell
+
+
+def _truth(cell: str) -> bool:
+    word = cell.lower()
+    if word not in _TRUE + _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _count(cell: str) -> int:
+    # A column with an empty cell somewhere was written with a decimal point by some programs.
+    value = float(cell)
+    if not (value.is_integer() and value >= 1):
+        raise ValueError
+    return int(value)

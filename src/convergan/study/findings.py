@@ -1,0 +1,181 @@
+"""What a study found: everything that its report shows, and its JSON."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from convergan.study.statistics.agreement import Agreement
+from convergan.study.statistics.correlation import Correlation
+from convergan.study.statistics.equivalence import Equivalence
+from convergan.study.statistics.intervals import Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over participants, with 95 % intervals; None where there is none to be had."""
+
+    value: float
+
+    participants: Interval | None
+    """Other participants, the same images."""
+
+    participants_and_images: Interval | None = None
+    """Other participants and other images."""
+
+    naive: Interval | None = None
+    """As if all votes were independent of each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Some consecutive trials of an arm."""
+
+    first_trial: int
+    last_trial: int
+    accuracy: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """Accuracy over the trials of an arm."""
+
+    blocks: list[Block]
+
+    gain: Estimate | None
+    """Accuracy in the second half of the trials minus that in the first; None where nobody did both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """The participants who were shown one set of images in one way."""
+
+    name: str
+    images: str
+
+    feedback: bool | None
+    """None where unknown or mixed."""
+
+    participants: int
+
+    votes: int | None
+    """None where unknown."""
+
+    accuracy: Estimate
+
+    error_on_generated: Estimate | None
+    """The fooling rate; None where no generated image was judged."""
+
+    error_on_real: Estimate | None
+    d_prime: Estimate | None
+    criterion: Estimate | None
+    equivalence: Equivalence | None
+    agreement: Agreement | None
+    learning: LearningCurve | None
+
+    response_seconds: float | None
+    """Median over participants of their median time to answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One arm minus another."""
+
+    first: str
+    second: str
+
+    accuracy: Estimate
+    error_on_generated: Estimate | None
+    error_on_real: Estimate | None
+
+    p_value: float | None
+    """Of equal accuracies, by permutation of participants."""
+
+    p_holm: float | None
+    """Corrected for the number of comparisons of this study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRate:
+    """How often one generated image was taken for real."""
+
+    image: str
+    votes: int
+    fooled: int
+
+    rate: float
+    """Shrunk towards the mean of its set."""
+
+    interval: Interval
+
+    score: float | None
+    """The caller's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """One set of generated images, over all arms that show it."""
+
+    name: str
+    participants: int
+
+    error: float
+    """Mean over participants of the share of wrong answers."""
+
+    error_on_generated: float | None
+
+    score: float | None
+    """The caller's."""
+
+    images: list[ImageRate]
+    """The most fooling first; empty where single votes are not known."""
+
+    stdev_between_images: float | None
+    """Of the images' true fooling rates."""
+
+    correlation: Correlation | None
+    """Of the images' scores with their shrunk fooling rates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Everything found."""
+
+    participants: int
+
+    votes: int | None
+    """None where unknown."""
+
+    arms: list[Arm]
+    comparisons: list[Comparison]
+    image_sets: list[ImageSet]
+
+    error_correlation: Correlation | None
+    """Of the sets' scores with people's errors on all images."""
+
+    error_on_generated_correlation: Correlation | None
+    """Of the sets' scores with their fooling rates."""
+
+    unavailable: dict[str, str]
+    """What cannot be known from these data, by name, and why."""
+
+    margin: float
+    block_trials: int
+    replicates: int
+    permutations: int
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: intervals as lists, what is not a number as null."""
+        plain = asdict(self)
+        for arm, found in zip(plain["arms"], self.arms, strict=True):
+            if found.equivalence is not None:
+                arm["equivalence"]["indistinguishable"] = found.equivalence.indistinguishable
+        return _plain(plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,21 @@
+"""The JSON of a report."""
+
+import json
+from pathlib import Path
+
+from convergan import __version__
+from convergan.files import write_text
+from convergan.study.report.inputs import StudyReport
+
+
+def write_json(path: Path, report: StudyReport) -> None:
+    """Writes all findings, unrounded; intervals are [low, high], null is what is not known."""
+    content = {
+        "title": report.title,
+        "source": report.source,
+        "simulated": report.simulated,
+        "notes": list(report.notes),
+        "convergan": __version__,
+        **report.findings.as_json(),
+    }
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

@@ -1,0 +1,253 @@
+"""Which figures a study's report shows, and what it says below them."""
+
+import numpy as np
+
+from convergan.page.chart import Chart
+from convergan.page.figures import Line, line_chart
+from convergan.page.words import percent
+from convergan.study.findings import Arm, Findings, ImageSet
+from convergan.study.rates import Rates
+from convergan.study.report.figures import (
+    Mark,
+    Points,
+    Row,
+    interval_chart,
+    ranked_intervals,
+    scatter,
+)
+from convergan.study.report.words import correlation_words, points
+from convergan.study.statistics.equivalence import CHANCE
+
+MOST_LINES = 6
+"""As many styles as there are; with more arms nobody could tell the lines apart."""
+
+
+def accuracy_chart(findings: Findings) -> Chart:
+    """Every arm's accuracy beside chance."""
+    rows = [
+        Row(
+            arm.name,
+            [
+                Mark(
+                    arm.accuracy.value,
+                    arm.accuracy.participants,
+                    arm.accuracy.participants_and_images,
+                    0,
+                )
+            ],
+        )
+        for arm in _ranked(findings)
+    ]
+    return Chart(
+        title="Accuracy",
+        svg=interval_chart(rows, name="accuracy", x_label="right answers", reference=CHANCE),
+        legend=[],
+        description=_described(
+            "Accuracy by arm", [(arm.name, arm.accuracy.value) for arm in _ranked(findings)]
+        ),
+        caption="Share of right answers; the dotted line is chance. " + _lines(findings),
+    )
+
+
+def error_chart(findings: Findings) -> Chart:
+    """Both kinds of error, apart."""
+    kinds = ("generated taken for real", "real taken for generated")
+    rows, values = [], []
+    for arm in _ranked(findings):
+        marks = []
+        for style, (kind, estimate) in enumerate(
+            zip(kinds, (arm.error_on_generated, arm.error_on_real), strict=True)
+        ):
+            if estimate is not None:
+                marks.append(
+                    Mark(
+                        estimate.value,
+                        estimate.participants,
+                        estimate.participants_and_images,
+                        style,
+                    )
+                )
+                values.append((f"{arm.name}, {kind}", estimate.value))
+        rows.append(Row(arm.name, marks))
+    return Chart(
+        title="The two errors",
+        svg=interval_chart(rows, name="errors", x_label="wrong answers"),
+        legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
+        description=_described("Error rates by arm", values),
+        caption="Generated images taken for real are those that fool: their share is the fooling "
+        "rate. Real images taken for generated tell how suspicious people were. "
+        + _lines(findings),
+    )
+
+
+def learning_chart(findings: Findings) -> Chart | None:
+    """Accuracy over the trials, a line an arm."""
+    arms = [arm for arm in findings.arms if arm.learning and len(arm.learning.blocks) > 1]
+    if not arms or len(arms) > MOST_LINES:
+        return None
+    lines = [_learning_line(arm, style) for style, arm in enumerate(arms)]
+    bounds = [value for line in lines for value in (*line.values, *line.low, *line.high)]
+    gains = {
+        arm.name: f"{points(arm.learning.gain.value)} points"
+        for arm in arms
+        if arm.learning and arm.learning.gain
+    }
+    return Chart(
+        title="Learning",
+        svg=line_chart(
+            lines,
+            name="learning",
+            x_label="trial",
+            y_label="right answers",
+            y_bottom=max(0.0, min(CHANCE, *bounds) - 0.05),
+            y_top=min(1.02, max(bounds) + 0.05),
+            percent=True,
+            reference=CHANCE,
+        ),
+        legend=[(line, gains.get(line.name, "")) for line in lines],
+        description="Line chart: accuracy over the trials. "
+        + "; ".join(f"{name}: {gain} better in the second half" for name, gain in gains.items())
+        + ".",
+        caption=f"Right answers in blocks of {findings.block_trials} trials, with 95\N{NO-BREAK SPACE}% "
+        "intervals over participants; beside each name the accuracy of the second half of the trials "
+        "minus that of the first. The grey line is chance.",
+    )
+
+
+def participants_chart(findings: Findings, rates: Rates) -> Chart | None:
+    """Both errors of every participant who could make them."""
+    rates = rates.chosen(~np.isnan(rates.error_on_generated + rates.error_on_real))
+    if len(rates) == 0:
+        return None
+    names = [arm.name for arm in findings.arms]
+    together = len(names) > MOST_LINES
+    groups = [("participants", rates)] if together else [
+        (name, rates.chosen(rates.arm == name)) for name in names
+    ]  # fmt: skip
+    clouds = [
+        Points(name, group.error_on_real.tolist(), group.error_on_generated.tolist(), style)
+        for style, (name, group) in enumerate(groups)
+    ]
+    return Chart(
+        title="Participants",
+        svg=scatter(
+            clouds,
+            name="participants",
+            x_label="real taken for generated",
+            y_label="generated taken for real",
+            errors=True,
+        ),
+        legend=[(cloud, f"{len(cloud.x):,}") for cloud in clouds],
+        description=f"Scatter plot: the two error rates of {len(rates):,} participants.",
+        caption="Every point is a participant. Above the dotted line people lean to “real”, below it to "
+        "“generated”; the nearer to the lower left corner, the better they tell the two apart.",
+    )
+
+
+def images_chart(image_set: ImageSet, place: int) -> Chart:
+    """How the images of a set differ in how often they fool."""
+    rates = [each.rate for each in image_set.images]
+    return Chart(
+        title=image_set.name,
+        svg=ranked_intervals(
+            rates,
+            [each.interval for each in image_set.images],
+            name=f"images-{place}",
+            x_label="generated images, the most fooling first",
+            y_label="fooling rate",
+        ),
+        legend=[],
+        description=f"Fooling rates of {len(rates):,} images, from {percent(rates[0])} down to "
+        f"{percent(rates[-1])}.",
+        caption="Fooling rate of each image, shrunk towards the mean of the set because few people saw it, "
+        "with 95\N{NO-BREAK SPACE}% intervals.",
+    )
+
+
+def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
+    """Fooling rates beside the scores that the caller gave."""
+    scored = [each for each in image_set.images if each.score is not None]
+    if image_set.correlation is None:
+        return None
+    cloud = Points(
+        "generated images",
+        [each.score for each in scored if each.score is not None],
+        [each.rate for each in scored],
+        0,
+    )
+    return Chart(
+        title=f"{image_set.name}: score and fooling rate",
+        svg=scatter(
+            [cloud],
+            name=f"scores-{place}",
+            x_label="score of the image",
+            y_label="fooling rate",
+        ),
+        legend=[],
+        description=f"Scatter plot: {correlation_words(image_set.correlation)}.",
+        caption=f"Spearman’s rank correlation: {correlation_words(image_set.correlation)}. With few votes an "
+        "image this lies nearer to 0 than the correlation with the images’ true fooling rates.",
+    )
+
+
+def sets_chart(findings: Findings) -> Chart | None:
+    """People's errors on the sets in the order of their scores."""
+    correlation = findings.error_correlation
+    if correlation is None:
+        return None
+    scored = sorted(
+        (each.score, each.name, each) for each in findings.image_sets if each.score is not None
+    )
+    kinds = ("all wrong answers", "generated taken for real")
+    rows = [
+        Row(
+            f"{name} ({score:g})",
+            [
+                Mark(error, None, None, style)
+                for style, error in enumerate((each.error, each.error_on_generated))
+                if error is not None
+            ],
+        )
+        for score, name, each in scored
+    ]
+    fooling = findings.error_on_generated_correlation
+    also = f"; with fooling rates alone: {correlation_words(fooling)}" if fooling else ""
+    return Chart(
+        title="The sets in the order of their scores",
+        svg=interval_chart(rows, name="sets", x_label="wrong answers"),
+        legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
+        description="Error rates by set, in the order of their scores. "
+        f"{correlation_words(correlation)}.",
+        caption="Behind each name its score, the lowest on top. Spearman’s rank correlation of scores with "
+        f"wrong answers: {correlation_words(correlation)}{also}.",
+    )
+
+
+def _ranked(findings: Findings) -> list[Arm]:
+    return sorted(findings.arms, key=lambda arm: -arm.accuracy.value)
+
+
+def _lines(findings: Findings) -> str:
+    """What the lines of an interval chart mean."""
+    both = any(arm.accuracy.participants_and_images for arm in findings.arms)
+    inner = f"{'Thick lines' if both else 'Lines'}: 95\N{NO-BREAK SPACE}% intervals over other participants"
+    return f"{inner}; thin ones: over other participants and other images." if both else f"{inner}."
+
+
+def _learning_line(arm: Arm, style: int) -> Line:
+    blocks = arm.learning.blocks if arm.learning else []
+    intervals = [block.accuracy.participants for block in blocks]
+    known = [bounds for bounds in intervals if bounds is not None]
+    banded = len(known) == len(blocks)
+    return Line(
+        arm.name,
+        [block.last_trial for block in blocks],
+        [block.accuracy.value for block in blocks],
+        style,
+        low=[low for low, _ in known] if banded else (),
+        high=[high for _, high in known] if banded else (),
+    )
+
+
+def _described(what: str, values: list[tuple[str, float]]) -> str:
+    return f"{what}. " + "; ".join(f"{name}: {percent(value)}" for name, value in values) + "."

@@ -1,0 +1,33 @@
+"""What a report is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convergan.study.findings import Findings
+from convergan.study.rates import Rates
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReport:
+    """A study and what was found in it."""
+
+    title: str
+    """Names the study."""
+
+    source: str
+    """Where the votes come from: a file, a database without its password."""
+
+    findings: Findings
+
+    rates: Rates
+    """Of the participants that the findings are about."""
+
+    simulated: bool = False
+    """The votes are of bots: every form of the report says so."""
+
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+    """Image files by the id of the image, for those that fooled most and least."""
+
+    notes: tuple[str, ...] = ()
+    """What else a reader must know, such as how many participants were excluded and why."""

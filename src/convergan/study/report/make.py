@@ -1,0 +1,72 @@
+"""From votes to their report in all its forms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from convergan.study.analysis import analyse
+from convergan.study.rates import Rates, rates_of
+from convergan.study.report.as_json import write_json
+from convergan.study.report.inputs import StudyReport
+from convergan.study.report.page import write_page
+from convergan.study.report.terminal import print_report
+from convergan.study.statistics.equivalence import MARGIN
+from convergan.study.statistics.learning import BLOCK_TRIALS
+from convergan.study.votes import Votes
+from convergan.study.votes_import import read_scores
+
+
+def make_report(
+    data: Votes | Rates,
+    *,
+    title: str,
+    source: str,
+    page: Path,
+    json: Path | None = None,
+    image_scores: Path | None = None,
+    set_scores: Path | None = None,
+    margin: float = MARGIN,
+    block_trials: int = BLOCK_TRIALS,
+    seed: int = 0,
+    simulated: bool = False,
+    pictures: Mapping[str, Path] | None = None,
+    notes: tuple[str, ...] = (),
+    console: Console | None = None,
+) -> StudyReport:
+    """Analyses votes, or rates, prints what was found, and writes the page and perhaps the JSON.
+
+    Args:
+        image_scores: a file as in `read_scores`, with the columns image and score.
+        set_scores: a file with the columns images and score.
+
+    The others are those of `analyse` and of `StudyReport`.
+
+    Raises:
+        UserError: as `analyse`, `read_scores` and `write_page`.
+    """
+    findings = analyse(
+        data,
+        image_scores=read_scores(image_scores, "image") if image_scores else None,
+        set_scores=read_scores(set_scores, "images") if set_scores else None,
+        margin=margin,
+        block_trials=block_trials,
+        seed=seed,
+    )
+    report = StudyReport(
+        title=title,
+        source=source,
+        findings=findings,
+        rates=rates_of(data) if isinstance(data, Votes) else data,
+        simulated=simulated,
+        pictures=pictures or {},
+        notes=notes,
+    )
+    write_page(page, report)
+    if json is not None:
+        write_json(json, report)
+    console = console or Console()
+    print_report(console, report)
+    # Not `print`: brackets in a path are no markup.
+    console.out(f"report: {page}", highlight=False)
+    return report

@@ -1,0 +1,130 @@
+"""The page of a study: from the verdict down to how it was computed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from convergan import __version__
+from convergan.errors import UserError
+from convergan.files import write_text
+from convergan.page.chart import Chart
+from convergan.page.environment import templates
+from convergan.page.images import Picture, single_picture
+from convergan.page.words import count
+from convergan.study.findings import Findings, ImageRate, ImageSet
+from convergan.study.report import charts, words
+from convergan.study.report.inputs import StudyReport
+
+SHOWN_IMAGES = 6
+MOST_BLOCKS = 4
+"""Of arms at the top of the page; where there are more the figures alone show them."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One generated image among those that fooled most or least."""
+
+    image: ImageRate
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The images of a set that fooled most, and those that fooled least."""
+
+    name: str
+    most: list[Card]
+    least: list[Card]
+
+
+def write_page(path: Path, report: StudyReport) -> None:
+    """Writes the report as one HTML file that needs no other file, no network and no script.
+
+    Raises:
+        UserError: a picture that cannot be read.
+    """
+    findings = report.findings
+    environment = templates("convergan.study.report")
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in (
+            "correlation_words",
+            "differs",
+            "index",
+            "index_interval",
+            "interval",
+            "p_words",
+            "points",
+            "points_interval",
+            "told_apart",
+        )
+    }
+    html = environment.get_template("report.html.j2").render(
+        report=report,
+        findings=findings,
+        verdict=words.verdict(findings, simulated=report.simulated),
+        blocks=findings.arms if len(findings.arms) <= MOST_BLOCKS else [],
+        facts=_facts(findings),
+        overview=[charts.accuracy_chart(findings), charts.error_chart(findings)],
+        people=_present(
+            charts.participants_chart(findings, report.rates), charts.learning_chart(findings)
+        ),
+        compared=sorted(findings.comparisons, key=lambda each: each.p_value or 0),
+        sets=charts.sets_chart(findings),
+        images=_image_charts(findings),
+        extremes=[_extremes(each, report.pictures) for each in findings.image_sets if each.images],
+        unknown=words.unavailable_words(findings),
+        version=__version__,
+    )
+    write_text(path, html)
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    seconds = [arm.response_seconds for arm in findings.arms if arm.response_seconds is not None]
+    images = sum(len(each.images) for each in findings.image_sets)
+    facts = (
+        ("participants", count(findings.participants)),
+        ("votes", count(findings.votes) if findings.votes is not None else ""),
+        ("arms", count(len(findings.arms))),
+        ("sets of generated images", count(len(findings.image_sets))),
+        ("generated images judged", count(images) if images else ""),
+        ("typical answer after", f"{np.median(seconds):.1f} s" if seconds else ""),
+    )
+    return [(name, value) for name, value in facts if value]
+
+
+def _image_charts(findings: Findings) -> list[Chart]:
+    return [
+        chart
+        for place, each in enumerate(findings.image_sets)
+        if each.images
+        for chart in _present(
+            charts.images_chart(each, place), charts.image_scores_chart(each, place)
+        )
+    ]
+
+
+def _extremes(image_set: ImageSet, pictures: Mapping[str, Path]) -> Extremes:
+    def cards(images: list[ImageRate]) -> list[Card]:
+        return [Card(image, _picture(pictures.get(image.image))) for image in images]
+
+    shown = min(SHOWN_IMAGES, len(image_set.images) // 2)
+    least = image_set.images[len(image_set.images) - shown :][::-1]
+    return Extremes(image_set.name, cards(image_set.images[:shown]), cards(least))
+
+
+def _picture(path: Path | None) -> Picture | None:
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            return single_picture(np.asarray(image.convert("RGB")))
+    except OSError as error:
+        raise UserError(f"{path}: expected an image, got {error}") from error
+
+
+def _present(*made: Chart | None) -> list[Chart]:
+    return [chart for chart in made if chart is not None]

@@ -1,0 +1,74 @@
+"""Whether two arms differ: participants change places."""
+
+import numpy as np
+
+PERMUTATIONS = 10_000
+
+_NUMBERS_AT_ONCE = 4_000_000
+"""So many participants of permutations are held in memory, however many there are."""
+
+
+def permutation_p_value(
+    first: np.ndarray,
+    second: np.ndarray,
+    rng: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+) -> np.ndarray:
+    """Two-sided p-value of no difference between the means of two groups of participants.
+
+    The statistic is Welch's t: exact where the arms' participants are exchangeable, and right in
+    large arms also where only the means agree (Janssen 1997; Chung and Romano, Annals of Statistics 41,
+    2013, 484-507). The arrangement at hand counts as one of the permutations, so p is never 0 (Phipson and
+    Smyth 2010).
+
+    Args:
+        first: [participants, ...], at least 2.
+        second: [participants, ...], at least 2.
+
+    Returns:
+        [...], from 1 / (permutations + 1) to 1.
+    """
+    values = np.concatenate([first, second])
+    values = values - values.mean(0)  # sums of squares lose fewer digits
+    members = np.arange(len(values)) < len(first)
+    # Sums in another order differ in their last digits.
+    distance = np.abs(_welch(members[None], values))[0] * (1 - 1e-9)
+    as_far = 1 + np.zeros(distance.shape)
+    step = max(1, _NUMBERS_AT_ONCE // values.size)
+    for start in range(0, permutations, step):
+        size = min(step, permutations - start)
+        chosen = rng.permuted(np.tile(members, (size, 1)), axis=1)
+        as_far += (np.abs(_welch(chosen, values)) >= distance).sum(0)
+    return as_far / (permutations + 1)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """p-values of several comparisons, adjusted so that a false one is found at most as often as in one
+    (Holm, Scandinavian Journal of Statistics 6, 1979, 65-70).
+
+    The i-th smallest of m becomes the largest of (m - j + 1) p_(j) over j up to i, at most 1.
+    """
+    order = np.argsort(p_values)
+    steps = np.arange(len(p_values), 0, -1) * p_values[order]
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def _welch(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Welch's t of each row of `chosen`, bool [arrangements, participants], true for the first group."""
+    first = chosen[0].sum()
+    second = len(values) - first
+    weights = chosen.astype(float)
+    sums, squares = weights @ values, weights @ values**2
+    rest, rest_squares = values.sum(0) - sums, (values**2).sum(0) - squares
+
+    def variance_of_mean(total: np.ndarray, of_squares: np.ndarray, size: int) -> np.ndarray:
+        return np.maximum(0, of_squares - total**2 / size) / (size - 1) / size
+
+    spread = np.sqrt(
+        variance_of_mean(sums, squares, first) + variance_of_mean(rest, rest_squares, second)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Where nobody differs from anybody the difference is none.
+        return np.nan_to_num((sums / first - rest / second) / spread, nan=0, posinf=np.inf)

@@ -1,0 +1,84 @@
+"""Tables of named columns, as CSV or Parquet files."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from convergan.errors import UserError
+from convergan.files import written_aside
+
+_SUFFIXES = (".csv", ".parquet")
+
+
+def read_table(path: Path) -> dict[str, list[str]]:
+    """Every column as text, "" where a cell is empty; the file's suffix says which kind it is.
+
+    Text, because a participant "007" of a CSV file is no number.
+
+    Raises:
+        UserError: another kind of file; one that does not hold what its suffix says; two columns of one name.
+    """
+    columns = _read_parquet(path) if _suffix(path) == ".parquet" else _read_csv(path)
+    names = [name for name, _ in columns]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{path}: expected each column once, got {twice[0]} again")
+    return dict(columns)
+
+
+def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Writes columns of equal length, whole or not at all; NaN becomes an empty cell."""
+    suffix = _suffix(path)
+    table = pa.table({name: pa.array(cells, from_pandas=True) for name, cells in columns.items()})
+    with written_aside(path) as aside:
+        if suffix == ".parquet":
+            pyarrow.parquet.write_table(table, aside)
+        else:
+            pyarrow.csv.write_csv(table, aside)
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UserError(f"{path}: expected a file named *.csv or *.parquet")
+    return suffix
+
+
+def _read_csv(path: Path) -> list[tuple[str, list[str]]]:
+    try:
+        # utf-8-sig: spreadsheets begin their UTF-8 with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            names = [name.strip() for name in next(rows, [])]
+            cells: list[list[str]] = [[] for _ in names]
+            for row in rows:
+                if not row:  # a blank line
+                    continue
+                if len(row) != len(names):
+                    raise UserError(
+                        f"{path} line {rows.line_num}: expected {len(names)} fields as in the header, "
+                        f"got {len(row)}"
+                    )
+                for column, cell in zip(cells, row, strict=True):
+                    column.append(cell.strip())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: expected comma-separated values in UTF-8, got {error}") from error
+    return list(zip(names, cells, strict=True))
+
+
+def _read_parquet(path: Path) -> list[tuple[str, list[str]]]:
+    try:
+        table = pyarrow.parquet.read_table(path)
+        return [
+            (name, column.cast(pa.string()).fill_null("").to_pylist())
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        ]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: expected a Parquet file of plain columns, got {reason}"
+        ) from error

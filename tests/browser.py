@@ -1,0 +1,71 @@
+"""Pages in a real browser, without a driver: Chromium started once for each look."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+Browser = Callable[..., str]
+"""Opens a URL with some flags, in a profile of its own; gives what it prints."""
+
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+
+
+def open_browser(new_profile: Callable[[], Path]) -> Browser:
+    """Skips, or fails where a browser is required, if none is here."""
+    names = ("chromium", "google-chrome", "chromium-browser", "chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        if os.environ.get("CONVERGAN_REQUIRE_BROWSER"):
+            pytest.fail(f"a browser is required, and none of {', '.join(names)} is here")
+        pytest.skip(f"no browser on this machine: none of {', '.join(names)}")
+
+    def run(url: str, *flags: str) -> str:
+        command = [program, *QUIET, f"--user-data-dir={new_profile()}", *flags, url]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+    return run
+
+
+def too_wide(
+    browser: Browser, folder: Path, frames: Sequence[tuple[Path, int]]
+) -> list[tuple[str, int, int]]:
+    """(page, width, what it takes) of each page of `folder` that overflows a width, details opened."""
+    for page in {page for page, _ in frames}:
+        opened = page.read_text().replace("<details>", "<details open>")
+        page.write_text(opened)
+    shown = "".join(
+        f'<iframe src="{page.name}" width="{width}" height="800"></iframe>'
+        for page, width in frames
+    )
+    (folder / "frames.html").write_text(
+        f"""<body>{shown}<pre></pre><script>
+        onload = () => document.querySelector("pre").textContent = JSON.stringify(
+            [...document.querySelectorAll("iframe")].map(frame => [
+                frame.getAttribute("src"), Number(frame.width),
+                frame.contentDocument.documentElement.scrollWidth,
+                frame.contentDocument.querySelectorAll("h2").length]))
+        </script>"""
+    )
+    dom = browser((folder / "frames.html").as_uri(), "--allow-file-access-from-files", "--dump-dom")
+    measured = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
+    assert len(measured) == len(frames)
+    assert all(headings > 3 for *_, headings in measured), "a page was not shown"
+    return [(page, width, taken) for page, width, taken, _ in measured if taken > width]

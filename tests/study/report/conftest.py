@@ -1,0 +1,64 @@
+"""Two studies that the tests of reports share, and their reports."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convergan.study.analysis import analyse
+from convergan.study.rates import rates_of
+from convergan.study.report import StudyReport
+from convergan.study.report.page import write_page
+from convergan.study.votes import Votes
+from simulated_votes import joined, simulated_votes
+
+
+@pytest.fixture(scope="session")
+def votes() -> Votes:
+    """Two arms: the paper's 78.7 % on random images, 71.4 % on the best."""
+    rng = np.random.default_rng(4)
+    arms = {"random": 0.787, "top 1 %": 0.714}
+    return joined(
+        [simulated_votes(rng, {arm: share}, pool=150, learning=0.1) for arm, share in arms.items()]
+    )
+
+
+@pytest.fixture(scope="session")
+def report(votes: Votes, tmp_path_factory: pytest.TempPathFactory) -> StudyReport:
+    generated = np.unique(votes.image[votes.generated]).tolist()
+    fooled = {image: float(votes.wrong[votes.image == image].mean()) for image in generated}
+    folder = tmp_path_factory.mktemp("pictures")
+    pictures = {}
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for place, image in enumerate(generated):
+        pictures[image] = folder / f"{place}.png"
+        Image.fromarray(np.roll(pixels, place, axis=0)).save(pictures[image])
+    findings = analyse(votes, image_scores=fooled, set_scores={"set random": 9, "set top 1 %": 4})
+    return StudyReport(
+        title="CIFAR-10, a GAN",
+        source="study.db",
+        findings=findings,
+        rates=rates_of(votes),
+        pictures=pictures,
+        notes=("2 participants were excluded: both failed both attention checks.",),
+    )
+
+
+@pytest.fixture(scope="session")
+def page(report: StudyReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_page(path, report)
+    return path
+
+
+@pytest.fixture(scope="session")
+def many_arms(report: StudyReport) -> StudyReport:
+    """Rates alone, of seven arms with long names."""
+    rng = np.random.default_rng(5)
+    arms = {f"a rather long name of an arm, number {n}": 0.5 + 0.07 * n for n in range(7)}
+    rates = rates_of(simulated_votes(rng, arms, participants=10, trials=40))
+    scores = {f"set {arm}": float(place) for place, arm in enumerate(arms)}
+    findings = analyse(rates, set_scores=scores)
+    return replace(report, findings=findings, rates=rates, pictures={}, notes=())

@@ -1,0 +1,173 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from convergan.errors import UserError
+from convergan.study.rates import Rates, rates_of
+from convergan.study.report import StudyReport, make_report
+from convergan.study.report.as_json import write_json
+from convergan.study.report.page import write_page
+from convergan.study.votes import Votes
+
+EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>$a_b$"
+
+
+class Text(HTMLParser):
+    """What is visible, and tags that close each other."""
+
+    VOID = frozenset({"br", "img", "link", "meta"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.text += " "
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.text += data
+
+
+def words(path: Path) -> str:
+    return " ".join(Text(path.read_text(encoding="utf-8")).text.split())
+
+
+def written(folder: Path, report: StudyReport) -> str:
+    write_page(folder / "report.html", report)
+    return words(folder / "report.html")
+
+
+def test_the_numbers_of_every_arm(page: Path, report: StudyReport) -> None:
+    text = words(page)
+    assert "CIFAR-10, a GAN" in text and "2 participants were excluded" in text
+    for arm in report.findings.arms:
+        for share in (arm.accuracy, arm.error_on_generated, arm.error_on_real):
+            assert share and share.participants and share.participants_and_images and share.naive
+            assert f"{100 * share.value:.1f} %" in text
+            for low, high in (share.participants, share.participants_and_images, share.naive):
+                assert f"{100 * low:.1f} to {100 * high:.1f} %" in text
+        assert arm.d_prime and f"{arm.d_prime.value:.2f}" in text
+    [comparison] = report.findings.comparisons
+    assert f"{100 * comparison.accuracy.value:+.1f}" in text and "differ" in text
+    assert "naive one (Wilson’s)" in text
+
+
+def test_it_is_sound_and_self_contained(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    parsed = Text(html)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert "http:" not in html and "https:" not in html
+    assert set(re.findall(r'(?:src|href)="([^"#:]*):?', html)) == {"data", ""}
+    assert not {"script", "iframe", "object"} & parsed.tags
+    assert all(
+        re.search(r"<caption>.*?<th scope=", table, re.S) for table in html.split("<table")[1:]
+    )
+    assert len(html) < 500_000
+
+
+def test_figures(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
+    assert titles == [
+        "Accuracy", "The two errors", "Participants", "Learning",
+        "set random", "set random: score and fooling rate",
+        "set top 1 %", "set top 1 %: score and fooling rate",
+    ]  # fmt: skip
+    assert html.count('role="img" aria-label') == len(titles)
+
+
+def test_images_that_fooled_most_and_least(page: Path, report: StudyReport) -> None:
+    html = page.read_text(encoding="utf-8")
+    for each in report.findings.image_sets:
+        for shown in (*each.images[:6], *each.images[-6:]):
+            assert f'alt="Generated image {shown.image}"' in html
+            assert f"fooled {shown.fooled} of {shown.votes}" in html
+        assert f'alt="Generated image {each.images[10].image}"' not in html
+
+
+def test_rates_alone_leave_out_what_they_cannot_tell(
+    tmp_path: Path, many_arms: StudyReport
+) -> None:
+    text = written(tmp_path, many_arms)
+    assert "Not known from these data needs single votes" in text
+    assert "learning curve, Krippendorff's alpha, fooling rate by image" in text
+    assert 'id="images"' not in (tmp_path / "report.html").read_text()
+    assert "The sets in the order of their scores" in text
+    assert "all 21 comparisons (Holm)" in text
+
+
+def test_bots_are_called_bots_everywhere(tmp_path: Path, report: StudyReport) -> None:
+    text = written(tmp_path, replace(report, simulated=True))
+    assert text.count("SIMULATED") == 2 and "Bots were right" in text
+    assert "<title>SIMULATED:" in (tmp_path / "report.html").read_text()
+    write_json(tmp_path / "report.json", replace(report, simulated=True))
+    assert json.loads((tmp_path / "report.json").read_text())["simulated"] is True
+
+
+def test_names_are_written_as_they_are(tmp_path: Path, votes: Votes) -> None:
+    named = replace(
+        votes,
+        arm=np.where(votes.arm == "random", EVIL, votes.arm),
+        images=np.where(votes.arm == "random", EVIL, votes.images),
+        image=np.char.add(votes.image, EVIL),
+    )
+    made = make_report(
+        named, title=EVIL, source=EVIL, notes=(EVIL,), page=tmp_path / "report.html",
+        console=Console(quiet=True),
+    )  # fmt: skip
+    html = (tmp_path / "report.html").read_text()
+    assert made.title == EVIL
+    assert "<script" not in html and "<img src=x" not in html
+    assert html.count("&lt;script&gt;") > 20
+    assert "$a_b$" in words(tmp_path / "report.html")
+
+
+def test_a_report_twice_gives_the_same_bytes(
+    tmp_path: Path, page: Path, report: StudyReport
+) -> None:
+    write_page(tmp_path / "again.html", report)
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
+    one: Rates = rates_of(votes.chosen(votes.participant == votes.participant[0]))
+    for data in (
+        votes.chosen(np.array([0])), votes.chosen(~votes.generated & (votes.arm == "random")), one,
+    ):  # fmt: skip
+        make_report(
+            data, title="x", source="x", page=tmp_path / "report.html", json=tmp_path / "report.json",
+            console=Console(quiet=True),
+        )  # fmt: skip
+        assert "How it was computed" in words(tmp_path / "report.html")
+        json.loads((tmp_path / "report.json").read_text())
+
+
+def test_a_picture_that_cannot_be_read(tmp_path: Path, report: StudyReport) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    pictures = dict.fromkeys(report.pictures, broken)
+    with pytest.raises(UserError, match=r"broken\.png: expected an image, got"):
+        write_page(tmp_path / "report.html", replace(report, pictures=pictures))
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,63 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from convergan.study.report import StudyReport
+from convergan.study.report.terminal import print_report
+
+
+def printed(report: StudyReport, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_report(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_every_number_stands_there_whole(report: StudyReport) -> None:
+    text = printed(report)
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    for arm in report.findings.arms:
+        assert f"{arm.name}: 40 participants, 4,000 votes" in text
+        for share in (arm.accuracy, arm.error_on_generated, arm.error_on_real):
+            assert share and share.participants and share.participants_and_images and share.naive
+            assert f"{100 * share.value:.1f} %" in text
+            for low, high in (share.participants, share.participants_and_images, share.naive):
+                assert f"{100 * low:.1f} to {100 * high:.1f} %" in text
+        assert arm.d_prime and f"{arm.d_prime.value:.2f}" in text
+    [comparison] = report.findings.comparisons
+    assert f"{100 * comparison.accuracy.value:+.1f}" in text
+    assert "2 participants were excluded" in text and "Not known" not in text
+
+
+def test_the_verdict_ends_it(report: StudyReport) -> None:
+    last = " ".join(printed(report).split("\n\n")[-1].split())
+    assert last.startswith("People were right in 7") and "in arm “random”" in last
+    assert last.endswith("the arms differ (p below 0.001).")
+
+
+def test_many_arms_get_a_line_each(many_arms: StudyReport) -> None:
+    text = printed(many_arms)
+    assert max(map(len, text.splitlines())) <= 80
+    first = many_arms.findings.arms[0]
+    assert first.accuracy.participants
+    low, high = first.accuracy.participants
+    assert f"{100 * first.accuracy.value:.1f} ({100 * low:.1f}–{100 * high:.1f})" in text
+    assert "and 11 more" in text, "of 21 comparisons"
+    assert "scores of sets with errors: rho" in text
+    assert "Not known from these data" in text and "learning curve" in text
+
+
+def test_names_are_no_markup(report: StudyReport) -> None:
+    arms = [replace(arm, name=f"[red]{arm.name}[/bold]") for arm in report.findings.arms]
+    named = replace(report, title="[bold]x[/]", findings=replace(report.findings, arms=arms))
+    text = printed(named)
+    assert "[bold]x[/]: 80 participants" in text and "[red]random[/bold]: 40" in text
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
+    text = printed(replace(report, simulated=simulated))
+    assert ("SIMULATED" in text) == simulated
+    assert ("Bots were right" in text) == simulated

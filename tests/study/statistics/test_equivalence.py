@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from convergan.study.statistics.equivalence import equivalence
+
+
+def test_p_is_the_larger_of_two_one_sided_tests() -> None:
+    accuracy = np.random.default_rng(0).normal(0.52, 0.07, 40)
+    found = equivalence(accuracy, 0.04)
+    assert found is not None
+    above = ttest_1samp(accuracy, 0.46, alternative="greater").pvalue
+    below = ttest_1samp(accuracy, 0.54, alternative="less").pvalue
+    assert found.p_value == pytest.approx(max(above, below), abs=1e-12)
+    theirs = ttest_1samp(accuracy, 0.5).confidence_interval(0.9)
+    assert found.interval == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> None:
+    accuracy = np.random.default_rng(seed).normal(0.5 + 0.003 * seed, 0.07, 20)
+    found = equivalence(accuracy)
+    assert found is not None
+    inside = found.interval[0] > 0.45 and found.interval[1] < 0.55
+    assert inside == found.indistinguishable
+
+
+def test_few_people_cannot_show_it() -> None:
+    """Not being told from chance is no evidence of being chance."""
+    accuracy = np.array([0.4, 0.6, 0.5])
+    found = equivalence(accuracy)
+    assert found is not None
+    assert ttest_1samp(accuracy, 0.5).pvalue > 0.9 and not found.indistinguishable
+    assert equivalence(accuracy[:1]) is None
+
+
+def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
+    rng = np.random.default_rng(1)
+    said = [
+        found.indistinguishable
+        for accuracy in rng.normal(0.55, 0.07, (600, 40))
+        if (found := equivalence(accuracy))
+    ]
+    assert np.mean(said) <= 0.065
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [(0.5, True), (0.55, False), (0.8, False)])
+def test_participants_who_are_all_alike(accuracy: float, said: bool) -> None:
+    found = equivalence(np.full(5, accuracy))
+    assert found is not None and found.indistinguishable == said

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from convergan.errors import UserError
+from convergan.study.power import power_of_difference
+from simulated_votes import simulated_rates
+
+
+@pytest.mark.parametrize(
+    ("participants", "trials", "difference"), [(40, 100, 0.05), (20, 50, 0.1), (100, 30, 0.03)]
+)
+def test_power_is_that_of_simulated_studies(
+    participants: int, trials: int, difference: float
+) -> None:
+    """Around one half, where the binomial varies as the formula has it."""
+    rng = np.random.default_rng(participants)
+    one, other = (
+        simulated_rates(rng, mean, participants=participants, trials=trials, runs=4000)
+        for mean in (0.5 + difference / 2, 0.5 - difference / 2)
+    )
+    found = (ttest_ind(one, other).pvalue < 0.05).mean()
+    assert power_of_difference(participants, trials, difference) == pytest.approx(found, abs=0.025)
+
+
+def test_the_default_study_finds_the_papers_difference() -> None:
+    assert power_of_difference(40, 100, 0.787 - 0.714) == pytest.approx(0.964, abs=0.001)
+
+
+def test_power_at_its_ends() -> None:
+    assert power_of_difference(40, 100, 0) == pytest.approx(0.05)
+    assert power_of_difference(40, 100, 1) == 1
+    assert power_of_difference(40, 1, 0.2, stdev_between=0) < power_of_difference(40, 9, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1, 100, 0.1), "participants: expected at least 2, got 1"),
+        ((40, 0, 0.1), "trials: expected at least 1, got 0"),
+        ((40, 100, 7.3), "difference: expected 0 to 1, got 7.3"),
+    ],
+)
+def test_impossible_studies(arguments: tuple[int, int, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        power_of_difference(*arguments)
+    with pytest.raises(UserError, match=r"stdev_between: expected 0 to 0\.5, got nan"):
+        power_of_difference(40, 100, 0.1, stdev_between=float("nan"))
