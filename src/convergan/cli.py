@@ -2,8 +2,8 @@
 
 import io
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -15,8 +15,10 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from convergan import __version__
 from convergan.errors import UserError
+from convergan.progress_bar import progress_bar
 from convergan.recipes.presets import PRESETS, SUMMARIES
 from convergan.recipes.settings import Recipe, Settings
+from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 
 INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
@@ -118,7 +120,7 @@ class Predict:
     def run(self) -> None:
         from convergan.inference.predict import predict_to_csv
 
-        with _progress("predicting") as progress:
+        with progress_bar("predicting") as progress:
             count = predict_to_csv(self.run_folder, self.images, self.out, progress=progress)
         print(f"{self.out}: {count:,} images")
 
@@ -142,12 +144,12 @@ class Sample:
     def run(self) -> None:
         from convergan.inference.sample import sample
 
-        with _progress("sampling") as progress:
+        with progress_bar("sampling") as progress:
             grid = sample(self.run_folder, self.count, self.out, seed=self.seed, progress=progress)
         print(f"{self.out}: {self.count:,} images; {grid} shows some")
 
 
-_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample}
+_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample, "study": StudyCommand}
 
 _COMMAND: Any = Union[  # noqa: UP007
     tuple(Annotated[command, subcommand(name)] for name, command in _COMMANDS.items())
@@ -184,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample:
+def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample | StudyCommand:
     """The command that the words spell.
 
     Raises:
@@ -205,6 +207,9 @@ def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample:
             return _tyro(TrainRecipe, rest, program=program, hint=program, default=saved)
         _check_choice("recipe", PRESETS, rest, program)
         program = f"{program} {rest[0]}"
+    if words[0] == "study":
+        _check_choice("study command", STUDY_COMMANDS, words[1:], program)
+        program = f"{program} {words[1]}"
     return _tyro(_COMMAND, words, program="convergan", hint=program)
 
 
@@ -308,18 +313,6 @@ def _file_error(error: OSError) -> str:
 def _fail(message: str, code: int = 1) -> int:
     print(f"convergan: {message}", file=sys.stderr)
     return code
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; silent where the output is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from convergan.data.decode import decode
 from convergan.errors import UserError
 from convergan.study.create import create_study
 from convergan.study.opening import open_study
-from convergan.study.plan import Plan
+from convergan.study.plan import CONSENT, Plan
 from convergan.study.schema import Arm, Image, Study
 from studies import QUICK, write_images
 
@@ -34,7 +34,7 @@ def test_what_is_planned_is_stored(make_study, folders, backend):
     study = make_study(plan, backend=backend, generated=sets)
     with study.database.reading() as session:
         stored = session.get_one(Study, 1)
-        assert Plan(**stored.plan) == plan
+        assert Plan(**stored.plan) == replace(plan, consent=CONSENT)
         assert (stored.quota, stored.paused, stored.size_px) == (1000, False, 16)
         assert set(stored.codes) == {"completed", "attention", "declined", "full"}
         assert len(set(stored.codes.values())) == 4

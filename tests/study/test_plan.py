@@ -18,7 +18,6 @@ from convergan.study.plan import ArmPlan, Plan, arms_of
         ({"size_px": 4}, r"size-px: expected 8 to 1024, got 4"),
         ({"hours": 0}, r"hours: expected 1 or more"),
         ({"title": " "}, r"title: expected some text"),
-        ({"consent": ""}, r"consent: expected some text"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(settings, expected):

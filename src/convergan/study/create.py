@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ from convergan.data.decode import Unreadable, decode_in_order
 from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.study.database import Database
-from convergan.study.image_files import REAL, ImageFile, choose_files, common_size_px, tell_tales
+from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
 from convergan.study.keys import Keys, new_code, new_key_file
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
 from convergan.study.picture import to_png
-from convergan.study.plan import ArmPlan, Plan, arms_of
+from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
 
 Progress = Callable[[int, int], None]
@@ -29,6 +29,7 @@ Progress = Callable[[int, int], None]
 class Created:
     """What `create_study` made."""
 
+    database: Database
     arms: list[ArmPlan]
     images: dict[str, int]
     """Images in each set."""
@@ -62,6 +63,7 @@ def create_study(
     Raises:
         UserError: a study that exists already, too few images, or one that cannot be read.
     """
+    plan = replace(plan, consent=plan.consent or CONSENT)
     sets = list(generated)
     if REAL in sets:
         raise UserError(f"arm: expected another name than {REAL!r}, which the real images have")
@@ -84,6 +86,7 @@ def create_study(
         key_file.unlink()
         raise
     return Created(
+        database=database,
         arms=arms_of(plan, sets),
         images={name: sum(file.images == name for file in files) for name in (REAL, *sets)},
         size_px=size_px,

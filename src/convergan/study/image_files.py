@@ -11,10 +11,7 @@ from PIL import Image
 
 from convergan.data.read_images import find_image_files
 from convergan.errors import UserError
-from convergan.study.plan import Plan
-
-REAL = "real"
-"""The name of the set of real images."""
+from convergan.study.plan import REAL, Plan
 
 _SMALLEST_PX, _LARGEST_PX = 8, 256
 

@@ -7,9 +7,8 @@ from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from convergan.study.entry import Entry, Way
-from convergan.study.image_files import REAL
 from convergan.study.keys import digest, new_address, new_code, new_token
-from convergan.study.plan import Plan
+from convergan.study.plan import REAL, Plan
 from convergan.study.schedule import Pool, steps
 from convergan.study.schema import Arm, Identity, Image, Participant, Study, Token, Trial
 

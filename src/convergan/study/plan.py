@@ -5,10 +5,13 @@ from typing import Literal
 
 from convergan.errors import UserError
 
+REAL = "real"
+"""The name of the set of real images."""
+
 RESERVE = 10
 """Images of each kind that a timed study keeps for trials whose first image was lost to a reload."""
 
-_CONSENT = """\
+CONSENT = """\
 You will look at images, one after another. Some are real, others were made by a computer program. For
 each image you say which of the two you think it is.
 
@@ -58,8 +61,9 @@ class Plan:
     contact: str = ""
     """Whom participants may write to: an address, shown on the first and on the last page."""
 
-    consent: str = _CONSENT
-    """What participants agree to before they start; blank lines separate paragraphs."""
+    consent: str = ""
+    """What participants agree to before they start, in place of the usual text; blank lines separate
+    paragraphs. `--consent "$(cat FILE)"` takes it from a file."""
 
     seed: int = 0
     """Decides which images are used, and which participant sees which in what order."""
@@ -82,7 +86,6 @@ class Plan:
             ("images", self.images >= 1, "1 or more"),
             ("size-px", self.size_px is None or 8 <= self.size_px <= 1024, "8 to 1024"),
             ("hours", self.hours >= 1, "1 or more"),
-            ("consent", self.consent.strip(), "some text"),
         ):
             if not holds:
                 got = getattr(self, name.replace("-", "_"))

@@ -4,6 +4,7 @@ A right answer takes 10 ms, a wrong one gives 30 ms. The steps balance where 10 
 of the answers are right (Kaernbach's weighted up-down method, 1991).
 """
 
+import math
 from collections.abc import Sequence
 
 FIRST_MS = 500
@@ -21,18 +22,19 @@ def next_exposure(exposure_ms: int, correct: bool) -> int:
     return min(LONGEST_MS, max(SHORTEST_MS, moved))
 
 
-def threshold(exposures_ms: Sequence[int], settled: int = 40) -> float:
+SETTLED = 40
+"""Trials that the staircase may take from its start to where it stays."""
+
+
+def threshold(exposures_ms: Sequence[float]) -> float:
     """The exposure that a participant needs to be right 75 % of the time, in ms: the mean exposure once the
     staircase has settled.
 
     Args:
-        exposures_ms: of a participant's trials, in order.
-        settled: trials that the staircase takes from its start to where it stays, and that do not count.
+        exposures_ms: of the participant's trials, in order; NaN where there was none.
 
-    Raises:
-        ValueError: no trial is left to count.
+    Returns:
+        NaN where there are no exposures after the first 40.
     """
-    rest = exposures_ms[settled:]
-    if not rest:
-        raise ValueError(f"expected more than {settled} exposures, got {len(exposures_ms)}")
-    return sum(rest) / len(rest)
+    rest = exposures_ms[SETTLED:]
+    return sum(rest) / len(rest) if rest else math.nan
