@@ -59,7 +59,7 @@ def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
         count = min(len(paths), max(plan.images, plan.images_needed))
         drawn = Random(f"{plan.seed}/{name}").sample(paths, count)
         chosen += [
-            ImageFile(name, folder, path, practice=number < plan.practice // 2)
+            ImageFile(name, folder, path, practice=number < plan.practice_images)
             for number, path in enumerate(drawn)
         ]
     # Neighbours in the database are read sooner: they must not be of one set.

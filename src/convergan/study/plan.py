@@ -9,7 +9,7 @@ REAL = "real"
 """The name of the set of real images."""
 
 RESERVE = 10
-"""Images of each kind that a timed study keeps for trials whose first image was lost to a reload."""
+"""Images of each kind that a timed study has to spare, for those that were seen before a reload."""
 
 CONSENT = """\
 You will look at images, one after another. Some are real, others were made by a computer program. For
@@ -97,9 +97,14 @@ class Plan:
         return self.exposure == "timed"
 
     @property
+    def practice_images(self) -> int:
+        """Images of each set that are kept for practice."""
+        return self.practice // 2 + (RESERVE if self.timed and self.practice else 0)
+
+    @property
     def images_needed(self) -> int:
         """Images that each set must have at least, so that nobody sees one twice."""
-        return (self.trials + self.practice) // 2 + (RESERVE if self.timed else 0)
+        return self.practice_images + self.trials // 2 + (RESERVE if self.timed else 0)
 
 
 @dataclass(frozen=True)

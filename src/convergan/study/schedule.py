@@ -48,7 +48,7 @@ def steps(plan: Plan, arm: str, place: int, real: Pool, generated: Pool) -> list
     practice = [
         Step("practice", pool is generated, image)
         for pool in (real, generated)
-        for image in pool.practice
+        for image in pool.practice[: plan.practice // 2]
     ]
     trials = [
         Step("trial", pool is generated, image)
