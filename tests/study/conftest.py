@@ -1,12 +1,8 @@
 """What the tests of the study share: image folders, studies in both databases, servers."""
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ import pytest
 from convergan.study.create import create_study
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
+from postgres_server import NoPostgreSQL, postgres_server
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served, serving, write_images
 
 
@@ -31,47 +28,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
     """Makes empty databases in a PostgreSQL of the tests' own; gives their URLs."""
-    program = _postgres_program("initdb")
-    # PostgreSQL does not run as root, and root's folders are closed to others.
-    user = "postgres" if os.getuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="convergan-postgres-"))
-    if user is not None:
-        shutil.chown(folder, user)
-    data = folder / "data"
-
-    def run(*command: object) -> None:
-        words = [str(word) for word in command]
-        subprocess.run(words, check=True, user=user, cwd=folder, capture_output=True, timeout=120)
-
-    run(program, "-D", data, "--auth=trust", "-U", "convergan", "--no-sync", "-E", "UTF8")
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    control = Path(program).with_name("pg_ctl")
-    run(control, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
-    numbers = count()
-
-    def make() -> str:
-        name = f"study{next(numbers)}"
-        run(Path(program).with_name("createdb"), "-h", folder, "-U", "convergan", name)
-        return f"postgresql://convergan@/{name}?host={folder}"
-
-    try:
+    with ExitStack() as stack:
+        try:
+            make = stack.enter_context(postgres_server("fsync=off"))
+        except NoPostgreSQL as reason:
+            if os.environ.get("CONVERGAN_REQUIRE_POSTGRESQL"):
+                pytest.fail(str(reason))
+            pytest.skip(str(reason))
         yield make
-    finally:
-        run(control, "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
-
-
-def _postgres_program(name: str) -> str:
-    found = shutil.which(name) or next(
-        map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None
-    )
-    if found is not None:
-        # The link in /usr/bin leads to a wrapper without the other programs beside it.
-        return str(Path(found).resolve())
-    reason = f"PostgreSQL is not on this machine: no {name} (Debian: apt-get install postgresql)"
-    if os.environ.get("CONVERGAN_REQUIRE_POSTGRESQL"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

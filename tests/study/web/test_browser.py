@@ -209,7 +209,7 @@ def test_a_closed_tab_goes_on_where_it_was(served: Served, open_page: OpenPage) 
     person = Person(open_page(), by_key)
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
-    for _ in range(6):
+    for _ in range(7):
         person.act(person.step() or "")
     where = (person.step(), person.where())
     context = person.page.context
