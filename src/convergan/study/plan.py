@@ -16,7 +16,7 @@ You will look at images, one after another. Some are real, others were made by a
 each image you say which of the two you think it is.
 
 Your answers and the time that each takes are stored without your name. If you came here from a recruiting
-platform, its identifier for you is stored only in a scrambled form that does not allow to read it back.
+platform, its identifier for you is stored only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
 deleted: the last page shows a code to ask for that with."""

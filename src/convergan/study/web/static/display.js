@@ -4,7 +4,7 @@ const FIXATION_MS = 600;
 const MASKS = 5;
 const MASK_MS = 30;
 const LARGEST_PX = 512;
-const SMALL_PX = 96;
+const MOST_TIMES = 12;
 
 const picture = document.getElementById("picture");
 
@@ -21,8 +21,8 @@ export async function measureFrame() {
 // A whole number of times as large as it is, where that fits; pixels stay pixels.
 function fit(element, size) {
   const room = Math.min(window.innerWidth - 32, window.innerHeight - 260, LARGEST_PX);
-  const times = Math.floor(room / size);
-  const side = times >= 1 ? size * times : Math.max(room, SMALL_PX);
+  const times = Math.min(Math.floor(room / size), MOST_TIMES);
+  const side = times >= 1 ? size * times : Math.max(room, 0);
   element.style.width = element.style.height = `${side}px`;
   element.classList.toggle("crisp", times > 1);
 }
@@ -72,13 +72,13 @@ async function lasting(duration, frame) {
   }
 }
 
-// Coloured noise of all sizes, which leaves no after-image of what was there.
+// Coloured noise, as strong at every size: it covers shapes as well as texture.
 function drawMask(size) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
   const context = canvas.getContext("2d");
-  for (let cell = 32; cell >= 1; cell /= 2) {
-    context.globalAlpha = cell === 32 ? 1 : 0.5;
+  for (let cell = 32, layer = 1; cell >= 1; cell /= 2, layer += 1) {
+    context.globalAlpha = 1 / layer;
     for (let x = 0; x < 64; x += cell) {
       for (let y = 0; y < 64; y += cell) {
         const [red, green, blue] = [0, 0, 0].map(() => Math.floor(Math.random() * 256));

@@ -76,6 +76,9 @@ function announce(task) {
   const name = task.kind === "practice" ? "Practice" : "Image";
   const of = task.kind === "practice" ? totals.practice : totals.trials;
   element("where").textContent = task.kind === "check" ? "Attention check" : `${name} ${task.number} of ${of}`;
+  // There from the start, or the image would move when they come.
+  for (const button of element("answers").children) button.disabled = true;
+  element("answers").hidden = false;
 }
 
 // Puts the task before the participant; gives when it appeared and, if it was shown for a moment, how long.
@@ -113,7 +116,6 @@ function answered() {
       finish(answer);
     };
     document.addEventListener("keydown", press, { signal: ending.signal });
-    answers.hidden = false;
   });
 }
 
