@@ -46,27 +46,25 @@ def served(make_study, serve, many, monkeypatch):
     return serve(make_study(PLAN, real=many["real"], generated={"made": many["made"]}))
 
 
-def received(served, fetches):
-    """Features [images x fetches, features], the truth of each fetch, and which image it was."""
-    participant = served.participant()
-    state = participant.post("/api/resume")
-    with served.study.database.reading() as session:
-        truths = {trial.position: trial.generated for trial in session.scalars(select(Trial))}
+def received(served, sessions):
+    """Features [images x sessions, features], the truth of each image, and which image it was."""
     rows, truth, image = [], [], []
-    tasks = state.json["tasks"]
-    while tasks:
-        task = tasks[0]
-        for _ in range(fetches):
+    for _ in range(sessions):
+        participant = served.participant()
+        state = participant.post("/api/resume")
+        with served.study.database.reading() as session:
+            latest = select(Trial).order_by(Trial.participant_id.desc(), Trial.position)
+            trials = session.scalars(latest.limit(IMAGES)).all()
+        for trial in trials:
+            task = state.json["tasks"][0]
             start = time.perf_counter()
             answer = participant.get(task["image"])
             seconds = time.perf_counter() - start
-            rows.append(
-                [seconds, *features(answer), *text_features(task["image"]), len(state.body)]
-            )
-            truth.append(truths[task["position"]])
-            image.append(task["position"])
-        state = participant.vote(task["position"], "real")
-        tasks = state.json["tasks"]
+            address = text_features(task["image"])
+            rows.append([seconds, *features(answer), *address, len(state.body)])
+            truth.append(trial.generated)
+            image.append(trial.image_id)
+            state = participant.vote(task["position"], "real")
     return np.array(rows, dtype=float), np.array(truth), np.array(image)
 
 
@@ -96,8 +94,9 @@ def text_features(address):
     return [len(address), *address.encode()[-22:]]
 
 
-def auc_interval(rows, truth, image):
-    """AUC of a gradient-boosted classifier on images that it has not seen; its 95 % interval (bootstrap)."""
+def auc_bounds(rows, truth, image):
+    """AUC of a gradient-boosted classifier on images that it has not seen, between its lower and its upper 95 %
+    bound (bootstrap over images)."""
     scores = np.empty(len(truth))
     for train, test in GroupKFold(5, shuffle=True, random_state=0).split(rows, truth, image):
         model = HistGradientBoostingClassifier(max_iter=50, random_state=0)
@@ -110,13 +109,15 @@ def auc_interval(rows, truth, image):
             [places[i] for i in generator.integers(len(places), size=len(places))]
         )
         found.append(roc_auc_score(truth[drawn], scores[drawn]))
-    return roc_auc_score(truth, scores), *np.quantile(found, [0.025, 0.975])
+    lower, upper = np.quantile(found, [0.05, 0.95])
+    return lower, roc_auc_score(truth, scores), upper
 
 
 def test_nothing_but_pixels_tells_the_truth(served):
-    rows, truth, image = received(served, fetches=4)
+    # Each image in several sessions: chance alone must not come near the bound.
+    rows, truth, image = received(served, sessions=3)
     assert len(np.unique(image)) == IMAGES and truth.mean() == 0.5
-    auc, _, upper = auc_interval(rows, truth, image)
+    _, auc, upper = auc_bounds(rows, truth, image)
     assert upper < 0.55, f"AUC {auc:.3f}, up to {upper:.3f}"
 
 
@@ -126,5 +127,5 @@ def test_a_planted_leak_is_found(served, many):
         for each in session.execute(select(Image.id, Image.images, Image.name)).all():
             content = (many[each.images] / each.name).read_bytes()
             session.execute(update(Image).where(Image.id == each.id).values(content=content))
-    auc, lower, _ = auc_interval(*received(served, fetches=1))
+    lower, auc, _ = auc_bounds(*received(served, sessions=1))
     assert auc > 0.9 and lower > 0.9

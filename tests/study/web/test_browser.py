@@ -226,7 +226,7 @@ def test_two_tabs_of_one_session_do_not_get_in_each_others_way(
     first.arrive(served)
     first.page.get_by_role("button", name="I agree").click()
     first.act("start")
-    first.step()
+    first.page.wait_for_selector(ANSWER)
     second = Person(first.page.context.new_page(), by_key)
     second.page.goto(f"http://{served.address}/study")
     second.act("start")
