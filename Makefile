@@ -26,6 +26,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/virtual_batch_norm.py
 	$(BIN)/python benchmarks/cifar10_step.py
 	$(BIN)/python benchmarks/data_size.py
+	$(BIN)/python benchmarks/study_load.py
 ifneq ($(MNIST),)
 	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
 	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)

@@ -26,14 +26,23 @@ QUIET = (
 )
 
 
-def open_browser(new_profile: Callable[[], Path]) -> Browser:
-    """Skips, or fails where a browser is required, if none is here."""
+def find_browser() -> str:
+    """The browser's program. Skips, or fails where a browser is required, if none is here."""
     names = ("chromium", "google-chrome", "chromium-browser", "chrome")
     program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        if os.environ.get("CONVERGAN_REQUIRE_BROWSER"):
-            pytest.fail(f"a browser is required, and none of {', '.join(names)} is here")
-        pytest.skip(f"no browser on this machine: none of {', '.join(names)}")
+    if program is not None:
+        return program
+    reason = (
+        f"no browser on this machine: none of {', '.join(names)} (Debian: apt-get install chromium)"
+    )
+    if os.environ.get("CONVERGAN_REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def open_browser(new_profile: Callable[[], Path]) -> Browser:
+    """Skips, or fails where a browser is required, if none is here."""
+    program = find_browser()
 
     def run(url: str, *flags: str) -> str:
         command = [program, *QUIET, f"--user-data-dir={new_profile()}", *flags, url]

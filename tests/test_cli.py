@@ -93,7 +93,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "digits", "--seeed", "3"), ["--seeed, 3; perhaps you meant --seed ("]),
         (("train", "digits", "--name", "x"), ["--name"]),
         (("train", "digits", "--networks.kind", "mlp"), ["--networks.kind"]),
-        (("nonsense",), ["command: expected one of train, predict, sample, score, got nonsense"]),
+        (
+            ("nonsense",),
+            ["command: expected one of train, predict, sample, score, study, got nonsense"],
+        ),
         (("train", "minst"), ["recipe: expected one of digits, mnist", "got minst"]),
         (("train",), ["recipe: expected one of digits, mnist", "got nothing"]),
         (("train", "--seed", "3", "digits"), ["recipe: expected one of", "got --seed"]),

@@ -2,8 +2,8 @@
 
 import io
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -15,9 +15,11 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from convergan import __version__
 from convergan.errors import UserError
+from convergan.progress_bar import progress_bar
 from convergan.recipes.presets import PRESETS, SUMMARIES
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.recipes.settings import Recipe, Settings
+from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 
 INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
@@ -119,7 +121,7 @@ class Predict:
     def run(self) -> None:
         from convergan.inference.predict import predict_to_csv
 
-        with _progress("predicting") as progress:
+        with progress_bar("predicting") as progress:
             count = predict_to_csv(self.run_folder, self.images, self.out, progress=progress)
         print(f"{self.out}: {count:,} images")
 
@@ -161,13 +163,14 @@ class Sample:
             from convergan.inference.score import open_embedding
 
             require_empty(self.out)
-            with _progress("looking at samples") as progress:
+            with progress_bar("the network's weights", unit="bytes") as progress:
                 embedding = open_embedding(
                     classifier=self.classifier,
                     weights=self.weights,
                     precision="fp32",
                     progress=progress,
                 )
+            with progress_bar("looking at samples") as progress:
                 places = best_samples(
                     self.run_folder,
                     self.count,
@@ -176,7 +179,7 @@ class Sample:
                     seed=self.seed,
                     progress=progress,
                 )
-        with _progress("sampling") as progress:
+        with progress_bar("sampling") as progress:
             grid = sample(
                 self.run_folder,
                 self.count,
@@ -207,7 +210,13 @@ class Score:
         score_paths(self.images, self.files, self.settings)
 
 
-_COMMANDS = {"train": Train, "predict": Predict, "sample": Sample, "score": Score}
+_COMMANDS = {
+    "train": Train,
+    "predict": Predict,
+    "sample": Sample,
+    "score": Score,
+    "study": StudyCommand,
+}
 
 _COMMAND: Any = Union[  # noqa: UP007
     tuple(Annotated[command, subcommand(name)] for name, command in _COMMANDS.items())
@@ -244,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample:
+def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample | StudyCommand:
     """The command that the words spell.
 
     Raises:
@@ -265,6 +274,9 @@ def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample:
             return _tyro(TrainRecipe, rest, program=program, hint=program, default=saved)
         _check_choice("recipe", PRESETS, rest, program)
         program = f"{program} {rest[0]}"
+    if words[0] == "study":
+        _check_choice("study command", STUDY_COMMANDS, words[1:], program)
+        program = f"{program} {words[1]}"
     return _tyro(_COMMAND, words, program="convergan", hint=program)
 
 
@@ -368,18 +380,6 @@ def _file_error(error: OSError) -> str:
 def _fail(message: str, code: int = 1) -> int:
     print(f"convergan: {message}", file=sys.stderr)
     return code
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; silent where the output is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from convergan.data.image_stream import ImageStream
 from convergan.errors import UserError
 from convergan.files import write_text
-from convergan.inference.embedding import Embedding, Progress
+from convergan.inference.embedding import Embedding
 from convergan.inference.score import (
     Scored,
     network_name,
@@ -31,6 +29,7 @@ from convergan.metrics.estimates import Comparison, Estimate, compare_estimates
 from convergan.metrics.fingerprint import require_same
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import write_statistics
+from convergan.progress_bar import progress_bar
 from convergan.recipes.score_settings import MetricName, ScoreFiles, ScoreSettings
 from convergan.report.scores import (
     print_scores,
@@ -72,24 +71,27 @@ def score_paths(
         reference = None
         if files.reference is not None:
             reference = open_reference(files.reference, settings)
-        with _bar(console, quiet) as progress:
+        with progress_bar("the network's weights", unit="bytes", quiet=quiet) as progress:
             embedding = open_embedding(
                 classifier=files.classifier,
                 weights=files.weights,
                 precision=settings.precision,
                 progress=progress,
             )
-            with warnings.catch_warnings(record=True) as told:
-                warnings.simplefilter("always")
-                scored = score(
-                    stream,
-                    embedding,
-                    settings,
-                    versus=versus,
-                    reference=reference,
-                    training=training,
-                    progress=progress,
-                )
+        with (
+            progress_bar("looking at images", quiet=quiet) as progress,
+            warnings.catch_warnings(record=True) as told,
+        ):
+            warnings.simplefilter("always")
+            scored = score(
+                stream,
+                embedding,
+                settings,
+                versus=versus,
+                reference=reference,
+                training=training,
+                progress=progress,
+            )
         if earlier is not None:
             scored = _beside(scored, earlier)
         if quiet:
@@ -203,27 +205,3 @@ def _processes() -> Iterator[int]:
         yield torch.distributed.get_rank()
     finally:
         torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _bar(console: Console, quiet: bool) -> Iterator[Progress]:
-    """A bar for each set of images, with images per second; silent where the output is no terminal."""
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("looking at images", total=None, speed="")
-
-        def progress(done: int, of: int) -> None:
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            bar.update(
-                task, completed=done, total=of, speed=f"{speed:,.0f} images/s" if speed else ""
-            )
-
-        yield progress

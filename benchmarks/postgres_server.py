@@ -1,0 +1,67 @@
+"""A PostgreSQL of one's own, in a temporary folder, for as long as it is needed."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+
+class NoPostgreSQL(Exception):
+    """It is not on this machine; the message says what to install."""
+
+
+@contextmanager
+def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
+    """Starts it; yields what makes an empty database and gives its URL.
+
+    Args:
+        settings: as in postgresql.conf: `fsync=off`.
+
+    Raises:
+        NoPostgreSQL: it is not installed.
+    """
+    programs = _programs()
+    # PostgreSQL does not run as root, and root's folders are closed to others.
+    user = "postgres" if os.getuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="convergan-postgres-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    data = folder / "data"
+
+    def run(program: str, *words: object) -> None:
+        command = [str(word) for word in (programs / program, *words)]
+        subprocess.run(command, check=True, user=user, cwd=folder, capture_output=True, timeout=120)
+
+    numbers = count()
+
+    def make() -> str:
+        name = f"study{next(numbers)}"
+        run("createdb", "-h", folder, "-U", "convergan", name)
+        return f"postgresql://convergan@/{name}?host={folder}"
+
+    try:
+        run("initdb", "-D", data, "--auth=trust", "-U", "convergan", "--no-sync", "-E", "UTF8")
+        chosen = " ".join(f"-c {each}" for each in ("listen_addresses=", *settings))
+        options = f"-k {folder} {chosen}"
+        run("pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+        try:
+            yield make
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _programs() -> Path:
+    """The folder of its programs; Debian keeps most of them off the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if found:
+        return found[0]
+    program = shutil.which("initdb")
+    if program is None:
+        raise NoPostgreSQL("PostgreSQL is not on this machine (Debian: apt-get install postgresql)")
+    return Path(program).resolve().parent

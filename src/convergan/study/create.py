@@ -1,0 +1,159 @@
+"""From folders of images to the database of a study."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import insert, inspect
+from sqlalchemy.exc import OperationalError
+
+from convergan.data.decode import Unreadable, decode_in_order
+from convergan.errors import UserError
+from convergan.files import written_aside
+from convergan.study.database import Database
+from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
+from convergan.study.keys import Keys, new_code, new_key_file
+from convergan.study.migrate import upgrade
+from convergan.study.outcome import CODES
+from convergan.study.picture import to_png
+from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
+from convergan.study.schema import Arm, Image, Study
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `create_study` made."""
+
+    database: Database
+    arms: list[ArmPlan]
+    images: dict[str, int]
+    """Images in each set."""
+    size_px: int
+    keys: Keys
+    warnings: list[str]
+    """What tells the sets apart whatever the generator can do."""
+
+
+def create_study(
+    where: str,
+    key_file: Path,
+    plan: Plan,
+    *,
+    real: Path,
+    generated: Mapping[str, Path],
+    progress: Progress | None = None,
+) -> Created:
+    """Makes the database of a new study: the plan, and the images as participants will get them.
+
+    Every image, real or generated, is decoded, brought to one size and encoded alike (`to_png`).
+
+    Args:
+        where: a new file, or the URL of a database without a study, as for `Database`.
+        key_file: a new file for the study's secrets.
+        plan: the settings.
+        real: folder of real images.
+        generated: folders of generated images, by the name of the set.
+        progress: called with (images done, images in all).
+
+    Raises:
+        UserError: a study that exists already, too few images, or one that cannot be read.
+    """
+    plan = replace(plan, consent=plan.consent or CONSENT)
+    sets = list(generated)
+    if REAL in sets:
+        raise UserError(f"arm: expected another name than {REAL!r}, which the real images have")
+    files = choose_files(plan, {REAL: real, **generated})
+    size_px = plan.size_px or common_size_px(files)
+    database = Database(where)
+    _require_new(database)
+    keys = new_key_file(key_file)
+    try:
+        if database.is_sqlite:
+            # Closed before it moves: what SQLite keeps beside a database would stay behind.
+            with (
+                written_aside(Path(str(database))) as aside,
+                closing(Database(str(aside))) as new,
+            ):
+                grey = _fill(new, plan, sets, files, size_px, progress)
+        else:
+            grey = _fill(database, plan, sets, files, size_px, progress)
+    except BaseException:
+        key_file.unlink()
+        raise
+    return Created(
+        database=database,
+        arms=arms_of(plan, sets),
+        images={name: sum(file.images == name for file in files) for name in (REAL, *sets)},
+        size_px=size_px,
+        keys=keys,
+        warnings=tell_tales(files, grey),
+    )
+
+
+def _require_new(database: Database) -> None:
+    if database.is_sqlite:
+        if Path(str(database)).exists():
+            raise UserError(f"out: expected a new file, got {database}, which exists")
+        return
+    try:
+        made = inspect(database.engine).has_table("study")
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise UserError(f"out: expected a database at {database}, got none: {reason}") from None
+    if made:
+        raise UserError(f"out: expected a database without a study, got {database}, which has one")
+
+
+def _fill(
+    database: Database,
+    plan: Plan,
+    sets: list[str],
+    files: Sequence[ImageFile],
+    size_px: int,
+    progress: Progress | None,
+) -> list[bool]:
+    """Makes the tables and fills them, all in one transaction; gives whether each image is grey."""
+    grey = []
+    with database.writing() as session:
+        upgrade(session.connection())
+        length = 0
+        pictures = decode_in_order([file.path for file in files], size=(size_px, size_px))
+        for number, (file, pixels) in enumerate(zip(files, pictures, strict=True), start=1):
+            if isinstance(pixels, Unreadable):
+                raise UserError(f"{file.path}: expected a readable image, got {pixels}")
+            grey.append(pixels.shape[2] == 1)
+            content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)))
+            length = len(content)
+            session.execute(
+                insert(Image).values(
+                    images=file.images,
+                    name=file.name,
+                    generated=file.images != REAL,
+                    practice=file.practice,
+                    content=content,
+                )
+            )
+            if progress is not None:
+                progress(number, len(files))
+        session.add_all(
+            Arm(name=arm.name, images=arm.images, feedback=arm.feedback)
+            for arm in arms_of(plan, sets)
+        )
+        session.add(
+            Study(
+                id=1,
+                plan=asdict(plan),
+                codes={outcome: new_code() for outcome in CODES},
+                size_px=size_px,
+                content_length=length,
+                quota=plan.participants,
+                paused=False,
+                created_at=time.time(),
+            )
+        )
+    return grey

@@ -1,0 +1,106 @@
+"""The database of a study: a file of SQLite's, or PostgreSQL by URL."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from convergan.errors import UserError
+
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """Transactions on one study."""
+
+    def __init__(self, where: str) -> None:
+        """Makes ready to connect; whether there is anything, the first transaction tells.
+
+        Args:
+            where: path of a file of SQLite's; or a URL, postgresql://user:password@host/name.
+
+        Raises:
+            UserError: a URL of another kind.
+        """
+        self.url = _url(where)
+        self.engine = _engine(self.url)
+        self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+        # SQLite has one writer at a time. Threads of this process take turns here, where waiting costs
+        # nothing; only processes are left to SQLite, which sleeps before it tries again.
+        self._turn: AbstractContextManager[Any] = (
+            threading.Lock() if self.is_sqlite else nullcontext()
+        )
+
+    def __str__(self) -> str:
+        """The file, or the URL without its password."""
+        return self.url.database or "" if self.is_sqlite else self.url.render_as_string()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a file of SQLite's."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that writes; when the block has ended without an error, it is on the disk."""
+        with (
+            self._turn,
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def _url(where: str) -> URL:
+    if "://" not in where:
+        return URL.create("sqlite", database=str(Path(where).expanduser()))
+    try:
+        url = make_url(where)
+    except ArgumentError:
+        url = None
+    if url is None or url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        kind = where.split("://")[0]
+        raise UserError(f"study: expected a file or postgresql://user@host/name, got {kind}://...")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _engine(url: URL) -> Engine:
+    # The message of an error must not show what was sent to the database.
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, hide_parameters=True, pool_size=10, max_overflow=10)
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=40, connect_args={"timeout": _BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # Or Python's driver begins transactions when it thinks fit.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine

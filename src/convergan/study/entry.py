@@ -1,0 +1,72 @@
+"""How people come to a study, and how they are known again without keeping who they are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from convergan.study.keys import Keys, new_token
+
+Way = Literal["prolific", "personal", "open", "preview"]
+"""`personal`: a link for one person; `open`: one link for many, one session for each browser; `preview`: the
+researcher's own look, a new session each time, which counts nowhere."""
+
+_LINK_WAYS: dict[str, Way] = {"personal": "personal", "open": "open", "preview": "preview"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One person at the door. Identifiers are keyed-hashed here, and go no further as they are."""
+
+    way: Way
+    person: str
+    submission: str | None = None
+    platform_study: str | None = None
+
+    def to_cookie(self, keys: Keys) -> str:
+        """What the browser keeps until the person has consented; signed."""
+        parts = (self.way, self.person, self.submission or "", self.platform_study or "")
+        return keys.signed("entry", "~".join(parts))
+
+
+def from_prolific(keys: Keys, pid: str, study: str, session: str) -> Entry:
+    """Someone whom Prolific sent, with the parameters PROLIFIC_PID, STUDY_ID and SESSION_ID."""
+    return Entry(
+        "prolific",
+        keys.hashed("person", pid),
+        keys.hashed("submission", session) if session else None,
+        keys.hashed("platform study", study) if study else None,
+    )
+
+
+def new_link(keys: Keys, way: Way) -> str:
+    """The last part of a new link's address."""
+    return keys.signed("link", f"{way}-{new_token()[:16]}")
+
+
+def from_link(keys: Keys, link: str, cookie: str | None) -> Entry | None:
+    """Someone who followed a link; None if this study has given out no such link.
+
+    Args:
+        keys: the study's.
+        link: what `new_link` gave.
+        cookie: what an earlier visit left in this browser.
+    """
+    named = keys.verified("link", link)
+    way = _LINK_WAYS.get(named.partition("-")[0]) if named else None
+    if way is None:
+        return None
+    if way == "personal":
+        return Entry(way, keys.hashed("person", link))
+    before = from_cookie(keys, cookie)
+    if way == "open" and before is not None and before.way == "open":
+        return before
+    return Entry(way, keys.hashed("person", new_token()))
+
+
+def from_cookie(keys: Keys, cookie: str | None) -> Entry | None:
+    """What `to_cookie` made; None for anything else."""
+    text = keys.verified("entry", cookie) if cookie else None
+    if text is None:
+        return None
+    way, person, submission, platform_study = text.split("~")
+    known: Way = "prolific" if way == "prolific" else _LINK_WAYS[way]
+    return Entry(known, person, submission or None, platform_study or None)

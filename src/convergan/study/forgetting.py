@@ -1,0 +1,85 @@
+"""Deleting participants, and forgetting who they were."""
+
+from sqlalchemy import delete, or_, select, text
+
+from convergan.errors import UserError
+from convergan.study.database import Database
+from convergan.study.keys import Keys
+from convergan.study.schema import Identity, Participant, Token
+
+
+def delete_participant(database: Database, code: str) -> bool:
+    """Deletes a participant with everything of theirs, votes included; gives whether there was one."""
+    with database.writing() as session:
+        named = delete(Participant).where(Participant.code == code).returning(Participant.id)
+        gone = session.scalars(named).all()
+    wipe(database)
+    return bool(gone)
+
+
+def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool = False) -> str:
+    """Forgets a person: who they were, and unless told otherwise what they answered; gives their code.
+
+    Args:
+        database: of the study.
+        keys: the study's.
+        participant: Prolific's PROLIFIC_PID or SESSION_ID, a personal link, or a participant's code.
+        keep_votes: keep the answers, which then belong to nobody.
+
+    Raises:
+        UserError: nobody is known by that; or others keep reading from the database, so that the traces in
+            SQLite's journal cannot be removed now.
+    """
+    named = participant.strip()
+    link = named.rpartition("/")[2]
+    with database.writing() as session:
+        found = session.scalar(
+            select(Participant)
+            .outerjoin(Identity)
+            .where(
+                or_(
+                    Participant.code == named,
+                    Identity.person.in_(keys.hashed("person", each) for each in (named, link)),
+                    Identity.submission == keys.hashed("submission", named),
+                )
+            )
+        )
+        if found is None:
+            # The identifier itself must not stand in what is printed, which may be kept.
+            raise UserError(
+                "participant: expected a code, a link or an identifier of one who took part,"
+                " got another"
+            )
+        code, place = found.code, found.id
+        for table in (Identity, Token):
+            session.execute(delete(table).where(table.participant_id == place))
+        if not keep_votes:
+            session.execute(delete(Participant).where(Participant.id == place))
+    wipe(database)
+    return code
+
+
+def wipe(database: Database) -> None:
+    """Removes what deleted rows have left in the database's files.
+
+    SQLite overwrites deleted rows with zeros; its journal, which still has them, is emptied here. PostgreSQL
+    rewrites the table of identities; its own journal goes when PostgreSQL reuses it.
+
+    Raises:
+        UserError: others keep reading from SQLite's journal.
+    """
+    if not database.is_sqlite:
+        with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as postgres:
+            postgres.execute(text("VACUUM FULL identities"))
+        return
+    # Not through a transaction, in which SQLite refuses it.
+    connection = database.engine.raw_connection()
+    try:
+        busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    if busy:
+        raise UserError(
+            f"{database}: deleted, but its journal could not be emptied while others read from it;"
+            " stop them and delete once more"
+        )

@@ -1,0 +1,99 @@
+"""The image files of a study: which are used, to what size they come, and what would give them away."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+
+from convergan.data.read_images import find_image_files
+from convergan.errors import UserError
+from convergan.study.plan import REAL, Plan
+
+_SMALLEST_PX, _LARGEST_PX = 8, 256
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a set."""
+
+    images: str
+    """The set's name."""
+    folder: Path
+    path: str
+    practice: bool
+    """It is practised on, and in no trial."""
+
+    @property
+    def name(self) -> str:
+        """Its path within the set's folder."""
+        return Path(self.path).relative_to(self.folder).as_posix()
+
+    @cached_property
+    def header(self) -> tuple[str, int, int] | None:
+        """Format, width and height as they stand in the file; None where they cannot be read."""
+        try:
+            with Image.open(self.path) as image:
+                return str(image.format), *image.size
+        except OSError:
+            return None
+
+
+def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
+    """Of each set as many images as the plan uses, those to practise on among them, all in random order.
+
+    Raises:
+        UserError: a folder that is absent or has too few images.
+    """
+    chosen = []
+    for name, folder in folders.items():
+        paths = find_image_files(folder)
+        if len(paths) < plan.images_needed:
+            raise UserError(
+                f"{folder}: expected at least {plan.images_needed} images, so that nobody sees one"
+                f" twice, got {len(paths)}"
+            )
+        count = min(len(paths), max(plan.images, plan.images_needed))
+        drawn = Random(f"{plan.seed}/{name}").sample(paths, count)
+        chosen += [
+            ImageFile(name, folder, path, practice=number < plan.practice_images)
+            for number, path in enumerate(drawn)
+        ]
+    # Neighbours in the database are read sooner: they must not be of one set.
+    Random(plan.seed).shuffle(chosen)
+    return chosen
+
+
+def common_size_px(files: Iterable[ImageFile]) -> int:
+    """The smaller side of the smallest image; at least 8 and at most 256."""
+    sides = [side for file in files if file.header for side in file.header[1:]]
+    return max(_SMALLEST_PX, min(_LARGEST_PX, *sides))
+
+
+def tell_tales(files: Sequence[ImageFile], grey: Sequence[bool]) -> list[str]:
+    """What tells a set of generated images from the real ones whatever the generator can do, in sentences.
+
+    Args:
+        files: of all sets.
+        grey: whether each file's image is grey.
+    """
+    found = []
+    for what, value_of in (
+        ("format", lambda file, _: file.header and file.header[0]),
+        ("size", lambda file, _: file.header and f"{file.header[1]}x{file.header[2]}"),
+        ("colour", lambda _, is_grey: "grey" if is_grey else "colour"),
+    ):
+        counted: dict[str, Counter[str]] = {}
+        for file, is_grey in zip(files, grey, strict=True):
+            counted.setdefault(file.images, Counter())[value_of(file, is_grey)] += 1
+        usual = {name: values.most_common(1)[0][0] for name, values in counted.items()}
+        found += [
+            f"{what}: most images of {name} are {value}, most real ones {usual[REAL]};"
+            " participants may learn to tell that, not the images"
+            for name, value in usual.items()
+            if value != usual[REAL]
+        ]
+    return found

@@ -1,0 +1,150 @@
+"""Who comes gets a session: the same person always the same one, a new person one in the neediest arm."""
+
+import secrets
+from typing import Literal
+
+from sqlalchemy import func, insert, or_, select
+from sqlalchemy.orm import Session
+
+from convergan.study.entry import Entry, Way
+from convergan.study.keys import digest, new_address, new_code, new_token
+from convergan.study.plan import REAL, Plan
+from convergan.study.schedule import Pool, steps
+from convergan.study.schema import Arm, Identity, Image, Participant, Study, Token, Trial
+
+HOLD_SECONDS = 20 * 60
+"""So long after the last answer a place is kept; then somebody else may have it."""
+
+SIMULATED = "SIMULATED-"
+"""What the codes of simulated participants begin with."""
+
+
+class Closed(Exception):
+    """Nobody new can start now."""
+
+    def __init__(self, *, full: bool) -> None:
+        super().__init__("full" if full else "paused")
+        self.full = full
+        """Everyone needed is there; otherwise the study is paused."""
+
+
+def join(session: Session, entry: Entry, now: float) -> str:
+    """Lets a person in, to the session that they have or to a new one; gives a new bearer token for it.
+
+    Args:
+        session: a writing transaction.
+        entry: the person.
+        now: the time.
+
+    Raises:
+        Closed: the person is new, and the study is paused or has everyone it needs.
+    """
+    # Locked: of two starts of one person at once, the second must find the first.
+    study = session.get_one(Study, 1, with_for_update=True)
+    participant = find_participant(session, entry)
+    if participant is None:
+        participant = add_participant(session, study, entry.way, now)
+        identity = Identity(
+            person=entry.person,
+            submission=entry.submission,
+            platform_study=entry.platform_study,
+            participant_id=participant.id,
+        )
+        session.add(identity)
+    token = new_token()
+    session.add(Token(digest=digest(token), participant_id=participant.id))
+    return token
+
+
+def find_participant(session: Session, entry: Entry) -> Participant | None:
+    """The participant that a person is already; None if they are new."""
+    found = select(Participant).join(Identity).where(Identity.person == entry.person)
+    return session.scalar(found)
+
+
+def add_participant(
+    session: Session, study: Study, way: Way | Literal["bot"], now: float
+) -> Participant:
+    """A new participant, with the trials of a session.
+
+    Args:
+        session: a writing transaction that has locked the study.
+        study: the study.
+        way: how they came. Bots and previews count nowhere, and there is always room for them.
+        now: the time.
+
+    Raises:
+        Closed: the study is paused or has everyone it needs.
+    """
+    simulated = way in ("bot", "preview")
+    if study.paused and not simulated:
+        raise Closed(full=False)
+    plan = Plan(**study.plan)
+    arm = _neediest_arm(session, study, simulated=simulated, now=now)
+    place = session.scalar(
+        select(func.coalesce(func.max(Participant.place) + 1, 0)).where(
+            Participant.arm_id == arm.id, Participant.simulated == simulated
+        )
+    )
+    participant = Participant(
+        code=(SIMULATED if simulated else "") + new_code(),
+        arm_id=arm.id,
+        place=place,
+        way=way,
+        simulated=simulated,
+        started_at=now,
+        seen_at=now,
+        expires_at=now + plan.hours * 3600,
+    )
+    session.add(participant)
+    session.flush()
+    _add_trials(session, plan, arm, participant)
+    return participant
+
+
+def _neediest_arm(session: Session, study: Study, *, simulated: bool, now: float) -> Arm:
+    """The arm with the fewest participants who have finished or are at it; of several, a random one."""
+    at_it = Participant.finished_at.is_(None) & (Participant.seen_at > now - HOLD_SECONDS)
+    counted = (
+        select(Participant.arm_id, func.count())
+        .where(Participant.simulated == simulated, or_(Participant.outcome == "completed", at_it))
+        .group_by(Participant.arm_id)
+    )
+    counts = dict(session.execute(counted).all())
+    arms = session.scalars(select(Arm)).all()
+    fewest = min(counts.get(arm.id, 0) for arm in arms)
+    if fewest >= study.quota and not simulated:
+        raise Closed(full=True)
+    return secrets.choice([arm for arm in arms if counts.get(arm.id, 0) == fewest])
+
+
+def _add_trials(session: Session, plan: Plan, arm: Arm, participant: Participant) -> None:
+    real, generated = (_pool(session, images) for images in (REAL, arm.images))
+    numbers = {"practice": 0, "trial": 0, "check": 0}
+    rows = []
+    for position, step in enumerate(
+        steps(plan, arm.name, participant.place, real, generated), start=1
+    ):
+        numbers[step.kind] += 1
+        rows.append(
+            {
+                "participant_id": participant.id,
+                "position": position,
+                "kind": step.kind,
+                "number": numbers[step.kind],
+                "generated": step.generated,
+                "image_id": step.image,
+                "address": new_address(),
+            }
+        )
+    session.execute(insert(Trial), rows)
+
+
+def _pool(session: Session, images: str) -> Pool:
+    found = select(Image.id, Image.practice).where(Image.images == images).order_by(Image.id)
+    rows = session.execute(found).all()
+    return Pool(
+        images,
+        practice=[image for image, practice in rows if practice],
+        trials=[image for image, practice in rows if not practice],
+    )

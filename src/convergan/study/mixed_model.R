@@ -1,0 +1,30 @@
+# The mixed model of a study: what feedback and the set of images do to people's answers, with participants and
+# images both as samples. Run it in the folder of votes.csv: Rscript mixed_model.R
+# install.packages("lme4")
+
+library(lme4)
+
+votes <- read.csv("votes.csv", stringsAsFactors = TRUE)
+as_truth <- function(column) tolower(as.character(column)) == "true"
+votes$generated <- as_truth(votes$generated)
+votes$answered_generated <- as_truth(votes$answered_generated)
+votes$right <- votes$generated == votes$answered_generated
+votes$truth <- ifelse(votes$generated, 0.5, -0.5)
+several_arms <- nlevels(votes$arm) > 1
+
+# Accuracy, in log-odds of a right answer.
+right <- if (several_arms) {
+  right ~ arm + (1 | participant) + (1 | image)
+} else {
+  right ~ 1 + (1 | participant) + (1 | image)
+}
+print(summary(glmer(right, data = votes, family = binomial)))
+
+# Signal detection: the coefficient of truth is d', its interactions are the differences between arms; the
+# others are criteria (with the sign reversed).
+answer <- if (several_arms) {
+  answered_generated ~ truth * arm + (1 + truth | participant) + (1 | image)
+} else {
+  answered_generated ~ truth + (1 + truth | participant) + (1 | image)
+}
+print(summary(glmer(answer, data = votes, family = binomial(link = "probit"))))

@@ -1,0 +1,42 @@
+"""Opening the database of a study that exists."""
+
+from pathlib import Path
+
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from convergan.errors import UserError
+from convergan.study.database import Database
+from convergan.study.migrate import known_revisions, revision_of, upgrade
+
+
+def open_study(where: str) -> Database:
+    """The database of a study; tables of an older version are brought up to date.
+
+    Args:
+        where: as for `Database`.
+
+    Raises:
+        UserError: there is no study, it cannot be reached, or a newer version of this package made it.
+    """
+    database = Database(where)
+    if database.is_sqlite and not Path(str(database)).is_file():
+        raise UserError(f"{where}: expected a study, got nothing there (study create makes one)")
+    known = known_revisions()
+    try:
+        with database.writing() as session:
+            revision = revision_of(session.connection())
+            if revision in known[1:]:
+                upgrade(session.connection())
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise UserError(f"{database}: expected a database, got none: {reason}") from None
+    except DatabaseError:
+        raise UserError(f"{database}: expected a study, got a file that is no database") from None
+    if revision is None:
+        raise UserError(f"{database}: expected a study, got a database without one")
+    if revision not in known:
+        raise UserError(
+            f"{database}: expected tables of revision {known[0]} or older, got {revision}:"
+            " a newer convergan made them"
+        )
+    return database

@@ -1,0 +1,110 @@
+"""How far a study is: by arm, and participant by participant."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from convergan.study.joining import HOLD_SECONDS
+from convergan.study.schema import Arm, Participant, Study, Trial, Vote
+
+Status = Literal["completed", "attention", "under way", "left"]
+"""`left`: not finished, and not seen for a while."""
+
+
+@dataclass(frozen=True)
+class ParticipantProgress:
+    """One participant."""
+
+    code: str
+    arm: str
+    way: str
+    simulated: bool
+    status: Status
+    started_at: float
+    answered: int
+    total: int
+    missed_checks: int
+
+
+@dataclass(frozen=True)
+class ArmProgress:
+    """One arm; simulated participants do not count."""
+
+    name: str
+    wanted: int
+    completed: int
+    under_way: int
+    left: int
+    attention: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The study."""
+
+    paused: bool
+    quota: int
+    arms: list[ArmProgress]
+    participants: list[ParticipantProgress]
+    """The latest first."""
+
+
+def progress_of(session: Session, now: float) -> Progress:
+    """How far the study is."""
+    study = session.get_one(Study, 1)
+    participants = _participants(session, now)
+    arms = []
+    for name in session.scalars(select(Arm.name).order_by(Arm.id)):
+        statuses = [each.status for each in participants if each.arm == name and not each.simulated]
+        arms.append(
+            ArmProgress(
+                name=name,
+                wanted=study.quota,
+                completed=statuses.count("completed"),
+                under_way=statuses.count("under way"),
+                left=statuses.count("left"),
+                attention=statuses.count("attention"),
+            )
+        )
+    return Progress(study.paused, study.quota, arms, participants)
+
+
+def _participants(session: Session, now: float) -> list[ParticipantProgress]:
+    missed = (Trial.kind == "check") & (Trial.generated != Vote.answered_generated)
+    counted = (
+        select(
+            Trial.participant_id,
+            func.count(),
+            func.count(Vote.position),
+            func.count().filter(missed),
+        )
+        .outerjoin(Trial.vote)
+        .group_by(Trial.participant_id)
+    )
+    counts = {row[0]: row[1:] for row in session.execute(counted)}
+    found = select(Participant).order_by(Participant.started_at.desc(), Participant.id.desc())
+    listed = []
+    for each in session.scalars(found):
+        total, answered, missed_checks = counts[each.id]
+        listed.append(
+            ParticipantProgress(
+                code=each.code,
+                arm=each.arm.name,
+                way=each.way,
+                simulated=each.simulated,
+                status=_status(each, now),
+                started_at=each.started_at,
+                answered=answered,
+                total=total,
+                missed_checks=missed_checks,
+            )
+        )
+    return listed
+
+
+def _status(participant: Participant, now: float) -> Status:
+    if participant.outcome is not None:
+        return "completed" if participant.outcome == "completed" else "attention"
+    return "under way" if participant.seen_at > now - HOLD_SECONDS else "left"

@@ -1,0 +1,75 @@
+"""Who sees what in which order: a function of the plan's seed and of the participant's place in an arm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from convergan.study.plan import Plan
+
+Kind = Literal["practice", "trial", "check"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to answer."""
+
+    kind: Kind
+    generated: bool
+    """The truth; of a check: the answer that it asks for."""
+    image: int | None
+    """The image's number; None for a check, which shows none."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The images of one kind: those to practise on, and those of the trials."""
+
+    name: str
+    practice: Sequence[int]
+    trials: Sequence[int]
+
+
+def steps(plan: Plan, arm: str, place: int, real: Pool, generated: Pool) -> list[Step]:
+    """Practice, then the trials with the checks among them.
+
+    Half of the trials show real images, half generated ones, none twice, in an order of their own for each
+    participant. Over the participants of an arm each image is shown about equally often. The checks are
+    spread evenly, each at a random place in its part of the trials.
+
+    Args:
+        plan: the settings.
+        arm: its name.
+        place: 0 for the first participant of the arm, 1 for the next.
+        real: pool of the real images.
+        generated: pool of the arm's generated images.
+    """
+    random = Random(f"{plan.seed}/{arm}/{place}")
+    practice = [
+        Step("practice", pool is generated, image)
+        for pool in (real, generated)
+        for image in pool.practice[: plan.practice // 2]
+    ]
+    trials = [
+        Step("trial", pool is generated, image)
+        for pool in (real, generated)
+        for image in _share(pool, plan.trials // 2, f"{plan.seed}/{arm}", place)
+    ]
+    random.shuffle(practice)
+    random.shuffle(trials)
+    asked = [number % 2 == 0 for number in range(plan.checks)]
+    random.shuffle(asked)
+    # From the last to the first, so that places do not move.
+    for number in reversed(range(plan.checks)):
+        first, end = (plan.trials * part // plan.checks for part in (number, number + 1))
+        trials.insert(random.randrange(first, end) + 1, Step("check", asked[number], None))
+    return practice + trials
+
+
+def _share(pool: Pool, count: int, seed: str, place: int) -> list[int]:
+    """The participant's images of a pool that is shuffled anew whenever it has been dealt out."""
+    participants_a_deal = len(pool.trials) // count
+    deal, part = divmod(place, participants_a_deal)
+    order = list(pool.trials)
+    Random(f"{seed}/{pool.name}/{deal}").shuffle(order)
+    return order[part * count : (part + 1) * count]

@@ -1,0 +1,67 @@
+"""The application, put together."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from convergan.study.database import Database
+from convergan.study.keys import Keys, read_key_file
+from convergan.study.tasks import NoSession
+from convergan.study.voting import Conflict
+from convergan.study.web.admin import admin_pages
+from convergan.study.web.guard import Guard
+from convergan.study.web.participant import participant_pages
+from convergan.study.web.site import open_site
+from convergan.study.web.trials import trial_routes
+
+STUDY, KEY_FILE = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY"
+"""Environment variables that tell a server's processes what they serve."""
+
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def app_from_environment() -> FastAPI:
+    """The application of the study that the environment names."""
+    return make_app(Database(os.environ[STUDY]), read_key_file(Path(os.environ[KEY_FILE])))
+
+
+def make_app(database: Database, keys: Keys) -> FastAPI:
+    """The application of one study.
+
+    Args:
+        database: of a study whose tables are up to date.
+        keys: the study's secrets.
+    """
+    site = open_site(database, keys)
+
+    @asynccontextmanager
+    async def until_shutdown(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    # Without the pages about its own interface, which load scripts from elsewhere.
+    app = FastAPI(openapi_url=None, lifespan=until_shutdown)
+    app.add_middleware(Guard)
+    for routes in (participant_pages, trial_routes, admin_pages):
+        app.include_router(routes(site))
+
+    @app.get("/static/{version}/{name}")
+    def asset(version: str, name: str) -> Response:
+        if version != site.version or name not in site.assets:
+            return Response(status_code=404)
+        kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(site.assets[name], media_type=_TYPES[name.rpartition(".")[2]], headers=kept)
+
+    @app.exception_handler(NoSession)
+    def no_session(_: Request, __: Exception) -> Response:
+        return JSONResponse({"error": "no session"}, 401)
+
+    @app.exception_handler(Conflict)
+    def conflict(_: Request, __: Exception) -> Response:
+        return JSONResponse({"error": "conflict"}, 409)
+
+    return app

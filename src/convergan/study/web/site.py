@@ -1,0 +1,61 @@
+"""What every page of one study's web application needs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+
+from convergan.page.environment import templates
+from convergan.study.database import Database
+from convergan.study.keys import Keys
+from convergan.study.plan import Plan
+from convergan.study.schema import Study
+
+_TEMPLATES = templates("convergan.study.web")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A study, as one server process holds it: all but the database never changes."""
+
+    database: Database
+    keys: Keys
+    plan: Plan
+    codes: dict[str, str]
+    """Completion codes by outcome."""
+    size_px: int
+    content_length: int
+    """Of every image, in bytes."""
+
+    def page(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page from its template."""
+        template = _TEMPLATES.get_template(f"templates/{name}.html.j2")
+        return HTMLResponse(template.render(site=self, plan=self.plan, **values), status)
+
+    def asset(self, name: str) -> str:
+        """The address of a file of `assets`, which changes whenever any of them does."""
+        return f"/static/{self.version}/{name}"
+
+    @cached_property
+    def assets(self) -> dict[str, str]:
+        """Style, scripts and icon, by name."""
+        static = files("convergan.study.web").joinpath("static")
+        found = {file.name: file.read_text(encoding="utf-8") for file in static.iterdir()}
+        return found | {"study.css": _TEMPLATES.get_template("templates/study.css.j2").render()}
+
+    @cached_property
+    def version(self) -> str:
+        """Of the assets: browsers keep them."""
+        return sha256("".join(map(str, sorted(self.assets.items()))).encode()).hexdigest()[:12]
+
+
+def open_site(database: Database, keys: Keys) -> Site:
+    """Reads what never changes from the database."""
+    with database.reading() as session:
+        study = session.get_one(Study, 1)
+    return Site(
+        database, keys, Plan(**study.plan), study.codes, study.size_px, study.content_length
+    )

@@ -1,0 +1,154 @@
+// A session: instructions, practice, trials. What comes next is the server's to say.
+
+import { clear, flash, measureFrame, show } from "./display.js";
+import { loadImage, Outdated, post, SessionOver } from "./network.js";
+
+const element = (id) => document.getElementById(id);
+const study = element("study");
+const size = Number(study.dataset.size);
+const length = Number(study.dataset.length);
+const timed = "timed" in study.dataset;
+
+const ANSWERS = { f: "real", arrowleft: "real", j: "generated", arrowright: "generated" };
+
+let totals;
+let frame;
+let images = new Map();
+
+async function run() {
+  let tasks = await resume();
+  if (timed) frame = await measureFrame();
+  if (tasks.length && tasks[0].position === 1) await sheet("instructions");
+  else if (timed && tasks.length) await sheet("go-on");
+  while (tasks.length) {
+    try {
+      load(tasks);
+      const [task] = tasks;
+      const first = totals.practice > 0 && task.position === totals.practice + 1;
+      if (first) await sheet("practice-over");
+      tasks = await perform(task);
+    } catch (error) {
+      if (!(error instanceof Outdated)) throw error;
+      tasks = await resume();
+    }
+  }
+  location.replace("/done");
+}
+
+async function resume() {
+  totals = await post("/api/resume");
+  images = new Map();
+  return totals.tasks;
+}
+
+// The images of these tasks begin to load, each once.
+function load(tasks) {
+  for (const { position, image } of tasks) {
+    if (image && !images.has(position)) {
+      const loading = loadImage(image, length, size);
+      loading.catch(() => {});
+      images.set(position, loading);
+    }
+  }
+}
+
+async function perform(task) {
+  const key = crypto.getRandomValues(new Uint8Array(16)).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
+  announce(task);
+  const shown = await present(task, key);
+  const { answer, time } = await answered();
+  const { appeared, ...exposure } = shown;
+  const content = { position: task.position, key, answer, response_ms: Math.max(0, time - appeared), ...exposure };
+  const receipt = await post("/api/votes", content);
+  images.delete(task.position);
+  load(receipt.tasks);
+  element("progress").value = task.position;
+  if (receipt.truth) await tell(receipt);
+  element("check").hidden = true;
+  clear();
+  return receipt.tasks;
+}
+
+function announce(task) {
+  const progress = element("progress");
+  progress.max = totals.total;
+  progress.value = task.position - 1;
+  const name = task.kind === "practice" ? "Practice" : "Image";
+  const of = task.kind === "practice" ? totals.practice : totals.trials;
+  element("where").textContent = task.kind === "check" ? "Attention check" : `${name} ${task.number} of ${of}`;
+  // There from the start, or the image would move when they come.
+  for (const button of element("answers").children) button.disabled = true;
+  element("answers").hidden = false;
+}
+
+// Puts the task before the participant; gives when it appeared and, if it was shown for a moment, how long.
+async function present(task, key) {
+  if (task.kind === "check") {
+    element("asked").textContent = task.asks === "real" ? "Real" : "Generated";
+    element("check").hidden = false;
+    return { appeared: performance.now() };
+  }
+  const image = await images.get(task.position);
+  image.alt = "The image to judge";
+  if (!timed) return { appeared: await show(image, size) };
+  const { exposure_ms: exposure } = await post("/api/show", { position: task.position, key });
+  return { ...(await flash(image, size, exposure, frame)), frame_ms: frame };
+}
+
+// The participant's answer, by key or by button.
+function answered() {
+  const answers = element("answers");
+  return new Promise((resolve) => {
+    const ending = new AbortController();
+    const finish = (answer) => {
+      ending.abort();
+      for (const button of answers.children) button.disabled = true;
+      resolve({ answer, time: performance.now() });
+    };
+    for (const button of answers.children) {
+      button.disabled = false;
+      button.addEventListener("click", () => finish(button.id), { signal: ending.signal });
+    }
+    const press = (event) => {
+      const answer = ANSWERS[event.key.toLowerCase()];
+      if (!answer || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      finish(answer);
+    };
+    document.addEventListener("keydown", press, { signal: ending.signal });
+  });
+}
+
+async function tell({ answer, truth }) {
+  const right = answer === truth;
+  const verdict = element("verdict");
+  verdict.className = right ? "right" : "wrong";
+  verdict.textContent = `${right ? "✓ Right" : "✗ Wrong"}: it is ${truth}.`;
+  verdict.hidden = false;
+  element("answers").hidden = true;
+  element("onward").hidden = false;
+  await pressed(element("next"));
+  element("onward").hidden = true;
+  verdict.hidden = true;
+}
+
+// Shows a page of words until its button is pressed.
+async function sheet(id) {
+  element("answers").hidden = true;
+  element("where").textContent = "";
+  element(id).hidden = false;
+  await pressed(element(id).querySelector("button"));
+  element(id).hidden = true;
+}
+
+function pressed(button) {
+  button.focus();
+  return new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
+}
+
+run().catch((error) => {
+  clear();
+  element("answers").hidden = true;
+  element("over").hidden = false;
+  if (!(error instanceof SessionOver)) throw error;
+});

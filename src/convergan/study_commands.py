@@ -1,0 +1,350 @@
+"""`convergan study ...`: the commands of the visual Turing test. Heavy imports wait until one runs."""
+
+import sys
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
+
+from convergan.errors import UserError
+from convergan.progress_bar import progress_bar
+from convergan.study.plan import Plan
+
+_PAPERS_DIFFERENCE = 0.787 - 0.714
+"""What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
+
+_Study = Annotated[Positional[str], arg(metavar="STUDY")]
+
+
+def _require_extra() -> None:
+    missing = [
+        name for name in ("alembic", "fastapi", "sqlalchemy", "uvicorn") if not find_spec(name)
+    ]
+    if missing:
+        raise UserError(
+            f"study: expected the packages of the extra [study], got none of {', '.join(missing)};"
+            " pip install 'convergan[study]' installs them"
+        )
+
+
+def _key_file(study: str, key: Path | None) -> Path:
+    from convergan.study.keys import default_key_file
+
+    return key or default_key_file(study)
+
+
+@dataclass(kw_only=True)
+class Create:
+    """Make a new study from a folder of real and a folder of generated images."""
+
+    real: Path
+    """Folder of real images."""
+
+    generated: Path
+    """Folder of generated images; its name becomes that of the set."""
+
+    arm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR")] = ()
+    """Another set of generated images, with arms of its own; once for each."""
+
+    out: str = "study.db"
+    """The database: a new file, or postgresql://user@host/name."""
+
+    key: Path | None = None
+    """The file of the study's secrets. Unset: beside the database."""
+
+    plan: Annotated[Plan, arg(name="")] = field(default_factory=Plan)
+    """Everything that is decided before the first participant."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.create import create_study
+
+        generated = {self.generated.resolve().name: self.generated}
+        for each in self.arm:
+            name, _, folder = each.partition("=")
+            if not name or not folder or name in generated:
+                raise UserError(f"arm: expected NAME=DIR with a name of its own, got {each}")
+            generated[name] = Path(folder)
+        key_file = _key_file(self.out, self.key)
+        with progress_bar("reading images") as progress:
+            created = create_study(
+                self.out, key_file, self.plan,
+                real=self.real, generated=generated, progress=progress,
+            )  # fmt: skip
+        counted = ", ".join(f"{count:,} {name}" for name, count in created.images.items())
+        arms = "; ".join(arm.name for arm in created.arms)
+        print(f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})")
+        print(f"arms:  {arms}; {self.plan.participants} participants each")
+        print(f"power: {_power(self.plan)}")
+        print(f"keys:  {key_file} (keep it: the links and the admin page need it)")
+        for warning in created.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+
+def _power(plan: Plan) -> str:
+    from convergan.study.power import power_of_difference
+
+    power = power_of_difference(max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE)
+    return (
+        f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
+        f" are told apart in {100 * power:.0f} % of such studies"
+    )
+
+
+@dataclass(kw_only=True)
+class Serve:
+    """Serve a study to participants, and its admin page to you. Ctrl-C stops it; nothing is lost."""
+
+    study: _Study
+    """The study's file, or postgresql://user@host/name."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for all of this machine's. Put a server with https before it."""
+
+    port: int = 8000
+    """The port to listen on."""
+
+    workers: int = 2
+    """Processes that share the work."""
+
+    key: Path | None = None
+    """The file of the study's secrets. Unset: beside the study."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.entry import new_link
+        from convergan.study.keys import read_key_file
+        from convergan.study.serve import serve
+
+        if self.workers < 1 or not 0 < self.port < 65536:
+            raise UserError(
+                "workers, port: expected 1 or more, and 1 to 65535,"
+                f" got {self.workers} and {self.port}"
+            )
+        key_file = _key_file(self.study, self.key)
+        keys = read_key_file(key_file)
+        here = f"http://{self.host}:{self.port}"
+        print(f"look around: {here}/join/{new_link(keys, 'preview')}")
+        print(f"admin page:  {here}/admin")
+        print(f"its token:   {keys.admin_token}", flush=True)
+        serve(self.study, key_file, host=self.host, port=self.port, workers=self.workers)
+
+
+@dataclass(kw_only=True)
+class Invite:
+    """Make links to a study, or what Prolific needs."""
+
+    study: _Study
+    """The study's file, or postgresql://user@host/name."""
+
+    url: str = "http://127.0.0.1:8000"
+    """Where participants reach the study."""
+
+    way: Literal["personal", "open", "preview", "prolific"] = "personal"
+    """`personal`: links for one person each; `open`: one link for many, a session for each browser;
+    `preview`: for looking around, which counts nowhere; `prolific`: the address and the completion codes
+    to enter there."""
+
+    count: int = 1
+    """How many personal links."""
+
+    key: Path | None = None
+    """The file of the study's secrets. Unset: beside the study."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.invite import links, prolific_settings
+        from convergan.study.keys import read_key_file
+
+        keys = read_key_file(_key_file(self.study, self.key))
+        if self.way == "prolific":
+            print(prolific_settings(self.study, self.url))
+        else:
+            print("\n".join(links(keys, self.url, self.way, self.count)))
+
+
+@dataclass(kw_only=True)
+class DryRun:
+    """Let bots take a study, to try everything after it. They are marked as simulated and count nowhere."""
+
+    study: _Study
+    """The study's file, or postgresql://user@host/name."""
+
+    participants: int = 8
+    """How many bots."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.bots import run_bot
+        from convergan.study.opening import open_study
+
+        database = open_study(self.study)
+        with progress_bar("answering", unit="participants") as progress:
+            for number in range(self.participants):
+                run_bot(database)
+                progress(number + 1, self.participants)
+        print(f"{database}: {self.participants} SIMULATED participants")
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Say what the votes of a study are worth: here, as JSON, and as one page with figures."""
+
+    study: _Study
+    """The study's file, postgresql://user@host/name, or a .csv or .parquet that `study import` wrote."""
+
+    out: Path = Path("report.html")
+    """The page: one file that holds everything."""
+
+    json: Path | None = None
+    """Everything unrounded, as JSON."""
+
+    image_scores: Path | None = None
+    """CSV or Parquet with columns image and score, such as the images' Inception quantity: does it tell which
+    images fool people?"""
+
+    set_scores: Path | None = None
+    """CSV or Parquet with columns images and score: do the scores of whole sets go with people's errors?"""
+
+    margin: float = 0.05
+    """Distance from 50 % of right answers that still counts as none; choose it before you look."""
+
+    block_trials: int = 10
+    """Trials in each block of the learning curve."""
+
+    seed: int = 0
+    """Of the bootstraps and permutations."""
+
+    simulated: bool = False
+    """The votes of the dry run instead."""
+
+    def run(self) -> None:
+        from convergan.study.report import make_report
+
+        options: dict[str, Any] = {
+            "json": self.json,
+            "image_scores": self.image_scores,
+            "set_scores": self.set_scores,
+            "margin": self.margin,
+            "block_trials": self.block_trials,
+            "seed": self.seed,
+        }
+        if not self.study.lower().endswith((".csv", ".parquet")):
+            _require_extra()
+            from convergan.study.report.of_study import report_study
+
+            report_study(self.study, self.out, simulated=self.simulated, **options)
+            return
+        from convergan.study.votes_import import read_collected
+
+        if self.simulated:
+            raise UserError(f"simulated: expected a study's database, got {self.study}")
+        file = Path(self.study)
+        make_report(
+            read_collected(file), title=file.stem, source=str(file), page=self.out, **options
+        )
+
+
+@dataclass(kw_only=True)
+class Import:
+    """Read votes, or error rates of participants, that were collected elsewhere."""
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """CSV or Parquet, a row for each vote or each participant."""
+
+    out: Path
+    """CSV or Parquet to write, for `study report`."""
+
+    columns: tuple[str, ...] = ()
+    """OURS=THEIRS where a column has another name. Of votes: participant, image, generated,
+    answered_generated, arm, images, trial, response_seconds, feedback. Of rates: participant,
+    error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
+
+    def run(self) -> None:
+        from convergan.study.votes_import import import_votes
+
+        print(import_votes(self.file, self.out, self.columns))
+
+
+@dataclass(kw_only=True)
+class Export:
+    """Write the votes of a study as CSV and Parquet, with a script for R that fits the mixed model."""
+
+    study: _Study
+    """The study's file, or postgresql://user@host/name."""
+
+    out: Path
+    """Folder to write to."""
+
+    simulated: bool = False
+    """The votes of the dry run instead."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.export import export_study
+
+        count = export_study(self.study, self.out, simulated=self.simulated)
+        print(f"{self.out}: {count:,} {'SIMULATED ' if self.simulated else ''}votes")
+
+
+@dataclass(kw_only=True)
+class Forget:
+    """Forget a participant: who it was, and unless you say otherwise the answers."""
+
+    study: _Study
+    """The study's file, or postgresql://user@host/name."""
+
+    participant: Annotated[Positional[str], arg(metavar="PARTICIPANT")]
+    """A code, a personal link, or Prolific's identifier of the person or the submission; `-` reads it from
+    the standard input, so that it stays out of your shell's history."""
+
+    keep_votes: bool = False
+    """Keep the answers, which then belong to nobody."""
+
+    key: Path | None = None
+    """The file of the study's secrets. Unset: beside the study."""
+
+    def run(self) -> None:
+        _require_extra()
+        from convergan.study.forgetting import forget
+        from convergan.study.keys import read_key_file
+        from convergan.study.opening import open_study
+
+        keys = read_key_file(_key_file(self.study, self.key))
+        named = sys.stdin.readline() if self.participant == "-" else self.participant
+        database = open_study(self.study)
+        code = forget(database, keys, named, keep_votes=self.keep_votes)
+        database.close()
+        print(f"{code}: forgotten; the votes {'stay' if self.keep_votes else 'are deleted'}")
+
+
+STUDY_COMMANDS = {
+    "create": Create,
+    "serve": Serve,
+    "invite": Invite,
+    "dry-run": DryRun,
+    "report": Report,
+    "import": Import,
+    "export": Export,
+    "forget": Forget,
+}
+
+_STUDY_COMMAND: Any = Union[  # noqa: UP007
+    tuple(
+        Annotated[command, subcommand(name, prefix_name=False)]
+        for name, command in STUDY_COMMANDS.items()
+    )
+]
+
+
+@dataclass(kw_only=True)
+class StudyCommand:
+    """Have people tell generated images from real ones: the visual Turing test."""
+
+    command: Annotated[_STUDY_COMMAND, arg(name="")]
+    """What to do."""
+
+    def run(self) -> None:
+        self.command.run()

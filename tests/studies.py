@@ -1,0 +1,83 @@
+"""Studies that tests make, and servers of them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+from PIL import Image
+
+from convergan.study.database import Database
+from convergan.study.entry import Way, new_link
+from convergan.study.keys import Keys
+from convergan.study.plan import Plan
+from convergan.study.serve import SERVER_OPTIONS
+from convergan.study.web.app import make_app
+from images import draw
+from visitor import Visitor
+
+# Short, so that tests are; the defaults are tested where they matter.
+QUICK = Plan(trials=4, practice=2, checks=3, participants=1000)
+
+MakeStudy = Callable[..., "MadeStudy"]
+Serve = Callable[["MadeStudy"], "Served"]
+
+
+@dataclass(frozen=True)
+class MadeStudy:
+    """A study that really is in a database."""
+
+    where: str
+    key_file: Path
+    database: Database
+    keys: Keys
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Served:
+    """A study behind a server in this process."""
+
+    study: MadeStudy
+    address: str
+
+    def visitor(self) -> Visitor:
+        """Someone with a browser that has never been here."""
+        return Visitor(self.address)
+
+    def participant(self, way: Way = "personal") -> Visitor:
+        """Someone who has followed a new link and consented."""
+        visitor = self.visitor()
+        visitor.join(new_link(self.study.keys, way))
+        return visitor
+
+
+def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
+    """Different images of these kinds, in turn."""
+    generator = np.random.default_rng(len(kinds[0]))
+    folder.mkdir(parents=True)
+    for index in range(number):
+        image = Image.fromarray(draw(kinds[index % len(kinds)], generator, size_px))
+        image.save(folder / f"{index:04d}.png")
+    return folder
+
+
+@contextmanager
+def serving(study: MadeStudy) -> Iterator[Served]:
+    """A server of the study, on a free port."""
+    app = make_app(study.database, study.keys)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, **SERVER_OPTIONS))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    end = time.monotonic() + 30
+    while not server.started:
+        assert time.monotonic() < end, "the server does not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Served(study, f"127.0.0.1:{port}")
+    server.should_exit = True
+    thread.join(timeout=10)

@@ -1,0 +1,91 @@
+"""What the tests of the study share: image folders, studies in both databases, servers."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from convergan.study.create import create_study
+from convergan.study.opening import open_study
+from convergan.study.plan import Plan
+from postgres_server import NoPostgreSQL, postgres_server
+from studies import QUICK, MadeStudy, MakeStudy, Serve, Served, serving, write_images
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder of real images and two of generated ones."""
+    top = tmp_path_factory.mktemp("images")
+    return {
+        "real": write_images(top / "real", ("circles", "squares"), 80),
+        "random": write_images(top / "random", ("stripes",), 80),
+        "best": write_images(top / "best", ("noise",), 80),
+    }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes empty databases in a PostgreSQL of the tests' own; gives their URLs."""
+    with ExitStack() as stack:
+        try:
+            make = stack.enter_context(postgres_server("fsync=off"))
+        except NoPostgreSQL as reason:
+            if os.environ.get("CONVERGAN_REQUIRE_POSTGRESQL"):
+                pytest.fail(str(reason))
+            pytest.skip(str(reason))
+        yield make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """For tests that must hold on both databases."""
+    return request.param
+
+
+@pytest.fixture
+def make_study(
+    tmp_path: Path, folders: dict[str, Path], request: pytest.FixtureRequest
+) -> Iterator[MakeStudy]:
+    """Makes studies; of the images in `folders` where nothing else is said."""
+    made = []
+
+    def make(
+        plan: Plan = QUICK,
+        *,
+        backend: str = "sqlite",
+        real: Path | None = None,
+        generated: dict[str, Path] | None = None,
+    ) -> MadeStudy:
+        number = len(made)
+        where = str(tmp_path / f"study{number}.db")
+        if backend == "postgresql":
+            where = request.getfixturevalue("postgres")()
+        key_file = tmp_path / f"study{number}.key"
+        created = create_study(
+            where,
+            key_file,
+            plan,
+            real=real or folders["real"],
+            generated=generated or {"random": folders["random"]},
+        )
+        made.append(MadeStudy(where, key_file, open_study(where), created.keys, plan))
+        return made[-1]
+
+    yield make
+    for study in made:
+        study.database.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves studies until the test ends."""
+    with ExitStack() as stack:
+        yield lambda study: stack.enter_context(serving(study))
+
+
+@pytest.fixture
+def served(make_study: MakeStudy, serve: Serve) -> Served:
+    """A quick study, without feedback, behind a server."""
+    return serve(make_study())

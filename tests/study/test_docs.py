@@ -1,0 +1,50 @@
+"""docs/study.md: its commands run, and what it says about the plan and the columns is so."""
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+from convergan.cli import main
+from convergan.study.export import _COLUMNS
+from convergan.study.keys import read_key_file
+from convergan.study.opening import open_study
+from convergan.study.plan import Plan
+from studies import MadeStudy, write_images
+
+PAGE = (Path(__file__).parents[2] / "docs" / "study.md").read_text()
+
+
+def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "real", ("circles",), 60)
+    write_images(tmp_path / "samples", ("stripes",), 60)
+    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.S | re.M)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert len([line for line in commands if line.startswith("convergan study ")]) >= 7
+    for line in commands:
+        program, *words = shlex.split(line)
+        if program == "pip":
+            continue
+        if words[:2] == ["study", "serve"]:
+            # Another test does; here somebody takes part.
+            keys = read_key_file(Path("study.key"))
+            study = MadeStudy("study.db", Path("study.key"), open_study("study.db"), keys, Plan())
+            serve(study).participant().finish()
+            continue
+        assert main(words) == 0, line
+    assert (tmp_path / "votes" / "votes.csv").read_text().count("\n") == 1 + 100
+    assert (tmp_path / "rehearsal" / "mixed_model.R").exists()
+
+
+def test_the_defaults_are_as_documented():
+    defaults = {each.name.replace("_", "-"): each.default for each in fields(Plan)}
+    documented = dict(re.findall(r"`--([a-z-]+) (\d+)`", PAGE))
+    assert len(documented) >= 5
+    assert {name: str(defaults[name]) for name in documented} == documented
+
+
+def test_the_columns_are_as_documented():
+    table = PAGE.partition("| column | holds |")[2].partition("\n\n")[0]
+    first = [row.split("|")[1] for row in table.splitlines() if row.count("|") == 3]
+    assert re.findall(r"`([a-z_]+)`", " ".join(first)) == list(_COLUMNS)

@@ -1,0 +1,55 @@
+"""How people are known again."""
+
+import pytest
+
+from convergan.study.entry import Entry, from_cookie, from_link, from_prolific, new_link
+from convergan.study.keys import Keys
+
+KEYS = Keys(bytes(range(32)), "admin")
+PID = "5f3a9c2e1b7d4e6f8a0b1c2d"
+
+
+def test_nothing_of_a_platforms_identifiers_is_kept():
+    entry = from_prolific(KEYS, PID, "study77", "session88")
+    assert entry.way == "prolific"
+    for identifier in (PID, "study77", "session88"):
+        assert identifier not in repr(entry) + entry.to_cookie(KEYS)
+    assert entry.person == from_prolific(KEYS, PID, "another", "visit").person
+    assert entry.person != from_prolific(KEYS, PID[::-1], "study77", "session88").person
+    assert from_prolific(KEYS, PID, "", "") == Entry("prolific", entry.person)
+
+
+@pytest.mark.parametrize("way", ["personal", "open", "preview"])
+def test_an_entry_survives_in_a_cookie(way):
+    entry = from_link(KEYS, new_link(KEYS, way), None)
+    assert entry is not None and entry.way == way
+    assert from_cookie(KEYS, entry.to_cookie(KEYS)) == entry
+
+
+def test_cookies_of_others_are_not_believed():
+    entry = from_link(KEYS, new_link(KEYS, "open"), None)
+    assert entry is not None
+    cookie = entry.to_cookie(Keys(bytes(32), "admin"))
+    for wrong in (None, "", "x", cookie, entry.to_cookie(KEYS)[1:]):
+        assert from_cookie(KEYS, wrong) is None
+
+
+def test_a_personal_link_is_one_person_an_open_one_a_person_for_each_browser():
+    personal, open_link = new_link(KEYS, "personal"), new_link(KEYS, "open")
+    assert from_link(KEYS, personal, None) == from_link(KEYS, personal, "anything")
+    first, second = (from_link(KEYS, open_link, None) for _ in range(2))
+    assert first is not None and first != second
+    assert from_link(KEYS, open_link, first.to_cookie(KEYS)) == first
+
+
+def test_each_preview_is_new():
+    link = new_link(KEYS, "preview")
+    first = from_link(KEYS, link, None)
+    assert first is not None and from_link(KEYS, link, first.to_cookie(KEYS)) != first
+
+
+def test_links_that_were_not_given_out_lead_nowhere():
+    good = new_link(KEYS, "open")
+    for wrong in ("", "open-abc", good[:-1], good.replace("open", "preview"), "a.b"):
+        assert from_link(KEYS, wrong, None) is None
+    assert from_link(Keys(bytes(32), "admin"), good, None) is None

@@ -1,0 +1,157 @@
+"""Votes on their way out: which ones, and what they say."""
+
+import subprocess
+from dataclasses import replace
+from io import BytesIO
+from shutil import which
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from PIL import Image as Picture
+from sqlalchemy import select
+
+from convergan.errors import UserError
+from convergan.study.bots import run_bot
+from convergan.study.export import export_study, left_out, read_votes, write_pictures
+from convergan.study.plan import Plan
+from convergan.study.schema import Image, Participant, Trial
+from studies import QUICK
+
+
+@pytest.fixture
+def voted(make_study, serve, backend):
+    """Two who count, in different arms; one who left, one who missed the checks, one bot."""
+    served = serve(make_study(replace(QUICK, feedback="both"), backend=backend))
+    for answer in ("real", "generated"):
+        served.participant().finish(answer)
+    served.participant().vote(1, "real")
+    inattentive = served.participant()
+    tasks = inattentive.resume()["tasks"]
+    while tasks:
+        wrong = {"real": "generated", "generated": "real", None: "real"}[tasks[0]["asks"]]
+        tasks = inattentive.vote(tasks[0]["position"], wrong).json["tasks"]
+    while not read_simulated(served.study):
+        run_bot(served.study.database)
+    return served.study
+
+
+def read_simulated(study):
+    try:
+        return len(read_votes(study.where, simulated=True))
+    except UserError:
+        return 0
+
+
+def test_votes_that_count_are_read(voted):
+    votes = read_votes(voted.where)
+    assert len(votes) == 8
+    with voted.database.reading() as session:
+        people = session.scalars(select(Participant).order_by(Participant.id)).all()[:2]
+        trials = session.scalars(
+            select(Trial)
+            .where(Trial.kind == "trial", Trial.participant_id <= 2)
+            .order_by(Trial.participant_id, Trial.position)
+        ).all()  # fmt: skip
+        names = {
+            image.id: f"{image.images}/{image.name}" for image in session.scalars(select(Image))
+        }
+    assert votes.participant.tolist() == [people[row // 4].code for row in range(8)]
+    assert votes.arm.tolist() == [people[row // 4].arm.name for row in range(8)]
+    assert set(votes.images) == {"random"}
+    assert votes.image.tolist() == [names[trial.image_id] for trial in trials]
+    assert votes.trial.tolist() == [1, 2, 3, 4] * 2
+    assert votes.generated.tolist() == [trial.generated for trial in trials]
+    assert votes.answered_generated.tolist() == [False] * 4 + [True] * 4
+    assert votes.response_seconds.tolist() == [1.0005] * 8
+    assert votes.feedback.tolist() == [people[row // 4].arm.feedback for row in range(8)]
+    assert votes.trial.dtype == np.int64 and votes.generated.dtype == bool
+
+
+def test_simulated_votes_are_apart_and_say_so(voted):
+    votes = read_votes(voted.where, simulated=True)
+    assert all(name.startswith("SIMULATED-") for name in {*votes.participant, *votes.arm})
+
+
+def test_csv_and_parquet_hold_the_same(voted, tmp_path):
+    out = tmp_path / "export" / "here"
+    assert export_study(voted.where, out) == 8
+    assert export_study(voted.where, out) == 8
+    assert sorted(file.name for file in out.iterdir()) == [
+        "mixed_model.R", "participants.csv", "votes.csv", "votes.parquet",
+    ]  # fmt: skip
+    parquet = pyarrow.parquet.read_table(out / "votes.parquet")
+    text = pyarrow.csv.read_csv(out / "votes.csv")
+    assert parquet.column_names == text.column_names and parquet.num_rows == text.num_rows == 8
+    votes = read_votes(voted.where)
+    for table in (parquet, text):
+        for name in ("participant", "image", "trial", "generated", "response_seconds"):
+            assert table[name].to_pylist() == getattr(votes, name).tolist()
+        assert table["exposure_ms"].null_count == 8
+
+
+def test_everyone_is_in_the_table_of_participants(voted, tmp_path):
+    export_study(voted.where, tmp_path)
+    people = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
+    assert [each["state"] for each in people] == [
+        "completed",
+        "completed",
+        "under way",
+        "attention",
+    ]
+    assert [each["answered"] for each in people] == [9, 9, 1, 9]
+    assert [each["missed_checks"] for each in people] == [0, 0, 0, 3]
+    assert left_out(voted.where) == (
+        "Not counted: 1 participant who missed two or more attention checks.",
+        "Not counted: 1 participant who did not finish.",
+    )
+
+
+def test_timed_studies_have_a_threshold_for_each_participant(make_study, folders, tmp_path):
+    study = make_study(Plan(exposure="timed", trials=60, practice=0, checks=0))
+    while not (finished := read_simulated(study)):
+        run_bot(study.database)
+    assert finished == 60
+    export_study(study.where, tmp_path, simulated=True)
+    people = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
+    votes = pyarrow.csv.read_csv(tmp_path / "votes.csv").to_pylist()
+    (one,) = [each for each in people if each["state"] == "completed"]
+    mine = [each["exposure_ms"] for each in votes]
+    assert mine[0] == 500 and one["threshold_ms"] == sum(mine[40:]) / 20
+
+
+def test_a_study_without_votes_says_so(make_study):
+    study = make_study()
+    with pytest.raises(
+        UserError, match="expected votes of participants who have finished, got none"
+    ):
+        read_votes(study.where)
+    with pytest.raises(UserError, match="expected votes of simulated participants"):
+        read_votes(study.where, simulated=True)
+
+
+def test_pictures_have_the_names_of_the_votes(make_study, tmp_path):
+    study = make_study()
+    pictures = write_pictures(study.where, tmp_path / "pictures")
+    assert len(pictures) == 160 and "real/0000.png" in pictures
+    with study.database.reading() as session:
+        for each in session.execute(select(Image.images, Image.name, Image.content)).all()[:5]:
+            with (
+                Picture.open(pictures[f"{each.images}/{each.name}"]) as written,
+                Picture.open(BytesIO(each.content)) as stored,
+            ):
+                assert np.array_equal(np.asarray(written), np.asarray(stored))
+
+
+@pytest.mark.skipif(which("Rscript") is None, reason="R is not on this machine")
+def test_the_script_for_r_runs(make_study, tmp_path):
+    study = make_study(replace(QUICK, trials=20, feedback="both"))
+    for _ in range(20):
+        run_bot(study.database)
+    export_study(study.where, tmp_path, simulated=True)
+    done = subprocess.run(
+        ["Rscript", "mixed_model.R"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "truth:arm" in done.stdout and "(Intercept)" in done.stdout

@@ -1,0 +1,130 @@
+"""What a browser receives before a vote does not tell a real image from a generated one, but for its pixels.
+
+A classifier gets everything else of 1,000 images: sizes, headers, the bytes around the pixels, addresses, the
+state that names them, and the time that each answer took. With a planted leak it must succeed.
+"""
+
+import struct
+import time
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sqlalchemy import select, update
+
+from convergan.study.schema import Image, Trial
+from convergan.study.web import guard
+from studies import QUICK
+
+IMAGES = 1000
+PLAN = replace(QUICK, trials=IMAGES, practice=0, checks=0)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """500 busy and 500 smooth images: compressed, they differ by their size alone."""
+    generator = np.random.default_rng(0)
+    folders = {}
+    for name, rough in (("real", 60), ("made", 8)):
+        folder = tmp_path_factory.mktemp(name)
+        for number in range(IMAGES // 2):
+            noise = generator.normal(128, rough, (24, 24, 3)).clip(0, 255).astype(np.uint8)
+            Picture.fromarray(noise).save(folder / f"{number}.png")
+        folders[name] = folder
+    return folders
+
+
+@pytest.fixture
+def served(make_study, serve, many, monkeypatch):
+    # One session that asks as fast as it can.
+    monkeypatch.setattr(guard, "_SESSION_LIMIT", (10**9, 10**9))
+    return serve(make_study(PLAN, real=many["real"], generated={"made": many["made"]}))
+
+
+def received(served, sessions):
+    """Features [images x sessions, features], the truth of each image, and which image it was."""
+    rows, truth, image = [], [], []
+    for _ in range(sessions):
+        participant = served.participant()
+        state = participant.post("/api/resume")
+        with served.study.database.reading() as session:
+            latest = select(Trial).order_by(Trial.participant_id.desc(), Trial.position)
+            trials = session.scalars(latest.limit(IMAGES)).all()
+        for trial in trials:
+            task = state.json["tasks"][0]
+            start = time.perf_counter()
+            answer = participant.get(task["image"])
+            seconds = time.perf_counter() - start
+            address = text_features(task["image"])
+            rows.append([seconds, *features(answer), *address, len(state.body)])
+            truth.append(trial.generated)
+            image.append(trial.image_id)
+            state = participant.vote(task["position"], "real")
+    return np.array(rows, dtype=float), np.array(truth), np.array(image)
+
+
+def features(answer):
+    """Of an answer with an image: status, headers, length, and every byte that holds no pixels."""
+    kept = bytearray()
+    content, place = answer.body, 8
+    kept += content[:8]
+    while place < len(content):
+        length, kind = struct.unpack(">I4s", content[place : place + 8])
+        kept += content[place : place + 8]
+        chunk = content[place + 8 : place + 8 + length]
+        if kind == b"IDAT":
+            # What the compression says beside the pixels: its own header and the length of its result.
+            kept += chunk[:7] + struct.pack(">I", len(zlib.decompress(chunk)))
+        else:
+            kept += chunk + content[place + 8 + length : place + 12 + length]
+        place += 12 + length
+    assert place == len(content)
+    # The date goes on for all alike.
+    headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
+    digests = [zlib.crc32(f"{name}: {value}".encode()) for name, value in headers]
+    return [answer.status, len(answer.body), len(headers), *digests, *kept[:80], len(kept)]
+
+
+def text_features(address):
+    return [len(address), *address.encode()[-22:]]
+
+
+def auc_bounds(rows, truth, image):
+    """AUC of a gradient-boosted classifier on images it has not seen, between one-sided 95 % bounds."""
+    scores = np.empty(len(truth))
+    for train, test in GroupKFold(5, shuffle=True, random_state=0).split(rows, truth, image):
+        model = HistGradientBoostingClassifier(max_iter=50, random_state=0)
+        scores[test] = model.fit(rows[train], truth[train]).predict_proba(rows[test])[:, 1]
+    generator = np.random.default_rng(0)
+    places = [np.flatnonzero(image == each) for each in np.unique(image)]
+    found = []
+    for _ in range(200):
+        drawn = np.concatenate(
+            [places[i] for i in generator.integers(len(places), size=len(places))]
+        )
+        found.append(roc_auc_score(truth[drawn], scores[drawn]))
+    lower, upper = np.quantile(found, [0.05, 0.95])
+    return lower, roc_auc_score(truth, scores), upper
+
+
+def test_nothing_but_pixels_tells_the_truth(served):
+    # Each image in several sessions: chance alone must not come near the bound.
+    rows, truth, image = received(served, sessions=3)
+    assert len(np.unique(image)) == IMAGES and truth.mean() == 0.5
+    _, auc, upper = auc_bounds(rows, truth, image)
+    assert upper < 0.55, f"AUC {auc:.3f}, up to {upper:.3f}"
+
+
+def test_a_planted_leak_is_found(served, many):
+    """The same images as compressed files, as a page that just serves a folder would have them."""
+    with served.study.database.writing() as session:
+        for each in session.execute(select(Image.id, Image.images, Image.name)).all():
+            content = (many[each.images] / each.name).read_bytes()
+            session.execute(update(Image).where(Image.id == each.id).values(content=content))
+    lower, auc, _ = auc_bounds(*received(served, sessions=1))
+    assert auc > 0.9 and lower > 0.9

@@ -1,0 +1,128 @@
+"""The tables' versions: up, down and up again keep every vote, and they end where the models are."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, inspect, select, text
+from sqlalchemy.exc import DatabaseError
+
+from convergan.study.database import Database
+from convergan.study.migrate import downgrade, known_revisions, revision_of, upgrade
+from convergan.study.schema import Arm, Base, Image, Participant, Trial, Vote
+
+PEOPLE, TRIALS = 100, 100
+
+
+@pytest.fixture
+def database(backend, tmp_path, request):
+    where = str(tmp_path / "votes.db")
+    if backend == "postgresql":
+        where = request.getfixturevalue("postgres")()
+    database = Database(where)
+    yield database
+    database.close()
+
+
+def fill(database):
+    """10,000 votes, each different."""
+    with database.writing() as session:
+        upgrade(session.connection())
+        session.add(Arm(id=1, name="a", images="random", feedback=False))
+        session.add(
+            Image(id=1, images="real", name="1", generated=False, practice=False, content=b"x")
+        )
+        session.flush()
+        people = range(1, PEOPLE + 1)
+        session.execute(
+            insert(Participant),
+            [
+                {
+                    "id": person, "code": f"P{person}", "arm_id": 1, "place": person,
+                    "way": "personal", "simulated": False, "started_at": 1.5, "seen_at": 2.5,
+                    "expires_at": 3.5,
+                }
+                for person in people
+            ],
+        )  # fmt: skip
+        places = [(person, position) for person in people for position in range(1, TRIALS + 1)]
+        session.execute(
+            insert(Trial),
+            [
+                {
+                    "participant_id": person, "position": position, "kind": "trial",
+                    "number": position, "generated": position % 2 == 0, "image_id": 1,
+                    "address": f"{person}-{position}",
+                }
+                for person, position in places
+            ],
+        )  # fmt: skip
+        session.execute(
+            insert(Vote),
+            [
+                {
+                    "participant_id": person, "position": position, "key": f"{person}-{position}",
+                    "answered_generated": (person + position) % 3 == 0, "shown_ms": 499.9,
+                    "response_ms": person + position / 7, "recorded_at": 1e9 + position / 3,
+                }
+                for person, position in places
+            ],
+        )  # fmt: skip
+
+
+def votes(database):
+    with database.reading() as session:
+        kept = "participant_id, position, key, answered_generated, response_ms, recorded_at"
+        found = text(f"SELECT {kept} FROM votes ORDER BY participant_id, position")
+        return session.execute(found).all()
+
+
+def test_up_down_up_keeps_10_000_votes(database):
+    fill(database)
+    before = votes(database)
+    assert len(before) == PEOPLE * TRIALS == 10_000
+    with database.writing() as session:
+        downgrade(session.connection(), "0001")
+        assert revision_of(session.connection()) == "0001"
+        columns = [each["name"] for each in inspect(session.connection()).get_columns("votes")]
+        assert "shown_ms" not in columns
+    assert votes(database) == before
+    with database.writing() as session:
+        upgrade(session.connection())
+        assert revision_of(session.connection()) == known_revisions()[0]
+    assert votes(database) == before
+    # What keeps votes from being changed is still there.
+    with (
+        pytest.raises(DatabaseError, match="votes are never changed"),
+        database.writing() as session,
+    ):
+        session.execute(text("UPDATE votes SET answered_generated = NOT answered_generated"))
+    assert votes(database) == before
+
+
+def test_all_the_way_down_leaves_nothing(database):
+    fill(database)
+    with database.writing() as session:
+        downgrade(session.connection(), "base")
+    assert inspect(database.engine).get_table_names() == ["alembic_version"]
+    with database.writing() as session:
+        upgrade(session.connection())
+    assert votes(database) == []
+
+
+def test_the_newest_tables_are_the_models(database):
+    with database.writing() as session:
+        upgrade(session.connection())
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_votes_go_only_with_their_participant(database):
+    fill(database)
+    with pytest.raises(DatabaseError, match="only with their participant"):  # noqa: SIM117
+        with database.writing() as session:
+            session.execute(text("DELETE FROM votes WHERE participant_id = 7"))
+    assert len(votes(database)) == 10_000
+    with database.writing() as session:
+        session.execute(text("DELETE FROM participants WHERE id = 7"))
+        assert session.scalars(select(Trial).where(Trial.participant_id == 7)).all() == []
+    assert {row.participant_id for row in votes(database)} == set(range(1, PEOPLE + 1)) - {7}

@@ -1,0 +1,136 @@
+"""The researcher's page: who gets in, what it shows, what it changes."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from convergan.study.bots import run_bot
+from convergan.study.schema import Participant, Study, Vote
+from studies import QUICK
+
+
+@pytest.fixture
+def researcher(served):
+    visitor = served.visitor()
+    answer = visitor.submit("/admin/login", {"token": served.study.keys.admin_token})
+    assert answer.status == 303 and answer.headers["location"] == "/admin"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie and "path=/admin" in cookie
+    return visitor
+
+
+def form_token(page):
+    return re.findall(r'name="form_token" value="([0-9a-f]{64})"', page)[0]
+
+
+def act(visitor, path, **fields):
+    token = form_token(visitor.get("/admin").text)
+    return visitor.submit(path, {"form_token": token, **fields})
+
+
+def study_row(served):
+    with served.study.database.reading() as session:
+        return session.get_one(Study, 1)
+
+
+ACTIONS = [
+    ("/admin/paused", {"paused": "yes"}),
+    ("/admin/quota", {"quota": "7"}),
+    ("/admin/delete", {"code": "X"}),
+    ("/admin/logout", {}),
+]
+
+
+def test_nobody_gets_in_without_the_token(served):
+    visitor = served.visitor()
+    for path in ("/admin", "/admin/delete/X"):
+        answer = visitor.get(path)
+        assert answer.status == 303 and answer.headers["location"] == "/admin/login"
+    for path, fields in ACTIONS:
+        assert visitor.submit(path, fields).headers["location"] == "/admin/login"
+    for token in ("", "wrong", served.study.keys.admin_token[:-1]):
+        answer = visitor.submit("/admin/login", {"token": token})
+        assert answer.status == 403 and "not this study" in answer.text
+    for cookie in ("x", "99999999999-ab.", served.study.keys.signed("entry", "99999999999-ab")):
+        visitor.cookies["admin"] = cookie
+        assert visitor.get("/admin").status == 303
+    assert study_row(served).quota == QUICK.participants and not study_row(served).paused
+
+
+@pytest.mark.parametrize(("path", "fields"), ACTIONS)
+def test_a_form_needs_the_token_of_its_own_session(served, researcher, path, fields):
+    other = served.visitor()
+    other.submit("/admin/login", {"token": served.study.keys.admin_token})
+    foreign = form_token(other.get("/admin").text)
+    for token in ({}, {"form_token": ""}, {"form_token": "0" * 64}, {"form_token": foreign}):
+        assert researcher.submit(path, {**fields, **token}).status == 403
+    assert study_row(served).quota == QUICK.participants and not study_row(served).paused
+
+
+def test_signing_in_ends(served, researcher, monkeypatch):
+    assert researcher.get("/admin").status == 200
+    monkeypatch.setattr("convergan.study.web.admin.time.time", lambda: 1e11)
+    assert researcher.get("/admin").status == 303
+
+
+def test_signing_out(researcher):
+    answer = act(researcher, "/admin/logout")
+    assert answer.headers["location"] == "/admin/login" and "admin=" in answer.headers["set-cookie"]
+    assert researcher.get("/admin").status == 303
+
+
+def test_pause_and_quota(served, researcher):
+    assert act(researcher, "/admin/paused", paused="yes").status == 303
+    assert study_row(served).paused and "Paused" in researcher.get("/admin").text
+    act(researcher, "/admin/paused", paused="no")
+    assert not study_row(served).paused
+    act(researcher, "/admin/quota", quota="7")
+    assert study_row(served).quota == 7
+    for wrong in ("0", "-1", "many", "", "1000000"):
+        assert act(researcher, "/admin/quota", quota=wrong).status == 422
+    assert study_row(served).quota == 7
+
+
+def rows(page):
+    return [
+        re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip()
+        for row in re.findall(r"<tr.*?</tr>", page, flags=re.S)
+    ]
+
+
+def test_progress_by_arm_and_by_participant(make_study, serve):
+    served = serve(make_study(replace(QUICK, participants=5, feedback="both")))
+    for _ in range(2):
+        served.participant().finish()
+    served.participant().vote(1, "real")
+    run_bot(served.study.database)
+    researcher = served.visitor()
+    researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
+    found = rows(researcher.get("/admin").text)
+    arms = sorted(row for row in found if row.startswith("random, ") and " of 5 " in row)
+    assert [row.split("1 of 5")[1].split() for row in arms if "1 of 5 1" in row] == [
+        ["1", "0", "0"]
+    ]
+    assert len([row for row in arms if "1 of 5 0" in row]) == 1
+    assert len([row for row in found if "personal" in row and "completed 9 of 9 0" in row]) == 2
+    assert len([row for row in found if "personal" in row and "under way 1 of 9 0" in row]) == 1
+    bots = [row for row in found if "bot" in row]
+    assert len(bots) == 1 and bots[0].startswith("SIMULATED-") and "bot SIMULATED" in bots[0]
+
+
+def test_a_participant_is_deleted_with_all_votes_after_a_question(served, researcher):
+    served.participant().finish()
+    keeps = served.participant()
+    keeps.vote(1, "real")
+    with served.study.database.reading() as session:
+        code = session.scalar(select(Participant.code).order_by(Participant.id))
+    page = researcher.get(f"/admin/delete/{code}").text
+    assert f"{code}</b>, all answers included?" in page
+    assert act(researcher, "/admin/delete", code=code).status == 303
+    assert code not in researcher.get("/admin").text
+    with served.study.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Vote)) == 1
+    assert act(researcher, "/admin/delete", code=code).status == 404
+    assert keeps.resume()["answered"] == 1

@@ -1,0 +1,148 @@
+"""The participant's pages, one request at a time."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from convergan.study.entry import new_link
+from convergan.study.plan import CONSENT
+from convergan.study.schema import Identity, Participant, Study
+from studies import QUICK
+
+PID = "5f3a9c2e1b7d4e6f8a0b1c2d"
+PROLIFIC = f"/join?PROLIFIC_PID={PID}&STUDY_ID=64aa&SESSION_ID=77bb"
+
+
+def count(served, table=Participant):
+    with served.study.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(table))
+
+
+def codes(served):
+    with served.study.database.reading() as session:
+        return session.get_one(Study, 1).codes
+
+
+def test_without_a_link_there_is_no_way_in(served):
+    visitor = served.visitor()
+    assert "open to people who have a link" in visitor.get("/").text
+    for path in ("/consent", "/study", "/done"):
+        answer = visitor.get(path)
+        assert answer.status == 303 and answer.headers["location"] in ("/", "/consent")
+    assert visitor.submit("/consent", {"agree": "yes"}).headers["location"] == "/"
+    for path in ("/join/made-up", "/join", "/join?PROLIFIC_PID=", "/join?PROLIFIC_PID=<script>"):
+        assert visitor.get(path).status == 404
+    assert count(served) == 0
+
+
+def test_nothing_is_stored_before_consent_nor_without_it(served):
+    visitor = served.visitor()
+    visitor.get(PROLIFIC)
+    page = visitor.get("/consent").text
+    assert "I agree and take part" in page and CONSENT[:40] in page
+    assert count(served) == 0
+    answer = visitor.submit("/consent", {"agree": "no"})
+    assert "nothing about you has been stored" in answer.text
+    assert f"complete?cc={codes(served)['declined']}" in answer.text
+    assert count(served) == count(served, Identity) == 0
+
+
+def test_prolifics_identifiers_go_no_further_than_the_door(served):
+    visitor = served.visitor()
+    answer = visitor.get(PROLIFIC)
+    assert answer.status == 303 and answer.headers["location"] == "/consent"
+    assert PID not in str(answer.headers) + str(visitor.cookies)
+    visitor.submit("/consent", {"agree": "yes"})
+    assert PID not in visitor.get("/study").text
+    with served.study.database.reading() as session:
+        identity = session.scalars(select(Identity)).one()
+    for kept in (identity.person, identity.submission, identity.platform_study):
+        assert kept is not None and len(kept) == 64
+
+
+def test_who_comes_from_prolific_goes_back_with_the_code_of_the_outcome(served):
+    visitor = served.visitor()
+    visitor.get(PROLIFIC)
+    visitor.submit("/consent", {"agree": "yes"})
+    assert visitor.get("/done").headers["location"] == "/study"
+    visitor.finish()
+    page = visitor.get("/done").text
+    link = "https://app.prolific.com/submissions/complete?cc="
+    assert f"{link}{codes(served)['completed']}" in page
+    assert "2</b> of 4 images" in page or "of 4 images" in page
+    assert visitor.get("/study").headers["location"] == "/done"
+
+
+def test_who_misses_checks_gets_another_code(served):
+    participant = served.participant()
+    tasks = participant.resume()["tasks"]
+    while tasks:
+        wrong = {"real": "generated", "generated": "real", None: "real"}[tasks[0]["asks"]]
+        tasks = participant.vote(tasks[0]["position"], wrong).json["tasks"]
+    page = participant.get("/done").text
+    assert codes(served)["attention"] in page and codes(served)["completed"] not in page
+
+
+def test_someone_who_comes_again_goes_on(served):
+    link = new_link(served.study.keys, "personal")
+    first = served.visitor()
+    first.join(link)
+    first.vote(1, "real")
+    elsewhere = served.visitor()
+    elsewhere.get(f"/join/{link}")
+    assert "Welcome back" in elsewhere.get("/consent").text
+    assert elsewhere.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
+    assert elsewhere.resume()["answered"] == 1
+    # The first browser is not locked out.
+    assert first.resume()["answered"] == 1
+    assert first.get("/").headers["location"] == "/study"
+    assert count(served) == 1
+
+
+def test_a_full_and_a_paused_study_say_so(make_study, serve):
+    served = serve(make_study(replace(QUICK, participants=1)))
+    served.participant()
+    visitor = served.visitor()
+    visitor.get(PROLIFIC)
+    page = visitor.submit("/consent", {"agree": "yes"}).text
+    assert "All places in this study are taken" in page and codes(served)["full"] in page
+    with served.study.database.writing() as session:
+        session.get_one(Study, 1).paused = True
+    page = visitor.submit("/consent", {"agree": "yes"}).text
+    assert "Please come back later" in page
+    assert not any(code in page for code in codes(served).values())
+
+
+@pytest.mark.parametrize("way", ["preview", "personal"])
+def test_a_preview_says_on_every_page_that_it_is_simulated(served, way):
+    participant = served.participant(way)
+    pages = [participant.get("/consent").text, participant.get("/study").text]
+    participant.finish()
+    pages.append(participant.get("/done").text)
+    assert all(("SIMULATED" in page) == (way == "preview") for page in pages)
+
+
+def test_what_the_researcher_writes_is_text(make_study, serve):
+    plan = replace(
+        QUICK,
+        title="<b>Cats</b> & dogs",
+        consent="One.\n\n<script>alert(1)</script>",
+        contact="a<b",
+    )
+    visitor = serve(make_study(plan)).visitor()
+    visitor.get(PROLIFIC)
+    page = visitor.get("/consent").text
+    assert "<script>alert" not in page and "<b>Cats" not in page
+    assert "&lt;b&gt;Cats&lt;/b&gt; &amp; dogs" in page and "a&lt;b" in page
+
+
+def test_instructions_say_what_the_plan_says(make_study, serve):
+    for plan, expected, absent in (
+        (replace(QUICK, exposure="timed"), "for a moment only", "Take the time that you need"),
+        (QUICK, "Take the time that you need", "for a moment only"),
+        (replace(QUICK, feedback="after-each"), "You are told each time", "you are not told"),
+        (replace(QUICK, checks=0, practice=0), "Start", "a sentence says"),
+    ):
+        page = " ".join(serve(make_study(plan)).participant().get("/study").text.split())
+        assert expected in page and absent not in page

@@ -1,0 +1,214 @@
+"""`convergan study ...` from the command line."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from convergan import study_commands
+from convergan.cli import main
+from convergan.study.opening import open_study
+from convergan.study.schema import Participant
+from images import write_folder
+
+CREATE = ["study", "create", "--trials", "4", "--practice", "2", "--checks", "3"]
+
+
+def failed(capsys, *words):
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1
+    return shown.err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    write_folder(tmp_path / "real", labelled=3)
+    write_folder(tmp_path / "samples", labelled=3, seed=1)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def study(folder, capsys):
+    assert main([*CREATE, "--real", "real", "--generated", "samples"]) == 0
+    capsys.readouterr()
+    return "study.db"
+
+
+def code_of(study):
+    database = open_study(study)
+    with database.reading() as session:
+        code = session.scalars(select(Participant.code)).first()
+    database.close()
+    return code
+
+
+def test_create_says_what_it_made(folder, capsys):
+    words = [
+        "--real", "real", "--generated", "samples", "--arm", "best=samples", "--arm", "top=samples",
+        "--feedback", "both", "--trials", "8", "--out", "mine.db",
+    ]  # fmt: skip
+    assert main([*CREATE, *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "study: mine.db (9 real, 9 samples, 9 best, 9 top images, 32x32)"
+    assert lines[1].startswith("arms:  samples, no feedback; samples, feedback; best, no feedback")
+    assert lines[1].endswith("; 40 participants each")
+    assert re.fullmatch(
+        r"power: two arms that differ by 7.3 points.* \d+ % of such studies", lines[2]
+    )
+    assert lines[3].startswith("keys:  mine.key ")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "mine.db", "mine.key", "real", "samples",
+    ]  # fmt: skip
+
+
+def test_the_default_study_has_the_power_to_find_the_papers_difference(capsys):
+    power = study_commands._power(study_commands.Plan())
+    assert int(re.findall(r"(\d+) % of such", power)[0]) >= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--real", "absent", "--generated", "samples"), "absent: expected an image or a folder"),
+        (("--real", "real"), "Missing from convergan study create: --generated PATH ("),
+        (
+            ("--real", "real", "--generated", "samples", "--arm", "best"),
+            "arm: expected NAME=DIR with a name of its own, got best",
+        ),
+        (
+            ("--real", "real", "--generated", "samples", "--arm", "samples=real"),
+            "arm: expected NAME=DIR with a name of its own, got samples=real",
+        ),
+        (
+            ("--real", "real", "--generated", "samples", "--trials", "5"),
+            "trials: expected an even number, 2 or more, got 5",
+        ),
+        (
+            ("--real", "real", "--generated", "samples", "--trials", "50"),
+            "real: expected at least 26 images, so that nobody sees one twice, got 9",
+        ),
+        (
+            ("--real", "real", "--generated", "samples", "--out", "mysql://x"),
+            "study: expected a file or postgresql://user@host/name, got mysql://...",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(folder, capsys, words, expected):
+    assert expected in failed(capsys, *CREATE, *words)
+    assert sorted(file.name for file in folder.iterdir()) == ["real", "samples"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "study command: expected one of create, serve, invite,"),
+        (("sevre",), "got sevre (convergan study --help tells more)"),
+        (("serve", "absent.db"), "absent.key: expected the study's keys, got no file"),
+        (("export", "absent.db", "--out", "x"), "absent.db: expected a study, got nothing there"),
+        (("serve", "absent.db", "--workers", "0"), "workers, port: expected 1 or more"),
+        (("invite",), "Missing from convergan study invite: STUDY ("),
+    ],
+)
+def test_mistakes_without_a_study_are_one_line(folder, capsys, words, expected):
+    assert expected in failed(capsys, "study", *words)
+
+
+def test_a_missing_extra_is_named(study, capsys, monkeypatch):
+    monkeypatch.setattr(study_commands, "find_spec", lambda name: None if name == "fastapi" else 1)
+    for words in (("serve", study), ("invite", study), ("dry-run", study)):
+        assert "pip install 'convergan[study]' installs them" in failed(capsys, "study", *words)
+
+
+def test_invitations(study, capsys):
+    url = "https://study.example.org/"
+    assert main(["study", "invite", study, "--url", url, "--count", "3"]) == 0
+    links = capsys.readouterr().out.splitlines()
+    assert len(set(links)) == 3
+    assert all(link.startswith("https://study.example.org/join/personal-") for link in links)
+    assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "https://study.example.org/join?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}"
+        "&SESSION_ID={{%SESSION_ID%}}" in shown
+    )
+    assert len(re.findall(r"^  [2-9A-Z]{8}  ", shown, flags=re.M)) == 4
+    assert "url: expected an address" in failed(capsys, "study", "invite", study, "--url", "me")
+    assert "count: expected 1 or" in failed(capsys, "study", "invite", study, "--count", "0")
+
+
+def test_dry_run_export_and_forget(study, capsys, monkeypatch):
+    assert main(["study", "dry-run", study, "--participants", "5"]) == 0
+    assert capsys.readouterr().out == "study.db: 5 SIMULATED participants\n"
+    assert "expected votes of participants who have finished" in failed(
+        capsys, "study", "export", study, "--out", "votes"
+    )
+    assert main(["study", "export", study, "--out", "votes", "--simulated"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("votes: ") and shown.endswith(" SIMULATED votes\n")
+    assert "SIMULATED" in Path("votes/votes.csv").read_text()
+    code = code_of(study)
+    assert main(["study", "forget", study, code]) == 0
+    assert capsys.readouterr().out == f"{code}: forgotten; the votes are deleted\n"
+    second = code_of(study)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{second}\n"))
+    assert main(["study", "forget", study, "-", "--keep-votes"]) == 0
+    assert capsys.readouterr().out == f"{second}: forgotten; the votes stay\n"
+    assert code_of(study) == second
+    assert "participant: expected a code" in failed(capsys, "study", "forget", study, code)
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys, convergan.cli; print([m for m in"
+        " ('torch', 'numpy', 'rich', 'fastapi', 'sqlalchemy', 'alembic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_report_of_a_dry_run(study, capsys):
+    assert main(["study", "dry-run", study, "--participants", "5"]) == 0
+    capsys.readouterr()
+    assert "expected votes of participants who" in failed(capsys, "study", "report", study)
+    assert not Path("report.html").exists()
+    assert main(["study", "report", study, "--simulated", "--json", "findings.json"]) == 0
+    shown = capsys.readouterr().out
+    assert "SIMULATED" in shown and shown.endswith("report: report.html\n")
+    page = Path("report.html").read_text()
+    assert "SIMULATED" in page and "Real or generated?" in page
+    assert "data:image/" in page, "the images that fooled most are shown"
+    assert json.loads(Path("findings.json").read_text())["simulated"]
+
+
+def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"w{person},{image},{'fake' if image % 2 else 'real'},{'fake' if (image + person) % 3 else 'real'}"
+        for person in range(6)
+        for image in range(10)
+    ]
+    Path("theirs.csv").write_text("\n".join(["worker,file,truth,said", *rows]))
+    names = ["participant=worker", "image=file", "generated=truth", "answered_generated=said"]
+    words = ["study", "import", "theirs.csv", "--out", "votes.parquet", "--columns", *names]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("votes.parquet: 60 votes of 6 participants in 1 arm")
+    assert main(["study", "report", "votes.parquet", "--out", "page.html"]) == 0
+    shown = capsys.readouterr().out
+    # Six people are each told 10 images, two thirds of them called fake.
+    right = sum(
+        (image % 2 == 1) == ((image + person) % 3 > 0) for person in range(6) for image in range(10)
+    )
+    assert f"{100 * right / 60:.1f}" in shown
+    assert Path("page.html").is_file()
+    assert "participant" in failed(capsys, "study", "import", "theirs.csv", "--out", "x.csv")
+    assert not Path("x.csv").exists()
+    assert "simulated: expected a study's database, got votes.parquet" in failed(
+        capsys, "study", "report", "votes.parquet", "--simulated"
+    )

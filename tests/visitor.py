@@ -1,0 +1,91 @@
+"""Someone at a study without a browser: the requests that a browser makes, one connection, cookies."""
+
+import http.client
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server sent."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Visitor:
+    """Asks one server; remembers its cookies."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.cookies: dict[str, str] = {}
+        self._connection = http.client.HTTPConnection(address, timeout=30)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._ask("GET", path, None, headers)
+
+    def post(self, path: str, content: object = None, **headers: str) -> Answer:
+        """A request of the script's."""
+        headers = {"Content-Type": "application/json", **headers}
+        return self._ask("POST", path, json.dumps(content or {}).encode(), headers)
+
+    def submit(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
+        """A form."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return self._ask("POST", path, urlencode(fields).encode(), headers)
+
+    def join(self, link: str) -> Answer:
+        """Follows a link and consents."""
+        assert self.get(f"/join/{link}").status == 303
+        return self.submit("/consent", {"agree": "yes"})
+
+    def resume(self) -> Any:
+        """The session's state, as its page gets it."""
+        answer = self.post("/api/resume")
+        assert answer.status == 200, answer
+        return answer.json
+
+    def vote(self, position: int, answer: str, key: str | None = None) -> Answer:
+        content = {"position": position, "key": key or new_key(), "answer": answer}
+        return self.post("/api/votes", {**content, "response_ms": 1000.5})
+
+    def finish(self, answer: str = "real") -> None:
+        """Gives this answer to all that is left, and the right one to checks."""
+        tasks = self.resume()["tasks"]
+        while tasks:
+            task = tasks[0]
+            receipt = self.vote(task["position"], task["asks"] or answer)
+            assert receipt.status == 200, receipt
+            tasks = receipt.json["tasks"]
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if cookies:
+            headers = {"Cookie": cookies, **headers}
+        self._connection.request(method, path, body, headers)
+        response = self._connection.getresponse()
+        content = response.read()
+        for name, value in response.getheaders():
+            if name.lower() == "set-cookie":
+                cookie, _, value = value.partition(";")[0].partition("=")
+                self.cookies[cookie] = value.strip('"')
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, content)
+
+
+def new_key() -> str:
+    """What a browser chooses for each attempt."""
+    return secrets.token_hex(16)
