@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from convergan.training.provenance import device_name
 from PIL import Image
 from sqlalchemy import func, select
 
+from convergan.runs.provenance import device_name
 from convergan.study.create import create_study
 from convergan.study.entry import new_link
 from convergan.study.keys import read_key_file

@@ -1,12 +1,15 @@
 """Lightning Fabric as a recipe's hardware settings describe it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import torch
 from lightning_fabric import Fabric
 
 from convergan.errors import UserError
 from convergan.recipes.settings import HardwareSettings
+from convergan.training.checkpointing import Interrupted
 
 
 def launch(settings: HardwareSettings) -> Fabric:
@@ -37,6 +40,27 @@ def launch(settings: HardwareSettings) -> Fabric:
         ) from None
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def launched(settings: HardwareSettings) -> Iterator[Fabric]:
+    """What `launch` gives, until the block ends or raises what all processes raise: a mistake, a signal.
+
+    Then they part: their connections have threads, and a process that exits beside a running one aborts.
+    """
+    joined_before = torch.distributed.is_initialized()
+    fabric = launch(settings)
+    try:
+        yield fabric
+    except (UserError, Interrupted):
+        _part(joined_before)
+        raise
+    _part(joined_before)
+
+
+def _part(joined_before: bool) -> None:
+    if torch.distributed.is_initialized() and not joined_before:
+        torch.distributed.destroy_process_group()
 
 
 def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:

@@ -24,7 +24,7 @@ from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
-from convergan.training.launch import launch, on_rank_zero
+from convergan.training.launch import launched, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
@@ -87,15 +87,16 @@ def train(
     console = console or Console()
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
+    others_tell = False
     try:
-        fabric = launch(recipe.hardware)
-        try:
+        with launched(recipe.hardware) as fabric:
+            others_tell = not fabric.is_global_zero
             return _train(fabric, recipe, out, data, options, console)
-        except UserError:
-            if fabric.is_global_zero:
-                raise
-            # Rank 0 tells it.
+    except UserError:
+        if others_tell:
+            # Rank 0 does.
             raise SystemExit(1) from None
+        raise
     finally:
         torch.set_num_threads(threads)
 

@@ -225,10 +225,12 @@ def test_two_tabs_of_one_session_do_not_get_in_each_others_way(
     first = Person(open_page(), by_key)
     first.arrive(served)
     first.page.get_by_role("button", name="I agree").click()
+    assert first.step() == "start"
     first.act("start")
     first.page.wait_for_selector(ANSWER)
     second = Person(first.page.context.new_page(), by_key)
     second.page.goto(f"http://{served.address}/study")
+    assert second.step() == "start"
     second.act("start")
     assert second.step() == "real"
     second.act("real")
