@@ -34,7 +34,8 @@ def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
             continue
         assert main(words) == 0, line
     assert (tmp_path / "votes" / "votes.csv").read_text().count("\n") == 1 + 100
-    assert (tmp_path / "rehearsal" / "mixed_model.R").exists()
+    assert (tmp_path / "votes" / "mixed_model.R").exists()
+    assert (tmp_path / "report.html").exists()
 
 
 def test_the_defaults_are_as_documented():
