@@ -26,8 +26,6 @@ from convergan.runs.provenance import device_name
 from convergan.training.run import RunOptions, train
 from rows import row, write_rows
 
-LABELS = 60_000
-
 
 def scores(images: np.ndarray, embedding: Embedding) -> dict[str, Any]:
     """The score of uint8 images [n, height, width, 1], and how certain the classifier is of its classes."""
@@ -55,7 +53,7 @@ def main() -> None:
     results = train(
         replace(
             recipe,
-            labels=LABELS,
+            labels=None,
             epochs=arguments.epochs,
             baseline=False,
             data=replace(recipe.data, path=arguments.data),
@@ -82,7 +80,7 @@ def main() -> None:
         [
             row(
                 claim="real images score 9.5 to 10, images without meaning far less, copies 1",
-                setting=f"MNIST's test images, `mnist` with {LABELS:,} labels, "
+                setting=f"MNIST's test images, `mnist` with {results['labels']:,} labels, "
                 f"{arguments.epochs} epochs, {results['test_errors']} errors",
                 device=device_name(torch.device("cpu")),
                 precision=results["precision"],
