@@ -25,14 +25,14 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/minibatch_discrimination.py
 	$(BIN)/python benchmarks/virtual_batch_norm.py
 	$(BIN)/python benchmarks/cifar10_step.py
-	$(BIN)/python benchmarks/data_size.py
 	$(BIN)/python benchmarks/study_load.py
 ifneq ($(MNIST),)
 	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
 	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)
 	$(BIN)/python benchmarks/predict.py --data $(MNIST)
+	$(BIN)/python benchmarks/data_size.py --data $(MNIST)
 else
-	@echo "mnist_step, mnist_epoch and predict need parquet files of MNIST: make bench MNIST=DIR"
+	@echo "mnist_step, mnist_epoch, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
 endif
 	$(BIN)/python benchmarks/table.py
 
