@@ -145,8 +145,9 @@ class Sample:
     best: float | None = None
     """Draw more, and keep this share: the paper's 0.01, say."""
 
-    by: Literal["inception"] = "inception"
-    """What the best are the best by: an image's contribution to the Inception score."""
+    by: Literal["inception"] | None = None
+    """For --best: what they are the best by. Unset: inception, an image's contribution to the Inception
+    score."""
 
     classifier: Path | None = None
     """For --best: a run whose classifier looks at the images. Unset: the Inception network of 2015."""
@@ -158,9 +159,13 @@ class Sample:
         from convergan.inference.sample import require_empty, sample
 
         places = None
-        if self.best is not None:
+        if self.best is None:
+            for name in ("by", "classifier", "weights"):
+                if getattr(self, name) is not None:
+                    raise UserError(f"{name}: expected --best beside it, got none")
+        else:
             from convergan.inference.best_samples import best_samples
-            from convergan.inference.score import open_embedding
+            from convergan.inference.score_inputs import open_embedding
 
             require_empty(self.out)
             with progress_bar("the network's weights", unit="bytes") as progress:

@@ -5,63 +5,26 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from convergan.cli import main
 from convergan.data.image_stream import open_image_stream, stream_of_array
-from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.inference.best_samples import best_samples
 from convergan.inference.embedding import embed, run_embedding
 from convergan.inference.sample import draw, sample
 from convergan.inference.score import Scored, score
-from convergan.inference.score_command import score_paths
 from convergan.metrics.inception_score import InceptionScore, divergences
 from convergan.metrics.reference_statistics import read_statistics
-from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
-
-QUICK = ScoreSettings(replicates=20, count=60)
-
-
-@pytest.fixture(scope="module")
-def digits() -> np.ndarray:
-    data = open_data_set(PRESETS["digits"].data)
-    assert data.test is not None
-    return np.asarray(data.test.images[:120])
-
-
-@pytest.fixture(scope="module")
-def arrays(tmp_path_factory: pytest.TempPathFactory, digits: np.ndarray) -> dict[str, Path]:
-    """Some digits, others, and the first with the pixels of each image at random places."""
-    folder = tmp_path_factory.mktemp("arrays")
-    generator = np.random.default_rng(0)
-    permuted = generator.permuted(digits[:60].reshape(60, -1), axis=1).reshape(60, 8, 8, 1)
-    paths = {}
-    for name, images in (
-        ("some", digits[:60]),
-        ("others", digits[60:]),
-        ("permuted", permuted),
-        ("more", digits[:61]),
-    ):
-        paths[name] = folder / f"{name}.npy"
-        np.save(paths[name], images)
-    return paths
-
-
-def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scored:
-    return score_paths(images, ScoreFiles(classifier=run, **files), settings, Console(quiet=True))
-
-
-def value(found: Scored, name: str) -> float:
-    return next(one.value for _, one in found.estimates if one.name == name)
+from convergan.recipes.score_settings import ScoreSettings
+from scoring import QUICK, scored, value
 
 
 def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndarray) -> None:
@@ -121,8 +84,20 @@ def test_files_hold_every_number_and_what_it_depends_on(
         save_statistics=statistics,
     )
     content = json.loads(path.read_text())
-    assert content["count"] == 60
     assert content["authenticity"] == 0
+    assert content["bootstrap_seed"] == QUICK.seed
+    for name, array in (
+        ("images", "some"),
+        ("versus", "permuted"),
+        ("reference", "others"),
+        ("training", "some"),
+    ):
+        assert content[name] == {
+            "place": str(arrays[array]),
+            "count": 60,
+            "skipped": [],
+            **dict.fromkeys(("split", "pixel_range", "seed")),
+        }
     names = [entry["name"] for entry in content["scores"]]
     assert names[:3] == ["Inception score", "FID", "KID"]
     for entry in content["scores"]:
@@ -143,7 +118,6 @@ def test_files_hold_every_number_and_what_it_depends_on(
     torch.testing.assert_close(read.mean, expected)
 
 
-@pytest.mark.filterwarnings("ignore:FID of")
 def test_statistics_stand_for_the_reference(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -153,19 +127,9 @@ def test_statistics_stand_for_the_reference(
     by_file = scored(trained_run, arrays["some"], reference=statistics)
     assert [one.name for _, one in by_file.estimates] == ["Inception score", "FID"]
     assert value(by_file, "FID") == pytest.approx(value(direct, "FID"), rel=1e-9)
-    with pytest.raises(UserError, match="KID: expected --reference with images, got statistics"):
-        settings = ScoreSettings(metrics=("kid",))
-        scored(trained_run, arrays["some"], settings, reference=statistics)
     np.savez(tmp_path / "other.npz", mu=np.zeros(3), sigma=np.eye(3))
     with pytest.raises(UserError, match=r"expected statistics of .* features, as the network has"):
         scored(trained_run, arrays["some"], reference=tmp_path / "other.npz")
-
-
-def test_what_is_not_comparable_is_refused(trained_run: Path, arrays: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="is: expected numbers of the same count, got 60 and 61"):
-        scored(trained_run, arrays["some"], versus=arrays["more"])
-    with pytest.raises(UserError, match="metrics: expected --reference with fid, got none"):
-        scored(trained_run, arrays["some"], ScoreSettings(metrics=("fid",)))
 
 
 def test_earlier_scores_are_compared_if_they_are_comparable(
@@ -190,6 +154,75 @@ def test_earlier_scores_are_compared_if_they_are_comparable(
         scored(trained_run, arrays["some"], versus=path)
 
 
+def test_a_reference_is_its_images_wherever_they_are(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    reference, earlier = tmp_path / "reference.npy", tmp_path / "earlier.json"
+    fid = replace(QUICK, metrics=("fid",))
+
+    def again(**files: Any) -> Scored:
+        return scored(trained_run, arrays["some"], fid, **{"reference": reference, **files})
+
+    np.save(reference, np.load(arrays["others"]))
+    again(json=earlier)
+    assert again(reference=arrays["others"], versus=earlier).comparisons
+    np.save(reference, np.load(arrays["permuted"]))
+    with pytest.raises(UserError, match="FID: expected numbers of the same reference_sha256"):
+        again(versus=earlier)
+    # So is that of a run, whose images are those of a seed, and that of statistics.
+    again(reference=trained_run, json=earlier)
+    again(reference=trained_run, versus=earlier)
+    of_another_seed = replace(fid, seed=1)
+    with pytest.raises(UserError, match="same reference_sha256"):
+        scored(trained_run, arrays["some"], of_another_seed, reference=trained_run, versus=earlier)
+    saved = [tmp_path / f"{name}.npz" for name in ("others", "permuted", "again")]
+    for path, name in zip(saved, ("others", "permuted", "others"), strict=True):
+        scored(trained_run, arrays[name], save_statistics=path)
+    again(reference=saved[0], json=earlier)
+    assert again(reference=saved[2], versus=earlier).comparisons
+    with pytest.raises(UserError, match="same reference_sha256"):
+        again(reference=saved[1], versus=earlier)
+
+
+def test_what_an_earlier_call_did_not_measure_is_still_measured(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    earlier, later = tmp_path / "earlier.json", tmp_path / "later.json"
+    scored(trained_run, arrays["permuted"], json=earlier)
+    both = {"versus": earlier, "reference": arrays["others"]}
+    settings = replace(QUICK, metrics=("is", "kid"))
+    found = scored(trained_run, arrays["some"], settings, json=later, **both)
+    assert [one.name for _, one in found.estimates] == ["Inception score", "KID"]
+    assert [one.name for _, one in found.comparisons] == ["Inception score"]
+    content = json.loads(later.read_text())
+    assert content["versus"] == {"place": str(arrays["permuted"]), "scores": str(earlier)}
+    assert ["versus" in entry for entry in content["scores"]] == [True, False]
+
+
+def test_settings_without_effect_do_not_keep_numbers_apart(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    earlier = tmp_path / "earlier.json"
+    files = {"reference": arrays["others"]}
+    settings = replace(QUICK, metrics=("is", "kid"))
+    scored(trained_run, arrays["permuted"], settings, json=earlier, **files)
+    other = replace(settings, split_seed=7, kid_subset_size=50)
+    assert len(scored(trained_run, arrays["some"], other, versus=earlier, **files).comparisons) == 2
+    for changed in ({"protocol": "shuffled"}, {"kid_subsets": 3}):
+        with pytest.raises(UserError, match=r"same (protocol|subsets)"):
+            scored(trained_run, arrays["some"], replace(other, **changed), versus=earlier, **files)
+
+
+@pytest.mark.filterwarnings("ignore:FID of")
+def test_few_images_of_the_reference_are_told_of_too(
+    trained_run: Path, arrays: dict[str, Path]
+) -> None:
+    embedding = run_embedding(trained_run)
+    images, few = (open_image_stream(arrays[name]) for name in ("some", "others"))
+    with pytest.warns(UserWarning, match="FID beside a reference of 60 images, fewer than 2,048"):
+        score(images, embedding, ScoreSettings(metrics=("fid",), replicates=0), reference=few)
+
+
 def test_a_set_is_not_told_from_itself(trained_run: Path, arrays: dict[str, Path]) -> None:
     found = scored(trained_run, arrays["some"], versus=arrays["some"])
     assert [(one.difference, one.distinguishable) for _, one in found.comparisons] == [(0, False)]
@@ -207,7 +240,7 @@ def test_unreadable_images_are_named_or_counted(
         scored(trained_run, tmp_path)
     found = scored(trained_run, tmp_path, ScoreSettings(replicates=0, skip_unreadable=True))
     assert len(found.images.images) == 19
-    assert [Path(one.name).name for one in found.images.skipped] == ["07.png"]
+    assert [Path(one.name).name for one in found.sets["images"].skipped] == ["07.png"]
     assert 7 not in found.images.places
     (tmp_path / "08.png").unlink()
     Image.new("L", (9, 8)).save(tmp_path / "08.png")
@@ -255,9 +288,12 @@ def test_two_processes_give_the_same_numbers(
     for first, second in zip(one, two, strict=True):
         assert second["value"] == pytest.approx(first["value"], rel=1e-6, abs=1e-9)
         assert second["interval"] == pytest.approx(first["interval"], rel=1e-6, abs=1e-9)
+        assert second["fingerprint"] == first["fingerprint"]
 
 
-def test_the_best_samples_are_the_best(trained_run: Path, tmp_path: Path) -> None:
+def test_the_best_samples_are_the_best(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     embedding = run_embedding(trained_run)
     places = best_samples(trained_run, 5, 0.1, embedding, seed=3)
     everything = np.concatenate(list(draw(trained_run, 50, seed=3)))
@@ -270,22 +306,13 @@ def test_the_best_samples_are_the_best(trained_run: Path, tmp_path: Path) -> Non
     written = open_image_stream(tmp_path / "best").decoded(1, None, slice(None))
     for image, place in zip(written, places, strict=True):
         np.testing.assert_array_equal(image, everything[place])  # type: ignore[arg-type]
+    for option in (["--classifier", str(trained_run)], ["--by", "inception"], ["--weights", "x"]):
+        assert main([*words, *option]) == 1
+        expected = f"{option[0][2:]}: expected --best beside it, got none"
+        assert expected in capsys.readouterr().err
     for count, share, message in ((0, 0.1, "count: "), (5, 0.0, "best: "), (5, 1.1, "best: ")):
         with pytest.raises(UserError, match=message):
             best_samples(trained_run, count, share, embedding)
-
-
-def test_the_command_prints_a_table(
-    trained_run: Path, arrays: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["score", str(arrays["some"]), "--classifier", str(trained_run), "--replicates", "20"]
-    assert main([*words, "--versus", str(arrays["permuted"])]) == 0
-    shown = capsys.readouterr().out
-    assert "60 images" in shown
-    assert "Inception score" in shown and "better" in shown
-    assert max(map(len, shown.splitlines())) <= 80
-    assert main([*words, "--weights", "x"]) == 1
-    assert "weights: expected none beside --classifier" in capsys.readouterr().err
 
 
 class Constant(nn.Module):

@@ -1,7 +1,7 @@
 """Images to look at once, in order, without a store: of a folder, of parquet files, of an array."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -12,12 +12,16 @@ from PIL import Image
 
 from convergan.data.decode import Unreadable, decode_in_order, pixels
 from convergan.data.names import RowNames
-from convergan.data.parquet import find_parquet, open_parquet
+from convergan.data.parquet import find_parquet, open_parquet, split_of
 from convergan.data.read_images import find_image_files
 from convergan.errors import UserError
 
 Channels = Literal[1, 3]
 Size = tuple[int, int]
+Split = Literal["train", "test"]
+PixelRange = tuple[float, float]
+
+_SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class ImageStream:
     """The images of a slice in order, uint8 [height, width, channels], each scaled and cropped to a size if
     there is one; see `decode.decode`."""
 
+    pixel_range: PixelRange | None = None
+    """The declared values of black and white; None where there are no floats."""
+
+    split: Split | None = None
+    """Of parquet files that name their splits: which one; None elsewhere."""
+
+    seed: int | None = None
+    """Of a run's generator, which draws them; None where they are in files."""
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -41,16 +54,16 @@ class ImageStream:
 def open_image_stream(
     path: Path,
     *,
-    split: Literal["train", "test"] | None = None,
-    pixel_range: tuple[float, float] | None = None,
+    split: Split | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> ImageStream:
     """Opens a folder of images, parquet files, a .npy or a .npz.
 
     Args:
         path: an image; a folder of images and of folders; a parquet file, or a folder of them; a .npy, or a
             .npz with one array: uint8 or float, [n, height, width, channels] or [n, channels, height, width].
-        split: of parquet files, where there are several.
-        pixel_range: the values of black and white in an array of floats.
+        split: of parquet files that name theirs; has no effect elsewhere.
+        pixel_range: the values of black and white in an array of floats; has no effect elsewhere.
 
     Raises:
         UserError: there is nothing of that kind, or it is ambiguous.
@@ -58,19 +71,20 @@ def open_image_stream(
     path = path.expanduser()
     if path.suffix in (".npy", ".npz") and path.is_file():
         return stream_of_array(str(path), _array(path), pixel_range)
-    if pixel_range is not None:
-        raise UserError(f"pixel_range: expected only with an array, got one with {path}")
     if path.suffix == ".parquet" and path.is_file():
         return _stream_of_parquet(path.parent, [path])
     if path.is_dir():
         files = find_parquet(path)
-        present = [name for name in ("train", "test") if files[name]]
+        present: list[Split] = [name for name in _SPLITS if files[name]]
+        if present and split_of(files[present[0]][0].relative_to(path)) is None:
+            return _stream_of_parquet(path, files["train"])
         if present:
             if split is None and len(present) > 1:
                 raise UserError(f"{path}: expected --split train or test, as it has both, got none")
             if split is not None and split not in present:
                 raise UserError(f"{path}: expected parquet files of {split}, got none")
-            return _stream_of_parquet(path, files[split or present[0]])
+            chosen = split or present[0]
+            return replace(_stream_of_parquet(path, files[chosen]), split=chosen)
     found = find_image_files(path)
     return ImageStream(
         str(path),
@@ -80,7 +94,7 @@ def open_image_stream(
 
 
 def stream_of_array(
-    place: str, images: np.ndarray, pixel_range: tuple[float, float] | None = None
+    place: str, images: np.ndarray, pixel_range: PixelRange | None = None
 ) -> ImageStream:
     """The images of an array; see `open_image_stream`.
 
@@ -96,7 +110,10 @@ def stream_of_array(
             f"{place}: expected images [n, height, width, channels] or [n, channels, height, width] with"
             f" 1 or 3 channels, got {list(images.shape)}"
         )
-    _require_range(place, images, pixel_range)
+    if images.dtype == np.uint8:
+        pixel_range = None
+    else:
+        _require_range(place, images, pixel_range)
     names = RowNames([("row", len(images))])
 
     def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
@@ -107,15 +124,11 @@ def stream_of_array(
             picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
             yield pixels(picture, channels=channels, size=size)
 
-    return ImageStream(place, names, decoded)
+    return ImageStream(place, names, decoded, pixel_range)
 
 
-def _require_range(place: str, images: np.ndarray, pixel_range: tuple[float, float] | None) -> None:
-    """uint8 needs no range; floats need one, and keep to it."""
-    if images.dtype == np.uint8:
-        if pixel_range is not None:
-            raise UserError(f"pixel_range: expected none with uint8, got {pixel_range} for {place}")
-        return
+def _require_range(place: str, images: np.ndarray, pixel_range: PixelRange | None) -> None:
+    """Floats need a range, and keep to it."""
     if images.dtype.kind != "f":
         raise UserError(f"{place}: expected uint8 or floats, got {images.dtype}")
     low, high = float(images.min()), float(images.max())

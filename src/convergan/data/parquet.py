@@ -56,7 +56,7 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
         for name in (file.relative_to(path) for file in path.rglob("*.parquet"))
         if not any(part.startswith(".") for part in name.parts)
     )
-    named = {name: split for name in names if (split := _split(name))}
+    named = {name: split for name in names if (split := split_of(name))}
     if not named:
         named = dict.fromkeys(names, "train")
     for name in names:
@@ -71,8 +71,9 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
     }
 
 
-def _split(name: Path) -> str | None:
-    """train, test, val or extra; None where no part of the name, or one of several splits, tells."""
+def split_of(name: Path) -> str | None:
+    """The split that a file's path names: train, test, val or extra; None where no part of it, or one of
+    several splits, tells."""
     for part in reversed(name.parts):
         splits = set(_SPLIT.findall(part.lower()))
         if splits:

@@ -1,50 +1,50 @@
 """Scores of images: embedded once, measured by every metric, with intervals and fingerprints."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from convergan.data.image_stream import ImageStream, open_image_stream
-from convergan.errors import UserError
-from convergan.inference.embedding import (
-    Embedding,
-    Embeddings,
-    Precision,
-    Progress,
-    embed,
-    inception_embedding,
-    run_embedding,
+from convergan.data.image_set import SkippedImage
+from convergan.data.image_stream import ImageStream
+from convergan.inference.content import with_sha256
+from convergan.inference.embedding import Embedding, Embeddings, Progress, embed
+from convergan.inference.score_checks import (
+    facts_of_statistics,
+    require_features,
+    require_network,
+    require_sets,
 )
-from convergan.inference.run_images import images_of_run
+from convergan.inference.score_inputs import SavedReference, ScoreInputs
+from convergan.inference.score_protocol import METRICS, chosen_metrics, fingerprint
 from convergan.metrics.estimates import (
     Comparison,
-    Embedded,
     Estimate,
-    FrechetMetric,
-    InceptionScoreMetric,
-    KernelMetric,
-    Metric,
-    OverlapMetric,
     Reference,
     compare,
+    compare_estimates,
     estimate,
 )
 from convergan.metrics.fingerprint import require_same
+from convergan.metrics.frechet import FEWEST_IMAGES
 from convergan.metrics.memorization import Neighbours, nearest_training_images
-from convergan.metrics.reference_statistics import is_statistics, read_statistics
 from convergan.recipes.score_settings import MetricName, ScoreSettings
-from convergan.runs.folder import RunFolder
+from convergan.report.scores import Earlier
 
-METRICS: dict[MetricName, type[Metric]] = {
-    "is": InceptionScoreMetric,
-    "fid": FrechetMetric,
-    "kid": KernelMetric,
-    "pr": OverlapMetric,
-}
-"""A new metric is one file, one class in `estimates.py` and one line here."""
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""Begins a step of the work, given its title; what it yields is called with what is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of a set of images."""
+
+    count: int
+    """Those that the network looked at."""
+    skipped: list[SkippedImage]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,11 @@ class Scored:
     """What came out."""
 
     images: Embeddings
+    sets: dict[str, Seen]
+    """images, versus, reference, training: those that were looked at."""
     estimates: list[tuple[MetricName, Estimate]]
     comparisons: list[tuple[MetricName, Comparison]]
+    """Of an earlier call there may be fewer than estimates."""
     fingerprints: dict[MetricName, dict[str, Any]]
     memorization: Neighbours | None
 
@@ -63,10 +66,10 @@ def score(
     embedding: Embedding,
     settings: ScoreSettings | None = None,
     *,
-    versus: ImageStream | None = None,
-    reference: ImageStream | Path | None = None,
+    versus: ImageStream | Earlier | None = None,
+    reference: ImageStream | SavedReference | None = None,
     training: ImageStream | None = None,
-    progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> Scored:
     """Scores images, and says how certain that is.
 
@@ -74,67 +77,79 @@ def score(
         images: generated ones, say.
         embedding: the network that looks at them.
         settings: of the metrics.
-        versus: other images, to compare with; as many.
-        reference: real images, or the file of their statistics, for all but the Inception score.
+        versus: other images, to compare with, as many; or the scores of an earlier call.
+        reference: real images, or their statistics, for all but the Inception score.
         training: images that may have been copied.
-        progress: called with the number of images embedded and of all, for each set of images anew.
+        stage: told of every step; see `Stage`.
 
     Raises:
-        UserError: an image cannot be read, there are too few, or a metric lacks what it needs.
+        UserError: an image cannot be read, there are too few, a metric lacks what it needs, or what is to be
+            compared is not comparable. Whatever is known of this beforehand is raised at once.
     """
     settings = settings or ScoreSettings()
-    statistics = read_statistics(reference) if isinstance(reference, Path) else None
-    names = settings.metrics or _possible(reference)
-    metrics = {name: metric_of(name, settings) for name in names}
-    for name, metric in metrics.items():
-        if metric.needs_reference and reference is None:
-            raise UserError(f"metrics: expected --reference with {name}, got none")
+    stage = stage or (lambda _: nullcontext(lambda *_: None))
+    inputs = ScoreInputs(images=images, versus=versus, reference=reference, training=training)
+    metrics = chosen_metrics(settings, reference)
+    require_sets(inputs, settings, metrics)
+    require_network(inputs, embedding, settings, metrics)
+    sets: dict[str, Seen] = {}
 
-    def embedded(stream: ImageStream) -> Embeddings:
-        return embed(embedding, stream, skip_unreadable=settings.skip_unreadable, progress=progress)
+    def embedded(name: str, stream: ImageStream) -> Embeddings:
+        with stage(f"looking at {name}") as progress:
+            found = embed(
+                embedding, stream, skip_unreadable=settings.skip_unreadable, progress=progress
+            )
+        sets[name] = Seen(len(found.images), found.skipped)
+        return found
 
-    ours = embedded(images)
-    theirs = None if versus is None else embedded(versus)
+    ours = embedded("images", images)
     given: Reference = None
     of_reference: dict[str, Any] = {}
-    if statistics is not None:
-        given, network = statistics
-        own = network_name(embedding)
-        if network is not None and network != own:
-            raise UserError(f"{reference}: expected statistics of {own}, got those of {network}")
-        if given.mean.shape[0] != ours.images.features.shape[1]:
-            raise UserError(
-                f"{reference}: expected statistics of {ours.images.features.shape[1]} features, as the"
-                f" network has, got {given.mean.shape[0]}"
-            )
-        of_reference = {"reference": str(reference), "reference_count": given.count}
-    elif isinstance(reference, ImageStream):
-        given = embedded(reference).images
-        of_reference = {"reference": reference.place, "reference_count": len(given)}
+    if isinstance(reference, SavedReference):
+        require_features(reference, ours.images.features.shape[1])
+        given, of_reference = reference.statistics, facts_of_statistics(reference)
+    theirs = embedded("versus", versus) if isinstance(versus, ImageStream) else None
+    if isinstance(reference, ImageStream):
+        stream, sha256 = with_sha256(reference)
+        given = embedded("reference", stream).images
+        of_reference = {"reference_sha256": sha256(), "reference_count": len(given)}
+
     fingerprints = {
-        name: _fingerprint(embedding, name, metric, ours.images, of_reference)
+        name: fingerprint(embedding, name, metric, len(ours.images), of_reference)
         for name, metric in metrics.items()
     }
+    if "fid" in metrics:
+        _warn_of_reference(of_reference["reference_count"])
     estimates: list[tuple[MetricName, Estimate]] = []
     comparisons: list[tuple[MetricName, Comparison]] = []
     for name, metric in metrics.items():
-        if theirs is None:
-            found = estimate(metric, ours.images, given, seed=settings.seed)
-            estimates += [(name, one) for one in found]
-            continue
-        other = _fingerprint(embedding, name, metric, theirs.images, of_reference)
-        require_same(name, fingerprints[name], other)
-        compared = compare(metric, ours.images, theirs.images, given, seed=settings.seed)
-        comparisons += [(name, one) for one in compared]
-        estimates += [(name, one.first) for one in compared]
+        title, own = METRICS[name][0], fingerprints[name]
+        if theirs is not None:
+            require_same(title, own, {**own, "count": len(theirs.images)})
+        with stage(f"{title} and its interval"):
+            if theirs is None:
+                found = estimate(metric, ours.images, given, seed=settings.seed)
+            else:
+                compared = compare(metric, ours.images, theirs.images, given, seed=settings.seed)
+                comparisons += [(name, one) for one in compared]
+                found = [one.first for one in compared]
+        estimates += [(name, one) for one in found]
+    if isinstance(versus, Earlier):
+        for name, one in estimates:
+            if one.name in versus.numbers:
+                other, other_fingerprint = versus.numbers[one.name]
+                require_same(METRICS[name][0], fingerprints[name], other_fingerprint)
+                comparisons.append((name, compare_estimates(one, other)))
     neighbours = None
     if training is not None:
-        of_training = embedded(training)
-        nearest = nearest_training_images(ours.images.features, of_training.images.features)
+        of_training = embedded("training", training)
+        with stage("nearest training images"):
+            nearest = nearest_training_images(ours.images.features, of_training.images.features)
         places = torch.from_numpy(of_training.places)[nearest.places]
         neighbours = replace(nearest, places=places)
     return Scored(
         images=ours,
+        sets=sets,
         estimates=estimates,
         comparisons=comparisons,
         fingerprints=fingerprints,
@@ -142,75 +157,10 @@ def score(
     )
 
 
-def metric_of(name: MetricName, settings: ScoreSettings) -> Metric:
-    """The metric of a name, as the settings have it."""
-    own: dict[MetricName, dict[str, Any]] = {
-        "is": {
-            "protocol": settings.protocol,
-            "splits": settings.splits,
-            "split_seed": settings.split_seed,
-        },
-        "kid": {"subsets": settings.kid_subsets, "subset_size": settings.kid_subset_size},
-    }
-    options = own.get(name, {})
-    if settings.replicates is not None:
-        options["replicates"] = settings.replicates
-    return METRICS[name](**options)
-
-
-def open_embedding(
-    *,
-    classifier: Path | None,
-    weights: Path | None,
-    precision: Precision,
-    progress: Progress | None = None,
-) -> Embedding:
-    """The classifier of a run where one is named, else the Inception network.
-
-    Raises:
-        UserError: both are named, or one that is named is not there.
-    """
-    if classifier is None:
-        return inception_embedding(weights, precision=precision, progress=progress)
-    if weights is not None:
-        raise UserError("weights: expected none beside --classifier, which has its own")
-    return run_embedding(classifier, precision=precision)
-
-
-def open_images(path: Path, settings: ScoreSettings) -> ImageStream:
-    """Images that are there, or, of a run, that its generator draws."""
-    if RunFolder(path).recipe.exists():
-        return images_of_run(path, settings.count, settings.seed)
-    return open_image_stream(path, split=settings.split, pixel_range=settings.pixel_range)
-
-
-def open_reference(path: Path, settings: ScoreSettings) -> ImageStream | Path:
-    """Real images, or the path of the file with their statistics."""
-    return path if is_statistics(path) else open_images(path, settings)
-
-
-def _possible(reference: ImageStream | Path | None) -> Sequence[MetricName]:
-    if reference is None:
-        return ("is",)
-    return ("is", "fid") if isinstance(reference, Path) else tuple(METRICS)
-
-
-def network_name(embedding: Embedding) -> str:
-    """Network and checksum, for files of statistics."""
-    return f"{embedding.fingerprint['network']} {embedding.fingerprint['weights_sha256']}"
-
-
-def _fingerprint(
-    embedding: Embedding,
-    name: MetricName,
-    metric: Metric,
-    images: Embedded,
-    reference: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "metric": name,
-        **embedding.fingerprint,
-        "count": len(images),
-        **(reference if metric.needs_reference else {}),
-        **metric.settings(),
-    }
+def _warn_of_reference(count: int | None) -> None:
+    if count is not None and count < FEWEST_IMAGES:
+        warnings.warn(
+            f"FID beside a reference of {count:,} images, fewer than {FEWEST_IMAGES:,}, is far too high;"
+            " KID is not biased so",
+            stacklevel=3,
+        )

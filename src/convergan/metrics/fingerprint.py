@@ -1,20 +1,43 @@
 """What a number depends on beside the images: numbers whose fingerprints differ are not comparable."""
 
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Any, NamedTuple
 
 from convergan.errors import UserError
 
 Fingerprint = Mapping[str, Any]
 """Name and plain value of everything that was chosen: network, weights_sha256, resize, pixels, precision,
-count, the metric's own settings, versions."""
+count, the reference's content, the metric's own settings, versions."""
+
+# Those that compute: with others of any other package the numbers are the same.
+_PACKAGES = ("convergan", "torch", "numpy", "pillow")
 
 
-def first_difference(first: Fingerprint, second: Fingerprint) -> str | None:
+class Difference(NamedTuple):
+    """A field in which two fingerprints differ, and its values; None where it is missing."""
+
+    field: str
+    """`versions.torch` for one of several versions."""
+    first: Any
+    second: Any
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a score."""
+    return {name: version(name) for name in _PACKAGES}
+
+
+def first_difference(first: Fingerprint, second: Fingerprint) -> Difference | None:
     """The first field in which two fingerprints differ; None where they are the same."""
     for field in {**first, **second}:
-        if field not in first or field not in second or first[field] != second[field]:
-            return field
+        one, other = first.get(field), second.get(field)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            within = first_difference(one, other)
+            if within is not None:
+                return within._replace(field=f"{field}.{within.field}")
+        elif field not in first or field not in second or one != other:
+            return Difference(field, one, other)
     return None
 
 
@@ -29,9 +52,7 @@ def require_same(what: str, first: Fingerprint, second: Fingerprint) -> None:
     Raises:
         UserError: they differ; names the field.
     """
-    field = first_difference(first, second)
-    if field is not None:
-        raise UserError(
-            f"{what}: expected numbers of the same {field}, got {first.get(field)} and"
-            f" {second.get(field)}"
-        )
+    different = first_difference(first, second)
+    if different is not None:
+        field, one, other = different
+        raise UserError(f"{what}: expected numbers of the same {field}, got {one} and {other}")

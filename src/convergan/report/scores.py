@@ -1,63 +1,80 @@
-"""Scores for people and for programs: a table, JSON, figures."""
+"""Scores for people and for programs: a table, and JSON that later calls compare with."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from convergan.errors import UserError
-from convergan.files import written_aside
 from convergan.metrics.estimates import Comparison, Estimate
-from convergan.metrics.inception_score import SPLITS, scores_of_sums, split_of_images
 from convergan.metrics.resampling import Interval
-from convergan.page.images import write_sample_grid
 
 _BETTER = {"FID": "lower", "KID": "lower"}
 """Of all others higher is better."""
 
 _PRECISE = {"FID": ".2f", "KID": ".5f", "Inception score": ".3f"}
-_MOST_NAMED_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The scores that an earlier call wrote."""
+
+    place: str
+    """The file."""
+
+    images: str
+    """What was scored then."""
+
+    numbers: dict[str, tuple[Estimate, dict[str, Any]]]
+    """By name, each with its fingerprint."""
+
+    def fingerprint(self, metric: str) -> dict[str, Any] | None:
+        """That of a metric's numbers; None where there are none."""
+        found = (one for _, one in self.numbers.values() if one.get("metric") == metric)
+        return next(found, None)
 
 
 def print_scores(
     console: Console, estimates: Sequence[Estimate], comparisons: Sequence[Comparison]
 ) -> None:
     """A line for every number; with comparisons, also the other's and the difference."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     columns = ["score", "95 % interval", "replicates"]
     if comparisons:
         columns = ["score", "versus", "difference", "95 % interval", "verdict"]
     for column in ["", *columns]:
         table.add_column(column, justify="left" if column in ("", "verdict") else "right")
-    for comparison in comparisons:
-        shown = _shown(comparison.name)
-        table.add_row(
-            comparison.name,
-            shown(comparison.first.value),
-            shown(comparison.second.value),
-            shown(comparison.difference),
-            _interval(comparison.interval, shown),
-            _verdict(comparison),
-        )
-    for estimate in [] if comparisons else estimates:
-        shown = _shown(estimate.name)
-        spread = "" if estimate.stdev is None else f" ± {shown(estimate.stdev)}"
-        table.add_row(
-            estimate.name,
-            shown(estimate.value) + spread,
-            _interval(estimate.interval, shown),
-            f"{estimate.replicates:,}",
-        )
+    compared = {comparison.name: comparison for comparison in comparisons}
+    for estimate in estimates:
+        shown, comparison = _shown(estimate.name), compared.get(estimate.name)
+        if comparison is not None:
+            cells = [
+                shown(comparison.first.value),
+                shown(comparison.second.value),
+                shown(comparison.difference),
+                _interval(comparison.interval, shown),
+                _verdict(comparison),
+            ]
+        elif comparisons:
+            cells = [shown(estimate.value), "", "", "", "not compared"]
+        else:
+            spread = "" if estimate.stdev is None else f" ± {shown(estimate.stdev)}"
+            cells = [
+                shown(estimate.value) + spread,
+                _interval(estimate.interval, shown),
+                f"{estimate.replicates:,}",
+            ]
+        table.add_row(estimate.name, *cells)
     console.print(table)
+    with_interval = [one.first for one in comparisons if one.interval is not None]
+    if with_interval:
+        console.print(f"intervals of {_replicates(with_interval)}", highlight=False)
 
 
 def scores_as_dict(
@@ -90,27 +107,28 @@ def scores_as_dict(
     return entries
 
 
-def read_scores(path: Path) -> dict[str, tuple[Estimate, dict[str, Any]]]:
-    """The numbers of a JSON file of `convergan score`, each with its fingerprint, by name.
+def without_nan(value: Any) -> Any:
+    """The same, with None for numbers that are not finite: JSON has no others."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_scores(path: Path) -> Earlier:
+    """The numbers of a JSON file of `convergan score`.
 
     Raises:
         UserError: the file is not there, or is no such file.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["scores"]
-        return {
-            entry["name"]: (
-                Estimate(
-                    entry["name"],
-                    float(entry["value"]),
-                    None if entry["interval"] is None else Interval(*entry["interval"]),
-                    int(entry["replicates"]),
-                    entry["stdev"],
-                ),
-                dict(entry["fingerprint"]),
-            )
-            for entry in entries
+        content = json.loads(path.read_text(encoding="utf-8"))
+        numbers = {
+            entry["name"]: (_estimate(entry), dict(entry["fingerprint"]))
+            for entry in content["scores"]
         }
+        return Earlier(str(path), str(content["images"]["place"]), numbers)
     except OSError as error:
         raise UserError(
             f"{path}: expected the JSON of convergan score, got {error.strerror}"
@@ -119,87 +137,26 @@ def read_scores(path: Path) -> dict[str, tuple[Estimate, dict[str, Any]]]:
         raise UserError(f"{path}: expected the JSON of convergan score, got another file") from None
 
 
-def write_figures(folder: Path, logits: Tensor, classes: Sequence[str]) -> list[Path]:
-    """Inception score by the number of images, and the histogram of p(y), as SVG.
-
-    Args:
-        folder: where to; made if need be.
-        logits: of all images, [images, classes].
-        classes: their names; empty where these are not known.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    probabilities = logits.double().softmax(dim=1)
-    by_count, histogram = folder / "score-by-count.svg", folder / "classes.svg"
-    _write(by_count, lambda axes: _draw_by_count(axes, probabilities))
-    _write(histogram, lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
-    return [by_count, histogram]
-
-
-def write_neighbours(
-    path: Path,
-    samples: Sequence[np.ndarray],
-    training: Sequence[np.ndarray],
-) -> None:
-    """Samples, each above its nearest training image: uint8 [height, width, channels], all of one size."""
-    write_sample_grid(path, np.stack([*samples, *training]), columns=len(samples))
-
-
-def _draw_by_count(axes: Any, probabilities: Tensor) -> None:
-    count = len(probabilities)
-    counts = sorted({max(SPLITS, count >> shift) for shift in range(8)})
-    means, spreads = [], []
-    for some in counts:
-        if some > count:
-            continue
-        scores = []
-        parts = torch.from_numpy(split_of_images(some, "paper").astype(np.int64))
-        for part in range(SPLITS):
-            of_part = probabilities[:some][parts == part]
-            negative = torch.special.xlogy(of_part, of_part).sum(dim=1).mean()
-            scores.append(float(scores_of_sums(of_part.mean(dim=0), negative)))
-        means.append(np.mean(scores))
-        spreads.append(np.std(scores))
-    shown = counts[: len(means)]
-    axes.errorbar(shown, means, yerr=spreads, marker="o", markersize=4, capsize=3, linewidth=1.5)
-    axes.set_xscale("log")
-    axes.set_xticks(shown, [f"{some:,}" for some in shown], rotation=30)
-    axes.minorticks_off()
-    axes.set_xlabel("images (the first so many)")
-    axes.set_ylabel(f"Inception score ({SPLITS} splits)")
-    axes.set_ylim(bottom=0)
-
-
-def _draw_classes(axes: Any, marginal: Tensor, classes: Sequence[str]) -> None:
-    values = marginal.numpy()
-    named = classes if len(classes) == len(values) <= _MOST_NAMED_CLASSES else ()
-    if named:
-        axes.bar(range(len(values)), values)
-        axes.set_xticks(range(len(values)), named, rotation=30 if max(map(len, named)) > 3 else 0)
-    else:
-        axes.plot(range(1, len(values) + 1), np.sort(values)[::-1], linewidth=1.5)
-        axes.set_xlabel("classes, the most frequent first")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.axhline(1 / len(values), color="0.5", linewidth=1, linestyle="--")
-    axes.annotate(
-        "uniform",
-        (1, 1 / len(values)),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color="0.4",
+def _estimate(entry: Mapping[str, Any]) -> Estimate:
+    value, interval = entry["value"], entry["interval"]
+    return Estimate(
+        entry["name"],
+        math.nan if value is None else float(value),
+        None if interval is None or None in interval else Interval(*interval),
+        int(entry["replicates"]),
+        entry["stdev"],
     )
-    axes.set_ylabel("p(y), mean over the images")
-    axes.set_ylim(bottom=0)
 
 
-def _write(path: Path, draw: Any) -> None:
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
-        draw(figure.add_subplot())
-        with written_aside(path) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None})
+def _replicates(estimates: Sequence[Estimate]) -> str:
+    """`1,000 bootstrap replicates (FID 20, KID 200)`: most have the first number."""
+    usual = Counter(estimate.replicates for estimate in estimates).most_common(1)[0][0]
+    others = ", ".join(
+        f"{estimate.name} {estimate.replicates:,}"
+        for estimate in estimates
+        if estimate.replicates != usual
+    )
+    return f"{usual:,} bootstrap replicates" + (f" ({others})" if others else "")
 
 
 def _shown(name: str) -> Any:
@@ -214,6 +171,6 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.distinguishable is None:
         return "no interval"
     if not comparison.distinguishable:
-        return "not distinguishable"
+        return "undecided"
     lower = comparison.difference < 0
     return "better" if lower == (_BETTER.get(comparison.name) == "lower") else "worse"

@@ -1,0 +1,37 @@
+"""The checksum of images is of their pixels alone."""
+
+import numpy as np
+
+from convergan.data.image_stream import ImageStream, stream_of_array
+from convergan.inference.content import with_sha256
+
+
+def sha256(images: np.ndarray, channels: int = 3) -> str:
+    stream, of_all = with_sha256(stream_of_array("a", images))
+    assert len(list(stream.decoded(channels, None, slice(None)))) == len(images)  # type: ignore[arg-type]
+    return of_all()
+
+
+def test_it_is_of_the_pixels_in_any_order(digits: np.ndarray) -> None:
+    own = sha256(digits)
+    assert own == sha256(digits[::-1])
+    assert own == sha256(digits.repeat(3, axis=3))
+    assert own != sha256(digits[:-1])
+    assert own != sha256(np.concatenate([digits[:-1], digits[:1]]))
+    changed = digits.copy()
+    changed[5, 3, 3] ^= 1
+    assert own != sha256(changed)
+    # The same bytes, as images of another shape.
+    assert own != sha256(digits.reshape(120, 4, 16, 1))
+
+
+def test_what_cannot_be_read_does_not_count(digits: np.ndarray) -> None:
+    from convergan.data.decode import Unreadable
+
+    images = stream_of_array("a", digits)
+    broken = ImageStream(
+        "b", images.names, lambda *how: iter([Unreadable(), *images.decoded(*how)])
+    )
+    stream, of_all = with_sha256(broken)
+    assert len(list(stream.decoded(3, None, slice(None)))) == 121
+    assert of_all() == sha256(digits)

@@ -1,0 +1,68 @@
+"""What `convergan score` prints: a line a metric, paths as they are, what was left out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convergan.cli import main
+
+
+def test_every_metric_has_one_line_of_80_columns(
+    trained_run: Path, arrays: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["score", str(arrays["some"]), "--classifier", str(trained_run), "--replicates", "20"]
+    words += ["--reference", str(arrays["others"])]
+    metrics = ["Inception score", "FID", "KID", "precision", "recall", "density", "coverage"]
+    for more, end in (([], "20"), (["--versus", str(arrays["permuted"])], "better")):
+        assert main([*words, *more]) == 0
+        first, header, *lines = capsys.readouterr().out.splitlines()
+        assert "60 images" in first and "95 % interval" in header
+        for line, metric in zip(lines, metrics, strict=False):
+            assert line.startswith(metric) and line.rstrip().endswith(end) and len(line) <= 80
+    assert lines[len(metrics)] == "intervals of 20 bootstrap replicates"
+    assert main([*words, "--weights", "x"]) == 1
+    assert "weights: expected none beside --classifier" in capsys.readouterr().err
+
+
+def test_paths_are_printed_as_they_are(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "p[" / "b]:smile:" / ("long " * 20).strip() / "png[best]"
+    folder.mkdir(parents=True)
+    for number, image in enumerate(digits[:20]):
+        Image.fromarray(image[:, :, 0]).save(folder / f"[{number:02d}].png")
+    (folder / "[00].png").write_bytes(b"no image")
+    words = ["score", str(folder), "--classifier", str(trained_run), "--skip-unreadable"]
+    assert main([*words, "--json", str(folder / "[b].json")]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"{folder}: 19 images")
+    assert shown[1].startswith(
+        f"images: left out 1 that cannot be read, the first {folder}/[00].png:"
+    )
+    assert shown[-1] == f"wrote {folder}/[b].json"
+
+
+def test_what_was_left_out_is_told_of_every_set(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ("images", "versus", "reference", "training")
+    for place, name in enumerate(sets):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(digits[place : place + 20]):
+            Image.fromarray(image[:, :, 0]).save(tmp_path / name / f"{number:02d}.png")
+        broken = range(1) if name in ("images", "versus") else range(place)
+        for number in broken:
+            (tmp_path / name / f"{number:02d}.png").write_bytes(b"no image")
+    words = [word for name in sets[1:] for word in (f"--{name}", str(tmp_path / name))]
+    words += ["--classifier", str(trained_run), "--replicates", "0", "--skip-unreadable"]
+    path = tmp_path / "a.json"
+    assert main(["score", str(tmp_path / "images"), *words, "--json", str(path)]) == 0
+    shown, content = capsys.readouterr().out, json.loads(path.read_text())
+    for name, left_out in zip(sets, (1, 1, 2, 3), strict=True):
+        assert f"{name}: left out {left_out} that cannot be read" in shown
+        assert content[name]["count"] == 20 - left_out
+        assert len(content[name]["skipped"]) == left_out
+        assert content[name]["skipped"][0]["name"].endswith("00.png")

@@ -1,0 +1,82 @@
+"""Files that cannot be written are noticed before anything is computed; those that can be are whole."""
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from convergan.errors import UserError
+from convergan.inference.score_command import score_paths
+from convergan.inference.score_outputs import require_writable
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from scoring import scored
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"json": "folder"}, "json: expected a file, got the folder"),
+        ({"json": "absent/a.json"}, "json: expected a file in an existing folder"),
+        ({"json": "file/a.json"}, "json: expected a file in an existing folder"),
+        (
+            {"save_statistics": "a.txt"},
+            r"save_statistics: expected a file named \.npz, got .*a\.txt",
+        ),
+        ({"figures": "file"}, "figures: expected a folder, got the file"),
+        ({"figures": "file/below/it"}, "figures: expected a folder in an existing folder"),
+        ({"json": "new", "figures": "new"}, "figures: expected another path than that of json"),
+    ],
+)
+def test_what_cannot_be_written(files: dict[str, str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    paths = {name: tmp_path / path for name, path in files.items()}
+    with pytest.raises(UserError, match=message):
+        require_writable(ScoreFiles(**paths))
+    # Nothing is at the images' path: the outputs are looked at first.
+    with pytest.raises(UserError, match=message):
+        scored(tmp_path, tmp_path / "no images", **paths)
+
+
+def test_folders_that_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_writable(ScoreFiles(json=tmp_path / "a.json", figures=tmp_path / "new" / "figures"))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for name in ("json", "figures"):
+        with pytest.raises(UserError, match=f"{name}: expected a folder that can be written to"):
+            require_writable(ScoreFiles(**{name: tmp_path / "new"}))
+
+
+def test_copies_are_drawn_also_where_the_first_image_is_unreadable(
+    trained_run: Path, arrays: dict[str, Path], digits: np.ndarray, tmp_path: Path
+) -> None:
+    images, figures = tmp_path / "images", tmp_path / "figures"
+    images.mkdir()
+    for number, image in enumerate(digits[:20]):
+        Image.fromarray(image[:, :, 0]).save(images / f"{number:02d}.png")
+    (images / "00.png").write_bytes(b"no image")
+    settings = ScoreSettings(replicates=0, skip_unreadable=True)
+    scored(trained_run, images, settings, training=arrays["some"], figures=figures)
+    drawn = np.asarray(Image.open(figures / "nearest.png"))
+    # Copies stand above their originals.
+    assert drawn.shape[0] == 64 + 2 + 64 and drawn[:64].std() > 10
+    np.testing.assert_array_equal(drawn[:64], drawn[66:])
+
+
+def test_a_figure_that_needs_more_images_is_left_out(
+    trained_run: Path, digits: np.ndarray, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "seven.npy", digits[:7])
+    settings = ScoreSettings(metrics=("kid",), replicates=0)
+    files = ScoreFiles(
+        classifier=trained_run, reference=arrays["others"], figures=tmp_path / "figures"
+    )
+    console = Console(record=True, file=StringIO(), width=200)
+    score_paths(tmp_path / "seven.npy", files, settings, console)
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["classes.svg"]
+    assert (
+        "no figure of the score by the number of images: expected 10 images"
+        in console.export_text()
+    )

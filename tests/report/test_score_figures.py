@@ -1,0 +1,36 @@
+"""The figure of scores shows those of the protocol that was asked for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convergan.metrics.estimates import Embedded, InceptionScoreMetric
+from convergan.report.score_figures import Parts, score_by_count, write_figures
+
+LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3
+
+
+@pytest.mark.parametrize(
+    "parts", [Parts("paper", 10, 2020), Parts("shuffled", 10, 5), Parts("shuffled", 4, 5)]
+)
+def test_its_last_point_is_the_score(parts: Parts) -> None:
+    points = score_by_count(LOGITS.double().softmax(dim=1), parts)
+    assert [count for count, *_ in points][-3:] == [75, 150, 300]
+    for count, mean, stdev in points:
+        some = Embedded(LOGITS[:count], LOGITS[:count])
+        options: dict[str, Any] = {"splits": parts.splits, "split_seed": parts.seed}
+        metric = InceptionScoreMetric(protocol=parts.protocol, **options)
+        measured = metric.measure(some, None)
+        assert mean == pytest.approx(measured.values["Inception score"], rel=1e-9)
+        assert stdev == pytest.approx(measured.stdev, rel=1e-6)
+
+
+def test_it_says_which_and_is_left_out_without_images(tmp_path: Path) -> None:
+    parts = Parts("shuffled", 4, 5)
+    for count, names in ((4, ["classes.svg", "score-by-count.svg"]), (3, ["classes.svg"])):
+        folder = tmp_path / str(count)
+        written = write_figures(folder, LOGITS[:count], (), parts)
+        assert sorted(path.name for path in written) == names
+        assert sorted(path.name for path in folder.iterdir()) == names

@@ -1,0 +1,89 @@
+"""The table and the JSON of scores, also with the widest and the worst numbers."""
+
+import json
+import math
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convergan.errors import UserError
+from convergan.metrics.estimates import Comparison, Estimate
+from convergan.metrics.resampling import Interval
+from convergan.report.scores import print_scores, read_scores, scores_as_dict, without_nan
+
+NUMBERS = {
+    "Inception score": 123.456,
+    "FID": 1234.56,
+    "KID": 1.23456,
+    "precision": 1.0,
+    "density": 12.345,
+}
+
+
+def estimate(name: str, value: float) -> Estimate:
+    replicates = {"FID": 20, "KID": 200}.get(name, 1000)
+    return Estimate(name, value, Interval(value * 0.99, value * 1.01), replicates)
+
+
+def compared(name: str, value: float, interval: Interval | None) -> Comparison:
+    return Comparison(name, estimate(name, value), estimate(name, 0), -value, interval)
+
+
+def lines(*what: list[object]) -> list[str]:
+    console = Console(width=80, record=True, file=StringIO())
+    print_scores(console, *what)  # type: ignore[arg-type]
+    return console.export_text().splitlines()
+
+
+def test_the_widest_numbers_fit() -> None:
+    estimates = [estimate(name, value) for name, value in NUMBERS.items()]
+    comparisons = [
+        compared(name, value, Interval(-value * 1.01, -value * 0.99))
+        for name, value in NUMBERS.items()
+    ]
+    _, *rows, last = lines(estimates, comparisons)
+    assert len(rows) == len(NUMBERS)
+    assert all(row.startswith(name) for row, name in zip(rows, NUMBERS, strict=True))
+    assert [row.split()[-1] for row in rows] == ["worse", "better", "better", "worse", "worse"]
+    assert last == "intervals of 1,000 bootstrap replicates (FID 20, KID 200)"
+
+
+def test_every_verdict_and_what_has_none() -> None:
+    estimates = [estimate(name, value) for name, value in NUMBERS.items()]
+    comparisons = [
+        compared("FID", 1, Interval(-2, 1)),
+        compared("KID", 1, Interval(-2, -1)),
+        compared("precision", 1, None),
+    ]
+    _, *rows, _ = lines(estimates, comparisons)
+    ends = ["not compared", "undecided", "better", "no interval", "not compared"]
+    for row, name, end in zip(rows, NUMBERS, ends, strict=True):
+        assert row.startswith(name) and row.rstrip().endswith(end)
+
+
+def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    found = Estimate("KID", math.nan, Interval(-math.inf, math.nan), 20, 0.5)
+    entries = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
+    content = without_nan({"images": {"place": "some"}, "scores": entries})
+    path.write_text(json.dumps(content, allow_nan=False))
+    assert content["scores"][0]["value"] is None
+    assert content["scores"][0]["interval"] == [None, None]
+    earlier = read_scores(path)
+    read, fingerprint = earlier.numbers["KID"]
+    assert math.isnan(read.value) and read.interval is None and read.stdev == 0.5
+    assert fingerprint == earlier.fingerprint("kid") == {"metric": "kid", "count": 3}
+    assert earlier.fingerprint("is") is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"scores": [1], "images": {"place": "a"}}'])
+def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(
+        UserError, match=r"a\.json: expected the JSON of convergan score, got another"
+    ):
+        read_scores(tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"b\.json: expected the JSON .*, got No such file"):
+        read_scores(tmp_path / "b.json")

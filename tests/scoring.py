@@ -1,0 +1,20 @@
+"""Scoring by a run's classifier, as several tests do."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from convergan.inference.score import Scored
+from convergan.inference.score_command import score_paths
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+
+QUICK = ScoreSettings(replicates=20, count=60)
+
+
+def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scored:
+    return score_paths(images, ScoreFiles(classifier=run, **files), settings, Console(quiet=True))
+
+
+def value(found: Scored, name: str) -> float:
+    return next(one.value for _, one in found.estimates if one.name == name)
