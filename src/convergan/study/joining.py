@@ -98,7 +98,7 @@ def add_participant(
     )
     session.add(participant)
     session.flush()
-    _add_trials(session, plan, arm, participant)
+    _add_trials(session, study, arm, participant)
     return participant
 
 
@@ -118,13 +118,13 @@ def _neediest_arm(session: Session, study: Study, *, simulated: bool, now: float
     return secrets.choice([arm for arm in arms if counts.get(arm.id, 0) == fewest])
 
 
-def _add_trials(session: Session, plan: Plan, arm: Arm, participant: Participant) -> None:
+def _add_trials(session: Session, study: Study, arm: Arm, participant: Participant) -> None:
+    plan = Plan(**study.plan)
     real, generated = (_pool(session, images) for images in (REAL, arm.images))
     numbers = {"practice": 0, "trial": 0, "check": 0}
     rows = []
-    for position, step in enumerate(
-        steps(plan, arm.name, participant.place, real, generated), start=1
-    ):
+    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated)
+    for position, step in enumerate(planned, start=1):
         numbers[step.kind] += 1
         rows.append(
             {
