@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from convergan.study.database import Database
 from convergan.study.keys import Keys, read_key_file
@@ -72,7 +72,8 @@ def make_app(database: Database, keys: Keys) -> FastAPI:
         # Nothing of what was sent comes back: NaN, which some send, is no JSON.
         return JSONResponse({"error": "invalid"}, 422)
 
-    # The text of an IntegrityError may hold what identifies people: caught here, it is logged nowhere.
+    # The text of what a database refuses may hold what identifies people: caught here, it is logged nowhere.
+    @app.exception_handler(DataError)
     @app.exception_handler(IntegrityError)
     @app.exception_handler(Conflict)
     def conflict(_: Request, __: Exception) -> Response:
