@@ -56,6 +56,14 @@ class Served:
         return visitor
 
 
+def prolific_path(
+    study: MadeStudy, pid: str, visit: str = "77bb", platform_study: str = "64aa"
+) -> str:
+    """Where Prolific sends someone."""
+    parameters = f"PROLIFIC_PID={pid}&STUDY_ID={platform_study}&SESSION_ID={visit}"
+    return f"/join/{new_link(study.keys, 'prolific')}?{parameters}"
+
+
 def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
     """Different images of these kinds, in turn."""
     generator = np.random.default_rng(len(kinds[0]))

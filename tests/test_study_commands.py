@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -110,7 +111,10 @@ def test_mistakes_are_one_line(folder, capsys, words, expected):
     [
         ((), "study command: expected one of create, serve, invite,"),
         (("sevre",), "got sevre (convergan study --help tells more)"),
-        (("serve", "absent.db"), "absent.key: expected the study's keys, got no file"),
+        (("serve", "absent.db"), "absent.db: expected a study, got nothing there"),
+        (("invite", "absent.db"), "absent.db: expected a study, got nothing there"),
+        (("forget", "absent.db", "X"), "absent.db: expected a study, got nothing there"),
+        (("dry-run", "x.db", "--participants", "0"), "participants: expected 1 or more, got 0"),
         (("export", "absent.db", "--out", "x"), "absent.db: expected a study, got nothing there"),
         (("serve", "absent.db", "--workers", "0"), "workers, port: expected 1 or more"),
         (("invite",), "Missing from convergan study invite: STUDY ("),
@@ -134,13 +138,29 @@ def test_invitations(study, capsys):
     assert all(link.startswith("https://study.example.org/join/personal-") for link in links)
     assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
     shown = capsys.readouterr().out
-    assert (
-        "https://study.example.org/join?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}"
-        "&SESSION_ID={{%SESSION_ID%}}" in shown
+    assert re.search(
+        r"https://study\.example\.org/join/prolific-[\w.-]{49}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
+        r"&STUDY_ID=\{\{%STUDY_ID%}}&SESSION_ID=\{\{%SESSION_ID%}}$",
+        shown,
+        flags=re.M,
     )
     assert len(re.findall(r"^  [2-9A-Z]{8}  ", shown, flags=re.M)) == 4
     assert "url: expected an address" in failed(capsys, "study", "invite", study, "--url", "me")
     assert "count: expected 1 or" in failed(capsys, "study", "invite", study, "--count", "0")
+
+
+def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        shown = failed(capsys, "study", "serve", study, "--port", port)
+    assert f"host, port: expected a free one to listen on, got 127.0.0.1 and {port}: " in shown
+    shown = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
+    assert "expected a free one to listen on, got 192.0.2.1 and 8000: " in shown
+    Path("study.key").unlink()
+    shown = failed(capsys, "study", "serve", study)
+    assert "study.key: expected the study's keys, got no file" in shown
 
 
 def test_dry_run_export_and_forget(study, capsys, monkeypatch):

@@ -115,8 +115,7 @@ class Serve:
     def run(self) -> None:
         _require_extra()
         from convergan.study.entry import new_link
-        from convergan.study.keys import read_key_file
-        from convergan.study.serve import serve
+        from convergan.study.serve import ready_to_serve, serve
 
         if self.workers < 1 or not 0 < self.port < 65536:
             raise UserError(
@@ -124,7 +123,7 @@ class Serve:
                 f" got {self.workers} and {self.port}"
             )
         key_file = _key_file(self.study, self.key)
-        keys = read_key_file(key_file)
+        keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
         here = f"http://{self.host}:{self.port}"
         print(f"look around: {here}/join/{new_link(keys, 'preview')}")
         print(f"admin page:  {here}/admin")
@@ -145,7 +144,7 @@ class Invite:
     way: Literal["personal", "open", "preview", "prolific"] = "personal"
     """`personal`: links for one person each; `open`: one link for many, a session for each browser;
     `preview`: for looking around, which counts nowhere; `prolific`: the address and the completion codes
-    to enter there."""
+    to enter there. Nobody comes without a link."""
 
     count: int = 1
     """How many personal links."""
@@ -157,10 +156,12 @@ class Invite:
         _require_extra()
         from convergan.study.invite import links, prolific_settings
         from convergan.study.keys import read_key_file
+        from convergan.study.opening import open_study
 
+        open_study(self.study).close()
         keys = read_key_file(_key_file(self.study, self.key))
         if self.way == "prolific":
-            print(prolific_settings(self.study, self.url))
+            print(prolific_settings(self.study, keys, self.url))
         else:
             print("\n".join(links(keys, self.url, self.way, self.count)))
 
@@ -180,6 +181,8 @@ class DryRun:
         from convergan.study.bots import run_bot
         from convergan.study.opening import open_study
 
+        if self.participants < 1:
+            raise UserError(f"participants: expected 1 or more, got {self.participants}")
         database = open_study(self.study)
         with progress_bar("answering", unit="participants") as progress:
             for number in range(self.participants):
@@ -312,9 +315,9 @@ class Forget:
         from convergan.study.keys import read_key_file
         from convergan.study.opening import open_study
 
+        database = open_study(self.study)
         keys = read_key_file(_key_file(self.study, self.key))
         named = sys.stdin.readline() if self.participant == "-" else self.participant
-        database = open_study(self.study)
         code = forget(database, keys, named, keep_votes=self.keep_votes)
         database.close()
         print(f"{code}: forgotten; the votes {'stay' if self.keep_votes else 'are deleted'}")

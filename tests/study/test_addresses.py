@@ -86,3 +86,10 @@ def test_every_answer_with_an_image_has_the_same_headers(served):
     only = dict(headers[0])
     assert only["cache-control"] == "no-store, no-transform"
     assert "etag" not in only and "last-modified" not in only and "content-disposition" not in only
+
+
+def test_what_no_database_takes_is_no_mistake_of_the_server(make_study, serve, backend, capfd):
+    participant = serve(make_study(backend=backend)).participant()
+    # PostgreSQL's text holds no zero byte.
+    assert participant.get("/image/%00").status in (404, 409)
+    assert capfd.readouterr().err == ""

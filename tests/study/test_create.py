@@ -157,6 +157,22 @@ def test_what_gives_the_sets_away_is_said(folders, tmp_path):
     assert created.size_px == 16
 
 
+@pytest.mark.parametrize(
+    ("exposure", "trials", "warned"),
+    [("timed", 20, True), ("timed", 40, True), ("timed", 42, False), ("unlimited", 20, False)],
+)
+def test_a_staircase_without_a_threshold_is_said(folders, tmp_path, exposure, trials, warned):
+    created = create_study(
+        str(tmp_path / "s.db"), tmp_path / "s.key", Plan(exposure=exposure, trials=trials),
+        real=folders["real"], generated={"random": folders["random"]},
+    )  # fmt: skip
+    expected = (
+        f"trials: {trials} are too few to give a participant's threshold, the mean exposure after"
+        " the first 40 timed trials"
+    )
+    assert created.warnings == [expected] * warned
+
+
 @pytest.mark.parametrize(("sizes", "expected"), [((300, 400), 256), ((60, 40), 40), ((4, 9), 8)])
 def test_the_default_size_is_the_smallest_images(tmp_path, sizes, expected):
     for name, size_px in zip(("real", "made"), sizes, strict=True):

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
+from convergan import study_commands
 from convergan.cli import main
 from convergan.study.export import _COLUMNS
 from convergan.study.keys import read_key_file
@@ -43,6 +44,10 @@ def test_the_defaults_are_as_documented():
     documented = dict(re.findall(r"`--([a-z-]+) (\d+)`", PAGE))
     assert len(documented) >= 5
     assert {name: str(defaults[name]) for name in documented} == documented
+
+
+def test_the_power_is_as_create_prints_it():
+    assert f"power: {study_commands._power(Plan())}\n" in PAGE
 
 
 def test_the_columns_are_as_documented():

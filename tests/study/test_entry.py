@@ -2,7 +2,7 @@
 
 import pytest
 
-from convergan.study.entry import Entry, from_cookie, from_link, from_prolific, new_link
+from convergan.study.entry import Entry, from_cookie, from_link, from_prolific, new_link, way_of
 from convergan.study.keys import Keys
 
 KEYS = Keys(bytes(range(32)), "admin")
@@ -48,8 +48,15 @@ def test_each_preview_is_new():
     assert first is not None and from_link(KEYS, link, first.to_cookie(KEYS)) != first
 
 
+def test_a_link_says_who_comes_by_it_and_prolifics_is_nobodys_alone():
+    for way in ("prolific", "personal", "open", "preview"):
+        assert way_of(KEYS, new_link(KEYS, way)) == way
+    assert from_link(KEYS, new_link(KEYS, "prolific"), None) is None
+    assert from_cookie(KEYS, from_prolific(KEYS, PID, "", "").to_cookie(KEYS)).way == "prolific"
+
+
 def test_links_that_were_not_given_out_lead_nowhere():
     good = new_link(KEYS, "open")
     for wrong in ("", "open-abc", good[:-1], good.replace("open", "preview"), "a.b"):
-        assert from_link(KEYS, wrong, None) is None
+        assert from_link(KEYS, wrong, None) is None and way_of(KEYS, wrong) is None
     assert from_link(Keys(bytes(32), "admin"), good, None) is None

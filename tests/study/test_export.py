@@ -113,9 +113,12 @@ def test_timed_studies_have_a_threshold_for_each_participant(make_study, folders
     while not (finished := read_simulated(study)):
         run_bot(study.database)
     assert finished == 60
+    with study.database.writing() as session:
+        session.get_one(Participant, 1).replaced_images = 3
     export_study(study.where, tmp_path, simulated=True)
     people = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
     votes = pyarrow.csv.read_csv(tmp_path / "votes.csv").to_pylist()
+    assert [each["replaced_images"] for each in people] == [3, *[0] * (len(people) - 1)]
     (one,) = [each for each in people if each["state"] == "completed"]
     mine = [each["exposure_ms"] for each in votes]
     assert mine[0] == 500 and one["threshold_ms"] == sum(mine[40:]) / 20

@@ -6,16 +6,18 @@ import pytest
 from sqlalchemy import func, select
 
 from convergan.errors import UserError
+from convergan.study.database import Database
 from convergan.study.entry import new_link
 from convergan.study.forgetting import delete_participant, forget
 from convergan.study.schema import Identity, Participant, Token, Vote
+from studies import prolific_path
 
 PID, VISIT, PLATFORM_STUDY = "5f3a9c2e1b7d4e6f8a0b1c2d", "66visit66visit66", "77study77study77"
 
 
 def come_from_prolific(served, pid=PID, visit=VISIT):
     visitor = served.visitor()
-    visitor.get(f"/join?PROLIFIC_PID={pid}&STUDY_ID={PLATFORM_STUDY}&SESSION_ID={visit}")
+    visitor.get(prolific_path(served.study, pid, visit, PLATFORM_STUDY))
     visitor.submit("/consent", {"agree": "yes"})
     return visitor
 
@@ -110,3 +112,22 @@ def test_a_reader_of_the_journal_is_waited_for_and_then_named(make_study, serve,
     # Deleted it is, and the next time the journal goes too.
     assert not delete_participant(study.database, code)
     assert code.encode() not in bytes_of(study)
+
+
+def test_forgetting_again_removes_what_a_busy_journal_kept(served, monkeypatch):
+    study = served.study
+    come_from_prolific(served).finish()
+    hashed = study.keys.hashed("person", PID).encode()
+    # The server's connections wait longer; this one belongs to the command.
+    monkeypatch.setattr("convergan.study.database._BUSY_SECONDS", 0.2)
+    database = Database(study.where)
+    with study.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Identity)) == 1
+        with pytest.raises(UserError, match="do the same once more"):
+            forget(database, study.keys, PID)
+    assert hashed in bytes_of(study)
+    with pytest.raises(UserError, match=r"or one forgotten before; .* holds no traces") as error:
+        forget(database, study.keys, PID)
+    assert PID not in str(error.value)
+    database.close()
+    assert hashed not in bytes_of(study)

@@ -1,7 +1,8 @@
 """What a browser receives before a vote does not tell a real image from a generated one, but for its pixels.
 
 A classifier gets everything else of 1,000 images: sizes, headers, the bytes around the pixels, addresses, the
-state that names them, and the time that each answer took. With a planted leak it must succeed.
+state that names them, and the time that each answer took. With a planted leak it must succeed. There are two
+sets of generated images, so two arms: both show the real images, which are asked for twice as often.
 """
 
 import struct
@@ -27,10 +28,10 @@ PLAN = replace(QUICK, trials=IMAGES, practice=0, checks=0)
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """500 busy and 500 smooth images: compressed, they differ by their size alone."""
+    """500 busy real images, twice 500 smooth generated ones: compressed, they differ by their size alone."""
     generator = np.random.default_rng(0)
     folders = {}
-    for name, rough in (("real", 60), ("made", 8)):
+    for name, rough in (("real", 60), ("made", 8), ("best", 8)):
         folder = tmp_path_factory.mktemp(name)
         for number in range(IMAGES // 2):
             noise = generator.normal(128, rough, (24, 24, 3)).clip(0, 255).astype(np.uint8)
@@ -43,7 +44,8 @@ def many(tmp_path_factory):
 def served(make_study, serve, many, monkeypatch):
     # One session that asks as fast as it can.
     monkeypatch.setattr(guard, "_SESSION_LIMIT", (10**9, 10**9))
-    return serve(make_study(PLAN, real=many["real"], generated={"made": many["made"]}))
+    sets = {name: many[name] for name in ("made", "best")}
+    return serve(make_study(PLAN, real=many["real"], generated=sets))
 
 
 def received(served, sessions):
@@ -114,8 +116,11 @@ def auc_bounds(rows, truth, image):
 
 def test_nothing_but_pixels_tells_the_truth(served):
     # Each image in several sessions: chance alone must not come near the bound.
-    rows, truth, image = received(served, sessions=3)
-    assert len(np.unique(image)) == IMAGES and truth.mean() == 0.5
+    rows, truth, image = received(served, sessions=4)
+    # As many sessions in each arm, so the real images twice as often as the others.
+    shown = np.unique(np.unique(image, return_counts=True)[1], return_counts=True)
+    assert [each.tolist() for each in shown] == [[2, 4], [IMAGES, IMAGES // 2]]
+    assert truth.mean() == 0.5
     _, auc, upper = auc_bounds(rows, truth, image)
     assert upper < 0.55, f"AUC {auc:.3f}, up to {upper:.3f}"
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DatabaseError
 
 from convergan.study.database import Database
 from convergan.study.migrate import downgrade, known_revisions, revision_of, upgrade
-from convergan.study.schema import Arm, Base, Image, Participant, Trial, Vote
+from convergan.study.schema import Arm, Base, Image, Participant, SeenImage, Study, Trial, Vote
 
 PEOPLE, TRIALS = 100, 100
 
@@ -107,6 +107,42 @@ def test_all_the_way_down_leaves_nothing(database):
     with database.writing() as session:
         upgrade(session.connection())
     assert votes(database) == []
+
+
+def test_an_existing_study_gets_a_secret_and_counts_what_was_replaced(database):
+    fill(database)
+    with database.writing() as session:
+        session.add(a_study())
+        session.add(
+            Image(id=2, images="real", name="2", generated=False, practice=True, content=b"y")
+        )
+        session.flush()
+        for person, image in ((7, 1), (7, 2), (8, 2)):
+            session.add(SeenImage(participant_id=person, image_id=image))
+    before = votes(database)
+    secrets = []
+    for _ in range(2):
+        with database.writing() as session:
+            downgrade(session.connection(), "0002")
+            names = [each["name"] for each in inspect(session.connection()).get_columns("study")]
+            assert names[-1] == "created_at"
+        with database.writing() as session:
+            upgrade(session.connection())
+        with database.reading() as session:
+            study = session.get_one(Study, 1)
+            people = session.scalars(select(Participant).order_by(Participant.id)).all()
+        assert (study.plan, study.codes, study.sign_outs) == ({"trials": 4}, {"full": "X"}, 0)
+        assert {each.id: each.replaced_images for each in people if each.replaced_images} == {7: 1}
+        secrets.append(study.order_secret)
+    assert len(set(secrets)) == 2 and all(len(secret) == 43 for secret in secrets)
+    assert votes(database) == before
+
+
+def a_study():
+    return Study(
+        id=1, plan={"trials": 4}, codes={"full": "X"}, size_px=8, content_length=1, quota=1,
+        paused=False, created_at=1.5, order_secret="old",
+    )  # fmt: skip
 
 
 def test_the_newest_tables_are_the_models(database):

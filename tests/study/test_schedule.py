@@ -14,8 +14,8 @@ REAL = Pool("real", practice=(1, 2), trials=range(100, 137))
 GENERATED = Pool("random", practice=(3, 4), trials=range(200, 260))
 
 
-def schedule(place, plan=PLAN, arm="random"):
-    return steps(plan, arm, place, REAL, GENERATED)
+def schedule(place, plan=PLAN, arm="random", secret="secret"):
+    return steps(plan, secret, arm, place, REAL, GENERATED)
 
 
 @pytest.mark.parametrize("place", range(30))
@@ -63,11 +63,12 @@ def test_neighbours_do_not_meet_in_every_deal():
     assert all(first != second for first, second in pairwise(deals))
 
 
-def test_the_seed_decides_and_nothing_else():
+def test_the_seed_and_the_secret_decide_and_nothing_else():
     assert schedule(5) == schedule(5)
     assert schedule(5) != schedule(6)
     assert schedule(5) != schedule(5, replace(PLAN, seed=4))
     assert schedule(5) != schedule(5, arm="random, feedback")
+    assert schedule(5) != schedule(5, secret="another")
 
 
 def test_the_order_tells_nothing():

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from convergan.study.entry import new_link
-from studies import QUICK
+from studies import QUICK, prolific_path
 from visitor import Visitor, new_key
 
 KILLS = 20
@@ -174,7 +174,7 @@ def test_the_command_serves_says_where_and_stops(make_study, tmp_path):
     pid = "5f3a9c2e1b7d4e6f8a0b1c2d"
     with running(study, tmp_path, workers=1) as server:
         visitor = Visitor(server.address)
-        visitor.get(f"/join?PROLIFIC_PID={pid}&STUDY_ID=a&SESSION_ID=b")
+        visitor.get(prolific_path(study, pid))
         assert visitor.submit("/consent", {"agree": "yes"}).status == 303
         visitor.finish()
         server.process.send_signal(signal.SIGINT)

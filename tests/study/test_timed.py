@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from convergan.study.schema import Trial, Vote
+from convergan.study.schema import Participant, Trial, Vote
 from convergan.study.staircase import next_exposure
 from studies import QUICK
 from visitor import new_key
@@ -118,6 +118,17 @@ def test_a_reload_gives_a_fresh_image_in_place_of_the_one_seen(timed):
     images = [trial.image_id for trial in after if trial.image_id]
     assert len(set(images)) == len(images)
     assert [t.address for t in after] == [t.address for t in before]
+    with timed.study.database.reading() as session:
+        assert session.scalars(select(Participant.replaced_images)).one() == 8
+
+
+def test_practice_may_be_seen_again_and_counts_as_nothing(timed):
+    participant = timed.participant()
+    participant.resume()
+    show(participant, 1, new_key())
+    participant.resume()
+    with timed.study.database.reading() as session:
+        assert session.scalars(select(Participant.replaced_images)).one() == 0
 
 
 def test_what_was_seen_tells_nothing_about_what_comes(timed):

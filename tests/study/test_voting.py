@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import math
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -10,6 +12,8 @@ from sqlalchemy import func, select
 from convergan.study.schema import Participant, Trial, Vote
 from studies import QUICK
 from visitor import new_key
+
+HOUR_MS = 3_600_000.0
 
 
 def count_votes(study):
@@ -116,7 +120,9 @@ def test_a_conflicting_vote_gets_409_and_changes_nothing(served, change):
         {"position": 0},
         {"position": "one"},
         {"response_ms": -1},
-        {"response_ms": 1e12},
+        {"response_ms": math.nan},
+        {"response_ms": math.inf},
+        {"frame_ms": -math.inf},
         {"frames": 1.5},
     ],
 )
@@ -125,6 +131,19 @@ def test_what_is_no_vote_is_refused(served, change):
     content = {"position": 1, "key": new_key(), "answer": "real", **change}
     assert participant.post("/api/votes", content).status == 422
     assert count_votes(served.study) == 0
+
+
+def test_what_took_longer_than_a_session_can_is_brought_into_it(make_study, serve):
+    """A tab that was open for more than a day, and a clock that has gone wrong."""
+    served = serve(make_study(replace(QUICK, hours=48)))
+    participant = served.participant()
+    for position, (sent_ms, kept_ms) in enumerate(
+        ((30 * HOUR_MS, 30 * HOUR_MS), (1e12, 48 * HOUR_MS)), 1
+    ):
+        content = {"position": position, "key": new_key(), "answer": "real", "response_ms": sent_ms}
+        assert participant.post("/api/votes", content).status == 200
+        with served.study.database.reading() as session:
+            assert session.get_one(Vote, (1, position)).response_ms == kept_ms
 
 
 def test_nobody_votes_without_a_session(served):
@@ -157,4 +176,4 @@ def test_a_session_expires(served):
     with served.study.database.writing() as session:
         session.scalars(select(Participant)).one().expires_at = 0
     assert participant.vote(1, "real").status == 401
-    assert participant.get("/study").headers["location"] == "/consent"
+    assert "time for this session is over" in participant.get("/study").text

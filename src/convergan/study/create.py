@@ -15,12 +15,13 @@ from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.study.database import Database
 from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
-from convergan.study.keys import Keys, new_code, new_key_file
+from convergan.study.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
 from convergan.study.picture import to_png
 from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
+from convergan.study.staircase import SETTLED
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +37,7 @@ class Created:
     size_px: int
     keys: Keys
     warnings: list[str]
-    """What tells the sets apart whatever the generator can do."""
+    """What the plan cannot show, and what tells the sets apart whatever the generator can do."""
 
 
 def create_study(
@@ -91,8 +92,17 @@ def create_study(
         images={name: sum(file.images == name for file in files) for name in (REAL, *sets)},
         size_px=size_px,
         keys=keys,
-        warnings=tell_tales(files, grey),
+        warnings=_doubts(plan) + tell_tales(files, grey),
     )
+
+
+def _doubts(plan: Plan) -> list[str]:
+    if not plan.timed or plan.trials > SETTLED:
+        return []
+    return [
+        f"trials: {plan.trials} are too few to give a participant's threshold, the mean exposure after"
+        f" the first {SETTLED} timed trials"
+    ]
 
 
 def _require_new(database: Database) -> None:
@@ -154,6 +164,7 @@ def _fill(
                 quota=plan.participants,
                 paused=False,
                 created_at=time.time(),
+                order_secret=new_token(),
             )
         )
     return grey

@@ -1,15 +1,16 @@
 """How people come to a study, and how they are known again without keeping who they are."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from convergan.study.keys import Keys, new_token
 
 Way = Literal["prolific", "personal", "open", "preview"]
-"""`personal`: a link for one person; `open`: one link for many, one session for each browser; `preview`: the
-researcher's own look, a new session each time, which counts nowhere."""
+"""`prolific`: one link for all whom Prolific sends, who name themselves behind it; `personal`: a link for one
+person; `open`: one link for many, one session for each browser; `preview`: the researcher's own look, a new
+session each time, which counts nowhere."""
 
-_LINK_WAYS: dict[str, Way] = {"personal": "personal", "open": "open", "preview": "preview"}
+_WAYS: dict[str, Way] = {way: way for way in get_args(Way)}
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,22 @@ def new_link(keys: Keys, way: Way) -> str:
     return keys.signed("link", f"{way}-{new_token()[:16]}")
 
 
+def way_of(keys: Keys, link: str) -> Way | None:
+    """Who comes by a link; None if this study has given out no such link."""
+    named = keys.verified("link", link)
+    return _WAYS.get(named.partition("-")[0]) if named else None
+
+
 def from_link(keys: Keys, link: str, cookie: str | None) -> Entry | None:
-    """Someone who followed a link; None if this study has given out no such link.
+    """Someone who followed a link; None if this study has given out no such link, or only for Prolific.
 
     Args:
         keys: the study's.
         link: what `new_link` gave.
         cookie: what an earlier visit left in this browser.
     """
-    named = keys.verified("link", link)
-    way = _LINK_WAYS.get(named.partition("-")[0]) if named else None
-    if way is None:
+    way = way_of(keys, link)
+    if way is None or way == "prolific":
         return None
     if way == "personal":
         return Entry(way, keys.hashed("person", link))
@@ -68,5 +74,4 @@ def from_cookie(keys: Keys, cookie: str | None) -> Entry | None:
     if text is None:
         return None
     way, person, submission, platform_study = text.split("~")
-    known: Way = "prolific" if way == "prolific" else _LINK_WAYS[way]
-    return Entry(known, person, submission or None, platform_study or None)
+    return Entry(_WAYS[way], person, submission or None, platform_study or None)

@@ -119,6 +119,7 @@ def _participants(
         "started_at": np.array([each.started_at for each in found]),
         "answered": np.array([each.answered for each in found]),
         "missed_checks": np.array([each.missed_checks for each in found]),
+        "replaced_images": np.array([each.replaced_images for each in found]),
         "threshold_ms": np.array([threshold(each.tolist()) for each in exposures]),
     }
 

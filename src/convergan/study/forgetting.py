@@ -1,6 +1,7 @@
 """Deleting participants, and forgetting who they were."""
 
 from sqlalchemy import delete, or_, select, text
+from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
 from convergan.study.database import Database
@@ -28,7 +29,7 @@ def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool
 
     Raises:
         UserError: nobody is known by that; or others keep reading from the database, so that the traces in
-            SQLite's journal cannot be removed now.
+            SQLite's journal cannot be removed now: once they have stopped, the same call removes them.
     """
     named = participant.strip()
     link = named.rpartition("/")[2]
@@ -44,19 +45,25 @@ def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool
                 )
             )
         )
-        if found is None:
-            # The identifier itself must not stand in what is printed, which may be kept.
-            raise UserError(
-                "participant: expected a code, a link or an identifier of one who took part,"
-                " got another"
-            )
-        code, place = found.code, found.id
-        for table in (Identity, Token):
-            session.execute(delete(table).where(table.participant_id == place))
-        if not keep_votes:
-            session.execute(delete(Participant).where(Participant.id == place))
+        code = None if found is None else found.code
+        if found is not None:
+            _remove(session, found.id, keep_votes=keep_votes)
+    # Also if nobody was found: an earlier call may have come as far as here, and no further.
     wipe(database)
+    if code is None:
+        # The identifier itself must not stand in what is printed, which may be kept.
+        raise UserError(
+            "participant: expected a code, a link or an identifier of one who took part, got another or one"
+            f" forgotten before; {database} holds no traces of deleted ones"
+        )
     return code
+
+
+def _remove(session: Session, participant_id: int, *, keep_votes: bool) -> None:
+    for table in (Identity, Token):
+        session.execute(delete(table).where(table.participant_id == participant_id))
+    if not keep_votes:
+        session.execute(delete(Participant).where(Participant.id == participant_id))
 
 
 def wipe(database: Database) -> None:
@@ -81,5 +88,5 @@ def wipe(database: Database) -> None:
     if busy:
         raise UserError(
             f"{database}: deleted, but its journal could not be emptied while others read from it;"
-            " stop them and delete once more"
+            " stop them and do the same once more"
         )

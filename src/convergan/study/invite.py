@@ -27,8 +27,8 @@ def links(keys: Keys, url: str, way: Way, count: int) -> list[str]:
     return [f"{_base(url)}/join/{new_link(keys, way)}" for _ in range(count)]
 
 
-def prolific_settings(study: str, url: str) -> str:
-    """What to enter at Prolific: the study's address with its parameters, and a code for each outcome.
+def prolific_settings(study: str, keys: Keys, url: str) -> str:
+    """What to enter at Prolific: a link with its parameters, and a code for each outcome.
 
     Raises:
         UserError: an address that is none, or no study.
@@ -37,7 +37,8 @@ def prolific_settings(study: str, url: str) -> str:
         codes = session.get_one(Study, 1).codes
     names = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
     parameters = "&".join(f"{name}={{{{%{name}%}}}}" for name in names)
-    lines = [f"study URL: {_base(url)}/join?{parameters}", "completion codes:"]
+    (link,) = links(keys, url, "prolific", 1)
+    lines = [f"study URL: {link}?{parameters}", "completion codes:"]
     return "\n".join(
         [*lines, *(f"  {codes[outcome]}  {means}" for outcome, means in CODES.items())]
     )

@@ -11,6 +11,7 @@ from convergan.study.keys import digest, new_address, new_code, new_token
 from convergan.study.plan import REAL, Plan
 from convergan.study.schedule import Pool, steps
 from convergan.study.schema import Arm, Identity, Image, Participant, Study, Token, Trial
+from convergan.study.tasks import require_time_left
 
 HOLD_SECONDS = 20 * 60
 """So long after the last answer a place is kept; then somebody else may have it."""
@@ -38,6 +39,7 @@ def join(session: Session, entry: Entry, now: float) -> str:
 
     Raises:
         Closed: the person is new, and the study is paused or has everyone it needs.
+        Expired: the session that they have was not finished in its time.
     """
     # Locked: of two starts of one person at once, the second must find the first.
     study = session.get_one(Study, 1, with_for_update=True)
@@ -46,11 +48,12 @@ def join(session: Session, entry: Entry, now: float) -> str:
         participant = add_participant(session, study, entry.way, now)
         identity = Identity(
             person=entry.person,
-            submission=entry.submission,
+            submission=_unless_taken(session, entry.submission),
             platform_study=entry.platform_study,
             participant_id=participant.id,
         )
         session.add(identity)
+    require_time_left(participant, now)
     token = new_token()
     session.add(Token(digest=digest(token), participant_id=participant.id))
     return token
@@ -60,6 +63,12 @@ def find_participant(session: Session, entry: Entry) -> Participant | None:
     """The participant that a person is already; None if they are new."""
     found = select(Participant).join(Identity).where(Identity.person == entry.person)
     return session.scalar(found)
+
+
+def _unless_taken(session: Session, submission: str | None) -> str | None:
+    """A submission; None if another person has come with it, as nobody does whom Prolific has sent."""
+    taken = select(Identity.submission).where(Identity.submission == submission)
+    return None if session.scalar(taken) else submission
 
 
 def add_participant(
@@ -98,7 +107,7 @@ def add_participant(
     )
     session.add(participant)
     session.flush()
-    _add_trials(session, plan, arm, participant)
+    _add_trials(session, study, arm, participant)
     return participant
 
 
@@ -118,13 +127,13 @@ def _neediest_arm(session: Session, study: Study, *, simulated: bool, now: float
     return secrets.choice([arm for arm in arms if counts.get(arm.id, 0) == fewest])
 
 
-def _add_trials(session: Session, plan: Plan, arm: Arm, participant: Participant) -> None:
+def _add_trials(session: Session, study: Study, arm: Arm, participant: Participant) -> None:
+    plan = Plan(**study.plan)
     real, generated = (_pool(session, images) for images in (REAL, arm.images))
     numbers = {"practice": 0, "trial": 0, "check": 0}
     rows = []
-    for position, step in enumerate(
-        steps(plan, arm.name, participant.place, real, generated), start=1
-    ):
+    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated)
+    for position, step in enumerate(planned, start=1):
         numbers[step.kind] += 1
         rows.append(
             {

@@ -66,7 +66,8 @@ class Plan:
     paragraphs. `--consent "$(cat FILE)"` takes it from a file."""
 
     seed: int = 0
-    """Decides which images are used, and which participant sees which in what order."""
+    """Decides which images are used and, with a secret that every study draws for itself, which participant
+    sees which in what order."""
 
     def __post_init__(self) -> None:
         for name, holds, expected in (

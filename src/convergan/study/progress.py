@@ -26,6 +26,8 @@ class ParticipantProgress:
     answered: int
     total: int
     missed_checks: int
+    replaced_images: int
+    """Timed images seen in vain: many may mean that the difficult ones were dodged."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _participants(session: Session, now: float) -> list[ParticipantProgress]:
                 answered=answered,
                 total=total,
                 missed_checks=missed_checks,
+                replaced_images=each.replaced_images,
             )
         )
     return listed

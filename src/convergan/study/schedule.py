@@ -1,4 +1,4 @@
-"""Who sees what in which order: a function of the plan's seed and of the participant's place in an arm."""
+"""Who sees what in which order: a function of the plan's seed, the study's secret, the place in an arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Pool:
     trials: Sequence[int]
 
 
-def steps(plan: Plan, arm: str, place: int, real: Pool, generated: Pool) -> list[Step]:
+def steps(plan: Plan, secret: str, arm: str, place: int, real: Pool, generated: Pool) -> list[Step]:
     """Practice, then the trials with the checks among them.
 
     Half of the trials show real images, half generated ones, none twice, in an order of their own for each
@@ -39,12 +39,15 @@ def steps(plan: Plan, arm: str, place: int, real: Pool, generated: Pool) -> list
 
     Args:
         plan: the settings.
+        secret: the study's. Seed, arm and place can be guessed, and practice and checks confirm the guess:
+            without a secret a browser could work out every truth that is still to come.
         arm: its name.
         place: 0 for the first participant of the arm, 1 for the next.
         real: pool of the real images.
         generated: pool of the arm's generated images.
     """
-    random = Random(f"{plan.seed}/{arm}/{place}")
+    seed = f"{plan.seed}/{secret}/{arm}"
+    random = Random(f"{seed}/{place}")
     practice = [
         Step("practice", pool is generated, image)
         for pool in (real, generated)
@@ -53,7 +56,7 @@ def steps(plan: Plan, arm: str, place: int, real: Pool, generated: Pool) -> list
     trials = [
         Step("trial", pool is generated, image)
         for pool in (real, generated)
-        for image in _share(pool, plan.trials // 2, f"{plan.seed}/{arm}", place)
+        for image in _share(pool, plan.trials // 2, seed, place)
     ]
     random.shuffle(practice)
     random.shuffle(trials)

@@ -30,6 +30,10 @@ class Study(Base):
     """Participants wanted in each arm: the plan's, until the researcher changes it."""
     paused: Mapped[bool]
     created_at: Mapped[float]
+    order_secret: Mapped[str]
+    """Random: goes with the plan's seed into who sees what in which order (`schedule.py`)."""
+    sign_outs: Mapped[int] = mapped_column(default=0)
+    """How often a researcher has signed out, which ends all that was signed in until then."""
 
 
 class Arm(Base):
@@ -82,6 +86,8 @@ class Participant(Base):
     finished_at: Mapped[float | None]
     outcome: Mapped[str | None]
     """How the session ended: see `outcome.py`."""
+    replaced_images: Mapped[int] = mapped_column(default=0)
+    """Timed images of trials that were shown, not answered, and replaced, as the page was reloaded."""
 
     arm: Mapped[Arm] = relationship(lazy="joined", innerjoin=True)
 

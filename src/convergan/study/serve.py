@@ -1,12 +1,14 @@
 """The server of a study: several processes that share nothing but the database."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from convergan.study.keys import read_key_file
+from convergan.errors import UserError
+from convergan.study.keys import Keys, read_key_file
 from convergan.study.opening import open_study
 from convergan.study.web.app import KEY_FILE, STUDY
 
@@ -20,6 +22,33 @@ SERVER_OPTIONS: dict[str, Any] = {
 }
 
 
+def ready_to_serve(study: str, key_file: Path, *, host: str, port: int) -> Keys:
+    """Sees to everything that may be wrong before a server starts; gives the study's secrets.
+
+    Args:
+        study: as for `open_study`.
+        key_file: the study's secrets.
+        host: the address to listen on.
+        port: likewise.
+
+    Raises:
+        UserError: no study, no keys of it, or nothing to listen on.
+    """
+    open_study(study).close()
+    keys = read_key_file(key_file)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        # As the server does: a port that another has just left is free.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"host, port: expected a free one to listen on, got {host} and {port}: {reason}"
+            ) from None
+    return keys
+
+
 def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> None:
     """Serves a study until it is stopped. There is no log of requests.
 
@@ -27,14 +56,9 @@ def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> 
         study: as for `open_study`.
         key_file: the study's secrets.
         host: the address to listen on.
-        port: likewise.
+        port: likewise, which `ready_to_serve` has found free.
         workers: processes.
-
-    Raises:
-        UserError: no study, or no keys of it.
     """
-    open_study(study).close()
-    read_key_file(key_file)
     os.environ |= {STUDY: study, KEY_FILE: str(key_file)}
     uvicorn.run(
         "convergan.study.web.app:app_from_environment",

@@ -40,7 +40,16 @@ _CONTENT = (
 
 
 class NoSession(Exception):
-    """A token that opens nothing: unknown, or its time is over."""
+    """A token that opens nothing."""
+
+
+class Expired(Exception):
+    """A session that was not finished in its time."""
+
+    def __init__(self, participant: Participant) -> None:
+        super().__init__("expired")
+        self.code = participant.code
+        self.way = participant.way
 
 
 @dataclass(frozen=True)
@@ -81,13 +90,21 @@ def authenticated(session: Session, token: str, now: float, *, lock: bool = Fals
         lock: let others who lock this participant wait until the transaction ends.
 
     Raises:
-        NoSession: there is none, or the session has expired.
+        NoSession: there is none.
+        Expired: the session was not finished in its time.
     """
     found = _BY_TOKEN.with_for_update(of=Participant) if lock else _BY_TOKEN
     participant = session.scalar(found, {"digest": digest(token)})
-    if participant is None or participant.expires_at < now:
+    if participant is None:
         raise NoSession
+    require_time_left(participant, now)
     return participant
+
+
+def require_time_left(participant: Participant, now: float) -> None:
+    """Raises Expired where a session's time is over; who has finished may see its end for ever."""
+    if participant.finished_at is None and participant.expires_at < now:
+        raise Expired(participant)
 
 
 def state_of(session: Session, participant: Participant) -> State:

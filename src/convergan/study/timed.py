@@ -53,6 +53,7 @@ def replace_seen(session: Session, participant: Participant) -> None:
     if trial is None or trial.shown_key is None:
         return
     session.merge(SeenImage(participant_id=participant.id, image_id=trial.image_id))
+    participant.replaced_images += trial.kind == "trial"
     trial.shown_key = trial.exposure_ms = None
     trial.image_id = _fresh_image(session, trial)
     to_come = select(Trial).where(

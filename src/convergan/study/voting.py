@@ -27,7 +27,7 @@ class Conflict(Exception):
 
 Position = Annotated[int, Field(ge=1, le=100_000)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
-_Milliseconds = Annotated[float, Field(ge=0, le=24 * 3600 * 1000)]
+_Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def record(
             raise Conflict
         if plan.timed and trial.kind != "check" and trial.shown_key != ballot.key:
             raise Conflict
-        _add_vote(session, participant, ballot, now)
+        _add_vote(session, plan, participant, ballot, now)
         if not after:
             participant.finished_at = now
             participant.outcome = outcome(_missed_checks(session, participant.id))
@@ -99,17 +99,23 @@ def record(
     )
 
 
-def _add_vote(session: Session, participant: Participant, ballot: Ballot, now: float) -> None:
+def _add_vote(
+    session: Session, plan: Plan, participant: Participant, ballot: Ballot, now: float
+) -> None:
+    def in_session(milliseconds: float | None) -> float | None:
+        # By a browser's clock, which may be wrong: nothing took longer than a session can.
+        return None if milliseconds is None else min(milliseconds, plan.hours * 3_600_000.0)
+
     vote = Vote(
         participant_id=participant.id,
         position=ballot.position,
         key=ballot.key,
         answered_generated=ballot.answer == "generated",
-        response_ms=ballot.response_ms,
+        response_ms=in_session(ballot.response_ms),
         recorded_at=now,
-        shown_ms=ballot.shown_ms,
+        shown_ms=in_session(ballot.shown_ms),
         frames=ballot.frames,
-        frame_ms=ballot.frame_ms,
+        frame_ms=in_session(ballot.frame_ms),
     )
     session.add(vote)
     participant.seen_at = now

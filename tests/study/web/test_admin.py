@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
+from convergan.errors import UserError
 from convergan.study.bots import run_bot
 from convergan.study.schema import Participant, Study, Vote
 from studies import QUICK
@@ -75,6 +76,23 @@ def test_signing_in_ends(served, researcher, monkeypatch):
     assert researcher.get("/admin").status == 303
 
 
+def test_signing_out_ends_every_session_on_the_server(served, researcher):
+    copied, elsewhere = served.visitor(), served.visitor()
+    copied.cookies.update(researcher.cookies)
+    elsewhere.submit("/admin/login", {"token": served.study.keys.admin_token})
+    form = form_token(copied.get("/admin").text)
+    act(researcher, "/admin/logout")
+    for visitor in (copied, elsewhere):
+        assert visitor.get("/admin").status == 303
+    answer = copied.submit("/admin/paused", {"form_token": form, "paused": "yes"})
+    assert answer.headers["location"] == "/admin/login" and not study_row(served).paused
+    researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
+    assert researcher.get("/admin").status == 200
+    old = served.study.keys.signed("admin", "99999999999-0123456789abcdef")
+    copied.cookies["admin"] = old
+    assert copied.get("/admin").status == 303
+
+
 def test_signing_out(researcher):
     answer = act(researcher, "/admin/logout")
     assert answer.headers["location"] == "/admin/login" and "admin=" in answer.headers["set-cookie"]
@@ -118,6 +136,30 @@ def test_progress_by_arm_and_by_participant(make_study, serve):
     assert len([row for row in found if "personal" in row and "under way 1 of 9 0" in row]) == 1
     bots = [row for row in found if "bot" in row]
     assert len(bots) == 1 and bots[0].startswith("SIMULATED-") and "bot SIMULATED" in bots[0]
+
+
+def test_replaced_images_are_shown_where_there_can_be_some(make_study, serve):
+    for exposure in ("timed", "unlimited"):
+        served = serve(make_study(replace(QUICK, exposure=exposure)))
+        served.participant()
+        with served.study.database.writing() as session:
+            session.scalars(select(Participant)).one().replaced_images = 17
+        researcher = served.visitor()
+        researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
+        page = researcher.get("/admin").text
+        (row,) = [row for row in rows(page) if "personal" in row]
+        assert (">replaced</th>" in page) == (exposure == "timed")
+        assert row.startswith(tuple("23456789ABCDEFGHJKMNPQRSTUVWXYZ"))
+        assert ("of 9 0 17" in row) == (exposure == "timed")
+
+
+def test_a_busy_journal_is_said_when_a_participant_is_deleted(served, researcher, monkeypatch):
+    def refuse(*_):
+        raise UserError("study.db: deleted, but its journal could not be emptied")
+
+    monkeypatch.setattr("convergan.study.web.admin.delete_participant", refuse)
+    answer = act(researcher, "/admin/delete", code="X")
+    assert answer.status == 503 and "its journal could not be emptied" in answer.text
 
 
 def test_a_participant_is_deleted_with_all_votes_after_a_question(served, researcher):

@@ -294,6 +294,10 @@ def test_a_session_that_is_over_says_so(served: Served, open_page: OpenPage) -> 
     person.page.keyboard.press("f")
     person.page.wait_for_selector("#over:visible")
     assert not person.page.locator(ANSWER).count()
+    # Once more from the start: no circle, but the code by which the answers are found.
+    person.page.reload()
+    person.page.wait_for_selector("p:has-text('The time for this session is over')")
+    assert person.page.locator(".code").inner_text() == study_of(served)[0].code
 
 
 def test_the_next_images_are_there_before_they_are_needed(

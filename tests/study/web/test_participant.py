@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from convergan.study.entry import new_link
 from convergan.study.plan import CONSENT
-from convergan.study.schema import Identity, Participant, Study
-from studies import QUICK
+from convergan.study.schema import Identity, Participant, Study, Token
+from studies import QUICK, prolific_path
 
 PID = "5f3a9c2e1b7d4e6f8a0b1c2d"
-PROLIFIC = f"/join?PROLIFIC_PID={PID}&STUDY_ID=64aa&SESSION_ID=77bb"
 
 
 def count(served, table=Participant):
@@ -31,14 +31,21 @@ def test_without_a_link_there_is_no_way_in(served):
         answer = visitor.get(path)
         assert answer.status == 303 and answer.headers["location"] in ("/", "/consent")
     assert visitor.submit("/consent", {"agree": "yes"}).headers["location"] == "/"
-    for path in ("/join/made-up", "/join", "/join?PROLIFIC_PID=", "/join?PROLIFIC_PID=<script>"):
-        assert visitor.get(path).status == 404
+    good = prolific_path(served.study, PID)
+    for path in (
+        "/join/made-up", "/join", f"/join?PROLIFIC_PID={PID}",
+        f"/join/prolific-made-up?PROLIFIC_PID={PID}", good.partition("?")[0],
+        good.replace(PID, ""), good.replace(PID, "<script>"), good.replace("64aa", "a~b"),
+        good.replace("/prolific-", "/personal-"), good.replace("prolific-", "prolific-x"),
+    ):  # fmt: skip
+        answer = visitor.get(path)
+        assert answer.status == 404 and "follow the whole link" in answer.text, path
     assert count(served) == 0
 
 
 def test_nothing_is_stored_before_consent_nor_without_it(served):
     visitor = served.visitor()
-    visitor.get(PROLIFIC)
+    visitor.get(prolific_path(served.study, PID))
     page = visitor.get("/consent").text
     assert "I agree and take part" in page and CONSENT[:40] in page
     assert count(served) == 0
@@ -50,7 +57,7 @@ def test_nothing_is_stored_before_consent_nor_without_it(served):
 
 def test_prolifics_identifiers_go_no_further_than_the_door(served):
     visitor = served.visitor()
-    answer = visitor.get(PROLIFIC)
+    answer = visitor.get(prolific_path(served.study, PID))
     assert answer.status == 303 and answer.headers["location"] == "/consent"
     assert PID not in str(answer.headers) + str(visitor.cookies)
     visitor.submit("/consent", {"agree": "yes"})
@@ -63,7 +70,7 @@ def test_prolifics_identifiers_go_no_further_than_the_door(served):
 
 def test_who_comes_from_prolific_goes_back_with_the_code_of_the_outcome(served):
     visitor = served.visitor()
-    visitor.get(PROLIFIC)
+    visitor.get(prolific_path(served.study, PID))
     visitor.submit("/consent", {"agree": "yes"})
     assert visitor.get("/done").headers["location"] == "/study"
     visitor.finish()
@@ -104,7 +111,7 @@ def test_a_full_and_a_paused_study_say_so(make_study, serve):
     served = serve(make_study(replace(QUICK, participants=1)))
     served.participant()
     visitor = served.visitor()
-    visitor.get(PROLIFIC)
+    visitor.get(prolific_path(served.study, PID))
     page = visitor.submit("/consent", {"agree": "yes"}).text
     assert "All places in this study are taken" in page and codes(served)["full"] in page
     with served.study.database.writing() as session:
@@ -130,8 +137,9 @@ def test_what_the_researcher_writes_is_text(make_study, serve):
         consent="One.\n\n<script>alert(1)</script>",
         contact="a<b",
     )
-    visitor = serve(make_study(plan)).visitor()
-    visitor.get(PROLIFIC)
+    served = serve(make_study(plan))
+    visitor = served.visitor()
+    visitor.get(prolific_path(served.study, PID))
     page = visitor.get("/consent").text
     assert "<script>alert" not in page and "<b>Cats" not in page
     assert "&lt;b&gt;Cats&lt;/b&gt; &amp; dogs" in page and "a&lt;b" in page
@@ -146,3 +154,91 @@ def test_instructions_say_what_the_plan_says(make_study, serve):
     ):
         page = " ".join(serve(make_study(plan)).participant().get("/study").text.split())
         assert expected in page and absent not in page
+
+
+def expire(served):
+    with served.study.database.writing() as session:
+        for each in session.scalars(select(Participant)):
+            each.expires_at = 1
+
+
+@pytest.mark.parametrize("way", ["personal", "prolific"])
+def test_a_session_whose_time_is_over_says_so_and_goes_round_in_no_circle(make_study, serve, way):
+    served = serve(make_study(replace(QUICK, contact="us@example.org", hours=2)))
+    path = prolific_path(served.study, PID)
+    if way == "personal":
+        path = f"/join/{new_link(served.study.keys, way)}"
+    visitor = served.visitor()
+    visitor.get(path)
+    visitor.submit("/consent", {"agree": "yes"})
+    visitor.vote(1, "real")
+    expire(served)
+    with served.study.database.reading() as session:
+        code = session.scalars(select(Participant.code)).one()
+    visitor.get(path)
+    elsewhere = served.visitor()
+    elsewhere.get(path)
+    for each, address in (
+        *((visitor, address) for address in ("/", "/study", "/done", "/consent")),
+        (elsewhere, "/consent"),
+    ):
+        answer = each.get(address)
+        assert answer.status == 401, address
+        assert "The time for this session is over" in answer.text and code in answer.text
+        assert "within 2 hours" in answer.text and "us@example.org" in answer.text
+        assert ("return your submission" in answer.text) == (way == "prolific")
+        assert "Welcome back" not in answer.text
+    for each in (visitor, elsewhere):
+        answer = each.submit("/consent", {"agree": "yes"})
+        assert answer.status == 401 and "The time for this session is over" in answer.text
+    assert "session" not in elsewhere.cookies
+    assert count(served, Token) == 1
+
+
+def test_who_has_finished_gets_the_completion_code_for_ever(served):
+    visitor, path = served.visitor(), prolific_path(served.study, PID)
+    visitor.get(path)
+    answer = visitor.submit("/consent", {"agree": "yes"})
+    # Longer than the session.
+    assert (
+        int(answer.headers["set-cookie"].lower().partition("max-age=")[2].partition(";")[0]) > 1e7
+    )
+    visitor.finish()
+    expire(served)
+    assert codes(served)["completed"] in visitor.get("/done").text
+    assert visitor.get("/study").headers["location"] == "/done"
+    elsewhere = served.visitor()
+    elsewhere.get(path)
+    assert elsewhere.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
+    assert codes(served)["completed"] in elsewhere.get("/done").text
+
+
+def test_a_submission_named_twice_is_the_first_persons(make_study, serve, backend, capfd):
+    """As when a researcher tries the link with SESSION_ID=test."""
+    served = serve(make_study(backend=backend))
+    study = served.study
+    for pid in ("first", "second"):
+        visitor = served.visitor()
+        visitor.get(prolific_path(study, pid, visit="test-session"))
+        assert visitor.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
+        assert visitor.resume()["answered"] == 0
+    with study.database.reading() as session:
+        found = dict(session.execute(select(Identity.person, Identity.submission)).all())
+    assert found == {
+        study.keys.hashed("person", "first"): study.keys.hashed("submission", "test-session"),
+        study.keys.hashed("person", "second"): None,
+    }
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_database_refuses_is_a_conflict_and_logged_nowhere(served, monkeypatch, capfd):
+    def refuse(*_):
+        raise IntegrityError("INSERT", {"person": PID}, Exception(f"DETAIL: Key ({PID}) exists"))
+
+    monkeypatch.setattr("convergan.study.web.participant.join", refuse)
+    visitor = served.visitor()
+    visitor.get(prolific_path(served.study, PID))
+    answer = visitor.submit("/consent", {"agree": "yes"})
+    assert answer.status == 409 and PID not in answer.text
+    shown = capfd.readouterr()
+    assert shown.out + shown.err == ""

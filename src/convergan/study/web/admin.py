@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Cookie, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
+from convergan.errors import UserError
 from convergan.study.forgetting import delete_participant
 from convergan.study.keys import Keys, same
 from convergan.study.progress import progress_of
@@ -24,8 +25,12 @@ def admin_pages(site: Site) -> APIRouter:
     pages = APIRouter(prefix=_PATH)
     database, keys = site.database, site.keys
 
+    def sign_outs() -> int:
+        with database.reading() as session:
+            return session.get_one(Study, 1).sign_outs
+
     def signed_in(admin: Annotated[str, Cookie()] = "") -> str:
-        if not _is_valid(keys, admin):
+        if not _is_valid(keys, admin, sign_outs()):
             raise HTTPException(303, headers={"Location": f"{_PATH}/login"})
         return admin
 
@@ -50,10 +55,11 @@ def admin_pages(site: Site) -> APIRouter:
     def sign_in(request: Request, token: Annotated[str, Form()] = "") -> Response:
         if not same(token.strip(), keys.admin_token):
             return site.page("login", wrong=True, status=403)
+        until = f"{time.time() + _HOURS * 3600:.0f}"
         response = RedirectResponse(_PATH, 303)
         response.set_cookie(
             _COOKIE,
-            keys.signed("admin", f"{time.time() + _HOURS * 3600:.0f}-{secrets.token_hex(8)}"),
+            keys.signed("admin", f"{until}-{sign_outs()}-{secrets.token_hex(8)}"),
             max_age=_HOURS * 3600,
             path=_PATH,
             httponly=True,
@@ -64,6 +70,9 @@ def admin_pages(site: Site) -> APIRouter:
 
     @pages.post("/logout", dependencies=[Depends(own_form)])
     def sign_out() -> Response:
+        # The cookie alone could have been copied: on the server all that are signed in are out.
+        with database.writing() as session:
+            session.get_one(Study, 1, with_for_update=True).sign_outs += 1
         response = RedirectResponse(f"{_PATH}/login", 303)
         response.delete_cookie(_COOKIE, path=_PATH)
         return response
@@ -86,16 +95,23 @@ def admin_pages(site: Site) -> APIRouter:
 
     @pages.post("/delete", dependencies=[Depends(own_form)])
     def remove(code: Annotated[str, Form()]) -> Response:
-        if not delete_participant(database, code):
+        try:
+            found = delete_participant(database, code)
+        except UserError as error:
+            raise HTTPException(503, str(error)) from None
+        if not found:
             raise HTTPException(404, "There is no participant with this code.")
         return RedirectResponse(_PATH, 303)
 
     return pages
 
 
-def _is_valid(keys: Keys, cookie: str) -> bool:
+def _is_valid(keys: Keys, cookie: str, sign_outs: int) -> bool:
     text = keys.verified("admin", cookie)
-    return text is not None and time.time() < int(text.partition("-")[0])
+    if text is None:
+        return False
+    until, _, rest = text.partition("-")
+    return time.time() < int(until) and rest.startswith(f"{sign_outs}-")
 
 
 def _form_token(keys: Keys, cookie: str) -> str:

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError, IntegrityError
 
 from convergan.study.database import Database
 from convergan.study.keys import Keys, read_key_file
-from convergan.study.tasks import NoSession
+from convergan.study.tasks import Expired, NoSession
 from convergan.study.voting import Conflict
 from convergan.study.web.admin import admin_pages
 from convergan.study.web.guard import Guard
@@ -60,6 +62,19 @@ def make_app(database: Database, keys: Keys) -> FastAPI:
     def no_session(_: Request, __: Exception) -> Response:
         return JSONResponse({"error": "no session"}, 401)
 
+    @app.exception_handler(Expired)
+    def session_is_over(_: Request, expired: Expired) -> Response:
+        # For scripts, which look at the status, as well as for people.
+        return site.page("expired", status=401, code=expired.code, way=expired.way)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, __: Exception) -> Response:
+        # Nothing of what was sent comes back: NaN, which some send, is no JSON.
+        return JSONResponse({"error": "invalid"}, 422)
+
+    # The text of what a database refuses may hold what identifies people: caught here, it is logged nowhere.
+    @app.exception_handler(DataError)
+    @app.exception_handler(IntegrityError)
     @app.exception_handler(Conflict)
     def conflict(_: Request, __: Exception) -> Response:
         return JSONResponse({"error": "conflict"}, 409)

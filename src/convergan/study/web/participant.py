@@ -8,16 +8,18 @@ from fastapi import APIRouter, Cookie, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.study.debrief import debrief
-from convergan.study.entry import Entry, from_cookie, from_link, from_prolific
+from convergan.study.entry import Entry, from_cookie, from_link, from_prolific, way_of
 from convergan.study.joining import Closed, find_participant, join
-from convergan.study.tasks import NoSession, authenticated
+from convergan.study.tasks import NoSession, authenticated, require_time_left
 from convergan.study.web.guard import SESSION
 from convergan.study.web.site import Site
 
 _ENTRY = "entry"
 """The cookie with who is at the door."""
 
-_ENTRY_SECONDS = 365 * 24 * 3600
+_COOKIE_SECONDS = 365 * 24 * 3600
+"""Longer than a session lasts: its last page is there afterwards too."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -32,28 +34,35 @@ def participant_pages(site: Site) -> APIRouter:
             return RedirectResponse("/study", 303)
         return site.page("landing")
 
+    @pages.get("/join")
+    def miss_the_link() -> Response:
+        return site.page("landing", status=404)
+
     @pages.get("/join/{link}")
     def follow_link(
-        request: Request, link: str, entry: Annotated[str | None, Cookie()] = None
+        request: Request,
+        link: str,
+        entry: Annotated[str | None, Cookie()] = None,
+        PROLIFIC_PID: str = "",
+        STUDY_ID: str = "",
+        SESSION_ID: str = "",
     ) -> Response:
-        return _to_consent(request, from_link(keys, link, entry))
-
-    @pages.get("/join")
-    def come_from_prolific(
-        request: Request, PROLIFIC_PID: str = "", STUDY_ID: str = "", SESSION_ID: str = ""
-    ) -> Response:
-        given = [each for each in (STUDY_ID, SESSION_ID) if each]
-        if not all(_IDENTIFIER.fullmatch(each) for each in (PROLIFIC_PID, *given)):
-            return _to_consent(request, None)
-        return _to_consent(request, from_prolific(keys, PROLIFIC_PID, STUDY_ID, SESSION_ID))
-
-    def _to_consent(request: Request, entry: Entry | None) -> Response:
-        if entry is None:
+        if way_of(keys, link) == "prolific":
+            known = _sent_by_prolific(PROLIFIC_PID, STUDY_ID, SESSION_ID)
+        else:
+            known = from_link(keys, link, entry)
+        if known is None:
             return site.page("landing", status=404)
         # At once to an address without identifiers.
         response = RedirectResponse("/consent", 303)
-        _set_cookie(request, response, _ENTRY, entry.to_cookie(keys), _ENTRY_SECONDS)
+        _set_cookie(request, response, _ENTRY, known.to_cookie(keys))
         return response
+
+    def _sent_by_prolific(pid: str, study: str, session: str) -> Entry | None:
+        given = [pid, *(each for each in (study, session) if each)]
+        if not all(_IDENTIFIER.fullmatch(each) for each in given):
+            return None
+        return from_prolific(keys, pid, study, session)
 
     @pages.get("/consent")
     def consent(entry: Annotated[str | None, Cookie()] = None) -> Response:
@@ -61,7 +70,10 @@ def participant_pages(site: Site) -> APIRouter:
         if known is None:
             return RedirectResponse("/", 303)
         with database.reading() as transaction:
-            returning = find_participant(transaction, known) is not None
+            participant = find_participant(transaction, known)
+            if participant is not None:
+                require_time_left(participant, time.time())
+        returning = participant is not None
         return site.page("consent", returning=returning, simulated=known.way == "preview")
 
     @pages.post("/consent")
@@ -82,7 +94,7 @@ def participant_pages(site: Site) -> APIRouter:
             outcome = "full" if closed.full else "paused"
             return site.page("goodbye", outcome=outcome, way=known.way)
         response = RedirectResponse("/study", 303)
-        _set_cookie(request, response, SESSION, token, site.plan.hours * 3600)
+        _set_cookie(request, response, SESSION, token)
         return response
 
     @pages.get("/study")
@@ -121,11 +133,11 @@ def participant_pages(site: Site) -> APIRouter:
     return pages
 
 
-def _set_cookie(request: Request, response: Response, name: str, value: str, age: int) -> None:
+def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
     response.set_cookie(
         name,
         value,
-        max_age=age,
+        max_age=_COOKIE_SECONDS,
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
