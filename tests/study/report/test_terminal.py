@@ -61,3 +61,7 @@ def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
     text = printed(replace(report, simulated=simulated))
     assert ("SIMULATED" in text) == simulated
     assert ("Bots were right" in text) == simulated
+
+
+def test_few_participants_are_warned_of(few: StudyReport) -> None:
+    assert "Fewer than 10 participants in “random” (3)" in printed(few)

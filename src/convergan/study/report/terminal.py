@@ -7,17 +7,15 @@ from rich.table import Table
 from convergan.page.words import chance, count, percent
 from convergan.study.findings import Arm, Estimate, Findings
 from convergan.study.report.inputs import StudyReport
+from convergan.study.report.verdict import cautions, differs, told_apart, verdict
 from convergan.study.report.words import (
     correlation_words,
-    differs,
     index,
     index_interval,
     interval,
     points,
     points_interval,
-    told_apart,
     unavailable_words,
-    verdict,
 )
 
 MOST_DETAILED = 4
@@ -37,7 +35,7 @@ def print_report(console: Console, report: StudyReport) -> None:
         console.print("[bold red]SIMULATED: votes of bots, not of people[/bold red]")
     people = _people(findings.participants, findings.votes)
     console.print(f"[bold]{escape(report.title)}[/bold]: {people}", highlight=False)
-    for note in report.notes:
+    for note in (*report.notes, *cautions(findings)):
         console.print(note, markup=False, highlight=False)
     if len(findings.arms) > MOST_DETAILED:
         _print(console, "", _short_arms(findings))
