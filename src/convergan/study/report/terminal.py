@@ -78,7 +78,8 @@ def _people(participants: int, votes: int | None) -> str:
 
 def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(first)
+    # Folded: names that differ in their last letters stay apart.
+    table.add_column(first, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -126,7 +127,7 @@ def _short(share: Estimate | None) -> str:
 
 
 def _told_apart(findings: Findings) -> Table:
-    table = _table("arm", f"p within {100 * findings.margin:g} points", "alpha", "learning")
+    table = _table("arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning")
     table.add_column("people were")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None
