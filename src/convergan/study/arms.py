@@ -6,7 +6,7 @@ from convergan.study.estimates import Estimates, percentile_interval
 from convergan.study.findings import Arm, Block, Estimate, LearningCurve
 from convergan.study.statistics.agreement import agreement
 from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.equivalence import equivalence
+from convergan.study.statistics.equivalence import chance_p_value, equivalence
 from convergan.study.statistics.learning import learning
 from convergan.study.votes import Votes
 
@@ -34,6 +34,7 @@ def describe_arm(
         error_on_real=estimates.of(name, "error_on_real"),
         d_prime=estimates.of(name, "d_prime"),
         criterion=estimates.of(name, "criterion"),
+        chance_p_value=chance_p_value(rates.accuracy),
         equivalence=equivalence(rates.accuracy, margin),
         agreement=None if here is None else agreement(here.image, here.answered_generated),
         learning=None if here is None else _learning(here, block_trials, rng),

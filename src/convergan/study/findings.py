@@ -68,6 +68,10 @@ class Arm:
     error_on_real: Estimate | None
     d_prime: Estimate | None
     criterion: Estimate | None
+
+    chance_p_value: float | None
+    """Of an accuracy of 50 %, by a t-test over participants; None with fewer than two."""
+
     equivalence: Equivalence | None
     agreement: Agreement | None
     learning: LearningCurve | None

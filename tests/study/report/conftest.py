@@ -62,3 +62,11 @@ def many_arms(report: StudyReport) -> StudyReport:
     scores = {f"set {arm}": float(place) for place, arm in enumerate(arms)}
     findings = analyse(rates, set_scores=scores)
     return replace(report, findings=findings, rates=rates, pictures={}, notes=())
+
+
+@pytest.fixture(scope="session")
+def few(report: StudyReport) -> StudyReport:
+    """Three participants in one of the arms."""
+    first, second = report.findings.arms
+    arms = [replace(first, participants=3), second]
+    return replace(report, findings=replace(report.findings, arms=arms))

@@ -126,6 +126,17 @@ def test_bots_are_called_bots_everywhere(tmp_path: Path, report: StudyReport) ->
     assert json.loads((tmp_path / "report.json").read_text())["simulated"] is True
 
 
+def test_few_participants_are_warned_of(
+    tmp_path: Path, page: Path, report: StudyReport, few: StudyReport
+) -> None:
+    assert "Fewer than" not in words(page)
+    text = written(tmp_path, few)
+    assert text.index("To know first") < text.index("Fewer than 10 participants in “random” (3)")
+    write_json(tmp_path / "report.json", few)
+    notes = json.loads((tmp_path / "report.json").read_text())["notes"]
+    assert notes[0] == report.notes[0] and notes[1].startswith("Fewer than 10 participants")
+
+
 def test_names_are_written_as_they_are(tmp_path: Path, votes: Votes) -> None:
     named = replace(
         votes,

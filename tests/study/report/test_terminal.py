@@ -31,6 +31,26 @@ def test_every_number_stands_there_whole(report: StudyReport) -> None:
     assert "2 participants were excluded" in text and "Not known" not in text
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("SIMULATED-samples, feedback", "SIMULATED-samples, no feedback"),
+        ("samples_of_the_last_checkpoint", "samples_of_the_final_checkpoin"),
+        ("a" * 70 + "b", "a" * 70 + "c"),
+    ],
+)
+def test_long_names_and_titles_of_columns_are_not_cut(
+    report: StudyReport, names: tuple[str, str]
+) -> None:
+    found = report.findings
+    arms = [replace(arm, name=name) for arm, name in zip(found.arms, names, strict=True)]
+    comparison = replace(found.comparisons[0], first=names[0], second=names[1])
+    findings = replace(found, arms=arms, comparisons=[comparison])
+    text = printed(replace(report, findings=findings))
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    assert "5 points  alpha  learning  people were" in text
+
+
 def test_the_verdict_ends_it(report: StudyReport) -> None:
     last = " ".join(printed(report).split("\n\n")[-1].split())
     assert last.startswith("People were right in 7") and "in arm “random”" in last
@@ -61,3 +81,7 @@ def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
     text = printed(replace(report, simulated=simulated))
     assert ("SIMULATED" in text) == simulated
     assert ("Bots were right" in text) == simulated
+
+
+def test_few_participants_are_warned_of(few: StudyReport) -> None:
+    assert "Fewer than 10 participants in “random” (3)" in printed(few)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from convergan.study.statistics.equivalence import equivalence
+from convergan.study.statistics.equivalence import chance_p_value, equivalence
 
 
 def test_p_is_the_larger_of_two_one_sided_tests() -> None:
@@ -48,3 +48,15 @@ def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
 def test_participants_who_are_all_alike(accuracy: float, said: bool) -> None:
     found = equivalence(np.full(5, accuracy))
     assert found is not None and found.indistinguishable == said
+
+
+@pytest.mark.parametrize("participants", [2, 3, 40])
+def test_the_p_of_chance_is_scipys(participants: int) -> None:
+    accuracy = np.random.default_rng(participants).normal(0.48, 0.07, participants)
+    assert chance_p_value(accuracy) == pytest.approx(ttest_1samp(accuracy, 0.5).pvalue, abs=1e-12)
+    assert chance_p_value(accuracy[:1]) is None
+
+
+@pytest.mark.parametrize(("accuracy", "p_value"), [(0.5, 1.0), (0.75, 0.0)])
+def test_the_p_of_chance_where_all_are_alike(accuracy: float, p_value: float) -> None:
+    assert chance_p_value(np.full(4, accuracy)) == p_value

@@ -6,6 +6,7 @@ from pathlib import Path
 from convergan import __version__
 from convergan.files import write_text
 from convergan.study.report.inputs import StudyReport
+from convergan.study.report.verdict import cautions
 
 
 def write_json(path: Path, report: StudyReport) -> None:
@@ -14,7 +15,7 @@ def write_json(path: Path, report: StudyReport) -> None:
         "title": report.title,
         "source": report.source,
         "simulated": report.simulated,
-        "notes": list(report.notes),
+        "notes": [*report.notes, *cautions(report.findings)],
         "convergan": __version__,
         **report.findings.as_json(),
     }

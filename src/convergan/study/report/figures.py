@@ -1,5 +1,6 @@
 """The kinds of figures that only a study has: points with intervals, row by row, and clouds of points."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from convergan.page.figures import TEXT, figure, ink, page_colour, percent_axis
 from convergan.study.statistics.intervals import Interval
 
 _NAME_LETTERS = 26
-_ROW_HEIGHT = 27
+_ROW_HEIGHT, _TWO_LINES_HEIGHT = 27, 36
 # Points differ in their shape too: nothing is told by colour alone.
 _SHAPES = (
     ("o", "M9 7a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"),
@@ -69,7 +70,9 @@ def interval_chart(
     reference: float | None = None,
 ) -> Markup:
     """Draw shares with their intervals, one row each, the first on top."""
-    height = max(3, len(rows)) * _ROW_HEIGHT + 55
+    names = [row_name(row.name) for row in rows]
+    row_height = _TWO_LINES_HEIGHT if any("\n" in each for each in names) else _ROW_HEIGHT
+    height = max(3, len(rows)) * row_height + 55
 
     def draw(axes: Axes) -> None:
         if reference is not None:
@@ -84,7 +87,7 @@ def interval_chart(
                 shape = _SHAPES[mark.style % 6][0]
                 axes.plot(mark.value, y, shape, color=colour, markersize=6)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows])
+        axes.set_yticks(range(len(rows)), names)
         axes.yaxis.grid(False)
         axes.set_xlabel(x_label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -151,5 +154,9 @@ def ranked_intervals(
     return figure(draw, name=name)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS else name[: _NAME_LETTERS - 1] + "…"
+def row_name(name: str) -> str:
+    """One or two lines: names are often alike at their start and differ at their end, so both stay."""
+    lines = textwrap.wrap(name, _NAME_LETTERS)
+    if len(lines) > 2:
+        lines = [name[: _NAME_LETTERS - 1] + "…", name[1 - _NAME_LETTERS :]]
+    return "\n".join(lines)

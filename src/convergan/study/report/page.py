@@ -17,6 +17,7 @@ from convergan.page.words import count
 from convergan.study.findings import Findings, ImageRate, ImageSet
 from convergan.study.report import charts, words
 from convergan.study.report.inputs import StudyReport
+from convergan.study.report.verdict import cautions, differs, told_apart, verdict
 
 SHOWN_IMAGES = 6
 MOST_BLOCKS = 4
@@ -48,24 +49,23 @@ def write_page(path: Path, report: StudyReport) -> None:
     """
     findings = report.findings
     environment = templates("convergan.study.report")
-    environment.filters |= {
+    environment.filters |= {"differs": differs, "told_apart": told_apart} | {
         name: getattr(words, name)
         for name in (
             "correlation_words",
-            "differs",
             "index",
             "index_interval",
             "interval",
             "p_words",
             "points",
             "points_interval",
-            "told_apart",
         )
     }
     html = environment.get_template("report.html.j2").render(
         report=report,
         findings=findings,
-        verdict=words.verdict(findings, simulated=report.simulated),
+        notes=[*report.notes, *cautions(findings)],
+        verdict=verdict(findings, simulated=report.simulated),
         blocks=findings.arms if len(findings.arms) <= MOST_BLOCKS else [],
         facts=_facts(findings),
         overview=[charts.accuracy_chart(findings), charts.error_chart(findings)],

@@ -7,17 +7,15 @@ from rich.table import Table
 from convergan.page.words import chance, count, percent
 from convergan.study.findings import Arm, Estimate, Findings
 from convergan.study.report.inputs import StudyReport
+from convergan.study.report.verdict import cautions, differs, told_apart, verdict
 from convergan.study.report.words import (
     correlation_words,
-    differs,
     index,
     index_interval,
     interval,
     points,
     points_interval,
-    told_apart,
     unavailable_words,
-    verdict,
 )
 
 MOST_DETAILED = 4
@@ -37,7 +35,7 @@ def print_report(console: Console, report: StudyReport) -> None:
         console.print("[bold red]SIMULATED: votes of bots, not of people[/bold red]")
     people = _people(findings.participants, findings.votes)
     console.print(f"[bold]{escape(report.title)}[/bold]: {people}", highlight=False)
-    for note in report.notes:
+    for note in (*report.notes, *cautions(findings)):
         console.print(note, markup=False, highlight=False)
     if len(findings.arms) > MOST_DETAILED:
         _print(console, "", _short_arms(findings))
@@ -80,7 +78,8 @@ def _people(participants: int, votes: int | None) -> str:
 
 def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(first)
+    # Folded: names that differ in their last letters stay apart.
+    table.add_column(first, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -128,7 +127,7 @@ def _short(share: Estimate | None) -> str:
 
 
 def _told_apart(findings: Findings) -> Table:
-    table = _table("arm", f"p within {100 * findings.margin:g} points", "alpha", "learning")
+    table = _table("arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning")
     table.add_column("people were")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None

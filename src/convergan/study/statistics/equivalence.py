@@ -1,4 +1,5 @@
-"""When "indistinguishable" may be said: a test that can confirm it, not one that failed to refute it."""
+"""What accuracies say of chance. "Indistinguishable" takes a test that can confirm it, not one that failed
+to refute it."""
 
 from dataclasses import dataclass
 
@@ -24,6 +25,23 @@ class Equivalence:
         return self.p_value < SIGNIFICANCE
 
 
+def chance_p_value(accuracy: np.ndarray) -> float | None:
+    """Two-sided, of a mean accuracy of 50 %, by a t-test over participants. It keeps its level with very few
+    of them too, where a bootstrap knows nothing beyond the lowest and the highest.
+
+    Args:
+        accuracy: [participants], shares of right answers.
+
+    Returns:
+        None with fewer than two participants.
+    """
+    size = len(accuracy)
+    if size < 2:
+        return None
+    mean, error = _mean_and_error(accuracy)
+    return float(2 * t.sf(abs(_in_errors(mean - CHANCE, error)), size - 1))
+
+
 def equivalence(accuracy: np.ndarray, margin: float = MARGIN) -> Equivalence | None:
     """Whether the mean accuracy is nearer to 50 % than `margin` (TOST: Schuirmann 1987; Lakens 2017).
 
@@ -40,11 +58,19 @@ def equivalence(accuracy: np.ndarray, margin: float = MARGIN) -> Equivalence | N
     size = len(accuracy)
     if size < 2:
         return None
-    mean, error = accuracy.mean(), accuracy.std(ddof=1) / np.sqrt(size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distances = (mean - CHANCE + np.array([margin, -margin])) / error
-    # Where nobody differs from anybody and the mean lies on the margin, it is not within it.
-    from_below, from_above = np.nan_to_num(distances, nan=0, posinf=np.inf, neginf=-np.inf)
+    mean, error = _mean_and_error(accuracy)
+    from_below, from_above = _in_errors(mean - CHANCE + np.array([margin, -margin]), error)
     p_value = max(t.sf(from_below, size - 1), t.cdf(from_above, size - 1))
     reach = t.ppf(1 - SIGNIFICANCE, size - 1) * error
     return Equivalence(margin, float(p_value), (float(mean - reach), float(mean + reach)))
+
+
+def _mean_and_error(accuracy: np.ndarray) -> tuple[float, float]:
+    return float(accuracy.mean()), float(accuracy.std(ddof=1) / np.sqrt(len(accuracy)))
+
+
+def _in_errors(distance: np.ndarray | float, error: float) -> np.ndarray:
+    """Student's t; where nobody differs from anybody it is 0 on the spot, and infinite elsewhere."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.divide(distance, error)
+    return np.nan_to_num(found, nan=0, posinf=np.inf, neginf=-np.inf)
