@@ -77,9 +77,20 @@ def test_splits_are_asked_for_where_there_are_several(pixels: np.ndarray, tmp_pa
     with pytest.raises(UserError, match="expected --split train or test, as it has both, got none"):
         open_image_stream(tmp_path)
     assert len(open_image_stream(tmp_path, split="test")) == 2
+    assert open_image_stream(tmp_path, split="test").split == "test"
     (tmp_path / "test-0.parquet").unlink()
     with pytest.raises(UserError, match="expected parquet files of test, got none"):
         open_image_stream(tmp_path, split="test")
+    (tmp_path / "train-0.parquet").rename(tmp_path / "images.parquet")
+    stream = open_image_stream(tmp_path, split="test")
+    assert len(stream) == 7 and stream.split is None
+
+
+def test_a_range_is_of_floats_alone(pixels: np.ndarray) -> None:
+    floats = stream_of_array("a", pixels / 255, (0.0, 1.0))
+    uint8 = stream_of_array("a", pixels, (0.0, 1.0))
+    assert floats.pixel_range == (0.0, 1.0) and uint8.pixel_range is None
+    np.testing.assert_array_equal(read(floats), read(uint8))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,29 @@ class Constant(nn.Module):
 
         ones = torch.ones(len(images), 3)
         return DiscriminatorOutput(ones, ones)
+
+
+def test_every_step_is_told(trained_run: Path, arrays: dict[str, Path]) -> None:
+    steps: dict[tuple[str, str], list[tuple[int, int]]] = {}
+
+    def stage(*step: str) -> Any:
+        calls = steps.setdefault(step, [])  # type: ignore[arg-type]
+        return nullcontext(lambda *numbers: calls.append(numbers))
+
+    some, others = (open_image_stream(arrays[name]) for name in ("some", "others"))
+    settings = replace(QUICK, metrics=("is", "kid"))
+    embedding = run_embedding(trained_run)
+    score(some, embedding, settings, reference=others, training=others, stage=stage)
+    assert list(steps) == [
+        ("looking at images", "images"),
+        ("looking at reference", "images"),
+        ("Inception score and its interval", "replicates"),
+        ("KID and its interval", "replicates"),
+        ("looking at training", "images"),
+        ("nearest training images", "images"),
+    ]
+    for name in ("images", "reference", "training"):
+        assert steps[f"looking at {name}", "images"][-1] == (60, 60)
 
 
 def test_any_module_will_do() -> None:

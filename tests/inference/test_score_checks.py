@@ -130,6 +130,16 @@ def test_metrics_that_an_earlier_call_has_none_of(
         scored(trained_run, arrays["some"], settings, versus=path, reference=arrays["others"])
 
 
+@pytest.mark.usefixtures("unseen")
+def test_statistics_of_one_image_are_none(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "one.npy", digits[:1])
+    with pytest.raises(UserError, match="save_statistics: expected at least 2 images, got 1"):
+        settings, out = replace(QUICK, splits=1), tmp_path / "a.npz"
+        scored(trained_run, tmp_path / "one.npy", settings, save_statistics=out)
+
+
 def test_counts_are_not_known_where_images_may_be_skipped(
     trained_run: Path, arrays: dict[str, Path]
 ) -> None:

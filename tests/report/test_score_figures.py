@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from convergan.metrics.estimates import Embedded, InceptionScoreMetric
+from convergan.metrics.estimates import Embedded, InceptionScoreMetric, estimate
 from convergan.report.score_figures import Parts, score_by_count, write_figures
 
 LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3
@@ -21,10 +21,10 @@ def test_its_last_point_is_the_score(parts: Parts) -> None:
     for count, mean, stdev in points:
         some = Embedded(LOGITS[:count], LOGITS[:count])
         options: dict[str, Any] = {"splits": parts.splits, "split_seed": parts.seed}
-        metric = InceptionScoreMetric(protocol=parts.protocol, **options)
-        measured = metric.measure(some, None)
-        assert mean == pytest.approx(measured.values["Inception score"], rel=1e-9)
-        assert stdev == pytest.approx(measured.stdev, rel=1e-6)
+        metric = InceptionScoreMetric(replicates=0, protocol=parts.protocol, **options)
+        (found,) = estimate(metric, some, None, seed=0)
+        assert mean == pytest.approx(found.value, rel=1e-9)
+        assert stdev == pytest.approx(found.stdev, rel=1e-6)
 
 
 def test_it_says_which_and_is_left_out_without_images(tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ from convergan.metrics.memorization import Neighbours, nearest_training_images
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 from convergan.report.scores import Earlier
 
-Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Begins a step of the work, given its title; what it yields is called with what is done, and of how much."""
+Stage = Callable[[str, str], AbstractContextManager[Progress]]
+"""Begins a step of the work, given its title and what is counted: images, say. What it yields is called with
+how many of these are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def score(
             compared is not comparable. Whatever is known of this beforehand is raised at once.
     """
     settings = settings or ScoreSettings()
-    stage = stage or (lambda _: nullcontext(lambda *_: None))
+    stage = stage or (lambda *_: nullcontext(lambda *_: None))
     inputs = ScoreInputs(images=images, versus=versus, reference=reference, training=training)
     metrics = chosen_metrics(settings, reference)
     require_sets(inputs, settings, metrics)
@@ -95,7 +96,7 @@ def score(
     sets: dict[str, Seen] = {}
 
     def embedded(name: str, stream: ImageStream) -> Embeddings:
-        with stage(f"looking at {name}") as progress:
+        with stage(f"looking at {name}", "images") as progress:
             found = embed(
                 embedding, stream, skip_unreadable=settings.skip_unreadable, progress=progress
             )
@@ -126,7 +127,7 @@ def score(
         title, own = METRICS[name][0], fingerprints[name]
         if theirs is not None:
             require_same(title, own, {**own, "count": len(theirs.images)})
-        with stage(f"{title} and its interval"):
+        with stage(f"{title} and its interval", "replicates"):
             if theirs is None:
                 found = estimate(metric, ours.images, given, seed=settings.seed)
             else:
@@ -143,7 +144,7 @@ def score(
     neighbours = None
     if training is not None:
         of_training = embedded("training", training)
-        with stage("nearest training images"):
+        with stage("nearest training images", "images"):
             nearest = nearest_training_images(ours.images.features, of_training.images.features)
         places = torch.from_numpy(of_training.places)[nearest.places]
         neighbours = replace(nearest, places=places)

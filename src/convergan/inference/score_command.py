@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from convergan.errors import UserError
 from convergan.inference.score import Scored, score
 from convergan.inference.score_checks import require_sets
 from convergan.inference.score_inputs import ScoreInputs, open_embedding, open_inputs
@@ -34,6 +35,8 @@ def score_paths(
         quiet = rank > 0
         require_writable(files)
         inputs = open_inputs(images, files, settings)
+        if files.save_statistics is not None and len(inputs.images) < 2:
+            raise UserError("save_statistics: expected at least 2 images, got 1")
         # Before the network, which may have to be downloaded.
         require_sets(inputs, settings, chosen_metrics(settings, inputs.reference))
         with progress_bar("the network's weights", unit="bytes", quiet=quiet) as progress:
@@ -52,7 +55,7 @@ def score_paths(
                 versus=inputs.versus,
                 reference=inputs.reference,
                 training=inputs.training,
-                stage=lambda title: progress_bar(title, quiet=quiet),
+                stage=lambda title, unit: progress_bar(title, unit=unit, quiet=quiet),
             )
         if quiet:
             return scored

@@ -14,10 +14,11 @@ class ScoreFiles:
     """What is beside the images that are scored, and where results go."""
 
     reference: Path | None = None
-    """Real images, or a .npz with their mean and covariance: for fid, kid and pr."""
+    """Real images: for fid, kid and pr; or a .npz with their mean and covariance: for fid."""
 
     versus: Path | None = None
-    """Other images, as many, or the --json of an earlier call: whether scores differ by more than chance."""
+    """Other images, as many, or the --json of an earlier call, a .json: whether scores differ by more than
+    chance."""
 
     training: Path | None = None
     """The images that the generator was trained on: whether it copies them."""
@@ -71,10 +72,10 @@ class ScoreSettings:
     """Of the network: fp32, or bf16, which is faster on GPUs and moves the numbers a little."""
 
     pixel_range: tuple[float, float] | None = None
-    """Values of black and white in arrays of floats."""
+    """Values of black and white in those arrays that are of floats: 0 1, say."""
 
     split: Literal["train", "test"] | None = None
-    """Of parquet files, where there are several."""
+    """Of those parquet files that name their splits."""
 
     count: int = 50_000
     """Images to draw from a run."""
