@@ -11,6 +11,9 @@ const timed = "timed" in study.dataset;
 
 const ANSWERS = { f: "real", arrowleft: "real", j: "generated", arrowright: "generated" };
 
+// Nobody judges an image this fast: a tap or key that comes so soon was meant for what was there before.
+const SETTLE_MS = 250;
+
 let totals;
 let frame;
 let images = new Map();
@@ -58,8 +61,8 @@ async function perform(task) {
   const key = crypto.getRandomValues(new Uint8Array(16)).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
   announce(task);
   const { appeared, ...exposure } = await present(task, key);
-  const { answer, time } = await answered();
-  const content = { position: task.position, key, answer, response_ms: Math.max(0, time - appeared), ...exposure };
+  const { answer, time } = await answered(appeared);
+  const content = { position: task.position, key, answer, response_ms: time - appeared, ...exposure };
   const receipt = await post("/api/votes", content);
   images.delete(task.position);
   load(receipt.tasks);
@@ -101,8 +104,9 @@ async function present(task, key) {
   return { ...(await flash(image, size, exposure, frame)), frame_ms: frame };
 }
 
-// The participant's answer, by key or by button.
-function answered() {
+// The participant's answer to what has appeared, by key or by button.
+async function answered(appeared) {
+  await settled(appeared);
   const answers = element("answers");
   return new Promise((resolve) => {
     const ending = new AbortController();
@@ -147,10 +151,22 @@ async function sheet(id) {
   element(id).hidden = true;
 }
 
-function pressed(button) {
+async function pressed(button) {
+  button.disabled = true;
+  await settled(await nextFrame());
+  button.disabled = false;
   button.focus();
-  return new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
+  await new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
 }
+
+function settled(appeared) {
+  return new Promise((resume) => setTimeout(resume, appeared + SETTLE_MS - performance.now()));
+}
+
+// A key that is held down presses one button, not the one after it too.
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && ["Enter", " "].includes(event.key)) event.preventDefault();
+});
 
 run().catch((error) => {
   clear();
