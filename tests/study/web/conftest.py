@@ -1,12 +1,15 @@
 """A real browser that tests drive."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from browser import QUIET, find_browser
+from studies import QUICK, MakeStudy, Serve, Served, write_images
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740},
@@ -49,3 +52,12 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
     # Requests that fail are what some tests are about; the pages' own mistakes are not.
     assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture
+def with_larger_images(make_study: MakeStudy, serve: Serve, tmp_path: Path) -> Served:
+    """Four images of 64 pixels, some 12 KB each, and nothing else."""
+    real = write_images(tmp_path / "real", ("circles",), 20, size_px=64)
+    generated = write_images(tmp_path / "generated", ("stripes",), 20, size_px=64)
+    plan = replace(QUICK, practice=0, checks=0)
+    return serve(make_study(plan, real=real, generated={"random": generated}))

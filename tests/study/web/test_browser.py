@@ -1,104 +1,24 @@
 """Whole sessions in a real browser."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route
-from sqlalchemy import select
+from playwright.sync_api import Page
 
-from convergan.study.entry import new_link
-from convergan.study.schema import Participant, Trial, Vote
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
-
-OpenPage = Callable[..., Page]
-
-# What a person can do next.
-ANSWER, NEXT, START, END = "#answers button:enabled", "#next", ".sheet .act button", ".score"
-NEXT_STEP = ", ".join(f"{selector}:visible" for selector in (ANSWER, NEXT, START, END))
-
-
-class Person:
-    """Goes through a session: sees what is there to do, and does it in one way or another."""
-
-    def __init__(self, page: Page, act: Callable[[Page, str], None]) -> None:
-        self.page = page
-        self._act = act
-
-    def arrive(self, served: Served, way: Any = "personal") -> None:
-        self.page.goto(f"http://{served.address}/join/{new_link(served.study.keys, way)}")
-
-    def step(self) -> str | None:
-        """What is to be done now: "start", "next", "real" or "generated"; None at the end."""
-        self.page.wait_for_selector(NEXT_STEP)
-        if self.page.locator(END).count():
-            return None
-        if self.page.locator(START).locator("visible=true").count():
-            return "start"
-        if self.page.locator(NEXT).is_visible():
-            return "next"
-        check = self.page.locator("#asked")
-        return check.inner_text().lower() if check.is_visible() else "real"
-
-    def where(self) -> str:
-        return self.page.locator("#where").inner_text()
-
-    def act(self, step: str) -> None:
-        before = self.page.locator("#progress").get_attribute("value")
-        self._act(self.page, step)
-        if step in ("real", "generated"):
-            # Until the vote is in.
-            self.page.wait_for_selector(f"#progress:not([value='{before}']), {END}")
-
-    def go_on_to_the_end(self) -> list[str]:
-        """Gives every step that was taken."""
-        steps = []
-        while (step := self.step()) is not None:
-            steps.append(step)
-            self.act(step)
-        return steps
-
-
-def by_key(page: Page, step: str) -> None:
-    page.keyboard.press({"start": "Enter", "next": "Enter", "real": "f", "generated": "j"}[step])
-
-
-def by_arrow(page: Page, step: str) -> None:
-    arrows = {"real": "ArrowLeft", "generated": "ArrowRight"}
-    page.keyboard.press(arrows.get(step, "Space"))
-
-
-def by_touch(page: Page, step: str) -> None:
-    selector = {"start": f"{START}:visible", "next": NEXT}.get(step, f"#{step}")
-    button = page.locator(selector)
-    box = button.bounding_box()
-    assert box is not None and box["height"] >= 44 and box["width"] >= 44
-    button.tap()
-
-
-def by_mouse(page: Page, step: str) -> None:
-    page.click({"start": f"{START}:visible", "next": NEXT}.get(step, f"#{step}"))
-
-
-def study_of(served: Served) -> tuple[Participant, list[Vote], list[Trial]]:
-    """The one participant, with everything answered."""
-    with served.study.database.reading() as session:
-        (participant,) = session.scalars(select(Participant)).all()
-        votes = session.scalars(select(Vote).order_by(Vote.position)).all()
-        trials = session.scalars(select(Trial).order_by(Trial.position)).all()
-    return participant, list(votes), list(trials)
-
-
-def assert_complete(served: Served) -> None:
-    participant, votes, trials = study_of(served)
-    assert participant.outcome == "completed"
-    assert [vote.position for vote in votes] == [trial.position for trial in trials]
-    for vote, trial in zip(votes, trials, strict=True):
-        assert vote.answered_generated == (trial.kind == "check" and trial.generated)
-        assert vote.response_ms is not None and 0 <= vote.response_ms < 60_000
+from study.web.person import (
+    ANSWER,
+    OpenPage,
+    Person,
+    assert_complete,
+    by_arrow,
+    by_key,
+    by_mouse,
+    by_touch,
+    study_of,
+)
 
 
 @pytest.fixture(params=["none", "after-each"])
@@ -240,87 +160,6 @@ def test_two_tabs_of_one_session_do_not_get_in_each_others_way(
     first.page.wait_for_selector("#where:has-text('Practice 2')")
     first.go_on_to_the_end()
     assert_complete(served)
-
-
-def test_a_lost_connection_loses_nothing(served: Served, open_page: OpenPage) -> None:
-    person = Person(open_page(), by_key)
-    lost = {"before": 0, "after": 0, "image": 0}
-
-    def drop_votes(route: Route) -> None:
-        if lost["before"] < 2:
-            lost["before"] += 1
-            route.abort()
-        elif lost["after"] < 2:
-            # It arrives, and its answer does not.
-            lost["after"] += 1
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    def cut_images(route: Route) -> None:
-        lost["image"] += 1
-        if lost["image"] == 1:
-            route.fulfill(body=route.fetch().body()[:100], content_type="image/png")
-        elif lost["image"] == 2:
-            route.fulfill(status=503)
-        else:
-            route.continue_()
-
-    person.page.route("**/api/votes", drop_votes)
-    person.page.route("**/image/*", cut_images)
-    person.arrive(served)
-    person.page.get_by_role("button", name="I agree").click()
-    person.act(person.step() or "")
-    assert person.step() == "real"
-    person.page.keyboard.press("f")
-    person.page.wait_for_selector("#trouble:visible")
-    assert "The connection is lost" in person.page.inner_text("#trouble")
-    person.page.wait_for_selector("#verdict:visible")
-    assert person.page.locator("#trouble").is_hidden()
-    person.go_on_to_the_end()
-    assert lost["before"] == lost["after"] == 2
-    assert_complete(served)
-
-
-def test_a_session_that_is_over_says_so(served: Served, open_page: OpenPage) -> None:
-    person = Person(open_page(), by_key)
-    person.arrive(served)
-    person.page.get_by_role("button", name="I agree").click()
-    person.act(person.step() or "")
-    person.step()
-    with served.study.database.writing() as session:
-        session.scalars(select(Participant)).one().expires_at = 1
-    person.page.keyboard.press("f")
-    person.page.wait_for_selector("#over:visible")
-    assert not person.page.locator(ANSWER).count()
-    # Once more from the start: no circle, but the code by which the answers are found.
-    person.page.reload()
-    person.page.wait_for_selector("p:has-text('The time for this session is over')")
-    assert person.page.locator(".code").inner_text() == study_of(served)[0].code
-
-
-def test_the_next_images_are_there_before_they_are_needed(
-    served: Served, open_page: OpenPage
-) -> None:
-    person = Person(open_page(), by_key)
-    asked: list[str] = []
-    person.page.on("request", lambda request: asked.append(request.url))
-    person.arrive(served)
-    person.page.get_by_role("button", name="I agree").click()
-    person.act(person.step() or "")
-    person.step()
-    person.page.wait_for_load_state("networkidle")
-    first = [url for url in asked if "/image/" in url]
-    # The current one and those of the next three tasks; a check has none.
-    with served.study.database.reading() as session:
-        near = session.scalars(
-            select(Trial.address).where(Trial.position <= 4, Trial.image_id.is_not(None))
-        ).all()  # fmt: skip
-    assert sorted(url.rpartition("/")[2] for url in first) == sorted(near)
-    person.go_on_to_the_end()
-    images = [url for url in asked if "/image/" in url]
-    assert len(images) == len(set(images)) == 6
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

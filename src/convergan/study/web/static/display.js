@@ -5,10 +5,12 @@ const MASKS = 5;
 const MASK_MS = 30;
 const LARGEST_PX = 512;
 const MOST_TIMES = 12;
+const MARGIN_PX = 16;
 
 const picture = document.getElementById("picture");
 
-const nextFrame = () => new Promise((resume) => requestAnimationFrame(resume));
+// The time of a frame, as it begins: what is put on the screen at once is part of it.
+export const nextFrame = () => new Promise((resume) => requestAnimationFrame(resume));
 
 // How long the display shows one frame, in ms.
 export async function measureFrame() {
@@ -20,60 +22,62 @@ export async function measureFrame() {
 
 // A whole number of times as large as it is, where that fits; pixels stay pixels.
 function fit(element, size) {
-  const room = Math.min(window.innerWidth - 32, window.innerHeight - 260, LARGEST_PX);
+  const { clientWidth, clientHeight } = picture;
+  const room = Math.min(clientWidth - 2 * MARGIN_PX, clientHeight, LARGEST_PX);
   const times = Math.min(Math.floor(room / size), MOST_TIMES);
-  const side = times >= 1 ? size * times : Math.max(room, 0);
-  element.style.width = element.style.height = `${side}px`;
+  element.style.width = element.style.height = `${times >= 1 ? size * times : room}px`;
   element.classList.toggle("crisp", times > 1);
 }
 
+// The room changes when a telephone is turned. This runs within the frame that is being drawn: no exposure takes longer.
+let refit = () => {};
+new ResizeObserver(() => refit()).observe(picture);
+
 function put(element, size) {
-  fit(element, size);
-  picture.replaceChildren(element);
   picture.hidden = false;
+  picture.replaceChildren(element);
+  refit = () => fit(element, size);
+  refit();
 }
 
 export function clear() {
-  for (const image of picture.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  refit = () => {};
   picture.replaceChildren();
   picture.hidden = true;
 }
 
 // Shows an image until it is cleared; gives the time at which it appeared.
 export async function show(image, size) {
-  await nextFrame();
+  const appeared = await nextFrame();
   put(image, size);
-  return nextFrame();
+  return appeared;
 }
 
 // A cross, the image for so many ms, to the nearest frame, then masks; gives when it appeared and for how long.
 export async function flash(image, size, exposure, frame) {
-  const masks = Array.from({ length: MASKS }, () => drawMask(size));
+  const masks = Array.from({ length: MASKS }, drawMask);
   const cross = document.createElement("span");
   cross.className = "cross";
-  put(cross, size);
-  await lasting(FIXATION_MS, frame);
-  put(image, size);
-  const shown = await lasting(exposure, frame);
-  for (const mask of masks) {
-    put(mask, size);
-    await lasting(MASK_MS, frame);
-  }
+  const { end: appeared } = await hold(cross, size, await nextFrame(), FIXATION_MS, frame);
+  let { end, frames } = await hold(image, size, appeared, exposure, frame);
+  const shown_ms = end - appeared;
+  for (const mask of masks) ({ end } = await hold(mask, size, end, MASK_MS, frame));
   clear();
-  return shown;
+  return { appeared, shown_ms, frames };
 }
 
-// Waits until what was put on the screen has been there for so many ms, to the nearest frame.
-async function lasting(duration, frame) {
-  const appeared = await nextFrame();
+// Puts an element on the screen in the frame that has just begun, for so many ms, to the nearest frame; gives the
+// frame that is the first without it.
+async function hold(element, size, start, duration, frame) {
+  put(element, size);
   for (let frames = 1; ; frames += 1) {
-    const elapsed = (await nextFrame()) - appeared;
-    if (elapsed > duration - frame / 2) return { appeared, shown_ms: elapsed, frames };
+    const end = await nextFrame();
+    if (end - start > duration - frame / 2) return { end, frames };
   }
 }
 
 // Coloured noise, as strong at every size: it covers shapes as well as texture.
-function drawMask(size) {
+function drawMask() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
   const context = canvas.getContext("2d");

@@ -1,7 +1,7 @@
 // A session: instructions, practice, trials. What comes next is the server's to say.
 
-import { clear, flash, measureFrame, show } from "./display.js";
-import { loadImage, Outdated, post, SessionOver } from "./network.js";
+import { clear, flash, measureFrame, nextFrame, show } from "./display.js";
+import { loadImage, Outdated, post, Refused, SessionOver } from "./network.js";
 
 const element = (id) => document.getElementById(id);
 const study = element("study");
@@ -11,9 +11,13 @@ const timed = "timed" in study.dataset;
 
 const ANSWERS = { f: "real", arrowleft: "real", j: "generated", arrowright: "generated" };
 
+// Nobody judges an image this fast: a tap or key that comes so soon was meant for what was there before.
+const SETTLE_MS = 250;
+
 let totals;
 let frame;
 let images = new Map();
+let loaded = Promise.resolve();
 
 async function run() {
   let tasks = await resume();
@@ -29,6 +33,7 @@ async function run() {
       tasks = await perform(task);
     } catch (error) {
       if (!(error instanceof Outdated)) throw error;
+      wipe();
       tasks = await resume();
     }
   }
@@ -41,12 +46,12 @@ async function resume() {
   return totals.tasks;
 }
 
-// The images of these tasks begin to load, each once.
+// The images of these tasks are loaded, each once and one after the other: a slow line is for the next to be seen.
 function load(tasks) {
   for (const { position, image } of tasks) {
     if (image && !images.has(position)) {
-      const loading = loadImage(image, length, size);
-      loading.catch(() => {});
+      const loading = loaded.then(() => loadImage(image, length, size));
+      loaded = loading.catch(() => {});
       images.set(position, loading);
     }
   }
@@ -55,18 +60,22 @@ function load(tasks) {
 async function perform(task) {
   const key = crypto.getRandomValues(new Uint8Array(16)).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
   announce(task);
-  const shown = await present(task, key);
-  const { answer, time } = await answered();
-  const { appeared, ...exposure } = shown;
-  const content = { position: task.position, key, answer, response_ms: Math.max(0, time - appeared), ...exposure };
+  const { appeared, ...exposure } = await present(task, key);
+  const { answer, time } = await answered(appeared);
+  const content = { position: task.position, key, answer, response_ms: time - appeared, ...exposure };
   const receipt = await post("/api/votes", content);
   images.delete(task.position);
   load(receipt.tasks);
   element("progress").value = task.position;
   if (receipt.truth) await tell(receipt);
+  wipe();
+  return receipt.tasks;
+}
+
+// Takes away what was to be answered.
+function wipe() {
   element("check").hidden = true;
   clear();
-  return receipt.tasks;
 }
 
 function announce(task) {
@@ -86,7 +95,7 @@ async function present(task, key) {
   if (task.kind === "check") {
     element("asked").textContent = task.asks === "real" ? "Real" : "Generated";
     element("check").hidden = false;
-    return { appeared: performance.now() };
+    return { appeared: await nextFrame() };
   }
   const image = await images.get(task.position);
   image.alt = "The image to judge";
@@ -95,8 +104,9 @@ async function present(task, key) {
   return { ...(await flash(image, size, exposure, frame)), frame_ms: frame };
 }
 
-// The participant's answer, by key or by button.
-function answered() {
+// The participant's answer to what has appeared, by key or by button.
+async function answered(appeared) {
+  await settled(appeared);
   const answers = element("answers");
   return new Promise((resolve) => {
     const ending = new AbortController();
@@ -141,14 +151,28 @@ async function sheet(id) {
   element(id).hidden = true;
 }
 
-function pressed(button) {
+async function pressed(button) {
+  button.disabled = true;
+  await settled(await nextFrame());
+  button.disabled = false;
   button.focus();
-  return new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
+  await new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
 }
+
+function settled(appeared) {
+  return new Promise((resume) => setTimeout(resume, appeared + SETTLE_MS - performance.now()));
+}
+
+// A key that is held down presses one button, not the one after it too.
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && ["Enter", " "].includes(event.key)) event.preventDefault();
+});
 
 run().catch((error) => {
   clear();
-  element("answers").hidden = true;
-  element("over").hidden = false;
-  if (!(error instanceof SessionOver)) throw error;
+  for (const part of document.querySelectorAll("main > *, footer > *")) part.hidden = true;
+  const over = error instanceof SessionOver;
+  element(over ? "over" : "stopped").hidden = false;
+  element("reason").textContent = error.message;
+  if (!over && !(error instanceof Refused)) throw error;
 });
