@@ -1,9 +1,10 @@
 """Simulated studies whose truth is known: votes that cluster by participant and by image."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
+from convergan.study.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS, UP_MS
 from convergan.study.votes import Votes
 
 STDEV_BETWEEN = 0.07
@@ -84,9 +85,45 @@ def simulated_votes(
                 answered_generated=(generated ^ wrong).ravel(),
                 response_seconds=rng.gamma(4, 0.4, size),
                 feedback=np.full(size, arm.endswith("feedback") and "no feedback" not in arm),
+                exposure_ms=np.full(size, np.nan),
             )
         )
     return joined(parts)
+
+
+def timed_votes(
+    rng: np.random.Generator,
+    thresholds_ms: dict[str, float],
+    *,
+    participants: int = 40,
+    trials: int = 100,
+    stdev_ms: float = 80.0,
+    width_ms: float = 40.0,
+) -> Votes:
+    """Timed arms of logistic observers, from guessing to certain, with these mean thresholds.
+
+    Args:
+        stdev_ms: of the observers' thresholds, within each arm.
+        width_ms: how gradually an observer goes from guessing to certain.
+    """
+    shape = {"participants": participants, "trials": trials}
+    votes = simulated_votes(rng, dict.fromkeys(thresholds_ms, 0.75), **shape)
+    middle = np.concatenate(
+        [bounded(rng, mean, stdev_ms, participants) for mean in thresholds_ms.values()]
+    )
+    exposure, right = np.empty((2, len(middle), trials))
+    shown = np.full(len(middle), float(FIRST_MS))
+    for trial in range(trials):
+        p_right = 0.5 + 0.5 / (1 + np.exp((middle - shown) / width_ms))
+        exposure[:, trial] = shown
+        right[:, trial] = rng.random(len(middle)) < p_right
+        steps = np.where(right[:, trial], -DOWN_MS, UP_MS)
+        shown = np.clip(shown + steps, SHORTEST_MS, LONGEST_MS)
+    return replace(
+        votes,
+        answered_generated=votes.generated == right.ravel().astype(bool),
+        exposure_ms=exposure.ravel(),
+    )
 
 
 def joined(parts: list[Votes]) -> Votes:

@@ -15,6 +15,9 @@ from convergan.study.plan import Plan
 _PAPERS_DIFFERENCE = 0.787 - 0.714
 """What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
 
+_LARGE_DIFFERENCE = 0.8
+"""In standard deviations between participants, by Cohen's words."""
+
 _Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
 
@@ -84,8 +87,17 @@ class Create:
 
 
 def _power(plan: Plan) -> str:
-    from convergan.study.power import power_of_difference
+    from convergan.study.power import power_of_difference, power_of_thresholds
+    from convergan.study.staircase import SETTLED
 
+    if plan.timed and plan.trials <= SETTLED:
+        return f"none: an exposure threshold needs more than {SETTLED} trials of each participant"
+    if plan.timed:
+        power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
+        return (
+            f"two arms whose exposure thresholds differ by {_LARGE_DIFFERENCE:g} of the standard deviation"
+            f" between participants are told apart in {100 * power:.0f} % of such studies"
+        )
     power = power_of_difference(max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE)
     return (
         f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
@@ -262,7 +274,7 @@ class Import:
 
     columns: tuple[str, ...] = ()
     """OURS=THEIRS where a column has another name. Of votes: participant, image, generated,
-    answered_generated, arm, images, trial, response_seconds, feedback. Of rates: participant,
+    answered_generated, arm, images, trial, response_seconds, feedback, exposure_ms. Of rates: participant,
     error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
 
     def run(self) -> None:

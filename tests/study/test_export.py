@@ -13,10 +13,12 @@ from PIL import Image as Picture
 from sqlalchemy import select
 
 from convergan.errors import UserError
+from convergan.study.analysis import analyse
 from convergan.study.bots import run_bot
 from convergan.study.export import export_study, left_out, read_votes, write_pictures
 from convergan.study.plan import Plan
 from convergan.study.schema import Image, Participant, Trial
+from convergan.study.votes_import import read_collected
 from studies import QUICK
 
 
@@ -122,6 +124,11 @@ def test_timed_studies_have_a_threshold_for_each_participant(make_study, folders
     (one,) = [each for each in people if each["state"] == "completed"]
     mine = [each["exposure_ms"] for each in votes]
     assert mine[0] == 500 and one["threshold_ms"] == sum(mine[40:]) / 20
+    exported = read_collected(tmp_path / "votes.csv")
+    for read in (read_votes(study.where, simulated=True), exported):
+        assert read.exposure_ms.tolist() == mine
+        (arm,) = analyse(read).arms
+        assert arm.threshold.exposure_ms.value == pytest.approx(one["threshold_ms"])
 
 
 def test_a_study_without_votes_says_so(make_study):

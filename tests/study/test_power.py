@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from convergan.errors import UserError
-from convergan.study.power import power_of_difference
+from convergan.study.power import power_of_difference, power_of_thresholds
 from simulated_votes import simulated_rates
 
 
@@ -21,6 +21,14 @@ def test_power_is_that_of_simulated_studies(
     )
     found = (ttest_ind(one, other).pvalue < 0.05).mean()
     assert power_of_difference(participants, trials, difference) == pytest.approx(found, abs=0.025)
+
+
+def test_power_of_thresholds_is_that_of_simulated_studies() -> None:
+    one, other = np.random.default_rng(0).normal([[0.8], [0]], 1, (4000, 2, 20)).swapaxes(0, 1)
+    found = (ttest_ind(one, other, axis=1).pvalue < 0.05).mean()
+    assert power_of_thresholds(20, 0.8) == pytest.approx(found, abs=0.025)
+    with pytest.raises(UserError, match="difference: expected at least 0, got -1"):
+        power_of_thresholds(20, -1)
 
 
 def test_the_default_study_finds_the_papers_difference() -> None:

@@ -40,6 +40,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
         np.random.default_rng(0), {"a, with comma": 0.7, 'b "quoted"': 0.8}, participants=3
     )
     votes.response_seconds[::7] = np.nan
+    votes.exposure_ms[::3] = 510
     path = tmp_path / f"votes.{suffix}"
     write_collected(path, votes)
     assert_equal(read_collected(path), votes)
@@ -61,6 +62,7 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     assert votes.answered_generated.tolist() == [False, True, True, True]
     assert set(votes.arm) == set(votes.images) == {"all"}
     assert np.isnan(votes.response_seconds).all() and not votes.feedback.any()
+    assert np.isnan(votes.exposure_ms).all()
 
 
 def test_other_names_of_columns(tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_real_participants_of_thirteen_models() -> None:
             "row 2: expected one set of images in every arm, got x with t and with s",
         ),
         ([HEADER + ",response_seconds", "p,a,1,0,-1"], "row 1: expected a number from 0 in response"),
+        ([HEADER + ",exposure_ms", "p,a,1,0,soon"], "row 1: expected a number from 0 in exposure_ms"),
         ([HEADER, "p,a,1"], r"votes\.csv line 2: expected 4 fields as in the header, got 3"),
         ([HEADER + ",image", "p,a,1,0,b"], "expected each column once, got image again"),
         (["participant,answered_generated", "p,1"], "got no image, generated"),

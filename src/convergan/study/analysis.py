@@ -1,7 +1,6 @@
 """From votes, or from error rates alone, to everything that a report shows."""
 
 from collections.abc import Mapping
-from itertools import combinations
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from convergan.study.rates import Rates, rates_of
 from convergan.study.statistics.bootstrap import REPLICATES
 from convergan.study.statistics.equivalence import MARGIN
 from convergan.study.statistics.learning import BLOCK_TRIALS
-from convergan.study.statistics.permutation import PERMUTATIONS, holm, permutation_p_value
+from convergan.study.statistics.permutation import PERMUTATIONS, compare_all
+from convergan.study.thresholds import Thresholds
 from convergan.study.unavailable import unavailable
 from convergan.study.votes import Votes
 
@@ -45,19 +45,25 @@ def analyse(
     votes = data if isinstance(data, Votes) else None
     rates = rates_of(data) if isinstance(data, Votes) else data
     estimates = Estimates(rates, votes, rng)
+    thresholds = Thresholds(votes, rng)
+    untimed = [arm for arm in estimates.arms if arm not in thresholds]
     sets = image_sets(rates, votes, image_scores or {}, set_scores or {}, rng)
+    # A staircase leaves nothing of people's errors to rank.
+    of_timed = {estimates.rates[arm].images[0] for arm in estimates.arms if arm in thresholds}
+    ranked = [each for each in sets if each.name not in of_timed]
     trials = float(np.sum(rates.generated_trials + rates.real_trials))
     return Findings(
         participants=len(rates),
         votes=None if np.isnan(trials) else round(trials),
         arms=[
-            describe_arm(name, estimates, votes, margin, block_trials, rng)
+            describe_arm(name, estimates, thresholds, votes, margin, block_trials, rng)
             for name in estimates.arms
         ],
-        comparisons=_comparisons(estimates, rng),
+        comparisons=_comparisons(estimates, untimed, rng),
+        threshold_comparisons=thresholds.comparisons(rng),
         image_sets=sets,
-        error_correlation=set_correlation(sets, "error", rng),
-        error_on_generated_correlation=set_correlation(sets, "error_on_generated", rng),
+        error_correlation=set_correlation(ranked, "error", rng),
+        error_on_generated_correlation=set_correlation(ranked, "error_on_generated", rng),
         unavailable=unavailable(data),
         margin=margin,
         block_trials=block_trials,
@@ -78,30 +84,20 @@ def _check(data: Votes | Rates, margin: float, block_trials: int, seed: int) -> 
         raise UserError(f"seed: expected at least 0, got {seed}")
 
 
-def _comparisons(estimates: Estimates, rng: np.random.Generator) -> list[Comparison]:
-    """Every arm with every later one; p-values corrected over all of them."""
-    pairs = list(combinations(estimates.arms, 2))
-    p_values = [_p_value(estimates, first, second, rng) for first, second in pairs]
-    corrected = iter(holm(np.array([p for p in p_values if p is not None])).tolist())
+def _comparisons(
+    estimates: Estimates, arms: list[str], rng: np.random.Generator
+) -> list[Comparison]:
+    """Of the accuracies of these arms."""
+    accuracies = {arm: estimates.rates[arm].accuracy for arm in arms}
     return [
         Comparison(
-            first=first,
-            second=second,
-            accuracy=estimates.accuracy_difference(first, second),
-            error_on_generated=estimates.difference(first, second, "error_on_generated"),
-            error_on_real=estimates.difference(first, second, "error_on_real"),
-            p_value=p_value,
-            p_holm=None if p_value is None else next(corrected),
+            first=pair.first,
+            second=pair.second,
+            accuracy=estimates.accuracy_difference(pair.first, pair.second),
+            error_on_generated=estimates.difference(pair.first, pair.second, "error_on_generated"),
+            error_on_real=estimates.difference(pair.first, pair.second, "error_on_real"),
+            p_value=pair.p_value,
+            p_holm=pair.p_holm,
         )
-        for (first, second), p_value in zip(pairs, p_values, strict=True)
+        for pair in compare_all(accuracies, rng)
     ]
-
-
-def _p_value(
-    estimates: Estimates, first: str, second: str, rng: np.random.Generator
-) -> float | None:
-    """None where an arm has fewer than two participants."""
-    one, other = (estimates.rates[arm].accuracy for arm in (first, second))
-    if min(len(one), len(other)) < 2:
-        return None
-    return float(permutation_p_value(one, other, rng))

@@ -3,17 +3,20 @@
 import numpy as np
 
 from convergan.study.estimates import Estimates, percentile_interval
-from convergan.study.findings import Arm, Block, Estimate, LearningCurve
+from convergan.study.findings import Arm, Block, LearningCurve
 from convergan.study.statistics.agreement import agreement
 from convergan.study.statistics.bootstrap import participant_replicates
 from convergan.study.statistics.equivalence import chance_p_value, equivalence
+from convergan.study.statistics.intervals import Estimate
 from convergan.study.statistics.learning import learning
+from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
 
 
 def describe_arm(
     name: str,
     estimates: Estimates,
+    thresholds: Thresholds,
     votes: Votes | None,
     margin: float,
     block_trials: int,
@@ -23,6 +26,7 @@ def describe_arm(
     rates = estimates.rates[name]
     here = None if votes is None else votes.chosen(votes.arm == name)
     trials = float(np.sum(rates.generated_trials + rates.real_trials))
+    timed = name in thresholds
     return Arm(
         name=name,
         images=str(rates.images[0]),
@@ -34,11 +38,13 @@ def describe_arm(
         error_on_real=estimates.of(name, "error_on_real"),
         d_prime=estimates.of(name, "d_prime"),
         criterion=estimates.of(name, "criterion"),
-        chance_p_value=chance_p_value(rates.accuracy),
-        equivalence=equivalence(rates.accuracy, margin),
+        chance_p_value=None if timed else chance_p_value(rates.accuracy),
+        equivalence=None if timed else equivalence(rates.accuracy, margin),
         agreement=None if here is None else agreement(here.image, here.answered_generated),
-        learning=None if here is None else _learning(here, block_trials, rng),
+        learning=None if here is None or timed else _learning(here, block_trials, rng),
         response_seconds=None if here is None else _response_seconds(here),
+        timed=timed,
+        threshold=thresholds.of(name),
     )
 
 

@@ -7,23 +7,8 @@ from typing import Any
 from convergan.study.statistics.agreement import Agreement
 from convergan.study.statistics.correlation import Correlation
 from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Interval
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean over participants, with 95 % intervals; None where there is none to be had."""
-
-    value: float
-
-    participants: Interval | None
-    """Other participants, the same images."""
-
-    participants_and_images: Interval | None = None
-    """Other participants and other images."""
-
-    naive: Interval | None = None
-    """As if all votes were independent of each other."""
+from convergan.study.statistics.intervals import Estimate, Interval
+from convergan.study.thresholds import Threshold, ThresholdComparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +63,12 @@ class Arm:
 
     response_seconds: float | None
     """Median over participants of their median time to answer."""
+
+    timed: bool
+    """Images were shown for as long as a staircase said, which drives the accuracy to one value."""
+
+    threshold: Threshold | None
+    """None where not timed, and where nobody's staircase has settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +141,13 @@ class Findings:
     """None where unknown."""
 
     arms: list[Arm]
+
     comparisons: list[Comparison]
+    """Of arms that are not timed."""
+
+    threshold_comparisons: list[ThresholdComparison]
+    """Of timed arms."""
+
     image_sets: list[ImageSet]
 
     error_correlation: Correlation | None

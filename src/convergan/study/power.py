@@ -30,18 +30,40 @@ def power_of_difference(
     Raises:
         UserError: an argument outside its range.
     """
-    for name, value, low, high in (
-        ("participants", participants, 2, math.inf),
-        ("trials", trials, 1, math.inf),
-        ("difference", difference, 0, 1),
-        ("stdev_between", stdev_between, 0, 0.5),
-    ):
-        if not low <= value <= high:
-            wanted = f"at least {low}" if high == math.inf else f"{low} to {high}"
-            raise UserError(f"{name}: expected {wanted}, got {value}")
+    _check("participants", participants, 2)
+    _check("trials", trials, 1)
+    _check("difference", difference, 0, 1)
+    _check("stdev_between", stdev_between, 0, 0.5)
     variance = stdev_between**2 * (1 - 1 / trials) + 0.25 / trials
+    return _power(participants, difference / math.sqrt(variance))
+
+
+def power_of_thresholds(participants: int, difference: float) -> float:
+    """The probability that the exposure thresholds of two timed arms are found to differ, two-sided at 5 %.
+
+    Args:
+        participants: in each of the two arms, at least 2.
+        difference: of the arms' mean thresholds, at least 0, in standard deviations of the participants'
+            thresholds as measured.
+
+    Raises:
+        UserError: an argument outside its range.
+    """
+    _check("participants", participants, 2)
+    _check("difference", difference, 0)
+    return _power(participants, difference)
+
+
+def _check(name: str, value: float, low: float, high: float = math.inf) -> None:
+    if not low <= value <= high:
+        wanted = f"at least {low}" if high == math.inf else f"{low} to {high}"
+        raise UserError(f"{name}: expected {wanted}, got {value}")
+
+
+def _power(participants: int, difference: float) -> float:
+    """Of a t-test; `difference` in standard deviations of one participant's number."""
     freedom = 2 * participants - 2
-    noncentrality = difference / math.sqrt(2 * variance / participants)
+    noncentrality = difference * math.sqrt(participants / 2)
     critical = t.ppf(1 - SIGNIFICANCE / 2, freedom)
     found = nct.sf(critical, freedom, noncentrality) + nct.cdf(-critical, freedom, noncentrality)
     return float(min(1.0, found))

@@ -40,6 +40,9 @@ class Votes:
     feedback: np.ndarray
     """bool [n]: the participant was told after each answer whether it was right."""
 
+    exposure_ms: np.ndarray
+    """float64 [n]: how long a staircase had the image shown, NaN where it stayed or where unknown."""
+
     def __len__(self) -> int:
         return len(self.participant)
 

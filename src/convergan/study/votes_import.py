@@ -109,6 +109,7 @@ def _votes(cells: Cells) -> Votes:
         feedback=cells.truths("feedback")
         if "feedback" in cells
         else np.zeros(cells.size, dtype=bool),
+        exposure_ms=_known(cells, "exposure_ms"),
     )
 
 

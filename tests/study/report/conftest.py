@@ -12,7 +12,7 @@ from convergan.study.rates import rates_of
 from convergan.study.report import StudyReport
 from convergan.study.report.page import write_page
 from convergan.study.votes import Votes
-from simulated_votes import joined, simulated_votes
+from simulated_votes import joined, simulated_votes, timed_votes
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +70,14 @@ def few(report: StudyReport) -> StudyReport:
     first, second = report.findings.arms
     arms = [replace(first, participants=3), second]
     return replace(report, findings=replace(report.findings, arms=arms))
+
+
+@pytest.fixture(scope="session")
+def timed() -> StudyReport:
+    """Two timed arms."""
+    rng = np.random.default_rng(6)
+    arms = {"SIMULATED-samples, feedback": 320, "SIMULATED-samples, no feedback": 515}
+    votes = timed_votes(rng, arms)
+    return StudyReport(
+        title="Timed", source="timed.db", findings=analyse(votes), rates=rates_of(votes)
+    )

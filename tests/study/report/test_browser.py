@@ -12,13 +12,18 @@ from convergan.study.report.page import write_page
 
 
 def test_nothing_overflows_at_any_width(
-    tmp_path: Path, browser: Browser, report: StudyReport, many_arms: StudyReport
+    tmp_path: Path,
+    browser: Browser,
+    report: StudyReport,
+    many_arms: StudyReport,
+    timed: StudyReport,
 ) -> None:
     long = replace(report, title="unbroken" * 20, source="/a/long/path" * 20, notes=("note" * 60,))
     frames = []
     for name, each, widths in (
         ("long", long, (320, 1280)),
         ("many", many_arms, (320,)),
+        ("timed", timed, (320, 1280)),
     ):
         write_page(tmp_path / f"{name}.html", each)
         frames += [(tmp_path / f"{name}.html", width) for width in widths]

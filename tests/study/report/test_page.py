@@ -126,6 +126,28 @@ def test_bots_are_called_bots_everywhere(tmp_path: Path, report: StudyReport) ->
     assert json.loads((tmp_path / "report.json").read_text())["simulated"] is True
 
 
+def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) -> None:
+    text = written(tmp_path, timed)
+    for arm in timed.findings.arms:
+        assert arm.threshold and arm.threshold.exposure_ms.participants
+        low, high = arm.threshold.exposure_ms.participants
+        assert f"{arm.threshold.exposure_ms.value:.0f} ms {low:.0f} to {high:.0f} ms" in text
+        assert f"{100 * arm.accuracy.value:.1f} %" in text, "with a word of warning"
+    assert "driven by the staircase" in text and "not applicable" in text
+    assert "The exposure that people needed" in text and "Arms compared" not in text
+    html = (tmp_path / "report.html").read_text()
+    titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
+    assert titles[:3] == ["Exposure thresholds", "The two errors", "Participants"]
+    assert "Learning" not in titles and 'class="chance"' not in html
+    parsed = Text(html)
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_nothing_about_exposures_in_an_untimed_page(page: Path) -> None:
+    text = words(page).lower()
+    assert not [word for word in ("exposure", "staircase", "threshold", " ms") if word in text]
+
+
 def test_few_participants_are_warned_of(
     tmp_path: Path, page: Path, report: StudyReport, few: StudyReport
 ) -> None:

@@ -85,3 +85,32 @@ def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
 
 def test_few_participants_are_warned_of(few: StudyReport) -> None:
     assert "Fewer than 10 participants in “random” (3)" in printed(few)
+
+
+def test_a_timed_study_is_about_exposures(timed: StudyReport) -> None:
+    text = printed(timed)
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    for arm in timed.findings.arms:
+        assert arm.threshold and arm.threshold.exposure_ms.participants
+        low, high = arm.threshold.exposure_ms.participants
+        assert f"{arm.threshold.exposure_ms.value:.0f} ms  {low:.0f} to {high:.0f} ms" in text
+    assert text.count("accuracy (staircase)") == 2 and "not applicable" in text
+    assert "Exposures compared" in text and "Arms compared" not in text
+    assert "learning curve" in text.partition("Not known from these data")[2]
+    assert "to be right 75 % of the time: the arms differ (p below 0.001)." in " ".join(
+        text.split()
+    )
+
+
+def test_nothing_about_exposures_in_an_untimed_report(
+    report: StudyReport, many_arms: StudyReport
+) -> None:
+    for each in (report, many_arms):
+        text = printed(each).lower()
+        assert not [word for word in ("exposure", "staircase", "threshold", " ms") if word in text]
+
+
+def test_columns_that_stay_are_whole_where_others_are_left_out(report: StudyReport) -> None:
+    arms = [replace(arm, equivalence=None, agreement=None) for arm in report.findings.arms]
+    text = printed(replace(report, findings=replace(report.findings, arms=arms)))
+    assert "learning  people were" in text and "…" not in text

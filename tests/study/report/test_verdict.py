@@ -5,11 +5,13 @@ import pytest
 
 from convergan.study.arms import describe_arm
 from convergan.study.estimates import Estimates
-from convergan.study.findings import Arm, Comparison, Estimate
+from convergan.study.findings import Arm, Comparison
 from convergan.study.rates import Rates
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, told_apart, verdict
 from convergan.study.statistics.equivalence import Equivalence
+from convergan.study.statistics.intervals import Estimate
+from convergan.study.thresholds import Thresholds
 from simulated_votes import simulated_rates
 
 S = "\N{NO-BREAK SPACE}"
@@ -80,8 +82,8 @@ def verdicts(mean: float, participants: int, runs: int) -> list[str]:
     found = []
     for each in wrong.T:
         rates = Rates(names, arms, arms, trials, trials, each, each)
-        estimates = Estimates(rates, None, rng, replicates=400)
-        found.append(told_apart(describe_arm("arm", estimates, None, 0.05, 10, rng)))
+        estimates, thresholds = Estimates(rates, None, rng, 400), Thresholds(None, rng)
+        found.append(told_apart(describe_arm("arm", estimates, thresholds, None, 0.05, 10, rng)))
     return found
 
 
@@ -103,3 +105,45 @@ def test_few_participants_are_warned_of(report: StudyReport, few: StudyReport) -
     assert caution.startswith("Fewer than 10 participants in “random” (3): intervals of so few")
     arms = 5 * [few.findings.arms[0]] + [few.findings.arms[1]]
     assert "in 5 of 6 arms:" in cautions(replace(few.findings, arms=arms))[0]
+
+
+def test_what_thresholds_say(timed: StudyReport) -> None:
+    found = timed.findings
+    first, second = found.arms
+    assert told_apart(first) == "not applicable"
+    said = verdict(found, simulated=True)
+    assert said.startswith("Bots needed ") and said.endswith(": the arms differ (p below 0.001).")
+    assert first.threshold and second.threshold
+    exposures = [f"{arm.threshold.exposure_ms.value:.0f}{S}ms" for arm in (second, first)]  # type: ignore[union-attr]
+    assert f"{exposures[0]} in arm “{second.name}” and {exposures[1]} in" in said
+    one_known = replace(found, arms=[first, replace(second, threshold=None)])
+    assert f"ms) in arm “{first.name}” to be" in verdict(one_known)
+    one = replace(found, arms=[first], threshold_comparisons=[])
+    assert f"{S}ms) to be right 75{S}% of the time." in verdict(one)
+    two_of_three = [replace(found.threshold_comparisons[0], p_holm=p) for p in (0.01, 0.02, 0.3)]
+    three = replace(found, arms=[first, second, first], threshold_comparisons=two_of_three)
+    assert verdict(three).endswith("; 2 of 3 comparisons of arms show a difference.")
+    unknown = replace(found, arms=[replace(arm, threshold=None) for arm in found.arms])
+    assert verdict(unknown).startswith("Undecided: how long people must see an image takes more")
+
+
+def test_timed_and_untimed_arms_have_a_sentence_each(
+    report: StudyReport, timed: StudyReport
+) -> None:
+    arms = [*report.findings.arms, timed.findings.arms[0]]
+    said = verdict(replace(report.findings, arms=arms))
+    assert said.startswith(f"Untimed: {verdict(report.findings)} Timed: People needed ")
+
+
+def test_staircases_at_their_ends_are_warned_of(timed: StudyReport) -> None:
+    first, second = timed.findings.arms
+    assert first.threshold and second.threshold
+    ends = [
+        replace(first, threshold=replace(first.threshold, reached_shortest=3)),
+        replace(second, threshold=replace(second.threshold, reached_longest=21)),
+    ]
+    found = replace(timed.findings, arms=ends)
+    said = cautions(found)
+    assert f"3 of 40 participants came to the shortest exposure, 100{S}ms: they may" in said[0]
+    assert f"21 of 40 participants came to the longest exposure, 1,000{S}ms: they" in said[1]
+    assert f"{S}ms or more in arm" in verdict(found) and "or less" not in verdict(found)

@@ -67,6 +67,7 @@ def test_one_vote_an_image_and_participant_counts_chance_three_times() -> None:
         answered_generated=table.ravel(),
         response_seconds=np.full(size * size, np.nan),
         feedback=np.full(size * size, False),
+        exposure_ms=np.full(size * size, np.nan),
     )
     spread = two_way_replicates(votes, ["arm"], rng, 4000)[:, 1, 0].var()
     assert spread / (0.25 / size**2) == pytest.approx(3, rel=0.15)

@@ -1,29 +1,56 @@
-"""Which figures a study's report shows, and what it says below them."""
+"""Which figures of people a study's report shows, and what it says below them."""
 
 import numpy as np
 
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import percent
-from convergan.study.findings import Arm, Findings, ImageSet
+from convergan.study.findings import Arm, Findings
 from convergan.study.rates import Rates
 from convergan.study.report.figures import (
     Mark,
     Points,
     Row,
     interval_chart,
-    ranked_intervals,
     scatter,
 )
-from convergan.study.report.words import correlation_words, points
+from convergan.study.report.verdict import measured
+from convergan.study.report.words import milliseconds, points
+from convergan.study.staircase import TARGET
 from convergan.study.statistics.equivalence import CHANCE
 
 MOST_LINES = 6
 """As many styles as there are; with more arms nobody could tell the lines apart."""
 
 
-def accuracy_chart(findings: Findings) -> Chart:
-    """Every arm's accuracy beside chance."""
+def threshold_chart(findings: Findings) -> Chart | None:
+    """What the people of every timed arm needed to see."""
+    ranked = sorted(measured(findings), key=lambda pair: -pair[1].exposure_ms.value)
+    if not ranked:
+        return None
+    rows = [
+        Row(arm.name, [Mark(found.exposure_ms.value, found.exposure_ms.participants, None, 0)])
+        for arm, found in ranked
+    ]
+    needed = "; ".join(f"{arm.name}: {milliseconds(it.exposure_ms.value)}" for arm, it in ranked)
+    return Chart(
+        title="Exposure thresholds",
+        svg=interval_chart(
+            rows, name="thresholds", x_label="exposure, in ms", tick=lambda x, _: f"{x:g}"
+        ),
+        legend=[],
+        description=f"Exposure thresholds by arm. {needed}.",
+        caption=f"How long people must see an image to be right {100 * TARGET:.0f}\N{NO-BREAK SPACE}% of the "
+        "time: the longer, the better the generator. Lines: 95\N{NO-BREAK SPACE}% intervals over other "
+        "participants.",
+    )
+
+
+def accuracy_chart(findings: Findings) -> Chart | None:
+    """The accuracy of every arm that is not timed beside chance."""
+    arms = [arm for arm in _ranked(findings) if not arm.timed]
+    if not arms:
+        return None
     rows = [
         Row(
             arm.name,
@@ -36,15 +63,13 @@ def accuracy_chart(findings: Findings) -> Chart:
                 )
             ],
         )
-        for arm in _ranked(findings)
+        for arm in arms
     ]
     return Chart(
         title="Accuracy",
         svg=interval_chart(rows, name="accuracy", x_label="right answers", reference=CHANCE),
         legend=[],
-        description=_described(
-            "Accuracy by arm", [(arm.name, arm.accuracy.value) for arm in _ranked(findings)]
-        ),
+        description=_described("Accuracy by arm", [(arm.name, arm.accuracy.value) for arm in arms]),
         caption="Share of right answers; the dotted line is chance. " + _lines(findings),
     )
 
@@ -76,6 +101,9 @@ def error_chart(findings: Findings) -> Chart:
         description=_described("Error rates by arm", values),
         caption="Generated images taken for real are those that fool: their share is the fooling "
         "rate. Real images taken for generated tell how suspicious people were. "
+        + "A staircase drives the mean of both towards "
+        f"{percent(1 - TARGET)} in timed arms. "
+        * any(arm.timed for arm in findings.arms)
         + _lines(findings),
     )
 
@@ -141,85 +169,6 @@ def participants_chart(findings: Findings, rates: Rates) -> Chart | None:
         description=f"Scatter plot: the two error rates of {len(rates):,} participants.",
         caption="Every point is a participant. Above the dotted line people lean to “real”, below it to "
         "“generated”; the nearer to the lower left corner, the better they tell the two apart.",
-    )
-
-
-def images_chart(image_set: ImageSet, place: int) -> Chart:
-    """How the images of a set differ in how often they fool."""
-    rates = [each.rate for each in image_set.images]
-    return Chart(
-        title=image_set.name,
-        svg=ranked_intervals(
-            rates,
-            [each.interval for each in image_set.images],
-            name=f"images-{place}",
-            x_label="generated images, the most fooling first",
-            y_label="fooling rate",
-        ),
-        legend=[],
-        description=f"Fooling rates of {len(rates):,} images, from {percent(rates[0])} down to "
-        f"{percent(rates[-1])}.",
-        caption="Fooling rate of each image, shrunk towards the mean of the set because few people saw it, "
-        "with 95\N{NO-BREAK SPACE}% intervals.",
-    )
-
-
-def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
-    """Fooling rates beside the scores that the caller gave."""
-    scored = [each for each in image_set.images if each.score is not None]
-    if image_set.correlation is None:
-        return None
-    cloud = Points(
-        "generated images",
-        [each.score for each in scored if each.score is not None],
-        [each.rate for each in scored],
-        0,
-    )
-    return Chart(
-        title=f"{image_set.name}: score and fooling rate",
-        svg=scatter(
-            [cloud],
-            name=f"scores-{place}",
-            x_label="score of the image",
-            y_label="fooling rate",
-        ),
-        legend=[],
-        description=f"Scatter plot: {correlation_words(image_set.correlation)}.",
-        caption=f"Spearman’s rank correlation: {correlation_words(image_set.correlation)}. With few votes an "
-        "image this lies nearer to 0 than the correlation with the images’ true fooling rates.",
-    )
-
-
-def sets_chart(findings: Findings) -> Chart | None:
-    """People's errors on the sets in the order of their scores."""
-    correlation = findings.error_correlation
-    if correlation is None:
-        return None
-    scored = sorted(
-        (each.score, each.name, each) for each in findings.image_sets if each.score is not None
-    )
-    kinds = ("all wrong answers", "generated taken for real")
-    rows = [
-        Row(
-            f"{name} ({score:g})",
-            [
-                Mark(error, None, None, style)
-                for style, error in enumerate((each.error, each.error_on_generated))
-                if error is not None
-            ],
-        )
-        for score, name, each in scored
-    ]
-    fooling = findings.error_on_generated_correlation
-    also = f"; with fooling rates alone: {correlation_words(fooling)}" if fooling else ""
-    return Chart(
-        title="The sets in the order of their scores",
-        svg=interval_chart(rows, name="sets", x_label="wrong answers"),
-        legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
-        description="Error rates by set, in the order of their scores. "
-        f"{correlation_words(correlation)}.",
-        caption="Behind each name its score, the lowest on top. Spearman’s rank correlation of scores with "
-        f"wrong answers: {correlation_words(correlation)}{also}.",
     )
 
 

@@ -1,8 +1,9 @@
 """The kinds of figures that only a study has: points with intervals, row by row, and clouds of points."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -68,8 +69,9 @@ def interval_chart(
     name: str,
     x_label: str,
     reference: float | None = None,
+    tick: Callable[[float, Any], str] = percent_axis,
 ) -> Markup:
-    """Draw shares with their intervals, one row each, the first on top."""
+    """Draw shares, or what `tick` writes, with their intervals, one row each, the first on top."""
     names = [row_name(row.name) for row in rows]
     row_height = _TWO_LINES_HEIGHT if any("\n" in each for each in names) else _ROW_HEIGHT
     height = max(3, len(rows)) * row_height + 55
@@ -91,7 +93,7 @@ def interval_chart(
         axes.yaxis.grid(False)
         axes.set_xlabel(x_label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.xaxis.set_major_formatter(FuncFormatter(percent_axis))
+        axes.xaxis.set_major_formatter(FuncFormatter(tick))
 
     return figure(draw, name=name, height=height)
 

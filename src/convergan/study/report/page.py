@@ -15,9 +15,10 @@ from convergan.page.environment import templates
 from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
 from convergan.study.findings import Findings, ImageRate, ImageSet
-from convergan.study.report import charts, words
+from convergan.study.report import charts, image_charts, words
 from convergan.study.report.inputs import StudyReport
-from convergan.study.report.verdict import cautions, differs, told_apart, verdict
+from convergan.study.report.verdict import cautions, differs, measured, told_apart, verdict
+from convergan.study.staircase import LONGEST_MS, SETTLED, TARGET
 
 SHOWN_IMAGES = 6
 MOST_BLOCKS = 4
@@ -52,10 +53,16 @@ def write_page(path: Path, report: StudyReport) -> None:
     environment.filters |= {"differs": differs, "told_apart": told_apart} | {
         name: getattr(words, name)
         for name in (
+            "bounded",
             "correlation_words",
             "index",
             "index_interval",
             "interval",
+            "milliseconds",
+            "milliseconds_interval",
+            "milliseconds_more",
+            "milliseconds_more_interval",
+            "needed",
             "p_words",
             "points",
             "points_interval",
@@ -68,12 +75,21 @@ def write_page(path: Path, report: StudyReport) -> None:
         verdict=verdict(findings, simulated=report.simulated),
         blocks=findings.arms if len(findings.arms) <= MOST_BLOCKS else [],
         facts=_facts(findings),
-        overview=[charts.accuracy_chart(findings), charts.error_chart(findings)],
+        overview=_present(charts.accuracy_chart(findings), charts.error_chart(findings)),
         people=_present(
             charts.participants_chart(findings, report.rates), charts.learning_chart(findings)
         ),
+        timed=[arm for arm in findings.arms if arm.timed],
+        thresholds=measured(findings),
+        exposures=charts.threshold_chart(findings),
+        target=TARGET,
+        longest_ms=LONGEST_MS,
+        settled=SETTLED,
+        exposures_compared=sorted(
+            findings.threshold_comparisons, key=lambda each: each.p_value or 0
+        ),
         compared=sorted(findings.comparisons, key=lambda each: each.p_value or 0),
-        sets=charts.sets_chart(findings),
+        sets=image_charts.sets_chart(findings),
         images=_image_charts(findings),
         extremes=[_extremes(each, report.pictures) for each in findings.image_sets if each.images],
         unknown=words.unavailable_words(findings),
@@ -102,7 +118,7 @@ def _image_charts(findings: Findings) -> list[Chart]:
         for place, each in enumerate(findings.image_sets)
         if each.images
         for chart in _present(
-            charts.images_chart(each, place), charts.image_scores_chart(each, place)
+            image_charts.images_chart(each, place), image_charts.image_scores_chart(each, place)
         )
     ]
 

@@ -1,9 +1,10 @@
 """How a study's report writes its numbers."""
 
-from convergan.page.words import chance, percent
+from convergan.page.words import SPACE, chance, percent
 from convergan.study.findings import Findings
 from convergan.study.statistics.correlation import Correlation
 from convergan.study.statistics.intervals import Interval
+from convergan.study.thresholds import Threshold
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -31,6 +32,40 @@ def points(difference: float) -> str:
 
 def points_interval(bounds: Interval | None) -> str:
     return "–" if bounds is None else f"{points(bounds[0])} to {points(bounds[1])}"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:,.0f}{SPACE}ms"
+
+
+def milliseconds_interval(bounds: Interval | None) -> str:
+    """ "301 to 338 ms" """
+    return "–" if bounds is None else f"{bounds[0]:,.0f} to {milliseconds(bounds[1])}"
+
+
+def milliseconds_more(difference: float) -> str:
+    """A difference of two exposures, with its sign."""
+    return f"{difference:+.0f}{SPACE}ms".replace("-", _MINUS)
+
+
+def milliseconds_more_interval(bounds: Interval | None) -> str:
+    return (
+        "–"
+        if bounds is None
+        else f"{bounds[0]:+.0f} to {bounds[1]:+.0f}{SPACE}ms".replace("-", _MINUS)
+    )
+
+
+def needed(threshold: Threshold) -> str:
+    """ "320 ms"; "960 ms or more" where the staircases of most came to the longest exposure."""
+    return f"{milliseconds(threshold.exposure_ms.value)} {bounded(threshold)}".strip()
+
+
+def bounded(threshold: Threshold) -> str:
+    """ "or more", "or less", or nothing."""
+    if 2 * threshold.reached_longest > threshold.participants:
+        return "or more"
+    return "or less" if 2 * threshold.reached_shortest > threshold.participants else ""
 
 
 def p_words(p_value: float | None) -> str:

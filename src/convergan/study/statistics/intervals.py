@@ -1,6 +1,7 @@
 """Intervals: from the replicates of a bootstrap, and the naive one of a share of votes."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest, norm, t
@@ -8,6 +9,22 @@ from scipy.stats import binomtest, norm, t
 LEVEL = 0.95
 
 Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over participants, with 95 % intervals; None where there is none to be had."""
+
+    value: float
+
+    participants: Interval | None
+    """Other participants, the same images."""
+
+    participants_and_images: Interval | None = None
+    """Other participants and other images."""
+
+    naive: Interval | None = None
+    """As if all votes were independent of each other."""
 
 
 def expanded_percentiles(

@@ -1,11 +1,44 @@
 """Whether two arms differ: participants change places."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
 import numpy as np
 
 PERMUTATIONS = 10_000
 
 _NUMBERS_AT_ONCE = 4_000_000
 """So many participants of permutations are held in memory, however many there are."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of participants, compared."""
+
+    first: str
+    second: str
+
+    p_value: float | None
+    """None where one of the two has fewer than two participants."""
+
+    p_holm: float | None
+
+
+def compare_all(groups: Mapping[str, np.ndarray], rng: np.random.Generator) -> list[Pair]:
+    """Every group with every later one; p-values corrected over all of them."""
+    pairs = list(combinations(groups, 2))
+    p_values = [
+        float(permutation_p_value(groups[first], groups[second], rng))
+        if min(len(groups[first]), len(groups[second])) >= 2
+        else None
+        for first, second in pairs
+    ]
+    corrected = iter(holm(np.array([p for p in p_values if p is not None])).tolist())
+    return [
+        Pair(first, second, p_value, None if p_value is None else next(corrected))
+        for (first, second), p_value in zip(pairs, p_values, strict=True)
+    ]
 
 
 def permutation_p_value(
