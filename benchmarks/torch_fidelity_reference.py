@@ -82,6 +82,29 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
     return state
 
 
+def telling_state(
+    state: Mapping[str, Tensor], features: Tensor, stdev: float, seed: int = 0
+) -> dict[str, Tensor]:
+    """The same weights with a last layer that tells images apart, as a trained one does.
+
+    Features of random weights are nearly the same for all images, and so are random sums of them. These sums
+    leave out what the features have in common.
+
+    Args:
+        state: of `random_state`.
+        features: what the network makes of the images.
+        stdev: of the logits, over images and classes.
+        seed: of the weights.
+    """
+    common = torch.nn.functional.normalize(features.double().mean(dim=0), dim=0)
+    generator = torch.Generator().manual_seed(seed)
+    shape = state["fc.weight"].shape
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64)
+    weight -= torch.outer(weight @ common, common)
+    weight *= stdev / (features.double() @ weight.T).std()
+    return {**state, "fc.weight": weight.float()}
+
+
 def _stand_in(name: str) -> None:
     module = ModuleType(name)
     module.__path__ = []

@@ -1,17 +1,23 @@
 """The distance is scipy's, torchmetrics' and torch-fidelity's on the same features."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed
+import torch.multiprocessing
 from scipy import linalg
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as Torchmetrics
 
+from convergan.errors import UserError
 from convergan.metrics.frechet import (
     FrechetInceptionDistance,
     GaussianStatistics,
+    distance_of_factors,
+    factors_of_images,
     frechet_distance,
     gaussian_statistics,
 )
@@ -73,6 +79,28 @@ def test_fewer_images_than_features_and_equal_sets() -> None:
     assert ours(few, moved) == pytest.approx(4 * 40, rel=1e-5)
 
 
+@pytest.mark.parametrize("count", [30, 80])
+def test_factors_of_images_are_those_of_their_statistics(count: int) -> None:
+    """Of 30 images with 50 features the rows are the images; of 80 they are of the covariance."""
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(count, 50, generator=generator) for _ in range(2))
+    weights = torch.randint(0, 3, (count,), generator=generator)
+    got = distance_of_factors(factors_of_images(first, weights), factors_of_images(second))
+    expected = frechet_distance(gaussian_statistics(first, weights), gaussian_statistics(second))
+    assert got == pytest.approx(expected, rel=1e-7)
+
+
+def test_a_feature_that_is_always_the_same(sets: tuple[Tensor, Tensor]) -> None:
+    """No Cholesky decomposition then; the distance is that without it."""
+    wider = [torch.cat([some, torch.ones(len(some), 1)], dim=1) for some in sets]
+    assert ours(*wider) == pytest.approx(ours(*sets), rel=1e-7)
+
+
+def test_no_distance_is_below_zero(sets: tuple[Tensor, Tensor]) -> None:
+    for number in range(2, 40):
+        assert ours(sets[0][:number], sets[0][:number]) >= 0
+
+
 def test_weights_are_repetitions(sets: tuple[Tensor, Tensor]) -> None:
     counts = torch.randint(0, 4, (len(sets[0]),))
     weighted = gaussian_statistics(sets[0], counts)
@@ -91,12 +119,35 @@ def test_statistics_stand_for_the_real_images(sets: tuple[Tensor, Tensor]) -> No
         with pytest.warns(UserWarning, match="FID of .* images, fewer than 2,048"):
             assert float(metric.compute()) == pytest.approx(ours(*sets), rel=1e-6)
         metric.reset()
+    with pytest.raises(ValueError, match="real: expected False after set_reference, got True"):
+        metric.update(sets[0], real=True)
+
+
+def distance_on(rank: int, folder: str, real: Tensor, generated: Tensor) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    metric = FrechetInceptionDistance(Features())
+    metric.set_reference(gaussian_statistics(real))
+    metric.update(generated[rank::2], real=False)
+    torch.save(metric.compute(), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_distance_of_one(
+    sets: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    """The reference is the same for both, and counts once."""
+    torch.multiprocessing.spawn(distance_on, args=(str(tmp_path), *sets), nprocs=2)
+    for rank in range(2):
+        got = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert float(got) == pytest.approx(ours(*sets), rel=1e-9)
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(ValueError, match="as many features, got 12 and 5"):
         ours(sets[0], torch.randn(9, 5))
-    with pytest.raises(ValueError, match="expected at least 2 images, got 1"):
+    with pytest.raises(UserError, match="mean and covariance: expected at least 2 images, got 1"):
         gaussian_statistics(sets[0][:1])
     with pytest.raises(ValueError, match="expected at least 2 real images, got 0"):
         FrechetInceptionDistance(Features()).compute()

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.datasets import load_sample_images
 
-from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.metrics.inception import InceptionNetwork, resize_like_tensorflow
-from convergan.recipes.settings import DataSettings
 from torch_fidelity_reference import reference_network
 
 State = dict[str, torch.Tensor]
@@ -24,18 +23,43 @@ def network(inception_state: State) -> InceptionNetwork:
 def test_features_and_logits_are_torch_fidelitys(
     network: InceptionNetwork, inception_state: State
 ) -> None:
-    theirs = reference_network(inception_state)
-    # Real images; `benchmarks/score_speed.py` takes 64 of CIFAR-10.
-    images = torch.from_numpy(
-        open_data_set(DataSettings(source="digits")).train.images[:6]
-    ).permute(0, 3, 1, 2)
+    """Of 64 pieces of photographs, in two sizes, with the resize."""
+    photographs = [torch.tensor(image) for image in load_sample_images().images]
+    sizes = ((60, 90), (128, 101))
+    pieces = [
+        torch.stack(
+            [
+                photographs[number % 2][row : row + height, column : column + width]
+                for number in range(32)
+                for row, column in [(11 * number % 290, 17 * number)]
+            ]
+        ).permute(0, 3, 1, 2)
+        for height, width in sizes
+    ]
     with torch.inference_mode():
-        expected = theirs(images.expand(-1, 3, -1, -1))
-        got = network(images)
+        # Logits of the trained network are of this order.
+        scale = 10 / torch.cat([network(some).logits for some in pieces]).std()
+        state = {**inception_state, "fc.weight": inception_state["fc.weight"] * scale}
+        scaled, theirs = InceptionNetwork(), reference_network(state)
+        scaled.load_weights(state)
+        got, expected = (
+            [torch.cat(part) for part in zip(*map(look, pieces), strict=True)]
+            for look in (scaled, theirs)
+        )
     # Large enough for the comparison to mean something.
     assert expected[0].std() > 0.1
+    assert expected[1].std() == pytest.approx(10, rel=0.01)
     for ours, reference in zip(got, expected, strict=True):
+        assert len(ours) == 64
         torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
+
+
+def test_logits_are_in_full_where_the_rest_is_not(network: InceptionNetwork) -> None:
+    images = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        features, logits = network(images)
+    assert features.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(logits, features @ network.fc.weight.T, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (32, 32), (299, 299), (480, 301)])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance as Torchmetrics
 
+from convergan.errors import UserError
 from convergan.metrics.kernel_distance import (
     KernelInceptionDistance,
     kernel_distance,
@@ -79,6 +80,20 @@ def test_weights_are_repetitions_without_pairs_of_an_image_with_itself() -> None
     assert float(kernel_distance(x, y, weights, other)) == pytest.approx(float(expected))
 
 
+def test_weights_count_alike_in_every_part_of_the_matrix(
+    sets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(2)
+    weights = [torch.randint(0, 3, (4, SIZE), generator=generator) for _ in sets]
+    whole = kernel_distance(*sets, *weights)
+    monkeypatch.setattr("convergan.metrics.kernel_distance._CHUNK", 32)
+    told: list[tuple[int, int]] = []
+    parts = kernel_distance(*sets, *weights, lambda *numbers: told.append(numbers))
+    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=0)
+    # 3 x 3 parts, or the 6 of a symmetric matrix.
+    assert told == [(number, 21) for number in range(1, 22)]
+
+
 def test_of_images_from_one_distribution_it_is_zero_on_average() -> None:
     generator = torch.Generator().manual_seed(1)
     values = torch.cat(
@@ -109,5 +124,5 @@ def test_subsets_are_seeded(sets: tuple[Tensor, Tensor]) -> None:
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(ValueError, match="as many features, got 20 and 3"):
         kernel_distance(sets[0], torch.rand(9, 3))
-    with pytest.raises(ValueError, match="at least 2 images, got 90 and 1"):
+    with pytest.raises(UserError, match="KID: expected at least 2 images, got 90 and 1"):
         kernel_distance(sets[0], sets[1][:1])

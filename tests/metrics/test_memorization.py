@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from convergan.errors import UserError
 from convergan.metrics.memorization import nearest_training_images
 
 
@@ -39,5 +40,5 @@ def test_equal_training_images_are_each_others_neighbours(training: torch.Tensor
 
 
 def test_too_few_training_images(training: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="k: expected 1 to 1"):
+    with pytest.raises(UserError, match="training: expected at least 2 images, got 1"):
         nearest_training_images(training[:1], training[:1])

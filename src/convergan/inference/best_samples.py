@@ -46,7 +46,8 @@ def best_samples(
         raise UserError(f"best: expected a share above 0 and at most 1, got {share:g}")
     # A hundredth is no binary fraction: 100 / .01 is to be 10,000.
     drawn = max(count, math.floor(count / share + 1e-6))
-    found = embed(embedding, images_of_run(run, drawn, seed), progress=progress)
+    images = images_of_run(run, drawn, seed)
+    found = embed(embedding, images, logits_alone=True, progress=progress)
     ranked = torch.argsort(divergences(found.images.logits), descending=True, stable=True)
     best: list[int] = ranked[:count].tolist()
     return best

@@ -16,7 +16,8 @@ from convergan.data.decode import Unreadable
 from convergan.data.image_set import SkippedImage
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
-from convergan.inference.batches import device_of_process, map_batches
+from convergan.inference.batches import device_of_process, map_batches, without_tf32
+from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
@@ -115,9 +116,10 @@ def embed(
     images: ImageStream,
     *,
     skip_unreadable: bool = False,
+    logits_alone: bool = False,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """Features and logits of all images, in order.
+    """Features and logits of all images, in order, in little more memory than these take.
 
     Under torchrun the processes share the images, and each of them returns all embeddings.
 
@@ -125,6 +127,7 @@ def embed(
         embedding: the network.
         images: what to look at.
         skip_unreadable: leave out images that cannot be read; otherwise they are errors.
+        logits_alone: keep no features: [images, 0].
         progress: called with the number of images done by this process and of all that it has to do.
 
     Raises:
@@ -161,25 +164,32 @@ def embed(
                 output = network(pixels.permute(0, 3, 1, 2))
             except UserError as error:
                 raise UserError(f"{_whole_name(images, names[places[0]])}: {error}") from None
-        return places, output.features.float().cpu(), output.logits.float().cpu()
+        features = output.features[:, :0] if logits_alone else output.features
+        return places, features.float().cpu(), output.logits.float().cpu()
 
     kept: list[int] = []
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
-    for places, some_features, some_logits in map_batches(through, _batches(readable()), device):
-        kept += places
-        features.append(some_features)
-        logits.append(some_logits)
-        if progress is not None:
-            progress(len(kept) + len(skipped), total)
+    rows = Rows(total)
+    with without_tf32():
+        for of_batch, *outputs in map_batches(through, _batches(readable()), device):
+            kept += of_batch
+            rows.append(outputs)
+            if progress is not None:
+                progress(len(kept) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
-    result = (
-        [rank + place * processes for place in kept],
-        torch.cat(features).numpy() if features else None,
-        torch.cat(logits).numpy() if logits else None,
-        {rank + place * processes: reason for place, reason in skipped.items()},
+    places = np.array(kept, dtype=np.int64) * processes + rank
+    reasons = {rank + place * processes: reason for place, reason in skipped.items()}
+    outputs = rows.filled()
+    if processes > 1:
+        places, outputs, reasons = rows_of_all(places, outputs, reasons, device)
+    if not len(places):
+        raise UserError(f"{images.place}: expected images, got none that can be read")
+    features, logits = outputs
+    return Embeddings(
+        Embedded(features, logits),
+        places,
+        [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
+        len(images) / seconds,
     )
-    return _together(images, result, seconds)
 
 
 class _RunNetwork(nn.Module):
@@ -215,31 +225,6 @@ def _batches(
                 batch = []
         if batch:
             yield batch
-
-
-def _together(images: ImageStream, result: tuple[Any, ...], seconds: float) -> Embeddings:
-    """The embeddings of all processes, in the images' order."""
-    results = [result]
-    if _rank()[1] > 1:
-        results = [None] * _rank()[1]  # type: ignore[list-item]
-        torch.distributed.all_gather_object(results, result)
-    skipped = {place: reason for *_, some in results for place, reason in some.items()}
-    places = np.array([place for some, *_ in results for place in some], dtype=np.int64)
-    if not len(places):
-        raise UserError(f"{images.place}: expected images, got none that can be read")
-    order = np.argsort(places)
-    features, logits = (
-        torch.from_numpy(
-            np.concatenate([some[part] for some in results if some[part] is not None])[order]
-        )
-        for part in (1, 2)
-    )
-    return Embeddings(
-        Embedded(features, logits),
-        places[order],
-        [SkippedImage(images.names[place], skipped[place]) for place in sorted(skipped)],
-        len(images) / seconds,
-    )
 
 
 def _rank() -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The images of a run's generator, to be looked at and not written."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,9 @@ def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
     draw(run, 1)
 
     def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
-        for number, image in enumerate(
-            image for batch in draw(run, count, seed=seed) for image in batch
-        ):
-            if number % (some.step or 1) == (some.start or 0):
-                picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-                yield pixels(picture, channels=channels, size=size)
+        images = chain.from_iterable(draw(run, count, seed=seed))
+        for image in islice(images, some.start, some.stop, some.step):
+            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            yield pixels(picture, channels=channels, size=size)
 
     return ImageStream(str(run), RowNames([("sample", count)]), decoded)

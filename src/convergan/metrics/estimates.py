@@ -7,8 +7,8 @@ images can be compared on the same replicates of the reference.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.metrics.frechet import (
+    Factors,
     GaussianStatistics,
-    frechet_distance,
-    gaussian_statistics,
+    distance_of_factors,
+    factors_of_images,
+    factors_of_statistics,
     warn_if_few,
 )
 from convergan.metrics.inception_score import (
@@ -36,7 +38,8 @@ from convergan.metrics.kernel_distance import (
     kernel_distance_of_subsets,
 )
 from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, find_balls, overlap
-from convergan.metrics.resampling import Interval, bootstrap_weights, interval
+from convergan.metrics.resampling import ANY_NUMBER, Interval, bootstrap_weights, interval
+from convergan.metrics.steps import Progress, Steps
 
 _CHUNK = 1024
 
@@ -61,11 +64,11 @@ Weights = np.ndarray | None
 class Measured:
     """What a metric says of given images."""
 
-    values: dict[str, float]
-    """By name."""
+    of_weights: Callable[[np.ndarray, Weights, Progress | None], dict[str, np.ndarray]]
+    """Its numbers by name, [replicates] each, for weights of the images and of the reference."""
 
-    replicate: Callable[[np.ndarray, Weights], dict[str, np.ndarray]]
-    """The same numbers, [replicates] each, for weights of the images and of the reference."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Those that are not the same as of weights that are all 1."""
 
     stdev: float | None = None
     """Over splits or subsets, as the metric's paper reports it."""
@@ -83,8 +86,13 @@ class Metric(ABC):
 
     needs_reference: ClassVar[bool] = True
 
+    possible: ClassVar[Mapping[str, Interval]] = {}
+    """The lowest and the highest that its numbers can be, where there are such."""
+
     @abstractmethod
-    def measure(self, images: Embedded, reference: Reference) -> Measured:
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
         """Looks at images.
 
         Raises:
@@ -105,8 +113,11 @@ class InceptionScoreMetric(Metric):
     splits: int = SPLITS
     split_seed: int = SHUFFLE_SEED
     needs_reference: ClassVar[bool] = False
+    possible: ClassVar[Mapping[str, Interval]] = {"Inception score": Interval(1, math.inf)}
 
-    def measure(self, images: Embedded, reference: Reference) -> Measured:
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
         if len(images) < self.splits:
             raise UserError(
                 f"Inception score: expected at least {self.splits} images, one a split, got {len(images)}"
@@ -115,15 +126,15 @@ class InceptionScoreMetric(Metric):
             len(images), self.protocol, splits=self.splits, seed=self.split_seed
         )
         once = np.ones((1, len(images)), dtype=np.uint8)
-        scores = _split_scores(images.logits, parts, once)[0]
-        return Measured(
-            {"Inception score": float(scores.mean())},
-            lambda weights, _: {
-                "Inception score": _split_scores(images.logits, parts, weights).mean(dim=1).numpy()
-            },
-            stdev=float(scores.std(correction=0)),
-            parts=parts,
-        )
+        stdev = float(_split_scores(images.logits, parts, once).std(correction=0))
+
+        def of_weights(
+            weights: np.ndarray, _: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            scores = _split_scores(images.logits, parts, weights, progress)
+            return {"Inception score": scores.mean(dim=1).numpy()}
+
+        return Measured(of_weights, stdev=stdev, parts=parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,25 +142,34 @@ class FrechetMetric(Metric):
     """See `frechet`. Every replicate is an eigenvalue problem."""
 
     replicates: int = 20
+    possible: ClassVar[Mapping[str, Interval]] = {"FID": Interval(0, math.inf)}
 
-    def measure(self, images: Embedded, reference: Reference) -> Measured:
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
         if reference is None:
             raise UserError("FID: expected --reference, got none")
+        _require("FID", 2, images, reference)
         warn_if_few(len(images))
-        given = reference
+        fixed = (
+            factors_of_statistics(reference) if isinstance(reference, GaussianStatistics) else None
+        )
 
-        def distance(weights: Weights, reference_weights: Weights) -> float:
-            of_reference = given
-            if isinstance(of_reference, Embedded):
-                of_reference = _statistics(of_reference, reference_weights)
-            return frechet_distance(_statistics(images, weights), of_reference)
-
-        def replicate(weights: np.ndarray, reference_weights: Weights) -> dict[str, np.ndarray]:
-            of_reference = [None] * len(weights) if reference_weights is None else reference_weights
-            values = [distance(*pair) for pair in zip(weights, of_reference, strict=True)]
+        def of_weights(
+            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            steps = Steps(progress, len(weights))
+            values = []
+            for number, of_images in enumerate(weights):
+                real = fixed
+                if isinstance(reference, Embedded):
+                    real = _factors(reference, _given(reference_weights)[number])
+                assert real is not None
+                values.append(distance_of_factors(_factors(images, of_images), real))
+                steps.take()
             return {"FID": np.array(values)}
 
-        return Measured({"FID": distance(None, None)}, replicate)
+        return Measured(of_weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +182,12 @@ class KernelMetric(Metric):
     subset_size: int = SUBSET_SIZE
     subset_seed: int = 0
 
-    def measure(self, images: Embedded, reference: Reference) -> Measured:
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
         real = _images_of(reference, "KID")
-        stdev = None
+        _require("KID", 2, images, real)
+        values, stdev = {}, None
         if self.subsets:
             if min(len(images), len(real)) < self.subset_size:
                 raise UserError(
@@ -177,22 +200,23 @@ class KernelMetric(Metric):
                 subsets=self.subsets,
                 subset_size=self.subset_size,
                 seed=self.subset_seed,
+                progress=progress,
             )
-            value, stdev = float(of_subsets.mean), float(of_subsets.stdev)
-        else:
-            value = float(kernel_distance(images.features, real.features))
-        return Measured(
-            {"KID": value},
-            lambda weights, reference_weights: {
-                "KID": kernel_distance(
-                    images.features,
-                    real.features,
-                    torch.from_numpy(weights),
-                    torch.from_numpy(_given(reference_weights)),
-                ).numpy()
-            },
-            stdev,
-        )
+            values, stdev = {"KID": float(of_subsets.mean)}, float(of_subsets.stdev)
+
+        def of_weights(
+            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            distances = kernel_distance(
+                images.features,
+                real.features,
+                torch.from_numpy(weights),
+                torch.from_numpy(_given(reference_weights)),
+                progress,
+            )
+            return {"KID": distances.numpy()}
+
+        return Measured(of_weights, values, stdev)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,22 +224,20 @@ class OverlapMetric(Metric):
     """See `manifold`: precision, recall, density, coverage."""
 
     replicates: int = 1000
+    possible: ClassVar[Mapping[str, Interval]] = {
+        "precision": Interval(0, 1),
+        "recall": Interval(0, 1),
+        "density": Interval(0, math.inf),
+        "coverage": Interval(0, 1),
+    }
 
-    def measure(self, images: Embedded, reference: Reference) -> Measured:
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
         real = _images_of(reference, "precision and recall")
-        for what, some in (("images", images), ("reference", real)):
-            if len(some) <= COVERAGE_NEIGHBOURS:
-                raise UserError(
-                    f"precision and recall: expected more than {COVERAGE_NEIGHBOURS} {what}, got"
-                    f" {len(some)}"
-                )
-        balls = find_balls(images.features, real.features)
-
-        def replicate(weights: Weights, reference_weights: Weights) -> dict[str, np.ndarray]:
-            return overlap(balls, weights, reference_weights)._asdict()
-
-        values = {name: float(value[0]) for name, value in replicate(None, None).items()}
-        return Measured(values, replicate)
+        _require("precision and recall", COVERAGE_NEIGHBOURS + 1, images, real)
+        balls = find_balls(images.features, real.features, progress)
+        return Measured(lambda *weights: overlap(balls, *weights)._asdict())
 
 
 @dataclass(frozen=True)
@@ -227,6 +249,7 @@ class Estimate:
     interval: Interval | None
     """Of 95 %; None without replicates."""
     replicates: int
+    """That the interval is made of."""
     stdev: float | None = None
 
 
@@ -244,11 +267,16 @@ class Comparison:
     @property
     def distinguishable(self) -> bool | None:
         """Whether the interval leaves 0 out; None without one."""
-        return None if self.interval is None else not self.interval.low <= 0 <= self.interval.high
+        return None if self.interval is None else self.interval.low > 0 or self.interval.high < 0
 
 
 def estimate(
-    metric: Metric, images: Embedded, reference: Reference, *, seed: int
+    metric: Metric,
+    images: Embedded,
+    reference: Reference,
+    *,
+    seed: int,
+    progress: Progress | None = None,
 ) -> list[Estimate]:
     """A metric's numbers, each with its interval.
 
@@ -257,30 +285,39 @@ def estimate(
         images: of which images.
         reference: beside which; it is drawn anew too, unless it is only statistics.
         seed: of the replicates.
+        progress: called with what is done and all there is to do, for each part of the work anew.
+
+    Raises:
+        UserError: there are too few images, or no reference of the kind that the metric needs.
     """
-    measured = metric.measure(images, reference)
-    return _estimates(metric, measured, _replicates(metric, measured, images, reference, seed, 0))
+    return _estimates(metric, images, reference, seed, 0, progress)[0]
 
 
 def compare(
-    metric: Metric, first: Embedded, second: Embedded, reference: Reference, *, seed: int
+    metric: Metric,
+    first: Embedded,
+    second: Embedded,
+    reference: Reference,
+    *,
+    seed: int,
+    progress: Progress | None = None,
 ) -> list[Comparison]:
     """A metric's numbers of two sets of images, and the interval of their difference.
 
     The sets are drawn anew independently, and both are compared with the same replicate of the reference.
+    See `estimate`.
     """
-    sides = []
-    for number, images in enumerate((first, second)):
-        measured = metric.measure(images, reference)
-        replicates = _replicates(metric, measured, images, reference, seed, number)
-        sides.append((_estimates(metric, measured, replicates), replicates))
-    (ours, of_ours), (theirs, of_theirs) = sides
+    (ours, of_ours), (theirs, of_theirs) = (
+        _estimates(metric, images, reference, seed, number, progress)
+        for number, images in enumerate((first, second))
+    )
     comparisons = []
     for one, other in zip(ours, theirs, strict=True):
         difference = one.value - other.value
-        between = None
-        if metric.replicates:
-            between = interval(difference, of_ours[one.name] - of_theirs[one.name])
+        low, high = metric.possible.get(one.name, ANY_NUMBER)
+        between = interval(
+            difference, of_ours[one.name] - of_theirs[one.name], Interval(low - high, high - low)
+        )
         comparisons.append(Comparison(one.name, one, other, difference, between))
     return comparisons
 
@@ -300,45 +337,46 @@ def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
     return Comparison(first.name, first, second, difference, between)
 
 
-def _replicates(
+def _estimates(
     metric: Metric,
-    measured: Measured,
     images: Embedded,
     reference: Reference,
     seed: int,
     side: int,
-) -> dict[str, np.ndarray]:
-    if not metric.replicates:
-        return {}
+    progress: Progress | None,
+) -> tuple[list[Estimate], dict[str, np.ndarray]]:
+    """Estimates, and the replicates that they are made of, by name."""
+    measured = metric.measure(images, reference, progress)
     draw = np.random.SeedSequence(seed).spawn(3)
-    weights = bootstrap_weights(
-        len(images), metric.replicates, seed=draw[side], parts=measured.parts
-    )
+    weights = _once_and_again(len(images), metric.replicates, draw[side], measured.parts)
     reference_weights = None
     if isinstance(reference, Embedded) and metric.needs_reference:
-        reference_weights = bootstrap_weights(len(reference), metric.replicates, seed=draw[2])
-    return measured.replicate(weights, reference_weights)
+        reference_weights = _once_and_again(len(reference), metric.replicates, draw[2])
+    found = measured.of_weights(weights, reference_weights, progress)
+    estimates = []
+    for name, (once, *again) in found.items():
+        value = float(measured.values.get(name, once))
+        between = interval(value, np.array(again), metric.possible.get(name, ANY_NUMBER))
+        used = int(np.isfinite(again).sum())
+        estimates.append(Estimate(name, value, between, used, measured.stdev))
+    return estimates, {name: values[1:] for name, values in found.items()}
 
 
-def _estimates(
-    metric: Metric, measured: Measured, replicates: dict[str, np.ndarray]
-) -> list[Estimate]:
-    return [
-        Estimate(
-            name,
-            value,
-            interval(value, replicates[name]) if replicates else None,
-            metric.replicates,
-            measured.stdev,
-        )
-        for name, value in measured.values.items()
-    ]
+def _once_and_again(
+    count: int, replicates: int, seed: np.random.SeedSequence, parts: np.ndarray | None = None
+) -> np.ndarray:
+    """Weights: of the images themselves first, and then of replicates."""
+    again = bootstrap_weights(count, replicates, seed=seed, parts=parts)
+    return np.concatenate([np.ones((1, count), dtype=np.uint8), again])
 
 
-def _split_scores(logits: Tensor, parts: np.ndarray, weights: np.ndarray) -> Tensor:
+def _split_scores(
+    logits: Tensor, parts: np.ndarray, weights: np.ndarray, progress: Progress | None = None
+) -> Tensor:
     """float64 [replicates, splits]."""
     counts = torch.from_numpy(weights)
     scores = []
+    steps = Steps(progress, len(logits))
     for part in range(int(parts.max()) + 1):
         places = torch.from_numpy(np.flatnonzero(parts == part))
         marginals = torch.zeros(len(counts), logits.shape[1], dtype=torch.float64)
@@ -349,15 +387,20 @@ def _split_scores(logits: Tensor, parts: np.ndarray, weights: np.ndarray) -> Ten
             marginals.addmm_(of_some, probabilities)
             entropies = torch.special.xlogy(probabilities, probabilities).sum(dim=1)
             negative_entropies.addmv_(of_some, entropies)
+            steps.take(len(some))
         total = counts[:, places].sum(dim=1).double()
         scores.append(scores_of_sums(marginals / total.unsqueeze(1), negative_entropies / total))
     return torch.stack(scores, dim=1)
 
 
-def _statistics(images: Embedded, weights: Weights) -> GaussianStatistics:
-    return gaussian_statistics(
-        images.features, None if weights is None else torch.from_numpy(weights)
-    )
+def _factors(images: Embedded, weights: np.ndarray) -> Factors:
+    return factors_of_images(images.features, torch.from_numpy(weights))
+
+
+def _require(metric: str, fewest: int, images: Embedded, reference: Reference) -> None:
+    for what, some in (("images", images), ("reference", reference)):
+        if isinstance(some, Embedded) and len(some) < fewest:
+            raise UserError(f"{metric}: expected at least {fewest} {what}, got {len(some)}")
 
 
 def _images_of(reference: Reference, name: str) -> Embedded:

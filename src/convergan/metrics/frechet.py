@@ -6,6 +6,7 @@ between normal distributions with the means and (unbiased) covariances of the fe
 """
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
+
+from convergan.errors import UserError
 
 FEWEST_IMAGES = 2048
 """With fewer images than features the covariance is singular, and FID tells their number."""
@@ -44,24 +47,50 @@ def gaussian_statistics(
         weights: how often each image counts; None: once.
 
     Raises:
-        ValueError: fewer than two images.
+        UserError: fewer than two images.
     """
-    if len(features) < 2:
-        raise ValueError(f"features: expected at least 2 images, got {len(features)}")
-    if weights is None:
-        weights = torch.ones(len(features), dtype=torch.float64)
-    total = weights.sum()
-    parts = list(zip(features.split(_CHUNK), weights.double().split(_CHUNK), strict=True))
-    mean = sum((part.T.double() @ weight for part, weight in parts), torch.tensor(0.0)) / total
+    mean, total = _mean(features, weights)
     covariance = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
-    for part, weight in parts:
-        centred = (part.double() - mean) * weight.sqrt().unsqueeze(1)
+    for centred in _centred(features, weights, mean):
         covariance.addmm_(centred.T, centred)
-    return GaussianStatistics(mean, covariance / (total - 1), int(total))
+    return GaussianStatistics(mean, covariance / (total - 1), total)
 
 
-def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> float:
-    """See above. The eigenvalues of C1 C2 are those of the symmetric C1^(1/2) C2 C1^(1/2).
+@dataclass(frozen=True)
+class Factors:
+    """A mean, and a covariance as rows^T rows: what a distance needs, in the fewest rows."""
+
+    mean: Float[Tensor, "features"]
+    rows: Float[Tensor, "rank features"]
+
+
+def factors_of_images(
+    features: Float[Tensor, "images features"], weights: Float[Tensor, "images"] | None = None
+) -> Factors:
+    """Those of `gaussian_statistics`. Of fewer images than features they are the images, centred.
+
+    Raises:
+        UserError: fewer than two images.
+    """
+    different = len(features) if weights is None else int(weights.count_nonzero())
+    if different >= features.shape[1]:
+        return factors_of_statistics(gaussian_statistics(features, weights))
+    mean, total = _mean(features, weights)
+    return Factors(mean, torch.cat(list(_centred(features, weights, mean))) / (total - 1) ** 0.5)
+
+
+def factors_of_statistics(statistics: GaussianStatistics) -> Factors:
+    """By Cholesky's decomposition; where the covariance is singular, by its eigenvalues."""
+    lower, failed = torch.linalg.cholesky_ex(statistics.covariance)
+    if not failed:
+        return Factors(statistics.mean, lower.T)
+    values, vectors = torch.linalg.eigh(statistics.covariance)
+    return Factors(statistics.mean, (vectors * values.clamp_min(0).sqrt()).T)
+
+
+def distance_of_factors(first: Factors, second: Factors) -> float:
+    """See above; 0 or more. With C1 = A^T A and C2 = B^T B the roots of the eigenvalues of C1 C2 are the
+    singular values of A B^T.
 
     Raises:
         ValueError: features of different length.
@@ -70,16 +99,26 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
         raise ValueError(
             f"expected statistics of as many features, got {len(first.mean)} and {len(second.mean)}"
         )
-    values, vectors = torch.linalg.eigh(first.covariance)
-    root = vectors * values.clamp_min(0).sqrt()
-    product = torch.linalg.eigvalsh(root.T @ second.covariance @ root)
+    product = first.rows @ second.rows.T
+    if len(first.rows) > len(second.rows):
+        product = product.T
+    singular_values = torch.linalg.eigvalsh(product @ product.T).clamp_min(0).sqrt()
     distance = (
         (first.mean - second.mean).square().sum()
-        + first.covariance.trace()
-        + second.covariance.trace()
-        - 2 * product.clamp_min(0).sqrt().sum()
+        + first.rows.square().sum()
+        + second.rows.square().sum()
+        - 2 * singular_values.sum()
     )
-    return float(distance)
+    return max(0.0, float(distance))
+
+
+def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> float:
+    """See above.
+
+    Raises:
+        ValueError: features of different length.
+    """
+    return distance_of_factors(factors_of_statistics(first), factors_of_statistics(second))
 
 
 class FrechetInceptionDistance(_TorchmetricsFID):
@@ -97,16 +136,23 @@ class FrechetInceptionDistance(_TorchmetricsFID):
 
     def __init__(self, network: nn.Module, **options: Any) -> None:
         super().__init__(feature=FeaturesAlone(network), **options)
+        # No state: states are summed over processes, each of which has all of this.
+        self._reference: GaussianStatistics | None = None
 
     def set_reference(self, statistics: GaussianStatistics) -> None:
-        """Takes the statistics of the real images in place of `update(..., real=True)`."""
-        # The count is free where it is not known: it cancels.
-        count = statistics.count or FEWEST_IMAGES
-        mean = statistics.mean.to(self.device)
-        self.real_features_sum = mean * count
-        squares = statistics.covariance.to(self.device) * (count - 1)
-        self.real_features_cov_sum = squares + count * torch.outer(mean, mean)
-        self.real_features_num_samples = torch.tensor(count, device=self.device)
+        """Takes the statistics of the real images in place of `update(..., real=True)`; for good, as `reset`
+        keeps them."""
+        self._reference = statistics
+
+    def update(self, imgs: Tensor, real: bool) -> None:
+        """Adds images.
+
+        Raises:
+            ValueError: they are real ones, where `set_reference` has given their statistics.
+        """
+        if real and self._reference is not None:
+            raise ValueError("real: expected False after set_reference, got True")
+        super().update(imgs, real)
 
     def compute(self) -> Tensor:
         """The distance, in float64.
@@ -114,7 +160,12 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         Raises:
             ValueError: fewer than two images of either kind.
         """
-        real, generated = (self._statistics(kind) for kind in ("real", "fake"))
+        real = self._reference
+        if real is None:
+            real = self._statistics("real")
+        mean, covariance = (of.to(self.device) for of in (real.mean, real.covariance))
+        real = GaussianStatistics(mean, covariance)
+        generated = self._statistics("fake")
         warn_if_few(generated.count or 0)
         return torch.tensor(frechet_distance(real, generated), dtype=torch.float64)
 
@@ -129,6 +180,34 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         mean = total / count
         covariance = (squares - count * torch.outer(mean, mean)) / (count - 1)
         return GaussianStatistics(mean, covariance, count)
+
+
+def _mean(features: Tensor, weights: Tensor | None) -> tuple[Tensor, int]:
+    """The mean and the number of images."""
+    if len(features) < 2:
+        raise UserError(f"mean and covariance: expected at least 2 images, got {len(features)}")
+    mean = torch.zeros(features.shape[1], dtype=torch.float64)
+    for part, weight in _parts(features, weights):
+        mean.addmv_(part.T, weight)
+    total = len(features) if weights is None else int(weights.sum())
+    return mean / total, total
+
+
+def _centred(features: Tensor, weights: Tensor | None, mean: Tensor) -> Iterator[Tensor]:
+    """Images less the mean, some at a time, each as large as it counts: their squares add up."""
+    for part, weight in _parts(features, weights):
+        yield (part - mean).mul_(weight.sqrt().unsqueeze(1))
+
+
+def _parts(features: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images that count, some at a time, and how often they do; float64."""
+    for first in range(0, len(features), _CHUNK):
+        part = features[first : first + _CHUNK]
+        if weights is None:
+            yield part.double(), torch.ones(len(part), dtype=torch.float64)
+        else:
+            weight = weights[first : first + _CHUNK]
+            yield part[weight > 0].double(), weight[weight > 0].double()
 
 
 def warn_if_few(images: int) -> None:

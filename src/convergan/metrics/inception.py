@@ -125,7 +125,9 @@ class InceptionNetwork(nn.Module):
         x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         features = x.mean(dim=(2, 3), dtype=self.fc.weight.dtype)
-        return InceptionOutput(features, features @ self.fc.weight.t())
+        # In full also where the rest is in bf16: it is cheap, and logits are exponents.
+        with torch.autocast(x.device.type, enabled=False):
+            return InceptionOutput(features, features @ self.fc.weight.t())
 
     def train(self, mode: bool = True) -> "InceptionNetwork":
         """Stays in evaluation mode, also as a part of a module that trains."""

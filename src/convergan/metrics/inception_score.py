@@ -7,6 +7,7 @@ standard deviation (of the population). With H the entropy, the exponent is H(p(
 a part are enough, whatever the number of images.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 Protocol = Literal["paper", "shuffled"]
 
@@ -117,19 +119,42 @@ class InceptionScore(Metric):
         if self.sums.shape[1] == 0:
             self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
         probabilities = logits.double().softmax(dim=1)
+        negative_entropies = _negative_entropy(probabilities)
+        self._of_batch = scores_of_sums(probabilities.mean(dim=0), negative_entropies.mean())
         self.sums.index_add_(0, parts, probabilities)
-        self.negative_entropies.index_add_(0, parts, _negative_entropy(probabilities))
+        self.negative_entropies.index_add_(0, parts, negative_entropies)
         self.counts.index_add_(0, parts, torch.ones_like(parts, dtype=torch.float64))
+
+    def forward(self, images: Tensor, indices: Int[Tensor, "batch"] | None = None) -> SplitScore:
+        """Adds images, as `update` does.
+
+        Returns:
+            The score of these images alone, as one part: lower than that of more of the same kind.
+        """
+        self.update(images, indices)
+        score = SplitScore(self._of_batch, torch.zeros_like(self._of_batch))
+        # Where others of torchmetrics keep it, and Lightning looks for it.
+        self._forward_cache = score  # type: ignore[assignment]
+        return score
 
     def compute(self) -> SplitScore:
         """Mean and standard deviation over the parts, in float64.
 
         Raises:
-            ValueError: there have been more or fewer images than `count`.
+            ValueError: there have been more or fewer images than `count`, or some of their places were given
+                twice and others never.
         """
         seen = int(self.counts.sum())
         if seen != self.count:
             raise ValueError(f"count: expected {self.count} images, got {seen}")
+        expected = self._parts.bincount(minlength=self.splits)
+        for part, (of_part, got) in enumerate(
+            zip(expected.tolist(), self.counts.tolist(), strict=True)
+        ):
+            if got != of_part:
+                raise ValueError(
+                    f"indices: expected each place once, {of_part} images in part {part}, got {got:.0f}"
+                )
         scores = scores_of_sums(
             self.sums / self.counts.unsqueeze(1), self.negative_entropies / self.counts
         )
@@ -139,6 +164,16 @@ class InceptionScore(Metric):
         """Forgets all images."""
         super().reset()
         self._seen = 0
+
+    def _sync_dist(
+        self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None
+    ) -> None:
+        # A process without images does not know how many classes there are.
+        own = torch.tensor(self.sums.shape[1], device=self.device)
+        classes = max(map(int, dist_sync_fn(own, group=process_group or self.process_group)))
+        if not own:
+            self.sums = self.sums.new_zeros(self.splits, classes)
+        super()._sync_dist(dist_sync_fn, process_group)
 
 
 def split_of_images(

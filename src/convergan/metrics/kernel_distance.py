@@ -7,6 +7,7 @@ It is unbiased, so that few images make it noisy but not high. The field average
 of 1,000 images; over all pairs of all images it has the same expectation, less noise and no seed.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance as _TorchmetricsKID
 from torchmetrics.utilities.data import dim_zero_cat
 
+from convergan.errors import UserError
 from convergan.metrics.frechet import FeaturesAlone
+from convergan.metrics.steps import Progress, Steps
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
@@ -36,6 +39,7 @@ def kernel_distance(
     second: Float[Tensor, "m features"],
     first_weights: Float[Tensor, "replicates n"] | None = None,
     second_weights: Float[Tensor, "replicates m"] | None = None,
+    progress: Progress | None = None,
 ) -> Float[Tensor, "replicates"]:
     """KID over all pairs, in float64, a few thousand images at a time.
 
@@ -44,22 +48,27 @@ def kernel_distance(
         second: at least 2 images.
         first_weights: how often each image counts in every replicate; None: once, in one replicate. A
             pair of the same image never counts, however often the image does.
-        second_weights: like `first_weights`, with as many replicates.
+        second_weights: like `first_weights`, with as many replicates. One that holds a single image has no
+            pairs: its distance is NaN.
+        progress: called with the number of parts of the kernel's matrix that are done, and of all.
 
     Raises:
-        ValueError: fewer than two images, or features of different length.
+        UserError: fewer than two images.
+        ValueError: features of different length.
     """
     if first.shape[1] != second.shape[1]:
         raise ValueError(
             f"expected as many features, got {first.shape[1]} and {second.shape[1]} of them"
         )
     if min(len(first), len(second)) < 2:
-        raise ValueError(f"expected at least 2 images, got {len(first)} and {len(second)}")
+        raise UserError(f"KID: expected at least 2 images, got {len(first)} and {len(second)}")
     x, y = _weights(first, first_weights), _weights(second, second_weights)
+    n, m = (math.ceil(len(some) / _CHUNK) for some in (first, second))
+    steps = Steps(progress, n * (n + 1) // 2 + m * (m + 1) // 2 + n * m)
     return (
-        _mean_kernel(first, first, x, x, same=True)
-        + _mean_kernel(second, second, y, y, same=True)
-        - 2 * _mean_kernel(first, second, x, y, same=False)
+        _mean_kernel(first, first, x, x, steps, same=True)
+        + _mean_kernel(second, second, y, y, steps, same=True)
+        - 2 * _mean_kernel(first, second, x, y, steps, same=False)
     )
 
 
@@ -70,8 +79,17 @@ def kernel_distance_of_subsets(
     subsets: int = SUBSETS,
     subset_size: int = SUBSET_SIZE,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> SubsetDistance:
     """KID as the field reports it: of random subsets, drawn without replacement.
+
+    Args:
+        first: at least as many images as a subset has.
+        second: likewise.
+        subsets: how many.
+        subset_size: images of either kind in each.
+        seed: of the draws.
+        progress: called with the number of subsets done and of all.
 
     Raises:
         ValueError: fewer images than a subset has.
@@ -86,7 +104,12 @@ def kernel_distance_of_subsets(
     def some(features: Tensor) -> Tensor:
         return features[torch.randperm(len(features), generator=generator)[:subset_size]]
 
-    values = torch.cat([kernel_distance(some(first), some(second)) for _ in range(subsets)])
+    steps = Steps(progress, subsets)
+    distances = []
+    for _ in range(subsets):
+        distances.append(kernel_distance(some(first), some(second)))
+        steps.take()
+    values = torch.cat(distances)
     return SubsetDistance(values.mean(), values.std(correction=0))
 
 
@@ -135,18 +158,24 @@ def _weights(features: Tensor, weights: Tensor | None) -> Tensor:
     return weights.double()
 
 
-def _mean_kernel(first: Tensor, second: Tensor, x: Tensor, y: Tensor, *, same: bool) -> Tensor:
+def _mean_kernel(
+    first: Tensor, second: Tensor, x: Tensor, y: Tensor, steps: Steps, *, same: bool
+) -> Tensor:
     """Weighted means of the kernel over all pairs, without those of the same image."""
     sums = torch.zeros(len(x), dtype=torch.float64, device=first.device)
-    for rows, row_weights in zip(first.split(_CHUNK), x.split(_CHUNK, dim=1), strict=True):
-        for columns, column_weights in zip(
-            second.split(_CHUNK), y.split(_CHUNK, dim=1), strict=True
-        ):
-            kernel = (rows.double() @ columns.double().T / first.shape[1] + 1).pow_(3)
-            sums += ((row_weights @ kernel) * column_weights).sum(dim=1)
+    for row in range(0, len(first), _CHUNK):
+        rows = first[row : row + _CHUNK].double()
+        # Of the same images the matrix is symmetric: the half below the diagonal is that above it.
+        for column in range(row if same else 0, len(second), _CHUNK):
+            columns = second[column : column + _CHUNK].double()
+            kernel = (rows @ columns.T).div_(first.shape[1]).add_(1).pow_(3)
+            weighed = x[:, row : row + _CHUNK] @ kernel
+            part = (weighed * y[:, column : column + _CHUNK]).sum(dim=1)
+            sums += 2 * part if same and column > row else part
+            steps.take()
     pairs = x.sum(dim=1) * y.sum(dim=1)
     if same:
         own = torch.cat([part.double().square().sum(dim=1) for part in first.split(_CHUNK)])
         sums -= x.square() @ (own / first.shape[1] + 1).pow(3)
         pairs -= x.square().sum(dim=1)
-    return sums / pairs
+    return (sums / pairs).where(pairs > 0, torch.nan)

@@ -14,14 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from scipy import sparse
+from jaxtyping import Float, Integer
 from torch import Tensor
 
+from convergan.metrics.membership import Membership
 from convergan.metrics.neighbours import distance_chunks, nearest
+from convergan.metrics.steps import Progress, Steps
 
 PRECISION_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
+
+_REPLICATES = 128
+"""At a time."""
 
 
 class Overlap(NamedTuple):
@@ -35,20 +39,29 @@ class Overlap(NamedTuple):
 
 @dataclass(frozen=True)
 class Balls:
-    """Who is in whose ball: sparse, as a ball holds only some images."""
+    """Who is in whose ball, [generated, real]."""
 
-    in_real: sparse.csr_array
-    """bool [generated, real]: in the ball of PRECISION_NEIGHBOURS around a real image."""
+    in_real: Membership
+    """The generated image is in the ball of PRECISION_NEIGHBOURS around the real one."""
 
-    in_wide_real: sparse.csr_array
-    """bool [generated, real]: in that of COVERAGE_NEIGHBOURS."""
+    in_wide_real: Membership
+    """In that of COVERAGE_NEIGHBOURS."""
 
-    in_generated: sparse.csr_array
-    """bool [real, generated]: in the ball of PRECISION_NEIGHBOURS around a generated image."""
+    in_generated: Membership
+    """The real image is in the ball of PRECISION_NEIGHBOURS around the generated one."""
 
 
-def find_balls(generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]) -> Balls:
-    """Compares all pairs, some thousand at a time.
+def find_balls(
+    generated: Float[Tensor, "n features"],
+    real: Float[Tensor, "m features"],
+    progress: Progress | None = None,
+) -> Balls:
+    """Compares all pairs, some hundred images of a set at a time with all of the other.
+
+    Args:
+        generated: more of them than COVERAGE_NEIGHBOURS.
+        real: likewise.
+        progress: called with the number of comparisons of an image with a set, done and of all.
 
     Raises:
         ValueError: no more images in either set than COVERAGE_NEIGHBOURS, or features of another length.
@@ -57,26 +70,25 @@ def find_balls(generated: Float[Tensor, "n features"], real: Float[Tensor, "m fe
         raise ValueError(
             f"expected as many features, got {generated.shape[1]} and {real.shape[1]} of them"
         )
-    radii = nearest(real, real, COVERAGE_NEIGHBOURS, same=True)[0]
+    steps = Steps(progress, len(real) + 2 * len(generated))
+    radii, _ = nearest(real, real, COVERAGE_NEIGHBOURS, same=True, steps=steps)
     radius, wide_radius = radii[:, PRECISION_NEIGHBOURS - 1], radii[:, COVERAGE_NEIGHBOURS - 1]
-    generated_radius = nearest(generated, generated, PRECISION_NEIGHBOURS, same=True)[0][:, -1]
-    in_real, in_wide_real, in_generated = [], [], []
-    for first, distances in distance_chunks(generated, real):
-        own_radius = generated_radius[first : first + len(distances)].unsqueeze(1)
-        in_real.append(_sparse(distances <= radius))
-        in_wide_real.append(_sparse(distances <= wide_radius))
-        in_generated.append(_sparse(distances <= own_radius))
-    return Balls(
-        sparse.vstack(in_real, format="csr"),
-        sparse.vstack(in_wide_real, format="csr"),
-        sparse.vstack(in_generated, format="csr").T.tocsr(),
-    )
+    own_radii, _ = nearest(generated, generated, PRECISION_NEIGHBOURS, same=True, steps=steps)
+    balls = Balls(*(Membership(len(real)) for _ in range(3)))
+    for first, distances in distance_chunks(generated, real, steps):
+        own_radius = own_radii[first : first + len(distances), -1:]
+        inside = distances <= radius
+        balls.in_real.append(inside)
+        balls.in_wide_real.append(torch.le(distances, wide_radius, out=inside))
+        balls.in_generated.append(torch.le(distances, own_radius, out=inside))
+    return balls
 
 
 def overlap(
     balls: Balls,
-    generated_weights: Float[np.ndarray, "replicates n"] | None = None,
-    real_weights: Float[np.ndarray, "replicates m"] | None = None,
+    generated_weights: Integer[np.ndarray, "replicates n"] | None = None,
+    real_weights: Integer[np.ndarray, "replicates m"] | None = None,
+    progress: Progress | None = None,
 ) -> Overlap:
     """All four; see the head of this file.
 
@@ -85,30 +97,42 @@ def overlap(
         generated_weights: how often each generated image counts in every replicate; None: once, in one.
             The balls stay as large as they are, but those of images that do not count are left out.
         real_weights: like `generated_weights`; a replicate has as many images as there are.
+        progress: called with the number of replicates done and of all.
     """
-    n, m = balls.in_real.shape
-    generated = _columns(generated_weights, n)
-    real = _columns(real_weights, m)
-    generated_total, real_total = generated.sum(axis=0), real.sum(axis=0)
+    if generated_weights is None:
+        generated_weights = np.ones((1, balls.in_real.rows), dtype=np.uint8)
+    if real_weights is None:
+        real_weights = np.ones((len(generated_weights), balls.in_real.columns), dtype=np.uint8)
+    steps = Steps(progress, len(generated_weights))
+    parts = []
+    for first in range(0, len(generated_weights), _REPLICATES):
+        some = slice(first, first + _REPLICATES)
+        parts.append(_overlap(balls, generated_weights[some], real_weights[some]))
+        steps.take(len(generated_weights[some]))
+    return Overlap(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _overlap(balls: Balls, generated_weights: np.ndarray, real_weights: np.ndarray) -> Overlap:
+    # Whole numbers below 2^24 are exact in 32 bits.
+    generated, real = (
+        np.ascontiguousarray(weights.T, dtype=np.float32)
+        for weights in (generated_weights, real_weights)
+    )
     # A matrix of whether, not of how often: presence in the other set is enough.
-    there, there_real = (generated > 0).astype(np.float64), (real > 0).astype(np.float64)
-    is_in_real = balls.in_real @ there_real > 0
-    is_in_generated = balls.in_generated @ there > 0
-    holds_generated = balls.in_wide_real.T @ there > 0
-    number_of_balls = balls.in_wide_real @ real
+    there, there_real = (np.minimum(weights, 1) for weights in (generated, real))
+    generated_total, real_total = _sum(generated), _sum(real)
+    is_in_real = balls.in_real.times(there_real) > 0
+    is_in_generated = balls.in_generated.transposed_times(there) > 0
+    holds_generated = balls.in_wide_real.transposed_times(there) > 0
+    number_of_balls = balls.in_wide_real.times(real)
     return Overlap(
-        precision=(generated * is_in_real).sum(axis=0) / generated_total,
-        recall=(real * is_in_generated).sum(axis=0) / real_total,
-        density=(generated * number_of_balls).sum(axis=0) / (COVERAGE_NEIGHBOURS * generated_total),
-        coverage=(real * holds_generated).sum(axis=0) / real_total,
+        precision=_sum(generated * is_in_real) / generated_total,
+        recall=_sum(real * is_in_generated) / real_total,
+        density=_sum(generated * number_of_balls) / (COVERAGE_NEIGHBOURS * generated_total),
+        coverage=_sum(real * holds_generated) / real_total,
     )
 
 
-def _columns(weights: np.ndarray | None, count: int) -> np.ndarray:
-    return np.ones((count, 1)) if weights is None else weights.T.astype(np.float64)
-
-
-def _sparse(inside: Tensor) -> sparse.csr_array:
-    rows, columns = torch.nonzero(inside, as_tuple=True)
-    ones = np.ones(len(rows))
-    return sparse.csr_array((ones, (rows.numpy(), columns.numpy())), shape=tuple(inside.shape))
+def _sum(of_images: np.ndarray) -> np.ndarray:
+    total: np.ndarray = of_images.sum(axis=0, dtype=np.float64)
+    return total

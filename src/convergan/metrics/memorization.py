@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from convergan.errors import UserError
 from convergan.metrics.neighbours import nearest
 
 
@@ -49,8 +50,10 @@ def nearest_training_images(
     """Looks through all training images; at least 2 of them.
 
     Raises:
-        ValueError: fewer than 2 training images.
+        UserError: fewer than 2 training images.
     """
+    if len(training) < 2:
+        raise UserError(f"training: expected at least 2 images, got {len(training)}")
     distances, places = (part[:, 0] for part in nearest(samples, training, 1))
     found, inverse = places.unique(return_inverse=True)
     # The nearest but one of a training image is its neighbour: the nearest is itself.

@@ -6,6 +6,7 @@ the images themselves, as drawing twice adds its own noise; so an interval takes
 their mean, and puts it around the number.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,9 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+ANY_NUMBER = Interval(-math.inf, math.inf)
 
 
 def bootstrap_weights(
@@ -48,20 +52,30 @@ def bootstrap_weights(
     return weights
 
 
-def interval(value: float, replicates: np.ndarray) -> Interval:
+def interval(
+    value: float, replicates: np.ndarray, possible: Interval = ANY_NUMBER
+) -> Interval | None:
     """Around `value`: by the replicates' quantiles, or, of fewer than 200, by their standard deviation.
 
     Args:
         value: of the images themselves.
-        replicates: [r], r at least 2.
+        replicates: [r]. Those that are not finite are left out: KID of a single image, drawn again and
+            again, say.
+        possible: the lowest and the highest number that there can be.
+
+    Returns:
+        None where fewer than 2 replicates are finite, or `value` is not.
     """
+    replicates = replicates[np.isfinite(replicates)]
+    if len(replicates) < 2 or not math.isfinite(value):
+        return None
     tail = (1 - LEVEL) / 2
     if len(replicates) >= _FEWEST_FOR_QUANTILES:
         low, high = np.quantile(replicates, [tail, 1 - tail]) - replicates.mean()
     else:
         high = stats.t.ppf(1 - tail, len(replicates) - 1) * replicates.std(ddof=1)
         low = -high
-    return Interval(float(value + low), float(value + high))
+    return Interval(max(possible.low, float(value + low)), min(possible.high, float(value + high)))
 
 
 def _groups(parts: np.ndarray) -> list[np.ndarray]:
