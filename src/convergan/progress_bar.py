@@ -8,7 +8,10 @@ from contextlib import contextmanager
 def progress_bar(
     title: str, *, unit: str = "images", quiet: bool = False
 ) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (done, of all); silent where the output is no terminal, or if `quiet`."""
+    """Yields what to call with (done, of all); silent where the output is no terminal, or if `quiet`.
+
+    With an empty `unit` no speed is shown.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -33,7 +36,7 @@ def progress_bar(
 
         def progress(done: int, of: int) -> None:
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            shown = f"{speed:,.0f} {unit}/s" if speed else ""
+            shown = f"{speed:,.0f} {unit}/s" if speed and unit else ""
             bar.update(task, completed=done, total=of, speed=shown)
 
         yield progress

@@ -23,7 +23,6 @@ from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.runs.model import load_classifier
-from convergan.runs.provenance import versions
 
 Precision = Literal["fp32", "bf16"]
 Progress = Callable[[int, int], None]
@@ -244,5 +243,4 @@ def _fingerprint(network: str, checksum: str, resize: str, precision: Precision)
         "resize": resize,
         "pixels": "uint8, 0 to 255",
         "precision": precision,
-        "versions": versions(),
     }

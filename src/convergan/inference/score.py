@@ -127,11 +127,14 @@ def score(
         title, own = METRICS[name][0], fingerprints[name]
         if theirs is not None:
             require_same(title, own, {**own, "count": len(theirs.images)})
-        with stage(f"{title} and its interval", "replicates"):
+        # Parts of the work: images, blocks of a kernel, replicates.
+        with stage(f"{title} and its interval", "") as progress:
             if theirs is None:
-                found = estimate(metric, ours.images, given, seed=settings.seed)
+                found = estimate(metric, ours.images, given, seed=settings.seed, progress=progress)
             else:
-                compared = compare(metric, ours.images, theirs.images, given, seed=settings.seed)
+                compared = compare(
+                    metric, ours.images, theirs.images, given, seed=settings.seed, progress=progress
+                )
                 comparisons += [(name, one) for one in compared]
                 found = [one.first for one in compared]
         estimates += [(name, one) for one in found]

@@ -18,7 +18,7 @@ from convergan.metrics.resampling import Interval
 _BETTER = {"FID": "lower", "KID": "lower"}
 """Of all others higher is better."""
 
-_PRECISE = {"FID": ".2f", "KID": ".5f", "Inception score": ".3f"}
+_PRECISE = {"FID": "z.2f", "KID": "z.5f", "Inception score": ".3f"}
 
 
 @dataclass(frozen=True)
