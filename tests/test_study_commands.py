@@ -201,7 +201,7 @@ def test_help_needs_no_heavy_import():
 
 
 def test_report_of_a_dry_run(study, capsys):
-    assert main(["study", "dry-run", study, "--participants", "5"]) == 0
+    assert main(["study", "dry-run", study, "--participants", "20"]) == 0
     capsys.readouterr()
     assert "expected votes of participants who" in failed(capsys, "study", "report", study)
     assert not Path("report.html").exists()
