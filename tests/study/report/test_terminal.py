@@ -111,6 +111,6 @@ def test_nothing_about_exposures_in_an_untimed_report(
 
 
 def test_columns_that_stay_are_whole_where_others_are_left_out(report: StudyReport) -> None:
-    arms = [replace(arm, equivalence=None, agreement=None) for arm in report.findings.arms]
+    arms = [replace(arm, agreement=None) for arm in report.findings.arms]
     text = printed(replace(report, findings=replace(report.findings, arms=arms)))
     assert "learning  people were" in text and "…" not in text
