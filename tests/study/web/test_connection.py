@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from convergan.study.schema import Participant, Trial
 from studies import QUICK, MakeStudy, Serve, Served
+from study.web.conftest import PHONE
 from study.web.person import ANSWER, OpenPage, Person, assert_complete, by_key, study_of
 
 UNLIMITED = -1
@@ -21,7 +22,7 @@ LOADED = """performance.getEntriesByType("resource")
 
 
 def test_a_lost_connection_loses_nothing(served: Served, open_page: OpenPage) -> None:
-    person = Person(open_page(), by_key)
+    person = Person(open_page(**PHONE), by_key)
     lost = {"before": 0, "after": 0, "image": 0}
 
     def drop_votes(route: Route) -> None:
@@ -53,7 +54,9 @@ def test_a_lost_connection_loses_nothing(served: Served, open_page: OpenPage) ->
     assert person.step() == "real"
     person.page.keyboard.press("f")
     person.page.wait_for_selector("#trouble:visible")
-    assert "Nothing of yours is lost" in person.page.inner_text("#trouble")
+    assert "Nothing is lost" in person.page.inner_text("#trouble")
+    said, below = (person.page.locator(each).bounding_box() for each in ("#trouble", "footer"))
+    assert said is not None and below is not None and said["y"] + said["height"] <= below["y"]
     person.page.wait_for_selector("#verdict:visible")
     assert person.page.locator("#trouble").is_hidden()
     person.go_on_to_the_end()
