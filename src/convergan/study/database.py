@@ -1,18 +1,21 @@
 """The database of a study: a file of SQLite's, or PostgreSQL by URL."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
 
 _BUSY_SECONDS = 30
+_TRY_AGAIN_SECONDS = 0.001
 
 
 class Database:
@@ -29,9 +32,9 @@ class Database:
         """
         self.url = _url(where)
         self.engine = _engine(self.url)
-        self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._writer = self.engine.execution_options(writes=True)
         # SQLite has one writer at a time. Threads of this process take turns here, where waiting costs
-        # nothing; only processes are left to SQLite, which sleeps before it tries again.
+        # nothing; processes try again and again (`_begin_writing`).
         self._turn: AbstractContextManager[Any] = (
             threading.Lock() if self.is_sqlite else nullcontext()
         )
@@ -100,7 +103,32 @@ def _engine(url: URL) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            _begin_writing(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Begins as soon as no other process writes; SQLite itself would sleep for up to 100 ms at a time."""
+    end = time.monotonic() + _BUSY_SECONDS
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if not _is_busy(error.orig) or time.monotonic() > end:
+                    raise
+            time.sleep(_TRY_AGAIN_SECONDS)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS}")
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    # The lower byte is the error, the higher one its variety.
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

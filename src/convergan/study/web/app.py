@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -22,6 +23,10 @@ from convergan.study.web.trials import trial_routes
 
 STUDY, KEY_FILE = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY"
 """Environment variables that tell a server's processes what they serve."""
+
+# Of each process. Each request waits for the database several times, and for Python's interpreter lock after
+# each: with many threads at once, all of them wait long.
+_THREADS = 4
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -42,6 +47,7 @@ def make_app(database: Database, keys: Keys) -> FastAPI:
 
     @asynccontextmanager
     async def until_shutdown(_: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = _THREADS
         yield
         database.close()
 
