@@ -44,6 +44,7 @@ class Served:
 
     study: MadeStudy
     address: str
+    server: uvicorn.Server
 
     def visitor(self) -> Visitor:
         """Someone with a browser that has never been here."""
@@ -78,14 +79,16 @@ def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int
 def serving(study: MadeStudy) -> Iterator[Served]:
     """A server of the study, on a free port."""
     app = make_app(study.database, study.keys)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, **SERVER_OPTIONS))
-    thread = threading.Thread(target=server.run, daemon=True)
+    config = uvicorn.Config(app, port=0, **SERVER_OPTIONS)
+    # As a server of several processes makes it.
+    listening = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     end = time.monotonic() + 30
     while not server.started:
         assert time.monotonic() < end, "the server does not start"
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(study, f"127.0.0.1:{port}")
+    yield Served(study, f"127.0.0.1:{listening.getsockname()[1]}", server)
     server.should_exit = True
     thread.join(timeout=10)

@@ -1,9 +1,12 @@
 """Opening what is there, and what is not."""
 
 import sqlite3
+import threading
+import time
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from convergan.errors import UserError
 from convergan.study.database import Database
@@ -68,3 +71,23 @@ def test_a_writer_locks_before_it_reads(make_study):
         with study.database.reading() as session:
             assert session.scalar(text("SELECT count(*) FROM study")) == 1
         other.close()
+
+
+def test_a_writer_waits_for_another_process_and_not_for_ever(make_study, monkeypatch):
+    study = make_study()
+    other = sqlite3.connect(study.where, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.execute, ["COMMIT"])
+    start = time.monotonic()
+    done.start()
+    with study.database.writing() as session:
+        session.execute(text("UPDATE study SET paused = 1"))
+        assert time.monotonic() - start > 0.25
+        # What may be busy later, a checkpoint, keeps SQLite's own patience.
+        assert session.scalar(text("PRAGMA busy_timeout")) == 30_000
+    done.join()
+    monkeypatch.setattr("convergan.study.database._BUSY_SECONDS", 0.1)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OperationalError, match="locked"), study.database.writing() as session:
+        session.execute(text("UPDATE study SET paused = 0"))
+    other.close()

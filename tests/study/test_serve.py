@@ -188,3 +188,15 @@ def test_the_command_serves_says_where_and_stops(make_study, tmp_path):
     assert pid.encode() not in b"".join(
         file.read_bytes() for file in tmp_path.iterdir() if file.is_file()
     )
+
+
+def test_answers_leave_at_once(make_study, serve):
+    served = serve(make_study())
+    visitor = served.participant()
+    visitor.post("/api/resume")
+    sockets = [
+        connection.transport.get_extra_info("socket")
+        for connection in served.server.server_state.connections
+    ]
+    options = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in sockets]
+    assert options and all(options)

@@ -126,7 +126,7 @@ def _begin_writing(connection: Connection) -> None:
                     raise
             time.sleep(_TRY_AGAIN_SECONDS)
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS}")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
 
 
 def _is_busy(error: BaseException | None) -> bool:
