@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
-from convergan.files import write_text, written_aside
+from convergan.files import write_text
 from convergan.study.joining import SIMULATED
 from convergan.study.opening import open_study
 from convergan.study.progress import progress_of
@@ -73,18 +74,9 @@ def export_study(study: str, out: Path, *, simulated: bool = False) -> int:
     return len(columns["trial"])
 
 
-def write_pictures(study: str, out: Path) -> dict[str, Path]:
-    """Writes every image as participants saw it; gives its file by the name that votes call it."""
-    with closing(open_study(study)) as database, database.reading() as session:
-        found = session.execute(select(Image.images, Image.name, Image.content))
-        written = {}
-        for images, name, content in found:
-            path = out / images / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_aside(path) as aside:
-                aside.write_bytes(content)
-            written[f"{images}/{name}"] = path
-    return written
+def picture_of(session: Session, image: str) -> bytes | None:
+    """An image as participants saw it, by the name that votes call it; None if it is not there."""
+    return session.scalar(select(Image.content).where(Image.images + "/" + Image.name == image))
 
 
 def left_out(study: str) -> tuple[str, ...]:

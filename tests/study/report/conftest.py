@@ -1,6 +1,7 @@
 """Two studies that the tests of reports share, and their reports."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +27,22 @@ def votes() -> Votes:
 
 
 @pytest.fixture(scope="session")
-def report(votes: Votes, tmp_path_factory: pytest.TempPathFactory) -> StudyReport:
+def report(votes: Votes) -> StudyReport:
     generated = np.unique(votes.image[votes.generated]).tolist()
     fooled = {image: float(votes.wrong[votes.image == image].mean()) for image in generated}
-    folder = tmp_path_factory.mktemp("pictures")
     pictures = {}
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     for place, image in enumerate(generated):
-        pictures[image] = folder / f"{place}.png"
-        Image.fromarray(np.roll(pixels, place, axis=0)).save(pictures[image])
+        file = BytesIO()
+        Image.fromarray(np.roll(pixels, place, axis=0)).save(file, "PNG")
+        pictures[image] = file.getvalue()
     findings = analyse(votes, image_scores=fooled, set_scores={"set random": 9, "set top 1 %": 4})
     return StudyReport(
         title="CIFAR-10, a GAN",
         source="study.db",
         findings=findings,
         rates=rates_of(votes),
-        pictures=pictures,
+        picture_of=pictures.get,
         notes=("2 participants were excluded: both failed both attention checks.",),
     )
 
@@ -61,7 +62,7 @@ def many_arms(report: StudyReport) -> StudyReport:
     rates = rates_of(simulated_votes(rng, arms, participants=10, trials=40))
     scores = {f"set {arm}": float(place) for place, arm in enumerate(arms)}
     findings = analyse(rates, set_scores=scores)
-    return replace(report, findings=findings, rates=rates, pictures={}, notes=())
+    return replace(report, findings=findings, rates=rates, picture_of=None, notes=())
 
 
 @pytest.fixture(scope="session")

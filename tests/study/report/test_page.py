@@ -198,9 +198,7 @@ def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
 
 
 def test_a_picture_that_cannot_be_read(tmp_path: Path, report: StudyReport) -> None:
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no image")
-    pictures = dict.fromkeys(report.pictures, broken)
-    with pytest.raises(UserError, match=r"broken\.png: expected an image, got"):
-        write_page(tmp_path / "report.html", replace(report, pictures=pictures))
+    broken = replace(report, picture_of=lambda _: b"no image")
+    with pytest.raises(UserError, match=r"expected an image, got what is none"):
+        write_page(tmp_path / "report.html", broken)
     assert not (tmp_path / "report.html").exists()

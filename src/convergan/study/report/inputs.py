@@ -1,8 +1,7 @@
 """What a report is made from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from convergan.study.findings import Findings
 from convergan.study.rates import Rates
@@ -26,8 +25,8 @@ class StudyReport:
     simulated: bool = False
     """The votes are of bots: every form of the report says so."""
 
-    pictures: Mapping[str, Path] = field(default_factory=dict)
-    """Image files by the id of the image, for those that fooled most and least."""
+    picture_of: Callable[[str], bytes | None] | None = None
+    """The file of an image by its id, for those that fooled most and least."""
 
     notes: tuple[str, ...] = ()
     """What else a reader must know, such as how many participants were excluded and why."""

@@ -1,6 +1,6 @@
 """From votes to their report in all its forms."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +30,7 @@ def make_report(
     block_trials: int = BLOCK_TRIALS,
     seed: int = 0,
     simulated: bool = False,
-    pictures: Mapping[str, Path] | None = None,
+    picture_of: Callable[[str], bytes | None] | None = None,
     notes: tuple[str, ...] = (),
     console: Console | None = None,
 ) -> StudyReport:
@@ -59,7 +59,7 @@ def make_report(
         findings=findings,
         rates=rates_of(data) if isinstance(data, Votes) else data,
         simulated=simulated,
-        pictures=pictures or {},
+        picture_of=picture_of,
         notes=notes,
     )
     write_page(page, report)

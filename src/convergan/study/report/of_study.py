@@ -2,12 +2,9 @@
 
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import select
-
-from convergan.study.export import left_out, read_votes, write_pictures
+from convergan.study.export import left_out, picture_of, read_votes
 from convergan.study.opening import open_study
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.make import make_report
@@ -26,16 +23,22 @@ def report_study(study: str, page: Path, *, simulated: bool = False, **options: 
         UserError: as `read_votes` and `make_report`.
     """
     votes = read_votes(study, simulated=simulated)
-    with closing(open_study(study)) as database, database.reading() as session:
-        title = session.scalars(select(Study.plan)).one()["title"]
-    with TemporaryDirectory() as folder:
+    with closing(open_study(study)) as database:
+        with database.reading() as session:
+            title = session.get_one(Study, 1).plan["title"]
+
+        def stored(image: str) -> bytes | None:
+            # Not in the transaction above: participants may still vote, and the analysis takes a while.
+            with database.reading() as session:
+                return picture_of(session, image)
+
         return make_report(
             votes,
             title=title,
             source=str(database),
             page=page,
             simulated=simulated,
-            pictures=write_pictures(study, Path(folder)),
+            picture_of=stored,
             notes=() if simulated else left_out(study),
             **options,
         )

@@ -1,7 +1,7 @@
 """The page of a study: from the verdict down to how it was computed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ def write_page(path: Path, report: StudyReport) -> None:
         compared=sorted(findings.comparisons, key=lambda each: each.p_value or 0),
         sets=image_charts.sets_chart(findings),
         images=_image_charts(findings),
-        extremes=[_extremes(each, report.pictures) for each in findings.image_sets if each.images],
+        extremes=[_extremes(each, report) for each in findings.image_sets if each.images],
         unknown=words.unavailable_words(findings),
         version=__version__,
     )
@@ -123,23 +123,25 @@ def _image_charts(findings: Findings) -> list[Chart]:
     ]
 
 
-def _extremes(image_set: ImageSet, pictures: Mapping[str, Path]) -> Extremes:
+def _extremes(image_set: ImageSet, report: StudyReport) -> Extremes:
     def cards(images: list[ImageRate]) -> list[Card]:
-        return [Card(image, _picture(pictures.get(image.image))) for image in images]
+        return [Card(image, _picture(report, image.image)) for image in images]
 
     shown = min(SHOWN_IMAGES, len(image_set.images) // 2)
     least = image_set.images[len(image_set.images) - shown :][::-1]
     return Extremes(image_set.name, cards(image_set.images[:shown]), cards(least))
 
 
-def _picture(path: Path | None) -> Picture | None:
-    if path is None:
+def _picture(report: StudyReport, name: str) -> Picture | None:
+    content = report.picture_of(name) if report.picture_of else None
+    if content is None:
         return None
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content)) as image:
             return single_picture(np.asarray(image.convert("RGB")))
     except OSError as error:
-        raise UserError(f"{path}: expected an image, got {error}") from error
+        reason = type(error).__name__
+        raise UserError(f"{name}: expected an image, got what is none ({reason})") from error
 
 
 def _present(*made: Chart | None) -> list[Chart]:
