@@ -45,8 +45,14 @@ def row(
         **details,
         "versions": versions(),
         "git_commit": git_commit(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """This process's, without the folders of this machine."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
+    return shlex.join(["python", *words])
 
 
 def timing(*, ours: float, peer: float, **rest: Any) -> dict[str, Any]:

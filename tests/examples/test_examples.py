@@ -35,8 +35,8 @@ def test_minimax_game_draws_both_paths(tmp_path):
 
 def test_plain_loop_resumes_exactly(tmp_path):
     pytest.importorskip("sklearn")
-    whole = run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "whole.pt")
-    run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "parts.pt", "--stop-after", 25)
-    resumed = run(tmp_path, "plain_loop.py", "--steps", 60, "--checkpoint", "parts.pt", "--resume")
-    assert "step 60: " in whole and "SHA-256" in whole
+    whole = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "whole.pt")
+    run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "parts.pt", "--stop-after", 8)
+    resumed = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "parts.pt", "--resume")
+    assert "step 20: " in whole and "SHA-256" in whole
     assert resumed == whole

@@ -38,7 +38,7 @@ def test_features_and_logits_are_torch_fidelitys(
     ]
     with torch.inference_mode():
         # Logits of the trained network are of this order.
-        scale = 10 / torch.cat([network(some).logits for some in pieces]).std()
+        scale = 10 / torch.cat([network(some[:6]).logits for some in pieces]).std()
         state = {**inception_state, "fc.weight": inception_state["fc.weight"] * scale}
         scaled, theirs = InceptionNetwork(), reference_network(state)
         scaled.load_weights(state)
@@ -48,7 +48,7 @@ def test_features_and_logits_are_torch_fidelitys(
         )
     # Large enough for the comparison to mean something.
     assert expected[0].std() > 0.1
-    assert expected[1].std() == pytest.approx(10, rel=0.01)
+    assert expected[1].std() == pytest.approx(10, rel=0.3)
     for ours, reference in zip(got, expected, strict=True):
         assert len(ours) == 64
         torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
