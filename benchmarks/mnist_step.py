@@ -1,8 +1,8 @@
 """Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than the peer's.
 
-    python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N]
+    python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...]
 
-One step of both players, without baseline. The training loop takes a step, then the peer (`peer_mnist`) one
+One step of both players, without baseline, on one thread and on as many as there are, or on N. The training loop takes a step, then the peer (`peer_mnist`) one
 on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
 (`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
 bank of noise, the median leaves out; `mnist_epoch` has it all.
@@ -157,8 +157,8 @@ def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor,
 def print_row(row: dict[str, Any]) -> None:
     """One line for the terminal."""
     print(
-        f"ours {row['ours']:.4g} s, {row['times_floor']:.2f} times the floor of {row['floor']:.4g} s; "
-        f"peer {row['peer']:.4g} s, ours {row['times_faster']:.2f} times as fast"
+        f"{row['device']}: ours {row['ours']:.4g} s, {row['times_floor']:.2f} times the floor of"
+        f" {row['floor']:.4g} s; peer {row['peer']:.4g} s, ours {row['times_faster']:.2f} times as fast"
     )
 
 
@@ -166,19 +166,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=sorted({1, torch.get_num_threads()})
+    )
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     recipe = PRESETS["mnist"]
     recipe = replace(recipe, data=replace(recipe.data, path=arguments.data))
-    row = timing(
-        claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than the peer's",
-        setting="mnist, 100 labels, batch 100, one step of both players, baseline off",
-        peer_name="plain PyTorch (benchmarks/peer_mnist.py), images in memory",
-        **compare_steps(recipe, None, Peer(), steps=arguments.steps),
-    )
-    print_row(row)
-    print(write_rows("mnist-step", [row]))
+    rows = []
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        rows.append(
+            timing(
+                claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than the peer's",
+                setting="mnist, 100 labels, batch 100, one step of both players, baseline off",
+                peer_name="plain PyTorch (benchmarks/peer_mnist.py), images in memory",
+                **compare_steps(recipe, None, Peer(), steps=arguments.steps),
+            )
+        )
+        print_row(rows[-1])
+    print(write_rows("mnist-step", rows))
 
 
 if __name__ == "__main__":
