@@ -2,9 +2,9 @@
 
     python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...]
 
-One step of both players, without baseline, on one thread and on as many as there are, or on N. The training loop takes a step, then the peer (`peer_mnist`) one
-on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
-(`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
+One step of both players, without baseline, on one thread and on as many as there are, or on N. The training
+loop takes a step, then the peer (`peer_mnist`) one on images in memory, then a large matrix product, and so
+on. The floor is the step's arithmetic (`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
 bank of noise, the median leaves out; `mnist_epoch` has it all.
 """
 
