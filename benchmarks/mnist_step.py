@@ -1,11 +1,11 @@
-"""Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than the peer's.
+"""Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than a peer's.
 
     python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...]
 
 One step of both players, without baseline, on one thread and on as many as there are, or on N. The training
 loop takes a step, then the peer (`peer_mnist`) one on images in memory, then a large matrix product, and so
-on. The floor is the step's arithmetic (`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
-bank of noise, the median leaves out; `mnist_epoch` has it all.
+on. The floor is the step's arithmetic (`operations`) at the rate of that product. What the loop does every
+few hundred steps, such as drawing a new bank of noise, the median leaves out; `mnist_epoch` has it all.
 """
 
 import argparse
@@ -177,7 +177,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         rows.append(
             timing(
-                claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than the peer's",
+                claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than a peer's",
                 setting="mnist, 100 labels, batch 100, one step of both players, baseline off",
                 peer_name="plain PyTorch (benchmarks/peer_mnist.py), images in memory",
                 **compare_steps(recipe, None, Peer(), steps=arguments.steps),
