@@ -22,7 +22,9 @@ def run_with(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=60)
 
 
-MAKE = 'echo "make $1 $CONVERGAN_REQUIRE_BROWSER $CONVERGAN_REQUIRE_POSTGRESQL"'
+MAKE = (
+    'echo "make $1 $CONVERGAN_REQUIRE_BROWSER $CONVERGAN_REQUIRE_POSTGRESQL $CONVERGAN_REQUIRE_R"'
+)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_without_a_browser_it_fails_and_says_what_to_install(
     tmp_path: Path, apt_get: str | None, said: str
 ) -> None:
     there = {} if apt_get is None else {"apt_get": apt_get}
-    ran = run_with(tmp_path, initdb=":", make=MAKE, **there)
+    ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, **there)
     assert ran.returncode == 1 and ran.stdout == ""
     assert (
         ran.stderr
@@ -47,12 +49,12 @@ def test_without_a_browser_it_fails_and_says_what_to_install(
 
 
 def test_with_everything_there_the_tests_may_skip_nothing(tmp_path: Path) -> None:
-    ran = run_with(tmp_path, chromium=":", initdb=":", make=MAKE)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "make test 1 1\n", "")
+    ran = run_with(tmp_path, chromium=":", initdb=":", Rscript=":", make=MAKE)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "make test 1 1 1\n", "")
 
 
 def test_what_is_missing_is_installed(tmp_path: Path) -> None:
     browser, chmod = tmp_path / "chromium", shutil.which("chmod")
     install = f'[ "$1" = update ] || {{ : > {browser}; {chmod} +x {browser}; }}'
-    ran = run_with(tmp_path, initdb=":", make=MAKE, apt_get=install)
-    assert (ran.returncode, ran.stdout) == (0, "make test 1 1\n"), ran.stderr
+    ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, apt_get=install)
+    assert (ran.returncode, ran.stdout) == (0, "make test 1 1 1\n"), ran.stderr

@@ -1,5 +1,6 @@
 """Votes on their way out: which ones, and what they say."""
 
+import os
 import subprocess
 from dataclasses import replace
 from shutil import which
@@ -147,10 +148,15 @@ def test_pictures_have_the_names_of_the_votes(make_study):
         assert picture_of(session, "real/absent.png") is None
 
 
-@pytest.mark.skipif(which("Rscript") is None, reason="R is not on this machine")
-def test_the_script_for_r_runs(make_study, tmp_path):
-    study = make_study(replace(QUICK, trials=20, feedback="both"))
-    for _ in range(20):
+@pytest.mark.skipif(
+    which("Rscript") is None and not os.environ.get("CONVERGAN_REQUIRE_R"),
+    reason="R is not on this machine (Debian: apt-get install r-cran-lme4)",
+)
+@pytest.mark.parametrize("timed", [False, True])
+def test_the_script_for_r_runs(make_study, tmp_path, timed):
+    exposure = {"exposure": "timed"} if timed else {}
+    study = make_study(replace(QUICK, trials=20, feedback="both", **exposure))
+    for _ in range(8):
         run_bot(study.database)
     export_study(study.where, tmp_path, simulated=True)
     done = subprocess.run(
@@ -158,3 +164,4 @@ def test_the_script_for_r_runs(make_study, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "truth:arm" in done.stdout and "(Intercept)" in done.stdout
+    assert ("truth:exposure" in done.stdout) == timed
