@@ -45,14 +45,20 @@ def row(
         **details,
         "versions": versions(),
         "git_commit": git_commit(),
-        "command": _command(),
+        "command": command(sys.argv),
     }
 
 
-def _command() -> str:
-    """This process's, without the folders of this machine."""
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
-    return shlex.join(["python", *words])
+def command(words: list[str]) -> str:
+    """The command of a program and its arguments, without the folders of this machine."""
+    program = f"benchmarks/{Path(words[0]).name}"
+    return shlex.join(["python", program, *map(_without_folder, words[1:])])
+
+
+def _without_folder(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    path = Path(value)
+    return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
 
 
 def timing(*, ours: float, peer: float, **rest: Any) -> dict[str, Any]:

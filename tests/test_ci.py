@@ -48,6 +48,11 @@ def test_without_a_browser_it_fails_and_says_what_to_install(
     )
 
 
+def test_an_r_without_its_package_is_not_enough(tmp_path: Path) -> None:
+    ran = run_with(tmp_path, chromium=":", initdb=":", Rscript="exit 1", make=MAKE)
+    assert ran.returncode == 1 and "r-cran-lme4 is missing" in ran.stderr
+
+
 def test_with_everything_there_the_tests_may_skip_nothing(tmp_path: Path) -> None:
     ran = run_with(tmp_path, chromium=":", initdb=":", Rscript=":", make=MAKE)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "make test 1 1 1\n", "")

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from convergan.errors import UserError
 from convergan.study.analysis import analyse
 from convergan.study.bots import run_bot
 from convergan.study.export import export_study, left_out, picture_of, read_votes
 from convergan.study.plan import Plan
-from convergan.study.schema import Image, Participant, Trial
+from convergan.study.schema import Arm, Image, Participant, Trial
 from convergan.study.votes_import import read_collected
 from studies import QUICK
 
@@ -158,7 +158,12 @@ def test_the_script_for_r_runs(make_study, tmp_path, timed):
     study = make_study(replace(QUICK, trials=20, feedback="both", **exposure))
     for _ in range(8):
         run_bot(study.database)
-    export_study(study.where, tmp_path, simulated=True)
+    with study.database.writing() as session:
+        # As people's, whose arms may have numbers for names.
+        session.execute(update(Participant).values(simulated=False))
+        for arm in session.scalars(select(Arm)):
+            arm.name = f"{arm.id:02}"
+    export_study(study.where, tmp_path)
     done = subprocess.run(
         ["Rscript", "mixed_model.R"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )

@@ -3,9 +3,10 @@
 import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from convergan.errors import UserError
@@ -75,19 +76,35 @@ def test_a_writer_locks_before_it_reads(make_study):
 
 def test_a_writer_waits_for_another_process_and_not_for_ever(make_study, monkeypatch):
     study = make_study()
-    other = sqlite3.connect(study.where, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    done = threading.Timer(0.3, other.execute, ["COMMIT"])
-    start = time.monotonic()
-    done.start()
-    with study.database.writing() as session:
-        session.execute(text("UPDATE study SET paused = 1"))
+    tries = []
+
+    @event.listens_for(study.database.engine, "before_cursor_execute")
+    def note(_conn, _cursor, statement, *_rest):
+        tries.append(statement)
+
+    def change():
+        with study.database.writing() as session:
+            session.execute(text("UPDATE study SET paused = 1 - paused"))
+
+    with closing(
+        sqlite3.connect(study.where, isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Timer(0.3, other.execute, ["COMMIT"])
+        start = time.monotonic()
+        done.start()
+        change()
         assert time.monotonic() - start > 0.25
-        # What may be busy later, a checkpoint, keeps SQLite's own patience.
-        assert session.scalar(text("PRAGMA busy_timeout")) == 30_000
-    done.join()
-    monkeypatch.setattr("convergan.study.database._BUSY_SECONDS", 0.1)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(OperationalError, match="locked"), study.database.writing() as session:
-        session.execute(text("UPDATE study SET paused = 0"))
-    other.close()
+        # Left to itself, SQLite sleeps for 100 ms before most of its tries.
+        assert tries.count("BEGIN IMMEDIATE") > 20
+        done.join()
+        monkeypatch.setattr("convergan.study.database._BUSY_SECONDS", 0.1)
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        with pytest.raises(OperationalError, match="locked"):
+            change()
+        assert time.monotonic() - start < 5
+    # What may be busy later, a checkpoint, has SQLite's own patience.
+    with study.database.reading() as session:
+        assert session.scalar(text("PRAGMA busy_timeout")) == 100
+    change()

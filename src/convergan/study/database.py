@@ -85,10 +85,8 @@ def _url(where: str) -> URL:
 def _engine(url: URL) -> Engine:
     # The message of an error must not show what was sent to the database.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True, pool_size=10, max_overflow=10)
-    engine = create_engine(
-        url, hide_parameters=True, pool_size=40, connect_args={"timeout": _BUSY_SECONDS}
-    )
+        return create_engine(url, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

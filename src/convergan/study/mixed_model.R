@@ -4,16 +4,17 @@
 
 library(lme4)
 
-votes <- read.csv("votes.csv", stringsAsFactors = TRUE)
+# Names may look like numbers, or like nothing.
+votes <- read.csv("votes.csv", colClasses = c(arm = "factor"), stringsAsFactors = TRUE, na.strings = "")
 as_truth <- function(column) tolower(as.character(column)) == "true"
 votes$generated <- as_truth(votes$generated)
 votes$answered_generated <- as_truth(votes$answered_generated)
 votes$right <- votes$generated == votes$answered_generated
 votes$truth <- ifelse(votes$generated, 0.5, -0.5)
-several_arms <- nlevels(droplevels(votes$arm)) > 1
+several_arms <- nlevels(votes$arm) > 1
 
-# Signal detection: the coefficient of truth is d', its interactions are the differences between arms; the
-# others are criteria (with the sign reversed). The other model is of accuracy, in log-odds of a right answer.
+# Signal detection: the coefficient of truth is d', its interactions with arms are their differences; the others
+# are criteria (with the sign reversed). The other model is of accuracy, in log-odds of a right answer.
 if (several_arms) {
   right <- right ~ arm + (1 | participant) + (1 | image)
   answer <- answered_generated ~ truth * arm + (1 + truth | participant) + (1 | image)
@@ -23,11 +24,11 @@ if (several_arms) {
 }
 
 # In a timed study the staircase drives accuracy to the same share for everyone: arms are compared at the same
-# exposure, in doublings of the median. What people needed is in participants.csv, as the threshold.
+# exposure, in doublings of the median; its interaction with truth is what a doubling adds to d'. What people needed is in participants.csv, as the threshold.
 if (any(!is.na(votes$exposure_ms))) {
   votes$exposure <- log2(votes$exposure_ms / median(votes$exposure_ms, na.rm = TRUE))
   right <- update(right, . ~ . + exposure)
-  answer <- update(answer, . ~ . + truth:exposure)
+  answer <- update(answer, . ~ . + truth * exposure)
 }
 
 print(summary(glmer(right, data = votes, family = binomial)))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ class _Prompt(H11Protocol):
 
     An answer goes out in two pieces, head and body. The kernel keeps the second until the first has been
     acknowledged, which browsers delay by 40 ms, and asyncio switches that off only on sockets it has made.
+    Of h11, which is always there: uvicorn no longer looks for httptools.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        # The other side may be gone already.
+        with suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 SERVER_OPTIONS: dict[str, Any] = {

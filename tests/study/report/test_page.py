@@ -12,7 +12,7 @@ from convergan.errors import UserError
 from convergan.study.rates import Rates, rates_of
 from convergan.study.report import StudyReport, make_report
 from convergan.study.report.as_json import write_json
-from convergan.study.report.page import write_page
+from convergan.study.report.page import SHOWN_IMAGES, write_page
 from convergan.study.votes import Votes
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>$a_b$"
@@ -197,8 +197,14 @@ def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
         json.loads((tmp_path / "report.json").read_text())
 
 
+def test_only_pictures_that_are_shown_are_read(tmp_path: Path, report: StudyReport) -> None:
+    read = []
+    write_page(tmp_path / "report.html", replace(report, picture_of=read.append))
+    assert len(read) == len(set(read)) == 2 * SHOWN_IMAGES * len(report.findings.image_sets)
+
+
 def test_a_picture_that_cannot_be_read(tmp_path: Path, report: StudyReport) -> None:
     broken = replace(report, picture_of=lambda _: b"no image")
-    with pytest.raises(UserError, match=r"expected an image, got what is none"):
+    with pytest.raises(UserError, match=r"^\S.*: expected an image, got 8 bytes of"):
         write_page(tmp_path / "report.html", broken)
     assert not (tmp_path / "report.html").exists()

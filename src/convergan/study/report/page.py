@@ -140,8 +140,9 @@ def _picture(report: StudyReport, name: str) -> Picture | None:
         with Image.open(BytesIO(content)) as image:
             return single_picture(np.asarray(image.convert("RGB")))
     except OSError as error:
-        reason = type(error).__name__
-        raise UserError(f"{name}: expected an image, got what is none ({reason})") from error
+        raise UserError(
+            f"{name}: expected an image, got {len(content)} bytes of something else"
+        ) from error
 
 
 def _present(*made: Chart | None) -> list[Chart]:

@@ -25,7 +25,7 @@ STUDY, KEY_FILE = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY"
 """Environment variables that tell a server's processes what they serve."""
 
 # Of each process. Each request waits for the database several times, and for Python's interpreter lock after
-# each: with many threads at once, all of them wait long.
+# each: with many threads at once, all of them wait long. Writers that wait for their turn hold theirs.
 _THREADS = 4
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -58,7 +58,7 @@ def make_app(database: Database, keys: Keys) -> FastAPI:
         app.include_router(routes(site))
 
     @app.get("/static/{version}/{name}")
-    def asset(version: str, name: str) -> Response:
+    async def asset(version: str, name: str) -> Response:
         if version != site.version or name not in site.assets:
             return Response(status_code=404)
         kept = {"Cache-Control": "public, max-age=31536000, immutable"}
