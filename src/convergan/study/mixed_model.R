@@ -23,8 +23,9 @@ if (several_arms) {
   answer <- answered_generated ~ truth + (1 + truth | participant) + (1 | image)
 }
 
-# In a timed study the staircase drives accuracy to the same share for everyone: arms are compared at the same
-# exposure, in doublings of the median; its interaction with truth is what a doubling adds to d'. What people needed is in participants.csv, as the threshold.
+# In a timed study the staircase drives accuracy to the same share for everyone: arms are compared at equal
+# exposure, in doublings of the median. The interaction of exposure with truth is what a doubling adds to d'.
+# How long people needed is in participants.csv, as the threshold.
 if (any(!is.na(votes$exposure_ms))) {
   votes$exposure <- log2(votes$exposure_ms / median(votes$exposure_ms, na.rm = TRUE))
   right <- update(right, . ~ . + exposure)
