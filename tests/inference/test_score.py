@@ -259,32 +259,31 @@ def test_two_processes_give_the_same_numbers(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
     command = [
-        *("-m", "convergan.cli", "score", str(arrays["some"]), "--classifier", str(trained_run)),
+        *("score", str(arrays["some"]), "--classifier", str(trained_run)),
         *("--reference", str(arrays["others"]), "--replicates", "20"),
     ]
+    assert main([*command, "--json", str(tmp_path / "one")]) == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shown = {}
-    for processes, name in ((1, "one"), (2, "two")):
-        started = [
-            subprocess.Popen(
-                [sys.executable, *command, "--json", str(tmp_path / name)],
-                stdout=subprocess.PIPE,
-                text=True,
-                # As torchrun starts them.
-                env={
-                    **os.environ,
-                    **{"RANK": str(rank), "WORLD_SIZE": str(processes)},
-                    **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-                },
-            )
-            for rank in range(processes)
-        ]
-        shown[name] = [process.communicate(timeout=240)[0] for process in started]
-        assert [process.returncode for process in started] == [0] * processes
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "convergan.cli", *command, "--json", str(tmp_path / "two")],
+            stdout=subprocess.PIPE,
+            text=True,
+            # As torchrun starts them.
+            env={
+                **os.environ,
+                **{"RANK": str(rank), "WORLD_SIZE": "2"},
+                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            },
+        )
+        for rank in range(2)
+    ]
+    shown = [process.communicate(timeout=240)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
     # The first speaks for both.
-    assert [text.count("Inception score") for text in shown["two"]] == [1, 0]
+    assert [text.count("Inception score") for text in shown] == [1, 0]
     one, two = (json.loads((tmp_path / name).read_text())["scores"] for name in ("one", "two"))
     for first, second in zip(one, two, strict=True):
         assert second["value"] == pytest.approx(first["value"], rel=1e-6, abs=1e-9)

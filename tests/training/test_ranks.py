@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
@@ -41,20 +42,8 @@ def gradient_on(rank: int, folder: str) -> None:
     # What data-parallel training does with the gradients of its ranks.
     gradient = sum_over_ranks(weight.grad) / 2
     gathered = gather_from_ranks(torch.tensor([rank]))
-    torch.save((loss.detach(), gradient, torch.cat(gathered)), f"{folder}/{rank}.pt")
+    torch.save((loss.detach(), gradient, torch.cat(gathered)), f"{folder}/gradient-{rank}.pt")
     torch.distributed.destroy_process_group()
-
-
-def test_feature_matching_over_two_ranks_is_that_of_the_whole_batch(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(gradient_on, args=(str(tmp_path),), nprocs=2)
-    weight = WEIGHT.clone().requires_grad_()
-    loss = feature_matching_loss(REAL @ weight, (GENERATED @ weight).sin())
-    loss.backward()
-    for rank in range(2):
-        other_loss, gradient, ranks = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        torch.testing.assert_close(other_loss, loss.detach())
-        torch.testing.assert_close(gradient, weight.grad)
-        assert ranks.tolist() == [0, 1]
 
 
 def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
@@ -77,22 +66,55 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
     networks = (result.discriminator, result.generator, result.baseline)
     weights = [dict(network.named_parameters()) for network in networks if network is not None]
     torch.save(
-        [{name: w.detach() for name, w in some.items()} for some in weights], f"{folder}/{rank}.pt"
+        [{name: w.detach() for name, w in some.items()} for some in weights],
+        f"{folder}/weights-{rank}.pt",
     )
 
 
-def test_two_ranks_end_with_the_same_weights(quick_recipe: Recipe, tmp_path: Path) -> None:
-    """Their images and noise differ: the weights are equal only if every gradient is shared."""
+def both_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+    gradient_on(rank, folder)
+    train_on(rank, port, recipe, folder)
+
+
+# Two processes take long to start: what they leave is looked at by several tests.
+one_worker = pytest.mark.xdist_group("two ranks")
+
+
+@pytest.fixture(scope="module")
+def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each of two ranks left: a gradient, and a run with the weights that it ended with."""
+    folder = tmp_path_factory.mktemp("ranks")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    hardware = HardwareSettings(accelerator="cpu")
-    recipe = replace(quick_recipe, epochs=2, hardware=hardware)
-    torch.multiprocessing.spawn(train_on, args=(port, recipe, str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    recipe = replace(quick_recipe, epochs=2, hardware=HardwareSettings(accelerator="cpu"))
+    torch.multiprocessing.spawn(both_on, args=(port, recipe, str(folder)), nprocs=2)
+    return folder
+
+
+@one_worker
+def test_feature_matching_over_two_ranks_is_that_of_the_whole_batch(two_ranks: Path) -> None:
+    weight = WEIGHT.clone().requires_grad_()
+    loss = feature_matching_loss(REAL @ weight, (GENERATED @ weight).sin())
+    loss.backward()
+    for rank in range(2):
+        other_loss, gradient, ranks = torch.load(
+            two_ranks / f"gradient-{rank}.pt", weights_only=True
+        )
+        torch.testing.assert_close(other_loss, loss.detach())
+        torch.testing.assert_close(gradient, weight.grad)
+        assert ranks.tolist() == [0, 1]
+
+
+@one_worker
+def test_two_ranks_end_with_the_same_weights(two_ranks: Path) -> None:
+    """Their images and noise differ: the weights are equal only if every gradient is shared."""
+    first, second = (
+        torch.load(two_ranks / f"weights-{rank}.pt", weights_only=True) for rank in range(2)
+    )
     assert len(first) == 3
     assert equal_states(first, second)
-    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["processes"] == 2
+    assert json.loads((two_ranks / "run" / "manifest.json").read_text())["processes"] == 2
 
 
 def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:

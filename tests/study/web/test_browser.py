@@ -94,7 +94,7 @@ def look(person: Person) -> tuple[str, bytes]:
 def test_a_timed_session_with_a_reload_at_every_trial(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    served = serve(make_study(replace(QUICK, exposure="timed", checks=0)))
+    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
     person = Person(open_page(), by_key)
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
