@@ -13,7 +13,7 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
 from convergan.training.run import train
 
-# Tests run in two processes side by side: threads of both would fight over the cores.
+# Tests run in processes side by side, whose threads would fight over the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
