@@ -1,8 +1,8 @@
-"""Claim: how long a training step of `cifar10` takes on a CPU, beside the peer's and its arithmetic.
+"""Claim: how long a training step of `cifar10` takes, beside the peer's and its arithmetic.
 
-    python benchmarks/cifar10_step.py [--steps 5] [--threads N]
+    python benchmarks/cifar10_step.py [--steps 5] [--threads N] [--device cuda] [--compile]
 
-As `mnist_step`, with convolutions, on random images: a step takes seconds.
+As `mnist_step`, with convolutions, on random images: on a CPU a step takes seconds.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import torch
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.recipes.presets import PRESETS
-from mnist_step import compare_steps, print_row
+from mnist_step import WARM_UP, add_device, compare_steps, print_row, results_name
 from peer_cifar10 import cifar10_peer
 from rows import timing, write_rows
 
@@ -31,19 +31,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int)
+    add_device(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    recipe = replace(PRESETS["cifar10"], labels=100)
+    recipe = PRESETS["cifar10"]
+    hardware = replace(recipe.hardware, compile=arguments.compile)
+    recipe = replace(recipe, labels=100, hardware=hardware)
     row = timing(
         claim="a training step beside its arithmetic and the peer's",
         setting="cifar10, batch 100, one step of both players, baseline off, random images",
         peer_name="plain PyTorch (benchmarks/peer_cifar10.py), images in memory",
         **compare_steps(
-            recipe, random_images(500), cifar10_peer(), steps=arguments.steps, warm_up=1
+            recipe,
+            random_images(500),
+            cifar10_peer(arguments.device),
+            steps=arguments.steps,
+            # CUDA graphs are recorded in the first few.
+            warm_up=1 if arguments.device == "cpu" else WARM_UP,
+            device=arguments.device,
         ),
     )
     print_row(row)
-    print(write_rows("cifar10-step", [row]))
+    print(write_rows(results_name("cifar10-step", arguments), [row]))
 
 
 if __name__ == "__main__":

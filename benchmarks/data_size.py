@@ -2,8 +2,9 @@
 
     python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 150] [--rounds 6] [--threads N]
 
-The recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and 2,000,000 (1.6 GB), from a
-memory-mapped file of pixels as a store has it. Each training is a process of its own; the sizes take turns.
+The training loop with the recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and
+2,000,000 (1.6 GB), from a memory-mapped file of pixels as a store has it. Each training is a process of its
+own; the sizes take turns.
 
 Memory is the peak of the process's anonymous memory. Pages of the mapped file do not count: they are the
 system's cache, which it takes back when it needs the room, and are counted for whoever reads a file. Here all
@@ -35,8 +36,9 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
+from measure import quartiles_of_ratio
 from operations import cpu_precision
-from rows import row, timing, write_rows
+from rows import row, write_rows
 
 IMAGES = 20_000
 TIMES = (1, 10, 100)
@@ -146,25 +148,29 @@ def compare(measured: dict[int, list[dict[str, Any]]], steps: int) -> list[dict[
             "repeats": len(measured[1]),
             "steps": steps,
         }
-        for name, unit, make, claim in (
-            ("step_seconds", "seconds", timing, "the time of a step is flat within 5 %"),
-            ("peak_mb", "MB of anonymous memory", row, "the peak of memory is flat within 5 %"),
+        for name, unit, claim in (
+            ("step_seconds", "seconds", "the time of a step is flat within 5 %"),
+            ("peak_mb", "MB of anonymous memory", "the peak of memory is flat within 5 %"),
         ):
             ours, peer = ([each[name] for each in measured[size]] for size in (times, 1))
-            share = median(left / right for left, right in zip(ours, peer, strict=True))
+            quartiles = quartiles_of_ratio(ours, peer)
             rows.append(
-                make(
+                row(
                     claim=f"with {times} times the data {claim}",
                     ours=median(ours),
                     peer=median(peer),
                     unit=unit,
-                    share_of_peer=share,
+                    share_of_peer=quartiles[1],
+                    share_of_peer_quartiles=quartiles,
                     ours_by_round=ours,
                     peer_by_round=peer,
                     **common,
                 )
             )
-            print(f"{times} times the data: {median(ours):.4g} {unit}, {share:.1%} of that of 1x")
+            print(
+                f"{times} times the data: {median(ours):.4g} {unit}, {quartiles[1]:.1%} of that of 1x"
+                f" (quartiles {quartiles[0]:.1%} to {quartiles[2]:.1%})"
+            )
     return rows
 
 

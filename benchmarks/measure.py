@@ -1,41 +1,57 @@
-"""Interleaved timings, and the machine's rates that floors are made of.
+"""Interleaved timings, and the machine's rate that floors are made of.
 
 A floor is what the arithmetic alone would take: operations over the rate of a large matrix product in the
-precision used, or bytes over that of a large copy. The rate is timed in turn with the tasks themselves, so
-that whatever else the machine does slows all of them alike.
+precision used. The rate is timed in turn with the tasks themselves, so that whatever else the machine does
+slows all of them alike.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from statistics import median
+from statistics import median, quantiles
 
 import torch
 
 Task = Callable[[], object]
 
 _SIDE = 1536
-_COPIED_BYTES = 256 * 2**20
 
 
-def interleaved_seconds(
+Times = dict[str, list[float]]
+"""Seconds of each task, turn by turn."""
+
+
+def interleaved_times(
     tasks: Mapping[str, Task], *, repeats: int, device: torch.device | str = "cpu", warm_up: int = 2
-) -> dict[str, float]:
-    """Median seconds of one call of each task, the tasks taking turns `repeats` times."""
+) -> Times:
+    """Seconds of every call of each task, the tasks taking turns `repeats` times."""
     for task in tasks.values():
         for _ in range(warm_up):
             task()
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    times: Times = {name: [] for name in tasks}
     for _ in range(repeats):
         for name, task in tasks.items():
-            _wait_for(device)
+            wait_for(device)
             start = time.perf_counter()
             task()
-            _wait_for(device)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in seconds.items()}
+            wait_for(device)
+            times[name].append(time.perf_counter() - start)
+    return times
 
 
-def _wait_for(device: torch.device | str) -> None:
+def medians(times: Times) -> dict[str, float]:
+    """Median seconds of each task."""
+    return {name: median(values) for name, values in times.items()}
+
+
+def quartiles_of_ratio(peer: list[float], ours: list[float]) -> list[float]:
+    """The quartiles of peer / ours over the turns: between them lies the middle half."""
+    ratios = [left / right for left, right in zip(peer, ours, strict=True)]
+    if len(ratios) == 1:
+        return ratios * 3
+    return [round(each, 4) for each in quantiles(ratios, n=4, method="inclusive")]
+
+
+def wait_for(device: torch.device | str) -> None:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -54,16 +70,3 @@ class MatrixProduct:
 
     def __call__(self) -> None:
         torch.mm(self._left, self._right)
-
-
-class Copy:
-    """A task: one large copy, which reads and writes `bytes` in all."""
-
-    bytes = 2 * _COPIED_BYTES
-
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        self._source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8, device=device)
-        self._target = torch.zeros_like(self._source)
-
-    def __call__(self) -> None:
-        self._target.copy_(self._source)

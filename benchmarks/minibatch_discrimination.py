@@ -1,17 +1,18 @@
 """Claim: minibatch discrimination is 5 times as fast as broadcasting, 2.5 times as fast as torch.cdist.
 
-    python benchmarks/minibatch_discrimination.py [--repeats 20] [--threads N]
+    python benchmarks/minibatch_discrimination.py [--repeats 20] [--threads N ...] [--device cuda]
 
-Sums of closenesses, and their gradient taken back to the projections M [n, B, C], on a CPU. The peers are
-what one would write: broadcasting, which holds all n n B C differences, and torch.cdist. Sums and gradients
-of the three are compared in double precision before they are timed.
+Sums of closenesses, and their gradient taken back to the projections M [n, B, C], on one thread and on as
+many as there are, or on N. The peers are what one would write: broadcasting, which holds all n n B C
+differences, and torch.cdist, which on a GPU ours calls as well. Sums and gradients of the three are compared
+in double precision before they are timed.
 
 The floor takes each pair of samples once, and of each of its C components three operations forward
 (subtract, take the absolute value, add) and four backward (subtract, give the weight its sign, add to one,
 subtract from the other), at the rate of a large matrix product's instructions, which do two operations
 each. It leaves out the exponentials and everything that does not grow with C.
 
-Memory is the peak of one forward and backward in a process of its own.
+Memory is the peak of one forward and backward in a process of its own, on a CPU.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination import _sums_over_others
-from measure import MatrixProduct, interleaved_seconds
+from measure import MatrixProduct, interleaved_times, medians
 from rows import row, timing, write_rows
 
 Sums = Callable[[Tensor, list[int]], Tensor]
@@ -53,9 +54,9 @@ WAYS: dict[str, Sums] = {
 }
 
 
-def projections(n: int, kernels: int, kernel_size: int) -> Tensor:
+def projections(n: int, kernels: int, kernel_size: int, device: str = "cpu") -> Tensor:
     """At the distances, about 2, that the layer is initialized to."""
-    return (2 / kernel_size * torch.randn(n, kernels, kernel_size)).requires_grad_()
+    return (2 / kernel_size * torch.randn(n, kernels, kernel_size, device=device)).requires_grad_()
 
 
 def step_of(way: Sums, projected: Tensor, sizes: list[int], of_sums: Tensor) -> Tensor:
@@ -75,35 +76,38 @@ def require_equal(projected: Tensor, sizes: list[int], of_sums: Tensor) -> None:
         torch.testing.assert_close(gradient, step_of(way, few, sizes, of_sums[:, :, :3].double()))
 
 
-def measure_time(shape: tuple[int, int, int], sizes: list[int], repeats: int) -> list[dict]:
+def measure_time(
+    shape: tuple[int, int, int], sizes: list[int], repeats: int, device: str = "cpu"
+) -> list[dict]:
     """A row per peer."""
-    projected = projections(*shape)
-    of_sums = torch.rand(len(sizes), *shape[:2])
+    projected = projections(*shape, device)
+    of_sums = torch.rand(len(sizes), *shape[:2], device=device)
     require_equal(projected, sizes, of_sums)
-    seconds = interleaved_seconds(
+    times = interleaved_times(
         {
             **{
                 name: lambda way=way: step_of(way, projected, sizes, of_sums)
                 for name, way in WAYS.items()
             },
-            "product": MatrixProduct(),
+            "product": MatrixProduct(device),
         },
         repeats=repeats,
+        device=device,
         warm_up=1,
     )
     n, kernels, kernel_size = shape
     operations = OPERATIONS_PER_COMPONENT * n * (n - 1) // 2 * kernels * kernel_size
-    rate = MatrixProduct.operations / 2 / seconds["product"]
+    rate = MatrixProduct.operations / 2 / medians(times)["product"]
     parts = "" if len(sizes) == 1 else ", compared with both halves"
     rows = [
         timing(
             claim="minibatch discrimination is 5 times as fast as broadcasting and 2.5 times as"
             " fast as torch.cdist",
             setting=f"n = {n}, B = {kernels}, C = {kernel_size}{parts}",
-            device=device_name(torch.device("cpu")),
+            device=device_name(torch.device(device)),
             precision="32-true",
-            ours=seconds["ours"],
-            peer=seconds[peer],
+            times=times,
+            peer=peer,
             peer_name=peer,
             unit="seconds of forward and backward",
             floor=operations / rate,
@@ -121,7 +125,7 @@ def measure_time(shape: tuple[int, int, int], sizes: list[int], repeats: int) ->
     return rows
 
 
-def peak_megabytes(name: str, shape: tuple[int, int, int]) -> float:
+def peak_mb(name: str, shape: tuple[int, int, int]) -> float:
     """Of one forward and backward, above what was there before, in a process of its own."""
     finished = subprocess.run(
         [sys.executable, __file__, "--peak-of", name, *map(str, shape)],
@@ -133,28 +137,28 @@ def peak_megabytes(name: str, shape: tuple[int, int, int]) -> float:
 
 
 def print_peak(name: str, shape: tuple[int, int, int]) -> None:
-    """What the process of `peak_megabytes` does. Not getrusage: that starts at the parent's peak."""
+    """What the process of `peak_mb` does. Not getrusage: that starts at the parent's peak."""
 
-    def megabytes(field: str) -> float:
+    def mb(field: str) -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
         (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))
-        return int(kilobytes) / 1024
+        return int(kilobytes) * 1024 / 1e6
 
     sizes, way = [shape[0]], WAYS[name]
     few = projections(9, 8, shape[2])
     step_of(way, few, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
     projected, of_sums = projections(*shape), torch.ones(1, *shape[:2])
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = megabytes("VmRSS")
+    before = mb("VmRSS")
     step_of(way, projected, sizes, of_sums)
-    print(megabytes("VmHWM") - before)
+    print(mb("VmHWM") - before)
 
 
 def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
     """A row per peer."""
     n, kernels, kernel_size = shape
-    peaks = {name: peak_megabytes(name, shape) for name in WAYS}
-    unit = 4 * (n * kernels * kernel_size + n * n * kernels) / 2**20
+    peaks = {name: peak_mb(name, shape) for name in WAYS}
+    unit = 4 * (n * kernels * kernel_size + n * n * kernels) / 1e6
     rows = [
         row(
             claim="memory grows with n B C + n n B, never with n n B C",
@@ -164,7 +168,7 @@ def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
             ours=peaks["ours"],
             peer=peaks[peer],
             peer_name=peer,
-            unit="MiB at the peak of forward and backward",
+            unit="MB at the peak of forward and backward",
             repeats=1,
             ours_over_numbers=peaks["ours"] / unit,
             peer_over_numbers=peaks[peer] / unit,
@@ -173,9 +177,9 @@ def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
     ]
     for each in rows:
         print(
-            f"{each['setting']}: ours {each['ours']:.0f} MiB,"
+            f"{each['setting']}: ours {each['ours']:.0f} MB,"
             f" {each['ours_over_numbers']:.2f} times n B C + n n B numbers,"
-            f" {each['peer_name']} {each['peer']:.0f} MiB",
+            f" {each['peer_name']} {each['peer']:.0f} MB",
             flush=True,
         )
     return rows
@@ -184,25 +188,35 @@ def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=20, help="fewer where a step is long")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, nargs="+")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--peak-of", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     torch.manual_seed(0)
     if arguments.peak_of:
         name, n, kernels, kernel_size = arguments.peak_of
         print_peak(name, (int(n), int(kernels), int(kernel_size)))
         return
     rows: list[dict[str, Any]] = []
-    for shape in ((256, 100, 5), (512, 100, 5), (512, 100, 20)):
-        rows += measure_memory(shape)
+    most = torch.get_num_threads()
+    threads, name = arguments.threads or sorted({1, most}), "minibatch-discrimination"
+    if arguments.device == "cuda":
+        threads, name = [most], f"{name}-cuda"
+    else:
+        for shape in ((256, 100, 5), (512, 100, 5), (512, 100, 20)):
+            rows += measure_memory(shape)
     few = max(3, arguments.repeats // 4)
-    rows += measure_time((100, 100, 5), [100], arguments.repeats)
-    rows += measure_time((100, 100, 5), [50, 50], arguments.repeats)
-    rows += measure_time((128, 300, 50), [128], few)
-    rows += measure_time((128, 300, 50), [64, 64], few)
-    rows += measure_time((1024, 100, 5), [1024], 3)
-    print(write_rows("minibatch-discrimination", rows))
+    for number in threads:
+        torch.set_num_threads(number)
+        for shape, sizes, repeats in (
+            ((100, 100, 5), [100], arguments.repeats),
+            ((100, 100, 5), [50, 50], arguments.repeats),
+            ((128, 300, 50), [128], few),
+            ((128, 300, 50), [64, 64], few),
+            ((1024, 100, 5), [1024], 3),
+        ):
+            rows += measure_time(shape, sizes, repeats, arguments.device)
+    print(write_rows(name, rows))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ def main() -> None:
     results = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*-results.json"))
     ]
+    epochs = {result["epochs"] for result in results}
+    if epochs != {recipe.epochs}:
+        raise SystemExit(f"{KEPT}: expected runs of {recipe.epochs} epochs, got {sorted(epochs)}")
     ours = [result["test_errors"] for result in results]
     baseline = [result["baseline_test_errors"] for result in results]
     seeds = [result["seed"] for result in results]
@@ -62,7 +65,7 @@ def main() -> None:
         [
             row(
                 claim="at most 105 errors of 10,000 on average, at most 150 epochs",
-                setting=f"mnist, 100 labels, {results[0]['epochs']} epochs, {len(seeds)} seeds",
+                setting=f"mnist, 100 labels, {recipe.epochs} epochs, {len(seeds)} seeds",
                 device=results[0]["device"],
                 precision=results[0]["precision"],
                 ours=mean(ours),

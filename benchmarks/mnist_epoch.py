@@ -1,28 +1,31 @@
 """Claim: an epoch of `mnist`, with data, evaluation and checkpoints, is three times as fast as the peer's.
 
-    python benchmarks/mnist_epoch.py --data DIR [--epochs 3] [--threads N]
+    python benchmarks/mnist_epoch.py --data DIR [--epochs 3] [--threads N] [--device cuda] [--compile]
 
 Ours is what `train` does, without baseline: the loop, its checkpoints, both networks tested on the 10,000
 test images, metrics. The peer's (`peer_mnist`) decodes its images in a `DataLoader` and tests its averaged
 network. They take turns, an epoch each. Before, a tenth of an epoch with 0, 1 and 2 processes that decode
-decides how many the peer gets.
+decides how many the peer gets. The floor is the arithmetic of the steps, and of testing one network, at the
+rate of a large matrix product.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from math import ceil
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch.utils.data import Subset
 
+from convergan.networks.build import build_discriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
@@ -30,15 +33,22 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.computation import resolved_precision
 from convergan.training.health import HealthWarning
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import EpochRecord
-from convergan.training.preparation import Preparation, prepare
+from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress
 from convergan.training.recorder import Recorder
-from measure import interleaved_seconds
-from operations import cpu_precision
+from measure import MatrixProduct, Times, interleaved_times, medians
+from mnist_step import add_device, print_row, results_name
+from operations import (
+    classifying_operations,
+    discriminator_dtype,
+    floor_seconds,
+    step_operations,
+)
 from peer_mnist import (
     ParquetImages,
     Peer,
@@ -145,7 +155,8 @@ class PeersEpochs:
         self, peer: Peer, data: Path, preparation: Preparation, workers: int, share: float = 1
     ) -> None:
         self.peer = peer
-        images = ParquetImages(data, "train")
+        pixel_range = networks_range(preparation)
+        images = ParquetImages(data, "train", pixel_range)
         self.labelled, self.labels = labelled_images(
             images, preparation.split.training.labelled.tolist()
         )
@@ -154,7 +165,7 @@ class PeersEpochs:
         batch_size = preparation.recipe.batch_size
         self.unlabelled = training_loader(some, batch_size, workers)
         self.matched = training_loader(some, batch_size, workers)
-        self.test = evaluation_loader(ParquetImages(data, "test"))
+        self.test = evaluation_loader(ParquetImages(data, "test", pixel_range))
 
     def train(self) -> None:
         """One epoch without a test."""
@@ -175,26 +186,40 @@ def seconds_by_workers(peer: Peer, data: Path, preparation: Preparation) -> dict
         for workers in WORKERS
     }
     # The first call starts the processes.
-    return interleaved_seconds(tasks, repeats=3, warm_up=1)
+    return medians(interleaved_times(tasks, repeats=3, warm_up=1))
 
 
 def compare_epochs(
-    recipe: Recipe, data: Path, make_peer: Callable[[], Peer], *, epochs: int
+    recipe: Recipe,
+    data: Path,
+    make_peer: Callable[[], Peer],
+    *,
+    epochs: int,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What a row says of one epoch on the CPU: ours and the peer's, in seconds."""
-    recipe = on_cpu(recipe, data)
+    """What `timing` is told of one epoch: ours, the peer's, and the floor."""
+    recipe = as_the_peer(recipe, data, device)
+    torch.manual_seed(recipe.seed)
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
     by_workers = seconds_by_workers(make_peer(), data, preparation)
     workers = int(min(by_workers, key=by_workers.__getitem__))
     peers = PeersEpochs(make_peer(), data, preparation, workers)
-    ours: list[tuple[float, int]] = []
-    theirs: list[tuple[float, int]] = []
+    precision = resolved_precision(recipe.hardware, fabric.device)
+    dtypes = {torch.float32, discriminator_dtype(precision)}
+    products = {str(dtype): MatrixProduct(fabric.device, dtype) for dtype in dtypes}
+    times: Times = {name: [] for name in ("ours", "peer", *products)}
+    errors: dict[str, list[int]] = {"ours": [], "peer": []}
 
     def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
-        ours.append((seconds, metrics["test_errors"]))
-        theirs.append(peers.run())
-        print(f"epoch {epoch}: ours and the peer's seconds and errors {ours[-1]}, {theirs[-1]}")
+        of_peer = peers.run()
+        for side, took, wrong in (("ours", seconds, metrics["test_errors"]), ("peer", *of_peer)):
+            times[side].append(took)
+            errors[side].append(wrong)
+            print(f"epoch {epoch}, {side}: {took:.1f} s, {wrong} errors", flush=True)
+        found = medians(interleaved_times(products, repeats=5, device=fabric.device))
+        for name, took in found.items():
+            times[name].append(took)
         if epoch == epochs:
             raise Enough
 
@@ -202,31 +227,54 @@ def compare_epochs(
         folder = RunFolder(Path(temporary) / "run")
         folder.begin(preparation.recipe, resume=False)
         fit_in_turns(fabric, preparation, folder, epoch_ended)
+    seconds = medians(times)
+    rates = {dtype: MatrixProduct.operations / seconds[str(dtype)] for dtype in dtypes}
     return {
         "device": device_name(fabric.device),
-        "precision": cpu_precision(recipe),
-        "ours": median(seconds for seconds, _ in ours),
-        "peer": median(seconds for seconds, _ in theirs),
+        "precision": precision,
+        "times": times,
+        "peer": "peer",
+        "floor": floor_of_epoch(preparation, precision, rates),
         "unit": "seconds",
         "repeats": epochs,
-        "ours_by_epoch": [round(seconds, 2) for seconds, _ in ours],
-        "peer_by_epoch": [round(seconds, 2) for seconds, _ in theirs],
-        "ours_test_errors_by_epoch": [errors for _, errors in ours],
-        "peer_test_errors_by_epoch": [errors for _, errors in theirs],
+        "compiled": recipe.hardware.compile,
+        "ours_by_epoch": [round(each, 2) for each in times["ours"]],
+        "peer_by_epoch": [round(each, 2) for each in times["peer"]],
+        "ours_test_errors_by_epoch": errors["ours"],
+        "peer_test_errors_by_epoch": errors["peer"],
         "peer_workers": workers,
         "peer_seconds_of_a_tenth_by_workers": {
-            number: round(seconds, 2) for number, seconds in by_workers.items()
+            number: round(each, 2) for number, each in by_workers.items()
         },
     }
 
 
-def on_cpu(recipe: Recipe, data: Path) -> Recipe:
-    """The recipe as the peer's equal: without baseline, on the CPU, on the images of a folder."""
+def floor_of_epoch(
+    preparation: Preparation, precision: str, rates: Mapping[torch.dtype, float]
+) -> float:
+    """Seconds that the arithmetic of an epoch's steps takes, and of testing one network."""
+    recipe, split = preparation.recipe, preparation.split
+    assert split.test is not None
+    sizes = image_shape(preparation.data), len(preparation.data.classes)
+    steps = ceil(len(split.training.unlabelled) / recipe.batch_size)
+    training = floor_seconds(step_operations(recipe, *sizes), precision, rates)
+    testing = len(split.test) * classifying_operations(recipe, *sizes) / rates[torch.float32]
+    return steps * training + testing
+
+
+def networks_range(preparation: Preparation) -> tuple[float, float]:
+    """The range of pixels that a recipe's networks take."""
+    shape, classes = image_shape(preparation.data), len(preparation.data.classes)
+    return build_discriminator(preparation.recipe.networks, shape, classes).pixel_range
+
+
+def as_the_peer(recipe: Recipe, data: Path, device: Literal["cpu", "cuda"] = "cpu") -> Recipe:
+    """The recipe as the peer's equal: without baseline, on a device, on the images of a folder."""
     return replace(
         recipe,
         baseline=False,
         data=replace(recipe.data, path=data),
-        hardware=replace(recipe.hardware, accelerator="cpu"),
+        hardware=replace(recipe.hardware, accelerator=device),
     )
 
 
@@ -235,18 +283,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int)
+    add_device(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    recipe = PRESETS["mnist"]
+    recipe = replace(recipe, hardware=replace(recipe.hardware, compile=arguments.compile))
     row = timing(
         claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
         setting="mnist, 100 labels, batch 100, baseline off",
         peer_name="plain PyTorch (benchmarks/peer_mnist.py), DataLoader",
-        **compare_epochs(PRESETS["mnist"], arguments.data, Peer, epochs=arguments.epochs),
+        **compare_epochs(
+            recipe,
+            arguments.data,
+            partial(Peer, device=arguments.device),
+            epochs=arguments.epochs,
+            device=arguments.device,
+        ),
     )
-    print(
-        f"ours {row['ours']:.1f} s, peer {row['peer']:.1f} s: {row['times_faster']:.2f} times as fast"
-    )
-    print(write_rows("mnist-epoch", [row]))
+    print_row(row)
+    print(write_rows(results_name("mnist-epoch", arguments), [row]))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@
 
 The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank),
 its errors those after epoch 60 that `mnist_100` kept. The reference path is the same recipe in 32 bits
-throughout and with all noise drawn afresh, stopped after epoch 60. Calls with single seeds can share the
-machine; the row is made of all reference runs that are in results/mnist-reference.
+throughout and with all noise drawn afresh, stopped after epoch 60. On a CPU without such units the noise is
+all that differs. Calls with single seeds can share the machine; the row is made of the seeds of which both
+results/mnist-reference and results/mnist-100 have a run.
 """
 
 import argparse
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
 from mnist_100 import KEPT
-from mnist_epoch import Enough, fit_in_turns, on_cpu
+from mnist_epoch import Enough, as_the_peer, fit_in_turns
 from operations import cpu_precision
 from rows import RESULTS, row, write_rows
 
@@ -49,10 +49,14 @@ def train_reference(recipe: Recipe, run: Path) -> None:
     fit_in_turns(fabric, preparation, folder, epoch_ended)
 
 
-def errors_after(folder: Path) -> list[int]:
+def errors_by_seed(folder: Path) -> dict[int, int]:
     """Averaged test errors after `EPOCHS` of each run whose metrics are kept in a folder."""
-    lines = [read_metrics(path) for path in sorted(folder.glob("*-metrics.jsonl"))]
-    return [metrics[EPOCHS - 1]["test_errors"] for metrics in lines if len(metrics) >= EPOCHS]
+    found = {}
+    for path in folder.glob("*-metrics.jsonl"):
+        metrics = read_metrics(path)
+        if len(metrics) >= EPOCHS:
+            found[int(path.name.split("-")[0])] = metrics[EPOCHS - 1]["test_errors"]
+    return found
 
 
 def main() -> None:
@@ -64,17 +68,22 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    fast = on_cpu(replace(PRESETS["mnist"], labels=100), arguments.data)
+    fast = as_the_peer(replace(PRESETS["mnist"], labels=100), arguments.data)
     hardware = replace(fast.hardware, precision="32-true", noise="fresh")
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
         run = arguments.runs / str(seed)
         train_reference(replace(fast, seed=seed, hardware=hardware), run)
         shutil.copy(run / "metrics.jsonl", REFERENCE / f"{seed}-metrics.jsonl")
-    reference = errors_after(REFERENCE)
-    ours = errors_after(KEPT)[: len(reference)]
-    spread = stdev(reference) if len(reference) > 1 else None
-    print(json.dumps({"fast": ours, "reference": reference, "reference_stdev": spread}))
+    by_seed = errors_by_seed(REFERENCE), errors_by_seed(KEPT)
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    if len(seeds) < 2:
+        print(f"a comparison needs two seeds with both paths, so far there are {seeds}")
+        return
+    reference, ours = ([errors[seed] for seed in seeds] for errors in by_seed)
+    difference, spread = mean(ours) - mean(reference), stdev(reference)
+    print(f"seeds {seeds}: fast {ours}, reference {reference}")
+    print(f"means differ by {difference:.1f}, the reference's standard deviation is {spread:.1f}")
     path = write_rows(
         "mnist-paths",
         [
@@ -88,10 +97,13 @@ def main() -> None:
                 peer_name="32 bits throughout, noise drawn afresh",
                 unit="errors of 10000",
                 repeats=len(reference),
+                seeds=seeds,
                 ours_by_seed=ours,
                 peer_by_seed=reference,
-                ours_stdev=stdev(ours) if len(ours) > 1 else None,
+                ours_stdev=stdev(ours),
                 peer_stdev=spread,
+                difference_of_means=difference,
+                within_a_standard_deviation=abs(difference) <= spread,
             )
         ],
     )

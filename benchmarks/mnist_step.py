@@ -1,11 +1,12 @@
 """Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than a peer's.
 
-    python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...]
+    python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...] [--device cuda] [--compile]
 
 One step of both players, without baseline, on one thread and on as many as there are, or on N. The training
 loop takes a step, then the peer (`peer_mnist`) one on images in memory, then a large matrix product, and so
 on. The floor is the step's arithmetic (`operations`) at the rate of that product. What the loop does every
 few hundred steps, such as drawing a new bank of noise, the median leaves out; `mnist_epoch` has it all.
+With --compile ours is compiled, on a GPU as CUDA graphs; the seconds before its first step's end are kept.
 """
 
 import argparse
@@ -15,8 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,12 +28,13 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.computation import memory_layout, resolved_precision
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from measure import MatrixProduct
-from operations import cpu_precision, discriminator_dtype, floor_seconds, step_operations
+from measure import MatrixProduct, Times, medians, wait_for
+from operations import discriminator_dtype, floor_seconds, step_operations
 from peer_mnist import Peer
 from rows import timing, write_rows
 
@@ -47,9 +48,16 @@ class _Enough(Exception):
 class TakingTurns(Silent):
     """Times the loop's steps, and after each of them one call of every task."""
 
-    def __init__(self, tasks: Mapping[str, Callable[[], object]], *, steps: int, warm_up: int):
-        self.tasks, self.steps, self.warm_up = tasks, steps, warm_up
-        self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *tasks)}
+    def __init__(
+        self,
+        tasks: Mapping[str, Callable[[], object]],
+        *,
+        steps: int,
+        warm_up: int,
+        device: torch.device,
+    ) -> None:
+        self.tasks, self.steps, self.warm_up, self.device = tasks, steps, warm_up, device
+        self._times: Times = {name: [] for name in ("ours", *tasks)}
 
     def begins_after(self, *_: object) -> None:
         """See `Observer`."""
@@ -66,39 +74,51 @@ class TakingTurns(Silent):
             raise _Enough
         self._start = time.perf_counter()
 
-    def medians(self) -> dict[str, float]:
-        """Median seconds after the warm-up."""
-        return {name: median(values[self.warm_up :]) for name, values in self.seconds.items()}
+    def times(self) -> Times:
+        """Seconds after the warm-up."""
+        return {name: values[self.warm_up :] for name, values in self._times.items()}
+
+    def first_step(self) -> float:
+        """Seconds of the first step, compilation included."""
+        return self._times["ours"][0]
 
     def _note(self, name: str) -> None:
-        self.seconds[name].append(time.perf_counter() - self._start)
+        wait_for(self.device)
+        self._times[name].append(time.perf_counter() - self._start)
 
 
 def compare_steps(
-    recipe: Recipe, data: DataSet | None, peer: Peer, *, steps: int, warm_up: int = WARM_UP
+    recipe: Recipe,
+    data: DataSet | None,
+    peer: Peer,
+    *,
+    steps: int,
+    warm_up: int = WARM_UP,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What a row says of one step on the CPU: ours, the peer's, and the floor, in seconds.
+    """What `timing` is told of one step: ours, the peer's, and the floor.
 
     Args:
         recipe: a semi-supervised one with feature matching.
         data: the images; None: those of the recipe.
-        peer: with networks of the same sizes.
+        peer: with networks of the same sizes, on the device.
         steps: how many are timed.
         warm_up: how many are taken before.
+        device: where both compute.
     """
     # One epoch has all the steps: nothing but steps is timed.
     recipe = replace(
         recipe,
         baseline=False,
         min_steps_per_epoch=warm_up + steps + 1,
-        hardware=replace(recipe.hardware, accelerator="cpu"),
+        hardware=replace(recipe.hardware, accelerator=device),
     )
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
-    precision = cpu_precision(recipe)
+    precision = resolved_precision(recipe.hardware, fabric.device)
     dtypes = {torch.float32, discriminator_dtype(precision)}
-    products = {dtype: MatrixProduct(dtype=dtype) for dtype in dtypes}
-    batches = batches_in_memory(preparation)
+    products = {dtype: MatrixProduct(fabric.device, dtype) for dtype in dtypes}
+    batches = batches_in_memory(preparation, fabric.device)
     turns = TakingTurns(
         {
             "peer": lambda: peer.step(*batches),
@@ -106,6 +126,7 @@ def compare_steps(
         },
         steps=steps,
         warm_up=warm_up,
+        device=fabric.device,
     )
     with tempfile.TemporaryDirectory() as checkpoints, suppress(_Enough):
         fit(
@@ -116,18 +137,20 @@ def compare_steps(
             observer=turns,
             options=LoopOptions(checkpoint_every_seconds=float("inf")),
         )
-    seconds = turns.medians()
+    seconds = medians(turns.times())
     rates = {dtype: product.operations / seconds[str(dtype)] for dtype, product in products.items()}
     classes = len(preparation.data.classes)
     operations = step_operations(recipe, image_shape(preparation.data), classes)
     return {
         "device": device_name(fabric.device),
         "precision": precision,
-        "ours": seconds["ours"],
-        "peer": seconds["peer"],
+        "times": turns.times(),
+        "peer": "peer",
         "floor": floor_seconds(operations, precision, rates),
         "unit": "seconds",
         "repeats": steps,
+        "compiled": recipe.hardware.compile,
+        "first_step_seconds": round(turns.first_step(), 3),
         "gigaflop": round(sum(operations) / 1e9, 3),
         "matrix_product_gigaflops": {
             str(dtype).removeprefix("torch."): round(rate / 1e9) for dtype, rate in rates.items()
@@ -135,7 +158,9 @@ def compare_steps(
     }
 
 
-def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batches_in_memory(
+    preparation: Preparation, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Labelled images and their labels, and two unlabelled batches, as the peer's `step` takes them."""
     recipe, training = preparation.recipe, preparation.split.training
     size = recipe.batch_size
@@ -143,12 +168,13 @@ def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor,
     pixel_range = build_discriminator(recipe.networks, shape, len(training.classes)).pixel_range
 
     def images(indices: Any) -> Tensor:
-        return to_network(torch.from_numpy(training.images[indices]), pixel_range)
+        batch = to_network(torch.from_numpy(training.images[indices]), pixel_range)
+        return batch.to(device, memory_format=memory_layout(device))
 
     labelled, unlabelled = training.labelled[:size], training.unlabelled
     return (
         images(labelled),
-        torch.from_numpy(training.labels[:size]),
+        torch.from_numpy(training.labels[:size]).to(device),
         images(unlabelled[:size]),
         images(unlabelled[-size:]),
     )
@@ -159,6 +185,24 @@ def print_row(row: dict[str, Any]) -> None:
     print(
         f"{row['device']}: ours {row['ours']:.4g} s, {row['times_floor']:.2f} times the floor of"
         f" {row['floor']:.4g} s; peer {row['peer']:.4g} s, ours {row['times_faster']:.2f} times as fast"
+        f" (quartiles {row['times_faster_quartiles'][0]:.2f} to {row['times_faster_quartiles'][2]:.2f})"
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a comparison of steps that say how it computes."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--compile", action="store_true")
+
+
+def results_name(benchmark: str, arguments: argparse.Namespace) -> str:
+    """The name of a comparison's results: each way to compute has a file of its own."""
+    return "-".join(
+        [
+            benchmark,
+            *(["cuda"] if arguments.device == "cuda" else []),
+            *(["compiled"] if arguments.compile else []),
+        ]
     )
 
 
@@ -166,25 +210,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument(
-        "--threads", type=int, nargs="+", default=sorted({1, torch.get_num_threads()})
-    )
+    parser.add_argument("--threads", type=int, nargs="+")
+    add_device(parser)
     arguments = parser.parse_args()
+    most = torch.get_num_threads()
     recipe = PRESETS["mnist"]
-    recipe = replace(recipe, data=replace(recipe.data, path=arguments.data))
+    recipe = replace(
+        recipe,
+        data=replace(recipe.data, path=arguments.data),
+        hardware=replace(recipe.hardware, compile=arguments.compile),
+    )
     rows = []
-    for threads in arguments.threads:
+    for threads in arguments.threads or (
+        [most] if arguments.device == "cuda" else sorted({1, most})
+    ):
         torch.set_num_threads(threads)
         rows.append(
             timing(
                 claim="a training step takes at most 2.0 times its arithmetic, 2.5 times less than a peer's",
                 setting="mnist, 100 labels, batch 100, one step of both players, baseline off",
                 peer_name="plain PyTorch (benchmarks/peer_mnist.py), images in memory",
-                **compare_steps(recipe, None, Peer(), steps=arguments.steps),
+                **compare_steps(
+                    recipe,
+                    None,
+                    Peer(device=arguments.device),
+                    steps=arguments.steps,
+                    device=arguments.device,
+                ),
             )
         )
         print_row(rows[-1])
-    print(write_rows("mnist-step", rows))
+    print(write_rows(results_name("mnist-step", arguments), rows))
 
 
 if __name__ == "__main__":

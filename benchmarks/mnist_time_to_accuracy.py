@@ -2,9 +2,10 @@
 
     python benchmarks/mnist_time_to_accuracy.py --data DIR [--epochs 100] [--runs DIR] [--threads N]
 
-Both train in one process and take turns, an epoch each, until each has come there or has had its epochs. A
-side's clock runs only in its own epochs, evaluation included, and starts with what a fresh process takes to
-its first step: imports, opening (ours: decoding, into an empty cache), networks. Ours is the recipe as it is,
+Both train in one process and take turns, an epoch each, until each has come there or has had its epochs.
+Before, a tenth of an epoch decides how many processes decode for the peer, as in `mnist_epoch`. A side's
+clock runs only in its own epochs, evaluation included, and starts with what a fresh process takes to its
+first step: imports, opening (ours: decoding, into an empty cache), networks. Ours is the recipe as it is,
 without baseline.
 
 Progress is in RUNS/mnist-time-to-accuracy/progress.jsonl after every epoch; the same command goes on from
@@ -29,10 +30,10 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from measure import interleaved_seconds
-from mnist_epoch import Enough, PeersEpochs, fit_in_turns, on_cpu
+from measure import interleaved_times, medians
+from mnist_epoch import Enough, PeersEpochs, as_the_peer, fit_in_turns, seconds_by_workers
 from operations import cpu_precision
-from peer_mnist import WORKERS, Peer
+from peer_mnist import Peer
 from rows import row, write_rows
 
 OURS, PEER = "ours", "peer"
@@ -94,7 +95,7 @@ def start(side: str, data: Path) -> None:
 def start_seconds(data: Path, repeats: int = 3) -> dict[str, float]:
     """Median seconds of each side's start; the files that it reads are in the system's memory."""
     tasks = {OURS: lambda: start(OURS, data), PEER: lambda: start(PEER, data)}
-    return interleaved_seconds(tasks, repeats=repeats, warm_up=1)
+    return medians(interleaved_times(tasks, repeats=repeats, warm_up=1))
 
 
 class Ledger:
@@ -180,10 +181,10 @@ def race(
     *,
     target: float,
     epochs: int,
-    workers: int = WORKERS,
+    workers: int,
 ) -> Ledger:
     """Trains both until they are done, or goes on with it."""
-    recipe = on_cpu(recipe, data)
+    recipe = as_the_peer(recipe, data)
     fabric = launch(recipe.hardware)
     torch.manual_seed(recipe.seed)
     preparation = prepare(recipe, None, processes=1)
@@ -209,7 +210,7 @@ def race(
 
 
 def result(
-    recipe: Recipe, ledger: Ledger, starts: dict[str, float], workers: int = WORKERS
+    recipe: Recipe, ledger: Ledger, starts: dict[str, float], workers: int
 ) -> dict[str, Any]:
     """The row: seconds of each, null where it did not come to the target."""
     sides = {side: ledger.summary(side, starts[side]) for side in (OURS, PEER)}
@@ -244,10 +245,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--workers", type=int, help="to go on with as many as before")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     recipe = PRESETS["mnist"]
+    workers = arguments.workers
+    if workers is None:
+        preparation = prepare(as_the_peer(recipe, arguments.data), None, processes=1)
+        by_workers = seconds_by_workers(Peer(), arguments.data, preparation)
+        workers = int(min(by_workers, key=by_workers.__getitem__))
+        print(f"seconds of a tenth of the peer's epoch, by workers: {by_workers}", flush=True)
     ledger = race(
         recipe,
         arguments.data,
@@ -255,9 +262,9 @@ def main() -> None:
         arguments.runs / "mnist-time-to-accuracy",
         target=TARGET,
         epochs=arguments.epochs,
-        workers=arguments.workers,
+        workers=workers,
     )
-    measured = result(recipe, ledger, start_seconds(arguments.data), arguments.workers)
+    measured = result(recipe, ledger, start_seconds(arguments.data), workers)
     for side in (OURS, PEER):
         print(
             f"{side}: {measured[side]} s, epoch {measured[f'{side}_epoch_reached']}, "

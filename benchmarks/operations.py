@@ -51,16 +51,7 @@ def step_operations(
         discriminator  (d + d + d'), labelled, unlabelled and generated
         generator      f, real; (g + f), forward; f through the discriminator to its inputs; (g + g')
     """
-    networks = recipe.networks
-    if isinstance(networks, MLPSettings):
-        pixels = prod(image_shape)
-        discriminator = _dense([pixels, *networks.hidden, classes])
-        generator = _dense([networks.latent_size, *networks.generator_hidden, pixels])
-    elif isinstance(networks, ConvSettings) and image_shape[1:] == (CONV_SIZE_PX, CONV_SIZE_PX):
-        discriminator = _conv_discriminator(networks, image_shape[0], classes)
-        generator = _conv_generator(networks, image_shape[0])
-    else:
-        raise ValueError(f"not counted: {networks.kind} networks for images of {image_shape}")
+    discriminator, generator = _layers(recipe, image_shape, classes)
     d, g = sum(discriminator), sum(generator)
     features = d - discriminator[-1]
     return StepOperations(
@@ -68,6 +59,11 @@ def step_operations(
         discriminator=3 * recipe.batch_size * (3 * d - discriminator[0]),
         generator=recipe.batch_size * (3 * features + 3 * g - generator[0]),
     )
+
+
+def classifying_operations(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> int:
+    """The operations by which one image is classified."""
+    return sum(_layers(recipe, image_shape, classes)[0])
 
 
 def floor_seconds(
@@ -89,6 +85,23 @@ def cpu_precision(recipe: Recipe) -> str:
 def discriminator_dtype(precision: str) -> torch.dtype:
     """What the discriminator's step computes in; all else is in 32 bits."""
     return {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}[precision]
+
+
+def _layers(
+    recipe: Recipe, image_shape: tuple[int, int, int], classes: int
+) -> tuple[list[int], list[int]]:
+    """Of each layer of the discriminator and of the generator, forward, for one image."""
+    networks = recipe.networks
+    if isinstance(networks, MLPSettings):
+        pixels = prod(image_shape)
+        return (
+            _dense([pixels, *networks.hidden, classes]),
+            _dense([networks.latent_size, *networks.generator_hidden, pixels]),
+        )
+    if isinstance(networks, ConvSettings) and image_shape[1:] == (CONV_SIZE_PX, CONV_SIZE_PX):
+        channels = image_shape[0]
+        return _conv_discriminator(networks, channels, classes), _conv_generator(networks, channels)
+    raise ValueError(f"not counted: {networks.kind} networks for images of {image_shape}")
 
 
 def _dense(widths: Sequence[int]) -> list[int]:

@@ -1,7 +1,6 @@
 """The peer of CIFAR-10: its networks, for the players of `peer_mnist`.
 
-As there: networks and settings of the `cifar10` recipe, written as plainly as PyTorch allows. For single
-steps only: there is no loader of CIFAR-10 here, nor initialization from data, which costs nothing later.
+As there: networks and settings of the `cifar10` recipe, written as plainly as PyTorch allows.
 """
 
 from torch import Tensor, nn
@@ -80,6 +79,6 @@ class Generator(nn.Module):
         return self.layers(latent)
 
 
-def cifar10_peer() -> Peer:
+def cifar10_peer(device: str = "cpu") -> Peer:
     """Players with the settings of CIFAR-10."""
-    return Peer(Discriminator(), Generator(), learning_rate=3e-4, distance=F.l1_loss)
+    return Peer(Discriminator(), Generator(), learning_rate=3e-4, distance=F.l1_loss, device=device)

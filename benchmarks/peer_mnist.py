@@ -28,10 +28,6 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
-WORKERS = 0
-"""Processes that decode images: with 1 and 2 of them two busy cores were no faster. `mnist_epoch` measures
-all three anew."""
-
 TEST_BATCH = 500
 
 
@@ -52,18 +48,19 @@ def initialize_from_data(network: nn.Module, inputs: Tensor) -> None:
     """Gains and biases by which every normalized layer's outputs have mean 0 and deviation 1 on `inputs`."""
 
     def initialize(layer: Any, _: Any, outputs: Tensor) -> Tensor:
-        stdev, mean = torch.std_mean(outputs, dim=0, correction=0)
+        others = [dim for dim in range(outputs.ndim) if dim != 1]
+        stdev, mean = torch.std_mean(outputs, dim=others, correction=0, keepdim=True)
         gain = layer.parametrizations.weight.original0
         # A unit that is constant keeps its gain.
         stdev = torch.where(stdev > 1e-6, stdev, 1)
         gain.div_(stdev.view_as(gain))
-        layer.bias.sub_(mean).div_(stdev)
+        layer.bias.sub_(mean.flatten()).div_(stdev.flatten())
         return (outputs - mean) / stdev
 
     hooks = [
         layer.register_forward_hook(initialize)
         for layer in network.modules()
-        if isinstance(layer, nn.Linear) and hasattr(layer, "parametrizations")
+        if isinstance(layer, nn.Linear | nn.Conv2d) and hasattr(layer, "parametrizations")
     ]
     network.train()(inputs)
     for hook in hooks:
@@ -146,9 +143,11 @@ class Peer:
         learning_rate: float = 1.8e-3,
         distance: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,
         latent_size: int = 100,
+        device: str = "cpu",
     ) -> None:
-        self.discriminator = discriminator or Discriminator()
-        self.generator = generator or Generator()
+        self.device = torch.device(device)
+        self.discriminator = (discriminator or Discriminator()).to(self.device)
+        self.generator = (generator or Generator()).to(self.device)
         self.distance, self.latent_size = distance, latent_size
         self.average = AveragedModel(self.discriminator, multi_avg_fn=_move_average)
         self.generator_weights = [w for w in self.generator.parameters() if w.requires_grad]
@@ -159,7 +158,7 @@ class Peer:
 
     def initialize(self, images: Tensor) -> None:
         """Sets the discriminator's gains and biases from images, before the first step."""
-        initialize_from_data(self.discriminator, images)
+        initialize_from_data(self.discriminator, images.to(self.device))
         self.average.module.load_state_dict(self.discriminator.state_dict())
 
     def step(self, labelled: Tensor, labels: Tensor, unlabelled: Tensor, matched: Tensor) -> Tensor:
@@ -210,12 +209,14 @@ class Peer:
         """
         self.discriminator.train()
         self.generator.train()
+        labelled, labels = labelled.to(self.device), labels.to(self.device)
         losses, rows = [], torch.empty(0, dtype=torch.int64)
         for (images, _), (others, _) in zip(unlabelled, matched, strict=True):
             while len(rows) < len(images):
                 rows = torch.cat([rows, torch.randperm(len(labels))])
             chosen, rows = rows[: len(images)], rows[len(images) :]
-            losses.append(self.step(labelled[chosen], labels[chosen], images, others))
+            batches = (images.to(self.device), others.to(self.device))
+            losses.append(self.step(labelled[chosen], labels[chosen], *batches))
         return torch.stack(losses).mean(dim=0)
 
     @torch.no_grad()
@@ -223,7 +224,7 @@ class Peer:
         """Errors of the averaged discriminator on labelled images."""
         self.average.eval()
         return sum(
-            int((self.average(images)[0].argmax(dim=1) != labels).sum())
+            int((self.average(images.to(self.device))[0].argmax(dim=1).cpu() != labels).sum())
             for images, labels in batches
         )
 
@@ -240,7 +241,7 @@ class Peer:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
 
     def _latent(self, count: int) -> Tensor:
-        return torch.rand(count, self.latent_size)
+        return torch.rand(count, self.latent_size, device=self.device)
 
 
 def _move_average(averages: Any, weights: Any, steps: Any) -> None:
@@ -250,20 +251,27 @@ def _move_average(averages: Any, weights: Any, steps: Any) -> None:
 
 
 class ParquetImages(Dataset[tuple[Tensor, int]]):
-    """Images of the hub's parquet files, decoded when asked for: float [1, height, width] and label."""
+    """Images of the hub's parquet files, decoded when asked for: float [channels, height, width] and label.
 
-    def __init__(self, folder: Path, split: str) -> None:
+    The first column holds the images: MNIST and CIFAR-10 have another name for it each.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, pixel_range: tuple[float, float] = (0.0, 1.0)
+    ) -> None:
         tables = [pyarrow.parquet.read_table(file) for file in sorted(folder.glob(f"{split}*"))]
-        self.encoded = [row["bytes"] for table in tables for row in table["image"].to_pylist()]
+        self.encoded = [row["bytes"] for table in tables for row in table[0].to_pylist()]
         self.labels = [label for table in tables for label in table["label"].to_pylist()]
+        self.low, self.high = pixel_range
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = Image.open(BytesIO(self.encoded[index]))
-        pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)
-        return pixels.unsqueeze(0), self.labels[index]
+        pixels = np.asarray(image, dtype=np.float32) * ((self.high - self.low) / 255) + self.low
+        channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return torch.from_numpy(channels_first), self.labels[index]
 
 
 def labelled_images(
@@ -281,7 +289,7 @@ def some_images(images: Dataset[tuple[Tensor, int]], count: int = 500) -> Tensor
 
 
 def training_loader(
-    images: Dataset[tuple[Tensor, int]], batch_size: int = 100, workers: int = WORKERS
+    images: Dataset[tuple[Tensor, int]], batch_size: int = 100, workers: int = 0
 ) -> DataLoader[tuple[Tensor, int]]:
     """Batches in another order in every epoch."""
     return DataLoader(

@@ -8,8 +8,12 @@ from typing import Any
 
 from convergan.files import write_text
 from convergan.runs.provenance import git_commit, versions
+from measure import Times, medians, quartiles_of_ratio
 
 RESULTS = Path(__file__).parent / "results"
+
+# Of the code that runs, whatever is committed before it ends.
+_GIT_COMMIT = git_commit()
 
 
 def row(
@@ -44,7 +48,7 @@ def row(
         "repeats": repeats,
         **details,
         "versions": versions(),
-        "git_commit": git_commit(),
+        "git_commit": _GIT_COMMIT,
         "command": command(sys.argv),
     }
 
@@ -61,9 +65,16 @@ def _without_folder(word: str) -> str:
     return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
 
 
-def timing(*, ours: float, peer: float, **rest: Any) -> dict[str, Any]:
-    """A row whose `ours`, `peer` and `floor` are times: less is better."""
-    return row(ours=ours, peer=peer, times_faster=peer / ours, **rest)
+def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
+    """A row of times, less is better: medians of the turns of "ours" and of the task `peer`."""
+    seconds = medians(times)
+    return row(
+        ours=seconds["ours"],
+        peer=seconds[peer],
+        times_faster=seconds[peer] / seconds["ours"],
+        times_faster_quartiles=quartiles_of_ratio(times[peer], times["ours"]),
+        **rest,
+    )
 
 
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:

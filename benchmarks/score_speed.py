@@ -29,7 +29,7 @@ from convergan.data.image_stream import open_image_stream
 from convergan.inference.embedding import Embedding, embed
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
-from measure import MatrixProduct, interleaved_seconds
+from measure import MatrixProduct, interleaved_times, medians
 from rows import timing, write_rows
 from torch_fidelity_reference import random_state, reference_network, telling_state, torch_fidelity
 
@@ -86,7 +86,7 @@ def compare(
     stream = open_image_stream(folder)
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     product = MatrixProduct(device, dtype)
-    seconds = interleaved_seconds(
+    times = interleaved_times(
         {
             "ours": lambda: embed(embedding, stream),
             **{
@@ -99,6 +99,7 @@ def compare(
         device=device,
         warm_up=1,
     )
+    seconds = medians(times)
     ours = embed(embedding, stream).images
     exact = ours if precision == "fp32" else embed(embedding_of(state), stream).images
     features, logits = under_data_loader(theirs, folder, 0, device)
@@ -111,8 +112,8 @@ def compare(
     return {
         "device": device_name(device),
         "precision": precision,
-        "ours": seconds["ours"],
-        "peer": seconds[str(workers)],
+        "times": times,
+        "peer": str(workers),
         "floor": operations * seconds["product"] / product.operations,
         "unit": f"seconds for {len(stream)} images",
         "repeats": repeats,

@@ -6,7 +6,7 @@ Forward and backward of a generator, for one batch and its reference batch. Ours
 network in one pass. The peer is the plain way, with the same weights: it takes the reference through the
 network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
 Gradients flow through both. Before they are timed, images and gradients of the two are compared in double
-precision.
+precision. The floor is the arithmetic of ours at the rate of a large matrix product.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.imagenet import ImageNetGenerator
 from convergan.recipes.settings import ImageNetSettings
@@ -24,7 +25,7 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from measure import interleaved_seconds
+from measure import MatrixProduct, interleaved_times, medians
 from rows import timing, write_rows
 
 
@@ -123,10 +124,14 @@ def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> 
     peer = TwoForwards(ours)
     of_images = torch.randn_like(ours(noise))
     require_equal(ours, peer, noise, of_images)
-    seconds = interleaved_seconds(
+    with FlopCounterMode(display=False) as counter:
+        step_of(ours, noise, of_images)
+    product = MatrixProduct()
+    times = interleaved_times(
         {
             "ours": lambda: step_of(ours, noise, of_images),
             "peer": lambda: step_of(peer, noise, of_images),
+            "product": product,
         },
         repeats=repeats,
     )
@@ -135,9 +140,10 @@ def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> 
         setting=f"{setting}, reference and batch of {len(noise)} each",
         device=device_name(torch.device("cpu")),
         precision="32-true",
-        ours=seconds["ours"],
-        peer=seconds["peer"],
+        times=times,
+        peer="peer",
         peer_name="reference and batch in separate forwards",
+        floor=counter.get_total_flops() * medians(times)["product"] / product.operations,
         unit="seconds of forward and backward",
         repeats=repeats,
     )

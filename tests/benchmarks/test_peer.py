@@ -1,9 +1,11 @@
-"""The peer learns, the floors are counted right, and every comparison runs from end to end."""
+"""The peers compute what the recipes do and learn; floors are counted right; comparisons run to their end."""
 
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -28,6 +30,7 @@ from mnist_epoch import compare_epochs
 from mnist_step import compare_steps
 from mnist_time_to_accuracy import OURS, PEER, race, result, start
 from operations import step_operations
+from parquet_images import write_parquet
 from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
 
 DENSE, CONV = (1, 8, 8), (3, 32, 32)
@@ -193,12 +196,18 @@ def check_operations(recipe: Recipe, peer: Peer, images: torch.Tensor, *, featur
 
 def test_steps_are_compared(dense_recipe: Recipe, conv_recipe: Recipe) -> None:
     digits = open_data_set(DataSettings(source="digits"))
-    for row in (
+    for compared in (
         compare_steps(dense_recipe, digits, dense_peer(), steps=3, warm_up=1),
         compare_steps(conv_recipe, random_images(40), conv_peer(), steps=2, warm_up=1),
     ):
-        assert 0 < row["floor"] < row["ours"]
-        assert row["floor"] < row["peer"]
+        require_floor_below(compared)
+
+
+def require_floor_below(compared: dict[str, Any]) -> None:
+    """Both sides have a time for each turn, and neither is faster than the arithmetic."""
+    for side in ("ours", "peer"):
+        assert len(compared["times"][side]) == compared["repeats"]
+        assert 0 < compared["floor"] < min(compared["times"][side])
 
 
 def test_epochs_are_compared(
@@ -206,10 +215,34 @@ def test_epochs_are_compared(
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
     monkeypatch.setattr(mnist_epoch, "WORKERS", (0,))
-    row = compare_epochs(dense_recipe, digits_folder, dense_peer, epochs=2)
-    assert row["ours"] > 0
-    assert row["peer"] > 0
-    assert len(row["ours_test_errors_by_epoch"]) == len(row["peer_test_errors_by_epoch"]) == 2
+    compared = compare_epochs(dense_recipe, digits_folder, dense_peer, epochs=2)
+    require_floor_below(compared)
+    for side in ("ours", "peer"):
+        assert len(compared[f"{side}_test_errors_by_epoch"]) == 2
+
+
+def test_epochs_of_convolutions_are_compared(
+    conv_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mnist_epoch, "WORKERS", (0,))
+    # The hub's own names of CIFAR-10's columns.
+    images = np.random.default_rng(0).integers(0, 256, (2, 100, 32, 32, 3), dtype=np.uint8)
+    for split, some in zip(("train", "test"), images, strict=True):
+        write_parquet(tmp_path / f"{split}-0.parquet", some, np.arange(100) % 10, "img")
+    compared = compare_epochs(conv_recipe, tmp_path, conv_peer, epochs=1)
+    require_floor_below(compared)
+
+
+def test_the_peers_images_are_in_the_networks_range(digits_folder: Path, tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    write_parquet(tmp_path / "train-0.parquet", colours, np.arange(3), "img")
+    image, label = ParquetImages(tmp_path, "train", (-1.0, 1.0))[2]
+    expected = torch.from_numpy(colours[2]).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(image, expected)
+    assert label == 2
+    grey, _ = ParquetImages(digits_folder, "train")[0]
+    assert grey.shape == DENSE and 0 <= grey.min() < grey.max() <= 1
 
 
 def test_a_race_goes_on_where_it_was_left(
@@ -218,11 +251,17 @@ def test_a_race_goes_on_where_it_was_left(
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
     for target, epochs in ((0.0, 2), (0.0, 4), (1.0, 4)):
         ledger = race(
-            dense_recipe, digits_folder, dense_peer, tmp_path, target=target, epochs=epochs
+            dense_recipe,
+            digits_folder,
+            dense_peer,
+            tmp_path,
+            target=target,
+            epochs=epochs,
+            workers=0,
         )
         for side in (OURS, PEER):
             assert [line["epoch"] for line in ledger.of(side)] == list(range(1, epochs + 1))
-        row = result(dense_recipe, ledger, {OURS: 1.0, PEER: 2.0})
+        row = result(dense_recipe, ledger, {OURS: 1.0, PEER: 2.0}, workers=0)
         assert (row["times_faster"] is None) == (target == 0)
     # The first epoch of each was good enough.
     for side, start_seconds in ((OURS, 1.0), (PEER, 2.0)):

@@ -18,12 +18,18 @@ def layer(*, relu: bool = True, stdev: float = 0.0, double: bool = True) -> Nois
 
 
 @pytest.mark.parametrize("relu", [True, False])
-def test_outputs_and_gradients_are_those_of_the_plain_layers(relu: bool) -> None:
-    dense = layer(relu=relu)
+@pytest.mark.parametrize("stdev", [0.0, 0.5])
+def test_outputs_and_gradients_are_those_of_the_plain_layers(relu: bool, stdev: float) -> None:
+    dense = layer(relu=relu, stdev=stdev)
     plain = WeightNormLinear(7, 5).double()
     plain.load_state_dict(dense.state_dict())
     x = torch.randn(6, 7, dtype=torch.float64, requires_grad=True)
-    actual, expected = dense(x), plain(x)
+    dense.noise.bank = bank = NoiseBank(size=10_000)
+    bank.fill(0)
+    torch.manual_seed(1)
+    noise = bank.cut(x)
+    torch.manual_seed(1)
+    actual, expected = dense(x), plain(x + stdev * noise)
     expected = torch.relu(expected) if relu else expected
     torch.testing.assert_close(actual, expected)
     cotangent = torch.randn_like(actual)

@@ -10,8 +10,10 @@ import torch
 from rich.console import Console
 
 from convergan.errors import UserError
-from convergan.networks.noise import GaussianNoise
-from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.networks.build import build_discriminator
+from convergan.networks.interface import Discriminator
+from convergan.networks.noise import NoiseBank, use_bank
+from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import computation
 from convergan.training.computation import (
@@ -50,6 +52,7 @@ def test_a_gpu_gets_channels_last_and_fresh_noise() -> None:
     assert not uses_noise_bank(HardwareSettings(), gpu)
     assert uses_noise_bank(HardwareSettings(), CPU)
     assert not uses_noise_bank(HardwareSettings(noise="fresh"), CPU)
+    assert not uses_noise_bank(HardwareSettings(compile=True), CPU)
 
 
 def test_the_precision_is_printed_and_recorded(trained_run: Path) -> None:
@@ -94,15 +97,33 @@ def test_bf16_and_fresh_noise_train_as_well(
     )
 
 
+def test_a_network_with_noise_compiles_in_one_piece() -> None:
+    hardware = HardwareSettings(compile=True)
+    network = discriminator_with(noise=0.5)
+    use_bank(network, NoiseBank() if uses_noise_bank(hardware, CPU) else None)
+    whole = torch.compile(network, fullgraph=True, backend="aot_eager")
+    inputs = torch.rand(5, 1, 2, 2)
+    assert not torch.equal(whole(inputs).logits, whole(inputs).logits)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_a_compiled_network_computes_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A folder of its own: what other processes compile at the same time stays theirs.
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(4, 3), GaussianNoise(0.0), torch.nn.ReLU())
+    network = discriminator_with(noise=0.0)
     assert compiled(network, HardwareSettings(), CPU) is network
     faster = compiled(network, HardwareSettings(compile=True), CPU)
-    inputs = torch.randn(5, 4)
-    torch.testing.assert_close(faster(inputs), network(inputs))
+    inputs = torch.rand(5, 1, 2, 2)
+    outputs = [each(inputs).logits for each in (faster, network)]
+    torch.testing.assert_close(*outputs)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    gradients = [torch.autograd.grad(each.square().sum(), weights) for each in outputs]
+    torch.testing.assert_close(*gradients)
+
+
+def discriminator_with(noise: float) -> Discriminator:
+    torch.manual_seed(0)
+    settings = MLPSettings(hidden=(4, 3), input_noise=noise, hidden_noise=noise)
+    return build_discriminator(settings, (1, 2, 2), 3)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
 from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
 from convergan.runs.metrics import read_metrics
+from convergan.training import loop, run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
 from support import equal_states
@@ -64,43 +67,64 @@ def require_same_run(run: Path, other: Path) -> None:
     assert [line["epoch"] for line in lines[0]] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("stops", [[1], [5, 6], [13], [20, 30, 38]])
-def test_interrupted_between_any_two_steps(
-    recipe: Recipe,
-    uninterrupted: Path,
-    quiet: Console,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stops: list[int],
-) -> None:
-    """13 steps an epoch: within the first and later epochs, and at the border of two."""
-    from contextlib import contextmanager
+StopAfter = Callable[[int], None]
 
-    from convergan.training import run
 
-    counter = {"step": 0, "stop": 0}
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
+    """Has every training stop after so many steps, as Ctrl-C does; 0: has it go on to its end."""
+    done, wanted = 0, 0
 
     @contextmanager
-    def counted():  # type: ignore[no-untyped-def]
-        yield lambda: bool(counter["stop"]) and counter["step"] >= counter["stop"]
+    def as_wanted() -> Iterator[Callable[[], bool]]:
+        yield lambda: bool(wanted) and done >= wanted
 
     original = run.Recorder.steps_done
 
-    def count(self: run.Recorder, done: int, of: int) -> None:
-        counter["step"] = done
-        original(self, done, of)
+    def count(self: run.Recorder, steps: int, of: int) -> None:
+        nonlocal done
+        done = steps
+        original(self, steps, of)
 
-    monkeypatch.setattr(run, "stop_on_signals", counted)
+    def want(steps: int) -> None:
+        nonlocal done, wanted
+        done, wanted = 0, steps
+
+    monkeypatch.setattr(run, "stop_on_signals", as_wanted)
     monkeypatch.setattr(run.Recorder, "steps_done", count)
+    return want
+
+
+def train_with_stops(
+    recipe: Recipe, out: Path, stops: Sequence[int], stop_after: StopAfter
+) -> None:
     for stop in stops:
-        counter.update(step=0, stop=stop)
+        stop_after(stop)
         with pytest.raises(Interrupted):
-            train(recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
-        newest = load_newest_checkpoint(tmp_path / "run" / "checkpoints")
+            train(recipe, out, options=RunOptions(resume=True), console=Console(quiet=True))
+        newest = load_newest_checkpoint(out / "checkpoints")
         assert newest is not None and newest[1]["step"] == stop
-    counter.update(step=0, stop=0)
-    train(recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+    stop_after(0)
+    train(recipe, out, options=RunOptions(resume=True), console=Console(quiet=True))
+
+
+@pytest.mark.parametrize("stops", [[1], [5, 6], [13], [20, 30, 38]])
+def test_interrupted_between_any_two_steps(
+    recipe: Recipe, uninterrupted: Path, tmp_path: Path, stop_after: StopAfter, stops: list[int]
+) -> None:
+    """13 steps an epoch: within the first and later epochs, and at the border of two."""
+    train_with_stops(recipe, tmp_path / "run", stops, stop_after)
     require_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_noise_is_drawn_anew_where_it_would_have_been(
+    recipe: Recipe, tmp_path: Path, stop_after: StopAfter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between two fillings of the bank, and right before one."""
+    monkeypatch.setattr(loop, "STEPS_OF_NOISE", 7)
+    for name, stops in (("whole", []), ("parts", [10, 21])):
+        train_with_stops(recipe, tmp_path / name, stops, stop_after)
+    require_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
 def test_killed_and_resumed_bit_for_bit(

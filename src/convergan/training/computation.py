@@ -36,8 +36,9 @@ def computation_sentence(hardware: HardwareSettings, device: torch.device) -> st
 
 
 def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
-    """Whether noise is cut out of a bank: on a GPU drawing it costs little."""
-    return hardware.noise == "auto" and device.type == "cpu"
+    """Whether noise is cut out of a bank: on a GPU drawing it costs little, and a compiled network would
+    break into pieces wherever the place of a cut is drawn."""
+    return hardware.noise == "auto" and device.type == "cpu" and not hardware.compile
 
 
 def memory_layout(device: torch.device) -> torch.memory_format:
