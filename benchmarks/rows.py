@@ -12,8 +12,8 @@ from measure import Times, medians, quartiles_of_ratio
 
 RESULTS = Path(__file__).parent / "results"
 
-# Of the code that runs, whatever is committed before it ends.
-_GIT_COMMIT = git_commit()
+# Of the code that runs, whatever is committed before it ends; results are no part of it.
+_GIT_COMMIT = git_commit(besides="benchmarks/results")
 
 
 def row(

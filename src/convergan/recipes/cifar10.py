@@ -1,4 +1,8 @@
-"""CIFAR-10 as in Section 6.2 and the authors' code; the departures are those of `mnist`."""
+"""CIFAR-10 as in Section 6.2 and the authors' code.
+
+Departures: Adam's 1e-8 stands inside the root there and is 1e-4 outside it here; the weights' running average
+starts with the weights instead of zero.
+"""
 
 from convergan.recipes.settings import (
     ConvSettings,

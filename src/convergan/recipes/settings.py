@@ -410,8 +410,8 @@ class HardwareSettings(Settings):
     costs a tenth of drawing them. `fresh`: every number is drawn for its one use."""
 
     compile: bool = False
-    """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start,
-    and on a CPU needs a C++ compiler and gains little."""
+    """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start.
+    On a CPU it needs a C++ compiler and a step of `mnist` takes longer: docs/performance.md."""
 
     def __post_init__(self) -> None:
         _require(self.devices >= 1, "hardware.devices", "1 or more", self.devices)

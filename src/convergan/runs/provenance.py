@@ -17,15 +17,22 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, `-dirty` if changed; None elsewhere."""
+def git_commit(*, besides: str | None = None) -> str | None:
+    """The commit of the checkout that this package runs from, `-dirty` if changed; None elsewhere.
+
+    Args:
+        besides: a folder of the checkout where changes do not count.
+    """
     package = Path(__file__).resolve().parents[1]
     try:
         top = _git(package, "rev-parse", "--show-toplevel")
         # An installed copy may lie inside another project's checkout.
         if Path(top).resolve() / "src" / "convergan" != package:
             return None
-        return _git(package, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+        commit = _git(package, "rev-parse", "HEAD")
+        places = [":(top)", *([f":(top,exclude){besides}"] if besides else [])]
+        changed = _git(package, "status", "--porcelain", "--untracked-files=no", "--", *places)
+        return f"{commit}-dirty" if changed else commit
     except (OSError, subprocess.CalledProcessError):
         return None
 
