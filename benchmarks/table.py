@@ -29,7 +29,7 @@ def print_table(names: list[str], console: Console) -> None:
                 f"{row['setting']} ({row['device']}, {row['precision']})",
                 _number(row["ours"]),
                 f"{_number(row['peer'])} ({row['peer_name']})",
-                _times(row["times_faster"]),
+                _times(row["times_faster"]) + _middle_half(row.get("times_faster_quartiles")),
                 _times(row["times_floor"]),
                 row["unit"],
             )
@@ -42,6 +42,10 @@ def _number(value: float | None) -> str:
 
 def _times(value: Any) -> str:
     return "-" if value is None else f"{value:.2f}x"
+
+
+def _middle_half(quartiles: list[float] | None) -> str:
+    return "" if quartiles is None else f" ({quartiles[0]:.2f}-{quartiles[2]:.2f})"
 
 
 if __name__ == "__main__":
