@@ -43,15 +43,16 @@ def medians(times: Times) -> dict[str, float]:
     return {name: median(values) for name, values in times.items()}
 
 
-def quartiles_of_ratio(peer: list[float], ours: list[float]) -> list[float]:
-    """The quartiles of peer / ours over the turns: between them lies the middle half."""
-    ratios = [left / right for left, right in zip(peer, ours, strict=True)]
+def quartiles_of_ratio(left: list[float], right: list[float]) -> list[float]:
+    """The quartiles of left / right over the turns: between them lies the middle half."""
+    ratios = [one / other for one, other in zip(left, right, strict=True)]
     if len(ratios) == 1:
         return ratios * 3
     return [round(each, 4) for each in quantiles(ratios, n=4, method="inclusive")]
 
 
 def wait_for(device: torch.device | str) -> None:
+    """Until a device has done what it was told; a CPU always has."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -25,7 +25,6 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch.utils.data import Subset
 
-from convergan.networks.build import build_discriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
@@ -42,7 +41,7 @@ from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress
 from convergan.training.recorder import Recorder
 from measure import MatrixProduct, Times, interleaved_times, medians
-from mnist_step import add_device, print_row, results_name
+from mnist_step import add_device, networks_range, print_row, results_name
 from operations import (
     classifying_operations,
     discriminator_dtype,
@@ -189,6 +188,11 @@ def seconds_by_workers(peer: Peer, data: Path, preparation: Preparation) -> dict
     return medians(interleaved_times(tasks, repeats=3, warm_up=1))
 
 
+def best_number(by_workers: dict[str, float]) -> int:
+    """The number of workers that took the fewest seconds."""
+    return int(min(by_workers, key=by_workers.__getitem__))
+
+
 def compare_epochs(
     recipe: Recipe,
     data: Path,
@@ -203,7 +207,7 @@ def compare_epochs(
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
     by_workers = seconds_by_workers(make_peer(), data, preparation)
-    workers = int(min(by_workers, key=by_workers.__getitem__))
+    workers = best_number(by_workers)
     peers = PeersEpochs(make_peer(), data, preparation, workers)
     precision = resolved_precision(recipe.hardware, fabric.device)
     dtypes = {torch.float32, discriminator_dtype(precision)}
@@ -260,12 +264,6 @@ def floor_of_epoch(
     training = floor_seconds(step_operations(recipe, *sizes), precision, rates)
     testing = len(split.test) * classifying_operations(recipe, *sizes) / rates[torch.float32]
     return steps * training + testing
-
-
-def networks_range(preparation: Preparation) -> tuple[float, float]:
-    """The range of pixels that a recipe's networks take."""
-    shape, classes = image_shape(preparation.data), len(preparation.data.classes)
-    return build_discriminator(preparation.recipe.networks, shape, classes).pixel_range
 
 
 def as_the_peer(recipe: Recipe, data: Path, device: Literal["cpu", "cuda"] = "cpu") -> Recipe:

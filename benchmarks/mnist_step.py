@@ -164,8 +164,7 @@ def batches_in_memory(
     """Labelled images and their labels, and two unlabelled batches, as the peer's `step` takes them."""
     recipe, training = preparation.recipe, preparation.split.training
     size = recipe.batch_size
-    shape = image_shape(preparation.data)
-    pixel_range = build_discriminator(recipe.networks, shape, len(training.classes)).pixel_range
+    pixel_range = networks_range(preparation)
 
     def images(indices: Any) -> Tensor:
         batch = to_network(torch.from_numpy(training.images[indices]), pixel_range)
@@ -178,6 +177,12 @@ def batches_in_memory(
         images(unlabelled[:size]),
         images(unlabelled[-size:]),
     )
+
+
+def networks_range(preparation: Preparation) -> tuple[float, float]:
+    """The range of pixels that a recipe's networks take."""
+    shape, classes = image_shape(preparation.data), len(preparation.data.classes)
+    return build_discriminator(preparation.recipe.networks, shape, classes).pixel_range
 
 
 def print_row(row: dict[str, Any]) -> None:

@@ -31,7 +31,14 @@ from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
 from measure import interleaved_times, medians
-from mnist_epoch import Enough, PeersEpochs, as_the_peer, fit_in_turns, seconds_by_workers
+from mnist_epoch import (
+    Enough,
+    PeersEpochs,
+    as_the_peer,
+    best_number,
+    fit_in_turns,
+    seconds_by_workers,
+)
 from operations import cpu_precision
 from peer_mnist import Peer
 from rows import row, write_rows
@@ -253,7 +260,7 @@ def main() -> None:
     if workers is None:
         preparation = prepare(as_the_peer(recipe, arguments.data), None, processes=1)
         by_workers = seconds_by_workers(Peer(), arguments.data, preparation)
-        workers = int(min(by_workers, key=by_workers.__getitem__))
+        workers = best_number(by_workers)
         print(f"seconds of a tenth of the peer's epoch, by workers: {by_workers}", flush=True)
     ledger = race(
         recipe,

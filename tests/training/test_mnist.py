@@ -24,7 +24,7 @@ MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 def test_it_learns_and_resumes(
     quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """200 steps on 2,000 images; benchmarks/mnist_start.py measures 3,000 steps on all of them."""
+    """200 steps on 2,000 images; benchmarks/mnist_100.py measures 90,000 steps on all of them."""
     whole = open_data_set(DataSettings(source="mnist", path=MNIST, cache=tmp_path / "cache"))
     assert whole.test is not None
     data = data_set_from_arrays(
