@@ -276,30 +276,56 @@ def as_the_peer(recipe: Recipe, data: Path, device: Literal["cpu", "cuda"] = "cp
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure_epochs(
+    name: str,
+    make_peer: Callable[[str], Peer],
+    *,
+    description: str | None,
+    claim: str,
+    setting: str,
+    peer_name: str,
+) -> None:
+    """Compares epochs as the command line says, prints the row, and writes it.
+
+    Args:
+        name: the recipe's.
+        make_peer: given a device.
+        description: of the command.
+        claim, setting, peer_name: as for `row`.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int)
     add_device(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    recipe = PRESETS["mnist"]
-    recipe = replace(recipe, hardware=replace(recipe.hardware, compile=arguments.compile))
+    recipe = PRESETS[name]
     row = timing(
-        claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
-        setting="mnist, 100 labels, batch 100, baseline off",
-        peer_name="plain PyTorch (benchmarks/peer_mnist.py), DataLoader",
+        claim=claim,
+        setting=setting,
+        peer_name=peer_name,
         **compare_epochs(
-            recipe,
+            replace(recipe, hardware=replace(recipe.hardware, compile=arguments.compile)),
             arguments.data,
-            partial(Peer, device=arguments.device),
+            partial(make_peer, arguments.device),
             epochs=arguments.epochs,
             device=arguments.device,
         ),
     )
     print_row(row)
-    print(write_rows(results_name("mnist-epoch", arguments), [row]))
+    print(write_rows(results_name(f"{name}-epoch", arguments), [row]))
+
+
+def main() -> None:
+    measure_epochs(
+        "mnist",
+        lambda device: Peer(device=device),
+        description=__doc__,
+        claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
+        setting="mnist, 100 labels, batch 100, baseline off",
+        peer_name="plain PyTorch (benchmarks/peer_mnist.py), DataLoader",
+    )
 
 
 if __name__ == "__main__":
