@@ -28,7 +28,7 @@ def draw(kind: str, generator: np.random.Generator, size_px: int = 32) -> np.nda
 
 
 def png_bytes(image: np.ndarray) -> bytes:
-    """A PNG file's content: of uint8 [height, width, 3]."""
+    """A PNG file's content: of uint8 [height, width, 3], or grey [height, width]."""
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
