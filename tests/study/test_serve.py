@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,11 +65,13 @@ class Server:
 
     def workers(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [
-            int(pid)
-            for pid in children.split()
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        found = []
+        for pid in children.split():
+            # The parent may have buried it since.
+            with suppress(FileNotFoundError):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+        return found
 
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -142,14 +144,17 @@ def test_20_kills_under_load_lose_no_acknowledged_vote(make_study, tmp_path):
         for number in range(KILLS):
             before = sum(len(client.acknowledged) for client in clients)
             time.sleep(randomness.uniform(0.1, 0.4))
+            end = time.monotonic() + 120
             if number % 5 == 4:
                 server.kill()
                 server.start()
                 server.wait()
             else:
-                # Its fellow goes on; the parent starts another.
-                os.kill(randomness.choice(server.workers()), signal.SIGKILL)
-            end = time.monotonic() + 120
+                # Its fellow goes on, or has just gone itself; the parent starts others.
+                while not (workers := server.workers()):
+                    assert time.monotonic() < end, "the parent starts no worker"
+                    time.sleep(0.02)
+                os.kill(randomness.choice(workers), signal.SIGKILL)
             while sum(len(client.acknowledged) for client in clients) < before + 20:
                 assert time.monotonic() < end, "the clients do not go on"
                 time.sleep(0.02)
