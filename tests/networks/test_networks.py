@@ -5,10 +5,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import Tensor
 
 from convergan.errors import UserError
+from convergan.networks import layers
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings
@@ -16,6 +18,7 @@ from convergan.techniques.weight_norm import initialize_from_data
 
 SMALL_MLP = MLPSettings(hidden=(30, 20), generator_hidden=(25,), latent_size=10)
 SMALL_CONV = ConvSettings(width=8, generator_width=16, latent_size=10)
+STILL_CONV = replace(SMALL_CONV, input_dropout=0.0, hidden_dropout=0.0)
 
 
 def count(module: torch.nn.Module) -> int:
@@ -93,11 +96,35 @@ def test_minibatch_groups_do_not_see_each_other(settings: MLPSettings | ConvSett
     assert not torch.allclose(joint, network(images).logits)
 
 
-def test_data_dependent_initialization_reaches_every_layer() -> None:
+def test_blocks_of_images_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    network = build_discriminator(
-        replace(SMALL_CONV, input_dropout=0.0, hidden_dropout=0.0), (3, 16, 16), 4
-    )
+    network = build_discriminator(STILL_CONV, (3, 16, 16), 4).double()
+    assert isinstance(network.layers, ImageByImage)
+    images = torch.rand(50, 3, 16, 16, dtype=torch.float64) * 2 - 1
+    sizes: list[int] = []
+    network.layers[0].register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+
+    def logits_and_gradients() -> list[Tensor]:
+        leaf = images.clone().requires_grad_()
+        output = network(leaf)
+        loss = (output.logits.sin().sum() + output.features.cos().sum()) / 50
+        return [output.logits, *torch.autograd.grad(loss, [leaf, *network.parameters()])]
+
+    whole = logits_and_gradients()
+    # The widest maps of 13 images.
+    monkeypatch.setattr(layers, "LARGEST_MAPS_BYTES", 13 * 8 * 16 * 16 * 8)
+    in_blocks = logits_and_gradients()
+    assert sizes == [50, 13, 13, 13, 11]
+    torch.testing.assert_close(in_blocks, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("largest_maps_bytes", [layers.LARGEST_MAPS_BYTES, 10 * 8 * 16 * 16 * 4])
+def test_data_dependent_initialization_reaches_every_layer(
+    largest_maps_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "LARGEST_MAPS_BYTES", largest_maps_bytes)
+    torch.manual_seed(0)
+    network = build_discriminator(STILL_CONV, (3, 16, 16), 4)
     images = torch.rand(64, 3, 16, 16) * 2 - 1
     initialize_from_data(network, images)
     logits = network(images).logits

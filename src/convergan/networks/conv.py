@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
-from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ConvSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -49,7 +49,7 @@ class ConvDiscriminator(Discriminator):
             )
             return [conv, nn.LeakyReLU(0.2, inplace=True)]
 
-        self.layers = nn.Sequential(
+        self.layers = ImageByImage(
             GaussianNoise(settings.input_noise),
             nn.Dropout(settings.input_dropout),
             *layer(channels, narrow, 3),
@@ -64,6 +64,8 @@ class ConvDiscriminator(Discriminator):
             nn.LeakyReLU(0.2, inplace=True),
             *layer(wide, wide, 1),
             *layer(wide, wide, 1),
+            # The maps of the first layers, which have the images' size, are the largest.
+            most_channels=narrow,
         )
         self.minibatch = (
             MinibatchDiscrimination(

@@ -1,7 +1,13 @@
-"""Batch normalization as the paper's generators use it."""
+"""Layers of the paper's networks that are none of its techniques."""
+
+import math
 
 import torch
 from torch import Tensor, nn
+
+LARGEST_MAPS_BYTES = 20 * 2**20
+"""Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
+clears the pages of each anew: a fifth of a step of `cifar10`."""
 
 
 class BatchNormWithoutGain(nn.Module):
@@ -27,3 +33,28 @@ class BatchNormWithoutGain(nn.Module):
             bias=self.bias,
             training=self.training,
         )
+
+
+class ImageByImage(nn.Sequential):
+    """Layers whose outputs for an image depend on no other; a CPU takes a large batch in blocks.
+
+    Args:
+        layers: applied one after the other, as by `nn.Sequential`.
+        most_channels: of maps that have the images' size, the largest that there are.
+    """
+
+    def __init__(self, *layers: nn.Module, most_channels: int) -> None:
+        super().__init__(*layers)
+        self.most_channels = most_channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(images)
+        pixels = math.prod(images.shape[2:]) * len(images)
+        maps_bytes = self.most_channels * pixels * images.element_size()
+        blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
+        return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])
+
+    def initialize_from_data(self, images: Tensor) -> Tensor:
+        """All at once, as the layers' statistics are over all images; see `weight_norm`."""
+        return super().forward(images)
