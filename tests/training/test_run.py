@@ -293,6 +293,17 @@ def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> No
     ]
 
 
+def test_what_is_committed_meanwhile_did_not_train_it(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git_commit() -> str:
+        return "later" if (tmp_path / "run" / "metrics.jsonl").exists() else "first"
+
+    monkeypatch.setattr("convergan.training.run.git_commit", git_commit)
+    results = train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
+    assert results["git_commit"] == "first"
+
+
 def test_threads_are_the_runs_alone(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     recipe = replace(quick_recipe, epochs=1, hardware=HardwareSettings(threads=before + 1))

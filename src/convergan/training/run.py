@@ -160,6 +160,8 @@ class _Run:
         self.recipe, self.data = preparation.recipe, preparation.data
         self.split, self.folds = preparation.split, preparation.folds
         self.resident_bytes = self.recipe.data.resident_bytes
+        # Of the code that runs, whatever is committed before it ends.
+        self.git_commit = git_commit()
 
     def train(self) -> dict[str, Any]:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
@@ -190,7 +192,7 @@ class _Run:
             "device": device_name(self.fabric.device),
             "precision": resolved_precision(recipe.hardware, self.fabric.device),
             "versions": versions(),
-            "git_commit": git_commit(),
+            "git_commit": self.git_commit,
         }
         if self.fabric.is_global_zero:
             self._write(fitted, results, outcomes)
