@@ -1,10 +1,12 @@
 """MNIST with minibatch discrimination in place of feature matching: for samples, as in Figure 3 of the paper.
 
-The paper gives no settings for it. The kernels, 100 of dimension 5, are those of the authors' variant for
-CIFAR-10. Departures from that: the generator maximizes log D in place of minimizing log(1 - D), which is flat
-where the discriminator is sure, and takes one step for each of the discriminator's in place of three; the
-learning rate is .001, and falls over the second half of 30 epochs. As a classifier it is not meant to be any
-good: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
+The paper gives no settings for it. The kernels, 100 of dimension 5, and three steps of the generator for each
+of the discriminator's are those of the authors' variant for CIFAR-10. Departures from that: the generator
+maximizes log D in place of minimizing log(1 - D), which is flat where the discriminator is sure; the
+discriminator's positive target is .9, as in Section 3.4; the learning rate is .001, and falls over the second
+half of 30 epochs. With one step and a target of 1 the discriminator was sure after 25 epochs, and the samples
+were worse than after 12 epochs of this. As a classifier it is not meant to be any good: for semi-supervised
+learning, Section 5 says, minibatch discrimination does not work at all.
 """
 
 from dataclasses import replace
@@ -17,6 +19,6 @@ RECIPE: Recipe = replace(
     name="mnist-mb",
     epochs=30,
     networks=MLPSettings(minibatch_kernels=100, minibatch_kernel_size=5),
-    objective=ObjectiveSettings(generator="non-saturating"),
+    objective=ObjectiveSettings(generator="non-saturating", generator_steps=3, positive_target=0.9),
     optimizer=OptimizerSettings(learning_rate=1e-3, decay_from=0.5),
 )
