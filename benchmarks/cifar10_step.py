@@ -7,6 +7,7 @@ As `mnist_step`, with convolutions, on random images: on a CPU a step takes seco
 
 import argparse
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def main() -> None:
         **compare_steps(
             recipe,
             random_images(500),
-            cifar10_peer(arguments.device),
+            partial(cifar10_peer, arguments.device),
             steps=arguments.steps,
             # CUDA graphs are recorded in the first few.
             warm_up=1 if arguments.device == "cpu" else WARM_UP,

@@ -4,8 +4,8 @@
 
 Sums of closenesses, and their gradient taken back to the projections M [n, B, C], on one thread and on as
 many as there are, or on N. The peers are what one would write: broadcasting, which holds all n n B C
-differences, and torch.cdist, which on a GPU ours calls as well. Sums and gradients of the three are compared
-in double precision before they are timed.
+differences, and torch.cdist, which on a GPU ours calls as well; each has a process of its own. Sums and
+gradients of the three are compared in double precision before they are timed.
 
 The floor takes each pair of samples once, and of each of its C components three operations forward
 (subtract, take the absolute value, add) and four backward (subtract, give the weight its sign, add to one,
@@ -19,6 +19,8 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,14 @@ from torch import Tensor
 
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination import _sums_over_others
-from measure import MatrixProduct, interleaved_times, medians
+from measure import (
+    MatrixProduct,
+    Task,
+    in_another_process,
+    interleaved_times,
+    medians,
+    wait_for,
+)
 from rows import row, timing, write_rows
 
 Sums = Callable[[Tensor, list[int]], Tensor]
@@ -54,15 +63,26 @@ WAYS: dict[str, Sums] = {
 }
 
 
-def projections(n: int, kernels: int, kernel_size: int, device: str = "cpu") -> Tensor:
+def projections(n: int, kernels: int, kernel_size: int) -> Tensor:
     """At the distances, about 2, that the layer is initialized to."""
-    return (2 / kernel_size * torch.randn(n, kernels, kernel_size, device=device)).requires_grad_()
+    return (2 / kernel_size * torch.randn(n, kernels, kernel_size)).requires_grad_()
 
 
 def step_of(way: Sums, projected: Tensor, sizes: list[int], of_sums: Tensor) -> Tensor:
     """The gradient of the projections, given that of the sums."""
     (gradient,) = torch.autograd.grad(way(projected, sizes), projected, of_sums)
     return gradient
+
+
+def steps_of(name: str, projected: Tensor, sizes: list[int], of_sums: Tensor, device: str) -> Task:
+    """A task: `step_of` one of the ways."""
+    projected, of_sums = projected.to(device).requires_grad_(), of_sums.to(device)
+
+    def step() -> None:
+        step_of(WAYS[name], projected, sizes, of_sums)
+        wait_for(device)
+
+    return step
 
 
 def require_equal(projected: Tensor, sizes: list[int], of_sums: Tensor) -> None:
@@ -80,21 +100,20 @@ def measure_time(
     shape: tuple[int, int, int], sizes: list[int], repeats: int, device: str = "cpu"
 ) -> list[dict]:
     """A row per peer."""
-    projected = projections(*shape, device)
-    of_sums = torch.rand(len(sizes), *shape[:2], device=device)
-    require_equal(projected, sizes, of_sums)
-    times = interleaved_times(
-        {
-            **{
-                name: lambda way=way: step_of(way, projected, sizes, of_sums)
-                for name, way in WAYS.items()
-            },
-            "product": MatrixProduct(device),
-        },
-        repeats=repeats,
-        device=device,
-        warm_up=1,
-    )
+    projected, of_sums = projections(*shape), torch.rand(len(sizes), *shape[:2])
+    require_equal(projected.detach().to(device), sizes, of_sums.to(device))
+    with ExitStack() as processes:
+        tasks = {
+            name: processes.enter_context(
+                in_another_process(
+                    partial(steps_of, name, projected.detach(), sizes, of_sums, device)
+                )
+            )
+            for name in WAYS
+        }
+        times = interleaved_times(
+            {**tasks, "product": MatrixProduct(device)}, repeats=repeats, device=device, warm_up=1
+        )
     n, kernels, kernel_size = shape
     operations = OPERATIONS_PER_COMPONENT * n * (n - 1) // 2 * kernels * kernel_size
     rate = MatrixProduct.operations / 2 / medians(times)["product"]

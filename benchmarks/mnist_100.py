@@ -3,12 +3,11 @@
     python benchmarks/mnist_100.py --data DIR [--seeds 0 1 2 3 4] [--threads N] [--runs DIR]
 
 Each seed draws its own labelled images, networks and noise. Runs go on where an earlier call left off, so
-several calls with other seeds can share the machine; each seed's results.json is copied to
-results/mnist-100/, and the row is made of all that are there.
+several calls with other seeds can share the machine; each seed's results, with the commits of all processes
+that trained it, are kept in results/mnist-100/, and the row is made of all that are there.
 """
 
 import argparse
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,22 @@ from statistics import mean, stdev
 from rich.console import Console
 
 from convergan.recipes.presets import PRESETS
+from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.training.run import RunOptions, train
 from rows import RESULTS, row, write_rows
 
 KEPT = RESULTS / "mnist-100"
+
+
+def keep(run: RunFolder, seed: int) -> None:
+    """Copies the metrics of a finished run, and its results with the commits that trained it."""
+    manifest = read_json(run.manifest)
+    processes = [manifest, *manifest["resumed"]]
+    commits = list(dict.fromkeys(str(process["git_commit"]) for process in processes))
+    write_json(
+        KEPT / f"{seed}-results.json", {**read_json(run.results), "trained_at_commits": commits}
+    )
+    shutil.copy(run.metrics, KEPT / f"{seed}-metrics.jsonl")
 
 
 def main() -> None:
@@ -46,11 +57,8 @@ def main() -> None:
             options=RunOptions(resume=True),
             console=Console(quiet=True),
         )
-        for name in ("results.json", "metrics.jsonl"):
-            shutil.copy(run / name, KEPT / f"{seed}-{name}")
-    results = [
-        json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*-results.json"))
-    ]
+        keep(RunFolder(run), seed)
+    results = [read_json(path) for path in sorted(KEPT.glob("*-results.json"))]
     epochs = {result["epochs"] for result in results}
     if epochs != {recipe.epochs}:
         raise SystemExit(f"{KEPT}: expected runs of {recipe.epochs} epochs, got {sorted(epochs)}")
@@ -77,7 +85,9 @@ def main() -> None:
                 ours_by_seed=ours,
                 peer_by_seed=baseline,
                 ours_stdev=stdev(ours) if len(ours) > 1 else None,
-                trained_at_commits=sorted({str(result["git_commit"]) for result in results}),
+                trained_at_commits=sorted(
+                    {commit for result in results for commit in result["trained_at_commits"]}
+                ),
             )
         ],
     )

@@ -4,12 +4,13 @@
 
 Ours is what `train` does, without baseline: the loop, its checkpoints, both networks tested on the 10,000
 test images, metrics. The peer's (`peer_mnist`) decodes its images in a `DataLoader` and tests its averaged
-network. They take turns, an epoch each. Before, a tenth of an epoch with 0, 1 and 2 processes that decode
-decides how many the peer gets. The floor is the arithmetic of the steps, and of testing one network, at the
-rate of a large matrix product.
+network. They take turns, an epoch each. Before, a tenth of an epoch with 0, 1, 2, 4 ... processes that
+decode, up to one a core, decides how many the peer gets. The floor is the arithmetic of the steps, and of
+testing one network, at the rate of a large matrix product.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ from peer_mnist import (
 )
 from rows import timing, write_rows
 
-WORKERS = (0, 1, 2)
+WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
 
 
 class Enough(Exception):
@@ -164,7 +165,7 @@ class PeersEpochs:
         batch_size = preparation.recipe.batch_size
         self.unlabelled = training_loader(some, batch_size, workers)
         self.matched = training_loader(some, batch_size, workers)
-        self.test = evaluation_loader(ParquetImages(data, "test", pixel_range))
+        self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
 
     def train(self) -> None:
         """One epoch without a test."""

@@ -3,10 +3,10 @@
     python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--runs DIR]
 
 The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank),
-its errors those after epoch 60 that `mnist_100` kept. The reference path is the same recipe in 32 bits
-throughout and with all noise drawn afresh, stopped after epoch 60. On a CPU without such units the noise is
-all that differs. Calls with single seeds can share the machine; the row is made of the seeds of which both
-results/mnist-reference and results/mnist-100 have a run.
+its errors those after epoch 60 that `mnist_100` kept, on the device where it trained. The reference path is
+the same recipe in 32 bits throughout and with all noise drawn afresh, stopped after epoch 60. On a CPU
+without such units the noise is all that differs. Calls with single seeds can share the machine; the row is
+made of the seeds of which both results/mnist-reference and results/mnist-100 have a run.
 """
 
 import argparse
@@ -20,14 +20,12 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from convergan.runs.folder import RunFolder
+from convergan.runs.folder import RunFolder, read_json
 from convergan.runs.metrics import read_metrics
-from convergan.runs.provenance import device_name
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
 from mnist_100 import KEPT
 from mnist_epoch import Enough, as_the_peer, fit_in_turns
-from operations import cpu_precision
 from rows import RESULTS, row, write_rows
 
 EPOCHS = 60
@@ -59,6 +57,40 @@ def errors_by_seed(folder: Path) -> dict[int, int]:
     return found
 
 
+def compared(reference: Path, fast: Path, epochs: int) -> dict[str, Any] | None:
+    """The row of the seeds that both folders have, None of fewer than two; `epochs` are a whole run's."""
+    by_seed = errors_by_seed(reference), errors_by_seed(fast)
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    if len(seeds) < 2:
+        return None
+    theirs, ours = ([errors[seed] for seed in seeds] for errors in by_seed)
+    kept = [read_json(fast / f"{seed}-results.json") for seed in seeds]
+    devices, precisions = ({each[name] for each in kept} for name in ("device", "precision"))
+    differs = "the noise differs" if precisions == {"32-true"} else "precision and noise differ"
+    difference, spread = mean(ours) - mean(theirs), stdev(theirs)
+    return row(
+        claim="the fast path errs as the reference path: means within a standard deviation",
+        setting=f"mnist, 100 labels, after epoch {EPOCHS} of {epochs}; {differs}",
+        device=", ".join(sorted(devices)),
+        precision=", ".join(sorted(precisions)),
+        ours=mean(ours),
+        peer=mean(theirs),
+        peer_name="32 bits throughout, noise drawn afresh",
+        unit="errors of 10000",
+        repeats=len(seeds),
+        seeds=seeds,
+        ours_by_seed=ours,
+        peer_by_seed=theirs,
+        ours_stdev=stdev(ours),
+        peer_stdev=spread,
+        difference_of_means=difference,
+        within_a_standard_deviation=abs(difference) <= spread,
+        fast_trained_at_commits=sorted(
+            {commit for each in kept for commit in each["trained_at_commits"]}
+        ),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -75,39 +107,16 @@ def main() -> None:
         run = arguments.runs / str(seed)
         train_reference(replace(fast, seed=seed, hardware=hardware), run)
         shutil.copy(run / "metrics.jsonl", REFERENCE / f"{seed}-metrics.jsonl")
-    by_seed = errors_by_seed(REFERENCE), errors_by_seed(KEPT)
-    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
-    if len(seeds) < 2:
-        print(f"a comparison needs two seeds with both paths, so far there are {seeds}")
+    found = compared(REFERENCE, KEPT, fast.epochs)
+    if found is None:
+        print("a comparison needs two seeds with both paths")
         return
-    reference, ours = ([errors[seed] for seed in seeds] for errors in by_seed)
-    difference, spread = mean(ours) - mean(reference), stdev(reference)
-    print(f"seeds {seeds}: fast {ours}, reference {reference}")
-    print(f"means differ by {difference:.1f}, the reference's standard deviation is {spread:.1f}")
-    path = write_rows(
-        "mnist-paths",
-        [
-            row(
-                claim="the fast path errs as the reference path: means within a standard deviation",
-                setting=f"mnist, 100 labels, after epoch {EPOCHS} of {fast.epochs}",
-                device=device_name(launch(fast.hardware).device),
-                precision=cpu_precision(fast),
-                ours=mean(ours),
-                peer=mean(reference),
-                peer_name="32 bits throughout, noise drawn afresh",
-                unit="errors of 10000",
-                repeats=len(reference),
-                seeds=seeds,
-                ours_by_seed=ours,
-                peer_by_seed=reference,
-                ours_stdev=stdev(ours),
-                peer_stdev=spread,
-                difference_of_means=difference,
-                within_a_standard_deviation=abs(difference) <= spread,
-            )
-        ],
+    print(
+        f"seeds {found['seeds']}: fast {found['ours_by_seed']}, reference {found['peer_by_seed']};"
+        f" means differ by {found['difference_of_means']:.1f}, the reference's standard deviation"
+        f" is {found['peer_stdev']:.1f}"
     )
-    print(path)
+    print(write_rows("mnist-paths", [found]))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     python benchmarks/mnist_step.py --data DIR [--steps 40] [--threads N ...] [--device cuda] [--compile]
 
 One step of both players, without baseline, on one thread and on as many as there are, or on N. The training
-loop takes a step, then the peer (`peer_mnist`) one on images in memory, then a large matrix product, and so
-on. The floor is the step's arithmetic (`operations`) at the rate of that product. What the loop does every
-few hundred steps, such as drawing a new bank of noise, the median leaves out; `mnist_epoch` has it all.
+loop takes a step, then the peer (`peer_mnist`), which has a process of its own, one on images in memory, then
+a large matrix product, and so on. The floor is the step's arithmetic (`operations`) at the rate of that
+product. What the loop does every few hundred steps, such as drawing a new bank of noise, the median leaves
+out; `mnist_epoch` has it all.
 With --compile ours is compiled, on a GPU as CUDA graphs; the seconds before its first step's end are kept.
 """
 
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +30,12 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.computation import memory_layout, resolved_precision
+from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from measure import MatrixProduct, Times, medians, wait_for
+from measure import MatrixProduct, Task, Times, in_another_process, medians, settle, wait_for
 from operations import discriminator_dtype, floor_seconds, step_operations
 from peer_mnist import Peer
 from rows import timing, write_rows
@@ -67,12 +69,10 @@ class TakingTurns(Silent):
         """See `Observer`."""
         self._note("ours")
         for name, task in self.tasks.items():
-            self._start = time.perf_counter()
             task()
             self._note(name)
         if done == self.warm_up + self.steps:
             raise _Enough
-        self._start = time.perf_counter()
 
     def times(self) -> Times:
         """Seconds after the warm-up."""
@@ -85,12 +85,28 @@ class TakingTurns(Silent):
     def _note(self, name: str) -> None:
         wait_for(self.device)
         self._times[name].append(time.perf_counter() - self._start)
+        settle(self.device)
+        self._start = time.perf_counter()
+
+
+def steps_of(
+    make_peer: Callable[[], Peer], batches: tuple[Tensor, ...], device: torch.device
+) -> Task:
+    """A task: a step of the peer."""
+    peer = make_peer()
+    on_device = [batch.to(device) for batch in batches]
+
+    def step() -> None:
+        peer.step(*on_device)
+        wait_for(device)
+
+    return step
 
 
 def compare_steps(
     recipe: Recipe,
     data: DataSet | None,
-    peer: Peer,
+    make_peer: Callable[[], Peer],
     *,
     steps: int,
     warm_up: int = WARM_UP,
@@ -101,7 +117,7 @@ def compare_steps(
     Args:
         recipe: a semi-supervised one with feature matching.
         data: the images; None: those of the recipe.
-        peer: with networks of the same sizes, on the device.
+        make_peer: gives one with networks of the same sizes, on the device; it can be pickled.
         steps: how many are timed.
         warm_up: how many are taken before.
         device: where both compute.
@@ -118,17 +134,21 @@ def compare_steps(
     precision = resolved_precision(recipe.hardware, fabric.device)
     dtypes = {torch.float32, discriminator_dtype(precision)}
     products = {dtype: MatrixProduct(fabric.device, dtype) for dtype in dtypes}
-    batches = batches_in_memory(preparation, fabric.device)
-    turns = TakingTurns(
-        {
-            "peer": lambda: peer.step(*batches),
-            **{str(dtype): product for dtype, product in products.items()},
-        },
-        steps=steps,
-        warm_up=warm_up,
-        device=fabric.device,
-    )
-    with tempfile.TemporaryDirectory() as checkpoints, suppress(_Enough):
+    batches = batches_in_memory(preparation)
+    with (
+        in_another_process(partial(steps_of, make_peer, batches, fabric.device)) as peers_step,
+        tempfile.TemporaryDirectory() as checkpoints,
+        suppress(_Enough),
+    ):
+        turns = TakingTurns(
+            {
+                "peer": peers_step,
+                **{str(dtype): product for dtype, product in products.items()},
+            },
+            steps=steps,
+            warm_up=warm_up,
+            device=fabric.device,
+        )
         fit(
             fabric,
             recipe,
@@ -158,22 +178,19 @@ def compare_steps(
     }
 
 
-def batches_in_memory(
-    preparation: Preparation, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Labelled images and their labels, and two unlabelled batches, as the peer's `step` takes them."""
     recipe, training = preparation.recipe, preparation.split.training
     size = recipe.batch_size
     pixel_range = networks_range(preparation)
 
     def images(indices: Any) -> Tensor:
-        batch = to_network(torch.from_numpy(training.images[indices]), pixel_range)
-        return batch.to(device, memory_format=memory_layout(device))
+        return to_network(torch.from_numpy(training.images[indices]), pixel_range)
 
     labelled, unlabelled = training.labelled[:size], training.unlabelled
     return (
         images(labelled),
-        torch.from_numpy(training.labels[:size]).to(device),
+        torch.from_numpy(training.labels[:size]),
         images(unlabelled[:size]),
         images(unlabelled[-size:]),
     )
@@ -238,7 +255,7 @@ def main() -> None:
                 **compare_steps(
                     recipe,
                     None,
-                    Peer(device=arguments.device),
+                    partial(Peer, device=arguments.device),
                     steps=arguments.steps,
                     device=arguments.device,
                 ),

@@ -1,24 +1,32 @@
 """Claim: `mnist` with 100 labels comes to 1.2 % test error, averaged weights, sooner than the peer.
 
-    python benchmarks/mnist_time_to_accuracy.py --data DIR [--epochs 100] [--runs DIR] [--threads N]
+    python benchmarks/mnist_time_to_accuracy.py --data DIR [--seed 2] [--epochs 100] [--runs DIR]
 
 Both train in one process and take turns, an epoch each, until each has come there or has had its epochs.
 Before, a tenth of an epoch decides how many processes decode for the peer, as in `mnist_epoch`. A side's
 clock runs only in its own epochs, evaluation included, and starts with what a fresh process takes to its
 first step: imports, opening (ours: decoding, into an empty cache), networks. Ours is the recipe as it is,
-without baseline.
+without baseline. Seed 2 is the first that was begun after the recipe's settings had been chosen.
 
-Progress is in RUNS/mnist-time-to-accuracy/progress.jsonl after every epoch; the same command goes on from
-there. Looking at test errors in every epoch is for the clock alone: nothing is chosen by them.
+Which epoch is the first below the target is chance to a good part, for each side: `epoch_times_faster` is the
+ratio of epochs that were run in turn, `epochs_needed_ratio` the rest of it.
+
+Progress is in RUNS/mnist-time-to-accuracy-seed2 after every epoch; the same command goes on from there, on a
+machine that computes alike. The first epochs after that count with the median of their side: of ours, only
+a part was run in one process. Looking at test errors in every epoch is for the clock alone: nothing is chosen
+by them.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,8 +34,8 @@ import torch
 from convergan.files import write_text, written_aside
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from convergan.runs.folder import RunFolder
-from convergan.runs.provenance import device_name
+from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.provenance import device_name, git_commit
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
 from measure import interleaved_times, medians
@@ -96,6 +104,7 @@ def start(side: str, data: Path) -> None:
             check=True,
             # Where the peer is.
             cwd=Path(__file__).parent,
+            env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         )
 
 
@@ -105,14 +114,53 @@ def start_seconds(data: Path, repeats: int = 3) -> dict[str, float]:
     return medians(interleaved_times(tasks, repeats=repeats, warm_up=1))
 
 
+def conditions(
+    path: Path, recipe: Recipe, decide: Callable[[], dict[str, float]]
+) -> dict[str, Any]:
+    """How both sides compute, kept in a file by the first process and required of the others.
+
+    Args:
+        path: of the file.
+        recipe: ours.
+        decide: gives the seconds of a part of the peer's epoch by the number of its workers.
+    """
+    now = {"device": device_name(torch.device("cpu")), "precision": cpu_precision(recipe)}
+    if path.exists():
+        found = read_json(path)
+        for name, value in now.items():
+            if found[name] != value:
+                raise SystemExit(f"{path}: expected {name} {found[name]} as before, got {value}")
+    else:
+        by_workers = decide()
+        found = {
+            **now,
+            "peer_workers": best_number(by_workers),
+            "peer_seconds_of_a_tenth_by_workers": by_workers,
+            "trained_at_commits": [],
+        }
+    commit = git_commit(besides="benchmarks/results")
+    if commit not in found["trained_at_commits"]:
+        found["trained_at_commits"].append(commit)
+    write_json(path, found)
+    return found
+
+
 class Ledger:
-    """The epochs of both sides so far, in a file: {"side", "epoch", "seconds", "error_rate"}."""
+    """The epochs of both sides so far, in a file.
+
+    A line: {"side", "epoch", "seconds", "error_rate", "resumed"}; resumed is the first epoch of a side in a
+    process that is not the first.
+    """
 
     def __init__(self, path: Path, target: float, epochs: int) -> None:
         self.path, self.target, self.epochs = path, target, epochs
         self.lines: list[dict[str, Any]] = []
+        self._resumed = set[str]()
         if path.exists():
             self.lines = [json.loads(line) for line in path.read_text().splitlines()]
+            self._resumed = {OURS, PEER}
+        # Also a process that ends within its first epoch was the first.
+        self._write()
 
     def of(self, side: str) -> list[dict[str, Any]]:
         """The epochs of one side."""
@@ -121,10 +169,23 @@ class Ledger:
     def add(self, side: str, epoch: int, seconds: float, error_rate: float) -> None:
         """Notes one epoch."""
         self.lines.append(
-            {"side": side, "epoch": epoch, "seconds": seconds, "error_rate": error_rate}
+            {
+                "side": side,
+                "epoch": epoch,
+                "seconds": seconds,
+                "error_rate": error_rate,
+                "resumed": side in self._resumed,
+            }
         )
+        self._resumed.discard(side)
         self._write()
         print(f"{side}, epoch {epoch}: {seconds:.1f} s, error {error_rate:.2%}", flush=True)
+
+    def seconds(self, side: str) -> list[float]:
+        """Of each epoch; the median of the others where it was resumed."""
+        lines = self.of(side)
+        whole = [line["seconds"] for line in lines if not line["resumed"]]
+        return [median(whole) if line["resumed"] and whole else line["seconds"] for line in lines]
 
     def keep(self, side: str, epochs: int) -> None:
         """Drops what a side did after so many epochs: it will be done again."""
@@ -142,12 +203,13 @@ class Ledger:
         """When a side came to the target, and how well it did."""
         lines = self.of(side)
         reached = [line["epoch"] for line in lines if line["error_rate"] <= self.target]
-        seconds = [line["seconds"] for line in lines]
+        seconds = self.seconds(side)
         return {
             "seconds": start + sum(seconds[: reached[0]]) if reached else None,
             "epoch_reached": reached[0] if reached else None,
             "start_seconds": start,
-            "seconds_of_all_epochs": sum(seconds),
+            "seconds_by_epoch": [round(each, 2) for each in seconds],
+            "resumed_epochs": [line["epoch"] for line in lines if line["resumed"]],
             "best_error_rate": min(line["error_rate"] for line in lines),
             "error_rate_by_epoch": [line["error_rate"] for line in lines],
         }
@@ -217,11 +279,19 @@ def race(
 
 
 def result(
-    recipe: Recipe, ledger: Ledger, starts: dict[str, float], workers: int
+    recipe: Recipe, ledger: Ledger, starts: dict[str, float], found: dict[str, Any]
 ) -> dict[str, Any]:
-    """The row: seconds of each, null where it did not come to the target."""
+    """The row: seconds of each, null where it did not come to the target.
+
+    Args:
+        recipe: ours.
+        ledger: of a race that is done.
+        starts: seconds of each side's start.
+        found: its conditions.
+    """
     sides = {side: ledger.summary(side, starts[side]) for side in (OURS, PEER)}
     ours, peer = (sides[side]["seconds"] for side in (OURS, PEER))
+    in_turn = zip(ledger.seconds(OURS), ledger.seconds(PEER), strict=False)
     details: dict[str, Any] = {
         f"{side}_{name}": value
         for side, summary in sides.items()
@@ -231,17 +301,19 @@ def result(
     return row(
         claim=f"comes to {ledger.target:.1%} test error sooner than the peer, from a cold start",
         setting=f"mnist, {recipe.labels} labels, seed {recipe.seed}, baseline off",
-        device=device_name(torch.device("cpu")),
-        precision=cpu_precision(recipe),
         ours=ours,
         peer=peer,
         peer_name="plain PyTorch (benchmarks/peer_mnist.py), DataLoader",
         unit="seconds",
         repeats=1,
         times_faster=peer / ours if ours and peer else None,
+        epoch_times_faster=median(of_peer / of_ours for of_ours, of_peer in in_turn),
+        epochs_needed_ratio=(
+            sides[PEER]["epoch_reached"] / sides[OURS]["epoch_reached"] if ours and peer else None
+        ),
         target_error_rate=ledger.target,
         most_epochs=ledger.epochs,
-        peer_workers=workers,
+        **found,
         **details,
     )
 
@@ -249,35 +321,44 @@ def result(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--workers", type=int, help="to go on with as many as before")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    recipe = PRESETS["mnist"]
-    workers = arguments.workers
-    if workers is None:
+    recipe = replace(PRESETS["mnist"], seed=arguments.seed)
+    constant = round(recipe.optimizer.decay_from * recipe.epochs)
+    if arguments.epochs > constant:
+        parser.error(
+            f"--epochs: at most {constant}: then our rate falls, while the peer's does not"
+        )
+    name = f"mnist-time-to-accuracy-seed{arguments.seed}"
+    runs = arguments.runs / name
+    runs.mkdir(parents=True, exist_ok=True)
+
+    def decide() -> dict[str, float]:
         preparation = prepare(as_the_peer(recipe, arguments.data), None, processes=1)
-        by_workers = seconds_by_workers(Peer(), arguments.data, preparation)
-        workers = best_number(by_workers)
-        print(f"seconds of a tenth of the peer's epoch, by workers: {by_workers}", flush=True)
+        return seconds_by_workers(Peer(), arguments.data, preparation)
+
+    found = conditions(runs / "conditions.json", recipe, decide)
+    print(found, flush=True)
     ledger = race(
         recipe,
         arguments.data,
         Peer,
-        arguments.runs / "mnist-time-to-accuracy",
+        runs,
         target=TARGET,
         epochs=arguments.epochs,
-        workers=workers,
+        workers=found["peer_workers"],
     )
-    measured = result(recipe, ledger, start_seconds(arguments.data), workers)
+    measured = result(recipe, ledger, start_seconds(arguments.data), found)
     for side in (OURS, PEER):
         print(
             f"{side}: {measured[side]} s, epoch {measured[f'{side}_epoch_reached']}, "
             f"best error {measured[f'{side}_best_error_rate']:.2%}"
         )
-    print(write_rows("mnist-time-to-accuracy", [measured]))
+    print(write_rows(name, [measured]))
 
 
 if __name__ == "__main__":

@@ -302,6 +302,10 @@ def training_loader(
     )
 
 
-def evaluation_loader(images: Dataset[tuple[Tensor, int]]) -> DataLoader[tuple[Tensor, int]]:
+def evaluation_loader(
+    images: Dataset[tuple[Tensor, int]], workers: int = 0
+) -> DataLoader[tuple[Tensor, int]]:
     """All images, in their order."""
-    return DataLoader(images, batch_size=TEST_BATCH)
+    return DataLoader(
+        images, batch_size=TEST_BATCH, num_workers=workers, persistent_workers=workers > 0
+    )

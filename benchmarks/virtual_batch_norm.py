@@ -6,11 +6,13 @@ Forward and backward of a generator, for one batch and its reference batch. Ours
 network in one pass. The peer is the plain way, with the same weights: it takes the reference through the
 network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
 Gradients flow through both. Before they are timed, images and gradients of the two are compared in double
-precision. The floor is the arithmetic of ours at the rate of a large matrix product.
+precision; each is timed in a process of its own. The floor is the arithmetic of ours at the rate of a large
+matrix product.
 """
 
 import argparse
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from measure import MatrixProduct, interleaved_times, medians
+from measure import MatrixProduct, Task, in_another_process, interleaved_times, medians
 from rows import timing, write_rows
 
 
@@ -110,6 +112,11 @@ def step_of(generator: nn.Module, noise: Tensor, of_images: Tensor) -> Tensor:
     return images
 
 
+def steps_of(generator: nn.Module, noise: Tensor, of_images: Tensor) -> Task:
+    """A task: `step_of`."""
+    return partial(step_of, generator, noise, of_images)
+
+
 def require_equal(ours: nn.Module, peer: nn.Module, noise: Tensor, of_images: Tensor) -> None:
     """Stops where images or gradients differ."""
     ours, peer = deepcopy(ours).double(), deepcopy(peer).double()
@@ -127,14 +134,13 @@ def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> 
     with FlopCounterMode(display=False) as counter:
         step_of(ours, noise, of_images)
     product = MatrixProduct()
-    times = interleaved_times(
-        {
-            "ours": lambda: step_of(ours, noise, of_images),
-            "peer": lambda: step_of(peer, noise, of_images),
-            "product": product,
-        },
-        repeats=repeats,
-    )
+    with (
+        in_another_process(partial(steps_of, ours, noise, of_images)) as ours_step,
+        in_another_process(partial(steps_of, peer, noise, of_images)) as peers_step,
+    ):
+        times = interleaved_times(
+            {"ours": ours_step, "peer": peers_step, "product": product}, repeats=repeats
+        )
     row = timing(
         claim="a generator step is never slower than two separate forwards",
         setting=f"{setting}, reference and batch of {len(noise)} each",

@@ -1,11 +1,17 @@
 """What the tests of benchmarks share: a small data set in parquet files."""
 
+import pickle
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
+import minibatch_discrimination
+import mnist_step
+import virtual_batch_norm
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
+from measure import Task
 from parquet_images import write_parquet
 
 
@@ -19,3 +25,14 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / f"{split}-00000-of-00001.parquet"
         write_parquet(file, images.images, images.labels, "image")
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons start no processes, which takes seconds; what those would be sent is still pickled."""
+
+    def run_here(make_task: object) -> AbstractContextManager[Task]:
+        return nullcontext(pickle.loads(pickle.dumps(make_task))())
+
+    for module in (minibatch_discrimination, mnist_step, virtual_batch_norm):
+        monkeypatch.setattr(module, "in_another_process", run_here)

@@ -16,7 +16,7 @@ def comparisons() -> list[dict[str, Any]]:
     ]
 
 
-def test_each_row_holds_together() -> None:
+def test_each_row_holds_together(in_this_process: None) -> None:
     rows = comparisons()
     assert len(rows) == 3
     for row in rows:

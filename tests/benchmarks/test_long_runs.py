@@ -1,0 +1,115 @@
+"""What the benchmarks that take hours keep: of runs that were interrupted, or are not done."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import mnist_100
+from convergan.recipes.presets import PRESETS
+from convergan.runs.folder import RunFolder, read_json, write_json
+from mnist_paths import EPOCHS, compared
+from mnist_time_to_accuracy import OURS, PEER, Ledger, conditions, result
+
+MNIST = PRESETS["mnist"]
+STARTS = {OURS: 3.0, PEER: 5.0}
+FOUND = {"device": "cpu, 1 thread", "precision": "32-true"}
+
+
+def test_a_race_is_the_epochs_ratio_times_the_number_of_epochs(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "progress.jsonl", target=0.1, epochs=4)
+    for epoch, error_rate in enumerate((0.3, 0.1), start=1):
+        ledger.add(OURS, epoch, 10.0, error_rate)
+    assert ledger.is_done(OURS)
+    for epoch, error_rate in enumerate((0.4, 0.2, 0.09), start=1):
+        assert not ledger.is_done(PEER)
+        ledger.add(PEER, epoch, 20.0, error_rate)
+    row = result(MNIST, ledger, STARTS, FOUND)
+    assert (row["ours"], row["peer"]) == (3 + 2 * 10, 5 + 3 * 20)
+    assert row["times_faster"] == pytest.approx(65 / 23)
+    assert (row["epoch_times_faster"], row["epochs_needed_ratio"]) == (2, 1.5)
+
+
+def test_a_side_that_never_comes_there_is_shown_as_such(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "progress.jsonl", target=0.1, epochs=2)
+    for epoch in (1, 2):
+        ledger.add(OURS, epoch, 10.0, 0.1)
+        ledger.add(PEER, epoch, 30.0, 0.2)
+    assert ledger.is_done(PEER)
+    row = result(MNIST, ledger, STARTS, FOUND)
+    assert (row["ours"], row["peer"], row["times_faster"]) == (13, None, None)
+    assert (row["epoch_times_faster"], row["epochs_needed_ratio"]) == (3, None)
+    assert row["peer_best_error_rate"] == 0.2
+    json.dumps(row)
+
+
+def test_the_first_epoch_of_a_later_process_counts_with_the_median(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    ledger = Ledger(path, target=0.1, epochs=9)
+    for epoch, seconds in enumerate((10.0, 12.0, 14.0), start=1):
+        ledger.add(OURS, epoch, seconds, 0.3)
+    # It had begun the third again.
+    again = Ledger(path, target=0.1, epochs=9)
+    again.keep(OURS, 2)
+    again.add(OURS, 3, 99.0, 0.2)
+    again.add(OURS, 4, 16.0, 0.1)
+    assert Ledger(path, target=0.1, epochs=9).seconds(OURS) == [10, 12, 12, 16]
+    assert again.summary(OURS, 0)["resumed_epochs"] == [3]
+
+
+def test_a_race_goes_on_only_where_it_computes_alike(tmp_path: Path) -> None:
+    path = tmp_path / "conditions.json"
+    found = conditions(path, MNIST, lambda: {"0": 3.0, "2": 1.0})
+    assert found["peer_workers"] == 2
+
+    def never() -> dict[str, float]:
+        raise AssertionError
+
+    assert conditions(path, MNIST, never) == found
+    other = replace(MNIST, hardware=replace(MNIST.hardware, precision="bf16-mixed"))
+    with pytest.raises(SystemExit, match="expected precision 32-true as before, got bf16-mixed"):
+        conditions(path, other, never)
+
+
+def test_a_seed_keeps_the_commits_of_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    resumed = [{"git_commit": name} for name in ("b", "a", "b")]
+    write_json(run.manifest, {"git_commit": "a", "resumed": resumed})
+    write_json(run.results, {"test_errors": 7, "git_commit": "b"})
+    run.metrics.write_text("metrics")
+    monkeypatch.setattr(mnist_100, "KEPT", tmp_path)
+    mnist_100.keep(run, 3)
+    assert read_json(tmp_path / "3-results.json")["trained_at_commits"] == ["a", "b"]
+    assert (tmp_path / "3-metrics.jsonl").read_text() == "metrics"
+
+
+def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
+    reference, fast = tmp_path / "reference", tmp_path / "fast"
+    for folder, errors in (
+        (reference, {0: 110, 1: 114, 2: 130}),
+        (fast, {0: 113, 1: 115, 4: 90}),
+    ):
+        folder.mkdir()
+        for seed, number in errors.items():
+            # What a longer run did later does not count; a shorter one has no errors to compare.
+            lines = [
+                json.dumps({"epoch": epoch, "test_errors": number if epoch == EPOCHS else 1})
+                for epoch in range(1, EPOCHS + (0 if seed == 2 else 2))
+            ]
+            (folder / f"{seed}-metrics.jsonl").write_text("\n".join(lines) + "\n")
+            write_json(folder / f"{seed}-results.json", {**FOUND, "trained_at_commits": ["a"]})
+    row = compared(reference, fast, 150)
+    assert row is not None
+    assert (row["seeds"], row["ours_by_seed"], row["peer_by_seed"]) == (
+        [0, 1],
+        [113, 115],
+        [110, 114],
+    )
+    assert (row["difference_of_means"], row["within_a_standard_deviation"]) == (2, True)
+    assert "the noise differs" in row["setting"]
+    (fast / "1-metrics.jsonl").unlink()
+    assert compared(reference, fast, 150) is None
