@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from convergan.data.image_stream import stream_of_array
-from convergan.inference.batches import without_tf32
 from convergan.inference.embedding import Embedding, embed
 from convergan.networks.interface import DiscriminatorOutput
+from convergan.networks.precision import without_tf32
 
 
 class Sums(nn.Module):

@@ -4,25 +4,29 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator
-from convergan.networks.interface import Discriminator
+from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
 from convergan.runs.metrics import read_metrics
-from convergan.training import computation
+from convergan.training import computation, loop
 from convergan.training.computation import (
     compiled,
+    discriminator_dtype,
     memory_layout,
     precision_of_terms,
     resolved_precision,
     uses_noise_bank,
 )
+from convergan.training.objective import total
 from convergan.training.run import RunOptions, train
 
 CPU = torch.device("cpu")
@@ -43,6 +47,82 @@ def test_the_generator_and_the_losses_are_never_reduced() -> None:
     assert (terms["discriminator"], terms["baseline"]) == ("bf16", "bf16")
     assert (terms["generator"], terms["losses"]) == ("fp32", "fp32")
     assert set(precision_of_terms("32-true").values()) == {"fp32"}
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_passes_are_in_the_precision_that_is_told(
+    precision: Literal["32-true", "bf16-mixed"],
+    quick_recipe: Recipe,
+    quiet: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hardware = replace(quick_recipe.hardware, precision=precision)
+    recipe = replace(quick_recipe, epochs=1, hardware=hardware)
+    passes: list[tuple[str, int, torch.dtype]] = []
+    parts: list[torch.Tensor] = []
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        if module.training and isinstance(module, Discriminator):
+            passes.append(("discriminator", len(output.logits), output.logits.dtype))
+        if module.training and isinstance(module, Generator):
+            passes.append(("generator", len(output), output.dtype))
+
+    def summed(terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        parts.extend(terms.values())
+        return total(terms)
+
+    monkeypatch.setattr(loop, "total", summed)
+    hook = nn.modules.module.register_module_forward_hook(note)
+    try:
+        train(recipe, tmp_path / "run", console=quiet)
+    finally:
+        hook.remove()
+    size = recipe.batch_size
+    reduced = discriminator_dtype(precision)
+    of_step = [
+        ("generator", size, torch.float32),
+        ("discriminator", 3 * size, reduced),
+        ("discriminator", size, torch.float32),
+        ("generator", size, torch.float32),
+        ("discriminator", size, torch.float32),
+        # The baseline.
+        ("discriminator", size, reduced),
+    ]
+    # The first two initialize the discriminator and the baseline.
+    steps = (len(passes) - 2) // len(of_step)
+    assert steps > 5
+    assert passes[2:] == of_step * steps
+    assert {part.dtype for part in parts} == {torch.float32}
+    terms = precision_of_terms(precision)
+    assert (terms["discriminator"] == "bf16") == (reduced == torch.bfloat16)
+
+
+def test_fp32_is_not_tf32_while_training(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convolutions: Any = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    found = set()
+
+    def summed(terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        found.add(convolutions.fp32_precision)
+        return total(terms)
+
+    monkeypatch.setattr(loop, "total", summed)
+    train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
+    assert found == {"ieee"} and before != "ieee"
+    assert convolutions.fp32_precision == before
+
+
+def test_without_a_compiler_nothing_begins(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    hardware = replace(quick_recipe.hardware, accelerator="cpu", compile=True)
+    with pytest.raises(UserError, match=r"hardware.compile: .* got none .* no-such-compiler"):
+        train(replace(quick_recipe, hardware=hardware), tmp_path / "run", console=quiet)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_gpu_gets_channels_last_and_fresh_noise() -> None:

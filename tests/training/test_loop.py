@@ -84,6 +84,31 @@ def test_the_epoch_chosen_is_the_best_by_validation(
     assert results["test_errors"] == chosen["test_errors"]
 
 
+@pytest.mark.parametrize(("labels", "batch_size"), [(100, 33), (50, 7)])
+def test_a_rest_of_one_image_initializes_no_distance(
+    labels: int, batch_size: int, quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    assert labels % batch_size == 1
+    networks = replace(quick_recipe.networks, minibatch_kernels=5)
+    recipe = replace(
+        quick_recipe, labels=labels, batch_size=batch_size, epochs=1, networks=networks
+    )
+    assert np.isfinite(train(recipe, tmp_path / "run", console=quiet)["test_errors"])
+
+
+def test_images_that_are_all_equal_are_a_users_mistake(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    images, labels = np.zeros((40, 8, 8, 1), dtype=np.uint8), np.arange(40) % 2
+    data = data_set_from_arrays(images, labels, images, labels)
+    networks = replace(
+        quick_recipe.networks, minibatch_kernels=5, input_noise=0.0, hidden_noise=0.0
+    )
+    recipe = replace(quick_recipe, labels=20, batch_size=10, networks=networks)
+    with pytest.raises(UserError, match=r"data-dependent-initialization: .* got 40 .* must differ"):
+        train(recipe, tmp_path / "run", data=data, console=quiet)
+
+
 def poison(step: int) -> Callable[..., torch.Tensor]:
     """`loop.total`, but not a number at its `step`-th call."""
     calls = 0

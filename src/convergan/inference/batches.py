@@ -1,7 +1,6 @@
 """Batches through a network, by as many threads as pay."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -34,24 +33,6 @@ def map_batches(
     finally:
         # It was set for those threads alone, but also for all that are yet to come.
         torch.set_num_threads(torch_threads)
-
-
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Convolutions in the precision that their numbers have: GPUs round fp32 to 19 bits unless told."""
-    # Up to torch 2.8 there was one switch for all that cuDNN does.
-    convolution = getattr(torch.backends.cudnn, "conv", None)
-    place, name, exact = (
-        (torch.backends.cudnn, "allow_tf32", False)
-        if convolution is None
-        else (convolution, "fp32_precision", "ieee")
-    )
-    before = getattr(place, name)
-    setattr(place, name, exact)
-    try:
-        yield
-    finally:
-        setattr(place, name, before)
 
 
 def device_of_process(rank: int = 0) -> torch.device:

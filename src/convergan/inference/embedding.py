@@ -16,12 +16,13 @@ from convergan.data.decode import Unreadable
 from convergan.data.image_set import SkippedImage
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
-from convergan.inference.batches import device_of_process, map_batches, without_tf32
+from convergan.inference.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.networks.precision import without_tf32
 from convergan.runs.model import load_classifier
 
 Precision = Literal["fp32", "bf16"]

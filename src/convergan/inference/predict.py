@@ -13,6 +13,7 @@ from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.inference.batches import device_of_process, map_batches
+from convergan.networks.precision import without_tf32
 from convergan.runs.model import load_classifier, load_config
 
 _BATCH_PIXELS = 2**18
@@ -120,11 +121,12 @@ def _predict_batches(
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
     )
     done = 0
-    for batch in map_batches(classified, batches, device):
-        yield batch
-        done += len(batch.paths)
-        if progress is not None:
-            progress(done, len(files))
+    with without_tf32():
+        for batch in map_batches(classified, batches, device):
+            yield batch
+            done += len(batch.paths)
+            if progress is not None:
+                progress(done, len(files))
 
 
 class _Echo:

@@ -12,6 +12,7 @@ from convergan.errors import UserError
 from convergan.files import written_aside
 from convergan.inference.batches import device_of_process
 from convergan.networks.interface import Generator
+from convergan.networks.precision import without_tf32
 from convergan.page.images import write_sample_grid
 from convergan.runs.model import load_generator
 
@@ -104,6 +105,6 @@ def _draw(
     for first in range(0, count, _BATCH_SIZE):
         # Whole batches, so that the noise does not depend on the count.
         latent = generator.latent(_BATCH_SIZE, "cpu", noise).to(device)
-        with torch.no_grad():
+        with torch.no_grad(), without_tf32():
             images = to_uint8(generator(latent), generator.pixel_range)[: count - first]
         yield images.cpu().numpy()

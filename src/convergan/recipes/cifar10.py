@@ -1,7 +1,8 @@
 """CIFAR-10 as in Section 6.2 and the authors' code.
 
 Departures: Adam's 1e-8 stands inside the root there and is 1e-4 outside it here; the weights' running average
-starts with the weights instead of zero.
+starts with the weights instead of zero, and looks back over a tenth of the steps so far until that is the
+authors' 1e-4, after 100,000 steps.
 """
 
 from convergan.recipes.settings import (

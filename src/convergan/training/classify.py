@@ -6,11 +6,13 @@ from torch import Tensor
 
 from convergan.data.batches import DeviceImages, to_network
 from convergan.networks.interface import Discriminator
+from convergan.networks.precision import without_tf32
 
 BATCH_SIZE = 500
 
 
 @torch.no_grad()
+@without_tf32()
 def classify(network: Discriminator, images: DeviceImages, indices: np.ndarray) -> Tensor:
     """Logits [len(indices), classes] in float32, without noise or dropout; the mode is put back."""
     training = network.training

@@ -1,10 +1,14 @@
 """How a run computes on its device: precision of each term, noise, memory layout, compilation."""
 
+import os
+import shutil
+import sys
 from typing import Literal
 
 import torch
 from torch import nn
 
+from convergan.errors import UserError
 from convergan.recipes.settings import HardwareSettings
 from convergan.runs.provenance import device_name
 
@@ -18,14 +22,20 @@ def resolved_precision(
     return "bf16-mixed" if _has_bf16_units(device) else "32-true"
 
 
+def discriminator_dtype(precision: Literal["32-true", "bf16-mixed"]) -> torch.dtype:
+    """What the matrix products of the discriminator's and the baseline's step are computed in."""
+    return torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+
+
 def precision_of_terms(precision: Literal["32-true", "bf16-mixed"]) -> dict[str, str]:
-    """What that means for each part of a step.
+    """What a precision means for each part of a step.
 
     Feature matching compares small differences of means, and with the generator's step in bf16 training
     diverges within five epochs of MNIST; the discriminator's step in bf16 trains as in fp32. Softmax,
-    logarithms and means of the losses are taken in fp32, and so are weights and optimizers, always.
+    logarithms and means of the losses are taken in fp32, and so are weights and optimizers, always. fp32 is
+    meant in full, not TF32.
     """
-    products = "bf16" if precision == "bf16-mixed" else "fp32"
+    products = "fp32" if discriminator_dtype(precision) == torch.float32 else "bf16"
     return {"discriminator": products, "baseline": products, "generator": "fp32", "losses": "fp32"}
 
 
@@ -52,6 +62,24 @@ def compiled(network: nn.Module, hardware: HardwareSettings, device: torch.devic
         return network
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     return torch.compile(network, mode=mode, dynamic=False)  # type: ignore[return-value]
+
+
+def require_compiler(hardware: HardwareSettings) -> None:
+    """Checks that there is a compiler for the C++ that torch makes of a network on a CPU.
+
+    Raises:
+        UserError: there is no C++ compiler.
+    """
+    on_gpu = hardware.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+    if not hardware.compile or on_gpu:
+        return
+    # Where torch looks, too.
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"hardware.compile: expected a C++ compiler, got none by the name of {compiler}; "
+            "the environment's CXX can name another"
+        )
 
 
 def begin_step(hardware: HardwareSettings, device: torch.device) -> None:

@@ -14,6 +14,7 @@ from convergan.data.batches import DeviceImages, EpochOrder, epoch_order, to_net
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.noise import NoiseBank, use_bank
+from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
@@ -21,6 +22,7 @@ from convergan.training.classify import predicted_classes
 from convergan.training.collectives import ranks, sum_over_ranks
 from convergan.training.computation import (
     begin_step,
+    discriminator_dtype,
     memory_layout,
     resolved_precision,
     uses_noise_bank,
@@ -57,6 +59,7 @@ class Fitted:
     train_seconds: float
 
 
+@without_tf32()
 def fit(
     fabric: Fabric,
     recipe: Recipe,
@@ -90,7 +93,7 @@ def fit(
             use_bank(player.network, noise)
     noise_of_steps = -1
 
-    precision = resolved_precision(recipe.hardware, device)
+    reduced = discriminator_dtype(resolved_precision(recipe.hardware, device))
     layout = memory_layout(device)
 
     def batch_of(indices: np.ndarray) -> Tensor:
@@ -98,7 +101,7 @@ def fit(
         return batch.contiguous(memory_format=layout)
 
     def discriminator_autocast() -> torch.autocast:
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16-mixed")
+        return torch.autocast(device.type, reduced, enabled=reduced != torch.float32)
 
     # 2. Where an earlier process left off. There is always a checkpoint to go back to.
     checkpointer = Checkpointer(fabric, checkpoints, options)
@@ -174,7 +177,7 @@ def fit(
                 #    gradients that is a third cheaper; unwrapped, Fabric does not synchronize them.
                 for weight in discriminator.trained:
                     weight.requires_grad_(False)
-                turns: list[dict[str, Tensor]] = []
+                parts_of_turns: list[dict[str, Tensor]] = []
                 for turn in range(generator_steps):
                     matched_features = None
                     indices = matched_order[state.position * generator_steps + turn]
@@ -195,10 +198,10 @@ def fit(
                         GeneratorStep(matched_features, judged.features, judged.logits),
                     )
                     generator.step(fabric, total(parts), rate)
-                    turns.append(parts)
-                for name in parts:
-                    mean = torch.stack([parts[name] for parts in turns]).mean()
-                    losses[f"generator/{name}"] = mean
+                    parts_of_turns.append(parts)
+                for name in parts_of_turns[0]:
+                    of_turns = torch.stack([parts[name] for parts in parts_of_turns])
+                    losses[f"generator/{name}"] = of_turns.mean()
                 for weight in discriminator.trained:
                     weight.requires_grad_(True)
 

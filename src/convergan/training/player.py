@@ -92,8 +92,10 @@ class Player(Generic[NetworkT]):
         if self.history is not None:
             self.history.load_state_dict(state["history"])
 
-    def _move_average(self, averages: Any, weights: Any, steps_averaged: Tensor | int) -> None:
+    def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
         """average += rate (weight - average), with a horizon that is a share of the steps so far."""
-        horizon = 1 / (self.settings.averaging_horizon * (float(steps_averaged) + 1))
+        # Their number is also handed over, on the device: to read it would be to wait for the step.
+        steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
+        horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
         rate = min(1.0, max(self.settings.averaging_rate, horizon))
         torch._foreach_lerp_(averages, weights, rate)

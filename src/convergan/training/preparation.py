@@ -13,6 +13,7 @@ from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.settings import Recipe
+from convergan.training.computation import require_compiler
 
 ARRAYS = "arrays"
 """The source of a recipe whose images came from Python."""
@@ -42,13 +43,14 @@ def prepare(
 
     Raises:
         UserError: the images cannot be read, the labels asked for are not there, the networks cannot
-            take such images, or the batch cannot be divided among the processes.
+            take such images, the batch cannot be divided among the processes, or there is no compiler.
     """
     if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
         raise UserError(
             f"batch-size: expected a multiple of the {processes} processes, at least 2 for each, "
             f"got {recipe.batch_size}"
         )
+    require_compiler(recipe.hardware)
     if data is not None:
         recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
     elif recipe.data.source == ARRAYS:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.networks.interface import Generator
+from convergan.networks.precision import without_tf32
 from convergan.training.health import mean_pairwise_distance
 
 DIVERSITY_IMAGES = 200
@@ -32,7 +33,7 @@ def fixed_samples(generator: Generator, count: int, seed: int) -> Tensor:
     noise = torch.Generator().manual_seed(seed)
     training = generator.training
     generator.eval()
-    with torch.no_grad():
+    with torch.no_grad(), without_tf32():
         samples = generator(generator.latent(count, "cpu", noise).to(device))
     generator.train(training)
     return samples

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
+from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import Recipe
@@ -149,17 +151,28 @@ class TrainingState:
         self.epoch_sums = None if sums is None else sums.to(device)
 
 
-def _initialize(network: Discriminator, recipe: Recipe, images: DeviceImages, indices: Any) -> None:
-    """Sets the gains and biases of a discriminator from a batch of its own data, if so wished."""
+def _initialize(
+    network: Discriminator, recipe: Recipe, images: DeviceImages, indices: np.ndarray
+) -> None:
+    """Sets the gains and biases of a discriminator from a batch of its own data, if so wished.
+
+    Raises:
+        UserError: they cannot be set from these images, such as when all are equal.
+    """
     if not recipe.networks.data_dependent_initialization:
         return
+    count = min(INITIALIZATION_IMAGES, len(indices))
+    if count > 1 and network.groups_of(count)[-1] == 1:
+        # One that has no other in its group says nothing of distances.
+        count -= 1
     order = epoch_order(
-        indices,
-        steps=1,
-        batch_size=min(INITIALIZATION_IMAGES, len(indices)),
-        seed=recipe.seed,
-        epoch=0,
-        stream="initialization",
+        indices, steps=1, batch_size=count, seed=recipe.seed, epoch=0, stream="initialization"
     )
     with torch.no_grad():
-        initialize_from_data(network, to_network(images.gather(order[0]), network.pixel_range))
+        try:
+            initialize_from_data(network, to_network(images.gather(order[0]), network.pixel_range))
+        except ValueError as error:
+            raise UserError(
+                "networks.data-dependent-initialization: expected images that the discriminator can be "
+                f"initialized from, got {count} of which it says: {error}"
+            ) from None
