@@ -25,7 +25,6 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/minibatch_discrimination.py
 	$(BIN)/python benchmarks/virtual_batch_norm.py
 	$(BIN)/python benchmarks/cifar10_step.py
-	$(BIN)/python benchmarks/study_load.py
 ifneq ($(MNIST),)
 	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
 	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)
@@ -34,6 +33,7 @@ ifneq ($(MNIST),)
 else
 	@echo "mnist_step, mnist_epoch, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
 endif
+	$(BIN)/python benchmarks/study_load.py
 	$(BIN)/python benchmarks/table.py
 
 format: $(VENV)/installed-dev

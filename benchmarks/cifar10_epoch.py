@@ -5,7 +5,7 @@
 As `mnist_epoch`, with 4,000 labels. On a CPU an epoch takes an hour.
 """
 
-from mnist_epoch import measure_epochs
+from epoch_comparison import measure_epochs
 from peer_cifar10 import cifar10_peer
 
 

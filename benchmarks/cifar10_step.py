@@ -12,11 +12,12 @@ from functools import partial
 import numpy as np
 import torch
 
+from comparison_command import add_device, print_row, results_name
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.recipes.presets import PRESETS
-from mnist_step import WARM_UP, add_device, compare_steps, print_row, results_name
 from peer_cifar10 import cifar10_peer
 from rows import timing, write_rows
+from step_comparison import WARM_UP, compare_steps
 
 
 def random_images(count: int, size_px: int = 32) -> DataSet:

@@ -1,10 +1,11 @@
 """Claim: 10 and 100 times the data change neither the time of a step nor the memory by more than 5 %.
 
-    python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 150] [--rounds 6] [--threads N]
+    python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 600] [--threads N]
 
 The training loop with the recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and
-2,000,000 (1.6 GB), from a memory-mapped file of pixels as a store has it. Each training is a process of its
-own; the sizes take turns.
+2,000,000 (1.6 GB), from a memory-mapped file of pixels as a store has it. Each training has a process of its
+own, and all of them the same steps: a turn is ten of them, and the sizes take turns until each has had
+`--steps`. A ratio is that of two turns of the same round, so that whatever else the machine does slows both.
 
 Memory is the peak of the process's anonymous memory. Pages of the mapped file do not count: they are the
 system's cache, which it takes back when it needs the room, and are counted for whoever reads a file. Here all
@@ -12,61 +13,46 @@ of them are in the cache; where they are not, a step waits for the disk.
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from another_process import Turns, turns_of_another_process
 from convergan.data.source import open_data_set
 from convergan.data.store_writer import PIXELS
 from convergan.data.training_data import TrainingData
 from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from measure import quartiles_of_ratio
+from measure import quartiles_of_ratio, settle
 from operations import cpu_precision
 from rows import row, write_rows
 
 IMAGES = 20_000
 TIMES = (1, 10, 100)
-SHAPE = (28, 28, 1)
-WARM_UP = 20
+STEPS_OF_TURN = 10
+WARM_UP_TURNS = 2
 
 
-class _Enough(Exception):
-    pass
+class Turn(NamedTuple):
+    """What a training says after some steps."""
 
-
-class Stopwatch(Silent):
-    """Times steps, and stops after so many."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.times: list[float] = []
-
-    def steps_done(self, done: int, of: int) -> None:
-        """See `Observer`."""
-        self.times.append(time.perf_counter())
-        if done == WARM_UP + self.steps:
-            raise _Enough
-
-    @property
-    def step_seconds(self) -> float:
-        """The median, after the warm-up."""
-        return float(np.median(np.diff(self.times[WARM_UP:])))
+    step_seconds: float
+    peak_mb: float
+    """Since the training began."""
 
 
 class PeakMemory:
@@ -90,81 +76,125 @@ class PeakMemory:
             self.megabytes = max(self.megabytes, int(kilobytes) * 1024 / 1e6)
 
 
-def train_some_steps(pixels: Path, images: int, steps: int) -> dict[str, Any]:
-    """The median seconds of a step on the first so many images of a file, and the peak of memory."""
+class InTurns(Silent):
+    """Lets a training go on by a turn whenever it is asked for one."""
+
+    def __init__(self, turns: Turns, peak: PeakMemory) -> None:
+        self.turns, self.peak = turns, peak
+
+    def begins_after(self, *_: object) -> None:
+        """See `Observer`."""
+        self._begin()
+
+    def steps_done(self, done: int, of: int) -> None:
+        """See `Observer`."""
+        if done % STEPS_OF_TURN == 0:
+            seconds = (time.perf_counter() - self._start) / STEPS_OF_TURN
+            self.turns.done(Turn(seconds, self.peak.megabytes))
+            self._begin()
+
+    def _begin(self) -> None:
+        self.turns.wait()
+        self._start = time.perf_counter()
+
+
+def recipe_of(steps: int) -> Recipe:
+    """`mnist` without baseline, on mapped images; one epoch has all the steps, so that none ends between."""
     recipe = PRESETS["mnist"]
-    recipe = replace(
+    return replace(
         recipe,
         baseline=False,
+        min_steps_per_epoch=steps + 1,
         data=replace(recipe.data, resident_mb=0),
         hardware=replace(recipe.hardware, accelerator="cpu"),
     )
+
+
+def train_in_turns(recipe: Recipe, pixels: Path, shape: tuple[int, ...], turns: Turns) -> None:
+    """Trains on the first images of a file of pixels: so many, of this height, width and channels."""
     data = TrainingData(
-        images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=(images, *SHAPE)),
+        images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=shape),
         labelled=np.arange(100),
         labels=np.arange(100) % 10,
-        unlabelled=np.arange(images),
+        unlabelled=np.arange(shape[0]),
         validation=np.arange(0),
         validation_labels=np.arange(0),
         classes=tuple(map(str, range(10))),
     )
-    fabric = launch(recipe.hardware)
-    stopwatch = Stopwatch(steps)
-    with tempfile.TemporaryDirectory() as checkpoints, suppress(_Enough), PeakMemory() as peak:
+    with tempfile.TemporaryDirectory() as checkpoints, PeakMemory() as peak:
         fit(
-            fabric,
+            launch(recipe.hardware),
             recipe,
             data,
             checkpoints=Path(checkpoints),
-            observer=stopwatch,
+            observer=InTurns(turns, peak),
             options=LoopOptions(checkpoint_every_seconds=float("inf")),
         )
-    return {
-        "step_seconds": stopwatch.step_seconds,
-        "peak_mb": peak.megabytes,
-        "device": device_name(fabric.device),
-        "precision": cpu_precision(recipe),
-    }
 
 
-def write_pixels(data: Path, pixels: Path) -> None:
-    """The first images of MNIST, again and again."""
+def write_pixels(data: Path, pixels: Path) -> tuple[int, ...]:
+    """The first images of MNIST, again and again; gives the shape of one time all of them."""
     recipe = PRESETS["mnist"]
     images = open_data_set(replace(recipe.data, path=data)).train.images[:IMAGES]
     with pixels.open("wb") as file:
         for _ in range(max(TIMES)):
             file.write(np.ascontiguousarray(images).data)
+    return images.shape
 
 
-def compare(measured: dict[int, list[dict[str, Any]]], steps: int) -> list[dict[str, Any]]:
+def measure(pixels: Path, shape: tuple[int, ...], steps: int) -> dict[int, list[Turn]]:
+    """The turns of each size, after those that warm it up."""
+    count, *image_shape = shape
+    turns: dict[int, list[Turn]] = {times: [] for times in TIMES}
+    rounds = WARM_UP_TURNS + steps // STEPS_OF_TURN
+    recipe = recipe_of(rounds * STEPS_OF_TURN)
+    with ExitStack() as processes:
+        trainings = {
+            times: processes.enter_context(
+                turns_of_another_process(
+                    partial(train_in_turns, recipe, pixels, (times * count, *image_shape))
+                )
+            )
+            for times in TIMES
+        }
+        for number in range(rounds):
+            # Each size is as often the first of a round as any other.
+            first = number % len(TIMES)
+            for times in TIMES[first:] + TIMES[:first]:
+                settle("cpu")
+                turns[times].append(trainings[times]())
+    return {times: some[WARM_UP_TURNS:] for times, some in turns.items()}
+
+
+def compare(turns: dict[int, list[Turn]], shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """Rows of time and of memory for each size beyond the first."""
+    count, height, width, _ = shape
+    seconds = {times: [turn.step_seconds for turn in some] for times, some in turns.items()}
+    peaks = {times: [some[-1].peak_mb] for times, some in turns.items()}
     rows = []
     for times in TIMES[1:]:
-        common = {
-            "setting": f"mnist, {times * IMAGES:,} images of 28x28, memory-mapped",
-            "device": measured[1][0]["device"],
-            "precision": measured[1][0]["precision"],
-            "peer_name": f"{IMAGES:,} images",
-            "repeats": len(measured[1]),
-            "steps": steps,
-        }
-        for name, unit, claim in (
-            ("step_seconds", "seconds", "the time of a step is flat within 5 %"),
-            ("peak_mb", "MB of anonymous memory", "the peak of memory is flat within 5 %"),
+        for of_size, unit, claim in (
+            (seconds, "seconds", "the time of a step is flat within 5 %"),
+            (peaks, "MB of anonymous memory", "the peak of memory is flat within 5 %"),
         ):
-            ours, peer = ([each[name] for each in measured[size]] for size in (times, 1))
+            ours, peer = of_size[times], of_size[1]
             quartiles = quartiles_of_ratio(ours, peer)
             rows.append(
                 row(
                     claim=f"with {times} times the data {claim}",
+                    setting=f"mnist, {times * count:,} images of {height}x{width}, memory-mapped",
+                    device=device_name(torch.device("cpu")),
+                    precision=cpu_precision(PRESETS["mnist"]),
                     ours=median(ours),
                     peer=median(peer),
+                    peer_name=f"{count:,} images",
                     unit=unit,
+                    repeats=len(ours),
                     share_of_peer=quartiles[1],
                     share_of_peer_quartiles=quartiles,
-                    ours_by_round=ours,
-                    peer_by_round=peer,
-                    **common,
+                    ours_by_turn=ours,
+                    peer_by_turn=peer,
+                    steps_of_turn=STEPS_OF_TURN,
                 )
             )
             print(
@@ -178,34 +208,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, help="where the file of pixels goes for the time")
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--train", type=int, metavar="IMAGES", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.train:
-        torch.set_num_threads(arguments.threads or torch.get_num_threads())
-        result = train_some_steps(arguments.folder / PIXELS, arguments.train, arguments.steps)
-        print(json.dumps(result))
-        return
-    measured: dict[int, list[dict[str, Any]]] = {times: [] for times in TIMES}
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        write_pixels(arguments.data, Path(folder) / PIXELS)
-        for number in range(arguments.rounds):
-            # Each size is as often the first of a round as any other.
-            first = number % len(TIMES)
-            for times in TIMES[first:] + TIMES[:first]:
-                command = [sys.executable, __file__, *sys.argv[1:]]
-                command += ["--folder", folder, "--train", str(times * IMAGES)]
-                out = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-                measured[times].append(json.loads(out.splitlines()[-1]))
-                last = measured[times][-1]
-                print(
-                    f"{times * IMAGES:,} images: {last['step_seconds'] * 1e3:.2f} ms a step,"
-                    f" {last['peak_mb']:.0f} MB",
-                    flush=True,
-                )
-    print(write_rows("data-size", compare(measured, arguments.steps)))
+        pixels = Path(folder) / PIXELS
+        shape = write_pixels(arguments.data, pixels)
+        rows = compare(measure(pixels, shape, arguments.steps), shape)
+    print(write_rows("data-size", rows))
 
 
 if __name__ == "__main__":

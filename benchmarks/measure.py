@@ -6,21 +6,26 @@ slows all of them alike.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Mapping
 from statistics import median, quantiles
 
 import torch
 
 Task = Callable[[], object]
 
-_SIDE = 1536
-
-
 Times = dict[str, list[float]]
 """Seconds of each task, turn by turn."""
+
+_SIDES = {"cpu": 1536, "cuda": 8192}
+"""Of a large matrix, by kind of device: on a GPU so large that the launch is nothing beside the product."""
+
+
+class Seconds(float):
+    """What a task returns that is timed elsewhere: they count, and not how long its caller waited."""
+
+
+class Enough(Exception):
+    """No more turns are wanted: ends a training from within its observer."""
 
 
 def interleaved_times(
@@ -34,50 +39,16 @@ def interleaved_times(
     for _ in range(repeats):
         for name, task in tasks.items():
             settle(device)
-            start = time.perf_counter()
-            task()
-            wait_for(device)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(seconds_of(task, device))
     return times
 
 
-@contextmanager
-def in_another_process(make_task: Callable[[], Task]) -> Iterator[Task]:
-    """A task that runs in a process of its own, on as many threads as there are here.
-
-    So it allocates from nothing that other tasks have freed, and they from nothing of its: what one returns
-    to the system, the next would have to get back from there, page by page.
-
-    Args:
-        make_task: called there, once; can be pickled. The task waits for its device.
-    """
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    arguments = theirs, make_task, torch.get_num_threads()
-    process = context.Process(target=_run_when_asked, args=arguments, daemon=True)
-    process.start()
-    # Should that process fail, there is no other to wait for.
-    theirs.close()
-
-    def run() -> None:
-        ours.send("run")
-        ours.recv()
-
-    try:
-        yield run
-    finally:
-        ours.close()
-        process.join()
-
-
-def _run_when_asked(asked: Connection, make_task: Callable[[], Task], threads: int) -> None:
-    torch.set_num_threads(threads)
-    task = make_task()
-    # Until the other end is closed.
-    with suppress(EOFError):
-        while asked.recv():
-            task()
-            asked.send("done")
+def seconds_of(task: Task, device: torch.device | str = "cpu") -> float:
+    """Seconds of one call: those that the task tells, or else those until the device is done."""
+    start = time.perf_counter()
+    told = task()
+    wait_for(device)
+    return told if isinstance(told, Seconds) else time.perf_counter() - start
 
 
 def medians(times: Times) -> dict[str, float]:
@@ -111,13 +82,13 @@ def wait_for(device: torch.device | str) -> None:
 class MatrixProduct:
     """A task: one large matrix product of `operations` floating-point operations."""
 
-    operations = 2 * _SIDE**3
-
     def __init__(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
+        side = _SIDES[torch.device(device).type]
+        self.operations = 2 * side**3
         self._left, self._right, self._product = (
-            torch.randn(_SIDE, _SIDE, device=device).to(dtype) for _ in range(3)
+            torch.randn(side, side, device=device).to(dtype) for _ in range(3)
         )
 
     def __call__(self) -> None:

@@ -27,16 +27,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from another_process import in_another_process
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination import _sums_over_others
-from measure import (
-    MatrixProduct,
-    Task,
-    in_another_process,
-    interleaved_times,
-    medians,
-    wait_for,
-)
+from measure import MatrixProduct, Task, interleaved_times, medians
 from rows import row, timing, write_rows
 
 Sums = Callable[[Tensor, list[int]], Tensor]
@@ -77,12 +71,7 @@ def step_of(way: Sums, projected: Tensor, sizes: list[int], of_sums: Tensor) -> 
 def steps_of(name: str, projected: Tensor, sizes: list[int], of_sums: Tensor, device: str) -> Task:
     """A task: `step_of` one of the ways."""
     projected, of_sums = projected.to(device).requires_grad_(), of_sums.to(device)
-
-    def step() -> None:
-        step_of(WAYS[name], projected, sizes, of_sums)
-        wait_for(device)
-
-    return step
+    return partial(step_of, WAYS[name], projected, sizes, of_sums)
 
 
 def require_equal(projected: Tensor, sizes: list[int], of_sums: Tensor) -> None:
@@ -102,21 +91,22 @@ def measure_time(
     """A row per peer."""
     projected, of_sums = projections(*shape), torch.rand(len(sizes), *shape[:2])
     require_equal(projected.detach().to(device), sizes, of_sums.to(device))
+    product = MatrixProduct(device)
     with ExitStack() as processes:
         tasks = {
             name: processes.enter_context(
                 in_another_process(
-                    partial(steps_of, name, projected.detach(), sizes, of_sums, device)
+                    partial(steps_of, name, projected.detach(), sizes, of_sums, device), device
                 )
             )
             for name in WAYS
         }
         times = interleaved_times(
-            {**tasks, "product": MatrixProduct(device)}, repeats=repeats, device=device, warm_up=1
+            {**tasks, "product": product}, repeats=repeats, device=device, warm_up=1
         )
     n, kernels, kernel_size = shape
     operations = OPERATIONS_PER_COMPONENT * n * (n - 1) // 2 * kernels * kernel_size
-    rate = MatrixProduct.operations / 2 / medians(times)["product"]
+    rate = product.operations / 2 / medians(times)["product"]
     parts = "" if len(sizes) == 1 else ", compared with both halves"
     rows = [
         timing(

@@ -8,7 +8,6 @@ that trained it, are kept in results/mnist-100/, and the row is made of all that
 """
 
 import argparse
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,22 +15,12 @@ from statistics import mean, stdev
 from rich.console import Console
 
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.folder import RunFolder, read_json
 from convergan.training.run import RunOptions, train
+from kept_runs import keep
 from rows import RESULTS, row, write_rows
 
 KEPT = RESULTS / "mnist-100"
-
-
-def keep(run: RunFolder, seed: int) -> None:
-    """Copies the metrics of a finished run, and its results with the commits that trained it."""
-    manifest = read_json(run.manifest)
-    processes = [manifest, *manifest["resumed"]]
-    commits = list(dict.fromkeys(str(process["git_commit"]) for process in processes))
-    write_json(
-        KEPT / f"{seed}-results.json", {**read_json(run.results), "trained_at_commits": commits}
-    )
-    shutil.copy(run.metrics, KEPT / f"{seed}-metrics.jsonl")
 
 
 def main() -> None:
@@ -57,7 +46,8 @@ def main() -> None:
             options=RunOptions(resume=True),
             console=Console(quiet=True),
         )
-        keep(RunFolder(run), seed)
+        folder = RunFolder(run)
+        keep(folder, read_json(folder.results), KEPT, seed)
     results = [read_json(path) for path in sorted(KEPT.glob("*-results.json"))]
     epochs = {result["epochs"] for result in results}
     if epochs != {recipe.epochs}:

@@ -4,13 +4,14 @@
 
 The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank),
 its errors those after epoch 60 that `mnist_100` kept, on the device where it trained. The reference path is
-the same recipe in 32 bits throughout and with all noise drawn afresh, stopped after epoch 60. On a CPU
-without such units the noise is all that differs. Calls with single seeds can share the machine; the row is
-made of the seeds of which both results/mnist-reference and results/mnist-100 have a run.
+the same recipe in 32 bits throughout and with all noise drawn afresh, stopped after epoch 60; on which
+devices, and by which commits, is kept in results/mnist-reference/ as well. On a CPU without such units the
+noise is all that differs. Calls with single seeds can share the machine; the row is made of the seeds of
+which both results/mnist-reference and results/mnist-100 have a run.
 """
 
 import argparse
-import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -22,73 +23,95 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder, read_json
 from convergan.runs.metrics import read_metrics
+from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
+from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
+from epochs_in_turn import fit_in_turns
+from equal_terms import as_the_peer
+from kept_runs import keep, processes
+from measure import Enough
 from mnist_100 import KEPT
-from mnist_epoch import Enough, as_the_peer, fit_in_turns
 from rows import RESULTS, row, write_rows
 
 EPOCHS = 60
 REFERENCE = RESULTS / "mnist-reference"
 
 
-def train_reference(recipe: Recipe, run: Path) -> None:
-    """Trains on the reference path up to `EPOCHS`, or goes on with it."""
+def train_reference(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
+    """Trains on the reference path up to `EPOCHS`, or goes on with it; says how it was computed."""
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
-    folder = RunFolder(run)
-    folder.begin(preparation.recipe, resume=True)
+    run.begin(preparation.recipe, resume=True)
+    write_manifest(run, preparation, fabric)
 
     def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
         print(f"seed {recipe.seed}, epoch {epoch}: {metrics['test_errors']} errors", flush=True)
         if epoch == EPOCHS:
             raise Enough
 
-    fit_in_turns(fabric, preparation, folder, epoch_ended)
+    fit_in_turns(fabric, preparation, run, epoch_ended)
+    return {
+        "device": joined(process["device"] for process in processes(run)),
+        "precision": resolved_precision(recipe.hardware, fabric.device),
+        "threads": torch.get_num_threads(),
+        "noise": recipe.hardware.noise,
+    }
 
 
-def errors_by_seed(folder: Path) -> dict[int, int]:
-    """Averaged test errors after `EPOCHS` of each run whose metrics are kept in a folder."""
+def kept_by_seed(folder: Path) -> dict[int, dict[str, Any]]:
+    """Results of each run that a folder keeps, with the averaged test errors after `EPOCHS`."""
     found = {}
-    for path in folder.glob("*-metrics.jsonl"):
-        metrics = read_metrics(path)
+    for path in folder.glob("*-results.json"):
+        seed = path.name.split("-")[0]
+        metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
         if len(metrics) >= EPOCHS:
-            found[int(path.name.split("-")[0])] = metrics[EPOCHS - 1]["test_errors"]
+            found[int(seed)] = {**read_json(path), "errors": metrics[EPOCHS - 1]["test_errors"]}
     return found
 
 
 def compared(reference: Path, fast: Path, epochs: int) -> dict[str, Any] | None:
     """The row of the seeds that both folders have, None of fewer than two; `epochs` are a whole run's."""
-    by_seed = errors_by_seed(reference), errors_by_seed(fast)
-    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    of_reference, of_fast = kept_by_seed(reference), kept_by_seed(fast)
+    seeds = sorted(of_reference.keys() & of_fast.keys())
     if len(seeds) < 2:
         return None
-    theirs, ours = ([errors[seed] for seed in seeds] for errors in by_seed)
-    kept = [read_json(fast / f"{seed}-results.json") for seed in seeds]
-    devices, precisions = ({each[name] for each in kept} for name in ("device", "precision"))
-    differs = "the noise differs" if precisions == {"32-true"} else "precision and noise differ"
-    difference, spread = mean(ours) - mean(theirs), stdev(theirs)
+    theirs, ours = ([kept[seed] for seed in seeds] for kept in (of_reference, of_fast))
+    peer_errors, our_errors = ([run["errors"] for run in runs] for runs in (theirs, ours))
+    precision = joined(run["precision"] for run in ours)
+    differs = "the noise differs" if precision == "32-true" else "precision and noise differ"
+    difference, spread = mean(our_errors) - mean(peer_errors), stdev(peer_errors)
     return row(
         claim="the fast path errs as the reference path: means within a standard deviation",
         setting=f"mnist, 100 labels, after epoch {EPOCHS} of {epochs}; {differs}",
-        device=", ".join(sorted(devices)),
-        precision=", ".join(sorted(precisions)),
-        ours=mean(ours),
-        peer=mean(theirs),
+        device=joined(run["device"] for run in ours),
+        precision=precision,
+        ours=mean(our_errors),
+        peer=mean(peer_errors),
         peer_name="32 bits throughout, noise drawn afresh",
         unit="errors of 10000",
         repeats=len(seeds),
         seeds=seeds,
-        ours_by_seed=ours,
-        peer_by_seed=theirs,
-        ours_stdev=stdev(ours),
+        ours_by_seed=our_errors,
+        peer_by_seed=peer_errors,
+        ours_stdev=stdev(our_errors),
         peer_stdev=spread,
         difference_of_means=difference,
         within_a_standard_deviation=abs(difference) <= spread,
-        fast_trained_at_commits=sorted(
-            {commit for each in kept for commit in each["trained_at_commits"]}
-        ),
+        peer_device=[run["device"] for run in theirs],
+        fast_trained_at_commits=commits_of(ours),
+        reference_trained_at_commits=commits_of(theirs),
     )
+
+
+def commits_of(runs: list[dict[str, Any]]) -> list[str]:
+    """All commits that trained some runs."""
+    return sorted({commit for run in runs for commit in run["trained_at_commits"]})
+
+
+def joined(names: Iterable[str]) -> str:
+    """Each name once."""
+    return "; ".join(sorted(set(names)))
 
 
 def main() -> None:
@@ -101,12 +124,12 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     fast = as_the_peer(replace(PRESETS["mnist"], labels=100), arguments.data)
-    hardware = replace(fast.hardware, precision="32-true", noise="fresh")
+    hardware = replace(fast.hardware, precision="32-true", noise="fresh", threads=arguments.threads)
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
-        run = arguments.runs / str(seed)
-        train_reference(replace(fast, seed=seed, hardware=hardware), run)
-        shutil.copy(run / "metrics.jsonl", REFERENCE / f"{seed}-metrics.jsonl")
+        run = RunFolder(arguments.runs / str(seed))
+        results = train_reference(replace(fast, seed=seed, hardware=hardware), run)
+        keep(run, results, REFERENCE, seed)
     found = compared(REFERENCE, KEPT, fast.epochs)
     if found is None:
         print("a comparison needs two seeds with both paths")

@@ -38,15 +38,9 @@ from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.runs.provenance import device_name, git_commit
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
-from measure import interleaved_times, medians
-from mnist_epoch import (
-    Enough,
-    PeersEpochs,
-    as_the_peer,
-    best_number,
-    fit_in_turns,
-    seconds_by_workers,
-)
+from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
+from equal_terms import as_the_peer
+from measure import Enough, interleaved_times, medians
 from operations import cpu_precision
 from peer_mnist import Peer
 from rows import row, write_rows

@@ -13,12 +13,12 @@ activations, Adam, averages) counts nothing, nor do algorithms that multiply les
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
-from convergan.training.computation import resolved_precision
+from convergan.training.computation import discriminator_dtype, resolved_precision
 
 CONV_SIZE_PX = 32
 """The size of images that the convolutions are counted for."""
@@ -67,7 +67,9 @@ def classifying_operations(recipe: Recipe, image_shape: tuple[int, int, int], cl
 
 
 def floor_seconds(
-    operations: StepOperations, precision: str, rates: Mapping[torch.dtype, float]
+    operations: StepOperations,
+    precision: Literal["32-true", "bf16-mixed"],
+    rates: Mapping[torch.dtype, float],
 ) -> float:
     """Seconds of a step at these rates of matrix products, in operations a second."""
     full = operations.generating + operations.generator
@@ -80,11 +82,6 @@ def floor_seconds(
 def cpu_precision(recipe: Recipe) -> str:
     """The precision of a recipe's discriminator step on this CPU."""
     return resolved_precision(recipe.hardware, torch.device("cpu"))
-
-
-def discriminator_dtype(precision: str) -> torch.dtype:
-    """What the discriminator's step computes in; all else is in 32 bits."""
-    return {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}[precision]
 
 
 def _layers(

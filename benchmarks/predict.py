@@ -6,10 +6,11 @@ The images are MNIST's, as 60,000 PNG files of 28x28 pixels; the network is that
 weights as they are before training. Ours is what `convergan predict` does: it reads the files and writes a
 CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches as large as ours,
 and ends with the same network's probabilities in memory; the best of no, one and two worker processes counts.
-All files are in the system's cache.
+All files are in the system's cache. Both sides run in one process, in turn.
 
-A second row has the images in memory: our batches by index against a Dataset that gives one image at a time.
-There most of the time is the network's. The floor is its arithmetic at the rate of a large matrix product.
+A second row is `classify`, which takes images in memory by index, as training does when it tests, against a
+Dataset that gives one image at a time, again in batches as large. There most of the time is the network's.
+The floor is its arithmetic at the rate of a large matrix product.
 """
 
 import argparse
@@ -34,14 +35,12 @@ from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
-from convergan.training.classify import classify
+from convergan.training.classify import BATCH_SIZE, classify
 from measure import MatrixProduct, Task, interleaved_times, medians
 from rows import timing, write_rows
 
 SHAPE = (1, 28, 28)
 WORKERS = (0, 1, 2)
-BATCH_SIZE = 334
-"""What `predict` takes at once of images of this size."""
 
 
 class Files(Dataset[Tensor]):
@@ -77,9 +76,11 @@ def as_network_takes_it(image: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def under_data_loader(network: Discriminator, images: Dataset[Tensor], workers: int) -> Tensor:
+def under_data_loader(
+    network: Discriminator, images: Dataset[Tensor], batch_size: int, workers: int
+) -> Tensor:
     """Probabilities [images, classes]."""
-    loader = DataLoader(images, batch_size=BATCH_SIZE, num_workers=workers)
+    loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
     return torch.cat([torch.softmax(network(batch).logits, dim=1) for batch in loader])
 
 
@@ -111,11 +112,14 @@ def compare(
     ours: Task,
     network: Discriminator,
     images: Files | InMemory,
+    batch_size: int,
     repeats: int,
 ) -> dict[str, Any]:
     """One row."""
     peers: dict[str, Task] = {
-        f"DataLoader with {workers} workers": partial(under_data_loader, network, images, workers)
+        f"DataLoader with {workers} workers": partial(
+            under_data_loader, network, images, batch_size, workers
+        )
         for workers in WORKERS
     }
     product = MatrixProduct()
@@ -134,7 +138,7 @@ def compare(
         precision="32-true",
         times=times,
         peer=peer,
-        peer_name=f"{peer}, batches of {BATCH_SIZE}",
+        peer_name=f"{peer}, batches of {batch_size}",
         unit="seconds",
         floor=2 * weights * count / rate,
         repeats=repeats,
@@ -165,9 +169,13 @@ def main() -> None:
         write_run(run)
         network, _ = load_classifier(run)
         files = Files(folder)
+        # The first says how many it takes at once.
+        batch_ends: list[int] = []
+        predicted = predict(run, folder, progress=lambda done, of: batch_ends.append(done))
+        ours = torch.from_numpy(np.stack([each.probabilities for each in predicted]))
         # Both must say the same of every image.
-        ours = torch.from_numpy(np.stack([each.probabilities for each in predict(run, folder)]))
-        torch.testing.assert_close(ours, under_data_loader(network, files, 0), rtol=0, atol=1e-5)
+        theirs = under_data_loader(network, files, batch_ends[0], 0)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
         pixels = np.concatenate(
             [
                 batch
@@ -182,14 +190,16 @@ def main() -> None:
                 lambda: predict_to_csv(run, folder, Path(temporary) / "predictions.csv"),
                 network,
                 files,
+                batch_ends[0],
                 arguments.repeats,
             ),
             compare(
-                "images in memory are predicted faster than under a DataLoader",
-                f"mnist network, {count:,} images of 28x28 in memory",
+                "`classify` takes images in memory faster than a DataLoader",
+                f"mnist network, `classify`, {count:,} images of 28x28 in memory",
                 lambda: torch.softmax(classify(network, in_memory, np.arange(count)), dim=1),
                 network,
                 InMemory(pixels),
+                BATCH_SIZE,
                 arguments.repeats,
             ),
         ]

@@ -13,27 +13,33 @@ from rich.table import Table
 from rows import RESULTS
 
 
-def print_table(names: list[str], console: Console) -> None:
-    """One line a row, claim by claim; without names, all claims."""
+def print_tables(names: list[str], console: Console) -> None:
+    """A table of each claim, one line a row; without names, of all claims."""
     paths = [RESULTS / f"{name}.json" for name in names] or sorted(RESULTS.glob("*.json"))
     for path in paths:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        console.print(f"\n[bold]{path.stem}[/bold]: {rows[0]['claim']}")
-        table = Table(box=None, pad_edge=False)
-        table.add_column("setting")
-        for column in ("ours", "peer", "faster", "floor"):
-            table.add_column(column, justify="right")
-        table.add_column("unit")
-        for row in rows:
-            table.add_row(
-                f"{row['setting']} ({row['device']}, {row['precision']})",
-                _number(row["ours"]),
-                f"{_number(row['peer'])} ({row['peer_name']})",
-                _times(row["times_faster"]) + _middle_half(row.get("times_faster_quartiles")),
-                _times(row["times_floor"]),
-                row["unit"],
-            )
-        console.print(table)
+        for claim in dict.fromkeys(row["claim"] for row in rows):
+            console.print(f"\n[bold]{path.stem}[/bold]: {claim}")
+            console.print(table_of([row for row in rows if row["claim"] == claim]))
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """One line a row."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("setting")
+    for column in ("ours", "peer", "faster", "floor"):
+        table.add_column(column, justify="right")
+    table.add_column("unit")
+    for row in rows:
+        table.add_row(
+            f"{row['setting']} ({row['device']}, {row['precision']})",
+            _number(row["ours"]),
+            f"{_number(row['peer'])} ({row['peer_name']})",
+            _times(row["times_faster"]) + _middle_half(row.get("times_faster_quartiles")),
+            _times(row["times_floor"]),
+            row["unit"],
+        )
+    return table
 
 
 def _number(value: float | None) -> str:
@@ -49,4 +55,4 @@ def _middle_half(quartiles: list[float] | None) -> str:
 
 
 if __name__ == "__main__":
-    print_table(sys.argv[1:], Console())
+    print_tables(sys.argv[1:], Console())

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from another_process import in_another_process
 from convergan.networks.imagenet import ImageNetGenerator
 from convergan.recipes.settings import ImageNetSettings
 from convergan.runs.provenance import device_name
@@ -27,7 +28,7 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from measure import MatrixProduct, Task, in_another_process, interleaved_times, medians
+from measure import MatrixProduct, Task, interleaved_times, medians
 from rows import timing, write_rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import minibatch_discrimination
-import mnist_step
+import step_comparison
 import virtual_batch_norm
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
@@ -31,8 +31,8 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons start no processes, which takes seconds; what those would be sent is still pickled."""
 
-    def run_here(make_task: object) -> AbstractContextManager[Task]:
+    def run_here(make_task: object, _device: object = "cpu") -> AbstractContextManager[Task]:
         return nullcontext(pickle.loads(pickle.dumps(make_task))())
 
-    for module in (minibatch_discrimination, mnist_step, virtual_batch_norm):
+    for module in (minibatch_discrimination, step_comparison, virtual_batch_norm):
         monkeypatch.setattr(module, "in_another_process", run_here)

@@ -1,34 +1,194 @@
-"""docs/performance.md says what the committed JSON says."""
+"""The tables of docs/performance.md and docs/results.md say what the committed JSON says."""
 
 import json
 import re
 from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+Row = dict[str, Any]
 
 
-def table() -> list[tuple[str, str, str, str]]:
-    """Claim, times faster, times the floor, and the name of the JSON, of each row of figures."""
-    page = (ROOT / "docs" / "performance.md").read_text()
-    rows, results = [], ""
-    for line in page.split("## Measured")[1].split("\n\n")[1].splitlines()[2:]:
-        claim, _, _, faster, floor, command = (cell.strip() for cell in line.split("|")[1:-1])
+def results(name: str) -> list[Row]:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the last table below a heading, but for its own headings."""
+    section = (ROOT / "docs" / page).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = section.split("\n|---|")[-1].split("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+class Line(NamedTuple):
+    """A line of the table of speeds; what it leaves blank, or calls the same, is that of the line before."""
+
+    claim: str
+    ours: str
+    peer: str
+    faster: str
+    floor: str
+    results: str
+
+
+def lines_of_speed() -> list[Line]:
+    lines: list[Line] = []
+    for claim, ours, peer, faster, floor, command in table("performance.md", "Measured"):
+        before = lines[-1] if lines else None
+        if not claim and before:
+            claim, ours = before.claim, before.ours
         benchmark = re.search(r"benchmarks/(\w+)\.py", command)
         named = re.search(r"results/([\w-]+)\.json", command)
-        if benchmark:
-            results = named[1] if named else benchmark[1].replace("_", "-")
-        rows.append((claim, faster, floor, results))
-    return rows
+        if before and command == "the same":
+            name = before.results
+        else:
+            assert benchmark, command
+            name = named[1] if named else benchmark[1].replace("_", "-")
+        lines.append(Line(claim, ours, peer, faster, floor, name))
+    return lines
 
 
-@pytest.mark.parametrize(("claim", "faster", "floor", "results"), table())
-def test_every_ratio_is_in_the_results(claim: str, faster: str, floor: str, results: str) -> None:
-    rows = json.loads((ROOT / "benchmarks" / "results" / f"{results}.json").read_text())
-    for column, shown in (("times_faster", faster), ("times_floor", floor)):
-        known = [row[column] for row in rows if row[column] is not None]
-        known += [each for row in rows for each in row.get(f"{column}_quartiles", [])]
-        for figure in re.findall(r"\d+\.\d+", shown):
-            decimals = len(figure.split(".")[1])
-            assert figure in {f"{value:.{decimals}f}" for value in known}, (claim, column)
+def figures(text: str) -> list[str]:
+    return re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text)
+
+
+def shows(text: str, *values: float | None) -> bool:
+    """Whether all figures of a text are these values, in this order, rounded to the digits shown."""
+    shown = figures(text)
+    return len(shown) <= len(values) and all(
+        value is not None and is_rounded(figure, value)
+        for figure, value in zip(shown, values, strict=False)
+    )
+
+
+def is_rounded(figure: str, value: float) -> bool:
+    # Of two that are as near, either.
+    last_digit = 0.1 ** len(figure.partition(".")[2])
+    return abs(float(figure.replace(",", "")) - value) < 0.500001 * last_digit
+
+
+def is_of(line: Line, row: Row) -> bool:
+    """Whether a row of results says all that a line says."""
+    for words, threads in (("one thread", "1 thread"), ("two threads", "2 threads")):
+        if words in line.claim and not row["device"].endswith(threads):
+            return False
+    for side in ("ours", "peer"):
+        value = row[side]
+        if " ms" in line.ours:
+            value *= 1e3
+        if "a second" in line.ours:
+            value = row.get(f"{side}_images_per_second", row.get("images_per_second"))
+        if not shows(getattr(line, side), value, row.get(f"{side}_epoch_reached")):
+            return False
+    low, _, high = row.get("times_faster_quartiles", (None, None, None))
+    return shows(line.faster, row["times_faster"], low, high) and shows(
+        line.floor, row["times_floor"]
+    )
+
+
+def of_several_rows() -> dict[str, tuple[str, ...]]:
+    """Claims that stand for several rows: what they say of ours, of the peer, of both and of the floor."""
+
+    def milliseconds(row: Row, side: str = "ours") -> str:
+        return f"{1e3 * row[side]:.0f}"
+
+    memory = {
+        row["peer_name"]: row
+        for row in results("minibatch-discrimination")
+        if row["setting"] == "n = 512, B = 100, C = 20" and row["unit"].startswith("MB")
+    }
+    conv = [row for row in results("virtual-batch-norm") if row["setting"].startswith("conv")]
+    by_time = sorted(conv, key=lambda row: row["ours"])
+    faster, floors = (sorted(row[name] for row in conv) for name in ("times_faster", "times_floor"))
+    shares = {
+        unit: ", ".join(
+            f"{row['share_of_peer']:.1%}".replace("%", " %")
+            for row in results("data-size")
+            if row["unit"] == unit
+        )
+        for unit in ("seconds", "MB of anonymous memory")
+    }
+    sqlite, postgresql = results("study-load")
+    return {
+        "its memory, n = 512, B = 100, C = 20": (
+            f"{memory['broadcasting']['ours']:.0f} MB",
+            f"broadcasting {memory['broadcasting']['peer']:,.0f} MB;"
+            f" `torch.cdist` {memory['torch.cdist']['peer']:.0f} MB",
+            "",
+            "",
+        ),
+        "four sizes of convolutions": (
+            f"{milliseconds(by_time[0])} to {milliseconds(by_time[-1])} ms",
+            f"{milliseconds(by_time[0], 'peer')} to {milliseconds(by_time[-1], 'peer')} ms",
+            ", ".join(f"{each:.2f}" for each in faster),
+            f"{floors[0]:.1f} to {floors[-1]:.1f} x",
+        ),
+        "200,000 images, 2,000,000, in place of 20,000: a step of `mnist`": (
+            f"{shares['seconds']} of the time",
+            *3 * ("",),
+        ),
+        "and its memory": (shares["MB of anonymous memory"], *3 * ("",)),
+        "100 participants of a study at once, 95 % of votes": (
+            f"SQLite {milliseconds(sqlite)} ms, PostgreSQL {milliseconds(postgresql)} ms",
+            f"the limit that was set: {milliseconds(sqlite, 'peer')} ms",
+            "",
+            "",
+        ),
+    }
+
+
+@pytest.mark.parametrize("line", lines_of_speed(), ids=lambda line: f"{line.claim}: {line.peer}")
+def test_each_speed_is_that_of_one_row(line: Line) -> None:
+    several = of_several_rows()
+    if line.claim in several:
+        assert line[1:-1] == several[line.claim]
+        return
+    rows = results(line.results)
+    peers = {row["peer_name"] for row in rows if row["peer_name"] in line.peer}
+    found = [row for row in rows if is_of(line, row)]
+    assert len(found) == 1, f"{len(found)} rows of {line.results}.json are as {line}"
+    assert not peers or found[0]["peer_name"] in peers
+
+
+def test_errors_with_few_labels() -> None:
+    def errors(row: Row, side: str = "ours") -> str:
+        return f"{row[side]:.1f} ± {row[f'{side}_stdev']:.1f}"
+
+    def by_seed(row: Row, side: str) -> str:
+        return ", ".join(f"{each:,}" for each in row[f"{side}_by_seed"])
+
+    recipes_noise, papers_noise = results("digits-100")
+    (mnist,), (folder,), (junk,) = map(results, ("mnist-100", "folder", "junk"))
+    shown = table("results.md", "Errors with few labels")
+    expected = [
+        (errors(recipes_noise), errors(recipes_noise, "peer")),
+        (errors(papers_noise), errors(papers_noise, "peer")),
+        (f"{by_seed(mnist, 'ours')}: {errors(mnist)}", by_seed(mnist, "peer")),
+        (
+            f"{folder['ours']:.1%}; {folder['error_rate_on_900_other_images']:.1%} on 900 other images",
+            f"{folder['peer']:.1%}",
+        ),
+        (
+            f"{junk['ours']:.1f}; without junk {junk['peer']:.1f}",
+            f"{mean(junk['baseline_by_seed']):.1f}",
+        ),
+    ]
+    for (what, gan, baseline, _), (ours, peer) in zip(shown, expected, strict=True):
+        # What stands in brackets is the paper's.
+        assert gan.partition(" (")[0].replace(" %", "%") == ours, what
+        assert baseline.replace(" %", "%") == peer, what
+
+
+def test_samples_of_mnist() -> None:
+    for what, *cells, link in table("results.md", "Samples of MNIST"):
+        (file,) = re.findall(r"results/(.*?\.json)", link)
+        scores = {one["name"]: one for one in json.loads((RESULTS / file).read_text())["scores"]}
+        for name, cell in zip(("Inception score", "precision", "recall"), cells, strict=True):
+            value, (low, high) = scores[name]["value"], scores[name]["interval"]
+            with_zero = re.sub(r"(?<!\d)\.", "0.", cell)
+            assert shows(with_zero, value, low, high) and len(figures(cell)) == 3, (what, name)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import mnist_100
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder, read_json, write_json
+from kept_runs import keep
 from mnist_paths import EPOCHS, compared
 from mnist_time_to_accuracy import OURS, PEER, Ledger, conditions, result
 
@@ -72,18 +72,17 @@ def test_a_race_goes_on_only_where_it_computes_alike(tmp_path: Path) -> None:
         conditions(path, other, never)
 
 
-def test_a_seed_keeps_the_commits_of_all_its_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_seed_keeps_the_commits_of_all_its_processes(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     resumed = [{"git_commit": name} for name in ("b", "a", "b")]
     write_json(run.manifest, {"git_commit": "a", "resumed": resumed})
-    write_json(run.results, {"test_errors": 7, "git_commit": "b"})
     run.metrics.write_text("metrics")
-    monkeypatch.setattr(mnist_100, "KEPT", tmp_path)
-    mnist_100.keep(run, 3)
-    assert read_json(tmp_path / "3-results.json")["trained_at_commits"] == ["a", "b"]
+    keep(run, {"test_errors": 7}, tmp_path, 3)
+    assert read_json(tmp_path / "3-results.json") == {
+        "test_errors": 7,
+        "trained_at_commits": ["a", "b"],
+    }
     assert (tmp_path / "3-metrics.jsonl").read_text() == "metrics"
 
 
@@ -101,7 +100,8 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
                 for epoch in range(1, EPOCHS + (0 if seed == 2 else 2))
             ]
             (folder / f"{seed}-metrics.jsonl").write_text("\n".join(lines) + "\n")
-            write_json(folder / f"{seed}-results.json", {**FOUND, "trained_at_commits": ["a"]})
+            results = {**FOUND, "trained_at_commits": [folder.name, f"seed {seed}"]}
+            write_json(folder / f"{seed}-results.json", results)
     row = compared(reference, fast, 150)
     assert row is not None
     assert (row["seeds"], row["ours_by_seed"], row["peer_by_seed"]) == (
@@ -111,5 +111,8 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
     )
     assert (row["difference_of_means"], row["within_a_standard_deviation"]) == (2, True)
     assert "the noise differs" in row["setting"]
+    assert (row["device"], row["peer_device"]) == (FOUND["device"], 2 * [FOUND["device"]])
+    assert row["fast_trained_at_commits"] == ["fast", "seed 0", "seed 1"]
+    assert row["reference_trained_at_commits"] == ["reference", "seed 0", "seed 1"]
     (fast / "1-metrics.jsonl").unlink()
     assert compared(reference, fast, 150) is None

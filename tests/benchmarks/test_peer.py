@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-import mnist_epoch
+import epochs_in_turn
 import peer_cifar10
 import peer_mnist
 from cifar10_step import random_images
+from convergan.data.batches import epoch_order
 from convergan.data.source import open_data_set
+from convergan.data.training_data import TrainingData
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, DataSettings, MLPSettings, Recipe
@@ -26,12 +29,18 @@ from convergan.techniques.weight_norm import (
     WeightNormLinear,
     initialize_from_data,
 )
-from mnist_epoch import compare_epochs
-from mnist_step import compare_steps
+from convergan.training import loop
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.launch import launch
+from convergan.training.observer import Silent
+from convergan.training.preparation import prepare
+from convergan.training.state import TrainingState
+from epoch_comparison import compare_epochs
 from mnist_time_to_accuracy import OURS, PEER, race, result, start
 from operations import step_operations
 from parquet_images import write_parquet
 from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
+from step_comparison import compare_steps
 
 DENSE, CONV = (1, 8, 8), (3, 32, 32)
 
@@ -124,16 +133,152 @@ def test_the_peer_is_initialized_as_the_recipe_is(dense_recipe: Recipe) -> None:
             torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_the_loop_takes_the_steps_that_the_peer_takes(
+    kind: str,
+    dense_recipe: Recipe,
+    conv_recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without noise, from the same weights, latents and batches: what makes the loop fast changes nothing."""
+    recipe, peer, data = {
+        "dense": (dense_recipe, dense_peer(), open_data_set(DataSettings(source="digits"))),
+        "conv": (conv_recipe, conv_peer(), random_images(40)),
+    }[kind]
+    noises = [name for name in vars(recipe.networks) if name.endswith(("_noise", "_dropout"))]
+    networks: Any = replace(
+        recipe.networks, data_dependent_initialization=False, **dict.fromkeys(noises, 0.0)
+    )
+    # Over a horizon of all steps the average is the mean of the weights after each of them.
+    optimizer = replace(recipe.optimizer, averaging_horizon=1.0)
+    recipe = replace(recipe, networks=networks, optimizer=optimizer, baseline=False)
+    for layer in peer.discriminator.modules():
+        if isinstance(layer, peer_mnist.GaussianNoise):
+            layer.stdev = 0.0
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    seen = prepare(recipe, data, processes=1).split.training
+
+    steps = 3
+    state, latents = fit_few_steps(recipe, seen, peer, steps, tmp_path, monkeypatch)
+    monkeypatch.setattr(peer, "_latent", lambda _: latents.pop(0))
+    trace = []
+    for step in range(steps):
+        peer.step(*batches_of_step(recipe, seen, step))
+        trace.append([weight.detach().clone() for weight in peer.discriminator.parameters()])
+    assert not latents
+    require_equal(state.discriminator.network, peer.discriminator)
+    require_equal(state.generator.network, peer.generator)
+    with torch.no_grad():
+        for weight, *of_steps in zip(peer.discriminator.parameters(), *trace, strict=True):
+            weight.copy_(torch.stack(of_steps).mean(dim=0))
+    require_equal(state.discriminator.tested, peer.discriminator)
+
+
+def fit_few_steps(
+    recipe: Recipe,
+    data: TrainingData,
+    peer: Peer,
+    steps: int,
+    checkpoints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[TrainingState, list[torch.Tensor]]:
+    """Gives the peer our weights, then trains: what it came to, and the latents that were drawn."""
+    states: list[TrainingState] = []
+    latents: list[torch.Tensor] = []
+
+    def state_of(*given: Any) -> TrainingState:
+        states.append(TrainingState(*given))
+        generator = states[0].generator.network
+        take_weights(peer.discriminator, states[0].discriminator.network)
+        take_weights(peer.generator, generator)
+        draw = generator.latent
+
+        def drawn(*given: Any) -> torch.Tensor:
+            latents.append(draw(*given))
+            return latents[-1]
+
+        monkeypatch.setattr(generator, "latent", drawn)
+        return states[0]
+
+    class Enough(Exception):
+        pass
+
+    class FewSteps(Silent):
+        def steps_done(self, done: int, of: int) -> None:
+            if done == steps:
+                raise Enough
+
+    monkeypatch.setattr(loop, "TrainingState", state_of)
+    with pytest.raises(Enough):
+        loop.fit(
+            launch(recipe.hardware),
+            recipe,
+            data,
+            checkpoints=checkpoints,
+            observer=FewSteps(),
+            options=LoopOptions(),
+        )
+    return states[0], latents
+
+
+def batches_of_step(recipe: Recipe, data: TrainingData, step: int) -> tuple[torch.Tensor, ...]:
+    """Labelled images, labels, unlabelled images, and those to match: in the first epoch of seed 0."""
+
+    def rows(stream: str, indices: np.ndarray) -> np.ndarray:
+        count = ceil(len(data.unlabelled) / recipe.batch_size)
+        size = recipe.batch_size
+        return epoch_order(indices, steps=count, batch_size=size, seed=0, epoch=0, stream=stream)[
+            step
+        ]
+
+    low = -1 if isinstance(recipe.networks, ConvSettings) else 0
+    labelled = rows("labelled", data.labelled)
+    images = (
+        torch.from_numpy(data.images[each]).permute(0, 3, 1, 2) * ((1 - low) / 255) + low
+        for each in (
+            labelled,
+            rows("unlabelled", data.unlabelled),
+            rows("matched", data.unlabelled),
+        )
+    )
+    labels = torch.from_numpy(data.labels[np.searchsorted(data.labelled, labelled)])
+    first, *others = images
+    return first, labels, *others
+
+
+def require_equal(ours: nn.Module, peer: nn.Module) -> None:
+    for mine, other in counterparts(ours, peer):
+        torch.testing.assert_close(mine, other.view_as(mine), rtol=1e-4, atol=1e-5)
+
+
 @torch.no_grad()
 def take_weights(peer: nn.Module, ours: nn.Module) -> None:
-    """Copies all directions and weights; gains and biases are 1 and 0 in both."""
+    """Copies all weights, gains and biases."""
+    for mine, other in counterparts(ours, peer):
+        other.copy_(mine.view_as(other))
+
+
+def counterparts(ours: nn.Module, peer: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Ours and theirs of each weight or direction, gain and bias; gains have another shape there."""
     layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     normalized = (WeightNormLinear, WeightNormConv2d, WeightNormConvTranspose2d)
-    theirs = [layer for layer in peer.modules() if isinstance(layer, layers)]
-    mine = [layer for layer in ours.modules() if isinstance(layer, (*layers, *normalized))]
-    for to, of in zip(theirs, mine, strict=True):
-        name = "parametrizations.weight.original1" if isinstance(of, normalized) else "weight"
-        to.get_parameter(name).copy_(of.weight)
+    of_peer = [layer for layer in peer.modules() if isinstance(layer, layers)]
+    of_ours = [layer for layer in ours.modules() if isinstance(layer, (*layers, *normalized))]
+    pairs = []
+    for mine, other in zip(of_ours, of_peer, strict=True):
+        names = {"weight": "weight", "bias": "bias"}
+        if isinstance(mine, normalized):
+            names["weight"] = "parametrizations.weight.original1"
+            names["gain"] = "parametrizations.weight.original0"
+        values = {**dict(mine.named_parameters()), **dict(mine.named_buffers())}
+        pairs += [
+            (values[name], other.get_parameter(theirs))
+            for name, theirs in names.items()
+            if name in values
+        ]
+    return pairs
 
 
 def test_the_peer_has_the_settings_of_the_recipe() -> None:
@@ -215,7 +360,7 @@ def test_epochs_are_compared(
     dense_recipe: Recipe, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
-    monkeypatch.setattr(mnist_epoch, "WORKERS", (0,))
+    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
     compared = compare_epochs(dense_recipe, digits_folder, dense_peer, epochs=2)
     require_floor_below(compared)
     for side in ("ours", "peer"):
@@ -226,7 +371,7 @@ def test_epochs_of_convolutions_are_compared(
     conv_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(mnist_epoch, "WORKERS", (0,))
+    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
     # The hub's own names of CIFAR-10's columns.
     images = np.random.default_rng(0).integers(0, 256, (2, 100, 32, 32, 3), dtype=np.uint8)
     for split, some in zip(("train", "test"), images, strict=True):

@@ -1,0 +1,91 @@
+"""Tasks and trainings that have a process of their own, and run in it when it is their turn.
+
+What runs there allocates from nothing that others have freed, and they from nothing of its: what one returns
+to the system, the next would have to get back from there, page by page.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from measure import Enough, Seconds, Task, seconds_of
+
+
+@contextmanager
+def in_another_process(
+    make_task: Callable[[], Task], device: torch.device | str = "cpu"
+) -> Iterator[Callable[[], Seconds]]:
+    """A task in a process of its own, which times it there: the way there and back counts for nobody.
+
+    Args:
+        make_task: called there, once; can be pickled.
+        device: what the task has to wait for.
+    """
+    with turns_of_another_process(partial(_repeat, make_task, device)) as next_turn:
+        yield next_turn
+
+
+class Turns:
+    """What another process is asked for, turn by turn, and what it answers."""
+
+    def __init__(self, asked: Connection) -> None:
+        self._asked = asked
+
+    def wait(self) -> None:
+        """Until the next turn is asked for.
+
+        Raises:
+            Enough: none will be.
+        """
+        try:
+            self._asked.recv()
+        except EOFError:
+            raise Enough from None
+
+    def done(self, result: object) -> None:
+        """The turn is over."""
+        self._asked.send(result)
+
+
+@contextmanager
+def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callable[[], Any]]:
+    """Asks a process of its own, on as many threads as there are here, for a turn; gives its result.
+
+    Args:
+        work: called there, once; waits for each turn and says when it is done; can be pickled.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    arguments = theirs, work, torch.get_num_threads()
+    process = context.Process(target=_work_in_turns, args=arguments, daemon=True)
+    process.start()
+    # Should that process fail, there is no other to wait for.
+    theirs.close()
+
+    def next_turn() -> Any:
+        ours.send("next")
+        return ours.recv()
+
+    try:
+        yield next_turn
+    finally:
+        ours.close()
+        process.join()
+
+
+def _work_in_turns(asked: Connection, work: Callable[[Turns], object], threads: int) -> None:
+    torch.set_num_threads(threads)
+    with suppress(Enough):
+        work(Turns(asked))
+
+
+def _repeat(make_task: Callable[[], Task], device: torch.device | str, turns: Turns) -> None:
+    task = make_task()
+    while True:
+        turns.wait()
+        turns.done(Seconds(seconds_of(task, device)))

@@ -1,0 +1,163 @@
+"""Epochs of a recipe and of its peer: what each took, and what it came to."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch.utils.data import Subset
+
+from convergan.networks.interface import Discriminator, Generator
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import read_metrics
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.health import HealthWarning
+from convergan.training.loop import fit
+from convergan.training.observer import EpochRecord
+from convergan.training.preparation import Preparation
+from convergan.training.progress import Progress
+from convergan.training.recorder import Recorder
+from equal_terms import networks_range
+from measure import Enough, interleaved_times, medians
+from peer_mnist import (
+    ParquetImages,
+    Peer,
+    evaluation_loader,
+    labelled_images,
+    some_images,
+    training_loader,
+)
+
+WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
+
+
+class EpochByEpoch:
+    """Leaves the books to the recorder, and tells what every epoch took and came to.
+
+    Args:
+        recorder: what `train` has as observer.
+        epoch_ended: called with the epoch, its seconds, evaluation included, and the line of its metrics.
+        begins_after: called with the number of epochs that are already done.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        epoch_ended: Callable[[int, float, dict[str, Any]], None],
+        begins_after: Callable[[int], None],
+    ) -> None:
+        self.recorder = recorder
+        self._epoch_ended, self._begins_after = epoch_ended, begins_after
+
+    def steps_done(self, done: int, of: int) -> None:
+        """See `Observer`."""
+        self.recorder.steps_done(done, of)
+
+    def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
+        """See `Observer`."""
+        self.recorder.begins_after(epochs_done, warning)
+        self._begins_after(epochs_done)
+
+    def epoch_ended(
+        self,
+        record: EpochRecord,
+        discriminator: Discriminator,
+        averaged: Discriminator,
+        baseline: Discriminator | None,
+        generator: Generator,
+    ) -> None:
+        """See `Observer`."""
+        start = time.perf_counter()
+        self.recorder.epoch_ended(record, discriminator, averaged, baseline, generator)
+        # The loop's own count holds its checkpoints, and fits also where it was resumed within the epoch.
+        seconds = record.seconds_per_epoch + time.perf_counter() - start
+        self._epoch_ended(record.epoch, seconds, read_metrics(self.recorder.folder.metrics)[-1])
+
+
+def fit_in_turns(
+    fabric: Fabric,
+    preparation: Preparation,
+    folder: RunFolder,
+    epoch_ended: Callable[[int, float, dict[str, Any]], None],
+    begins_after: Callable[[int], None] = lambda epochs_done: None,
+) -> None:
+    """Trains as `train` does, until `epoch_ended` raises `Enough`."""
+    recipe, split = preparation.recipe, preparation.split
+    with Progress(Console(quiet=True), recipe.epochs, title="epoch") as progress:
+        recorder = Recorder(
+            folder,
+            test=split.test,
+            epochs=recipe.epochs,
+            seed=recipe.seed,
+            device=fabric.device,
+            resident_bytes=recipe.data.resident_bytes,
+            progress=progress,
+            logger=None,
+        )
+        with suppress(Enough):
+            fit(
+                fabric,
+                recipe,
+                split.training,
+                checkpoints=folder.checkpoints,
+                observer=EpochByEpoch(recorder, epoch_ended, begins_after),
+                options=LoopOptions(),
+            )
+
+
+class PeersEpochs:
+    """The peer's epochs on the images of a folder of parquet files.
+
+    Args:
+        peer: networks that fit the images; they are initialized from some of them.
+        data: the folder.
+        preparation: says which images are labelled, and how many are in a batch.
+        workers: processes that decode.
+        share: of the training images, that an epoch has.
+    """
+
+    def __init__(
+        self, peer: Peer, data: Path, preparation: Preparation, workers: int, share: float = 1
+    ) -> None:
+        self.peer = peer
+        pixel_range = networks_range(preparation)
+        images = ParquetImages(data, "train", pixel_range)
+        self.labelled, self.labels = labelled_images(
+            images, preparation.split.training.labelled.tolist()
+        )
+        peer.initialize(some_images(images))
+        some = Subset(images, range(round(share * len(images)))) if share < 1 else images
+        batch_size = preparation.recipe.batch_size
+        self.unlabelled = training_loader(some, batch_size, workers)
+        self.matched = training_loader(some, batch_size, workers)
+        self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
+
+    def train(self) -> None:
+        """One epoch without a test."""
+        self.peer.train_epoch(self.unlabelled, self.matched, self.labelled, self.labels)
+
+    def run(self) -> tuple[float, int]:
+        """One epoch: its seconds, and the errors after it."""
+        start = time.perf_counter()
+        self.train()
+        errors = self.peer.test_errors(self.test)
+        return time.perf_counter() - start, errors
+
+
+def seconds_by_workers(peer: Peer, data: Path, preparation: Preparation) -> dict[str, float]:
+    """Seconds of a tenth of an epoch with so many processes that decode."""
+    tasks = {
+        str(workers): PeersEpochs(peer, data, preparation, workers, share=0.1).train
+        for workers in WORKERS
+    }
+    # The first call starts the processes.
+    return medians(interleaved_times(tasks, repeats=3, device=peer.device, warm_up=1))
+
+
+def best_number(by_workers: dict[str, float]) -> int:
+    """The number of workers that took the fewest seconds."""
+    return int(min(by_workers, key=by_workers.__getitem__))

@@ -1,0 +1,25 @@
+"""What puts a recipe and its peer on equal terms."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from convergan.networks.build import build_discriminator
+from convergan.recipes.settings import Recipe
+from convergan.training.preparation import Preparation, image_shape
+
+
+def as_the_peer(recipe: Recipe, data: Path, device: Literal["cpu", "cuda"] = "cpu") -> Recipe:
+    """The recipe as the peer's equal: without baseline, on a device, on the images of a folder."""
+    return replace(
+        recipe,
+        baseline=False,
+        data=replace(recipe.data, path=data),
+        hardware=replace(recipe.hardware, accelerator=device),
+    )
+
+
+def networks_range(preparation: Preparation) -> tuple[float, float]:
+    """The range of pixels that a recipe's networks take."""
+    shape, classes = image_shape(preparation.data), len(preparation.data.classes)
+    return build_discriminator(preparation.recipe.networks, shape, classes).pixel_range

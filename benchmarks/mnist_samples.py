@@ -1,0 +1,123 @@
+"""Claim: samples with minibatch discrimination score higher, those with feature matching cover more.
+
+    python benchmarks/mnist_samples.py --data DIR --feature-matching RUN --minibatch RUN --classifier RUN
+        [--count 10000] [--images DIR]
+
+The runs are finished ones, of the recipes `mnist` and `mnist-mb`, and for the classifier of `mnist` with
+another seed. 10,000 images that each generator draws are scored as `convergan score` does it: Inception
+score, and precision and recall beside MNIST's 10,000 test images, with 95 % intervals. With --images the last
+samples that each run drew itself are copied to a folder, such as docs/images.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from convergan.inference.batches import device_of_process
+from convergan.inference.score_command import score_paths
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.runs.folder import RunFolder, read_json
+from convergan.runs.provenance import device_name
+from kept_runs import trained_at_commits
+from rows import row, write_rows
+
+SCORES = {"is": ("Inception score",), "pr": ("precision", "recall")}
+
+
+def scores(run: Path, classifier: Path, data: Path, count: int) -> dict[str, dict[str, Any]]:
+    """Value, interval and fingerprint of each score of the images that a run's generator draws."""
+    scored = score_paths(
+        run,
+        ScoreFiles(classifier=classifier, reference=data),
+        ScoreSettings(metrics=tuple(SCORES), split="test", count=count),
+        Console(quiet=True),
+    )
+    return {
+        one.name: {
+            "value": one.value,
+            "interval": one.interval,
+            "fingerprint": scored.fingerprints[metric],
+        }
+        for metric, one in scored.estimates
+        if one.name in SCORES[metric]
+    }
+
+
+def training(run: Path) -> dict[str, Any]:
+    """What trained a run."""
+    folder = RunFolder(run)
+    results = read_json(folder.results)
+    return {
+        **{name: results[name] for name in ("recipe", "labels", "seed", "epochs")},
+        "trained_at_commits": trained_at_commits(folder),
+    }
+
+
+def compare(
+    generators: dict[str, Path], classifier: Path, data: Path, count: int
+) -> list[dict[str, Any]]:
+    """A row of each score of each of two generators, beside the other's."""
+    found = {name: scores(run, classifier, data, count) for name, run in generators.items()}
+    rows = []
+    for (name, run), other in zip(generators.items(), reversed(generators), strict=True):
+        trained = training(run)
+        for score, one in found[name].items():
+            rows.append(
+                row(
+                    claim="samples with minibatch discrimination score higher, those with feature"
+                    " matching cover more",
+                    setting=f"{name}: {trained['recipe']}, seed {trained['seed']}, epoch"
+                    f" {trained['epochs']}; {count:,} images",
+                    device=device_name(device_of_process()),
+                    precision=one["fingerprint"]["precision"],
+                    ours=one["value"],
+                    peer=found[other][score]["value"],
+                    peer_name=other,
+                    unit=score,
+                    repeats=1,
+                    interval=one["interval"],
+                    generator=trained,
+                    classifier=training(classifier),
+                    fingerprint=one["fingerprint"],
+                )
+            )
+            low, high = one["interval"]
+            print(f"{name}, {score}: {one['value']:.3f} ({low:.3f} to {high:.3f})")
+    return rows
+
+
+def copy_samples(run: Path, to: Path) -> None:
+    """Copies the last samples that a run drew itself."""
+    shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), to)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--feature-matching", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--minibatch", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--classifier", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--images", type=Path, metavar="DIR")
+    arguments = parser.parse_args()
+    generators = {
+        "feature matching": arguments.feature_matching,
+        "minibatch discrimination": arguments.minibatch,
+    }
+    if arguments.classifier.resolve() in {run.resolve() for run in generators.values()}:
+        raise SystemExit(
+            "--classifier: expected a run that trained neither generator, got"
+            f" {arguments.classifier}"
+        )
+    rows = compare(generators, arguments.classifier, arguments.data, arguments.count)
+    if arguments.images:
+        for name, run in generators.items():
+            copy_samples(run, arguments.images / f"mnist-{name.replace(' ', '-')}.png")
+    print(write_rows("mnist-samples", rows))
+
+
+if __name__ == "__main__":
+    main()

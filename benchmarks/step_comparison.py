@@ -1,0 +1,171 @@
+"""Steps of a recipe beside its peer's and the floor, in turn."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from another_process import in_another_process
+from convergan.data.batches import to_network
+from convergan.data.image_set import DataSet
+from convergan.recipes.settings import Recipe
+from convergan.runs.provenance import device_name
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.computation import discriminator_dtype, resolved_precision
+from convergan.training.launch import launch
+from convergan.training.loop import fit
+from convergan.training.observer import Silent
+from convergan.training.preparation import Preparation, image_shape, prepare
+from equal_terms import networks_range
+from measure import Enough, MatrixProduct, Task, Times, medians, seconds_of, settle, wait_for
+from operations import floor_seconds, step_operations
+from peer_mnist import Peer
+
+WARM_UP = 10
+
+
+class TakingTurns(Silent):
+    """Times the loop's steps, and after each of them one call of every task."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        *,
+        steps: int,
+        warm_up: int,
+        device: torch.device,
+    ) -> None:
+        self.tasks, self.steps, self.warm_up, self.device = tasks, steps, warm_up, device
+        self._times: Times = {name: [] for name in ("ours", *tasks)}
+
+    def begins_after(self, *_: object) -> None:
+        """See `Observer`."""
+        self._start = time.perf_counter()
+
+    def steps_done(self, done: int, of: int) -> None:
+        """See `Observer`."""
+        wait_for(self.device)
+        self._times["ours"].append(time.perf_counter() - self._start)
+        for name, task in self.tasks.items():
+            settle(self.device)
+            self._times[name].append(seconds_of(task, self.device))
+        if done == self.warm_up + self.steps:
+            raise Enough
+        settle(self.device)
+        self._start = time.perf_counter()
+
+    def times(self) -> Times:
+        """Seconds after the warm-up."""
+        return {name: values[self.warm_up :] for name, values in self._times.items()}
+
+    def first_step(self) -> float:
+        """Seconds of the first step, compilation included."""
+        return self._times["ours"][0]
+
+
+def steps_of(
+    make_peer: Callable[[], Peer], batches: tuple[Tensor, ...], device: torch.device
+) -> Task:
+    """A task: a step of the peer."""
+    return partial(make_peer().step, *(batch.to(device) for batch in batches))
+
+
+def compare_steps(
+    recipe: Recipe,
+    data: DataSet | None,
+    make_peer: Callable[[], Peer],
+    *,
+    steps: int,
+    warm_up: int = WARM_UP,
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> dict[str, Any]:
+    """What `timing` is told of one step: ours, the peer's, and the floor.
+
+    Args:
+        recipe: a semi-supervised one with feature matching.
+        data: the images; None: those of the recipe.
+        make_peer: gives one with networks of the same sizes, on the device; it can be pickled.
+        steps: how many are timed.
+        warm_up: how many are taken before.
+        device: where both compute.
+    """
+    # One epoch has all the steps: nothing but steps is timed.
+    recipe = replace(
+        recipe,
+        baseline=False,
+        min_steps_per_epoch=warm_up + steps + 1,
+        hardware=replace(recipe.hardware, accelerator=device),
+    )
+    fabric = launch(recipe.hardware)
+    preparation = prepare(recipe, data, processes=1)
+    precision = resolved_precision(recipe.hardware, fabric.device)
+    dtypes = {torch.float32, discriminator_dtype(precision)}
+    products = {dtype: MatrixProduct(fabric.device, dtype) for dtype in dtypes}
+    batches = batches_in_memory(preparation)
+    make_task = partial(steps_of, make_peer, batches, fabric.device)
+    with (
+        in_another_process(make_task, fabric.device) as peers_step,
+        tempfile.TemporaryDirectory() as checkpoints,
+        suppress(Enough),
+    ):
+        turns = TakingTurns(
+            {
+                "peer": peers_step,
+                **{str(dtype): product for dtype, product in products.items()},
+            },
+            steps=steps,
+            warm_up=warm_up,
+            device=fabric.device,
+        )
+        fit(
+            fabric,
+            recipe,
+            preparation.split.training,
+            checkpoints=Path(checkpoints),
+            observer=turns,
+            options=LoopOptions(checkpoint_every_seconds=float("inf")),
+        )
+    seconds = medians(turns.times())
+    rates = {dtype: product.operations / seconds[str(dtype)] for dtype, product in products.items()}
+    classes = len(preparation.data.classes)
+    operations = step_operations(recipe, image_shape(preparation.data), classes)
+    return {
+        "device": device_name(fabric.device),
+        "precision": precision,
+        "times": turns.times(),
+        "peer": "peer",
+        "floor": floor_seconds(operations, precision, rates),
+        "unit": "seconds",
+        "repeats": steps,
+        "compiled": recipe.hardware.compile,
+        "first_step_seconds": round(turns.first_step(), 3),
+        "gigaflop": round(sum(operations) / 1e9, 3),
+        "matrix_product_gigaflops": {
+            str(dtype).removeprefix("torch."): round(rate / 1e9) for dtype, rate in rates.items()
+        },
+    }
+
+
+def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labelled images and their labels, and two unlabelled batches, as the peer's `step` takes them."""
+    recipe, training = preparation.recipe, preparation.split.training
+    size = recipe.batch_size
+    pixel_range = networks_range(preparation)
+
+    def images(indices: Any) -> Tensor:
+        return to_network(torch.from_numpy(training.images[indices]), pixel_range)
+
+    labelled, unlabelled = training.labelled[:size], training.unlabelled
+    return (
+        images(labelled),
+        torch.from_numpy(training.labels[:size]),
+        images(unlabelled[:size]),
+        images(unlabelled[-size:]),
+    )

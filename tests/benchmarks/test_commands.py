@@ -1,0 +1,249 @@
+"""The commands of the benchmarks run, in small, and write rows that hold together."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import cifar10_step
+import data_size
+import epochs_in_turn
+import minibatch_discrimination
+import mnist_epoch
+import mnist_paths
+import mnist_samples
+import mnist_step
+import predict
+import rows
+import score_speed
+import study_load
+import table
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
+from convergan.runs.folder import RunFolder, read_json
+from convergan.training.run import train
+from equal_terms import as_the_peer
+from kept_runs import keep
+from parquet_images import write_parquet
+from peer_cifar10 import Discriminator, Generator
+from peer_mnist import Peer
+from postgres_server import NoPostgreSQL
+
+KEYS = {
+    "claim", "setting", "device", "precision", "ours", "peer", "peer_name", "unit", "times_faster",
+    "floor", "times_floor", "repeats", "versions", "git_commit", "command",
+}  # fmt: skip
+
+SMALL = MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20)
+
+Rows = list[dict[str, Any]]
+Command = Callable[..., Rows]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a benchmark's command; gives the rows that it writes, away from those that are committed."""
+    monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
+
+    def run(benchmark: ModuleType, *words: object) -> Rows:
+        monkeypatch.setattr(sys, "argv", [f"{benchmark.__name__}.py", *map(str, words)])
+        benchmark.main()
+        (path,) = (tmp_path / "results").glob("*.json")
+        written: Rows = json.loads(path.read_text())
+        for row in written:
+            assert row.keys() >= KEYS
+            assert row["command"].startswith(f"python benchmarks/{benchmark.__name__}.py")
+            if row["floor"] is not None:
+                assert row["times_floor"] == pytest.approx(row["ours"] / row["floor"])
+        return written
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mnist_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random images of MNIST's size as the hub keeps MNIST."""
+    return write_splits(tmp_path_factory.mktemp("mnist"), (28, 28, 1), "image", train=1000, test=50)
+
+
+def write_splits(folder: Path, shape: tuple[int, int, int], column: str, **counts: int) -> Path:
+    for split, count in counts.items():
+        images = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+        file = folder / f"{split}-00000-of-00001.parquet"
+        write_parquet(file, images, np.arange(count) % 10, column)
+    return folder
+
+
+def test_a_step_of_mnist(command: Command, mnist_folder: Path, in_this_process: None) -> None:
+    (row,) = command(mnist_step, "--data", mnist_folder, "--steps", 2, "--threads", 1)
+    assert row["repeats"] == 2 and row["times_faster"] > 0 and row["times_floor"] > 1
+
+
+def test_an_epoch_of_mnist(
+    command: Command, mnist_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
+    (row,) = command(mnist_epoch, "--data", mnist_folder, "--epochs", 1, "--threads", 1)
+    assert row["repeats"] == 1 and row["times_faster"] > 0 and row["times_floor"] > 1
+
+
+def small_cifar10_peer(device: str) -> Peer:
+    return Peer(Discriminator(width=4), Generator(width=16), device=device)
+
+
+def test_a_step_of_cifar10(
+    command: Command, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(PRESETS["cifar10"], networks=ConvSettings(width=4, generator_width=16))
+    monkeypatch.setitem(PRESETS, "cifar10", small)
+    monkeypatch.setattr(cifar10_step, "cifar10_peer", small_cifar10_peer)
+    (row,) = command(cifar10_step, "--steps", 1, "--threads", 1)
+    assert row["repeats"] == 1 and row["times_faster"] > 0 and row["times_floor"] > 1
+
+
+def test_data_of_two_sizes(
+    command: Command, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_size, "TIMES", (1, 2))
+    monkeypatch.setitem(PRESETS, "mnist", replace(PRESETS["mnist"], networks=SMALL))
+    words = ("--data", digits_folder, "--folder", tmp_path, "--steps", 20, "--threads", 1)
+    seconds, memory = command(data_size, *words)
+    assert (seconds["unit"], seconds["repeats"]) == ("seconds", 2)
+    assert memory["unit"] == "MB of anonymous memory"
+    for row in (seconds, memory):
+        low, middle, high = row["share_of_peer_quartiles"]
+        assert 0 < low <= middle <= high and row["share_of_peer"] == middle
+    # What a process with torch in it cannot do without, and what twice 1,297 images do not add.
+    assert memory["peer"] > 30 and memory["share_of_peer"] == pytest.approx(1, abs=0.2)
+
+
+def test_prediction(
+    command: Command, mnist_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "WORKERS", (0,))
+    words = ("--data", mnist_folder, "--folder", tmp_path, "--repeats", 1, "--threads", 1)
+    files, in_memory = command(predict, *words)
+    assert files["peer_name"].endswith("batches of 334")
+    assert in_memory["peer_name"].endswith("batches of 500")
+    assert files["ours_images_per_second"] == pytest.approx(1000 / files["ours"], abs=0.5)
+
+
+def test_scores_of_the_inception_network(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_speed, "WORKERS", (0,))
+    write_splits(tmp_path, (32, 32, 3), "img", test=2)
+    words = ("--data", tmp_path, "--images", 2, "--repeats", 1, "--threads", 1)
+    (row,) = command(score_speed, *words)
+    assert row["largest_difference_of_logits"] < 1e-3 * row["stdev_of_logits"]
+
+
+def test_memory_of_minibatch_discrimination(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, kernels, kernel_size = shape = (128, 20, 20)
+    peak = minibatch_discrimination.peak_mb("broadcasting", shape)
+    assert peak > 4 * n * n * kernels * kernel_size / 1e6
+    peaks = {"ours": 2.0, "broadcasting": peak, "torch.cdist": 3.0}
+    monkeypatch.setattr(minibatch_discrimination, "peak_mb", lambda name, _: peaks[name])
+    found = minibatch_discrimination.measure_memory(shape)
+    assert [(row["ours"], row["peer"]) for row in found] == [(2.0, peak), (2.0, 3.0)]
+    assert all(row.keys() >= KEYS for row in found)
+
+
+def test_a_reference_run_keeps_how_it_was_computed(
+    digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
+    monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
+    recipe = as_the_peer(replace(PRESETS["mnist"], networks=SMALL), digits_folder)
+    hardware = replace(recipe.hardware, precision="32-true", noise="fresh")
+    run = RunFolder(tmp_path / "run")
+    # The second process goes on with it.
+    for _ in range(2):
+        results = mnist_paths.train_reference(replace(recipe, hardware=hardware), run)
+    keep(run, results, tmp_path, 0)
+    kept = read_json(tmp_path / "0-results.json")
+    assert kept.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]
+    assert kept == {
+        "device": "cpu, 1 thread",
+        "precision": "32-true",
+        "threads": 1,
+        "noise": "fresh",
+    }
+    assert mnist_paths.kept_by_seed(tmp_path)[0]["errors"] > 0
+
+
+def test_samples_of_two_generators(
+    command: Command,
+    digits_folder: Path,
+    trained_run: Path,
+    quick_recipe: Recipe,
+    quiet: Console,
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    train(replace(quick_recipe, seed=1, epochs=1), other, console=quiet)
+    words = ["--data", digits_folder, "--count", 60, "--images", tmp_path]
+    words += ["--feature-matching", trained_run, "--minibatch", trained_run]
+    found = command(mnist_samples, *words, "--classifier", other)
+    assert Counter(row["unit"] for row in found) == {
+        "Inception score": 2,
+        "precision": 2,
+        "recall": 2,
+    }
+    for row in found:
+        low, high = row["interval"]
+        assert 0 <= low <= row["ours"] <= high
+        assert (row["generator"]["seed"], row["classifier"]["seed"]) == (0, 1)
+        assert row["generator"]["trained_at_commits"]
+    for name in ("mnist-feature-matching.png", "mnist-minibatch-discrimination.png"):
+        copied = (tmp_path / name).read_bytes()
+        assert copied == (trained_run / "samples" / "epoch-0003.png").read_bytes()
+    with pytest.raises(SystemExit, match="expected a run that trained neither generator"):
+        command(mnist_samples, *words, "--classifier", trained_run)
+
+
+def test_a_load_without_postgresql_has_a_row_of_sqlite(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> None:
+        raise NoPostgreSQL("PostgreSQL is not on this machine")
+
+    measured = study_load.Measured(seconds={"vote": [0.01, 0.02], "image": [0.01]})
+    monkeypatch.setattr(study_load, "load", lambda where, **sizes: measured)
+    monkeypatch.setattr(study_load, "postgres_server", missing)
+    (row,) = command(study_load)
+    assert row["setting"].endswith("SQLite")
+    assert "PostgreSQL is not on this machine" in capsys.readouterr().out
+
+
+def test_each_row_stands_below_its_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    row = partial(
+        rows.row, device="d", precision="p", peer=1, peer_name="n", unit="u", repeats=1, ours=2
+    )
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    rows.write_rows(
+        "some",
+        [
+            row(claim="fast", setting="first"),
+            row(claim="small", setting="second"),
+            row(claim="fast", setting="third"),
+        ],
+    )
+    table.print_tables([], Console(width=200))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    assert [line[-1] if line[0] == "some:" else line[0] for line in lines] == [
+        "fast", "setting", "first", "third", "small", "setting", "second",
+    ]  # fmt: skip

@@ -1,0 +1,38 @@
+"""What is timed, and who times it."""
+
+import time
+from functools import partial
+
+import pytest
+from torch.utils.flop_counter import FlopCounterMode
+
+from another_process import in_another_process
+from measure import MatrixProduct, Seconds, interleaved_times, seconds_of
+
+
+def test_the_seconds_that_a_task_tells_are_those_that_count() -> None:
+    tasks = {"here": partial(time.sleep, 0.01), "elsewhere": lambda: Seconds(7)}
+    times = interleaved_times(tasks, repeats=2, warm_up=0)
+    assert times["elsewhere"] == [7, 7]
+    assert all(0.01 <= seconds < 1 for seconds in times["here"])
+
+
+def test_a_task_in_another_process_is_timed_there() -> None:
+    with in_another_process(partial(partial, time.sleep, 0.01)) as task:
+        told = task()
+        assert isinstance(told, Seconds) and told >= 0.01
+        # The way there and back is none of it.
+        start = time.perf_counter()
+        assert seconds_of(task) < time.perf_counter() - start
+
+
+def test_a_task_that_fails_in_another_process_is_not_waited_for() -> None:
+    with in_another_process(partial(partial, int, "no number")) as task, pytest.raises(EOFError):
+        task()
+
+
+def test_a_matrix_product_knows_its_operations() -> None:
+    product = MatrixProduct()
+    with FlopCounterMode(display=False) as counter:
+        product()
+    assert product.operations == counter.get_total_flops()
