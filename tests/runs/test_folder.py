@@ -33,7 +33,11 @@ def test_a_changed_recipe_is_refused_by_name(tmp_path: Path) -> None:
     changed = replace(RECIPE, optimizer=replace(RECIPE.optimizer, learning_rate=0.1))
     with pytest.raises(UserError, match=r"optimizer.learning_rate: expected 0.003 .*got 0.1"):
         folder.begin(changed, resume=True)
-    moved = replace(RECIPE, data=replace(RECIPE.data, cache=tmp_path, resident_mb=1))
+    moved = replace(
+        RECIPE,
+        data=replace(RECIPE.data, cache=tmp_path, resident_mb=1),
+        hardware=replace(RECIPE.hardware, threads=3),
+    )
     folder.begin(moved, resume=True)
 
 

@@ -9,9 +9,9 @@ from convergan.files import remove_leftovers, write_text
 from convergan.recipes.files import first_difference, read_recipe, recipe_to_yaml
 from convergan.recipes.settings import Recipe
 
-# They decide where things are kept, not what comes out; whether the images are the same is checked by
-# their fingerprint.
-_FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb")
+# They decide where things are kept, and by how many threads they are computed, which changes last digits
+# alone; whether the images are the same is checked by their fingerprint.
+_FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
 
 
 class RunFolder:
