@@ -185,10 +185,9 @@ def test_errors_with_few_labels() -> None:
 
 
 def test_samples_of_mnist() -> None:
-    for what, *cells, link in table("results.md", "Samples of MNIST"):
-        (file,) = re.findall(r"results/(.*?\.json)", link)
-        scores = {one["name"]: one for one in json.loads((RESULTS / file).read_text())["scores"]}
-        for name, cell in zip(("Inception score", "precision", "recall"), cells, strict=True):
-            value, (low, high) = scores[name]["value"], scores[name]["interval"]
+    rows = {(row["setting"].split(":")[0], row["unit"]): row for row in results("mnist-samples")}
+    for generator, *cells in table("results.md", "Samples of MNIST"):
+        for score, cell in zip(("Inception score", "precision", "recall"), cells, strict=True):
+            row = rows[generator, score]
             with_zero = re.sub(r"(?<!\d)\.", "0.", cell)
-            assert shows(with_zero, value, low, high) and len(figures(cell)) == 3, (what, name)
+            assert len(figures(cell)) == 3 and shows(with_zero, row["ours"], *row["interval"]), cell
