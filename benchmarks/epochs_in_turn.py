@@ -11,7 +11,6 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch.utils.data import Subset
 
-from convergan.networks.interface import Discriminator, Generator
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.checkpointing import LoopOptions
@@ -62,17 +61,10 @@ class EpochByEpoch:
         self.recorder.begins_after(epochs_done, warning)
         self._begins_after(epochs_done)
 
-    def epoch_ended(
-        self,
-        record: EpochRecord,
-        discriminator: Discriminator,
-        averaged: Discriminator,
-        baseline: Discriminator | None,
-        generator: Generator,
-    ) -> None:
+    def epoch_ended(self, record: EpochRecord, *networks: Any) -> None:
         """See `Observer`."""
         start = time.perf_counter()
-        self.recorder.epoch_ended(record, discriminator, averaged, baseline, generator)
+        self.recorder.epoch_ended(record, *networks)
         # The loop's own count holds its checkpoints, and fits also where it was resumed within the epoch.
         seconds = record.seconds_per_epoch + time.perf_counter() - start
         self._epoch_ended(record.epoch, seconds, read_metrics(self.recorder.folder.metrics)[-1])

@@ -36,6 +36,7 @@ from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
 from epoch_comparison import compare_epochs
+from measure import Enough
 from mnist_time_to_accuracy import OURS, PEER, race, result, start
 from operations import step_operations
 from parquet_images import write_parquet
@@ -201,9 +202,6 @@ def fit_few_steps(
 
         monkeypatch.setattr(generator, "latent", drawn)
         return states[0]
-
-    class Enough(Exception):
-        pass
 
     class FewSteps(Silent):
         def steps_done(self, done: int, of: int) -> None:
