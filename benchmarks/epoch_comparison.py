@@ -16,13 +16,19 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
-from convergan.training.computation import discriminator_dtype, resolved_precision
+from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.preparation import Preparation, image_shape, prepare
 from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
 from equal_terms import as_the_peer
-from measure import Enough, MatrixProduct, Times, interleaved_times, medians
-from operations import classifying_operations, floor_seconds, step_operations
+from measure import Enough, Times, interleaved_times, medians
+from operations import (
+    classifying_operations,
+    floor_seconds,
+    products_for,
+    rates_of,
+    step_operations,
+)
 from peer_mnist import Peer
 from rows import timing, write_rows
 
@@ -44,8 +50,7 @@ def compare_epochs(
     workers = best_number(by_workers)
     peers = PeersEpochs(make_peer(), data, preparation, workers)
     precision = resolved_precision(recipe.hardware, fabric.device)
-    dtypes = {torch.float32, discriminator_dtype(precision)}
-    products = {str(dtype): MatrixProduct(fabric.device, dtype) for dtype in dtypes}
+    products = products_for(precision, fabric.device)
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
 
@@ -66,7 +71,7 @@ def compare_epochs(
         folder.begin(preparation.recipe, resume=False)
         fit_in_turns(fabric, preparation, folder, epoch_ended)
     seconds = medians(times)
-    rates = {dtype: products[str(dtype)].operations / seconds[str(dtype)] for dtype in dtypes}
+    rates = rates_of(products, seconds)
     return {
         "device": device_name(fabric.device),
         "precision": precision,

@@ -80,13 +80,13 @@ def wait_for(device: torch.device | str) -> None:
 
 
 class MatrixProduct:
-    """A task: one large matrix product of `operations` floating-point operations."""
+    """A task: one large matrix product in `dtype`, of `operations` floating-point operations."""
 
     def __init__(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         side = _SIDES[torch.device(device).type]
-        self.operations = 2 * side**3
+        self.dtype, self.operations = dtype, 2 * side**3
         self._left, self._right, self._product = (
             torch.randn(side, side, device=device).to(dtype) for _ in range(3)
         )

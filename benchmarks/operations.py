@@ -19,6 +19,7 @@ import torch
 
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
 from convergan.training.computation import discriminator_dtype, resolved_precision
+from measure import MatrixProduct
 
 CONV_SIZE_PX = 32
 """The size of images that the convolutions are counted for."""
@@ -64,6 +65,21 @@ def step_operations(
 def classifying_operations(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> int:
     """The operations by which one image is classified."""
     return sum(_layers(recipe, image_shape, classes)[0])
+
+
+def products_for(
+    precision: Literal["32-true", "bf16-mixed"], device: torch.device
+) -> dict[str, MatrixProduct]:
+    """A large matrix product in each dtype that a step multiplies in, by the dtype's name."""
+    dtypes = {torch.float32, discriminator_dtype(precision)}
+    return {str(dtype): MatrixProduct(device, dtype) for dtype in dtypes}
+
+
+def rates_of(
+    products: Mapping[str, MatrixProduct], seconds: Mapping[str, float]
+) -> dict[torch.dtype, float]:
+    """Operations a second in each dtype, when its product takes so long."""
+    return {product.dtype: product.operations / seconds[name] for name, product in products.items()}
 
 
 def floor_seconds(

@@ -18,14 +18,14 @@ from convergan.data.image_set import DataSet
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.computation import discriminator_dtype, resolved_precision
+from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
 from equal_terms import networks_range
-from measure import Enough, MatrixProduct, Task, Times, medians, seconds_of, settle, wait_for
-from operations import floor_seconds, step_operations
+from measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
+from operations import floor_seconds, products_for, rates_of, step_operations
 from peer_mnist import Peer
 
 WARM_UP = 10
@@ -106,8 +106,7 @@ def compare_steps(
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
     precision = resolved_precision(recipe.hardware, fabric.device)
-    dtypes = {torch.float32, discriminator_dtype(precision)}
-    products = {dtype: MatrixProduct(fabric.device, dtype) for dtype in dtypes}
+    products = products_for(precision, fabric.device)
     batches = batches_in_memory(preparation)
     make_task = partial(steps_of, make_peer, batches, fabric.device)
     with (
@@ -116,10 +115,7 @@ def compare_steps(
         suppress(Enough),
     ):
         turns = TakingTurns(
-            {
-                "peer": peers_step,
-                **{str(dtype): product for dtype, product in products.items()},
-            },
+            {"peer": peers_step, **products},
             steps=steps,
             warm_up=warm_up,
             device=fabric.device,
@@ -133,7 +129,7 @@ def compare_steps(
             options=LoopOptions(checkpoint_every_seconds=float("inf")),
         )
     seconds = medians(turns.times())
-    rates = {dtype: product.operations / seconds[str(dtype)] for dtype, product in products.items()}
+    rates = rates_of(products, seconds)
     classes = len(preparation.data.classes)
     operations = step_operations(recipe, image_shape(preparation.data), classes)
     return {
