@@ -139,6 +139,15 @@ def conditions(
     return found
 
 
+def require_constant_rate(parser: argparse.ArgumentParser, recipe: Recipe, epochs: int) -> None:
+    """Stops where a recipe's learning rate would fall in so many epochs, as the peer's does not."""
+    constant = round(recipe.optimizer.decay_from * recipe.epochs)
+    if epochs > constant:
+        parser.error(
+            f"--epochs: at most {constant}: then our rate falls, while the peer's does not"
+        )
+
+
 class Ledger:
     """The epochs of both sides so far, in a file.
 
@@ -322,11 +331,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     recipe = replace(PRESETS["mnist"], seed=arguments.seed)
-    constant = round(recipe.optimizer.decay_from * recipe.epochs)
-    if arguments.epochs > constant:
-        parser.error(
-            f"--epochs: at most {constant}: then our rate falls, while the peer's does not"
-        )
+    require_constant_rate(parser, recipe, arguments.epochs)
     name = f"mnist-time-to-accuracy-seed{arguments.seed}"
     runs = arguments.runs / name
     runs.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,72 @@
+"""Claim: the peer of `mnist` is no straw man: after as many epochs it errs no more than ours.
+
+    python benchmarks/mnist_peer_accuracy.py --data DIR [--seed 2] [--epochs 100] [--threads N] [--runs DIR]
+
+The peer alone, on the seed's labelled images, its errors those of averaged weights after the last epoch; ours
+are those after the same epoch that `mnist_100` kept. Progress is in RUNS/mnist-peer-seed2 after every epoch;
+the same command goes on from there, on a machine that computes alike. At most as many epochs as our rate is
+constant: the peer's does not fall.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from convergan.recipes.presets import PRESETS
+from convergan.runs.metrics import read_metrics
+from convergan.training.preparation import prepare
+from epochs_in_turn import PeersEpochs
+from equal_terms import as_the_peer
+from mnist_100 import KEPT
+from mnist_time_to_accuracy import PEER, Ledger, PeersRun, conditions, require_constant_rate
+from peer_mnist import Peer
+from rows import row, write_rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    recipe = as_the_peer(replace(PRESETS["mnist"], seed=arguments.seed), arguments.data)
+    require_constant_rate(parser, recipe, arguments.epochs)
+    runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
+    runs.mkdir(parents=True, exist_ok=True)
+    # Its errors do not depend on how many processes decode.
+    found = conditions(runs / "conditions.json", recipe, lambda: {"0": 0.0})
+    torch.manual_seed(arguments.seed)
+    preparation = prepare(recipe, None, processes=1)
+    test = preparation.split.test
+    assert test is not None
+    ledger = Ledger(runs / "progress.jsonl", target=0, epochs=arguments.epochs)
+    peers = PeersEpochs(Peer(), arguments.data, preparation, found["peer_workers"])
+    PeersRun(peers, ledger, runs / "peer.pt", len(test)).go_on(arguments.epochs)
+    errors = [round(line["error_rate"] * len(test)) for line in ledger.of(PEER)]
+    ours = [line["test_errors"] for line in read_metrics(KEPT / f"{arguments.seed}-metrics.jsonl")]
+    measured = row(
+        claim="the peer errs as ours after as many epochs",
+        setting=f"mnist, {recipe.labels} labels, seed {arguments.seed}, after epoch {len(errors)}",
+        device=found["device"],
+        precision=found["precision"],
+        ours=ours[len(errors) - 1],
+        peer=errors[-1],
+        peer_name="plain PyTorch (benchmarks/peer_mnist.py)",
+        unit=f"errors of {len(test)}",
+        repeats=1,
+        ours_by_epoch=ours[: len(errors)],
+        peer_by_epoch=errors,
+        resumed_epochs=[line["epoch"] for line in ledger.of(PEER) if line["resumed"]],
+        trained_at_commits=found["trained_at_commits"],
+    )
+    print(f"epoch {len(errors)}: ours {measured['ours']} errors, the peer {measured['peer']}")
+    print(write_rows(f"mnist-peer-accuracy-seed{arguments.seed}", [measured]))
+
+
+if __name__ == "__main__":
+    main()
