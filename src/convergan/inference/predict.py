@@ -108,7 +108,7 @@ def _predict_batches(
     def classified(batch: tuple[list[str], np.ndarray]) -> _Batch:
         paths, pixels = batch
         on_device = to_network(torch.from_numpy(pixels).to(device), classifier.pixel_range)
-        with torch.no_grad():
+        with torch.no_grad(), without_tf32():
             probabilities = torch.softmax(classifier(on_device).logits, dim=1).cpu().numpy()
         labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
         return _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
@@ -121,12 +121,11 @@ def _predict_batches(
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
     )
     done = 0
-    with without_tf32():
-        for batch in map_batches(classified, batches, device):
-            yield batch
-            done += len(batch.paths)
-            if progress is not None:
-                progress(done, len(files))
+    for batch in map_batches(classified, batches, device):
+        yield batch
+        done += len(batch.paths)
+        if progress is not None:
+            progress(done, len(files))
 
 
 class _Echo:

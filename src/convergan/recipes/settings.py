@@ -406,8 +406,8 @@ class HardwareSettings(Settings):
     tensor cores in a GPU), else 32 bits."""
 
     noise: Literal["auto", "fresh"] = "auto"
-    """Gaussian noise of the networks. `auto`: on a CPU cut out of a bank of numbers at random places, which
-    costs a tenth of drawing them. `fresh`: every number is drawn for its one use."""
+    """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
+    random places, which costs next to nothing. `fresh`: every number is drawn for its one use."""
 
     compile: bool = False
     """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start.
