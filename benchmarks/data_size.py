@@ -37,7 +37,8 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from measure import quartiles_of_ratio, settle
+from equal_terms import as_the_peer
+from measure import memory_mb, quartiles_of_ratio, settle
 from operations import cpu_precision
 from rows import row, write_rows
 
@@ -71,9 +72,7 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.01):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            kilobytes = next(line.split()[1] for line in lines if line.startswith("RssAnon:"))
-            self.megabytes = max(self.megabytes, int(kilobytes) * 1024 / 1e6)
+            self.megabytes = max(self.megabytes, memory_mb("RssAnon"))
 
 
 class InTurns(Silent):
@@ -100,14 +99,9 @@ class InTurns(Silent):
 
 def recipe_of(steps: int) -> Recipe:
     """`mnist` without baseline, on mapped images; one epoch has all the steps, so that none ends between."""
-    recipe = PRESETS["mnist"]
-    return replace(
-        recipe,
-        baseline=False,
-        min_steps_per_epoch=steps + 1,
-        data=replace(recipe.data, resident_mb=0),
-        hardware=replace(recipe.hardware, accelerator="cpu"),
-    )
+    recipe = as_the_peer(PRESETS["mnist"])
+    mapped = replace(recipe.data, resident_mb=0)
+    return replace(recipe, min_steps_per_epoch=steps + 1, data=mapped)
 
 
 def train_in_turns(recipe: Recipe, pixels: Path, shape: tuple[int, ...], turns: Turns) -> None:

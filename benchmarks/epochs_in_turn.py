@@ -1,6 +1,5 @@
 """Epochs of a recipe and of its peer: what each took, and what it came to."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from convergan.training.observer import EpochRecord
 from convergan.training.preparation import Preparation
 from convergan.training.progress import Progress
 from convergan.training.recorder import Recorder
-from equal_terms import networks_range
+from equal_terms import WORKERS, networks_range
 from measure import Enough, interleaved_times, medians
 from peer_mnist import (
     ParquetImages,
@@ -30,8 +29,6 @@ from peer_mnist import (
     some_images,
     training_loader,
 )
-
-WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
 
 
 class EpochByEpoch:

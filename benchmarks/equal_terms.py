@@ -1,5 +1,6 @@
 """What puts a recipe and its peer on equal terms."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -8,13 +9,18 @@ from convergan.networks.build import build_discriminator
 from convergan.recipes.settings import Recipe
 from convergan.training.preparation import Preparation, image_shape
 
+WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
+"""How many processes may decode for a peer's `DataLoader`; the best number counts."""
 
-def as_the_peer(recipe: Recipe, data: Path, device: Literal["cpu", "cuda"] = "cpu") -> Recipe:
-    """The recipe as the peer's equal: without baseline, on a device, on the images of a folder."""
+
+def as_the_peer(
+    recipe: Recipe, data: Path | None = None, device: Literal["cpu", "cuda"] = "cpu"
+) -> Recipe:
+    """The recipe as the peer's equal: without baseline, on a device, on the images of a folder if told."""
     return replace(
         recipe,
         baseline=False,
-        data=replace(recipe.data, path=data),
+        data=replace(recipe.data, path=data or recipe.data.path),
         hardware=replace(recipe.hardware, accelerator=device),
     )
 

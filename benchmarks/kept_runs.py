@@ -1,7 +1,7 @@
 """What results/ keeps of runs that take hours, and with it all that trained them."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +25,13 @@ def processes(run: RunFolder) -> list[dict[str, Any]]:
     """What the manifest says of each process that trained a run."""
     manifest = read_json(run.manifest)
     return [manifest, *manifest["resumed"]]
+
+
+def commits_of(runs: list[dict[str, Any]]) -> list[str]:
+    """All commits that trained some runs."""
+    return sorted({commit for run in runs for commit in run["trained_at_commits"]})
+
+
+def joined(names: Iterable[str]) -> str:
+    """Each name once."""
+    return "; ".join(sorted(set(names)))

@@ -7,6 +7,7 @@ slows all of them alike.
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median, quantiles
 
 import torch
@@ -77,6 +78,13 @@ def wait_for(device: torch.device | str) -> None:
     """Until a device has done what it was told; a CPU always has."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def memory_mb(field: str) -> float:
+    """What Linux says of this process's memory: the field of /proc/self/status, in 10^6 bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
+    return int(kilobytes) * 1024 / 1e6
 
 
 class MatrixProduct:

@@ -11,13 +11,14 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from rich.console import Console
 
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder, read_json
 from convergan.training.run import RunOptions, train
-from kept_runs import keep
+from kept_runs import commits_of, joined, keep
 from rows import RESULTS, row, write_rows
 
 KEPT = RESULTS / "mnist-100"
@@ -48,40 +49,41 @@ def main() -> None:
         )
         folder = RunFolder(run)
         keep(folder, read_json(folder.results), KEPT, seed)
-    results = [read_json(path) for path in sorted(KEPT.glob("*-results.json"))]
-    epochs = {result["epochs"] for result in results}
-    if epochs != {recipe.epochs}:
-        raise SystemExit(f"{KEPT}: expected runs of {recipe.epochs} epochs, got {sorted(epochs)}")
+    found = row_of_all(KEPT, recipe.epochs)
+    print(
+        f"seeds {found['seeds']}: {found['ours_by_seed']}, mean {found['ours']:.1f};"
+        f" baseline {found['peer_by_seed']}, mean {found['peer']:.0f}"
+    )
+    print(write_rows("mnist-100", [found]))
+
+
+def row_of_all(kept: Path, epochs: int) -> dict[str, Any]:
+    """The row of all runs that a folder keeps, each of so many epochs."""
+    results = [read_json(path) for path in sorted(kept.glob("*-results.json"))]
+    for result in results:
+        if result["epochs"] != epochs:
+            raise SystemExit(
+                f"{kept}: expected runs of {epochs} epochs,"
+                f" got {result['epochs']} of seed {result['seed']}"
+            )
     ours = [result["test_errors"] for result in results]
     baseline = [result["baseline_test_errors"] for result in results]
-    seeds = [result["seed"] for result in results]
-    print(
-        f"seeds {seeds}: {ours}, mean {mean(ours):.1f}; baseline {baseline}, mean {mean(baseline):.0f}"
+    return row(
+        claim="at most 105 errors of 10,000 on average, at most 150 epochs",
+        setting=f"mnist, 100 labels, {epochs} epochs, {len(results)} seeds",
+        device=joined(result["device"] for result in results),
+        precision=joined(result["precision"] for result in results),
+        ours=mean(ours),
+        peer=mean(baseline),
+        peer_name="supervised baseline",
+        unit="errors of 10000",
+        repeats=len(results),
+        seeds=[result["seed"] for result in results],
+        ours_by_seed=ours,
+        peer_by_seed=baseline,
+        ours_stdev=stdev(ours) if len(ours) > 1 else None,
+        trained_at_commits=commits_of(results),
     )
-    path = write_rows(
-        "mnist-100",
-        [
-            row(
-                claim="at most 105 errors of 10,000 on average, at most 150 epochs",
-                setting=f"mnist, 100 labels, {recipe.epochs} epochs, {len(seeds)} seeds",
-                device=results[0]["device"],
-                precision=results[0]["precision"],
-                ours=mean(ours),
-                peer=mean(baseline),
-                peer_name="supervised baseline",
-                unit="errors of 10000",
-                repeats=len(seeds),
-                seeds=seeds,
-                ours_by_seed=ours,
-                peer_by_seed=baseline,
-                ours_stdev=stdev(ours) if len(ours) > 1 else None,
-                trained_at_commits=sorted(
-                    {commit for result in results for commit in result["trained_at_commits"]}
-                ),
-            )
-        ],
-    )
-    print(path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ which both results/mnist-reference and results/mnist-100 have a run.
 """
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -29,7 +28,7 @@ from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
 from epochs_in_turn import fit_in_turns
 from equal_terms import as_the_peer
-from kept_runs import keep, processes
+from kept_runs import commits_of, joined, keep, processes
 from measure import Enough
 from mnist_100 import KEPT
 from rows import RESULTS, row, write_rows
@@ -102,16 +101,6 @@ def compared(reference: Path, fast: Path, epochs: int) -> dict[str, Any] | None:
         fast_trained_at_commits=commits_of(ours),
         reference_trained_at_commits=commits_of(theirs),
     )
-
-
-def commits_of(runs: list[dict[str, Any]]) -> list[str]:
-    """All commits that trained some runs."""
-    return sorted({commit for run in runs for commit in run["trained_at_commits"]})
-
-
-def joined(names: Iterable[str]) -> str:
-    """Each name once."""
-    return "; ".join(sorted(set(names)))
 
 
 def main() -> None:

@@ -149,7 +149,7 @@ class Peer:
         self.discriminator = (discriminator or Discriminator()).to(self.device)
         self.generator = (generator or Generator()).to(self.device)
         self.distance, self.latent_size = distance, latent_size
-        self.average = AveragedModel(self.discriminator, multi_avg_fn=_move_average)
+        self.average = AveragedModel(self.discriminator, multi_avg_fn=self._move_average)
         self.generator_weights = [w for w in self.generator.parameters() if w.requires_grad]
         self.discriminator_optimizer, self.generator_optimizer = (
             torch.optim.Adam(weights, lr=learning_rate, betas=(0.5, 0.999), eps=1e-4)
@@ -240,14 +240,15 @@ class Peer:
     def _parts(self) -> dict[str, Any]:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
 
+    def _move_average(self, averages: Any, weights: Any, _: Any) -> None:
+        """An exponential average at the paper's rate, 1e-4, and at first over a tenth of the steps so far."""
+        # Their number is also handed over, on the device: to read it there would be to wait for the step.
+        steps = int(self.average.n_averaged)
+        decay = min(0.9999, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
     def _latent(self, count: int) -> Tensor:
         return torch.rand(count, self.latent_size, device=self.device)
-
-
-def _move_average(averages: Any, weights: Any, steps: Any) -> None:
-    """An exponential average at the paper's rate, 1e-4, and at first over a tenth of the steps so far."""
-    decay = min(0.9999, (1 + float(steps)) / (10 + float(steps)))
-    torch._foreach_lerp_(averages, weights, 1 - decay)
 
 
 class ParquetImages(Dataset[tuple[Tensor, int]]):
@@ -259,7 +260,9 @@ class ParquetImages(Dataset[tuple[Tensor, int]]):
     def __init__(
         self, folder: Path, split: str, pixel_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
-        tables = [pyarrow.parquet.read_table(file) for file in sorted(folder.glob(f"{split}*"))]
+        tables = [
+            pyarrow.parquet.read_table(file) for file in sorted(folder.rglob(f"{split}*.parquet"))
+        ]
         self.encoded = [row["bytes"] for table in tables for row in table[0].to_pylist()]
         self.labels = [label for table in tables for label in table["label"].to_pylist()]
         self.low, self.high = pixel_range

@@ -5,7 +5,7 @@
 The images are MNIST's, as 60,000 PNG files of 28x28 pixels; the network is that of the recipe `mnist`, with
 weights as they are before training. Ours is what `convergan predict` does: it reads the files and writes a
 CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches as large as ours,
-and ends with the same network's probabilities in memory; the best of no, one and two worker processes counts.
+and ends with the same network's probabilities in memory; the best number of worker processes counts.
 All files are in the system's cache. Both sides run in one process, in turn.
 
 A second row is `classify`, which takes images in memory by index, as training does when it tests, against a
@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from convergan.data.batches import DeviceImages
+from convergan.data.parquet import find_parquet
 from convergan.data.read_images import read_images
 from convergan.inference.predict import predict, predict_to_csv
 from convergan.networks.build import build_discriminator, build_generator
@@ -36,11 +37,11 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
 from convergan.training.classify import BATCH_SIZE, classify
+from equal_terms import WORKERS
 from measure import MatrixProduct, Task, interleaved_times, medians
 from rows import timing, write_rows
 
 SHAPE = (1, 28, 28)
-WORKERS = (0, 1, 2)
 
 
 class Files(Dataset[Tensor]):
@@ -85,9 +86,11 @@ def under_data_loader(
 
 
 def write_files(data: Path, folder: Path) -> int:
-    """Writes MNIST's training images as they are in the parquet file; gives their number."""
-    (file,) = data.glob("train-*.parquet")
-    images = pyarrow.parquet.read_table(file, columns=["image"])["image"].to_pylist()
+    """Writes MNIST's training images as they are in the parquet files; gives their number."""
+    tables = [pyarrow.parquet.read_table(file) for file in find_parquet(data)["train"]]
+    images = [image for table in tables for image in table["image"].to_pylist()]
+    if not images:
+        raise SystemExit(f"{data}: expected parquet files of training images, got none")
     folder.mkdir()
     for number, image in enumerate(images):
         (folder / f"{number:05d}.png").write_bytes(image["bytes"])

@@ -1,6 +1,7 @@
 """The JSON of a benchmark: a list of rows, one per setting."""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from convergan.files import write_text
 from convergan.runs.provenance import git_commit, versions
 from measure import Times, medians, quartiles_of_ratio
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
 # Of the code that runs, whatever is committed before it ends; results are no part of it.
 _GIT_COMMIT = git_commit(besides="benchmarks/results")
@@ -78,8 +79,8 @@ def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
 
 
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Writes benchmarks/results/<name>.json."""
-    RESULTS.mkdir(exist_ok=True)
+    """Writes <name>.json into the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     write_text(path, json.dumps(rows, indent=2) + "\n")
     return path

@@ -5,7 +5,7 @@
 Both start from image files as PNG and end with features and logits in memory, in fp32, with the same weights;
 without --weights these are random ones of the public file's format, with a last layer that tells the images
 apart. Ours is what `convergan score` does. The peer is torch-fidelity's network in batches of 64 under a
-DataLoader that opens each file with Pillow; the better of no and two worker processes counts. Both networks
+DataLoader that opens each file with Pillow; the best number of worker processes counts. Both networks
 are in one process, and take turns. The images are the first of CIFAR-10's test set; the floor is the
 network's arithmetic at the rate of a large matrix product. The scores of both are beside the times.
 
@@ -29,11 +29,11 @@ from convergan.data.image_stream import open_image_stream
 from convergan.inference.embedding import Embedding, embed
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
+from equal_terms import WORKERS
 from measure import MatrixProduct, interleaved_times, medians
 from rows import timing, write_rows
 from torch_fidelity_reference import random_state, reference_network, telling_state, torch_fidelity
 
-WORKERS = (0, 2)
 LOGITS_STDEV = 3.0
 
 

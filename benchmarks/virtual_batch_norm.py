@@ -162,14 +162,9 @@ def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> 
     return row
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    torch.manual_seed(0)
-    settings = {
+def generators() -> dict[str, tuple[nn.Module, Tensor]]:
+    """The generators, and the noise that each is given."""
+    return {
         "dense, 100 wide": dense_generator(100, 32),
         "dense, 500 wide": dense_generator(500, 100),
         "conv, 64 wide, 32 px": conv_generator(64, 32, 16),
@@ -177,9 +172,18 @@ def main() -> None:
         "conv, 128 wide, 64 px": conv_generator(128, 64, 32),
         "conv, 64 wide, 128 px": conv_generator(64, 128, 16),
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    torch.manual_seed(0)
     rows = [
         measure(setting, generator, noise, arguments.repeats)
-        for setting, (generator, noise) in settings.items()
+        for setting, (generator, noise) in generators().items()
     ]
     print(write_rows("virtual-batch-norm", rows))
 

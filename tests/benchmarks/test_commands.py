@@ -12,21 +12,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
+import cifar10_epoch
 import cifar10_step
 import data_size
 import epochs_in_turn
 import minibatch_discrimination
+import mnist_100
 import mnist_epoch
 import mnist_paths
+import mnist_peer_accuracy
 import mnist_samples
 import mnist_step
+import mnist_time_to_accuracy
+import peer_mnist
 import predict
 import rows
 import score_speed
 import study_load
 import table
+import virtual_batch_norm
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
 from convergan.runs.folder import RunFolder, read_json
@@ -111,6 +118,84 @@ def test_a_step_of_cifar10(
     assert row["repeats"] == 1 and row["times_faster"] > 0 and row["times_floor"] > 1
 
 
+def test_an_epoch_of_cifar10(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = ConvSettings(width=4, generator_width=16)
+    small = replace(PRESETS["cifar10"], networks=networks, labels=20, min_steps_per_epoch=1)
+    monkeypatch.setitem(PRESETS, "cifar10", small)
+    monkeypatch.setattr(cifar10_epoch, "cifar10_peer", small_cifar10_peer)
+    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
+    folder = tmp_path / "hub" / "plain_text"
+    folder.mkdir(parents=True)
+    write_splits(folder, (32, 32, 3), "img", train=1000, test=50)
+    (row,) = command(cifar10_epoch, "--data", folder.parent, "--epochs", 1, "--threads", 1)
+    assert row["repeats"] == 1 and row["times_faster"] > 0 and row["times_floor"] > 1
+
+
+@pytest.fixture
+def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
+    """The recipe `mnist` in small, one epoch; what the long runs of it keep goes to a folder of its own."""
+    kept = tmp_path / "kept"
+    small = replace(PRESETS["mnist"], networks=SMALL, epochs=1)
+    monkeypatch.setitem(PRESETS, "mnist", small)
+    monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
+    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "reference")
+    for benchmark in (mnist_100, mnist_paths, mnist_peer_accuracy):
+        monkeypatch.setattr(benchmark, "KEPT", kept / "fast")
+    return small
+
+
+def test_mnist_with_100_labels_and_its_reference_path(
+    command: Command, digits_folder: Path, small_mnist: Recipe, tmp_path: Path
+) -> None:
+    words = ("--data", digits_folder, "--threads", 1, "--seeds", 0, 1)
+    (fast,) = command(mnist_100, *words, "--runs", tmp_path / "fast")
+    assert (fast["seeds"], fast["repeats"], fast["device"]) == ([0, 1], 2, "cpu, 1 thread")
+    assert fast["ours"] == sum(fast["ours_by_seed"]) / 2 and fast["peer"] > 0
+    (tmp_path / "results" / "mnist-100.json").unlink()
+    (paths,) = command(mnist_paths, *words, "--runs", tmp_path / "reference")
+    assert paths["ours_by_seed"] == fast["ours_by_seed"]
+    assert paths["fast_trained_at_commits"] == fast["trained_at_commits"]
+    with pytest.raises(SystemExit, match="expected runs of 2 epochs, got 1 of seed 0"):
+        mnist_100.row_of_all(mnist_100.KEPT, epochs=2)
+
+
+def small_peer() -> Peer:
+    networks = peer_mnist.Discriminator(64, SMALL.hidden), peer_mnist.Generator(64, (40,), 20)
+    return Peer(*networks, latent_size=20)
+
+
+def test_a_race_and_the_peer_by_itself(
+    command: Command,
+    digits_folder: Path,
+    small_mnist: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(PRESETS, "mnist", replace(small_mnist, epochs=4))
+    monkeypatch.setattr(mnist_time_to_accuracy, "TARGET", 0.0)
+    starts = {"ours": 3.0, "peer": 5.0}
+    monkeypatch.setattr(mnist_time_to_accuracy, "start_seconds", lambda data: starts)
+    for benchmark in (mnist_time_to_accuracy, mnist_peer_accuracy):
+        monkeypatch.setattr(benchmark, "Peer", small_peer)
+    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
+    words = ("--data", digits_folder, "--threads", 1, "--runs", tmp_path, "--epochs", 2)
+    (race,) = command(mnist_time_to_accuracy, *words)
+    assert (race["ours"], race["peer"]) == (None, None)
+    assert len(race["ours_error_rate_by_epoch"]) == len(race["peer_error_rate_by_epoch"]) == 2
+    (tmp_path / "results" / "mnist-time-to-accuracy-seed2.json").unlink()
+
+    kept = mnist_peer_accuracy.KEPT / "2-metrics.jsonl"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("".join(f'{{"test_errors": {errors}}}\n' for errors in (90, 80, 70)))
+    (alone,) = command(mnist_peer_accuracy, *words)
+    assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
+    assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
+    with pytest.raises(SystemExit):
+        command(mnist_peer_accuracy, *words[:-1], 4)
+
+
 def test_data_of_two_sizes(
     command: Command, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +231,45 @@ def test_scores_of_the_inception_network(
     words = ("--data", tmp_path, "--images", 2, "--repeats", 1, "--threads", 1)
     (row,) = command(score_speed, *words)
     assert row["largest_difference_of_logits"] < 1e-3 * row["stdev_of_logits"]
+
+
+def test_minibatch_discrimination(
+    command: Command, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minibatch_discrimination, "MEMORY_SHAPES", ())
+    monkeypatch.setattr(
+        minibatch_discrimination, "SHAPES", (((40, 20, 5), [40]), ((40, 20, 50), [15, 25]))
+    )
+    found = command(minibatch_discrimination, "--repeats", 1, "--threads", 1)
+    peers = 2 * ["broadcasting", "torch.cdist"]
+    assert [row["peer_name"] for row in found] == peers
+    assert found[2]["setting"].endswith("compared with both halves")
+
+
+def test_ways_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    projected, of_sums = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
+    ways = [minibatch_discrimination.by_cdist]
+    near = partial(minibatch_discrimination.require_equal, of_sums=of_sums, ways=ways, rtol=1e-4)
+    near(projected, [20], atol=1e-4)
+    ours = minibatch_discrimination._sums_over_others
+    monkeypatch.setattr(
+        minibatch_discrimination, "_sums_over_others", lambda *words: 1.01 * ours(*words)
+    )
+    with pytest.raises(AssertionError):
+        near(projected, [20], atol=1e-4)
+
+
+def test_virtual_batch_normalization(
+    command: Command, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {
+        "dense": virtual_batch_norm.dense_generator(20, 8),
+        "conv": virtual_batch_norm.conv_generator(8, 32, 4),
+    }
+    monkeypatch.setattr(virtual_batch_norm, "generators", lambda: small)
+    found = command(virtual_batch_norm, "--repeats", 1, "--threads", 1)
+    assert [row["setting"].split(",")[0] for row in found] == ["dense", "conv"]
+    assert all(row["times_floor"] > 1 for row in found)
 
 
 def test_memory_of_minibatch_discrimination(monkeypatch: pytest.MonkeyPatch) -> None:
