@@ -40,16 +40,17 @@ REFERENCE = RESULTS / "mnist-reference"
 def train_reference(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     """Trains on the reference path up to `EPOCHS`, or goes on with it; says how it was computed."""
     fabric = launch(recipe.hardware)
-    preparation = prepare(recipe, None, processes=1)
-    run.begin(preparation.recipe, resume=True)
-    write_manifest(run, preparation, fabric)
 
     def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
         print(f"seed {recipe.seed}, epoch {epoch}: {metrics['test_errors']} errors", flush=True)
         if epoch == EPOCHS:
             raise Enough
 
-    fit_in_turns(fabric, preparation, run, epoch_ended)
+    if not run.metrics.exists() or len(read_metrics(run.metrics)) < EPOCHS:
+        preparation = prepare(recipe, None, processes=1)
+        run.begin(preparation.recipe, resume=True)
+        write_manifest(run, preparation, fabric)
+        fit_in_turns(fabric, preparation, run, epoch_ended)
     return {
         "device": joined(process["device"] for process in processes(run)),
         "precision": resolved_precision(recipe.hardware, fabric.device),

@@ -291,9 +291,10 @@ def test_a_reference_run_keeps_how_it_was_computed(
     recipe = as_the_peer(replace(PRESETS["mnist"], networks=SMALL), digits_folder)
     hardware = replace(recipe.hardware, precision="32-true", noise="fresh")
     run = RunFolder(tmp_path / "run")
-    # The second process goes on with it.
+    # The second process finds it done.
     for _ in range(2):
         results = mnist_paths.train_reference(replace(recipe, hardware=hardware), run)
+    assert len(run.metrics.read_text().splitlines()) == 1
     keep(run, results, tmp_path, 0)
     kept = read_json(tmp_path / "0-results.json")
     assert kept.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]
