@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import pytest
@@ -183,6 +183,17 @@ def test_errors_with_few_labels() -> None:
         # What stands in brackets is the paper's.
         assert gan.partition(" (")[0].replace(" %", "%") == ours, what
         assert baseline.replace(" %", "%") == peer, what
+
+
+def test_fast_and_reference_path() -> None:
+    (row,) = results("mnist-paths")
+    shown = table("performance.md", "The fast path beside the reference path")
+    for (_, *cells), side in zip(shown, ("ours", "peer"), strict=True):
+        by_seed, (of_three, of_all) = row[f"{side}_by_seed"], cells[-2:]
+        assert [int(cell) for cell in cells[:-2]] == by_seed
+        assert shows(of_three, mean(by_seed[:3]), stdev(by_seed[:3]))
+        assert shows(of_all, mean(by_seed), stdev(by_seed))
+    assert len(figures(of_all)) == 2 and row["seeds"] == [0, 1, 2, 3, 4]
 
 
 def test_samples_of_mnist() -> None:
