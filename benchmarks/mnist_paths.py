@@ -46,15 +46,14 @@ def train_reference(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         if epoch == EPOCHS:
             raise Enough
 
-    if not run.metrics.exists() or len(read_metrics(run.metrics)) < EPOCHS:
-        preparation = prepare(recipe, None, processes=1)
-        run.begin(preparation.recipe, resume=True)
+    preparation = prepare(recipe, None, processes=1)
+    run.begin(preparation.recipe, resume=True)
+    if len(read_metrics(run.metrics)) < EPOCHS:
         write_manifest(run, preparation, fabric)
         fit_in_turns(fabric, preparation, run, epoch_ended)
     return {
         "device": joined(process["device"] for process in processes(run)),
         "precision": resolved_precision(recipe.hardware, fabric.device),
-        "threads": torch.get_num_threads(),
         "noise": recipe.hardware.noise,
     }
 

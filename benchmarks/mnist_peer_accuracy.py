@@ -36,10 +36,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     recipe = as_the_peer(replace(PRESETS["mnist"], seed=arguments.seed), arguments.data)
     require_constant_rate(parser, recipe, arguments.epochs)
+    kept = KEPT / f"{arguments.seed}-metrics.jsonl"
+    ours = [line["test_errors"] for line in read_metrics(kept)]
+    if len(ours) < arguments.epochs:
+        raise SystemExit(f"{kept}: expected {arguments.epochs} epochs or more, got {len(ours)}")
     runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
     runs.mkdir(parents=True, exist_ok=True)
     # Its errors do not depend on how many processes decode.
-    found = conditions(runs / "conditions.json", recipe, lambda: {"0": 0.0})
+    found = conditions(runs / "conditions.json", recipe, lambda: {"peer_workers": 0})
     torch.manual_seed(arguments.seed)
     preparation = prepare(recipe, None, processes=1)
     test = preparation.split.test
@@ -48,7 +52,6 @@ def main() -> None:
     peers = PeersEpochs(Peer(), arguments.data, preparation, found["peer_workers"])
     PeersRun(peers, ledger, runs / "peer.pt", len(test)).go_on(arguments.epochs)
     errors = [round(line["error_rate"] * len(test)) for line in ledger.of(PEER)]
-    ours = [line["test_errors"] for line in read_metrics(KEPT / f"{arguments.seed}-metrics.jsonl")]
     measured = row(
         claim="the peer errs as ours after as many epochs",
         setting=f"mnist, {recipe.labels} labels, seed {arguments.seed}, after epoch {len(errors)}",

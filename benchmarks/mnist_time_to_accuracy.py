@@ -108,15 +108,13 @@ def start_seconds(data: Path, repeats: int = 3) -> dict[str, float]:
     return medians(interleaved_times(tasks, repeats=repeats, warm_up=1))
 
 
-def conditions(
-    path: Path, recipe: Recipe, decide: Callable[[], dict[str, float]]
-) -> dict[str, Any]:
-    """How both sides compute, kept in a file by the first process and required of the others.
+def conditions(path: Path, recipe: Recipe, decide: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """How a run computes, kept in a file by the first process and required of the others.
 
     Args:
         path: of the file.
         recipe: ours.
-        decide: gives the seconds of a part of the peer's epoch by the number of its workers.
+        decide: gives what else the first process decides.
     """
     now = {"device": device_name(torch.device("cpu")), "precision": cpu_precision(recipe)}
     if path.exists():
@@ -125,13 +123,7 @@ def conditions(
             if found[name] != value:
                 raise SystemExit(f"{path}: expected {name} {found[name]} as before, got {value}")
     else:
-        by_workers = decide()
-        found = {
-            **now,
-            "peer_workers": best_number(by_workers),
-            "peer_seconds_of_a_tenth_by_workers": by_workers,
-            "trained_at_commits": [],
-        }
+        found = {**now, **decide(), "trained_at_commits": []}
     commit = git_commit(besides="benchmarks/results")
     if commit not in found["trained_at_commits"]:
         found["trained_at_commits"].append(commit)
@@ -144,7 +136,8 @@ def require_constant_rate(parser: argparse.ArgumentParser, recipe: Recipe, epoch
     constant = round(recipe.optimizer.decay_from * recipe.epochs)
     if epochs > constant:
         parser.error(
-            f"--epochs: at most {constant}: then our rate falls, while the peer's does not"
+            f"--epochs: expected at most {constant}, after which our rate falls and the peer's"
+            f" does not, got {epochs}"
         )
 
 
@@ -336,9 +329,13 @@ def main() -> None:
     runs = arguments.runs / name
     runs.mkdir(parents=True, exist_ok=True)
 
-    def decide() -> dict[str, float]:
+    def decide() -> dict[str, Any]:
         preparation = prepare(as_the_peer(recipe, arguments.data), None, processes=1)
-        return seconds_by_workers(Peer(), arguments.data, preparation)
+        by_workers = seconds_by_workers(Peer(), arguments.data, preparation)
+        return {
+            "peer_workers": best_number(by_workers),
+            "peer_seconds_of_a_tenth_by_workers": by_workers,
+        }
 
     found = conditions(runs / "conditions.json", recipe, decide)
     print(found, flush=True)

@@ -34,6 +34,7 @@ import score_speed
 import study_load
 import table
 import virtual_batch_norm
+from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
 from convergan.runs.folder import RunFolder, read_json
@@ -172,6 +173,7 @@ def test_a_race_and_the_peer_by_itself(
     small_mnist: Recipe,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(PRESETS, "mnist", replace(small_mnist, epochs=4))
     monkeypatch.setattr(mnist_time_to_accuracy, "TARGET", 0.0)
@@ -194,6 +196,9 @@ def test_a_race_and_the_peer_by_itself(
     assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
     with pytest.raises(SystemExit):
         command(mnist_peer_accuracy, *words[:-1], 4)
+    assert "--epochs: expected at most 3" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r"3-metrics\.jsonl: expected 2 epochs or more, got 0"):
+        command(mnist_peer_accuracy, *words, "--seed", 3)
 
 
 def test_data_of_two_sizes(
@@ -295,13 +300,14 @@ def test_a_reference_run_keeps_how_it_was_computed(
     for _ in range(2):
         results = mnist_paths.train_reference(replace(recipe, hardware=hardware), run)
     assert len(run.metrics.read_text().splitlines()) == 1
+    with pytest.raises(UserError, match=r"hardware\.precision: expected '32-true' as in"):
+        mnist_paths.train_reference(recipe, run)
     keep(run, results, tmp_path, 0)
     kept = read_json(tmp_path / "0-results.json")
     assert kept.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]
     assert kept == {
         "device": "cpu, 1 thread",
         "precision": "32-true",
-        "threads": 1,
         "noise": "fresh",
     }
     assert mnist_paths.kept_by_seed(tmp_path)[0]["errors"] > 0

@@ -57,11 +57,13 @@ def test_the_last_to_leave_puts_it_back() -> None:
             entered.set()
             leave.wait()
 
-    thread = threading.Thread(target=other)
-    with without_tf32():
-        thread.start()
-        entered.wait()
-    assert precisions() == 3 * ["ieee"]
-    leave.set()
-    thread.join()
+    thread = threading.Thread(target=other, daemon=True)
+    try:
+        with without_tf32():
+            thread.start()
+            assert entered.wait(timeout=10)
+        assert precisions() == 3 * ["ieee"]
+    finally:
+        leave.set()
+        thread.join(timeout=10)
     assert precisions() == before

@@ -28,8 +28,8 @@ def without_tf32() -> Iterator[None]:
     """Convolutions and matrix products in the precision that their numbers have.
 
     GPUs round the fp32 numbers of convolutions to 19 bits unless told, those of matrix products, as some CPUs
-    do, if told. The switches are the process's: the first to come in sets them, the last to leave puts back
-    what it had found.
+    do, if told. The switches are the process's: the first to come in sets them, the last to leave sets each
+    to the precision that was found.
     """
     global _inside, _before
     with _lock:
