@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -84,18 +85,23 @@ def test_the_file_says_what_python_is_told(
     assert written.getvalue().encode() == (tmp_path / "out.csv").read_bytes()
 
 
-def test_torch_keeps_its_threads(trained_run: Path, digit_files: Path) -> None:
+def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) -> None:
     def in_a_new_thread() -> int:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(torch.get_num_threads).result()
 
-    before = torch.get_num_threads()
+    before, switch_seconds = torch.get_num_threads(), sys.getswitchinterval()
     try:
         torch.set_num_threads(3)
-        assert len(list(predict(trained_run, digit_files))) == 60
+        sys.setswitchinterval(0.004)
+        predicted = predict(trained_run, digit_files)
+        assert next(predicted) and sys.getswitchinterval() < 0.004
+        assert len(list(predicted)) == 59
         assert torch.get_num_threads() == in_a_new_thread() == 3
+        assert sys.getswitchinterval() == pytest.approx(0.004)
     finally:
         torch.set_num_threads(before)
+        sys.setswitchinterval(switch_seconds)
 
 
 def test_an_interrupt_leaves_nothing(trained_run: Path, digit_files: Path, tmp_path: Path) -> None:

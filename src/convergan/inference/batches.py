@@ -1,5 +1,6 @@
 """Batches through a network, by as many threads as pay."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -12,6 +13,10 @@ _Result = TypeVar("_Result")
 
 _MOST_THREADS = 16
 
+_SWITCH_SECONDS = 1e-3
+"""How long a thread waits at most, between two layers, while another one runs Python: by default 5 ms,
+in which many layers could be computed."""
+
 
 def map_batches(
     work: Callable[[_Batch], _Result], batches: Iterable[_Batch], device: torch.device
@@ -22,8 +27,10 @@ def map_batches(
     long where others, such as the one that decodes, need a core too.
     """
     on_cpu = device.type == "cpu"
-    torch_threads = torch.get_num_threads()
+    torch_threads, switch_seconds = torch.get_num_threads(), sys.getswitchinterval()
     try:
+        if on_cpu:
+            sys.setswitchinterval(min(_SWITCH_SECONDS, switch_seconds))
         yield from map_in_threads(
             work,
             batches,
@@ -31,6 +38,7 @@ def map_batches(
             begin=(lambda: torch.set_num_threads(1)) if on_cpu else None,
         )
     finally:
+        sys.setswitchinterval(switch_seconds)
         # It was set for those threads alone, but also for all that are yet to come.
         torch.set_num_threads(torch_threads)
 
