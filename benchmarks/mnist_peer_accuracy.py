@@ -42,14 +42,14 @@ def main() -> None:
         raise SystemExit(f"{kept}: expected {arguments.epochs} epochs or more, got {len(ours)}")
     runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
     runs.mkdir(parents=True, exist_ok=True)
-    # Its errors do not depend on how many processes decode.
-    found = conditions(runs / "conditions.json", recipe, lambda: {"peer_workers": 0})
+    found = conditions(runs / "conditions.json", recipe, dict)
     torch.manual_seed(arguments.seed)
     preparation = prepare(recipe, None, processes=1)
     test = preparation.split.test
     assert test is not None
     ledger = Ledger(runs / "progress.jsonl", target=0, epochs=arguments.epochs)
-    peers = PeersEpochs(Peer(), arguments.data, preparation, found["peer_workers"])
+    # Its errors do not depend on how many processes decode.
+    peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
     PeersRun(peers, ledger, runs / "peer.pt", len(test)).go_on(arguments.epochs)
     errors = [round(line["error_rate"] * len(test)) for line in ledger.of(PEER)]
     measured = row(

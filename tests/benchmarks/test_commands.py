@@ -27,7 +27,6 @@ import mnist_peer_accuracy
 import mnist_samples
 import mnist_step
 import mnist_time_to_accuracy
-import peer_mnist
 import predict
 import rows
 import score_speed
@@ -36,7 +35,7 @@ import table
 import virtual_batch_norm
 from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
+from convergan.recipes.settings import ConvSettings, Recipe
 from convergan.runs.folder import RunFolder, read_json
 from convergan.training.run import train
 from equal_terms import as_the_peer
@@ -45,13 +44,12 @@ from parquet_images import write_parquet
 from peer_cifar10 import Discriminator, Generator
 from peer_mnist import Peer
 from postgres_server import NoPostgreSQL
+from small_mnist import NETWORKS, dense_peer
 
 KEYS = {
     "claim", "setting", "device", "precision", "ours", "peer", "peer_name", "unit", "times_faster",
     "floor", "times_floor", "repeats", "versions", "git_commit", "command",
 }  # fmt: skip
-
-SMALL = MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20)
 
 Rows = list[dict[str, Any]]
 Command = Callable[..., Rows]
@@ -138,7 +136,7 @@ def test_an_epoch_of_cifar10(
 def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
     """The recipe `mnist` in small, one epoch; what the long runs of it keep goes to a folder of its own."""
     kept = tmp_path / "kept"
-    small = replace(PRESETS["mnist"], networks=SMALL, epochs=1)
+    small = replace(PRESETS["mnist"], networks=NETWORKS, epochs=1)
     monkeypatch.setitem(PRESETS, "mnist", small)
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
     monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "reference")
@@ -162,11 +160,6 @@ def test_mnist_with_100_labels_and_its_reference_path(
         mnist_100.row_of_all(mnist_100.KEPT, epochs=2)
 
 
-def small_peer() -> Peer:
-    networks = peer_mnist.Discriminator(64, SMALL.hidden), peer_mnist.Generator(64, (40,), 20)
-    return Peer(*networks, latent_size=20)
-
-
 def test_a_race_and_the_peer_by_itself(
     command: Command,
     digits_folder: Path,
@@ -180,7 +173,7 @@ def test_a_race_and_the_peer_by_itself(
     starts = {"ours": 3.0, "peer": 5.0}
     monkeypatch.setattr(mnist_time_to_accuracy, "start_seconds", lambda data: starts)
     for benchmark in (mnist_time_to_accuracy, mnist_peer_accuracy):
-        monkeypatch.setattr(benchmark, "Peer", small_peer)
+        monkeypatch.setattr(benchmark, "Peer", dense_peer)
     monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
     words = ("--data", digits_folder, "--threads", 1, "--runs", tmp_path, "--epochs", 2)
     (race,) = command(mnist_time_to_accuracy, *words)
@@ -205,7 +198,7 @@ def test_data_of_two_sizes(
     command: Command, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_size, "TIMES", (1, 2))
-    monkeypatch.setitem(PRESETS, "mnist", replace(PRESETS["mnist"], networks=SMALL))
+    monkeypatch.setitem(PRESETS, "mnist", replace(PRESETS["mnist"], networks=NETWORKS))
     words = ("--data", digits_folder, "--folder", tmp_path, "--steps", 20, "--threads", 1)
     seconds, memory = command(data_size, *words)
     assert (seconds["unit"], seconds["repeats"]) == ("seconds", 2)
@@ -293,7 +286,7 @@ def test_a_reference_run_keeps_how_it_was_computed(
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
-    recipe = as_the_peer(replace(PRESETS["mnist"], networks=SMALL), digits_folder)
+    recipe = as_the_peer(replace(PRESETS["mnist"], networks=NETWORKS), digits_folder)
     hardware = replace(recipe.hardware, precision="32-true", noise="fresh")
     run = RunFolder(tmp_path / "run")
     # The second process finds it done.

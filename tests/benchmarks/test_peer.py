@@ -22,7 +22,7 @@ from convergan.data.source import open_data_set
 from convergan.data.training_data import TrainingData
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, DataSettings, MLPSettings, Recipe
+from convergan.recipes.settings import ConvSettings, DataSettings, Recipe
 from convergan.techniques.weight_norm import (
     WeightNormConv2d,
     WeightNormConvTranspose2d,
@@ -41,6 +41,7 @@ from mnist_time_to_accuracy import OURS, PEER, race, result, start
 from operations import step_operations
 from parquet_images import write_parquet
 from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
+from small_mnist import NETWORKS, dense_peer
 from step_comparison import compare_steps
 
 DENSE, CONV = (1, 8, 8), (3, 32, 32)
@@ -49,8 +50,7 @@ DENSE, CONV = (1, 8, 8), (3, 32, 32)
 @pytest.fixture
 def dense_recipe() -> Recipe:
     """`mnist` with the networks of `dense_peer`, for digits."""
-    networks = MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20)
-    return replace(PRESETS["mnist"], networks=networks)
+    return replace(PRESETS["mnist"], networks=NETWORKS)
 
 
 @pytest.fixture
@@ -58,14 +58,6 @@ def conv_recipe() -> Recipe:
     """`cifar10` with the networks of `conv_peer`."""
     networks = ConvSettings(width=4, generator_width=16, latent_size=20)
     return replace(PRESETS["cifar10"], networks=networks, labels=20, batch_size=10)
-
-
-def dense_peer() -> Peer:
-    return Peer(
-        peer_mnist.Discriminator(pixels=64, hidden=(60, 40)),
-        peer_mnist.Generator(pixels=64, hidden=(40,), latent_size=20),
-        latent_size=20,
-    )
 
 
 def conv_peer() -> Peer:
