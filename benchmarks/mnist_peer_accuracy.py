@@ -18,9 +18,9 @@ from convergan.recipes.presets import PRESETS
 from convergan.runs.metrics import read_metrics
 from convergan.training.preparation import prepare
 from epochs_in_turn import PeersEpochs
-from equal_terms import as_the_peer
+from equal_terms import as_the_peer, require_constant_rate
+from kept_epochs import PEER, Ledger, PeersRun, conditions
 from mnist_100 import KEPT
-from mnist_time_to_accuracy import PEER, Ledger, PeersRun, conditions, require_constant_rate
 from peer_mnist import Peer
 from rows import row, write_rows
 

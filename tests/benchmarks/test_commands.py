@@ -139,23 +139,34 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
     small = replace(PRESETS["mnist"], networks=NETWORKS, epochs=1)
     monkeypatch.setitem(PRESETS, "mnist", small)
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
-    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "reference")
+    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference")
+    monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast")
     for benchmark in (mnist_100, mnist_paths, mnist_peer_accuracy):
-        monkeypatch.setattr(benchmark, "KEPT", kept / "fast")
+        monkeypatch.setattr(benchmark, "KEPT", kept / "mnist-100")
     return small
 
 
 def test_mnist_with_100_labels_and_its_reference_path(
     command: Command, digits_folder: Path, small_mnist: Recipe, tmp_path: Path
 ) -> None:
-    words = ("--data", digits_folder, "--threads", 1, "--seeds", 0, 1)
-    (fast,) = command(mnist_100, *words, "--runs", tmp_path / "fast")
+    words = ("--data", digits_folder, "--threads", 1, "--runs", tmp_path, "--seeds")
+    (fast,) = command(mnist_100, *words, 0, 1)
     assert (fast["seeds"], fast["repeats"], fast["device"]) == ([0, 1], 2, "cpu, 1 thread")
     assert fast["ours"] == sum(fast["ours_by_seed"]) / 2 and fast["peer"] > 0
     (tmp_path / "results" / "mnist-100.json").unlink()
-    (paths,) = command(mnist_paths, *words, "--runs", tmp_path / "reference")
+    (paths,) = command(mnist_paths, *words, 0, 1)
     assert paths["ours_by_seed"] == fast["ours_by_seed"]
+    assert not mnist_paths.FAST.exists()
     assert paths["fast_trained_at_commits"] == fast["trained_at_commits"]
+    (tmp_path / "results" / "mnist-paths.json").unlink()
+    # What is not kept already is trained on the fast path too.
+    (more,) = command(mnist_paths, *words, 2)
+    assert (more["seeds"], more["ours_by_seed"][:2]) == ([0, 1, 2], paths["ours_by_seed"])
+    noise = [
+        read_json(kept / "2-results.json")["noise"]
+        for kept in (mnist_paths.FAST, mnist_paths.REFERENCE)
+    ]
+    assert noise == ["auto", "fresh"]
     with pytest.raises(SystemExit, match="expected runs of 2 epochs, got 1 of seed 0"):
         mnist_100.row_of_all(mnist_100.KEPT, epochs=2)
 
@@ -291,10 +302,10 @@ def test_a_reference_run_keeps_how_it_was_computed(
     run = RunFolder(tmp_path / "run")
     # The second process finds it done.
     for _ in range(2):
-        results = mnist_paths.train_reference(replace(recipe, hardware=hardware), run)
+        results = mnist_paths.train_to_the_epoch(replace(recipe, hardware=hardware), run)
     assert len(run.metrics.read_text().splitlines()) == 1
     with pytest.raises(UserError, match=r"hardware\.precision: expected '32-true' as in"):
-        mnist_paths.train_reference(recipe, run)
+        mnist_paths.train_to_the_epoch(recipe, run)
     keep(run, results, tmp_path, 0)
     kept = read_json(tmp_path / "0-results.json")
     assert kept.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]

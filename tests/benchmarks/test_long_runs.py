@@ -8,9 +8,10 @@ import pytest
 
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder, read_json, write_json
+from kept_epochs import OURS, PEER, Ledger, conditions
 from kept_runs import keep
-from mnist_paths import EPOCHS, compared
-from mnist_time_to_accuracy import OURS, PEER, Ledger, conditions, result
+from mnist_paths import EPOCHS, compared, kept_by_seed
+from mnist_time_to_accuracy import result
 
 MNIST = PRESETS["mnist"]
 STARTS = {OURS: 3.0, PEER: 5.0}
@@ -102,7 +103,7 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
             (folder / f"{seed}-metrics.jsonl").write_text("\n".join(lines) + "\n")
             results = {**FOUND, "trained_at_commits": [folder.name, f"seed {seed}"]}
             write_json(folder / f"{seed}-results.json", results)
-    row = compared(reference, fast, 150)
+    row = compared(kept_by_seed(reference), kept_by_seed(fast), 150)
     assert row is not None
     assert (row["seeds"], row["ours_by_seed"], row["peer_by_seed"]) == (
         [0, 1],
@@ -115,4 +116,4 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
     assert row["fast_trained_at_commits"] == ["fast", "seed 0", "seed 1"]
     assert row["reference_trained_at_commits"] == ["reference", "seed 0", "seed 1"]
     (fast / "1-metrics.jsonl").unlink()
-    assert compared(reference, fast, 150) is None
+    assert compared(kept_by_seed(reference), kept_by_seed(fast), 150) is None

@@ -36,8 +36,9 @@ from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
 from epoch_comparison import compare_epochs
+from kept_epochs import OURS, PEER
 from measure import Enough
-from mnist_time_to_accuracy import OURS, PEER, race, result, start
+from mnist_time_to_accuracy import race, result, start
 from operations import step_operations
 from parquet_images import write_parquet
 from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
