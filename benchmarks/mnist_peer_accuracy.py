@@ -3,9 +3,9 @@
     python benchmarks/mnist_peer_accuracy.py --data DIR [--seed 2] [--epochs 100] [--threads N] [--runs DIR]
 
 The peer alone, on the seed's labelled images, its errors those of averaged weights after the last epoch; ours
-are those after the same epoch that `mnist_100` kept. Progress is in RUNS/mnist-peer-seed2 after every epoch;
-the same command goes on from there, on a machine that computes alike. At most as many epochs as our rate is
-constant: the peer's does not fall.
+are those after the same epoch that `mnist_100` kept, of the same seed and of all. Progress is in
+RUNS/mnist-peer-seed2 after every epoch; the same command goes on from there, on a machine that computes
+alike. At most as many epochs as our rate is constant: the peer's does not fall.
 """
 
 import argparse
@@ -25,6 +25,14 @@ from peer_mnist import Peer
 from rows import row, write_rows
 
 
+def kept_errors(folder: Path) -> dict[int, list[int]]:
+    """Test errors after each epoch of the runs that a folder keeps, by seed."""
+    return {
+        int(path.name.split("-")[0]): [line["test_errors"] for line in read_metrics(path)]
+        for path in sorted(folder.glob("*-metrics.jsonl"))
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -36,10 +44,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     recipe = as_the_peer(replace(PRESETS["mnist"], seed=arguments.seed), arguments.data)
     require_constant_rate(parser, recipe, arguments.epochs)
-    kept = KEPT / f"{arguments.seed}-metrics.jsonl"
-    ours = [line["test_errors"] for line in read_metrics(kept)]
+    kept = {seed: errors[: arguments.epochs] for seed, errors in kept_errors(KEPT).items()}
+    ours = kept.get(arguments.seed, [])
     if len(ours) < arguments.epochs:
-        raise SystemExit(f"{kept}: expected {arguments.epochs} epochs or more, got {len(ours)}")
+        raise SystemExit(
+            f"{KEPT}: expected {arguments.epochs} epochs or more of seed {arguments.seed},"
+            f" got {len(ours)}"
+        )
     runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
     runs.mkdir(parents=True, exist_ok=True)
     found = conditions(runs / "conditions.json", recipe, dict)
@@ -51,20 +62,22 @@ def main() -> None:
     # Its errors do not depend on how many processes decode.
     peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
     PeersRun(peers, ledger, runs / "peer.pt", len(test)).go_on(arguments.epochs)
-    errors = [round(line["error_rate"] * len(test)) for line in ledger.of(PEER)]
+    of_peer = ledger.of(PEER)[: arguments.epochs]
+    errors = [round(line["error_rate"] * len(test)) for line in of_peer]
     measured = row(
         claim="the peer errs as ours after as many epochs",
         setting=f"mnist, {recipe.labels} labels, seed {arguments.seed}, after epoch {len(errors)}",
         device=found["device"],
         precision=found["precision"],
-        ours=ours[len(errors) - 1],
+        ours=ours[-1],
         peer=errors[-1],
         peer_name="plain PyTorch (benchmarks/peer_mnist.py)",
         unit=f"errors of {len(test)}",
         repeats=1,
-        ours_by_epoch=ours[: len(errors)],
+        ours_by_seed={seed: of[-1] for seed, of in kept.items() if len(of) == len(ours)},
+        ours_by_epoch=ours,
         peer_by_epoch=errors,
-        resumed_epochs=[line["epoch"] for line in ledger.of(PEER) if line["resumed"]],
+        resumed_epochs=[line["epoch"] for line in of_peer if line["resumed"]],
         trained_at_commits=found["trained_at_commits"],
     )
     print(f"epoch {len(errors)}: ours {measured['ours']} errors, the peer {measured['peer']}")

@@ -192,16 +192,18 @@ def test_a_race_and_the_peer_by_itself(
     assert len(race["ours_error_rate_by_epoch"]) == len(race["peer_error_rate_by_epoch"]) == 2
     (tmp_path / "results" / "mnist-time-to-accuracy-seed2.json").unlink()
 
-    kept = mnist_peer_accuracy.KEPT / "2-metrics.jsonl"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("".join(f'{{"test_errors": {errors}}}\n' for errors in (90, 80, 70)))
+    mnist_peer_accuracy.KEPT.mkdir(parents=True)
+    for seed, by_epoch in enumerate([(50, 40), (9,), (90, 80, 70)]):
+        lines = "".join(f'{{"test_errors": {errors}}}\n' for errors in by_epoch)
+        (mnist_peer_accuracy.KEPT / f"{seed}-metrics.jsonl").write_text(lines)
     (alone,) = command(mnist_peer_accuracy, *words)
     assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
+    assert alone["ours_by_seed"] == {"0": 40, "2": 80}
     assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
     with pytest.raises(SystemExit):
         command(mnist_peer_accuracy, *words[:-1], 4)
     assert "--epochs: expected at most 3" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match=r"3-metrics\.jsonl: expected 2 epochs or more, got 0"):
+    with pytest.raises(SystemExit, match="expected 2 epochs or more of seed 3, got 0"):
         command(mnist_peer_accuracy, *words, "--seed", 3)
 
 
