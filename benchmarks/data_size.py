@@ -34,12 +34,12 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from equal_terms import as_the_peer
+from equal_terms import without_baseline
 from measure import memory_mb, quartiles_of_ratio, settle
-from operations import cpu_precision
 from rows import row, write_rows
 
 IMAGES = 20_000
@@ -99,7 +99,7 @@ class InTurns(Silent):
 
 def recipe_of(steps: int) -> Recipe:
     """`mnist` without baseline, on mapped images; one epoch has all the steps, so that none ends between."""
-    recipe = as_the_peer(PRESETS["mnist"])
+    recipe = without_baseline(PRESETS["mnist"])
     mapped = replace(recipe.data, resident_mb=0)
     return replace(recipe, min_steps_per_epoch=steps + 1, data=mapped)
 
@@ -178,7 +178,7 @@ def compare(turns: dict[int, list[Turn]], shape: tuple[int, ...]) -> list[dict[s
                     claim=f"with {times} times the data {claim}",
                     setting=f"mnist, {times * count:,} images of {height}x{width}, memory-mapped",
                     device=device_name(torch.device("cpu")),
-                    precision=cpu_precision(PRESETS["mnist"]),
+                    precision=resolved_precision(PRESETS["mnist"].hardware, torch.device("cpu")),
                     ours=median(ours),
                     peer=median(peer),
                     peer_name=f"{count:,} images",

@@ -20,7 +20,7 @@ from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.preparation import Preparation, image_shape, prepare
 from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
-from equal_terms import as_the_peer
+from equal_terms import without_baseline
 from measure import Enough, Times, interleaved_times, medians
 from operations import (
     classifying_operations,
@@ -42,7 +42,7 @@ def compare_epochs(
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
     """What `timing` is told of one epoch: ours, the peer's, and the floor."""
-    recipe = as_the_peer(recipe, data, device)
+    recipe = without_baseline(recipe, data, device)
     torch.manual_seed(recipe.seed)
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)

@@ -14,10 +14,10 @@ WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))
 """How many processes may decode for a peer's `DataLoader`; the best number counts."""
 
 
-def as_the_peer(
+def without_baseline(
     recipe: Recipe, data: Path | None = None, device: Literal["cpu", "cuda"] = "cpu"
 ) -> Recipe:
-    """The recipe as the peer's equal: without baseline, on a device, on the images of a folder if told."""
+    """The recipe without what the peer does not have, on one device, on the images of a folder if told."""
     return replace(
         recipe,
         baseline=False,

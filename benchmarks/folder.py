@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet
 from PIL import Image
 
+from convergan.data.parquet import find_parquet
 from convergan.runs.folder import RunFolder
 from rows import row, write_rows
 
@@ -29,7 +30,10 @@ LABELLED, UNLABELLED, TEST = 20, 100, 300
 
 def write_images(cifar10: Path, folder: Path) -> None:
     """images/<class>, images/unlabelled and, kept apart, test/<class>."""
-    table = pyarrow.parquet.read_table(min(cifar10.glob("train*.parquet")))
+    files = find_parquet(cifar10)["train"]
+    if not files:
+        raise SystemExit(f"--cifar10: expected a folder with parquet files, got {cifar10}")
+    table = pyarrow.parquet.read_table(files[0])
     labels = np.array(table["label"])
     images = table["image" if "image" in table.column_names else "img"]
     generator = np.random.default_rng(0)
@@ -54,6 +58,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     arguments = parser.parse_args()
     out = arguments.runs / "folder"
+    if out.exists():
+        raise SystemExit(f"--runs: expected a folder where no such run is yet, got {out}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_images(arguments.cifar10, folder)

@@ -12,8 +12,8 @@ from convergan.files import write_text, written_aside
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import read_json, write_json
 from convergan.runs.provenance import device_name, git_commit
+from convergan.training.computation import resolved_precision
 from epochs_in_turn import PeersEpochs
-from operations import cpu_precision
 
 OURS, PEER = "ours", "peer"
 
@@ -26,7 +26,8 @@ def conditions(path: Path, recipe: Recipe, decide: Callable[[], dict[str, Any]])
         recipe: ours.
         decide: gives what else the first process decides.
     """
-    now = {"device": device_name(torch.device("cpu")), "precision": cpu_precision(recipe)}
+    cpu = torch.device("cpu")
+    now = {"device": device_name(cpu), "precision": resolved_precision(recipe.hardware, cpu)}
     if path.exists():
         found = read_json(path)
         for name, value in now.items():

@@ -3,9 +3,32 @@
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.metrics import read_metrics
+from rows import RESULTS
+
+MNIST_100 = RESULTS / "mnist-100"
+"""Whole runs of `mnist` with 100 labels, a seed each: what `mnist_100.py` keeps."""
+
+
+class KeptRun(NamedTuple):
+    """What is kept of a run."""
+
+    results: dict[str, Any]
+    errors: list[int]
+    """Of averaged weights on the test images, after each epoch."""
+
+
+def kept_runs(folder: Path) -> dict[int, KeptRun]:
+    """The runs that a folder keeps, by seed."""
+    found = {}
+    for path in folder.glob("*-results.json"):
+        seed = int(path.name.removesuffix("-results.json"))
+        metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
+        found[seed] = KeptRun(read_json(path), [line["test_errors"] for line in metrics])
+    return dict(sorted(found.items()))
 
 
 def keep(run: RunFolder, results: Mapping[str, Any], folder: Path, seed: int) -> None:
@@ -27,9 +50,9 @@ def processes(run: RunFolder) -> list[dict[str, Any]]:
     return [manifest, *manifest["resumed"]]
 
 
-def commits_of(runs: list[dict[str, Any]]) -> list[str]:
-    """All commits that trained some runs."""
-    return sorted({commit for run in runs for commit in run["trained_at_commits"]})
+def commits_by_run(runs: Iterable[KeptRun]) -> list[list[str] | None]:
+    """The commits that trained each run; None where they were not kept."""
+    return [run.results["trained_at_commits"] or None for run in runs]
 
 
 def joined(names: Iterable[str]) -> str:

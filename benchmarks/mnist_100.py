@@ -3,8 +3,8 @@
     python benchmarks/mnist_100.py --data DIR [--seeds 0 1 2 3 4] [--threads N] [--runs DIR]
 
 Each seed draws its own labelled images, networks and noise. Runs go on where an earlier call left off, so
-several calls with other seeds can share the machine; each seed's results, with the commits of all processes
-that trained it, are kept in results/mnist-100/, and the row is made of all that are there.
+several calls with some of the seeds can share the machine, and one with all of them makes the row at the end.
+Each seed's results, with the commits of all processes that trained it, are kept in results/mnist-100/.
 """
 
 import argparse
@@ -18,10 +18,8 @@ from rich.console import Console
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder, read_json
 from convergan.training.run import RunOptions, train
-from kept_runs import commits_of, joined, keep
-from rows import RESULTS, row, write_rows
-
-KEPT = RESULTS / "mnist-100"
+from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
+from rows import row, write_rows
 
 
 def main() -> None:
@@ -38,7 +36,7 @@ def main() -> None:
         data=replace(recipe.data, path=arguments.data),
         hardware=replace(recipe.hardware, threads=arguments.threads),
     )
-    KEPT.mkdir(parents=True, exist_ok=True)
+    MNIST_100.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
         run = arguments.runs / str(seed)
         train(
@@ -48,8 +46,9 @@ def main() -> None:
             console=Console(quiet=True),
         )
         folder = RunFolder(run)
-        keep(folder, read_json(folder.results), KEPT, seed)
-    found = row_of_all(KEPT, recipe.epochs)
+        keep(folder, read_json(folder.results), MNIST_100, seed)
+    kept = kept_runs(MNIST_100)
+    found = row_of({seed: kept[seed] for seed in arguments.seeds}, recipe.epochs)
     print(
         f"seeds {found['seeds']}: {found['ours_by_seed']}, mean {found['ours']:.1f};"
         f" baseline {found['peer_by_seed']}, mean {found['peer']:.0f}"
@@ -57,15 +56,9 @@ def main() -> None:
     print(write_rows("mnist-100", [found]))
 
 
-def row_of_all(kept: Path, epochs: int) -> dict[str, Any]:
-    """The row of all runs that a folder keeps, each of so many epochs."""
-    results = [read_json(path) for path in sorted(kept.glob("*-results.json"))]
-    for result in results:
-        if result["epochs"] != epochs:
-            raise SystemExit(
-                f"{kept}: expected runs of {epochs} epochs,"
-                f" got {result['epochs']} of seed {result['seed']}"
-            )
+def row_of(runs: dict[int, KeptRun], epochs: int) -> dict[str, Any]:
+    """The row of these seeds' runs, each of so many epochs."""
+    results = [run.results for run in runs.values()]
     ours = [result["test_errors"] for result in results]
     baseline = [result["baseline_test_errors"] for result in results]
     return row(
@@ -78,11 +71,11 @@ def row_of_all(kept: Path, epochs: int) -> dict[str, Any]:
         peer_name="supervised baseline",
         unit="errors of 10000",
         repeats=len(results),
-        seeds=[result["seed"] for result in results],
+        seeds=list(runs),
         ours_by_seed=ours,
         peer_by_seed=baseline,
         ours_stdev=stdev(ours) if len(ours) > 1 else None,
-        trained_at_commits=commits_of(results),
+        trained_at_commits_by_seed=commits_by_run(runs.values()),
     )
 
 

@@ -1,13 +1,16 @@
 """Claim: the fast path errs no more than the reference path: means over 3 seeds within a standard deviation.
 
-    python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--runs DIR]
+    python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--device cuda] [--kept]
 
 The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank).
 The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both stop after
-epoch 60; a seed that `mnist_100` kept is not trained on the fast path again: its errors after that epoch
-count. Devices and commits are kept with the results, in results/mnist-reference/ and results/mnist-fast/. On
-a CPU without such units the noise is all that differs. Calls with single seeds can share the machine; the row
-is made of all seeds of which both paths have a run.
+epoch 60. Devices and commits are kept with the results, in results/mnist-fast/ and results/mnist-reference/.
+On a CPU without such units the noise is all that differs. Runs, in --runs DIR, go on where an earlier call
+left off, so several calls with some of the seeds can share the machine, and one with all of them makes the
+row at the end.
+
+With --kept, what results/ has of such a device counts too, on the fast path also the whole runs of
+`mnist_100`: it is not trained again, and the row is of all seeds that both paths have.
 """
 
 import argparse
@@ -20,23 +23,20 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from convergan.runs.folder import RunFolder, read_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.computation import resolved_precision
 from convergan.training.launch import launch
 from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
 from epochs_in_turn import fit_in_turns
-from equal_terms import as_the_peer
-from kept_runs import commits_of, joined, keep, processes
+from equal_terms import without_baseline
+from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
 from measure import Enough
-from mnist_100 import KEPT
 from rows import RESULTS, row, write_rows
 
 EPOCHS = 60
-REFERENCE = RESULTS / "mnist-reference"
-FAST = RESULTS / "mnist-fast"
-"""What is not in `KEPT` already."""
+FAST, REFERENCE = RESULTS / "mnist-fast", RESULTS / "mnist-reference"
 
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
@@ -60,33 +60,30 @@ def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def kept_by_seed(folder: Path) -> dict[int, dict[str, Any]]:
-    """Results of each run that a folder keeps, with the averaged test errors after `EPOCHS`."""
-    found = {}
-    for path in folder.glob("*-results.json"):
-        seed = path.name.split("-")[0]
-        metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
-        if len(metrics) >= EPOCHS:
-            found[int(seed)] = {**read_json(path), "errors": metrics[EPOCHS - 1]["test_errors"]}
-    return found
+def usable(folder: Path, device: str) -> dict[int, KeptRun]:
+    """The runs that a folder keeps, by seed, which were long enough and trained on such a device."""
+    return {
+        seed: run
+        for seed, run in kept_runs(folder).items()
+        if len(run.errors) >= EPOCHS
+        and run.results["device"].startswith("cpu") == (device == "cpu")
+    }
 
 
-def compared(
-    of_reference: dict[int, dict[str, Any]], of_fast: dict[int, dict[str, Any]], epochs: int
-) -> dict[str, Any] | None:
-    """The row of the seeds that both paths have, None of fewer than two; `epochs` are a whole run's."""
-    seeds = sorted(of_reference.keys() & of_fast.keys())
+def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[str, Any] | None:
+    """The row of the seeds that both paths have, None of fewer than two."""
+    seeds = sorted(fast.keys() & reference.keys())
     if len(seeds) < 2:
         return None
-    theirs, ours = ([kept[seed] for seed in seeds] for kept in (of_reference, of_fast))
-    peer_errors, our_errors = ([run["errors"] for run in runs] for runs in (theirs, ours))
-    precision = joined(run["precision"] for run in ours)
+    ours, theirs = ([runs[seed] for seed in seeds] for runs in (fast, reference))
+    our_errors, peer_errors = ([run.errors[EPOCHS - 1] for run in runs] for runs in (ours, theirs))
+    precision = joined(run.results["precision"] for run in ours)
     differs = "the noise differs" if precision == "32-true" else "precision and noise differ"
     difference, spread = mean(our_errors) - mean(peer_errors), stdev(peer_errors)
     return row(
         claim="the fast path errs as the reference path: means within a standard deviation",
-        setting=f"mnist, 100 labels, after epoch {EPOCHS} of {epochs}; {differs}",
-        device=joined(run["device"] for run in ours),
+        setting=f"mnist, 100 labels, after epoch {EPOCHS}; {differs}",
+        device=joined(run.results["device"] for run in ours),
         precision=precision,
         ours=mean(our_errors),
         peer=mean(peer_errors),
@@ -100,9 +97,9 @@ def compared(
         peer_stdev=spread,
         difference_of_means=difference,
         within_a_standard_deviation=abs(difference) <= spread,
-        peer_device=[run["device"] for run in theirs],
-        fast_trained_at_commits=commits_of(ours),
-        reference_trained_at_commits=commits_of(theirs),
+        peer_device_by_seed=[run.results["device"] for run in theirs],
+        trained_at_commits_by_seed=commits_by_run(ours),
+        peer_trained_at_commits_by_seed=commits_by_run(theirs),
     )
 
 
@@ -110,25 +107,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("--kept", action="store_true")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    recipe = as_the_peer(replace(PRESETS["mnist"], labels=100), arguments.data)
+    recipe = replace(PRESETS["mnist"], labels=100)
+    recipe = without_baseline(recipe, arguments.data, arguments.device)
     fast = replace(recipe.hardware, threads=arguments.threads)
     reference = replace(fast, precision="32-true", noise="fresh")
+
+    def found_in(folder: Path) -> dict[int, KeptRun]:
+        runs = usable(folder, arguments.device)
+        if not arguments.kept:
+            return {seed: runs[seed] for seed in arguments.seeds if seed in runs}
+        return {**runs, **usable(MNIST_100, arguments.device)} if folder == FAST else runs
+
     for seed in arguments.seeds:
-        for kept, hardware in ((REFERENCE, reference), (FAST, fast)):
-            if kept == FAST and seed in kept_by_seed(KEPT):
+        for folder, hardware in ((FAST, fast), (REFERENCE, reference)):
+            if arguments.kept and seed in found_in(folder):
                 continue
-            run = RunFolder(arguments.runs / kept.name / str(seed))
+            run = RunFolder(arguments.runs / folder.name / str(seed))
             results = train_to_the_epoch(replace(recipe, seed=seed, hardware=hardware), run)
-            kept.mkdir(parents=True, exist_ok=True)
-            keep(run, results, kept, seed)
-    found = compared(
-        kept_by_seed(REFERENCE), {**kept_by_seed(FAST), **kept_by_seed(KEPT)}, recipe.epochs
-    )
+            folder.mkdir(parents=True, exist_ok=True)
+            keep(run, results, folder, seed)
+    found = compared(found_in(FAST), found_in(REFERENCE))
     if found is None:
         print("a comparison needs two seeds with both paths")
         return

@@ -1,11 +1,12 @@
-"""Claim: the peer of `mnist` is no straw man: after as many epochs it errs no more than ours.
+"""Claim: the peer of `mnist` is no straw man: after as many epochs it errs as ours does.
 
     python benchmarks/mnist_peer_accuracy.py --data DIR [--seed 2] [--epochs 100] [--threads N] [--runs DIR]
 
 The peer alone, on the seed's labelled images, its errors those of averaged weights after the last epoch; ours
-are those after the same epoch that `mnist_100` kept, of the same seed and of all. Progress is in
-RUNS/mnist-peer-seed2 after every epoch; the same command goes on from there, on a machine that computes
-alike. At most as many epochs as our rate is constant: the peer's does not fall.
+are those after the same epoch that `mnist_100` kept, which is to be run first: of the same seed, and of all,
+whose spread says how much is chance. Progress is in RUNS/mnist-peer-seed2 after every epoch; the same command
+goes on from there, on a machine that computes alike. At most as many epochs as our rate is constant: the
+peer's does not fall.
 """
 
 import argparse
@@ -15,22 +16,13 @@ from pathlib import Path
 import torch
 
 from convergan.recipes.presets import PRESETS
-from convergan.runs.metrics import read_metrics
 from convergan.training.preparation import prepare
 from epochs_in_turn import PeersEpochs
-from equal_terms import as_the_peer, require_constant_rate
+from equal_terms import require_constant_rate, without_baseline
 from kept_epochs import PEER, Ledger, PeersRun, conditions
-from mnist_100 import KEPT
+from kept_runs import MNIST_100, kept_runs
 from peer_mnist import Peer
 from rows import row, write_rows
-
-
-def kept_errors(folder: Path) -> dict[int, list[int]]:
-    """Test errors after each epoch of the runs that a folder keeps, by seed."""
-    return {
-        int(path.name.split("-")[0]): [line["test_errors"] for line in read_metrics(path)]
-        for path in sorted(folder.glob("*-metrics.jsonl"))
-    }
 
 
 def main() -> None:
@@ -42,14 +34,17 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    recipe = as_the_peer(replace(PRESETS["mnist"], seed=arguments.seed), arguments.data)
+    recipe = without_baseline(replace(PRESETS["mnist"], seed=arguments.seed), arguments.data)
     require_constant_rate(parser, recipe, arguments.epochs)
-    kept = {seed: errors[: arguments.epochs] for seed, errors in kept_errors(KEPT).items()}
-    ours = kept.get(arguments.seed, [])
-    if len(ours) < arguments.epochs:
+    kept = {
+        seed: run.errors[: arguments.epochs]
+        for seed, run in kept_runs(MNIST_100).items()
+        if len(run.errors) >= arguments.epochs
+    }
+    if arguments.seed not in kept:
         raise SystemExit(
-            f"{KEPT}: expected {arguments.epochs} epochs or more of seed {arguments.seed},"
-            f" got {len(ours)}"
+            f"{MNIST_100}: expected {arguments.epochs} epochs or more of seed {arguments.seed}, got"
+            f" them of seeds {list(kept)}; first run mnist_100.py --seeds {arguments.seed}"
         )
     runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
     runs.mkdir(parents=True, exist_ok=True)
@@ -65,17 +60,18 @@ def main() -> None:
     of_peer = ledger.of(PEER)[: arguments.epochs]
     errors = [round(line["error_rate"] * len(test)) for line in of_peer]
     measured = row(
-        claim="the peer errs as ours after as many epochs",
+        claim="the peer errs as ours does after as many epochs",
         setting=f"mnist, {recipe.labels} labels, seed {arguments.seed}, after epoch {len(errors)}",
         device=found["device"],
         precision=found["precision"],
-        ours=ours[-1],
+        ours=kept[arguments.seed][-1],
         peer=errors[-1],
         peer_name="plain PyTorch (benchmarks/peer_mnist.py)",
         unit=f"errors of {len(test)}",
         repeats=1,
-        ours_by_seed={seed: of[-1] for seed, of in kept.items() if len(of) == len(ours)},
-        ours_by_epoch=ours,
+        seeds=list(kept),
+        ours_by_seed=[of_seed[-1] for of_seed in kept.values()],
+        ours_by_epoch=kept[arguments.seed],
         peer_by_epoch=errors,
         resumed_epochs=[line["epoch"] for line in of_peer if line["resumed"]],
         trained_at_commits=found["trained_at_commits"],

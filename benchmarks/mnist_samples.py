@@ -112,11 +112,13 @@ def main() -> None:
             "--classifier: expected a run that trained neither generator, got"
             f" {arguments.classifier}"
         )
+    if arguments.images and not arguments.images.is_dir():
+        raise SystemExit(f"--images: expected a folder, got {arguments.images}")
     rows = compare(generators, arguments.classifier, arguments.data, arguments.count)
+    print(write_rows("mnist-samples", rows))
     if arguments.images:
         for name, run in generators.items():
             copy_samples(run, arguments.images / f"mnist-{name.replace(' ', '-')}.png")
-    print(write_rows("mnist-samples", rows))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
-from convergan.training.computation import discriminator_dtype, resolved_precision
+from convergan.training.computation import discriminator_dtype
 from measure import MatrixProduct
 
 CONV_SIZE_PX = 32
@@ -95,11 +95,6 @@ def floor_seconds(
     )
 
 
-def cpu_precision(recipe: Recipe) -> str:
-    """The precision of a recipe's discriminator step on this CPU."""
-    return resolved_precision(recipe.hardware, torch.device("cpu"))
-
-
 def _layers(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[list[int], list[int]]:
@@ -114,7 +109,10 @@ def _layers(
     if isinstance(networks, ConvSettings) and image_shape[1:] == (CONV_SIZE_PX, CONV_SIZE_PX):
         channels = image_shape[0]
         return _conv_discriminator(networks, channels, classes), _conv_generator(networks, channels)
-    raise ValueError(f"not counted: {networks.kind} networks for images of {image_shape}")
+    raise ValueError(
+        f"networks: expected dense ones, or convolutions for {CONV_SIZE_PX}x{CONV_SIZE_PX} pixels,"
+        f" whose operations are counted, got {networks.kind} for images of {image_shape}"
+    )
 
 
 def _dense(widths: Sequence[int]) -> list[int]:

@@ -260,9 +260,16 @@ class ParquetImages(Dataset[tuple[Tensor, int]]):
     def __init__(
         self, folder: Path, split: str, pixel_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
-        tables = [
-            pyarrow.parquet.read_table(file) for file in sorted(folder.rglob(f"{split}*.parquet"))
+        files = [
+            file
+            for file in sorted(folder.rglob("*.parquet"))
+            if split in file.relative_to(folder).as_posix()
         ]
+        if not files:
+            raise SystemExit(
+                f"{folder}: expected parquet files with {split} in their names, got none"
+            )
+        tables = [pyarrow.parquet.read_table(file) for file in files]
         self.encoded = [row["bytes"] for table in tables for row in table[0].to_pylist()]
         self.labels = [label for table in tables for label in table["label"].to_pylist()]
         self.low, self.high = pixel_range

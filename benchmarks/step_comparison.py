@@ -23,7 +23,7 @@ from convergan.training.launch import launch
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from equal_terms import as_the_peer, networks_range
+from equal_terms import networks_range, without_baseline
 from measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
 from operations import floor_seconds, products_for, rates_of, step_operations
 from peer_mnist import Peer
@@ -97,7 +97,9 @@ def compare_steps(
         device: where both compute.
     """
     # One epoch has all the steps: nothing but steps is timed.
-    recipe = replace(as_the_peer(recipe, device=device), min_steps_per_epoch=warm_up + steps + 1)
+    recipe = replace(
+        without_baseline(recipe, device=device), min_steps_per_epoch=warm_up + steps + 1
+    )
     fabric = launch(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
     precision = resolved_precision(recipe.hardware, fabric.device)

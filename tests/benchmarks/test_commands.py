@@ -1,6 +1,7 @@
 """The commands of the benchmarks run, in small, and write rows that hold together."""
 
 import json
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,10 @@ from rich.console import Console
 import cifar10_epoch
 import cifar10_step
 import data_size
+import digits
 import epochs_in_turn
+import folder
+import junk
 import minibatch_discrimination
 import mnist_100
 import mnist_epoch
@@ -29,16 +33,17 @@ import mnist_step
 import mnist_time_to_accuracy
 import predict
 import rows
+import score_mnist
 import score_speed
 import study_load
 import table
 import virtual_batch_norm
 from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, Recipe
-from convergan.runs.folder import RunFolder, read_json
+from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
+from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.training.run import train
-from equal_terms import as_the_peer
+from equal_terms import without_baseline
 from kept_runs import keep
 from parquet_images import write_parquet
 from peer_cifar10 import Discriminator, Generator
@@ -142,7 +147,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
     monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference")
     monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast")
     for benchmark in (mnist_100, mnist_paths, mnist_peer_accuracy):
-        monkeypatch.setattr(benchmark, "KEPT", kept / "mnist-100")
+        monkeypatch.setattr(benchmark, "MNIST_100", kept / "mnist-100")
     return small
 
 
@@ -153,22 +158,30 @@ def test_mnist_with_100_labels_and_its_reference_path(
     (fast,) = command(mnist_100, *words, 0, 1)
     assert (fast["seeds"], fast["repeats"], fast["device"]) == ([0, 1], 2, "cpu, 1 thread")
     assert fast["ours"] == sum(fast["ours_by_seed"]) / 2 and fast["peer"] > 0
+    assert f", {small_mnist.epochs} epochs," in fast["setting"]
+    assert (len(list(mnist_100.MNIST_100.glob("*-metrics.jsonl")))) == 2
+    # Of a seed that is not asked for there is nothing in the row.
+    (one,) = command(mnist_100, *words, 1)
+    assert (one["seeds"], one["ours"]) == ([1], fast["ours_by_seed"][1])
     (tmp_path / "results" / "mnist-100.json").unlink()
-    (paths,) = command(mnist_paths, *words, 0, 1)
+
+    (paths,) = command(mnist_paths, *words, 0, 1, "--kept")
     assert paths["ours_by_seed"] == fast["ours_by_seed"]
+    assert paths["trained_at_commits_by_seed"] == fast["trained_at_commits_by_seed"]
     assert not mnist_paths.FAST.exists()
-    assert paths["fast_trained_at_commits"] == fast["trained_at_commits"]
-    (tmp_path / "results" / "mnist-paths.json").unlink()
-    # What is not kept already is trained on the fast path too.
-    (more,) = command(mnist_paths, *words, 2)
-    assert (more["seeds"], more["ours_by_seed"][:2]) == ([0, 1, 2], paths["ours_by_seed"])
+    # Else the fast path is trained here too: the same computation, without the baseline beside it.
+    (again,) = command(mnist_paths, *words, 1, 2)
+    assert again["seeds"] == [1, 2]
+    assert (again["ours_by_seed"][0], again["peer_by_seed"][0]) == (
+        paths["ours_by_seed"][1], paths["peer_by_seed"][1],
+    )  # fmt: skip
     noise = [
-        read_json(kept / "2-results.json")["noise"]
-        for kept in (mnist_paths.FAST, mnist_paths.REFERENCE)
+        read_json(folder / "2-results.json")["noise"]
+        for folder in (mnist_paths.FAST, mnist_paths.REFERENCE)
     ]
     assert noise == ["auto", "fresh"]
-    with pytest.raises(SystemExit, match="expected runs of 2 epochs, got 1 of seed 0"):
-        mnist_100.row_of_all(mnist_100.KEPT, epochs=2)
+    (all_kept,) = command(mnist_paths, *words, 2, "--kept")
+    assert all_kept["seeds"] == [0, 1, 2]
 
 
 def test_a_race_and_the_peer_by_itself(
@@ -192,18 +205,22 @@ def test_a_race_and_the_peer_by_itself(
     assert len(race["ours_error_rate_by_epoch"]) == len(race["peer_error_rate_by_epoch"]) == 2
     (tmp_path / "results" / "mnist-time-to-accuracy-seed2.json").unlink()
 
-    mnist_peer_accuracy.KEPT.mkdir(parents=True)
+    kept = mnist_peer_accuracy.MNIST_100
+    kept.mkdir(parents=True)
     for seed, by_epoch in enumerate([(50, 40), (9,), (90, 80, 70)]):
         lines = "".join(f'{{"test_errors": {errors}}}\n' for errors in by_epoch)
-        (mnist_peer_accuracy.KEPT / f"{seed}-metrics.jsonl").write_text(lines)
+        (kept / f"{seed}-metrics.jsonl").write_text(lines)
+        write_json(kept / f"{seed}-results.json", {})
     (alone,) = command(mnist_peer_accuracy, *words)
     assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
-    assert alone["ours_by_seed"] == {"0": 40, "2": 80}
+    assert (alone["seeds"], alone["ours_by_seed"]) == ([0, 2], [40, 80])
     assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
     with pytest.raises(SystemExit):
         command(mnist_peer_accuracy, *words[:-1], 4)
     assert "--epochs: expected at most 3" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="expected 2 epochs or more of seed 3, got 0"):
+    with pytest.raises(
+        SystemExit, match=r"expected 2 epochs or more of seed 3, got them of seeds \[0, 2\]"
+    ):
         command(mnist_peer_accuracy, *words, "--seed", 3)
 
 
@@ -299,7 +316,7 @@ def test_a_reference_run_keeps_how_it_was_computed(
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
-    recipe = as_the_peer(replace(PRESETS["mnist"], networks=NETWORKS), digits_folder)
+    recipe = without_baseline(replace(PRESETS["mnist"], networks=NETWORKS), digits_folder)
     hardware = replace(recipe.hardware, precision="32-true", noise="fresh")
     run = RunFolder(tmp_path / "run")
     # The second process finds it done.
@@ -316,7 +333,7 @@ def test_a_reference_run_keeps_how_it_was_computed(
         "precision": "32-true",
         "noise": "fresh",
     }
-    assert mnist_paths.kept_by_seed(tmp_path)[0]["errors"] > 0
+    assert len(mnist_paths.usable(tmp_path, "cpu")[0].errors) == 1
 
 
 def test_samples_of_two_generators(
@@ -347,6 +364,71 @@ def test_samples_of_two_generators(
         assert copied == (trained_run / "samples" / "epoch-0003.png").read_bytes()
     with pytest.raises(SystemExit, match="expected a run that trained neither generator"):
         command(mnist_samples, *words, "--classifier", trained_run)
+    with pytest.raises(SystemExit, match="--images: expected a folder, got"):
+        command(mnist_samples, *words, "--classifier", other, "--images", tmp_path / "none")
+
+
+@pytest.fixture
+def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe `digits` in small, one epoch."""
+    recipe = PRESETS["digits"]
+    assert isinstance(recipe.networks, MLPSettings)
+    networks = replace(recipe.networks, hidden=(60, 40), generator_hidden=(40,))
+    monkeypatch.setitem(PRESETS, "digits", replace(recipe, networks=networks, epochs=1))
+
+
+def test_digits_with_two_kinds_of_noise(
+    command: Command, small_digits: None, tmp_path: Path
+) -> None:
+    with_noise, papers_noise = command(digits, "--seeds", 3, "--runs", tmp_path / "runs")
+    assert (with_noise["repeats"], papers_noise["repeats"]) == (3, 2)
+    for row in (with_noise, papers_noise):
+        assert row["ours"] == pytest.approx(sum(row["ours_by_seed"]) / row["repeats"])
+        assert row["unit"] == "errors of 500"
+    assert with_noise["ours_by_seed"][:2] != papers_noise["ours_by_seed"]
+
+
+def test_junk_among_the_unlabelled(command: Command, small_digits: None, tmp_path: Path) -> None:
+    (row,) = command(junk, "--seeds", 2, "--runs", tmp_path / "runs")
+    assert (row["repeats"], len(row["baseline_by_seed"])) == (2, 2)
+    sizes = [
+        read_json(RunFolder(tmp_path / "runs" / name).manifest)["data"]["train_size"]
+        for name in ("junk-0", "clean-0")
+    ]
+    assert sizes[0] == pytest.approx(sizes[1] / 0.8, abs=1)
+
+
+def test_a_folder_of_few_labels(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "cifar10" / "plain_text"
+    data.mkdir(parents=True)
+    write_splits(data, (32, 32, 3), "img", train=1500)
+    monkeypatch.setattr(folder, "UNLABELLED", 4)
+    monkeypatch.setattr(folder, "LABELLED", 4)
+    monkeypatch.setattr(folder, "TEST", 10)
+    run = subprocess.run
+
+    def run_one_epoch(words: list[str], check: bool) -> object:
+        small = ["--epochs", "1", "--min-steps-per-epoch", "1"]
+        small += ["--networks.width", "4", "--networks.generator-width", "16"]
+        return run([*words, *(small if "train" in words else [])], check=check)
+
+    monkeypatch.setattr(folder.subprocess, "run", run_one_epoch)
+    words = ("--cifar10", data.parent, "--runs", tmp_path / "runs")
+    (row,) = command(folder, *words)
+    assert 0 <= row["ours"] <= 1 and 0 <= row["error_rate_on_900_other_images"] <= 1
+    with pytest.raises(SystemExit, match="--runs: expected a folder where no such run is yet"):
+        command(folder, *words)
+
+
+def test_scores_of_mnist(
+    command: Command, digits_folder: Path, small_mnist: Recipe, tmp_path: Path
+) -> None:
+    words = ("--data", digits_folder, "--epochs", 1, "--runs", tmp_path / "runs", "--threads", 1)
+    (row,) = command(score_mnist, *words)
+    assert row["sets"]["copies of one image"]["score"] == pytest.approx(1)
+    assert row["ours"] == row["sets"]["real"]["score"] > row["peer"] > 1
 
 
 def test_a_load_without_postgresql_has_a_row_of_sqlite(

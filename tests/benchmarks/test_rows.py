@@ -15,12 +15,12 @@ def test_a_command_names_no_folder_of_its_machine():
 
 
 def test_times_become_medians_and_the_middle_half_of_their_ratios():
-    times = {"ours": [1.0, 2.0, 4.0], "other": [3.0, 4.0, 4.0], "worse": [9.0, 9.0, 9.0]}
+    times = {"ours": [1.0, 2.0, 4.0], "other": [3.0, 5.0, 4.0], "worse": [9.0, 9.0, 9.0]}
     row = timing(
         times=times, peer="other", floor=0.5, claim="c", setting="s", device="d", precision="p",
         peer_name="n", unit="seconds", repeats=3,
     )  # fmt: skip
-    assert (row["ours"], row["peer"], row["times_faster"], row["times_floor"]) == (2, 4, 2, 4)
-    # Turn by turn: 3, 2 and 1.
-    assert row["times_faster_quartiles"] == pytest.approx([1.5, 2, 2.5])
+    assert (row["ours"], row["peer"], row["times_faster"], row["times_floor"]) == (2, 4, 2.5, 4)
+    # Turn by turn: 3, 2.5 and 1.
+    assert row["times_faster_quartiles"] == pytest.approx([1.75, 2.5, 2.75])
     assert quartiles_of_ratio([3.0], [2.0]) == [1.5, 1.5, 1.5]
