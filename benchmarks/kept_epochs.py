@@ -18,13 +18,16 @@ from epochs_in_turn import PeersEpochs
 OURS, PEER = "ours", "peer"
 
 
-def conditions(path: Path, recipe: Recipe, decide: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def conditions(
+    path: Path, recipe: Recipe, decide: Callable[[], dict[str, Any]], *, trains: bool = True
+) -> dict[str, Any]:
     """How a run computes, kept in a file by the first process and required of the others.
 
     Args:
         path: of the file.
         recipe: ours.
         decide: gives what else the first process decides.
+        trains: whether this process is to train, and its commit to be kept: not if it only makes the row.
     """
     cpu = torch.device("cpu")
     now = {"device": device_name(cpu), "precision": resolved_precision(recipe.hardware, cpu)}
@@ -36,7 +39,7 @@ def conditions(path: Path, recipe: Recipe, decide: Callable[[], dict[str, Any]])
     else:
         found = {**now, **decide(), "trained_at_commits": []}
     commit = git_commit(besides="benchmarks/results")
-    if commit not in found["trained_at_commits"]:
+    if trains and commit not in found["trained_at_commits"]:
         found["trained_at_commits"].append(commit)
     write_json(path, found)
     return found

@@ -48,12 +48,13 @@ def main() -> None:
         )
     runs = arguments.runs / f"mnist-peer-seed{arguments.seed}"
     runs.mkdir(parents=True, exist_ok=True)
-    found = conditions(runs / "conditions.json", recipe, dict)
+    ledger = Ledger(runs / "progress.jsonl", target=0, epochs=arguments.epochs)
+    trains = not ledger.is_done(PEER)
+    found = conditions(runs / "conditions.json", recipe, dict, trains=trains)
     torch.manual_seed(arguments.seed)
     preparation = prepare(recipe, None, processes=1)
     test = preparation.split.test
     assert test is not None
-    ledger = Ledger(runs / "progress.jsonl", target=0, epochs=arguments.epochs)
     # Its errors do not depend on how many processes decode.
     peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
     PeersRun(peers, ledger, runs / "peer.pt", len(test)).go_on(arguments.epochs)

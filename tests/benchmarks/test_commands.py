@@ -23,6 +23,7 @@ import digits
 import epochs_in_turn
 import folder
 import junk
+import kept_epochs
 import minibatch_discrimination
 import mnist_100
 import mnist_epoch
@@ -214,6 +215,11 @@ def test_a_race_and_the_peer_by_itself(
     (alone,) = command(mnist_peer_accuracy, *words)
     assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
     assert (alone["seeds"], alone["ours_by_seed"]) == ([0, 2], [40, 80])
+    # Another commit that finds all done trained nothing.
+    monkeypatch.setattr(kept_epochs, "git_commit", lambda besides: "another")
+    (again,) = command(mnist_peer_accuracy, *words)
+    assert again["trained_at_commits"] == alone["trained_at_commits"]
+    assert again["peer_by_epoch"] == alone["peer_by_epoch"]
     assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
     with pytest.raises(SystemExit):
         command(mnist_peer_accuracy, *words[:-1], 4)
