@@ -193,7 +193,15 @@ def test_fast_and_reference_path() -> None:
         assert [int(cell) for cell in cells[:-2]] == by_seed
         assert shows(of_three, mean(by_seed[:3]), stdev(by_seed[:3]))
         assert shows(of_all, mean(by_seed), stdev(by_seed))
-    assert len(figures(of_all)) == 2 and row["seeds"] == [0, 1, 2, 3, 4]
+    assert len(figures(of_all)) == 2 and row["seeds"] == list(range(7))
+
+
+def test_errors_of_the_peer() -> None:
+    (row,) = results("mnist-peer-accuracy-seed2")
+    page = " ".join((ROOT / "docs" / "performance.md").read_text().split())
+    by_seed = ", ".join(map(str, row["ours_by_seed"]))
+    assert f"{row['peer']} errors of 10,000 after {len(row['peer_by_epoch'])} epochs" in page
+    assert f"ours makes {by_seed} on seeds 0 to 4" in page and row["seeds"] == list(range(5))
 
 
 def test_samples_of_mnist() -> None:
