@@ -38,14 +38,15 @@ def main() -> None:
     )
     MNIST_100.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
-        run = arguments.runs / str(seed)
         train(
             replace(recipe, seed=seed),
-            run,
+            arguments.runs / str(seed),
             options=RunOptions(resume=True),
             console=Console(quiet=True),
         )
-        folder = RunFolder(run)
+    # Not before: a run's manifest says whether its working tree was changed.
+    for seed in arguments.seeds:
+        folder = RunFolder(arguments.runs / str(seed))
         keep(folder, read_json(folder.results), MNIST_100, seed)
     kept = kept_runs(MNIST_100)
     found = row_of({seed: kept[seed] for seed in arguments.seeds}, recipe.epochs)

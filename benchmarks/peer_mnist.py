@@ -28,6 +28,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
+from convergan.data.parquet import find_parquet
+
 TEST_BATCH = 500
 
 
@@ -260,15 +262,10 @@ class ParquetImages(Dataset[tuple[Tensor, int]]):
     def __init__(
         self, folder: Path, split: str, pixel_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
-        files = [
-            file
-            for file in sorted(folder.rglob("*.parquet"))
-            if split in file.relative_to(folder).as_posix()
-        ]
+        # The same files as ours, whatever their names.
+        files = find_parquet(folder)[split]
         if not files:
-            raise SystemExit(
-                f"{folder}: expected parquet files with {split} in their names, got none"
-            )
+            raise SystemExit(f"{folder}: expected parquet files of {split} images, got none")
         tables = [pyarrow.parquet.read_table(file) for file in files]
         self.encoded = [row["bytes"] for table in tables for row in table[0].to_pylist()]
         self.labels = [label for table in tables for label in table["label"].to_pylist()]

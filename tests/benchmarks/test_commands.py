@@ -180,7 +180,7 @@ def test_mnist_with_100_labels_and_its_reference_path(
         read_json(folder / "2-results.json")["noise"]
         for folder in (mnist_paths.FAST, mnist_paths.REFERENCE)
     ]
-    assert noise == ["auto", "fresh"]
+    assert noise == ["bank", "fresh"]
     (all_kept,) = command(mnist_paths, *words, 2, "--kept")
     assert all_kept["seeds"] == [0, 1, 2]
 
@@ -220,6 +220,10 @@ def test_a_race_and_the_peer_by_itself(
     (again,) = command(mnist_peer_accuracy, *words)
     assert again["trained_at_commits"] == alone["trained_at_commits"]
     assert again["peer_by_epoch"] == alone["peer_by_epoch"]
+    # One whose state is lost trains, whatever its progress says.
+    (tmp_path / "mnist-peer-seed2" / "peer.pt").unlink()
+    (anew,) = command(mnist_peer_accuracy, *words)
+    assert anew["trained_at_commits"] == [*alone["trained_at_commits"], "another"]
     assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
     with pytest.raises(SystemExit):
         command(mnist_peer_accuracy, *words[:-1], 4)

@@ -2,11 +2,13 @@
 
 import json
 import re
+from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import pytest
+from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -41,7 +43,7 @@ def lines_of_speed() -> list[Line]:
     for claim, ours, peer, faster, floor, command in table("performance.md", "Measured"):
         before = lines[-1] if lines else None
         if not claim and before:
-            claim, ours = before.claim, before.ours
+            claim, ours, floor = before.claim, before.ours, before.floor
         benchmark = re.search(r"benchmarks/(\w+)\.py", command)
         named = re.search(r"results/([\w-]+)\.json", command)
         if before and command == "the same":
@@ -58,9 +60,10 @@ def figures(text: str) -> list[str]:
 
 
 def shows(text: str, *values: float | None) -> bool:
-    """Whether all figures of a text are these values, in this order, rounded to the digits shown."""
+    """Whether all figures of a text are these values, in this order, rounded to the digits shown; the first
+    is shown if there is one."""
     shown = figures(text)
-    return len(shown) <= len(values) and all(
+    return len(shown) in range(1 if values[0] is not None else 0, len(values) + 1) and all(
         value is not None and is_rounded(figure, value)
         for figure, value in zip(shown, values, strict=False)
     )
@@ -187,21 +190,41 @@ def test_errors_with_few_labels() -> None:
 
 def test_fast_and_reference_path() -> None:
     (row,) = results("mnist-paths")
+    assert row["seeds"] == list(range(7))
     shown = table("performance.md", "The fast path beside the reference path")
     for (_, *cells), side in zip(shown, ("ours", "peer"), strict=True):
         by_seed, (of_three, of_all) = row[f"{side}_by_seed"], cells[-2:]
         assert [int(cell) for cell in cells[:-2]] == by_seed
         assert shows(of_three, mean(by_seed[:3]), stdev(by_seed[:3]))
-        assert shows(of_all, mean(by_seed), stdev(by_seed))
-    assert len(figures(of_all)) == 2 and row["seeds"] == list(range(7))
+        assert shows(of_all, mean(by_seed), stdev(by_seed)) and len(figures(of_all)) == 2
+    differences = [
+        ours - peer for ours, peer in zip(row["ours_by_seed"], row["peer_by_seed"], strict=True)
+    ]
+    found = stats.ttest_1samp(differences, 0)
+    said = (
+        f"the difference is {mean(differences):.1f} with a standard error of"
+        f" {stats.sem(differences):.1f} (t = {found.statistic:.1f}, p = {found.pvalue:.2f})"
+    )
+    assert said.replace("p = 0.", "p = .") in text_of("performance.md")
 
 
 def test_errors_of_the_peer() -> None:
     (row,) = results("mnist-peer-accuracy-seed2")
-    page = " ".join((ROOT / "docs" / "performance.md").read_text().split())
-    by_seed = ", ".join(map(str, row["ours_by_seed"]))
-    assert f"{row['peer']} errors of 10,000 after {len(row['peer_by_epoch'])} epochs" in page
-    assert f"ours makes {by_seed} on seeds 0 to 4" in page and row["seeds"] == list(range(5))
+    page = text_of("performance.md")
+    by_seed, by_epoch = row["ours_by_seed"], row["peer_by_epoch"]
+    assert row["seeds"] == list(range(5)) and row["peer"] == min(by_epoch)
+    assert f"{row['peer']} errors of 10,000 after {len(by_epoch)} epochs" in page
+    assert f"ours makes {', '.join(map(str, by_seed))} on seeds 0 to 4" in page
+    behind = sum(ours < peer for ours, peer in zip(row["ours_by_epoch"], by_epoch, strict=True))
+    assert f"behind ours of the same seed in {behind} of {len(by_epoch)} epochs" in page
+    t = (row["peer"] - mean(by_seed)) / (stdev(by_seed) * sqrt(1 + 1 / len(by_seed)))
+    p = 2 * stats.t.sf(t, len(by_seed) - 1)
+    assert f"(t = {t:.1f}, p = {p:.2f})".replace("0.", ".") in page
+
+
+def text_of(page: str) -> str:
+    """A page on one line."""
+    return " ".join((ROOT / "docs" / page).read_text().split())
 
 
 def test_samples_of_mnist() -> None:

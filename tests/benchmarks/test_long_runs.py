@@ -114,7 +114,7 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
         [110, 114],
     )
     assert (row["difference_of_means"], row["within_a_standard_deviation"]) == (2, True)
-    assert "the noise differs" in row["setting"]
+    assert row["setting"].endswith("different: noise")
     assert (row["device"], row["peer_device_by_seed"]) == (FOUND["device"], 2 * [FOUND["device"]])
     assert row["trained_at_commits_by_seed"] == [["fast", "seed 0"], ["fast", "seed 1"]]
     assert row["peer_trained_at_commits_by_seed"] == [["reference", "seed 0"], None]
