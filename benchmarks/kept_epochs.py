@@ -11,9 +11,10 @@ import torch
 from convergan.files import write_text, written_aside
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import read_json, write_json
-from convergan.runs.provenance import device_name, git_commit
+from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
 from epochs_in_turn import PeersEpochs
+from rows import GIT_COMMIT
 
 OURS, PEER = "ours", "peer"
 
@@ -38,9 +39,8 @@ def conditions(
                 raise SystemExit(f"{path}: expected {name} {found[name]} as before, got {value}")
     else:
         found = {**now, **decide(), "trained_at_commits": []}
-    commit = git_commit(besides="benchmarks/results")
-    if trains and commit not in found["trained_at_commits"]:
-        found["trained_at_commits"].append(commit)
+    if trains and GIT_COMMIT not in found["trained_at_commits"]:
+        found["trained_at_commits"].append(GIT_COMMIT)
     write_json(path, found)
     return found
 

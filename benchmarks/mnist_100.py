@@ -36,7 +36,6 @@ def main() -> None:
         data=replace(recipe.data, path=arguments.data),
         hardware=replace(recipe.hardware, threads=arguments.threads),
     )
-    MNIST_100.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
         train(
             replace(recipe, seed=seed),

@@ -149,7 +149,6 @@ def main() -> None:
             trained.append((run, results, folder, seed))
     # Not before: a run's manifest says whether its working tree was changed.
     for run, results, folder, seed in trained:
-        folder.mkdir(parents=True, exist_ok=True)
         keep(run, results, folder, seed)
     found = compared(found_in(fast_folder), found_in(reference_folder))
     if found is None:

@@ -13,8 +13,8 @@ from measure import Times, medians, quartiles_of_ratio
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
-# Of the code that runs, whatever is committed before it ends; results are no part of it.
-_GIT_COMMIT = git_commit(besides="benchmarks/results")
+GIT_COMMIT = git_commit(besides="benchmarks/results")
+"""Of the code that runs, whatever is committed before it ends; results are no part of it."""
 
 
 def row(
@@ -49,7 +49,7 @@ def row(
         "repeats": repeats,
         **details,
         "versions": versions(),
-        "git_commit": _GIT_COMMIT,
+        "git_commit": GIT_COMMIT,
         "command": command(sys.argv),
     }
 

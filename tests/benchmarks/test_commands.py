@@ -216,7 +216,7 @@ def test_a_race_and_the_peer_by_itself(
     assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
     assert (alone["seeds"], alone["ours_by_seed"]) == ([0, 2], [40, 80])
     # Another commit that finds all done trained nothing.
-    monkeypatch.setattr(kept_epochs, "git_commit", lambda besides: "another")
+    monkeypatch.setattr(kept_epochs, "GIT_COMMIT", "another")
     (again,) = command(mnist_peer_accuracy, *words)
     assert again["trained_at_commits"] == alone["trained_at_commits"]
     assert again["peer_by_epoch"] == alone["peer_by_epoch"]
