@@ -60,6 +60,10 @@ class DataSet:
     fingerprint: str
     """SHA-256 of all pixels, labels and classes: the same on every machine and after any copying."""
 
+    notes: tuple[str, ...] = ()
+    """What the images were read without, and what looks like a mistake in their layout: a sentence each, such
+    as `4 files passed over: .heic 3, .txt 1`."""
+
 
 def data_set_from_arrays(
     images: np.ndarray,
@@ -112,6 +116,7 @@ def data_set(
     source: str,
     skipped: Sequence[SkippedImage] = (),
     pixels_sha256: str | None = None,
+    notes: Sequence[str] = (),
 ) -> DataSet:
     """Puts a `DataSet` together; `pixels_sha256` spares hashing images whose hash is known."""
     sets = [train] if test is None else [train, test]
@@ -126,7 +131,7 @@ def data_set(
         "classes": list(classes),
     }
     fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    return DataSet(train, test, tuple(classes), tuple(skipped), source, fingerprint)
+    return DataSet(train, test, tuple(classes), tuple(skipped), source, fingerprint, tuple(notes))
 
 
 def hash_pixels(*arrays: np.ndarray) -> str:

@@ -55,6 +55,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
         source=source.place,
         skipped=written.skipped,
         pixels_sha256=written.pixels_sha256,
+        notes=source.notes,
     )
 
 

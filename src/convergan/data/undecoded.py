@@ -40,6 +40,9 @@ class Source:
     test: Part | None
     classes: tuple[str, ...]
 
+    notes: tuple[str, ...] = ()
+    """As in `DataSet`."""
+
     def __post_init__(self) -> None:
         if len(self.train.names) == 0:
             raise UserError(f"{self.place}: expected training images, got none")
