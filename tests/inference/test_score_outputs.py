@@ -43,7 +43,11 @@ def test_what_cannot_be_written(files: dict[str, str], message: str, tmp_path: P
 
 def test_folders_that_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_writable(ScoreFiles(json=tmp_path / "a.json", figures=tmp_path / "new" / "figures"))
-    monkeypatch.setattr("os.access", lambda *_: False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for name in ("json", "figures"):
         with pytest.raises(UserError, match=f"{name}: expected a folder that can be written to"):
             require_writable(ScoreFiles(**{name: tmp_path / "new"}))
