@@ -49,8 +49,8 @@ def test_new_labels_cost_no_decoding(images, monkeypatch):
     ("text", "message"),
     [
         (
-            "file,label\n",
-            r"metadata\.csv: expected the columns file_name and label, got file, label",
+            "photo,label\n",
+            r"metadata\.csv: expected the columns file_name and label, got photo, label",
         ),
         ("", r"metadata\.csv: expected the columns .*, got an empty file"),
         (
@@ -71,11 +71,11 @@ def test_new_labels_cost_no_decoding(images, monkeypatch):
         ),
         (
             "label,file_name\na\n",
-            r"line 2: expected an image in .*, got ''|line 2: expected a file",
+            "line 2: expected as many fields as the header has, got 1 of 2",
         ),
         (
             "file_name,label,split\n0.png,a,tset\n",
-            "line 2: expected the split train or test, got 'tset'",
+            "line 2: expected the split train, test or val, got 'tset'",
         ),
         (
             "file_name,label,split\n0.png,a,\n1.png,,test\n",

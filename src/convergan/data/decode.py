@@ -24,8 +24,8 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """Names of image files end so, in lower or upper case.
 
-Not among them: AVIF, which not every build of Pillow decodes, and TGA, whose files begin with no mark, so that
-any broken file could be taken for one.
+Not among them: AVIF, which not every build of Pillow decodes, and TGA, whose files begin with no mark, so
+that any broken file could be taken for one.
 """
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")

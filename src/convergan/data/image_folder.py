@@ -120,7 +120,7 @@ def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry]
     """The images as a table says, and as their folders say of those that it does not name."""
     listed = read_metadata(path, table, names)
     rest = [name for name in names if name not in listed]
-    layout = find_layout(path, names) if rest else None
+    layout = _layout_beside_table(path, names, rest)
     by_folder: list[_Entry] = []
     notes: list[str] = []
     if layout is not None and _folders_are_classes(path, layout, listed, rest):
@@ -133,6 +133,7 @@ def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry]
         rest = [entry.name for entry in by_folder if entry.label is None]
         by_folder = [entry for entry in by_folder if entry.label is not None]
     if rest:
+        _require_no_test_images(path, table, rest)
         notes.append(
             f"{len(rest)} image{' that' if len(rest) == 1 else 's that'} {table} does not name"
             f" {'is' if len(rest) == 1 else 'are'} unlabelled"
@@ -152,6 +153,32 @@ def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry]
     entries += by_folder
     entries += [_Entry(name, None, False) for name in rest]
     return sorted(entries), notes
+
+
+def _layout_beside_table(path: Path, names: Sequence[str], rest: Sequence[str]) -> Layout | None:
+    """What the folders are, if any image is in no table; None where they need not be sets or classes."""
+    if not rest:
+        return None
+    try:
+        return find_layout(path, names)
+    except UserError:
+        # Folders of a camera's making, say, whose labels are in the table.
+        if _in_test_folders(rest):
+            raise
+        return None
+
+
+def _require_no_test_images(path: Path, table: str, names: Sequence[str]) -> None:
+    """Refuses to take images without a label for training ones if their folder says that they are not."""
+    if tests := _in_test_folders(names):
+        raise UserError(
+            f"{path / tests[0]}: expected a row in {table}, as all test images need a label, got none"
+        )
+
+
+def _in_test_folders(names: Sequence[str]) -> list[str]:
+    tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
+    return [name for name in names if tops.get(name.split("/")[0]) in TEST_FOLDERS]
 
 
 def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | None]:

@@ -47,16 +47,17 @@ class _Columns(NamedTuple):
     name: int
     label: int
     split: int | None
-    count: int
+    fields: int
+    """In each row."""
 
 
 def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, Listed]:
     r"""The table of a folder's images, by image.
 
     Its columns, in any order and whatever their capitals: `file_name` (or `filename`, `file`, `image`,
-    `path`), relative to the folder, with `/` or `\`; `label`, empty where unknown; and perhaps `split`: train,
-    test, or val, valid or validation. Others are passed over. They are separated by commas, semicolons or
-    tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
+    `path`), relative to the folder, with `/` or `\`; `label`, empty where unknown; and perhaps `split`:
+    train, test, or val, valid or validation. Others are passed over. They are separated by commas,
+    semicolons or tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
 
     Args:
         file_name: of the table.
@@ -76,7 +77,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
         columns = _columns(file, header)
         for line, row in _rows(text, separator):
             where = f"{file} line {line}"
-            _require_length(where, row, columns.count)
+            _require_length(where, row, columns.fields)
             name = _image(where, folder, row[columns.name], known)
             if name in listed:
                 raise UserError(f"{where}: expected each file once, got {name!r} again")
