@@ -16,10 +16,13 @@ def notes_of_duplicates(
     Compared are the images as they are trained on: two files of one picture are equal too.
 
     Returns:
-        A sentence for each of the two kinds that occurs, with the first pair and the number of images.
+        A sentence for each of the two kinds that occurs, with the first pair and the number of images; one
+        alone where all training images are equal.
     """
     equal = _equal_images([train] if test is None else [train, test])
     count = len(train)
+    if count > 1 and any(sum(row < count for row in rows) == count for rows in equal):
+        return [f"all {count} training images are equal, pixel for pixel"]
     notes = []
     labels = [train.labels] if test is None else [train.labels, test.labels]
     label = np.concatenate(labels)

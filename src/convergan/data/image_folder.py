@@ -14,7 +14,7 @@ from convergan.data.folder_names import (
     meaning,
     require_distinct,
 )
-from convergan.data.layout import Layout, find_layout, meanings_of
+from convergan.data.layout import Layout, count_images, find_layout, meanings_of
 from convergan.data.metadata import METADATA, Listed, read_metadata
 from convergan.data.passed_over import count_passed_over, require_no_other_table
 from convergan.data.read_images import find_in_folder
@@ -135,7 +135,7 @@ def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry]
     if rest:
         _require_no_test_images(path, table, rest)
         notes.append(
-            f"{len(rest)} image{' that' if len(rest) == 1 else 's that'} {table} does not name"
+            f"{count_images(len(rest))} that {table} does not name"
             f" {'is' if len(rest) == 1 else 'are'} unlabelled"
         )
     splits = _splits(names, listed)
@@ -143,7 +143,9 @@ def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry]
     if "test" not in splits.values():
         unused = []
     elif unused:
-        notes.append(f"the split val ({len(unused)} images) is not used: there is a split test")
+        notes.append(
+            f"the split val ({count_images(len(unused))}) is not used: there is a split test"
+        )
     left_out = set(unused)
     entries = [
         _Entry(name, listed[name].label, splits[name] not in (None, TRAIN))

@@ -105,7 +105,7 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
             f"{path / folders[test].first}: expected test images in {test}/<class>/, got one without a class"
         )
     notes += [
-        f"{name} ({_count(folders[name].images)}) is not used: the test images are those in {test}"
+        f"{name} ({count_images(folders[name].images)}) is not used: the test images are those in {test}"
         for name in tests[1:]
     ]
     return Layout(trains[0] if with_train else None, test, tuple(tests[1:]), tuple(notes))
@@ -122,6 +122,11 @@ def meanings_of(folders: Iterable[str]) -> dict[str, str | None]:
             if found[name] == "valid":
                 found[name] = None
     return found
+
+
+def count_images(number: int) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} image{'' if number == 1 else 's'}"
 
 
 def _folders(names: Iterable[str]) -> dict[str, _Folder]:
@@ -258,7 +263,3 @@ def _require_classes_at_this_level(
 def _some(names: Iterable[str]) -> str:
     listed = sorted(names)
     return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
-
-
-def _count(images: int) -> str:
-    return f"{images} image{'' if images == 1 else 's'}"

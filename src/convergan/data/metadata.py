@@ -186,7 +186,7 @@ def _image(where: str, folder: Path, written: str, known: _Names) -> str:
     if name is not None:
         return name
     got = one_line(repr(written))
-    if not (folder / written).is_file():
+    if not os.path.isfile(folder / written):
         raise UserError(f"{where}: expected an image in {folder}, got {got}, which is not there")
     raise UserError(
         f"{where}: expected a file in {folder} named {', '.join(sorted(SUFFIXES))}, got {got}"

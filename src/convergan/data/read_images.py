@@ -42,10 +42,10 @@ def find_images(path: Path) -> list[Path]:
 
 def find_image_files(path: Path) -> list[str]:
     """`find_images` as text: half a second sooner for 60,000 files."""
-    if path.is_file():
+    if os.path.isfile(path):
         require_utf8([str(path)], "a file")
         return [str(path)]
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
     found = find_in_folder(path)
     if not found.images:

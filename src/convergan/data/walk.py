@@ -39,7 +39,7 @@ def files_below(path: Path) -> list[str]:
                         below.append(f"{prefix}{entry.name}/")
         except OSError as error:
             raise UserError(
-                f"{printable(error.filename or folder)}: expected a folder that can be read, got"
+                f"{printable(str(Path(error.filename or folder)))}: expected a folder that can be read, got"
                 f" {error.strerror or error}"
             ) from error
         prefixes += sorted(below, reverse=True)
