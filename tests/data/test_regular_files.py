@@ -3,6 +3,8 @@
 import os
 import socket
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from convergan.data import find_images, open_data_set, read_images
@@ -83,6 +85,14 @@ def test_a_pipe_named_as_parquet_is_named(folder, pipe):
     with pytest.raises(
         UserError, match=r"train-0\.parquet: expected a parquet file, got a named pipe"
     ):
+        open_data_set(DataSettings(path=folder))
+
+
+def test_a_pipe_that_parquet_gives_the_path_of_is_named(folder, pipe):
+    pipe(folder / "a.png")
+    table = pa.table({"image": [{"bytes": None, "path": "a.png"}]})
+    pyarrow.parquet.write_table(table, folder / "train-0.parquet")
+    with pytest.raises(UserError, match=r"row 0: expected a readable image, got a named pipe"):
         open_data_set(DataSettings(path=folder))
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from convergan.data import data_set_from_arrays, find_images, open_data_set
+from convergan.data.image_stream import open_image_stream
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 from images import png_bytes
@@ -58,6 +59,27 @@ def test_a_folder_of_such_a_name_is_refused(tmp_path, write_image):
         ) as caught:
             find_images(path)
         assert str(caught.value).isprintable()
+
+
+def test_parquet_files_of_such_names_are_refused(folder):
+    table = pa.table({"image": [{"bytes": b"", "path": None}]})
+    pyarrow.parquet.write_table(table, folder / "train-0.parquet")
+    os.rename(folder / "train-0.parquet", os.path.join(os.fsencode(folder), b"train-\xff.parquet"))
+    expected = r"/train-\\udcff\.parquet: expected the name of a file in UTF-8"
+    with pytest.raises(UserError, match=expected):
+        open_data_set(DataSettings(path=folder))
+    with pytest.raises(UserError, match=expected):
+        open_image_stream(folder / os.fsdecode(b"train-\xff.parquet"))
+
+
+def test_a_folder_of_parquet_files_of_such_a_name_is_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    table = pa.table({"image": [{"bytes": b"", "path": None}]})
+    with pyarrow.OSFile(os.fsencode(folder / "train.parquet"), "wb") as file:
+        pyarrow.parquet.write_table(table, file)
+    with pytest.raises(UserError, match=r"\\udcff: expected the name of a folder in UTF-8"):
+        open_data_set(DataSettings(path=folder))
 
 
 def test_classes_of_such_names_are_refused(folder):

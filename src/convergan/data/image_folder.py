@@ -1,34 +1,25 @@
 """Images in a folder: one folder for each class, a metadata.csv, or no labels at all."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from convergan.data.decode import SUFFIXES
+from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import (
     TEST_FOLDERS,
-    TRAIN,
     UNLABELLED_FOLDERS,
     meaning,
     require_distinct,
 )
-from convergan.data.layout import Layout, count_images, find_layout, meanings_of
-from convergan.data.metadata import METADATA, Listed, read_metadata
+from convergan.data.layout import Entry, Layout
+from convergan.data.listed_images import entries_of_table
+from convergan.data.metadata import METADATA
 from convergan.data.passed_over import count_passed_over, require_no_other_table
 from convergan.data.read_images import find_in_folder
-from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
+from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.data.walk import is_the_systems
 from convergan.errors import UserError, printable
-
-
-class _Entry(NamedTuple):
-    """What is known of an image before it is decoded."""
-
-    name: str
-    label: Label
-    is_test: bool
 
 
 def open_image_folder(path: Path) -> Source:
@@ -61,11 +52,11 @@ def open_image_folder(path: Path) -> Source:
     if not names:
         raise _without_images(path, others, advice="")
     if tables:
-        entries, notes = _by_metadata(path, tables[0], names)
+        entries, notes = entries_of_table(path, tables[0], names)
     else:
         layout = find_layout(path, names)
         _require_images(path, layout, names, others)
-        entries, notes = _by_folders(layout, names), list(layout.notes)
+        entries, notes = layout.entries(names), list(layout.notes)
     if not any(entry.label is not None for entry in entries):
         notes += require_no_other_table(path, others)
     if passed_over := count_passed_over(others):
@@ -81,11 +72,11 @@ def open_image_folder(path: Path) -> Source:
         _part(path, train, classes),
         _part(path, test, classes) if test else None,
         tuple(map(str, classes)),
-        tuple(notes),
+        tuple(map(printable, notes)),
     )
 
 
-def _part(path: Path, entries: list[_Entry], classes: Sequence[str | int]) -> Part:
+def _part(path: Path, entries: list[Entry], classes: Sequence[str | int]) -> Part:
     names = [entry.name for entry in entries]
     labels = class_numbers(
         [entry.label for entry in entries], classes, names=names, place=str(path)
@@ -106,123 +97,6 @@ class _Files(Sequence[Path]):
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._folder / self._names[index]
-
-
-def _by_folders(layout: Layout, names: Iterable[str]) -> list[_Entry]:
-    return [
-        _Entry(name, layout.label(name), layout.is_test(name))
-        for name in names
-        if layout.is_used(name)
-    ]
-
-
-def _by_metadata(path: Path, table: str, names: list[str]) -> tuple[list[_Entry], list[str]]:
-    """The images as a table says, and as their folders say of those that it does not name."""
-    listed = read_metadata(path, table, names)
-    rest = [name for name in names if name not in listed]
-    layout = _layout_beside_table(path, names, rest)
-    by_folder: list[_Entry] = []
-    notes: list[str] = []
-    if layout is not None and _folders_are_classes(path, layout, listed, rest):
-        by_folder = _by_folders(layout, rest)
-        notes += layout.notes
-        classes = Counter(str(entry.label) for entry in by_folder if entry.label is not None)
-        if classes:
-            counts = ", ".join(f"{printable(name)} {classes[name]}" for name in sorted(classes))
-            notes.append(f"images that {table} does not name have their folder's class: {counts}")
-        rest = [entry.name for entry in by_folder if entry.label is None]
-        by_folder = [entry for entry in by_folder if entry.label is not None]
-    if rest:
-        _require_no_test_images(path, table, rest)
-        notes.append(
-            f"{count_images(len(rest))} that {table} does not name"
-            f" {'is' if len(rest) == 1 else 'are'} unlabelled"
-        )
-    splits = _splits(names, listed)
-    unused = [name for name, split in splits.items() if split == "val"]
-    if "test" not in splits.values():
-        unused = []
-    elif unused:
-        notes.append(
-            f"the split val ({count_images(len(unused))}) is not used: there is a split test"
-        )
-    left_out = set(unused)
-    entries = [
-        _Entry(name, listed[name].label, splits[name] not in (None, TRAIN))
-        for name in listed
-        if name not in left_out
-    ]
-    entries += by_folder
-    entries += [_Entry(name, None, False) for name in rest]
-    return sorted(entries), notes
-
-
-def _layout_beside_table(path: Path, names: Sequence[str], rest: Sequence[str]) -> Layout | None:
-    """What the folders are, if any image is in no table; None where they need not be sets or classes."""
-    if not rest:
-        return None
-    try:
-        return find_layout(path, names)
-    except UserError:
-        # Folders of a camera's making, say, whose labels are in the table.
-        if _in_test_folders(rest):
-            raise
-        return None
-
-
-def _require_no_test_images(path: Path, table: str, names: Sequence[str]) -> None:
-    """Refuses to take images without a label for training ones if their folder says that they are not."""
-    if tests := _in_test_folders(names):
-        raise UserError(
-            f"{path / tests[0]}: expected a row in {table}, as all test images need a label, got none"
-        )
-
-
-def _in_test_folders(names: Sequence[str]) -> list[str]:
-    tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
-    return [name for name in names if tops.get(name.split("/")[0]) in TEST_FOLDERS]
-
-
-def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | None]:
-    """The split of each image in the table; where it says none, that of the folder at the top."""
-    tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
-    splits = {}
-    for name, (_, split) in listed.items():
-        folder = tops.get(name.split("/")[0]) if split is None and "/" in name else None
-        if folder in TEST_FOLDERS:
-            split = "test" if folder == "test" else "val"
-        splits[name] = split
-    return splits
-
-
-def _folders_are_classes(
-    path: Path, layout: Layout, listed: dict[str, Listed], rest: Sequence[str]
-) -> bool:
-    """Whether the folders of the images in a table are their classes, so that they are the others' too.
-
-    Raises:
-        UserError: some folders are and others are not.
-    """
-    agreeing = disagreeing = None
-    for name, (label, _) in listed.items():
-        folder = layout.label(name)
-        if label is None or folder is None:
-            continue
-        if label == folder:
-            agreeing = agreeing or name
-        else:
-            disagreeing = disagreeing or name
-    if agreeing and disagreeing:
-        raise UserError(
-            f"{path / disagreeing}: expected the label {layout.label(disagreeing)!r}, the class of its folder"
-            f" as for {agreeing}, got {listed[disagreeing].label!r} in {METADATA}; name all images there, or"
-            " move this one"
-        )
-    if agreeing or disagreeing:
-        return agreeing is not None
-    labels = {label for label, _ in listed.values() if label is not None}
-    folders = {layout.label(name) for name in rest}
-    return not labels or not labels.isdisjoint(folders)
 
 
 def _require_images(

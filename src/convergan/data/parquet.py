@@ -12,6 +12,7 @@ from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
 from convergan.data.regular_files import require_regular
 from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
+from convergan.data.utf8 import require_utf8
 from convergan.data.walk import files_below
 from convergan.errors import UserError
 
@@ -88,7 +89,8 @@ def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
         files: of each split, as `find_parquet` returns them.
 
     Raises:
-        UserError: no training images, a broken file, or what `open_tables` raises.
+        UserError: no training images, a broken file or one whose name is no UTF-8, or what `open_tables`
+            raises.
     """
     if not files["train"]:
         raise UserError(
@@ -144,6 +146,7 @@ def _table(folder: Path, file: Path) -> Table:
         except (ArrowException, OSError) as error:
             raise _broken(file, error) from error
 
+    require_utf8([str(file)], "a file")
     try:
         require_regular(file)
         opened = ParquetFile(file)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from convergan.data.metadata import METADATA, is_table_of_labels
-from convergan.errors import UserError, printable
+from convergan.errors import UserError
 
 _NOT_COUNTED = frozenset({"thumbs.db", "desktop.ini"})
 """What systems keep beside images, in lower case."""
@@ -66,7 +66,7 @@ def require_no_other_table(path: Path, names: Sequence[str]) -> list[str]:
                 " to train without labels"
             )
         if suffix in (".csv", ".tsv"):
-            notes.append(f"{printable(name)} is not read: labels stand in {METADATA} alone")
+            notes.append(f"{name} is not read: labels stand in {METADATA} alone")
     return notes
 
 

@@ -64,7 +64,6 @@ def find_in_folder(path: Path) -> Found:
     Raises:
         UserError: a folder that cannot be read; an image whose name is no UTF-8.
     """
-    require_utf8([str(path)], "a folder")
     found = Found([], [])
     for name in files_below(path):
         (found.images if name.lower().endswith(_SUFFIXES) else found.others).append(name)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError, printable
 
 _NOT_THE_USERS = frozenset(
@@ -18,8 +19,9 @@ def files_below(path: Path) -> list[str]:
     and the folders that systems keep for themselves, such as `__MACOSX`.
 
     Raises:
-        UserError: a folder that cannot be read; names it.
+        UserError: a folder that cannot be read; `path` is no UTF-8.
     """
+    require_utf8([str(path)], "a folder")
     found: list[str] = []
     seen: set[str] = set()
     prefixes = [""]
