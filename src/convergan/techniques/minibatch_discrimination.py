@@ -380,11 +380,12 @@ def _sums_pair_by_pair(
     row_of.scatter_(0, first * n + second, row).scatter_(0, second * n + first, row)
     rows_of = row_of.view(n, n).split(sizes, dim=1)
     chunks = projected.chunk(-(-projected.numel() // _TOGETHER), dim=1)
-    return torch.cat([_PairSums.apply(chunk, order, sums_of, rows_of) for chunk in chunks], dim=2)
+    parts = (chunk.permute(2, 0, 1).contiguous() for chunk in chunks)
+    return torch.cat([_PairSums.apply(part, order, sums_of, rows_of) for part in parts], dim=2)
 
 
 class _PairSums(torch.autograd.Function):
-    """Some kernels of `_sums_pair_by_pair`.
+    """Some kernels of `_sums_pair_by_pair`, of projections x [kernel_size, n, kernels].
 
     `sums_of` [pairs, 2] has the two of all parts' sums that a pair belongs to; `rows_of`, for each
     part, the pairs of all samples [n, 1] with its samples [1, size].
@@ -392,28 +393,27 @@ class _PairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, projected: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
+        ctx: Any, x: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
     ) -> Tensor:
-        x = projected.permute(2, 0, 1).contiguous()
         n, kernels = x.shape[1:]
         distances = x.new_empty(len(sums_of) + 1, kernels)
         order.distances(x, out=distances[:-1])
         # Repeated pairs, and a sample with itself, add nothing to a sum.
         distances[n * (n - 1) // 2 :] = torch.inf
         closeness = distances.neg_().exp_()
-        ctx.save_for_backward(projected, closeness, sums_of)
+        ctx.save_for_backward(x, closeness, sums_of)
         ctx.order, ctx.sizes = order, [rows.shape[1] for rows in rows_of]
         return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in rows_of])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        projected, closeness, sums_of = ctx.saved_tensors
+        x, closeness, sums_of = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
-            return _plain_gradient(projected, gradient, ctx.sizes), None, None, None
-        x = projected.permute(2, 0, 1).contiguous()
+            plain = _plain_gradient(x.permute(1, 2, 0), gradient, ctx.sizes)
+            return plain.permute(2, 0, 1), None, None, None
         by_sum = gradient.flatten(0, 1).contiguous()
         weights = F.embedding_bag(sums_of, by_sum, mode="sum").mul_(closeness[:-1])
-        return ctx.order.gradient(x, weights).permute(1, 2, 0), None, None, None
+        return ctx.order.gradient(x, weights), None, None, None
 
 
 class _Ring:
