@@ -190,7 +190,7 @@ class _Levels(nn.Module):
             self.norms, self.convolutions, noise, self.noise_shapes, strict=True
         ):
             maps = torch.relu(norm(maps))
-            maps = torch.cat([maps, fresh[-len(maps) :].unflatten(1, shape)], dim=1)
+            maps = torch.cat([maps, fresh[-maps.shape[0] :].unflatten(1, shape)], dim=1)
             maps = convolution(maps)
         return torch.tanh(maps)
 
