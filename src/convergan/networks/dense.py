@@ -112,7 +112,8 @@ class _NoisyDense(torch.autograd.Function):
 def _differentiable_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients of `_NoisyDense` as functions of its inputs, through the plain operations once more."""
     noisy, weight, *_, clean, gain, bias = ctx.saved_tensors
-    x = noisy + (clean - clean.detach())  # what was multiplied, as a function of the layer's input
+    # What was multiplied, as a function of the layer's input.
+    x = noisy.detach() + (clean - clean.detach())
     scale = gain / unit_norm(weight, [1]).flatten()
     projected = torch.mm(x.to(noisy.dtype), weight.to(noisy.dtype).t())
     y = torch.addcmul(bias.to(noisy.dtype), projected, scale.to(noisy.dtype))

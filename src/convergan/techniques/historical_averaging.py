@@ -62,7 +62,7 @@ class HistoricalAveraging(nn.Module):
         if isinstance(player, nn.Module):
             named = dict(player.named_parameters())
             self._names: list[str] | None = list(named)
-            tensors = list(named.values())
+            tensors: list[Tensor] = [*named.values()]
             # A strong one would register the network as a part of this module.
             self._references: tuple[Callable[[], Any], ...] = (weakref.ref(player),)
         else:

@@ -54,19 +54,12 @@ def one_sided_smoothing_loss(
     ):
         if logits.numel() == 0:
             raise ValueError(f"{name} must hold at least one logit, got none")
-    lowest = highest = None
-    if not isinstance(positive_target, Tensor):
-        lowest = highest = positive_target
-    elif positive_target.numel() and positive_target.device.type == "cpu":
-        if not torch.compiler.is_compiling():
-            lowest, highest = (float(target) for target in positive_target.aminmax())
-    if lowest is not None and highest is not None:
-        if not (lowest > 0 and highest <= 1):
-            wrong = highest if lowest > 0 else lowest
-            raise ValueError(f"positive_target must be in (0, 1], got {wrong}")
-        if not negative_target < lowest:
+    for target in _extremes(positive_target):
+        if not 0 < target <= 1:
+            raise ValueError(f"positive_target must be in (0, 1], got {target}")
+        if not negative_target < target:
             raise ValueError(
-                f"negative_target must be in [0, positive_target={lowest}), got {negative_target}"
+                f"negative_target must be in [0, positive_target={target}), got {negative_target}"
             )
     if not negative_target >= 0:
         raise ValueError(f"negative_target must be in [0, positive_target), got {negative_target}")
@@ -79,6 +72,15 @@ def one_sided_smoothing_loss(
     return _cross_entropy(positive_logits, positive_target) + _cross_entropy(
         negative_logits, negative_target
     )
+
+
+def _extremes(target: float | Float[Tensor, "..."]) -> tuple[float, ...]:
+    """The lowest and the highest target; nothing where to look would stall a device or a compiler."""
+    if not isinstance(target, Tensor):
+        return (target,)
+    if target.device.type != "cpu" or target.numel() == 0 or torch.compiler.is_compiling():
+        return ()
+    return tuple(float(extreme) for extreme in target.aminmax())
 
 
 def _cross_entropy(

@@ -178,7 +178,7 @@ class WeightNormConv2d(_WeightNorm):
     """A weight-normalized `nn.Conv2d`: [batch, in_channels, height, width] -> [batch, out_channels,
     ...].
 
-    Parameters: `weight`, v [out_channels, in_channels, *kernel_size], initialized Normal(0, .05);
+    Parameters: `weight`, v [out_channels, in_channels / groups, *kernel_size], initialized Normal(0, .05);
     `gain`, g [out_channels], 1; `bias`, b [out_channels], 0.
 
     Args:
@@ -187,6 +187,8 @@ class WeightNormConv2d(_WeightNorm):
         kernel_size: in pixels, one number or (height, width).
         stride: in pixels, likewise.
         padding: zeros added on each side, likewise.
+        dilation: pixels from one weight to the next, likewise.
+        groups: the channels are taken in so many groups apart from each other; it divides both numbers.
         bias, train_gain, initial_stdev: as `WeightNormLinear`.
 
     Raises:
@@ -201,12 +203,19 @@ class WeightNormConv2d(_WeightNorm):
         *,
         stride: Size2d = 1,
         padding: Size2d = 0,
+        dilation: Size2d = 1,
+        groups: int = 1,
         bias: bool = True,
         train_gain: bool = True,
         initial_stdev: float = 1.0,
     ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide in_channels, {in_channels}, and out_channels, {out_channels},"
+                f" got {groups}"
+            )
         super().__init__(
-            torch.empty(out_channels, in_channels, *_pair(kernel_size)),
+            torch.empty(out_channels, in_channels // groups, *_pair(kernel_size)),
             weight_std=0.05,
             unit_axis=0,
             space_axes=2,
@@ -216,9 +225,13 @@ class WeightNormConv2d(_WeightNorm):
         )
         self.stride = _pair(stride)
         self.padding = _pair(padding)
+        self.dilation = _pair(dilation)
+        self.groups = groups
 
     def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
+        return F.conv2d(
+            x, weight, bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups
+        )
 
 
 class WeightNormConvTranspose2d(_WeightNorm):
