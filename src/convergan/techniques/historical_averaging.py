@@ -98,7 +98,7 @@ class HistoricalAveraging(nn.Module):
             differences = [tensor - mean for tensor, mean in zip(followed, means, strict=True)]
             total = torch.stack([torch.square(part).sum() for part in differences]).sum()
         else:
-            total = _SquaredNorm.apply(*torch._foreach_sub(followed, means))
+            total = _SquaredDistance.apply(means, *followed)
         # Multiplied rather than branched on: reading `steps` would make a GPU wait.
         return total * (self.steps > 0)
 
@@ -111,7 +111,8 @@ class HistoricalAveraging(nn.Module):
         """
         means = self._means()
         values = [
-            tensor.to(mean.dtype) for tensor, mean in zip(self._followed(), means, strict=True)
+            tensor if tensor.dtype == mean.dtype else tensor.to(mean.dtype)
+            for tensor, mean in zip(self._followed(), means, strict=True)
         ]
         self.steps += 1
         if self.steps.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -144,10 +145,7 @@ class HistoricalAveraging(nn.Module):
 
     def _means(self) -> list[Tensor]:
         # Looked up each time: moving the module to another device replaces its buffers.
-        return [self.get_buffer(f"mean_{index}") for index in range(self._count())]
-
-    def _count(self) -> int:
-        return len(self._references if self._names is None else self._names)
+        return [mean for name, mean in self.named_buffers(recurse=False) if name != "steps"]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistoricalAveraging":
         """What `.to`, `.half` and the like do to a module; a mean never gets fewer digits than float32."""
@@ -169,20 +167,23 @@ class HistoricalAveraging(nn.Module):
         super().__setstate__({**state, "_references": references})
 
 
-class _SquaredNorm(torch.autograd.Function):
-    """The sum of the squares of all tensors, in few operations on all of them."""
+class _SquaredDistance(torch.autograd.Function):
+    """The sum of the squares of all differences, in few operations on all of them."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-        ctx.save_for_backward(*tensors)
-        return torch.stack(torch._foreach_norm(tensors)).square().sum()
+    def forward(ctx: Any, means: list[Tensor], *tensors: Tensor) -> Tensor:
+        differences = torch._foreach_sub(tensors, means)
+        ctx.save_for_backward(*differences)
+        ctx.tensors = tensors  # their values may change before backward, and are not needed
+        return torch.stack(torch._foreach_norm(differences)).square().sum()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        factor = 2 * gradient
-        if _under_transform():  # a vmap over gradients
-            return tuple(tensor * factor for tensor in ctx.saved_tensors)
-        return tuple(torch._foreach_mul(ctx.saved_tensors, factor))
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        differences, factor = ctx.saved_tensors, 2 * gradient
+        if torch.is_grad_enabled() or _under_transform():  # second gradients, or many at once
+            linked = zip(differences, ctx.tensors, strict=True)
+            return None, *(factor * (part + (one - one.detach())) for part, one in linked)
+        return None, *torch._foreach_mul(differences, factor)
 
 
 def _reference(followed: nn.Module | Tensor | None) -> Callable[[], Any]:
