@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from convergan.distributed import mean_over_ranks
 from convergan.recipes.settings import ObjectiveSettings
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import (
@@ -17,7 +18,6 @@ from convergan.techniques.generator_losses import (
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.techniques.label_smoothing import one_sided_smoothing_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
-from convergan.training.collectives import mean_over_ranks
 
 
 class DiscriminatorStep(NamedTuple):
