@@ -53,7 +53,7 @@ class Player(Generic[NetworkT]):
             if averaged
             else None
         )
-        self.history = HistoricalAveraging(self.trained) if with_history else None
+        self.history = HistoricalAveraging(self.network) if with_history else None
 
     def step(self, fabric: Fabric, loss: Tensor, learning_rate: float) -> None:
         """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
