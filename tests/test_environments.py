@@ -43,7 +43,7 @@ def here_and_there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
         "PATH": "/nowhere", "PYTHONHASHSEED": "7",
     }  # fmt: skip
     for folder, done in (
-        (here, convergan(here, *TRAIN, umask=0o000)),
+        (here, convergan(here, *TRAIN, umask=0o000, COLUMNS="80")),
         (there, convergan(there, *TRAIN, umask=0o077, **odd)),
     ):
         assert done.returncode == 0, done.stderr
