@@ -17,7 +17,7 @@ from convergan.data.image_set import SkippedImage
 from convergan.data.store_writer import PIXELS, Progress, Written, write_pixels
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
-from convergan.files import write_text
+from convergan.files import usual_mode, write_text
 from convergan.recipes.settings import DataSettings
 
 # Raise it when images are decoded or laid out differently: older stores are then left alone.
@@ -112,8 +112,8 @@ def _build(folder: Path, source: Source, settings: DataSettings, progress: Progr
 
 
 def _put_in_place(building: Path, folder: Path) -> None:
-    # mkdtemp makes folders for their owner alone; a cache may be shared.
-    building.chmod(0o755)
+    # mkdtemp makes folders for their owner alone; a cache may be shared, if the user's umask lets it be.
+    building.chmod(usual_mode(0o777))
     try:
         building.rename(folder)
     except OSError:

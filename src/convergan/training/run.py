@@ -22,6 +22,7 @@ from convergan.runs.folder import RunFolder, read_json, write_json
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.launch import launched, on_rank_zero
@@ -84,7 +85,7 @@ def train(
         Interrupted: SIGINT or SIGTERM came; a checkpoint has been written.
     """
     options = options or RunOptions()
-    console = console or Console()
+    console = console or standard_console()
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
