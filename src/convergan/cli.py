@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Collection, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -390,7 +390,9 @@ def _file_error(error: OSError) -> str:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    print(f"convergan: {message}", file=sys.stderr)
+    # A terminal that is gone takes no message, and the code is still to be given.
+    with suppress(OSError):
+        print(f"convergan: {message}", file=sys.stderr)
     return code
 
 
