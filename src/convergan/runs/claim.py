@@ -12,6 +12,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from convergan.errors import UserError, one_line
 from convergan.files import make_folder, remove_leftovers
+from convergan.runs.checkpoints import has_checkpoint
 from convergan.runs.folder import RunFolder
 
 # Of convergan 0.1.0, and of safetensors, which writes beside its file.
@@ -28,9 +29,9 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
     only read: it is not claimed.
 
     Raises:
-        UserError: the folder cannot be used (`RunFolder.require_free`), or another process is training in it.
+        UserError: the folder cannot be used (`RunFolder.require_place`), or another process trains in it.
     """
-    folder.require_free(resume=resume)
+    folder.require_place(resume=resume)
     if folder.results.exists():
         yield
         return
@@ -42,7 +43,7 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not begun_before and not folder.has_checkpoint():
+                if not begun_before and not _can_go_on(folder):
                     _unmake(folder)
     finally:
         for path in new:
@@ -95,6 +96,10 @@ def _remove_leftovers(folder: RunFolder) -> None:
                 old += [path for path in place.iterdir() if _SAFETENSORS_ASIDE.fullmatch(path.name)]
             for path in old:
                 path.unlink(missing_ok=True)
+
+
+def _can_go_on(folder: RunFolder) -> bool:
+    return any(has_checkpoint(part.checkpoints) for part in folder.parts())
 
 
 def _unmake(folder: RunFolder) -> None:

@@ -1,11 +1,13 @@
 """Where things are in a run folder, and the rules by which one is begun and resumed."""
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError, reading
+from convergan.errors import UserError, one_line, printable, reading
 from convergan.files import make_folder, write_text
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
@@ -15,8 +17,9 @@ from convergan.recipes.files import (
     recipe_to_yaml,
 )
 from convergan.recipes.settings import Recipe
-from convergan.runs.checkpoints import has_checkpoint
 from convergan.runs.records import checked_manifest, checked_results
+
+_PROBE = ".probe-"
 
 
 class RunFolder:
@@ -46,35 +49,63 @@ class RunFolder:
         if self.folds.is_dir():
             yield from (RunFolder(path) for path in sorted(self.folds.iterdir()) if path.is_dir())
 
-    def has_checkpoint(self) -> bool:
-        """Whether there is anything to go on from."""
-        return any(has_checkpoint(part.checkpoints) for part in self.parts())
-
-    def require_free(self, *, resume: bool) -> None:
-        """Checks that a run may be begun here, or with `resume` may be gone on with.
+    def require_place(self, *, resume: bool) -> None:
+        """Checks that a run can be begun, or resumed, in this folder; it writes nothing that stays.
 
         Raises:
-            UserError: the folder holds a run and `resume` is off, or holds something else.
+            UserError: the folder holds a run and `resume` is off, holds something else, or cannot be made.
         """
+        try:
+            os.lstat(self.path)
+        except FileNotFoundError:
+            self._require_creatable()
+            return
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a name too long, a file in the place of a folder, NUL
+            raise self._impossible(error) from None
         if self.recipe.exists():
             if not resume:
                 raise UserError(
                     f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
                     "--out DIR writes elsewhere"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self._others())):
+            return
+        if not self.path.is_dir() or any(self._others()):
             raise UserError(
                 f"{self.path}: expected a new or empty folder, got something else in it"
             )
+        self._require_writable(self.path)
+
+    def _require_creatable(self) -> None:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError as error:
+            raise self._impossible(error) from None
+        self._require_writable(next(each for each in self.path.absolute().parents if each.exists()))
+
+    def _require_writable(self, folder: Path) -> None:
+        try:
+            # The only answer that holds for every file system.
+            Path(tempfile.mkdtemp(prefix=_PROBE, dir=folder)).rmdir()
+        except OSError as error:
+            raise self._impossible(error) from None
+
+    def _impossible(self, error: Exception) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        return UserError(
+            f"out: expected a folder that can be made, got {printable(str(self.path))} ({reason})"
+        )
 
     def begin(self, recipe: Recipe, *, resume: bool) -> None:
         """Makes the folder, or checks that it is one of this recipe's that may be resumed.
 
         Raises:
-            UserError: as `require_free`; the folder holds a run of another recipe (the error names the first
+            UserError: as `require_place`; the folder holds a run of another recipe (the error names the first
                 setting that differs), or its recipe.yaml has been changed since the run was begun.
         """
-        self.require_free(resume=resume)
+        self.require_place(resume=resume)
         if not self.recipe.exists():
             make_folder(self.path)
             write_text(self.recipe, recipe_to_yaml(recipe))
@@ -107,7 +138,7 @@ class RunFolder:
 
     def _others(self) -> Iterator[Path]:
         """What is in the folder besides what this package leaves in one where nothing has been begun."""
-        aside = (".aside-", ".convergan-aside-")
+        aside = (".aside-", ".convergan-aside-", _PROBE)
         for path in self.path.iterdir():
             if path != self.lock and not path.name.startswith(aside):
                 yield path
