@@ -1,8 +1,11 @@
 """What several tests call."""
 
+import os
 import random
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -45,3 +48,16 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     else:
         changed += content[:place]
     return bytes(changed)
+
+
+def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A list to which every file and folder is added that is synced from now on."""
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return synced

@@ -11,6 +11,7 @@ from convergan.files import make_folder
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder, json_text, read_json, write_json
+from support import synced_paths
 
 RECIPE = PRESETS["digits"]
 
@@ -109,3 +110,22 @@ def test_a_new_folder_gives_those_that_are_new(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b" / "c"
     assert make_folder(inner) == [inner, inner.parent]
     assert make_folder(inner) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["file/run", "a\0b", "n" * 300, "c\udcff"], ids=["in a file", "NUL", "long", "bytes"]
+)
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got .+$"):
+        RunFolder(tmp_path / name).require_place(resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_new_is_synced_up_to_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure then takes no folder away from under a run."""
+    synced = synced_paths(monkeypatch)
+    make_folder(tmp_path / "a" / "b")
+    assert set(synced) == {tmp_path / "a", tmp_path}

@@ -23,7 +23,7 @@ from convergan.runs.tensor_files import load_tensors
 from convergan.training import run
 from convergan.training.run import RunOptions, train
 from convergan.training.signals import Interrupted
-from support import equal_states
+from support import equal_states, synced_paths
 
 TIMES = ("train_seconds", "seconds_per_epoch")
 
@@ -193,6 +193,15 @@ def test_damaged_metrics_are_told_and_the_good_lines_stay(
     assert "warning epoch 2" in shown and "got no epoch 1 and a damaged line 1" in shown
     assert [line["epoch"] for line in read_metrics(metrics)] == [2, 3]
     assert [warning["kind"] for warning in warnings_of(stopped)] == ["metrics"]
+
+
+def test_metrics_are_on_the_disk_before_a_checkpoint_that_counts_on_them(
+    quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = synced_paths(monkeypatch)
+    train(replace(quick_recipe, epochs=1), tmp_path / "run", console=Console(quiet=True))
+    names = [path.name for path in synced]
+    assert names.index("metrics.jsonl") < names.index("step-000000013.safetensors")
 
 
 @pytest.mark.parametrize(
