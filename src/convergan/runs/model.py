@@ -34,8 +34,6 @@ class ModelConfig:
     """Empty for a discriminator that only tells real from generated."""
     resized: bool
     """Whether training resized its images to `image_shape`: then so do those who predict."""
-    group_size: int | None = None
-    """See `Discriminator`; None in runs that were made before it was kept."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -92,7 +90,6 @@ def load_classifier(run: Path) -> tuple[Discriminator, ModelConfig]:
         RunFolder(run).model,
         _CLASSIFIER,
     )
-    network.group_size = config.group_size
     return network.eval(), config
 
 
@@ -109,15 +106,18 @@ def load_generator(run: Path) -> tuple[Generator, ModelConfig]:
 
 def _load(build: Callable[[], NetworkT], folder: Path, name: str) -> NetworkT:
     """A network with the weights of a file."""
+    path = folder / name
     with reading(folder / _CONFIG, "the settings of a model"), torch.device("meta"):
-        wanted = {key: value.shape for key, value in build().state_dict().items()}
-    with reading(folder / name, "the weights of this run's network"):
-        weights, _ = load_tensors(folder / name)
+        wanted = sum(weight.numel() for weight in build().parameters())
+    with reading(path, "the weights of this run's network"):
+        weights, _ = load_tensors(path)
+        found = sum(weight.numel() for weight in weights.values())
         # Before it is built: settings that have been damaged may ask for more than there is memory.
-        for key, shape in wanted.items():
-            found = list(weights[key].shape) if key in weights else "none"
-            if found != list(shape):
-                raise ValueError(f"other ones: {key} {found} in place of {list(shape)}")
+        if wanted > found:
+            raise ValueError(f"those of another: {found:,} numbers in place of {wanted:,}")
         network = build()
-        network.load_state_dict(weights)
+        try:
+            network.load_state_dict(weights)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
     return network

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from convergan.distributed import any_rank, ranks
 from convergan.errors import UserError, reading
 from convergan.runs.checkpoints import (
     Checkpoint,
@@ -16,7 +17,6 @@ from convergan.runs.checkpoints import (
     save_checkpoint,
     set_aside,
 )
-from convergan.training.collectives import any_rank, ranks
 from convergan.training.health import CHECKPOINT, ROLLBACK, HealthWarning, NotFinite
 from convergan.training.launch import on_rank_zero
 from convergan.training.signals import Interrupted
