@@ -116,5 +116,6 @@ def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder)
     message = told(lambda: load_classifier(run.path))
     assert message is not None
     assert (
-        "classifier.safetensors: expected the weights of this run's network, got other" in message
+        "classifier.safetensors: expected the weights of this run's network, got those of"
+        in message
     )

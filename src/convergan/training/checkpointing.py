@@ -78,8 +78,12 @@ class Checkpointer:
         self.warning = None
         if path is None:
             return False
+        values = newest.state if newest else load_checkpoint(path, origin)
         with reading(path, "a checkpoint of this recipe's networks"):
-            state.load_state_dict(newest.state if newest else load_checkpoint(path, origin))
+            try:
+                state.load_state_dict(values)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
         if passed_over:
             self.warning = HealthWarning(
                 state.epochs_done + 1,
