@@ -1,7 +1,11 @@
 """What several tests call."""
 
+import os
+import random
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -17,3 +21,43 @@ def equal_states(first: Any, second: Any) -> bool:
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return len(first) == len(second) and all(map(equal_states, first, second))
     return bool(first == second)
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """What a disk, a cable or an editor may make of a file: bits, blocks, ends, numbers, nesting."""
+    changed = bytearray(content)
+    place = chance.randrange(max(1, len(changed)))
+    kind = chance.randrange(9)
+    if kind == 0:
+        changed[place] ^= 1 << chance.randrange(8)
+    elif kind == 1:
+        changed[place : place + 64] = bytes(len(changed[place : place + 64]))
+    elif kind == 2:
+        del changed[place:]
+    elif kind == 3:
+        changed[place:place] = chance.randbytes(chance.randrange(1, 9))
+    elif kind == 4:
+        del changed[place : place + chance.randrange(1, 30)]
+    elif kind == 5:
+        changed[place : place + 4] = chance.randbytes(4)
+    elif kind == 6:
+        tokens = [b"null", b"-1", b"NaN", b"1e999", b'"x"', b"[]", b"{}", b"true", b"1.5", b"\xff"]
+        changed[place : place + chance.randrange(4)] = chance.choice(tokens)
+    elif kind == 7:
+        changed[:] = b"[" * 100_000 if chance.random() < 0.2 else chance.choice([b"", b"[]", b"7"])
+    else:
+        changed += content[:place]
+    return bytes(changed)
+
+
+def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A list to which every file and folder is added that is synced from now on."""
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return synced

@@ -38,6 +38,10 @@ UNEXPECTED = 70
 class Stopped(Exception):
     """The user ended the command; the message says how to go on."""
 
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 @dataclass(kw_only=True)
 class TrainRecipe:
@@ -63,8 +67,8 @@ class TrainRecipe:
     """Everything that decides the result."""
 
     def run(self) -> None:
-        from convergan.training.checkpointing import Interrupted
         from convergan.training.run import RunOptions, train
+        from convergan.training.signals import Interrupted, Terminated
 
         recipe = self.recipe
         out = self.out
@@ -79,8 +83,11 @@ class TrainRecipe:
         )
         try:
             train(recipe, out, options=options)
-        except Interrupted:
-            raise Stopped(f"stopped; the same command with --out {out} --resume goes on") from None
+        except Interrupted as end:
+            how = f"stopped; the same command with --out {out} --resume goes on"
+            raise Stopped(how, end.exit_code) from None
+        except Terminated as end:
+            raise Stopped("stopped", end.exit_code) from None
 
 
 # One subcommand for each recipe: a type that is built from a list, which type checkers do not follow.
@@ -279,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _plain_output():
             _parse(words).run()
     except Stopped as end:
-        return _fail(str(end), INTERRUPTED)
+        return _fail(str(end), end.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped", INTERRUPTED)
     except BrokenPipeError:
@@ -460,7 +467,9 @@ def _file_error(error: OSError) -> str:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    print(f"convergan: {printable(message)}", file=sys.stderr)
+    # A terminal that is gone takes no message, and the code is still to be given.
+    with suppress(OSError):
+        print(f"convergan: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -1,6 +1,7 @@
 """Files and folders that are there whole or not at all, and what a killed process left of them."""
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -12,6 +13,8 @@ from filelock import FileLock, Timeout
 
 _ASIDE = ".convergan-aside-"
 _LOCK = ".lock"
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ATTEMPTS = 5
 _LOCK_SECONDS = 10.0
@@ -48,8 +51,21 @@ def written_aside(path: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; its `filename` is `path`.
     """
+    try:
+        with _written_aside(path) as aside:
+            yield aside
+    except OSError as error:
+        # Whoever asked for `path` knows no folder beside it, and what lacks room has no name at all.
+        lacks_room = error.filename is None and error.errno in _NO_ROOM
+        if lacks_room or _ASIDE in str(error.filename):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     mode = usual_mode(0o666)
     with contextlib.suppress(FileNotFoundError):
@@ -77,6 +93,15 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Makes a folder and those above it, durably; gives those that are new, innermost first."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        sync_folder(path.parent)
+    return new
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,13 +1,17 @@
 """Checkpoints: whatever state goes in comes back, whole or not at all."""
 
+import random
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from convergan.errors import UserError
-from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
-from support import equal_states
+from convergan.runs import checkpoints
+from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint, set_aside
+from convergan.runs.tensor_files import load_tensors
+from support import damaged, equal_states
 
 STATE = {
     "weights": {"a": torch.arange(6.0).view(2, 3), "empty": torch.zeros(0)},
@@ -53,11 +57,78 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
     newest = save_checkpoint(tmp_path, 2, {"step": 2})
     newest.write_bytes(newest.read_bytes()[:20])
     loaded = load_newest_checkpoint(tmp_path)
-    assert loaded is not None and loaded[1] == {"step": 1}
+    assert loaded is not None and loaded.state == {"step": 1}
+    (passed_over,) = loaded.passed_over
+    assert passed_over.path == newest
+    assert passed_over.problem.startswith(f"{newest}: expected a checkpoint, got a damaged file (")
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
     with pytest.raises(
-        UserError, match=r"step-000000002.*expected a checkpoint, got a damaged file"
+        UserError,
+        match=r"^\S*2.safetensors: expected a checkpoint, got a damaged file .*nor can the older one",
+    ):
+        load_newest_checkpoint(tmp_path)
+
+
+def test_any_damage_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"old": True})
+    newest = save_checkpoint(tmp_path, 2, STATE, {"recipe": "a"})
+    whole, chance, fallen_back = newest.read_bytes(), random.Random(1), 0
+    for _ in range(200):
+        newest.write_bytes(damaged(whole, chance))
+        loaded = load_newest_checkpoint(tmp_path, {"recipe": "a"})
+        assert loaded is not None
+        if loaded.path == newest:
+            assert equal_states(loaded.state, STATE)
+        else:
+            assert loaded.state == {"old": True} and len(loaded.passed_over) == 1
+            fallen_back += 1
+    assert fallen_back > 150
+
+
+def test_one_of_another_run_is_not_used(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1}, {"recipe": "a", "data set": "x"})
+    other = save_checkpoint(tmp_path, 2, {"step": 2}, {"recipe": "a", "data set": "y"})
+    loaded = load_newest_checkpoint(tmp_path, {"recipe": "a", "data set": "x"})
+    assert loaded is not None and loaded.state == {"step": 1}
+    assert loaded.passed_over[0].problem == (
+        f"{other}: expected a checkpoint of this run, got one of another data set"
+    )
+    with pytest.raises(UserError, match=r"got one of another recipe; nor can the older"):
+        load_newest_checkpoint(tmp_path, {"recipe": "b", "data set": "y"})
+    kept = set_aside(other)
+    assert kept.exists() and not other.exists()
+    loaded = load_newest_checkpoint(tmp_path)
+    assert loaded is not None and loaded.state == {"step": 1} and not loaded.passed_over
+
+
+def test_those_of_0_1_0_are_read(tmp_path: Path) -> None:
+    """They have neither a checksum nor an origin."""
+    path = save_checkpoint(tmp_path, 1, STATE, {"recipe": "a"})
+    tensors, metadata = load_tensors(path)
+    save_file(tensors, path, metadata={"skeleton": metadata["skeleton"]})
+    loaded = load_newest_checkpoint(tmp_path, {"recipe": "b"})
+    assert loaded is not None and equal_states(loaded.state, STATE)
+
+
+def test_what_holds_other_tensors_is_none(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "step-000000001.safetensors")
+    with pytest.raises(UserError, match=r"expected a checkpoint, got other tensors$"):
+        load_newest_checkpoint(tmp_path)
+
+
+def test_a_good_one_that_may_not_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    newest = save_checkpoint(tmp_path, 2, {"step": 2})
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoints, "load_tensors", refuse)
+    with pytest.raises(
+        UserError, match=rf"^{newest}: expected a checkpoint, got Permission denied$"
     ):
         load_newest_checkpoint(tmp_path)
 

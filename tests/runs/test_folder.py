@@ -1,14 +1,17 @@
 """The run folder: begun once, resumed with its own recipe alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from convergan.errors import UserError
+from convergan.files import make_folder
+from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder
-from convergan.runs.metrics import append_metrics, keep_metrics, read_metrics
+from convergan.runs.folder import RunFolder, json_text, read_json, write_json
+from support import synced_paths
 
 RECIPE = PRESETS["digits"]
 
@@ -48,13 +51,81 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_metrics_survive_a_cut_off_line(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    for epoch in (1, 2, 3):
-        append_metrics(path, {"epoch": epoch, "losses": {"a": float("nan") if epoch == 2 else 1.0}})
-    assert read_metrics(path)[1]["losses"]["a"] is None
-    path.write_text(path.read_text()[:-5])
-    assert [line["epoch"] for line in read_metrics(path)] == [1, 2]
-    assert [line["epoch"] for line in keep_metrics(path, 1)] == [1]
-    assert [line["epoch"] for line in read_metrics(path)] == [1]
-    assert keep_metrics(tmp_path / "new.jsonl", 0) == []
+def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.begin(RECIPE, resume=False)
+    manifest = {
+        "data": {"fingerprint": "f"},
+        "accelerator": "cpu",
+        "precision": "fp32",
+        "processes": 1,
+    }
+    noted = {**manifest, "resumed": [], "recipe_sha256": recipe_sha256(RECIPE)}
+    write_json(folder.manifest, noted)
+    folder.begin(RECIPE, resume=True)
+    whole = folder.recipe.read_text()
+    folder.recipe.write_text(whole.replace("learning_rate: 0.003", "learning_rate: 0.3"))
+    changed = (
+        r"recipe.yaml: expected the recipe that this run was begun with, got one that was changed"
+    )
+    with pytest.raises(UserError, match=rf"{changed} since; a run keeps"):
+        folder.begin(read_recipe(folder.recipe), resume=True)
+    with pytest.raises(
+        UserError, match=rf"{changed} since \(optimizer.learning_rate was 0.003 and is 0.3\)"
+    ):
+        folder.begin(RECIPE, resume=True)
+    # A run of 0.1.0 has no hash.
+    write_json(folder.manifest, {**manifest, "resumed": []})
+    folder.begin(read_recipe(folder.recipe), resume=True)
+
+
+def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
+    values = {
+        "numbers": list(range(1000)),
+        "names": ["a", "ü\n"],
+        "nested": [{"a": None, 1: [0.1, -2e-9]}, [], {}],
+        "flag": True,
+    }
+    write_json(tmp_path / "a.json", values)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == json.loads(json.dumps(values)) == read_json(tmp_path / "a.json")
+    assert len(text.splitlines()) < 20
+    million = json_text({"labelled": list(range(1_000_000))})
+    assert len(million) < 7_000_000
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_text({"a": float("nan")})
+
+
+def test_damaged_json_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for content in (b"", b"{", b"\xff", b"[NaN]", b"[" * 100_000, b"1" * 10_000):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"^{path}: expected JSON, got .+$") as refused:
+            read_json(path)
+        assert len(str(refused.value)) < 600 and "\n" not in str(refused.value)
+
+
+def test_a_new_folder_gives_those_that_are_new(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    inner = tmp_path / "a" / "b" / "c"
+    assert make_folder(inner) == [inner, inner.parent]
+    assert make_folder(inner) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["file/run", "a\0b", "n" * 300, "c\udcff"], ids=["in a file", "NUL", "long", "bytes"]
+)
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got .+$"):
+        RunFolder(tmp_path / name).require_place(resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_new_is_synced_up_to_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure then takes no folder away from under a run."""
+    synced = synced_paths(monkeypatch)
+    make_folder(tmp_path / "a" / "b")
+    assert set(synced) == {tmp_path / "a", tmp_path}

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
-from convergan.runs.checkpoints import load_newest_checkpoint, save_checkpoint
+from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training import loop, run
 from convergan.training.checkpointing import Interrupted
@@ -240,9 +240,3 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(
     half.write_text("half")
     train(replace(recipe, epochs=1), tmp_path / "run", console=quiet)
     assert not half.exists()
-
-
-def test_stale_halves_of_checkpoints_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".aside-xyz-step-000000001.safetensors").write_text("half")
-    save_checkpoint(tmp_path, 2, {"step": 2})
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000002.safetensors"]

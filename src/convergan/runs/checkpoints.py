@@ -1,51 +1,121 @@
 """Checkpoints: nested state in one safetensors file, without pickles, the newest two kept."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from convergan.errors import UserError
-from convergan.files import remove_leftovers, written_aside
+from convergan.errors import UserError, reading
+from convergan.files import make_folder
+from convergan.runs.tensor_files import load_tensors, save_tensors
 
 KEPT = 2
 
+_SET_ASIDE = "unusable-"
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+
+class Unusable(NamedTuple):
+    """A checkpoint that was passed over."""
+
+    path: Path
+    problem: str
+    """One line that names the file."""
+
+
+class Checkpoint(NamedTuple):
+    """The newest checkpoint that can be used."""
+
+    path: Path
+    state: dict[str, Any]
+    passed_over: tuple[Unusable, ...] = ()
+    """Newer ones."""
+
+
+def save_checkpoint(
+    folder: Path, step: int, state: dict[str, Any], origin: Mapping[str, str] | None = None
+) -> Path:
     """Writes `state` as step-<step>.safetensors and removes all but the newest two.
 
-    `state` nests dictionaries with string or integer keys, lists, tensors and plain JSON values.
+    Args:
+        folder: made if it is not there.
+        step: steps done.
+        state: nests dictionaries with string or integer keys, lists, tensors and plain JSON values.
+        origin: what the state is of, by kind, such as `{"recipe": <its hash>}`.
+
+    Raises:
+        UserError: it cannot be written, such as to a disk that is full; the others are still there.
     """
     tensors: dict[str, Tensor] = {}
     skeleton = _take_tensors(state, "state", tensors)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
+    make_folder(folder)
     path = folder / f"step-{step:09d}.safetensors"
-    with written_aside(path) as aside:
-        save_file(tensors, aside, metadata={"skeleton": json.dumps(skeleton)})
+    metadata = {
+        "skeleton": json.dumps(skeleton),
+        "origin": json.dumps(dict(origin or {}), sort_keys=True),
+    }
+    save_tensors(path, tensors, metadata)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
 
 
-def load_newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that can be read, or None where there is none at all.
+def load_newest_checkpoint(
+    folder: Path, origin: Mapping[str, str] | None = None
+) -> Checkpoint | None:
+    """The newest checkpoint that is whole and of this origin, or None where there is none at all.
 
     Raises:
-        UserError: there are checkpoints, and none can be read.
+        UserError: there are checkpoints, and none can be used.
     """
-    problem = ""
+    passed_over: list[Unusable] = []
     for path in _newest_first(folder):
         try:
-            return path, _load(path)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            problem = problem or f"{path}: expected a checkpoint, got a damaged file ({error})"
-    if problem:
-        raise UserError(problem)
+            return Checkpoint(path, load_checkpoint(path, origin), tuple(passed_over))
+        except UserError as error:
+            if isinstance(error.__cause__, PermissionError):
+                # Nothing is wrong with the checkpoint.
+                raise
+            passed_over.append(Unusable(path, str(error)))
+    if passed_over:
+        others = len(passed_over) - 1
+        which = "; nor can the older one be used" if others else ""
+        raise UserError(f"{passed_over[0].problem}{which}")
     return None
+
+
+def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote.
+
+    Raises:
+        UserError: the file is damaged, or of another origin. Whatever a file does not say of its origin, as
+            those of convergan 0.1.0, is taken to fit.
+    """
+    with reading(path, "a checkpoint"):
+        tensors, metadata = load_tensors(path)
+        if "skeleton" not in metadata:
+            raise ValueError("other tensors")
+        found = dict(json.loads(metadata.get("origin", "{}")))
+        state = _put_tensors(json.loads(metadata["skeleton"]), tensors)
+    for kind, wanted in (origin or {}).items():
+        if found.get(kind, wanted) != wanted:
+            raise UserError(f"{path}: expected a checkpoint of this run, got one of another {kind}")
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: expected a checkpoint, got a single value")
+    return state
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a checkpoint so that it is taken for one no longer; gives its new path."""
+    aside = path.with_name(f"{_SET_ASIDE}{path.name}")
+    path.replace(aside)
+    return aside
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint, good or not."""
+    return bool(_newest_first(folder))
 
 
 def drop_newest_checkpoint(folder: Path) -> None:
@@ -53,13 +123,6 @@ def drop_newest_checkpoint(folder: Path) -> None:
     newest, *others = _newest_first(folder)
     if others:
         newest.unlink()
-
-
-def _load(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="pt") as file:
-        skeleton = json.loads(file.metadata()["skeleton"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return _put_tensors(skeleton, tensors)
 
 
 def _newest_first(folder: Path) -> list[Path]:

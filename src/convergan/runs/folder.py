@@ -1,17 +1,25 @@
 """Where things are in a run folder, and the rules by which one is begun and resumed."""
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError
-from convergan.files import remove_leftovers, write_text
-from convergan.recipes.files import first_difference, read_recipe, recipe_to_yaml
+from convergan.errors import UserError, one_line, printable, reading
+from convergan.files import make_folder, write_text
+from convergan.recipes.files import (
+    FREE_TO_CHANGE,
+    first_difference,
+    read_recipe,
+    recipe_sha256,
+    recipe_to_yaml,
+)
 from convergan.recipes.settings import Recipe
+from convergan.runs.records import checked_manifest, checked_results
 
-# They decide where things are kept, and by how many threads they are computed, which changes last digits
-# alone; whether the images are the same is checked by their fingerprint.
-_FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
+_PROBE = ".probe-"
 
 
 class RunFolder:
@@ -19,6 +27,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = path / ".lock"
         self.recipe = path / "recipe.yaml"
         self.manifest = path / "manifest.json"
         self.metrics = path / "metrics.jsonl"
@@ -27,48 +36,140 @@ class RunFolder:
         self.model = path / "model"
         self.samples = path / "samples"
         self.folds = path / "folds"
+        self.tensorboard = path / "tensorboard"
         self.report = path / "report.html"
 
-    def begin(self, recipe: Recipe, *, resume: bool) -> None:
-        """Makes the folder, or checks that it is one of this recipe's that may be resumed.
+    def fold(self, number: int) -> "RunFolder":
+        """Where metrics, samples and checkpoints of a fold are; folds count from 1."""
+        return RunFolder(self.folds / str(number))
+
+    def parts(self) -> Iterator["RunFolder"]:
+        """The run itself and its folds, as far as they are there."""
+        yield self
+        if self.folds.is_dir():
+            yield from (RunFolder(path) for path in sorted(self.folds.iterdir()) if path.is_dir())
+
+    def require_place(self, *, resume: bool) -> None:
+        """Checks that a run can be begun, or resumed, in this folder; it writes nothing that stays.
 
         Raises:
-            UserError: the folder holds a run and `resume` is off, holds something else, or holds a run
-                of another recipe; the error names the first setting that differs.
+            UserError: the folder holds a run and `resume` is off, holds something else, or cannot be made.
         """
-        if self.path.is_dir():
-            remove_leftovers(self.path)
+        try:
+            os.lstat(self.path)
+        except FileNotFoundError:
+            self._require_creatable()
+            return
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a name too long, a file in the place of a folder, NUL
+            raise self._impossible(error) from None
         if self.recipe.exists():
             if not resume:
                 raise UserError(
                     f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
                     "--out DIR writes elsewhere"
                 )
-            difference = first_difference(read_recipe(self.recipe), recipe, _FREE_TO_CHANGE)
-            if difference:
-                name, saved, wanted = difference
-                raise UserError(
-                    f"{name}: expected {saved!r} as in {self.recipe}, got {wanted!r}; a run is "
-                    "resumed with the recipe that it was begun with"
-                )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not self.path.is_dir() or any(self._others()):
             raise UserError(
                 f"{self.path}: expected a new or empty folder, got something else in it"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.recipe, recipe_to_yaml(recipe))
+        self._require_writable(self.path)
+
+    def _require_creatable(self) -> None:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError as error:
+            raise self._impossible(error) from None
+        self._require_writable(next(each for each in self.path.absolute().parents if each.exists()))
+
+    def _require_writable(self, folder: Path) -> None:
+        try:
+            # The only answer that holds for every file system.
+            Path(tempfile.mkdtemp(prefix=_PROBE, dir=folder)).rmdir()
+        except OSError as error:
+            raise self._impossible(error) from None
+
+    def _impossible(self, error: Exception) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        return UserError(
+            f"out: expected a folder that can be made, got {printable(str(self.path))} ({reason})"
+        )
+
+    def begin(self, recipe: Recipe, *, resume: bool) -> None:
+        """Makes the folder, or checks that it is one of this recipe's that may be resumed.
+
+        Raises:
+            UserError: as `require_place`; the folder holds a run of another recipe (the error names the first
+                setting that differs), or its recipe.yaml has been changed since the run was begun.
+        """
+        self.require_place(resume=resume)
+        if not self.recipe.exists():
+            make_folder(self.path)
+            write_text(self.recipe, recipe_to_yaml(recipe))
+            return
+        saved = read_recipe(self.recipe)
+        difference = first_difference(saved, recipe, FREE_TO_CHANGE)
+        self._require_unchanged(saved, recipe, difference)
+        if difference:
+            name, value, wanted = difference
+            raise UserError(
+                f"{name}: expected {value!r} as in {self.recipe}, got {wanted!r}; a run is "
+                "resumed with the recipe that it was begun with"
+            )
+
+    def _require_unchanged(
+        self, saved: Recipe, wanted: Recipe, difference: tuple[str, Any, Any] | None
+    ) -> None:
+        """Checks recipe.yaml against the hash in the manifest, which convergan 0.1.0 did not write."""
+        begun_with = self.read_manifest().get("recipe_sha256") if self.manifest.exists() else None
+        if begun_with in (None, recipe_sha256(saved)):
+            return
+        change = ""
+        if difference and begun_with == recipe_sha256(wanted):
+            name, value, original = difference
+            change = f" ({name} was {original!r} and is {value!r})"
+        raise UserError(
+            f"{self.recipe}: expected the recipe that this run was begun with, got one that was changed "
+            f"since{change}; a run keeps its settings, --out DIR begins another with these"
+        )
+
+    def _others(self) -> Iterator[Path]:
+        """What is in the folder besides what this package leaves in one where nothing has been begun."""
+        aside = (".aside-", ".convergan-aside-", _PROBE)
+        for path in self.path.iterdir():
+            if path != self.lock and not path.name.startswith(aside):
+                yield path
 
     def read_results(self) -> dict[str, Any] | None:
-        """results.json, or None for a run that is not finished."""
+        """results.json, or None for a run that is not finished.
+
+        Raises:
+            UserError: it is damaged.
+        """
         if not self.results.exists():
             return None
-        return read_json(self.results)
+        return checked_results(self.results, read_json(self.results))
+
+    def read_manifest(self) -> dict[str, Any]:
+        """manifest.json.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        return checked_manifest(self.manifest, read_json(self.manifest))
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """What `write_json` wrote.
+
+    Raises:
+        UserError: the file is missing, or holds something else than JSON.
+    """
+    with reading(path, "JSON"):
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
 
 
 def write_json(path: Path, values: object) -> None:
@@ -77,5 +178,24 @@ def write_json(path: Path, values: object) -> None:
 
 
 def json_text(values: object) -> str:
-    """Indented JSON, with a line end."""
-    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+    """Indented JSON, with a line end; a list of numbers stands on one line, however long."""
+    return _indented(values, "\n") + "\n"
+
+
+def _indented(value: Any, line_end: str) -> str:
+    inner = f"{line_end}  "
+    if isinstance(value, dict) and value:
+        entries = (
+            f"{json.dumps(str(key))}: {_indented(entry, inner)}" for key, entry in value.items()
+        )
+        return f"{{{inner}{f',{inner}'.join(entries)}{line_end}}}"
+    if isinstance(value, list | tuple) and any(
+        isinstance(entry, dict | list | tuple | str) for entry in value
+    ):
+        entries = (_indented(entry, inner) for entry in value)
+        return f"[{inner}{f',{inner}'.join(entries)}{line_end}]"
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name}, which is no number of JSON")

@@ -2,35 +2,151 @@
 
 import json
 import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from convergan.errors import reading
 from convergan.files import write_text
+
+_Number = float | None
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Warning(TypedDict):
+    epoch: int
+    kind: str
+    message: str
+    advice: str
+
+
+@with_config(ConfigDict(extra="allow", strict=True, allow_inf_nan=False))
+class _Line(TypedDict, total=False):
+    """What other code reads of a line; docs/run-folder.md has the meanings."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    step: _Count
+    train_seconds: _Number
+    seconds_per_epoch: _Number
+    learning_rate: _Number
+    losses: dict[str, _Number]
+    real_score: _Number
+    generated_score: _Number
+    diversity: _Number
+    test_errors: _Count
+    raw_test_errors: _Count
+    baseline_test_errors: _Count
+    test_size: Annotated[int, Field(ge=1)]
+    validation_errors: _Count | None
+    validation_size: _Count
+    warnings: list[_Warning]
+
+
+_LINE = TypeAdapter(_Line)
+
+
+class Metrics(NamedTuple):
+    """What could be read of a metrics.jsonl."""
+
+    lines: list[dict[str, Any]]
+    """By epoch, one for each."""
+    problem: str | None
+    """What is missing, damaged or there twice, in one line that names the file."""
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Adds one line. Numbers that are not finite become null: JSON has none."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+    except OSError as error:
+        # A write that finds no room names no file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sync_metrics(path: Path) -> None:
+    """Makes the lines last through a power failure."""
+    if path.exists():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; the last one may have been cut off by the process's end."""
-    lines = []
+    """The whole lines, by epoch; of lines of one epoch the last. No lines where there is no file.
+
+    Raises:
+        UserError: there is something else than a file, or it cannot be read.
+    """
+    return check_metrics(path).lines
+
+
+def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
+    """The lines of the first `epochs` epochs, of all epochs by default, and what is wrong with them.
+
+    A last line that was cut off is nothing wrong: the process ended while it wrote the line of an epoch that
+    no checkpoint holds.
+
+    Raises:
+        UserError: as `read_metrics`.
+    """
+    by_epoch: dict[int, dict[str, Any]] = {}
+    damaged: list[int] = []
+    doubled: set[int] = set()
+    content = b""
     if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
-    return lines
+        with reading(path, "the metrics of a run"):
+            content = path.read_bytes()
+    texts = content.splitlines()
+    for number, text in enumerate(texts, 1):
+        line = _line(text)
+        if line is None:
+            damaged.append(number)
+        elif epochs is None or line["epoch"] <= epochs:
+            if line["epoch"] in by_epoch:
+                doubled.add(line["epoch"])
+            by_epoch[line["epoch"]] = line
+    lines = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    last = max(by_epoch, default=0) if epochs is None else epochs
+    missing = [epoch for epoch in range(1, last + 1) if epoch not in by_epoch]
+    if damaged and damaged[-1] == len(texts) and not missing:
+        damaged.pop()
+    told = [
+        f"{what} {_list(numbers)}"
+        for what, numbers in (
+            ("no epoch", missing),
+            ("a damaged line", damaged),
+            ("two lines of epoch", sorted(doubled)),
+        )
+        if numbers
+    ]
+    problem = f"{path}: expected a line for each epoch, got {' and '.join(told)}" if told else None
+    return Metrics(lines, problem)
 
 
-def keep_metrics(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """Drops the lines after so many epochs, and gives the others."""
-    lines = [line for line in read_metrics(path) if line["epoch"] <= epochs]
-    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
-    return lines
+def keep_metrics(path: Path, epochs: int) -> Metrics:
+    """Drops the lines after so many epochs, and all that are damaged or doubled; gives the others."""
+    kept = check_metrics(path, epochs)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in kept.lines))
+    return kept
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """The line that a text holds, None if it is damaged."""
+    try:
+        line: dict[str, Any] = json.loads(text)
+        _LINE.validate_python(line)
+        return line if "epoch" in line else None
+    # Damage takes any form: text that is no UTF-8 or no JSON, deep nesting, other types.
+    except (ValueError, RecursionError):
+        return None
+
+
+def _list(numbers: list[int], most: int = 5) -> str:
+    some = ", ".join(map(str, numbers[:most]))
+    return some if len(numbers) <= most else f"{some} and {len(numbers) - most} more"
 
 
 def _finite(value: Any) -> Any:

@@ -1,20 +1,25 @@
 """When a run is kept, how it stops, and what it goes back to when it diverges."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from convergan.distributed import any_rank, ranks
-from convergan.errors import UserError
+from convergan.errors import UserError, reading
 from convergan.runs.checkpoints import (
+    Checkpoint,
     drop_newest_checkpoint,
+    load_checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
+    set_aside,
 )
-from convergan.training.health import ROLLBACK, HealthWarning, NotFinite
+from convergan.training.health import CHECKPOINT, ROLLBACK, HealthWarning, NotFinite
+from convergan.training.launch import on_rank_zero
+from convergan.training.signals import Interrupted
 from convergan.training.state import TrainingState
 
 MOST_ROLLBACKS = 3
@@ -35,9 +40,11 @@ class LoopOptions:
     stop_requested: Callable[[], bool] = lambda: False
     """Asked between steps; when true, a checkpoint is written and `Interrupted` raised."""
 
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """What the training is of, by kind; checkpoints hold it, and those of another origin are not used."""
 
-class Interrupted(Exception):
-    """The run was asked to stop and can be resumed."""
+    before_checkpoint: Callable[[], None] = lambda: None
+    """Called on rank 0 before a checkpoint is written: what it counts on must be on the disk."""
 
 
 class Checkpointer:
@@ -47,21 +54,63 @@ class Checkpointer:
         self._fabric, self._folder, self._options = fabric, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
+        self.warning: HealthWarning | None = None
+        """What the last `restore` passed over."""
 
     def restore(self, state: TrainingState) -> bool:
-        """Puts back the newest checkpoint; false where there is none."""
-        newest = load_newest_checkpoint(self._folder)
-        if newest is not None:
-            state.load_state_dict(newest[1])
-        return newest is not None
+        """Puts back the newest checkpoint that can be used; false where there is none.
+
+        A newer one that cannot be used is set aside, with a warning.
+
+        Raises:
+            UserError: no checkpoint can be used, or they are of other networks.
+        """
+        found: list[Checkpoint | None] = []
+        origin = self._options.origin
+        on_rank_zero(
+            self._fabric, lambda: found.append(load_newest_checkpoint(self._folder, origin))
+        )
+        # The others read the one that rank 0 has found.
+        newest = found[0] if found else None
+        path, passed_over = self._fabric.broadcast(
+            (newest.path, newest.passed_over) if newest else (None, ())
+        )
+        self.warning = None
+        if path is None:
+            return False
+        values = newest.state if newest else load_checkpoint(path, origin)
+        with reading(path, "a checkpoint of this recipe's networks"):
+            try:
+                state.load_state_dict(values)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
+        if passed_over:
+            self.warning = HealthWarning(
+                state.epochs_done + 1,
+                CHECKPOINT,
+                "; ".join(unusable.problem for unusable in passed_over),
+                f"the run goes on from {path.name}; what cannot be used is kept as unusable-*",
+            )
+            state.warnings.append(self.warning)
+            # First the warning is kept, then its cause is put out of the way.
+            self.save(state)
+            on_rank_zero(self._fabric, lambda: [set_aside(one.path) for one in passed_over])
+        return True
 
     def save(self, state: TrainingState) -> None:
-        """Writes a checkpoint; the state must be known to be finite."""
+        """Writes a checkpoint; the state must be known to be finite.
+
+        Raises:
+            UserError: it cannot be written, such as to a disk that is full.
+        """
         # Every rank takes part: the state holds all their random streams.
         values = state.state_dict()
-        if self._fabric.is_global_zero:
-            save_checkpoint(self._folder, state.step, values)
-        self._fabric.barrier()
+
+        def write() -> None:
+            self._options.before_checkpoint()
+            save_checkpoint(self._folder, state.step, values, self._options.origin)
+
+        on_rank_zero(self._fabric, write)
         self._time = time.monotonic()
 
     def is_due(self, step: int) -> bool:
@@ -87,13 +136,15 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
-        rollbacks, told = state.rollbacks + 1, state.rollback_warnings
+        rollbacks, told = state.rollbacks + 1, state.warnings
         self.restore(state)
+        passed_over = self.warning
         if state.step == self._went_back_to:
             if self._fabric.is_global_zero:
                 drop_newest_checkpoint(self._folder)
             self._fabric.barrier()
             self.restore(state)
+            passed_over = passed_over or self.warning
         last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
         if not self._options.roll_back:
             raise UserError(
@@ -115,6 +166,6 @@ class Checkpointer:
         self._went_back_to = state.step
         state.rollbacks = rollbacks
         # Going back does not undo that one had gone back before.
-        state.rollback_warnings = [*told, warning]
+        state.warnings = [*told, *([passed_over] if passed_over else []), warning]
         self.save(state)
         return warning

@@ -18,6 +18,12 @@ from the data with certainty."""
 ROLLBACK = "rollback"
 """Kind of the warning that the loop went back to a checkpoint."""
 
+CHECKPOINT = "checkpoint"
+"""Kind of the warning that a checkpoint could not be used, and an older one was."""
+
+METRICS = "metrics"
+"""Kind of the warning that lines of metrics.jsonl were missing, damaged or there twice."""
+
 PATIENCE = 3
 """Epochs in a row before a warning, so that a single odd one raises none."""
 

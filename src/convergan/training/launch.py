@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line
 from convergan.recipes.settings import HardwareSettings
-from convergan.training.checkpointing import Interrupted
+from convergan.training.signals import Interrupted
 
 
 def launch(settings: HardwareSettings) -> Fabric:
@@ -66,7 +66,7 @@ def _part(joined_before: bool) -> None:
 def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
     """Does a task on rank 0 alone; a mistake of the user's that it finds is raised on every rank.
 
-    Otherwise the others would wait for a rank that is gone.
+    So is what the system has against a file. Otherwise the others would wait for a rank that is gone.
     """
     message = None
     if fabric.is_global_zero:
@@ -74,6 +74,9 @@ def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
             task()
         except UserError as error:
             message = str(error)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            message = f"{where}{error.strerror or one_line(error)}"
     message = fabric.broadcast(message)
     if message is not None:
         raise UserError(message)

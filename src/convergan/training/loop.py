@@ -107,7 +107,7 @@ def fit(
     checkpointer = Checkpointer(fabric, checkpoints, options)
     if not checkpointer.restore(state):
         checkpointer.save(state)
-    observer.begins_after(state.epochs_done, None)
+    observer.begins_after(state.epochs_done, checkpointer.warning)
     watch: LossWatch | None = None
     names: list[str] = []
     resumed_seconds, resumed_time = state.train_seconds, time.monotonic()
@@ -267,10 +267,10 @@ def fit(
             validation_errors = counts[0]
         state.epochs_done += 1
         warnings = [
-            *state.rollback_warnings,
+            *state.warnings,
             *state.health.epoch(state.epochs_done, spread, means[-2], means[-1]),
         ]
-        state.rollback_warnings = []
+        state.warnings = []
         state.position, state.epoch_sums = 0, None
         state.train_seconds = resumed_seconds + time.monotonic() - resumed_time
         share_seen = (steps - epoch_first_position) / steps

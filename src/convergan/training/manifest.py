@@ -7,7 +7,8 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from convergan.errors import UserError
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.recipes.files import recipe_sha256
+from convergan.runs.folder import RunFolder, write_json
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
@@ -18,12 +19,14 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
 
     Raises:
         UserError: the images, the kind of device or the number of processes are not those that the run was
-            begun with.
+            begun with, or the manifest is damaged.
     """
     process = _process(fabric, preparation)
     if folder.manifest.exists():
-        manifest = read_json(folder.manifest)
+        manifest = folder.read_manifest()
         _require_same(folder, manifest, preparation, process)
+        # One of convergan 0.1.0 has none yet.
+        manifest["recipe_sha256"] = recipe_sha256(preparation.recipe)
         manifest["resumed"].append(process)
         write_json(folder.manifest, manifest)
         return
@@ -33,6 +36,7 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
         folder.manifest,
         {
             **process,
+            "recipe_sha256": recipe_sha256(recipe),
             "seed": recipe.seed,
             "split_seed": split_seed(recipe),
             "data": {

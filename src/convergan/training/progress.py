@@ -1,6 +1,7 @@
 """What the terminal shows of a run: a bar while it goes on, and the verdict at its end."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +27,10 @@ class _BarAboveNumbers(Bar):
 
 
 class Progress:
-    """A progress bar with losses, errors, seconds per epoch and time left; silent without terminal."""
+    """A progress bar with losses, errors, seconds per epoch and time left; silent without terminal.
+
+    A terminal that goes away does not end the training.
+    """
 
     def __init__(self, console: Console, epochs: int, *, title: str) -> None:
         self.console = console
@@ -53,7 +57,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        with suppress(OSError):
+            self._bar.stop()
 
     def steps_done(self, done: int, of: int) -> None:
         """Moves the bar."""
@@ -82,11 +87,12 @@ class Progress:
 
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
-        self.console.print(
-            f"[yellow]warning[/] epoch {warning.epoch}: {escape(warning.message)}; "
-            f"{escape(warning.advice)}",
-            highlight=False,
-        )
+        with suppress(OSError):
+            self.console.print(
+                f"[yellow]warning[/] epoch {warning.epoch}: {escape(warning.message)}; "
+                f"{escape(warning.advice)}",
+                highlight=False,
+            )
 
     def _describe(self, epoch: int) -> str:
         return f"{self._title} {epoch}/{self._epochs}"

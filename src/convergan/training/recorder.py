@@ -12,7 +12,7 @@ from convergan.page.images import write_sample_grid
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import predicted_classes
-from convergan.training.health import ROLLBACK, HealthWarning
+from convergan.training.health import METRICS, HealthWarning
 from convergan.training.observer import EpochRecord
 from convergan.training.progress import Progress
 from convergan.training.samples import fixed_samples
@@ -44,6 +44,9 @@ class Recorder:
         self.seed = seed
         self.progress = progress
         self.logger = logger
+        self._told: set[HealthWarning] = set()
+        self._of_metrics: list[HealthWarning] = []
+        """For the next line of them."""
         if test is not None:
             self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
 
@@ -53,9 +56,15 @@ class Recorder:
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
-        keep_metrics(self.folder.metrics, epochs_done)
+        problem = keep_metrics(self.folder.metrics, epochs_done).problem
+        if problem is not None:
+            warning_of_metrics = HealthWarning(
+                epochs_done + 1, METRICS, problem, "the other lines are kept; training is as it was"
+            )
+            self._of_metrics.append(warning_of_metrics)
+            self._tell(warning_of_metrics)
         if warning is not None:
-            self.progress.warn(warning)
+            self._tell(warning)
 
     def epoch_ended(
         self,
@@ -66,12 +75,12 @@ class Recorder:
         generator: Generator,
     ) -> None:
         """See `Observer`."""
-        for warning in record.warnings:
-            # A rollback was told when it came.
-            if warning.kind != ROLLBACK:
-                self.progress.warn(warning)
+        warnings = [*self._of_metrics, *record.warnings]
+        self._of_metrics = []
+        for warning in warnings:
+            self._tell(warning)
         line = asdict(record)
-        line["warnings"] = [warning._asdict() for warning in record.warnings]
+        line["warnings"] = [warning._asdict() for warning in warnings]
         if self.test is not None:
             line["test_size"] = len(self.test)
             line["test_errors"] = self._test_errors(averaged)
@@ -85,6 +94,12 @@ class Recorder:
         if self.logger is not None:
             self.logger.log(line)
         self.progress.epoch_ended(line)
+
+    def _tell(self, warning: HealthWarning) -> None:
+        """Shows a warning, once."""
+        if warning not in self._told:
+            self._told.add(warning)
+            self.progress.warn(warning)
 
     def _test_errors(self, network: Discriminator) -> int:
         assert self.test is not None

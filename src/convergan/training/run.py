@@ -1,6 +1,7 @@
 """From a recipe to a finished run folder: data, folds, training, verdict, model, report."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,14 @@ from convergan.data.batches import to_uint8
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
-from convergan.recipes.files import recipe_to_dict
+from convergan.files import make_folder
+from convergan.recipes.files import recipe_sha256, recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
 from convergan.report.page import write_report
-from convergan.runs.folder import RunFolder, read_json, write_json
-from convergan.runs.metrics import read_metrics
+from convergan.runs.claim import claimed
+from convergan.runs.folder import RunFolder, write_json
+from convergan.runs.metrics import read_metrics, sync_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.terminal import standard_console
@@ -34,7 +37,7 @@ from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import Progress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
-from convergan.training.signals import stop_on_signals
+from convergan.training.signals import stop_on_signals, terminated_by_signals
 from convergan.training.tensorboard import ScalarLogger, require_tensorboard
 from convergan.training.verdict import verdict_sentence
 
@@ -82,7 +85,8 @@ def train(
 
     Raises:
         UserError: a setting, an image or a label does not fit, or training diverged.
-        Interrupted: SIGINT or SIGTERM came; a checkpoint has been written.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
+        Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
     """
     options = options or RunOptions()
     console = console or standard_console()
@@ -90,7 +94,7 @@ def train(
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
     try:
-        with launched(recipe.hardware) as fabric:
+        with terminated_by_signals(), launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
             return _train(fabric, recipe, out, data, options, console)
     except UserError:
@@ -119,18 +123,20 @@ def _train(
                 progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
             )
 
-    if fabric.world_size > 1:
-        # One rank decodes what has not been decoded yet; then all read the same store.
-        on_rank_zero(fabric, prepared)
-    preparation = prepared()
     folder = RunFolder(out)
-    on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
-    results = folder.read_results()
-    if results is None:
-        if fabric.is_global_zero:
-            console.print(computation_sentence(preparation.recipe.hardware, fabric.device))
-        run = _Run(fabric, folder, preparation, options, console)
-        results = run.train()
+    with ExitStack() as stack:
+        on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
+        if fabric.world_size > 1:
+            # One rank decodes what has not been decoded yet; then all read the same store.
+            on_rank_zero(fabric, prepared)
+        preparation = prepared()
+        on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
+        results = folder.read_results()
+        if results is None:
+            if fabric.is_global_zero:
+                console.print(computation_sentence(preparation.recipe.hardware, fabric.device))
+            run = _Run(fabric, folder, preparation, options, console)
+            results = run.train()
     if fabric.is_global_zero:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -160,6 +166,10 @@ class _Run:
         self.fabric, self.folder, self.options, self.console = fabric, folder, options, console
         self.recipe, self.data = preparation.recipe, preparation.data
         self.split, self.folds = preparation.split, preparation.folds
+        self.origin = {
+            "recipe": recipe_sha256(self.recipe),
+            "data set": self.data.fingerprint,
+        }
         self.resident_bytes = self.recipe.data.resident_bytes
         # Of the code that runs, whatever is committed before it ends.
         self.git_commit = git_commit()
@@ -171,8 +181,8 @@ class _Run:
         outcomes: list[Outcome] = []
         with stop_on_signals() as stop_requested:
             for number, fold in enumerate(folds):
-                part = self._fold_folder(number)
-                part.path.mkdir(parents=True, exist_ok=True)
+                part = self.folder.fold(number + 1)
+                make_folder(part.path)
                 title = f"fold {number + 1} of {len(folds)}: epoch"
                 fitted = self._fit(part, fold, title, stop_requested)
                 train_seconds += fitted.train_seconds
@@ -208,6 +218,8 @@ class _Run:
             checkpoint_every_seconds=self.options.checkpoint_every_seconds,
             roll_back=self.options.on_divergence == "rollback",
             stop_requested=stop_requested,
+            origin={**self.origin, "fold": "" if folder is self.folder else folder.path.name},
+            before_checkpoint=lambda: sync_metrics(folder.metrics),
         )
 
         def fit_with(observer: Observer) -> Fitted:
@@ -224,7 +236,7 @@ class _Run:
             return fit_with(Silent())
         logger = None
         if self.options.logger == "tensorboard":
-            logger = ScalarLogger(folder.path / "tensorboard")
+            logger = ScalarLogger(folder.tensorboard)
         with Progress(self.console, recipe.epochs, title=title) as progress:
             return fit_with(
                 Recorder(
@@ -239,19 +251,18 @@ class _Run:
                 )
             )
 
-    def _fold_folder(self, number: int) -> RunFolder:
-        return RunFolder(self.folder.folds / str(number + 1))
-
     def _metrics(self) -> list[dict[str, Any]]:
         """The epochs of the result; with folds, the errors of all of them together."""
         lines = read_metrics(self.folder.metrics)
         folds = [
-            read_metrics(self._fold_folder(number).metrics) for number in range(len(self.folds))
+            {line["epoch"]: line for line in read_metrics(self.folder.fold(number + 1).metrics)}
+            for number in range(len(self.folds))
         ]
-        for line, *of_folds in zip(lines, *folds, strict=False):
+        for line in lines:
+            of_folds = [fold.get(line["epoch"], {}) for fold in folds]
             for key in ("test_errors", "raw_test_errors", "baseline_test_errors", "test_size"):
-                if of_folds and key in of_folds[0]:
-                    line[key] = sum(fold[key] for fold in of_folds)
+                if of_folds and all(key in of_fold for of_fold in of_folds):
+                    line[key] = sum(of_fold[key] for of_fold in of_folds)
         return lines
 
     def _write(self, fitted: Fitted, results: dict[str, Any], outcomes: list[Outcome]) -> None:
@@ -277,8 +288,8 @@ class _Run:
                 results=results if outcomes else None,
                 epochs=epochs,
                 recipe=recipe_to_dict(recipe),
-                manifest=read_json(folder.manifest),
-                warnings=[warning for line in epochs for warning in line["warnings"]],
+                manifest=folder.read_manifest(),
+                warnings=[warning for line in epochs for warning in line.get("warnings", ())],
                 classes=list(data.classes),
                 confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
                 real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],

@@ -88,8 +88,8 @@ class TrainingState:
         self.train_seconds = 0.0
         self.rollbacks = 0
         """Each has halved the learning rate."""
-        self.rollback_warnings: list[HealthWarning] = []
-        """Those of the epoch under way."""
+        self.warnings: list[HealthWarning] = []
+        """Those that have been told in the epoch under way; its line of metrics will have them."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
         self.health = HealthMonitor(recipe.epochs)
@@ -130,7 +130,7 @@ class TrainingState:
             "step": self.step,
             "train_seconds": self.train_seconds,
             "rollbacks": self.rollbacks,
-            "rollback_warnings": self.rollback_warnings,
+            "rollback_warnings": self.warnings,
             "epoch_sums": self.epoch_sums,
         }
 
@@ -145,7 +145,7 @@ class TrainingState:
         self.step = state["step"]
         self.train_seconds = state["train_seconds"]
         self.rollbacks = state["rollbacks"]
-        self.rollback_warnings = [HealthWarning(*values) for values in state["rollback_warnings"]]
+        self.warnings = [HealthWarning(*values) for values in state["rollback_warnings"]]
         device = next(self.discriminator.network.parameters()).device
         sums = state["epoch_sums"]
         self.epoch_sums = None if sums is None else sums.to(device)

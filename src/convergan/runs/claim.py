@@ -1,0 +1,110 @@
+"""A run folder that one process writes: its lock, and what earlier ones left."""
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, SoftFileLock, Timeout
+
+from convergan.errors import UserError, one_line
+from convergan.files import make_folder, remove_leftovers
+from convergan.runs.checkpoints import has_checkpoint
+from convergan.runs.folder import RunFolder
+
+# Of convergan 0.1.0, and of safetensors, which writes beside its file.
+_OLD_ASIDE = ".aside-*"
+_SAFETENSORS_ASIDE = re.compile(r"\.tmp[0-9A-Za-z]{6}")
+
+
+@contextmanager
+def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
+    """Keeps a run folder to this process for as long as the block lasts; makes it if need be.
+
+    What killed processes left in it is removed. A run that this block begins, and that has no checkpoint when
+    the block ends, is removed as well, so that the next attempt finds what this one found. A finished run is
+    only read: it is not claimed.
+
+    Raises:
+        UserError: the folder cannot be used (`RunFolder.require_place`), or another process trains in it.
+    """
+    folder.require_place(resume=resume)
+    if folder.results.exists():
+        yield
+        return
+    new = make_folder(folder.path)
+    try:
+        with _locked(folder):
+            begun_before = folder.recipe.exists()
+            _remove_leftovers(folder)
+            try:
+                yield
+            finally:
+                if not begun_before and not _can_go_on(folder):
+                    _unmake(folder)
+    finally:
+        for path in new:
+            # Those that hold something by now stay.
+            with suppress(OSError):
+                path.rmdir()
+
+
+@contextmanager
+def _locked(folder: RunFolder) -> Iterator[None]:
+    # Any thread may release it.
+    lock = FileLock(folder.lock, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{folder.path}: expected a run that no other process is training, got one that is being "
+            f"trained{_holder(folder.lock)}"
+        ) from None
+    try:
+        # On a file system without locks, the file's content is a matter of its own.
+        if not isinstance(lock, SoftFileLock):
+            with suppress(OSError):
+                folder.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        # While it is held: whoever waits for it sees that the file has gone, and makes a new one.
+        with suppress(OSError):
+            folder.lock.unlink()
+        lock.release()
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock, as far as its file says."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = lock.read_text(encoding="utf-8")
+        if text.startswith("process "):
+            return f" by {one_line(text)}"
+    return ""
+
+
+def _remove_leftovers(folder: RunFolder) -> None:
+    for part in folder.parts():
+        for place in (part.path, part.checkpoints, part.model, part.samples):
+            if not place.is_dir():
+                continue
+            remove_leftovers(place)
+            old = list(place.glob(_OLD_ASIDE))
+            if place in (part.checkpoints, part.model):
+                old += [path for path in place.iterdir() if _SAFETENSORS_ASIDE.fullmatch(path.name)]
+            for path in old:
+                path.unlink(missing_ok=True)
+
+
+def _can_go_on(folder: RunFolder) -> bool:
+    return any(has_checkpoint(part.checkpoints) for part in folder.parts())
+
+
+def _unmake(folder: RunFolder) -> None:
+    """Removes what a run consists of before its first checkpoint."""
+    for part in (folder.checkpoints, folder.samples, folder.folds, folder.tensorboard):
+        shutil.rmtree(part, ignore_errors=True)
+    for file in (folder.metrics, folder.manifest, folder.recipe):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""Tensors in safetensors files that tell when they are damaged."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from convergan.errors import UserError, one_line
+from convergan.files import written_aside
+
+_SHA256 = "sha256"
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes tensors, whole or not at all, with the SHA-256 of all of it in the file's own metadata.
+
+    Raises:
+        UserError: they cannot be written, such as to a disk that is full; what was at `path` stays.
+    """
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    beside = dict(metadata or {})
+    beside[_SHA256] = _sha256(on_cpu, beside)
+    try:
+        with written_aside(path) as aside:
+            save_file(on_cpu, aside, metadata=beside)
+    except (OSError, SafetensorError) as error:
+        size_mb = sum(tensor.nbytes for tensor in on_cpu.values()) / 1e6
+        problem = (isinstance(error, OSError) and error.strerror) or one_line(error)
+        raise UserError(f"{path}: expected to write {size_mb:,.1f} MB, got {problem}") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, on the CPU, and its metadata.
+
+    The checksum is checked where there is one: convergan 0.1.0 wrote none.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"a damaged file ({one_line(error)})") from error
+    written = metadata.pop(_SHA256, None)
+    if written is not None and written != _sha256(tensors, metadata):
+        raise ValueError("a damaged file (its content does not fit its checksum)")
+    return tensors, metadata
+
+
+def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Of the names, types, shapes and bytes of the tensors, and of the metadata."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Kills trainings at random moments, resumes them, and holds them against those that nobody killed.
+
+    python tests/kills.py KILLS FOLDER [SEED]
+
+Prints how many processes were killed, what they had come to, and how many finished runs were equal.
+Ends with an exception where one is not, or where something is left over.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from convergan.data.digits import open_digits
+from convergan.data.image_set import DataSet, data_set_from_arrays
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
+from convergan.runs.metrics import read_metrics
+from convergan.training.run import RunOptions, train
+from support import equal_states
+
+RECIPE = replace(
+    PRESETS["digits"],
+    epochs=3,
+    optimizer=OptimizerSettings(),
+    networks=MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20),
+    data=replace(PRESETS["digits"].data, validation_share=0.2),
+)
+TIMES = ("train_seconds", "seconds_per_epoch")
+
+
+def digits_without_test() -> DataSet:
+    """Their errors are found by cross-validation: a run of five trainings."""
+    train_set = open_digits().train
+    return data_set_from_arrays(train_set.images[:600], train_set.labels[:600])
+
+
+CASES: dict[str, tuple[Recipe, Callable[[], DataSet | None]]] = {
+    "a test set": (RECIPE, lambda: None),
+    "four folds": (replace(RECIPE, epochs=2), digits_without_test),
+}
+
+
+def start(recipe: Recipe, data: DataSet | None, out: Path) -> int:
+    """Trains or resumes in another process; gives its id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        options = RunOptions(resume=True, checkpoint_every_seconds=0)
+        train(recipe, out, data=data, options=options, console=Console(quiet=True))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def values(run: Path) -> dict[str, Any]:
+    """What a run came to, without its times."""
+    results = json.loads((run / "results.json").read_text())
+    return {
+        "results": {key: value for key, value in results.items() if key not in TIMES},
+        "metrics": {
+            str(path.relative_to(run)): [
+                {key: value for key, value in line.items() if key not in TIMES}
+                for line in read_metrics(path)
+            ]
+            for path in sorted(run.rglob("metrics.jsonl"))
+        },
+        "weights": {path.name: load_file(path) for path in (run / "model").glob("*.safetensors")},
+        "samples": {path.name: path.read_bytes() for path in (run / "samples").iterdir()},
+    }
+
+
+def files(run: Path) -> list[str]:
+    return sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+
+
+def stage(run: Path) -> str:
+    """How far a run has come."""
+    if (run / "results.json").exists():
+        return "after its end"
+    if (run / "model").exists():
+        return "while it wrote its results"
+    if any(run.rglob("step-*.safetensors")):
+        return "while it trained"
+    return "before its first checkpoint"
+
+
+def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
+    """Kills so many processes, in runs of both kinds in turn; every run is resumed until it is finished."""
+    chance, counts = random.Random(seed), Counter[str]()
+    wholes: dict[str, tuple[Path, float]] = {}
+    for name, (recipe, data) in CASES.items():
+        whole, begun = folder / f"whole, {name}", time.monotonic()
+        assert os.waitpid(start(recipe, data(), whole), 0)[1] == 0
+        wholes[name] = whole, time.monotonic() - begun
+    while counts["killed"] < kills:
+        name = list(CASES)[counts["finished"] % 2]
+        recipe, data = CASES[name]
+        whole, seconds = wholes[name]
+        run = folder / "killed"
+        images = data()
+        while True:
+            process = start(recipe, images, run)
+            if counts["killed"] < kills:
+                time.sleep(chance.uniform(0, 0.8 * seconds))
+            else:
+                os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+            os.kill(process, signal.SIGKILL)
+            status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            if status == 0:
+                break
+            assert status == -signal.SIGKILL, f"a resumed run ended with {status}"
+            counts["killed"] += 1
+            counts[stage(run)] += 1
+            counts["leftovers found"] += sum("aside" in path for path in files(run))
+        counts["finished"] += 1
+        assert files(run) == files(whole), set(files(run)) ^ set(files(whole))
+        assert equal_states(values(run), values(whole)), f"{run} differs from {whole}"
+        counts["equal"] += 1
+        shutil.rmtree(run)
+    return counts
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    begun = time.monotonic()
+    found = kill_and_resume(int(sys.argv[1]), Path(sys.argv[2]), int(*sys.argv[3:4] or [0]))
+    print(json.dumps({**found, "seconds": round(time.monotonic() - begun)}))

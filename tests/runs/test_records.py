@@ -1,0 +1,121 @@
+"""Damaged small files of a run: read as they were meant, or refused in one line."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from convergan.errors import UserError
+from convergan.runs.folder import RunFolder, write_json
+from convergan.runs.model import load_classifier, load_generator
+from convergan.training.progress import print_verdict
+from convergan.training.verdict import verdict_sentence
+from support import damaged
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> RunFolder:
+    """A copy of a finished run, to be damaged."""
+    shutil.copytree(trained_run, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def told(task: Callable[[], object]) -> str | None:
+    """The one line of error that a task ends with, None if it succeeds."""
+    try:
+        task()
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 800
+        return str(error)
+    return None
+
+
+def show_results(run: RunFolder) -> None:
+    results = run.read_results()
+    assert results is not None
+    print_verdict(Console(quiet=True), results, verdict_sentence(results), "report.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("results.json", show_results),
+        ("manifest.json", RunFolder.read_manifest),
+        ("model/config.json", lambda run: load_classifier(run.path)),
+        ("model/config.json", lambda run: load_generator(run.path)),
+        ("model/classifier.safetensors", lambda run: load_classifier(run.path)),
+        ("model/generator.safetensors", lambda run: load_generator(run.path)),
+    ],
+)
+def test_any_damage_is_one_line(
+    run: RunFolder, name: str, task: Callable[[RunFolder], object]
+) -> None:
+    path, chance, refused = run.path / name, random.Random(name), 0
+    whole = path.read_bytes()
+    assert told(lambda: task(run)) is None
+    for _ in range(150):
+        path.write_bytes(damaged(whole, chance))
+        message = told(lambda: task(run))
+        assert message is None or message.startswith(str(run.path))
+        refused += message is not None
+    assert refused > 75
+
+
+def changed(values: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    return {**values, key: value}
+
+
+def test_values_of_other_kinds_are_refused_by_name(run: RunFolder) -> None:
+    results = json.loads(run.results.read_text())
+    for key, value in (
+        ("test_errors", "seven"),
+        ("test_size", 0),
+        ("baseline_test_error_rate", 1.5),
+        ("test_interval", [0.1]),
+        ("decision", "perhaps"),
+        ("decision", None),
+        ("p_value", None),
+        ("labels", 3.5),
+    ):
+        write_json(run.results, changed(results, key, value))
+        message = told(lambda: show_results(run))
+        assert message is not None and "results.json: expected the results of a run" in message
+        assert f"({key}" in message
+    for key in ("labels", "test_error_rate", "baseline_test_interval"):
+        write_json(run.results, {name: results[name] for name in results if name != key})
+        message = told(lambda: show_results(run))
+        assert message is not None and f"({key}: Field required)" in message
+
+
+def test_results_of_every_kind_are_read(run: RunFolder) -> None:
+    results = json.loads(run.results.read_text())
+    alone = {
+        key: None if key.startswith("baseline") or key in ("decision", "p_value") else value
+        for key, value in results.items()
+    }
+    without_labels = {
+        key: value
+        for key, value in results.items()
+        if "test_" not in key and key not in ("decision", "p_value", "folds")
+    }
+    for values in (results, alone, without_labels):
+        write_json(run.results, values)
+        assert told(lambda: show_results(run)) is None
+
+
+def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder) -> None:
+    config = run.model / "config.json"
+    values = json.loads(config.read_text())
+    values["networks"]["hidden"] = [10**7, 10**7]
+    write_json(config, values)
+    message = told(lambda: load_classifier(run.path))
+    assert message is not None
+    assert (
+        "classifier.safetensors: expected the weights of this run's network, got those of"
+        in message
+    )

@@ -1,0 +1,147 @@
+"""Signals: a run that can be resumed, the exit code that belongs to the signal, nothing half made."""
+
+import os
+import pty
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from convergan import cli
+from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.metrics import read_metrics
+from convergan.training import preparation, run
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+class Unheeded(BaseException):
+    """A signal found its handler gone."""
+
+
+@pytest.fixture(autouse=True)
+def default_handlers() -> Iterator[None]:
+    """Handlers that tell, in place of those that would end the tests."""
+
+    def tell(number: int, _: FrameType | None) -> None:
+        raise Unheeded(number)
+
+    before = {number: signal.signal(number, tell) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def command(trained_run: Path, tmp_path: Path) -> list[str]:
+    return [
+        "train",
+        "--from",
+        str(trained_run / "recipe.yaml"),
+        "--out",
+        str(tmp_path / "new" / "run"),
+    ]
+
+
+def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> None:
+    """Sends signals to this very process, one after the other, when so many steps are done."""
+    original = run.Recorder.steps_done
+
+    def count(self: run.Recorder, done: int, of: int) -> None:
+        original(self, done, of)
+        if done == step:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+                time.sleep(0.01)
+
+    monkeypatch.setattr(run.Recorder, "steps_done", count)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_step_under_way_is_kept(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    send_at(monkeypatch, [number], step=17)
+    assert cli.main(command) == 128 + number
+    assert "--resume goes on" in capsys.readouterr().err
+    newest = load_newest_checkpoint(tmp_path / "new" / "run" / "checkpoints")
+    assert newest is not None and newest.state["step"] == 17
+    with pytest.raises(Unheeded):
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_one_is_obeyed_at_once(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    send_at(monkeypatch, [number, number], step=17)
+    assert cli.main(command) == 128 + number
+    newest = load_newest_checkpoint(tmp_path / "new" / "run" / "checkpoints")
+    assert newest is not None and newest.state["step"] == 0
+    assert not (tmp_path / "new" / "run" / ".lock").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_while_images_are_read_nothing_is_left(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    put_away = []
+
+    def read(*_: object, **__: object) -> None:
+        try:
+            # What decodes takes any exception for that of a damaged image.
+            try:
+                os.kill(os.getpid(), number)
+                time.sleep(5)
+            except Exception:
+                pytest.fail("taken for a damaged image")
+        finally:
+            put_away.append(True)
+
+    monkeypatch.setattr(preparation, "open_data_set", read)
+    assert cli.main(command) == 128 + number
+    assert capsys.readouterr().err == "convergan: stopped\n"
+    assert put_away == [True]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_is_respected(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    send_at(monkeypatch, [signal.SIGHUP], step=17)
+    assert cli.main(command) == 0
+    assert (tmp_path / "new" / "run" / "results.json").exists()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_terminal_that_is_closed_leaves_a_checkpoint(command: list[str], tmp_path: Path) -> None:
+    """The terminal is gone, for output too, when the hang-up comes."""
+    out = tmp_path / "new" / "run"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "convergan.cli", *command, "--epochs", "5000"],
+        )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not read_metrics(out / "metrics.jsonl"):
+        time.sleep(0.02)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    newest = load_newest_checkpoint(out / "checkpoints")
+    assert newest is not None and newest.state["step"] > 0
