@@ -131,9 +131,7 @@ def read_scores(path: Path) -> Earlier:
             problem = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, problem["loc"])) or "the whole"
             reason = one_line(f"{place}: {problem['msg']}")
-            raise UserError(
-                f"{path}: expected {expected}, got another file ({reason})"
-            ) from None
+            raise UserError(f"{path}: expected {expected}, got another file ({reason})") from None
     numbers = {one.name: (_estimate(one), one.fingerprint) for one in content.scores}
     return Earlier(str(path), content.images.place, numbers)
 
