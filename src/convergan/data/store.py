@@ -50,9 +50,10 @@ def open_store(
     settings that decide how they are decoded. A file changed without change of its size and time goes
     unnoticed.
 
-    Pixels are checked: all at once (0.5 s for each GB) where they are read into memory, which are those of
-    up to `settings.resident_bytes`; each image when it is first read where they stay on the disk. A store
-    that is damaged is decoded again. What killed processes left unfinished in the cache is removed.
+    Pixels are checked, which takes half a second for each GB: all at once where they are read into memory,
+    which are those of up to `settings.resident_bytes`; each image when it is first read where they stay on
+    the disk. A store that is damaged is decoded again. What killed processes left unfinished in the cache is
+    removed.
 
     Raises:
         UserError: the cache cannot be written, or what `store_writer.write_pixels` raises.

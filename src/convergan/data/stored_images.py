@@ -12,7 +12,7 @@ import numpy as np
 
 from convergan.errors import UserError
 
-DIGEST_BYTES = 8
+DIGEST_BYTES = 4
 """Of each image, in the file of digests: the first bytes of the SHA-256 of its pixels."""
 
 _BLOCK_BYTES = 2**24
@@ -30,10 +30,10 @@ def image_digest(pixels: bytes) -> bytes:
 class StoredImages:
     """Images that stay on the disk, to be indexed as an array is: by a number, a slice, or integers [k].
 
-    An image is checked against its digest the first time that it is read: that takes 0.5 s for each GB
-    (SHA-256 on one core of 2020), spread over the first epoch, where reading all of it at the start would
-    keep a store of 100 GB waiting for minutes. It is read by calls, not mapped: a file that is truncated
-    meanwhile, or a disk that fails, is an error then, where a map would kill the process.
+    An image is checked against its digest the first time that it is read: that takes half a second for each
+    GB (SHA-256 on one core), spread over the first epoch. Reading all of it at the start would keep a run on
+    100 GB waiting for minutes. Files are read by calls, not mapped: one that is truncated meanwhile, or a
+    disk that fails, is an error then, where a map would kill the process.
     """
 
     dtype = np.dtype(np.uint8)
@@ -121,7 +121,7 @@ class StoredImages:
 
 
 def read_whole(path: Path, shape: tuple[int, int, int, int], sha256: str) -> np.ndarray:
-    """All pixels of a store in memory, checked: uint8 of this shape.
+    """All pixels of a store in memory, checked, which takes half a second for each GB: uint8 of this shape.
 
     Raises:
         DamagedStore: they are not those of the checksum.
