@@ -1,7 +1,7 @@
 """Image files: finding them, and reading them without a store."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from convergan.data.decode import SUFFIXES, Unreadable, decode_in_order
+from convergan.data.image_set import SkippedImage
 from convergan.errors import UserError
 
 _SUFFIXES = tuple(SUFFIXES)
@@ -48,6 +49,7 @@ def read_images(
     channels: Literal[1, 3],
     resize: bool,
     batch_size: int = 256,
+    unreadable: Callable[[SkippedImage], None] | None = None,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Decodes image files as `open_data_set` does, some at a time, in order.
 
@@ -57,6 +59,7 @@ def read_images(
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
         resize: scale images of other sizes and crop them at the centre; otherwise they are errors.
         batch_size: images at a time, at most.
+        unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
 
     Yields:
         The paths as text, and their pixels: uint8 [batch, height, width, channels].
@@ -69,11 +72,23 @@ def read_images(
         decode_in_order(paths, channels=channels, size=size if resize else None),
         strict=True,
     )
-    while batch := list(islice(results, batch_size)):
+    readable = results if unreadable is None else _without_unreadable(results, unreadable)
+    while batch := list(islice(readable, batch_size)):
         images = np.empty((len(batch), *size, channels), dtype=np.uint8)
         for place, (name, result) in zip(images, batch, strict=True):
             place[...] = _require_image(name, result, size)
         yield [name for name, _ in batch], images
+
+
+def _without_unreadable(
+    results: Iterable[tuple[str, np.ndarray | Unreadable]],
+    unreadable: Callable[[SkippedImage], None],
+) -> Iterator[tuple[str, np.ndarray | Unreadable]]:
+    for name, result in results:
+        if isinstance(result, Unreadable):
+            unreadable(SkippedImage(name, str(result)))
+        else:
+            yield name, result
 
 
 def _require_image(name: str, result: np.ndarray | Unreadable, size: tuple[int, int]) -> np.ndarray:
