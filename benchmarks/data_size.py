@@ -29,7 +29,7 @@ import torch
 from another_process import Turns, turns_of_another_process
 from convergan.data.source import open_data_set
 from convergan.data.store_index import DIGESTS, PIXELS
-from convergan.data.stored_images import DIGEST_BYTES, StoredImages, image_digest
+from convergan.data.stored_images import StoredImages, image_digest
 from convergan.data.training_data import TrainingData
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
@@ -109,9 +109,8 @@ def recipe_of(steps: int) -> Recipe:
 
 def train_in_turns(recipe: Recipe, pixels: Path, shape: Shape, turns: Turns) -> None:
     """Trains on the first images of a file of pixels: so many, of this height, width and channels."""
-    digests = pixels.with_name(DIGESTS).read_bytes()[: shape[0] * DIGEST_BYTES]
     data = TrainingData(
-        images=StoredImages(pixels, digests, shape),
+        images=StoredImages(pixels, pixels.with_name(DIGESTS), shape),
         labelled=np.arange(100),
         labels=np.arange(100) % 10,
         unlabelled=np.arange(shape[0]),

@@ -13,7 +13,7 @@ from convergan.data.image_set import Images
 from convergan.data.store_index import (
     PIXELS,
     Written,
-    read_digests,
+    checked_digests,
     read_index,
     write_index,
 )
@@ -129,7 +129,7 @@ def _read(folder: Path, source: Source, settings: DataSettings) -> tuple[Images,
             raise DamagedStore(f"{pixels}: expected {size_bytes:,} bytes, got another number")
         if size_bytes <= settings.resident_bytes:
             return read_whole(pixels, written.shape, written.pixels_sha256), written
-        return StoredImages(pixels, read_digests(folder, written), written.shape), written
+        return StoredImages(pixels, checked_digests(folder, written), written.shape), written
     except OSError as error:
         raise DamagedStore(
             f"{folder}: expected to read a store, got {error.strerror or error}"

@@ -83,19 +83,18 @@ def read_index(folder: Path, source: Source) -> Written | None:
     return written
 
 
-def read_digests(folder: Path, written: Written) -> bytes:
-    """`stored_images.DIGEST_BYTES` for each image.
+def checked_digests(folder: Path, written: Written) -> Path:
+    """The file of digests.
 
     Raises:
         DamagedStore: they are not those that were written.
         OSError: the file cannot be read.
     """
-    digests = (folder / DIGESTS).read_bytes()
-    if hashlib.sha256(digests).hexdigest() != written.digests_sha256:
-        raise DamagedStore(
-            f"{folder / DIGESTS}: expected the digests that were written, got others"
-        )
-    return digests
+    path = folder / DIGESTS
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != written.digests_sha256:
+            raise DamagedStore(f"{path}: expected the digests that were written, got others")
+    return path
 
 
 def _fits(written: Written, source: Source) -> bool:

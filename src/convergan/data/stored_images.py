@@ -39,16 +39,19 @@ class StoredImages:
     dtype = np.dtype(np.uint8)
     ndim = 4
 
-    def __init__(self, pixels: Path, digests: bytes, shape: tuple[int, int, int, int]) -> None:
+    def __init__(self, pixels: Path, digests: Path, shape: tuple[int, int, int, int]) -> None:
         """
         Args:
-            pixels: the images, uint8 in C order, without a header.
-            digests: DIGEST_BYTES of each image, as `image_digest` gives them.
+            pixels: a file of the images, uint8 in C order, without a header.
+            digests: a file of DIGEST_BYTES for each image, as `image_digest` gives them.
             shape: [n, height, width, channels].
+
+        Raises:
+            OSError: a file cannot be opened.
         """
-        self._file = _File(pixels)
-        self._digests = digests
-        self._checked = np.zeros(shape[0], dtype=bool)
+        self._file, self._digests = _File(pixels), _File(digests)
+        # A bit for each image: beside it nothing in memory grows with their number.
+        self._checked = bytearray(-(-shape[0] // 8))
         self._image_shape = shape[1:]
         self._rows = range(shape[0])
 
@@ -99,11 +102,10 @@ class StoredImages:
         size = images[:1].nbytes
         for image, row in zip(images, rows, strict=True):
             pixels = self._file.read(row * size, size)
-            if not self._checked[row]:
-                digest = self._digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
-                if image_digest(pixels) != digest:
+            if not self._checked[row // 8] & 1 << row % 8:
+                if image_digest(pixels) != self._digests.read(row * DIGEST_BYTES, DIGEST_BYTES):
                     raise self._damaged(row)
-                self._checked[row] = True
+                self._checked[row // 8] |= 1 << row % 8
             image[...] = np.frombuffer(pixels, dtype=np.uint8).reshape(self._image_shape)
         return images
 
