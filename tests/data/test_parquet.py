@@ -231,7 +231,6 @@ def with_metadata(file: Path, written: bytes) -> None:
         ({"names": "ab"}, r"expected distinct names of classes .* column label, got str$"),
         ({"names": ["a", 1]}, r"expected distinct names of classes .*, got int among them"),
         ({"names": ["a", "b", "a"]}, r"expected distinct names of classes .*, got 'a' 2 times"),
-        ({"names": ["a", "\ud800"]}, r"expected distinct .*, got '\\ud800', which is no UTF-8"),
     ],
 )
 def test_damaged_metadata_is_one_line(folder, write, written, message):
@@ -274,17 +273,7 @@ def test_a_broken_page_is_one_line(folder, write):
 def test_a_pipe_is_not_waited_for(folder, write):
     write(folder / "train-0.parquet", 2)
     os.mkfifo(folder / "train-1.parquet")
-    with pytest.raises(UserError, match=r"train-1\.parquet: expected .*, got no regular file"):
-        opened(folder)
-
-
-def test_a_name_that_is_no_utf8_is_refused(folder, write):
-    write(folder / "train-0.parquet", 2)
-    try:
-        os.rename(folder / "train-0.parquet", os.fsencode(folder) + b"/train-\xff.parquet")
-    except OSError:
-        pytest.skip("needs a file system that takes such names")
-    with pytest.raises(UserError, match=r"train-\\udcff\.parquet: expected a file name in UTF-8"):
+    with pytest.raises(UserError, match=r"train-1\.parquet: expected .*, got a named pipe, which is not a"):
         opened(folder)
 
 

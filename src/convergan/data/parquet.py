@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,11 @@ from typing import Any
 from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
 from convergan.data.parquet_labels import LabelColumn, agreed_labels, declared_names
+from convergan.data.regular_files import require_regular
 from convergan.data.undecoded import Label, Part, Source, class_numbers
-from convergan.errors import UserError, printable, reading
+from convergan.data.utf8 import require_utf8
+from convergan.data.walk import files_below
+from convergan.errors import UserError, reading
 
 _EXPECTED = "a parquet file"
 
@@ -55,23 +57,13 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
 
     The split is a word that starts with train, test or val, in the file's name (`train-00000.parquet`), else
     in the name of the closest folder that has one (`default/partial-train/0000.parquet`). Where no file has
-    one, all are training images. Hidden files are passed over.
+    one, all are training images. Hidden files are passed over, as in `walk.files_below`.
 
     Raises:
-        UserError: some files name their splits and another does not: it may hold test images. Or a name
-            that is no UTF-8.
+        UserError: some files name their splits and another does not: it may hold test images; a folder that
+            cannot be read.
     """
-    names = sorted(
-        name
-        for name in (file.relative_to(path) for file in path.rglob("*.parquet"))
-        # Some tools name the folder of their parts so.
-        if not any(part.startswith(".") for part in name.parts) and not (path / name).is_dir()
-    )
-    for name in names:
-        if not _is_utf8(name.as_posix()):
-            raise UserError(
-                f"{printable(str(path / name))}: expected a file name in UTF-8, got another"
-            )
+    names = sorted(name for name in map(Path, files_below(path)) if name.suffix == ".parquet")
     named = {name: split for name in names if (split := split_of(name))}
     if not named:
         named = dict.fromkeys(names, "train")
@@ -105,7 +97,8 @@ def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
         files: of each split, as `find_parquet` returns them.
 
     Raises:
-        UserError: no training images, a broken file, or what `open_tables` raises.
+        UserError: no training images, a broken file or one whose name is no UTF-8, or what `open_tables`
+            raises.
     """
     if not files["train"]:
         raise UserError(
@@ -174,10 +167,10 @@ def _table(folder: Path, file: Path) -> Table:
             for batch in ParquetFile(file).iter_batches(rows, columns=[column]):
                 yield batch.column(0).to_pylist()
 
+    require_utf8([str(file)], "a file")
     with reading(file, _EXPECTED):
         # A pipe would be waited for.
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise UserError(f"{file}: expected {_EXPECTED}, got no regular file")
+        require_regular(file)
         opened = ParquetFile(file)
         schema = opened.schema_arrow
         columns, rows = schema.names, opened.metadata.num_rows
@@ -291,11 +284,3 @@ def _label(where: str, column: str, cell: Any) -> Label:
     raise UserError(
         f"{where}: expected integers or text in the column {column}, got {type(cell).__name__}"
     )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

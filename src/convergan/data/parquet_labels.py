@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from convergan.data.undecoded import Label, classes_among
-from convergan.errors import UserError, printable
+from convergan.errors import UserError
 
 _SHOWN = 5
 """Names that an error quotes."""
@@ -51,7 +51,7 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
         feature: {"_type": "ClassLabel", "names": [...]}, or whatever else stands there.
 
     Raises:
-        UserError: the names are no list of distinct text in UTF-8.
+        UserError: the names are no list of distinct text.
     """
     names = feature.get("names") if isinstance(feature, dict) else None
     if not names:
@@ -62,10 +62,6 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
     for name in names:
         if not isinstance(name, str):
             raise UserError(f"{expected}, got {type(name).__name__} among them")
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{expected}, got '{printable(name)}', which is no UTF-8") from None
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise UserError(f"{expected}, got {name!r} {times} times")

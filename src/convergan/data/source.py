@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convergan.data.digits import open_digits
+from convergan.data.duplicates import notes_of_duplicates
 from convergan.data.hub import hub_id, open_hub
 from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import DataSet, Images, ImageSet, data_set
@@ -47,6 +48,9 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
     source = _find(settings)
     store = open_store(source, settings, cache_folder(settings.cache), progress)
     train, test = _with_labels(source, store)
+    # Of images on the disk, it would read all.
+    in_memory = isinstance(store.images, np.ndarray)
+    duplicates = notes_of_duplicates(train, test, source.classes) if in_memory else []
     return data_set(
         train,
         test,
@@ -54,7 +58,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
         source=source.place,
         skipped=store.written.skipped,
         pixels_sha256=store.written.pixels_sha256,
-        notes=(*source.notes, *store.notes),
+        notes=[*source.notes, *store.notes, *duplicates],
     )
 
 

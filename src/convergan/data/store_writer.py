@@ -11,6 +11,7 @@ import numpy as np
 
 from convergan.data.decode import Unreadable, decode_in_order
 from convergan.data.image_set import SkippedImage
+from convergan.data.sensible_size import sensible_size_px
 from convergan.data.store_index import DIGESTS, PIXELS, Written
 from convergan.data.stored_images import image_digest
 from convergan.data.undecoded import Source
@@ -153,7 +154,8 @@ def _size(count: int) -> str:
 
 def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:
     (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
+    size_px = sensible_size_px(min(height, first_height), min(width, first_width))
     return UserError(
         f"{where}: expected {first_width}x{first_height} pixels (width x height) as {first_name},"
-        f" got {width}x{height}; --data.size-px {min(first_height, first_width)} resizes all"
+        f" got {width}x{height}; --data.size-px {size_px} resizes all"
     )

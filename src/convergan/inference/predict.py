@@ -13,7 +13,7 @@ from convergan.data.image_set import SkippedImage
 from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
 from convergan.inference.batches import device_of_process, map_batches
-from convergan.networks.precision import without_tf32
+from convergan.networks.classification import classified
 from convergan.outputs import require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
 
@@ -144,11 +144,10 @@ def _predict_batches(
     classifier = classifier.to(device)
     channels, height, width = config.image_shape
 
-    def classified(batch: tuple[list[str], np.ndarray]) -> _Batch:
+    def predicted(batch: tuple[list[str], np.ndarray]) -> _Batch:
         paths, pixels = batch
         on_device = to_network(torch.from_numpy(pixels).to(device), classifier.pixel_range)
-        with torch.no_grad(), without_tf32():
-            probabilities = torch.softmax(classifier(on_device).logits, dim=1).cpu().numpy()
+        probabilities = torch.softmax(classified(classifier, on_device).logits, dim=1).cpu().numpy()
         labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
         return _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
 
@@ -161,7 +160,7 @@ def _predict_batches(
         unreadable=unreadable,
     )
     done = 0
-    for batch in map_batches(classified, batches, device):
+    for batch in map_batches(predicted, batches, device):
         yield batch
         done += len(batch.paths)
         if progress is not None:
