@@ -273,7 +273,9 @@ def test_a_broken_page_is_one_line(folder, write):
 def test_a_pipe_is_not_waited_for(folder, write):
     write(folder / "train-0.parquet", 2)
     os.mkfifo(folder / "train-1.parquet")
-    with pytest.raises(UserError, match=r"train-1\.parquet: expected .*, got a named pipe, which is not a"):
+    with pytest.raises(
+        UserError, match=r"train-1\.parquet: expected .*, got a named pipe, which is not a"
+    ):
         opened(folder)
 
 
