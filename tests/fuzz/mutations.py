@@ -206,7 +206,8 @@ def change_arrays(content: bytes, generator: random.Random) -> bytes:
         [
             array[..., None], array.reshape(-1)[:0], array.reshape(-1), array.astype(np.float16),
             array.astype("U"), array.astype(complex), array.astype(np.int8), array.astype(">f4"),
-            array.astype(int).astype("datetime64[s]"), np.array(0), np.array([(1, 2)], dtype=[("a", "i4"), ("b", "f8")]), array == 0,
+            array.astype(int).astype("datetime64[s]"), np.array(0),
+            np.array([(1, 2)], dtype=[("a", "i4"), ("b", "f8")]), array == 0,
             array.astype(np.float64) * np.nan, array.astype(np.float64) * np.inf, array.T,
             array.astype(object),
         ]
