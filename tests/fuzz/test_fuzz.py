@@ -16,7 +16,7 @@ from fuzz.mutations import OF_BYTES, damaged
 from fuzz.run import SLOW, main
 from fuzz.trials import VERDICTS, Kind, try_kind
 
-_TRIES, _TRIES_OF_SLOW = 20, 4
+_TRIES, _TRIES_OF_SLOW = 20, 3
 _SEED = 20261
 
 
@@ -37,8 +37,6 @@ def _kind(use: object, *, exact: bool = False) -> Kind:
 
 
 def _says_lines(folder: Path) -> int:
-    from convergan.errors import UserError
-
     if (folder / "a").read_bytes() != bytes(range(100)):
         raise UserError("one\ntwo")
     return 0
@@ -67,7 +65,7 @@ def _hangs(folder: Path) -> None:
 )
 def test_each_verdict_is_found(kind: Kind, verdict: str) -> None:
     """The trials themselves can fail."""
-    trials = try_kind(kind, range(2), seed=0, seconds=0.3)
+    trials = try_kind(kind, range(2), seed=0, seconds=1 if verdict == "hang" else 60)
     assert trials.counts == Counter({verdict: 2})
 
 
@@ -79,9 +77,11 @@ def test_whole_files_must_be_read() -> None:
 @pytest.mark.parametrize("damage", OF_BYTES, ids=lambda damage: damage.__name__)
 def test_damage_changes_the_content_and_is_drawn_from_the_seed(damage: object) -> None:
     content = bytes(range(256)) * 10
-    drawn = [damaged(content, [damage], random.Random(seed)) for seed in (1, 1, 2)]  # type: ignore[list-item]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert all(changed != content for _, changed in drawn)
+    first, second = (
+        [damaged(content, [damage], random.Random(seed))[1] for seed in range(5)]  # type: ignore[list-item]
+        for _ in range(2)
+    )
+    assert first == second and len(set(first)) > 1 and content not in first
 
 
 def test_the_command_prints_a_table(

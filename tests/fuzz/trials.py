@@ -95,13 +95,14 @@ def try_kind(kind: Kind, numbers: Sequence[int], *, seed: int, seconds: float = 
             process = context.Process(target=_try_all, args=(kind, template, rest, seed, theirs))
             process.start()
             theirs.close()
-            for trial in _received(ours, kind, rest, seconds):
-                trials.add(trial)
-                rest = rest[1:]
-            process.kill()
-            process.join()
-            # Released here, not at some later collection: trials are many.
-            ours.close()
+            try:
+                for trial in _received(ours, kind, rest, seconds):
+                    trials.add(trial)
+                    rest = rest[1:]
+            finally:
+                process.kill()
+                process.join()
+                ours.close()
     return trials
 
 
@@ -154,6 +155,8 @@ def _try_all(
 def _used(kind: Kind, template: Path, change: tuple[Path, bytes] | None) -> tuple[str, str]:
     """The verdict on a copy of the template with this file's content in place of its own, and the detail."""
     folder = _copy_of(template)
+    # Of a process that was ended.
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
     try:
         if change is not None:
