@@ -206,7 +206,12 @@ def _resume(folder: Path) -> Any:
         _train(folder, _STEPS + 3)
     found = load_newest_checkpoint(folder / "run" / "checkpoints")
     assert found is not None
-    state = {key: value for key, value in found[1].items() if "seconds" not in key}
+    # Times differ, and what is said of a checkpoint that was passed over.
+    state = {
+        key: value
+        for key, value in found[1].items()
+        if "seconds" not in key and "warnings" not in key
+    }
     return sorted(_flat(state, ""))
 
 
