@@ -270,6 +270,20 @@ def test_a_broken_page_is_one_line(folder, write):
     assert str(caught.value).isprintable()
 
 
+def test_checksums_of_pages_are_checked(folder, write):
+    write(folder / "train.parquet", 4, label=[1000, 2000, 3000, 4000])
+    table = pq.read_table(folder / "train.parquet")
+    options = {"use_dictionary": False, "compression": "none", "write_page_checksum": True}
+    pq.write_table(table, folder / "train.parquet", **options)
+    content = (folder / "train.parquet").read_bytes()
+    # A label among those of the page, before the statistics that repeat the least and the largest.
+    whole, changed = ((number).to_bytes(8, "little") for number in (2000, 2001))
+    assert content.count(whole) == 1
+    (folder / "train.parquet").write_bytes(content.replace(whole, changed))
+    with pytest.raises(UserError, match=r"train\.parquet: expected a parquet file, got .*checksum"):
+        opened(folder)
+
+
 def test_a_pipe_is_not_waited_for(folder, write):
     write(folder / "train-0.parquet", 2)
     os.mkfifo(folder / "train-1.parquet")
