@@ -64,7 +64,7 @@ class DataSettings(Settings):
 
     resident_mb: int = 4096
     """Decoded images up to this many megabytes are held in (device) memory; above, they are read
-    from the disk as they are needed."""
+    from a memory-mapped file."""
 
     cache: Path | None = None
     """Folder of the decoded images. Unset: $CONVERGAN_CACHE, else ~/.cache/convergan."""
