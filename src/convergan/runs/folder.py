@@ -1,10 +1,12 @@
 """Where things are in a run folder, and the rules by which one is begun and resumed."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, printable
 from convergan.files import remove_leftovers, write_text
 from convergan.recipes.files import first_difference, read_recipe, recipe_to_yaml
 from convergan.recipes.settings import Recipe
@@ -36,14 +38,10 @@ class RunFolder:
             UserError: the folder holds a run and `resume` is off, holds something else, or holds a run
                 of another recipe; the error names the first setting that differs.
         """
+        self.require_place(resume=resume)
         if self.path.is_dir():
             remove_leftovers(self.path)
         if self.recipe.exists():
-            if not resume:
-                raise UserError(
-                    f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
-                    "--out DIR writes elsewhere"
-                )
             difference = first_difference(read_recipe(self.recipe), recipe, _FREE_TO_CHANGE)
             if difference:
                 name, saved, wanted = difference
@@ -52,12 +50,57 @@ class RunFolder:
                     "resumed with the recipe that it was begun with"
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.recipe, recipe_to_yaml(recipe))
+
+    def require_place(self, *, resume: bool) -> None:
+        """Checks that a run can be begun, or resumed, in this folder; it writes nothing that stays.
+
+        Raises:
+            UserError: the folder holds a run and `resume` is off, holds something else, or cannot be made.
+        """
+        try:
+            os.lstat(self.path)
+        except FileNotFoundError:
+            self._require_creatable()
+            return
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a name too long, a file in the place of a folder, NUL
+            raise self._impossible(error) from None
+        if self.recipe.exists():
+            if not resume:
+                raise UserError(
+                    f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
+                    "--out DIR writes elsewhere"
+                )
+            return
+        if not self.path.is_dir() or any(self.path.iterdir()):
             raise UserError(
                 f"{self.path}: expected a new or empty folder, got something else in it"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.recipe, recipe_to_yaml(recipe))
+        self._require_writable(self.path)
+
+    def _require_creatable(self) -> None:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError as error:
+            raise self._impossible(error) from None
+        self._require_writable(next(each for each in self.path.absolute().parents if each.exists()))
+
+    def _require_writable(self, folder: Path) -> None:
+        try:
+            # The only answer that holds for every file system.
+            Path(tempfile.mkdtemp(prefix=".probe-", dir=folder)).rmdir()
+        except OSError as error:
+            raise self._impossible(error) from None
+
+    def _impossible(self, error: Exception) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        return UserError(
+            f"out: expected a folder that can be made, got {printable(str(self.path))} ({reason})"
+        )
 
     def read_results(self) -> dict[str, Any] | None:
         """results.json, or None for a run that is not finished."""

@@ -41,22 +41,27 @@ class Interrupted(Exception):
 
 
 class Checkpointer:
-    """Writes and reads the checkpoints of one training. Every rank calls every method alike."""
+    """Writes and reads the checkpoints of one training. Every rank calls every method alike.
 
-    def __init__(self, fabric: Fabric, folder: Path, options: LoopOptions) -> None:
+    Without a folder nothing is written, and there is nothing to go back to.
+    """
+
+    def __init__(self, fabric: Fabric, folder: Path | None, options: LoopOptions) -> None:
         self._fabric, self._folder, self._options = fabric, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
 
     def restore(self, state: TrainingState) -> bool:
         """Puts back the newest checkpoint; false where there is none."""
-        newest = load_newest_checkpoint(self._folder)
+        newest = None if self._folder is None else load_newest_checkpoint(self._folder)
         if newest is not None:
             state.load_state_dict(newest[1])
         return newest is not None
 
     def save(self, state: TrainingState) -> None:
         """Writes a checkpoint; the state must be known to be finite."""
+        if self._folder is None:
+            return
         # Every rank takes part: the state holds all their random streams.
         values = state.state_dict()
         if self._fabric.is_global_zero:
@@ -87,6 +92,8 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
+        if self._folder is None:
+            raise UserError(f"training diverged: {what}")
         rollbacks, told = state.rollbacks + 1, state.rollback_warnings
         self.restore(state)
         if state.step == self._went_back_to:

@@ -54,6 +54,7 @@ class Recorder:
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
         keep_metrics(self.folder.metrics, epochs_done)
+        self.progress.begins_after(epochs_done)
         if warning is not None:
             self.progress.warn(warning)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from convergan.data.batches import to_uint8
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
+from convergan.progress_bar import progress_bar
 from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
@@ -30,11 +31,19 @@ from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
 from convergan.training.preparation import Preparation, image_shape, prepare
-from convergan.training.progress import Progress, print_verdict
+from convergan.training.large_images import require_size
+from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
 from convergan.training.signals import stop_on_signals
+from convergan.training.summary import (
+    data_rows,
+    rehearsal_lines,
+    steps_of_trainings,
+    summary_lines,
+)
 from convergan.training.tensorboard import ScalarLogger, require_tensorboard
+from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
 
 REPORT_IMAGES = 64
@@ -83,15 +92,43 @@ def train(
         UserError: a setting, an image or a label does not fit, or training diverged.
         Interrupted: SIGINT or SIGTERM came; a checkpoint has been written.
     """
-    options = options or RunOptions()
-    console = console or Console()
+    options, console = options or RunOptions(), console or Console()
+    return _launched(
+        recipe, lambda fabric: _train(fabric, recipe, RunFolder(out), data, options, console)
+    )
+
+
+def rehearse(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data: DataSet | None = None,
+    options: RunOptions | None = None,
+    console: Console | None = None,
+) -> None:
+    """Does all that `train` does before it trains, and prints what training would take.
+
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments and
+    errors are those of `train`.
+    """
+    options, console = options or RunOptions(), console or Console()
+    _launched(
+        recipe, lambda fabric: _rehearse(fabric, recipe, RunFolder(out), data, options, console)
+    )
+
+
+ResultT = TypeVar("ResultT")
+
+
+def _launched(recipe: Recipe, task: Callable[[Fabric], ResultT]) -> ResultT:
+    """Does a task with the recipe's hardware and threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
     try:
         with launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
-            return _train(fabric, recipe, out, data, options, console)
+            return task(fabric)
     except UserError:
         if others_tell:
             # Rank 0 does.
@@ -101,33 +138,62 @@ def train(
         torch.set_num_threads(threads)
 
 
-def _train(
+def _prepared(
     fabric: Fabric,
     recipe: Recipe,
-    out: Path,
+    folder: RunFolder,
     data: DataSet | None,
     options: RunOptions,
     console: Console,
-) -> dict[str, Any]:
+) -> Preparation:
+    """The images, once all that can be known without them is in order."""
+
+    def check() -> None:
+        if options.logger == "tensorboard":
+            require_tensorboard()
+        folder.require_place(resume=options.resume)
+
     def prepared() -> Preparation:
-        with console.status("reading the images") as status:
+        with progress_bar(
+            "reading the images", console=console, quiet=not fabric.is_global_zero
+        ) as progress:
             return prepare(
                 recipe,
                 data,
                 processes=fabric.world_size,
-                progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
+                device=fabric.device,
+                progress=progress,
+                before_decoding=lambda named, source: require_size(fabric, named, source),
             )
 
+    on_rank_zero(fabric, check)
     if fabric.world_size > 1:
         # One rank decodes what has not been decoded yet; then all read the same store.
         on_rank_zero(fabric, prepared)
-    preparation = prepared()
-    folder = RunFolder(out)
+    return prepared()
+
+
+def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
+    if not fabric.is_global_zero:
+        return
+    lines = summary_lines(preparation)
+    for line in (*lines, computation_sentence(preparation.recipe.hardware, fabric.device)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    fabric: Fabric,
+    recipe: Recipe,
+    folder: RunFolder,
+    data: DataSet | None,
+    options: RunOptions,
+    console: Console,
+) -> dict[str, Any]:
+    preparation = _prepared(fabric, recipe, folder, data, options, console)
     on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
     results = folder.read_results()
     if results is None:
-        if fabric.is_global_zero:
-            console.print(computation_sentence(preparation.recipe.hardware, fabric.device))
+        _say_what_was_read(fabric, preparation, console)
         run = _Run(fabric, folder, preparation, options, console)
         results = run.train()
     if fabric.is_global_zero:
@@ -135,11 +201,25 @@ def _train(
     return results
 
 
+def _rehearse(
+    fabric: Fabric,
+    recipe: Recipe,
+    folder: RunFolder,
+    data: DataSet | None,
+    options: RunOptions,
+    console: Console,
+) -> None:
+    preparation = _prepared(fabric, recipe, folder, data, options, console)
+    _say_what_was_read(fabric, preparation, console)
+    seconds = step_seconds(fabric, preparation.recipe, preparation.split.training)
+    if fabric.is_global_zero:
+        for line in rehearsal_lines(preparation, seconds, fabric.device):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _begin(
     folder: RunFolder, preparation: Preparation, fabric: Fabric, options: RunOptions
 ) -> None:
-    if options.logger == "tensorboard":
-        require_tensorboard()
     folder.begin(preparation.recipe, resume=options.resume)
     if not folder.results.exists():
         write_manifest(folder, preparation, fabric)
@@ -156,12 +236,14 @@ class _Run:
         options: RunOptions,
         console: Console,
     ) -> None:
-        self.fabric, self.folder, self.options, self.console = fabric, folder, options, console
+        self.fabric, self.folder, self.options = fabric, folder, options
+        self.preparation = preparation
         self.recipe, self.data = preparation.recipe, preparation.data
         self.split, self.folds = preparation.split, preparation.folds
         self.resident_bytes = self.recipe.data.resident_bytes
         # Of the code that runs, whatever is committed before it ends.
         self.git_commit = git_commit()
+        self.progress = RunProgress(console, self.recipe.epochs, steps_of_trainings(preparation))
 
     def train(self) -> dict[str, Any]:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
@@ -172,11 +254,10 @@ class _Run:
             for number, fold in enumerate(folds):
                 part = self._fold_folder(number)
                 part.path.mkdir(parents=True, exist_ok=True)
-                title = f"fold {number + 1} of {len(folds)}: epoch"
-                fitted = self._fit(part, fold, title, stop_requested)
+                fitted = self._fit(part, fold, number, stop_requested)
                 train_seconds += fitted.train_seconds
                 outcomes += outcomes_on(fold.test, fitted, self.fabric.device, self.resident_bytes)
-            fitted = self._fit(self.folder, split, "epoch", stop_requested)
+            fitted = self._fit(self.folder, split, len(folds), stop_requested)
             train_seconds += fitted.train_seconds
         outcomes += outcomes_on(split.test, fitted, self.fabric.device, self.resident_bytes)
         labels = len(split.training.labelled) + len(split.training.validation)
@@ -200,7 +281,7 @@ class _Run:
         return results
 
     def _fit(
-        self, folder: RunFolder, split: Split, title: str, stop_requested: Callable[[], bool]
+        self, folder: RunFolder, split: Split, number: int, stop_requested: Callable[[], bool]
     ) -> Fitted:
         recipe = self.recipe
         options = LoopOptions(
@@ -224,7 +305,7 @@ class _Run:
         logger = None
         if self.options.logger == "tensorboard":
             logger = ScalarLogger(folder.path / "tensorboard")
-        with Progress(self.console, recipe.epochs, title=title) as progress:
+        with self.progress.training(number) as progress:
             return fit_with(
                 Recorder(
                     folder,
