@@ -20,7 +20,7 @@ from convergan.training.samples import DIVERSITY_IMAGES
 from convergan.training.state import INITIALIZATION_IMAGES
 
 _ROWS = (4, 8)
-"""Images of a batch that are followed: a larger one costs as much more as the second costs more than the first."""
+"""Images of a batch that are followed: what a larger one costs is extrapolated from these two."""
 
 _LIBRARIES_BYTES = 40 * 10**6
 """Buffers of the libraries that compute."""
@@ -37,8 +37,8 @@ class Cost:
     """What training costs one process on its device."""
 
     memory_bytes: int
-    """Held at most at once, without the images: weights, gradients, optimizers and averages of all players, and the
-    activations of the largest step."""
+    """Held at most at once, without the images: weights, gradients, optimizers and averages of all players,
+    and the activations of the largest step."""
 
     step_operations: float
     """Additions and multiplications of one step of all players."""

@@ -25,8 +25,8 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
     """Checks the size that the first image's header tells: photographs of a camera are to be resized.
 
     Raises:
-        UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training on
-            them would take, and what it takes in a sensible size. Or training on them does not fit in memory.
+        UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
+            on them would take, and what in a sensible size. Or training on them does not fit in memory.
     """
     size = None if recipe.data.size_px is not None else first_size(source)
     if size is None:

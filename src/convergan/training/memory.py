@@ -15,14 +15,15 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-"""Of a container's memory: cgroups 2 and 1. Without a limit the first says "max", the other has a huge number."""
+"""Of a container's memory: cgroups 2 and 1. Without a limit the first says "max", the other a huge number."""
 
 
 def memory_limit(device: torch.device) -> tuple[int, str]:
     """The bytes that this process can still take on a device at the very most, and what sets the limit.
 
-    On a CPU the least of what the machine has, what its container may have (cgroups) and the process's address
-    space (`ulimit -v`), each without what the process has already. Other processes are not counted: they may end.
+    On a CPU the least of what the machine has, what its container may have (cgroups) and the process's
+    address space (`ulimit -v`), each without what the process has already. Other processes are not counted:
+    they may end.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], "are free on the GPU"

@@ -60,8 +60,8 @@ def prepare(
 
     Raises:
         UserError: the images cannot be read, the labels asked for are not there, a class's name cannot be
-            written to a file, the networks cannot take such images or do not fit in memory, the batch cannot be
-            divided among the processes, or there is no compiler.
+            written to a file, the networks cannot take such images or do not fit in memory, the batch cannot
+            be divided among the processes, or there is no compiler.
     """
     if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
         raise UserError(

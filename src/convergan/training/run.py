@@ -25,13 +25,20 @@ from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
+from convergan.training.health import can_be_judged
+from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
-from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
+from convergan.training.outcome import (
+    Outcome,
+    extremes,
+    outcomes_on,
+    test_results,
+    worth_labelling,
+)
 from convergan.training.preparation import Preparation, image_shape, prepare
-from convergan.training.large_images import require_size
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
@@ -108,8 +115,8 @@ def rehearse(
 ) -> None:
     """Does all that `train` does before it trains, and prints what training would take.
 
-    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments and
-    errors are those of `train`.
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
+    and errors are those of `train`.
     """
     options, console = options or RunOptions(), console or Console()
     _launched(
@@ -349,6 +356,7 @@ class _Run:
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
         certain, uncertain = extremes(outcomes, data.classes)
+        labelling, labelling_note = worth_labelling(data, fitted, self.fabric.device, recipe.seed)
         labels = f", {results['labels']:,} labels" if data.classes else ""
         write_report(
             folder.report,
@@ -366,6 +374,10 @@ class _Run:
                 generated_images=to_uint8(samples, fitted.generator.pixel_range).cpu().numpy(),
                 most_certain=certain,
                 least_certain=uncertain,
+                worth_labelling=labelling,
+                worth_labelling_note=labelling_note,
+                data=data_rows(self.preparation),
+                judged=can_be_judged(recipe.epochs),
             ),
         )
         write_json(folder.results, results)

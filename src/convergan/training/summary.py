@@ -128,7 +128,7 @@ def _first_line(preparation: Preparation) -> str:
 
 
 def _each(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
-    """`five 30, three 30`; where that is wider, the first classes and what the smallest and the largest have."""
+    """`five 30, three 30`; where that is too wide, the first ones and what the smallest and largest have."""
     least, most = int(counts.min()), int(counts.max())
     range_of_all = f"each {least:,}" if least == most else f"each {least:,} to {most:,}"
     shown = ""
@@ -166,7 +166,7 @@ def _unlabelled(preparation: Preparation) -> int:
 def _test(preparation: Preparation) -> str:
     data, split = preparation.data, preparation.split
     if preparation.folds:
-        return f"test in {len(preparation.folds)} folds of the labels"
+        return f"test in {len(preparation.folds)} folds"
     if data.test is not None:
         return f"test {len(data.test):,}"
     if len(split.held_out):
