@@ -1,12 +1,13 @@
-"""Which size to train small networks on."""
+"""The size to bring images to that are too large, or of several sizes."""
+
+_SIZES_PX = (32, 64, 128)
+"""Those of the paper's data sets lie among them, and every network of ours takes them."""
 
 
 def sensible_size_px(height: int, width: int) -> int:
-    """A side in pixels that images of this size are best resized to: 32, 64 or 128.
+    """The size in pixels to advise for images of at least this height and width.
 
-    The networks are the paper's, for 28 to 128 px: more shows more, and costs with its square.
+    The largest of 32, 64 and 128 that the shorter side has; 32 for smaller images.
     """
     shorter = min(height, width)
-    if shorter < 64:
-        return 32
-    return 64 if shorter < 256 else 128
+    return max((size for size in _SIZES_PX if size <= shorter), default=_SIZES_PX[0])

@@ -117,9 +117,9 @@ def extremes(
 def worth_labelling(
     data: DataSet, fitted: Fitted, device: torch.device, seed: int
 ) -> tuple[list[Prediction], str]:
-    """The training images without a label that the classifier is least sure of, and what they are chosen from.
+    """The training images without a label that the classifier is least sure of, and whence they are chosen.
 
-    Of more than `MOST_LOOKED_AT` so many are looked at, drawn with the seed.
+    Of more than `MOST_LOOKED_AT` so many are, drawn with the seed.
     """
     unlabelled = np.flatnonzero(data.train.labels == UNLABELLED)
     if not data.classes:

@@ -199,7 +199,7 @@ class Progress:
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
         self._run.console.print(
-            f"[yellow]warning[/] epoch {warning.epoch}: {escape(warning.message)}; "
+            f"[yellow]warning[/] {self._title} {warning.epoch}: {escape(warning.message)}; "
             f"{escape(warning.advice)}",
             highlight=False,
         )

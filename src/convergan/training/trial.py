@@ -18,7 +18,7 @@ from convergan.training.observer import Silent
 _STEPS = 4
 """The first, in which memory is claimed and code compiled, is not timed."""
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 10.0
 """Of slow steps one process is content with fewer; several must agree on their number."""
 
 CLASSIFICATIONS_PER_EPOCH = 3
