@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 # Parquet files of MNIST, for the benchmarks that need them.
 MNIST ?=
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-long lint bench format clean
 
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
 
+# `make test-long` also runs what is marked as slow.
 test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-long: lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed-dev

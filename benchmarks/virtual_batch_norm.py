@@ -37,7 +37,7 @@ class PlainNorm(nn.Module):
 
     def __init__(self, layer: VirtualBatchNorm1d | VirtualBatchNorm2d) -> None:
         super().__init__()
-        self.gain, self.bias, self.eps = layer.gain, layer.bias, layer.eps
+        self.gain, self.bias, self.eps = layer.weight, layer.bias, layer.eps
         self._of_reference: tuple[Tensor, Tensor, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""What several tests share: a quick recipe, one run that was really trained, a browser."""
+"""What several tests share: a quick recipe, one run that was really trained, a browser.
+
+`--bf16-units yes` (or `no`) runs them as on a CPU that has units for bf16 (or none), whatever this one has.
+"""
 
 import os
 from dataclasses import replace
@@ -16,6 +19,36 @@ from convergan.training.run import train
 # Tests run in processes side by side, whose threads would fight over the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# Python runs the sitecustomize.py of this folder at the start of every process.
+BF16_UNITS = Path(__file__).parent / "bf16_units"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--bf16-units", choices=["yes", "no"], help="as on a CPU that has bf16 units, or has not"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    wanted = config.getoption("--bf16-units")
+    if wanted is not None:
+        set_bf16_units(pytest.MonkeyPatch(), wanted == "yes")
+
+
+def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
+    """Has the probe for bf16 units give this answer here, and in processes that are started from here."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
+    monkeypatch.setenv("CONVERGAN_TESTS_BF16_UNITS", "yes" if units else "no")
+    monkeypatch.setenv("PYTHONPATH", str(BF16_UNITS), prepend=os.pathsep)
+
+
+@pytest.fixture(params=[True, False], ids=["bf16 units", "no bf16 units"])
+def bf16_units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the CPU has units for bf16: for tests that must hold on both kinds."""
+    set_bf16_units(monkeypatch, request.param)
+    units: bool = request.param
+    return units
 
 
 @pytest.fixture(scope="session")

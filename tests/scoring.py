@@ -13,7 +13,8 @@ QUICK = ScoreSettings(replicates=20, count=60)
 
 
 def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scored:
-    return score_paths(images, ScoreFiles(classifier=run, **files), settings, Console(quiet=True))
+    chosen = ScoreFiles(**{"classifier": run, "overwrite": True, **files})
+    return score_paths(images, chosen, settings, Console(quiet=True))
 
 
 def value(found: Scored, name: str) -> float:

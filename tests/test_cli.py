@@ -1,16 +1,20 @@
 """The command line: quick help, one-line errors, exit codes."""
 
+import csv
 import json
 import os
 import resource
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import convergan
+from convergan import cli
 from convergan.cli import Predict, TrainRecipe, main
 from convergan.recipes.presets import PRESETS
 
@@ -100,7 +104,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "minst"), ["recipe: expected one of digits, mnist", "got minst"]),
         (("train",), ["recipe: expected one of digits, mnist", "got nothing"]),
         (("train", "--seed", "3", "digits"), ["recipe: expected one of", "got --seed"]),
-        (("predict",), ["Missing from convergan predict: RUN, IMAGES ("]),
+        (("predict",), ["Missing from convergan predict: RUN ("]),
+        (("predict", "run"), ["images: expected an image or a folder of images, got nothing"]),
         (("sample", "run"), ["Missing from convergan sample: --count INT, --out PATH ("]),
         (("train", "--from", "absent.yaml"), ["absent.yaml: expected a recipe.yaml"]),
         (("train", "--out", "x", "--from", "absent.yaml"), ["absent.yaml: expected a recipe.yaml"]),
@@ -243,3 +248,75 @@ def test_predict_and_sample(
     assert main(["predict", str(trained_run), str(samples), "--out", str(out)]) == 0
     assert f"{out}: 5 images" in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 6
+
+
+def test_predictions_go_to_the_standard_output(trained_run: Path, tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    done = run("predict", str(trained_run), str(tmp_path / "a.png"), "--out", "-")
+    assert done.returncode == 0
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert row["path"] == str(tmp_path / "a.png") and "1 images" in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    for number in range(40):
+        Image.new("L", (8, 8)).save(tmp_path / f"{number}.png")
+    command = f"{sys.executable} -m convergan.cli predict {trained_run} {tmp_path} --out -"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -c 0; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == cli.BROKEN_PIPE and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (MemoryError(), 1, "memory: expected enough for this command"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] . tried to allocate 48 bytes"),
+            1,
+            "memory: expected enough for this command, got too little ([enforce fail",
+        ),
+        (ZeroDivisionError("a\nb"), cli.UNEXPECTED, "unexpected ZeroDivisionError: a b (--debug"),
+        (OSError(28, "No space left on device", "x.csv"), 1, "x.csv: No space left on device"),
+    ],
+)
+def test_no_exception_reaches_the_user_as_a_traceback(
+    error: Exception,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.Predict, "run", fail)
+    assert cli.main(["predict", "run", "images"]) == code
+    told = capsys.readouterr().err
+    assert told.startswith(f"convergan: {line}") and told.count("\n") == 1
+    with pytest.raises(type(error)):
+        cli.main(["predict", "run", "images", "--debug"])
+
+
+def test_control_characters_of_a_name_never_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["predict", "run\n\x1b]0;owned\x07", "x.png"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and r"run\n\x1b]0;owned\x07: expected a run folder" in told
+
+
+def test_a_warning_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(*_: object) -> None:
+        warnings.warn("first\n  second", stacklevel=1)
+
+    monkeypatch.setattr(cli.Predict, "run", warn)
+    assert cli.main(["predict", "run", "images"]) == 0
+    assert capsys.readouterr().err == "convergan: warning: first second\n"

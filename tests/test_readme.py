@@ -1,16 +1,23 @@
 """The README and the documentation: every command and every snippet is run."""
 
+import io
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from convergan.cli import main
+from convergan.runs.folder import read_json
+from convergan.training.progress import print_verdict
+from convergan.training.verdict import error_interval, verdict_sentence
 from images import write_folder
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Where a user waits for minutes, the test trains a small network for one epoch.
@@ -19,12 +26,14 @@ QUICK_FOLDER = [*QUICK, "--min-steps-per-epoch", "1", "--networks.width", "4"]
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M
+    )
 
 
 def in_spans(page: Path) -> list[str]:
     """The commands that stand in the running text."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     return re.findall(r"`convergan ([^`]+)`", text)
 
 
@@ -34,6 +43,13 @@ def run(command: str, more: list[str]) -> None:
     except SystemExit as end:  # after --help
         code = end.code  # type: ignore[assignment]
     assert code == 0, command
+
+
+def demo() -> str:
+    """The command of `make demo`."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"\$\(BIN\)/convergan ([^$\n]+)", makefile)
+    return str(command)
 
 
 def test_the_readmes_commands_one_after_the_other(
@@ -46,8 +62,7 @@ def test_the_readmes_commands_one_after_the_other(
     lines = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
     made = [line for line in lines if line.startswith("make ")]
     assert made == ["make demo", "make test"]
-    (demo,) = re.findall(r"\$\(BIN\)/convergan ([^$\n]+)", (ROOT / "Makefile").read_text())
-    run(demo, QUICK)
+    run(demo(), QUICK)
     for line in lines:
         if line not in made:
             program, command = line.split(" ", 1)
@@ -61,6 +76,52 @@ def test_the_readmes_commands_one_after_the_other(
         repeats = command.startswith("train --from")
         more = [*QUICK, "--out", "runs/again"] if repeats else ["--help"]
         run(command, more)
+
+
+def figures_of_the_demo() -> tuple[str, dict[str, Any]]:
+    """The README's block, without blanks that break no line, and what results.json says in these numbers."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
+    (block,) = [text for language, text in fenced if not language and "GAN" in text]
+    found = re.findall(r"^(?:supervised baseline|semi-supervised GAN) +(\d+) +(\d+) ", block, re.M)
+    results: dict[str, Any] = {"labels": 100, "decision": "helped", "p_value": 0.0}
+    for name, (errors, size) in zip(("baseline_test", "test"), found, strict=True):
+        wrong, of = int(errors), int(size)
+        results |= {
+            "test_size": of,
+            f"{name}_errors": wrong,
+            f"{name}_error_rate": wrong / of,
+            f"{name}_interval": error_interval(wrong, of),
+        }
+    return block, results
+
+
+def shown(results: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_verdict(console, results, verdict_sentence(results), "runs/demo/report.html")
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = text.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def test_the_figures_of_the_demo_hold_together() -> None:
+    block, results = figures_of_the_demo()
+    assert shown(results) == block
+    # On another CPU they are others: so it says, and what was seen there.
+    assert re.search(r"The last digits depend on the CPU.*made 57 and 16 errors", README, re.S)
+
+
+@pytest.mark.slow
+def test_the_demo_comes_near_its_figures(
+    bf16_units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In full, as on a CPU with bf16 units and on one without; its seed alone moves the errors by more."""
+    monkeypatch.chdir(tmp_path)
+    run(demo(), [])
+    results = read_json(tmp_path / "runs" / "demo" / "results.json")
+    assert results["decision"] == "helped" and results["p_value"] < 0.001
+    _, stated = figures_of_the_demo()
+    for name in ("baseline_test_errors", "test_errors"):
+        assert abs(results[name] - stated[name]) <= 12
 
 
 def snippets() -> list[tuple[str, str]]:
@@ -98,6 +159,6 @@ def test_every_snippet_runs(
 
 def test_links_lead_somewhere() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"

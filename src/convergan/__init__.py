@@ -9,17 +9,32 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from convergan.distributed import mean_over_ranks as mean_over_ranks
     from convergan.metrics.frechet import FrechetInceptionDistance as FrechetInceptionDistance
     from convergan.metrics.inception_score import InceptionScore as InceptionScore
     from convergan.metrics.inception_weights import load_inception as load_inception
     from convergan.metrics.kernel_distance import KernelInceptionDistance as KernelInceptionDistance
+    from convergan.networks.layers import BatchNormWithoutGain as BatchNormWithoutGain
+    from convergan.networks.noise import GaussianNoise as GaussianNoise
     from convergan.techniques.feature_matching import feature_matching_loss as feature_matching_loss
+    from convergan.techniques.generator_losses import (
+        minimax_generator_loss as minimax_generator_loss,
+    )
+    from convergan.techniques.generator_losses import (
+        non_saturating_generator_loss as non_saturating_generator_loss,
+    )
+    from convergan.techniques.generator_losses import (
+        target_generator_loss as target_generator_loss,
+    )
     from convergan.techniques.historical_averaging import HistoricalAveraging as HistoricalAveraging
     from convergan.techniques.label_smoothing import (
         one_sided_smoothing_loss as one_sided_smoothing_loss,
     )
     from convergan.techniques.minibatch_discrimination import (
         MinibatchDiscrimination as MinibatchDiscrimination,
+    )
+    from convergan.techniques.semi_supervised import (
+        real_probability_logit as real_probability_logit,
     )
     from convergan.techniques.semi_supervised import semi_supervised_loss as semi_supervised_loss
     from convergan.techniques.virtual_batch_norm import ReferenceBatch as ReferenceBatch
@@ -33,8 +48,9 @@ if TYPE_CHECKING:
     from convergan.techniques.weight_norm import initialize_from_data as initialize_from_data
 
 _MODULE_OF = {
-    "feature_matching_loss": "techniques.feature_matching",
+    "BatchNormWithoutGain": "networks.layers",
     "FrechetInceptionDistance": "metrics.frechet",
+    "GaussianNoise": "networks.noise",
     "HistoricalAveraging": "techniques.historical_averaging",
     "InceptionScore": "metrics.inception_score",
     "KernelInceptionDistance": "metrics.kernel_distance",
@@ -45,10 +61,16 @@ _MODULE_OF = {
     "WeightNormConv2d": "techniques.weight_norm",
     "WeightNormConvTranspose2d": "techniques.weight_norm",
     "WeightNormLinear": "techniques.weight_norm",
+    "feature_matching_loss": "techniques.feature_matching",
     "initialize_from_data": "techniques.weight_norm",
     "load_inception": "metrics.inception_weights",
+    "mean_over_ranks": "distributed",
+    "minimax_generator_loss": "techniques.generator_losses",
+    "non_saturating_generator_loss": "techniques.generator_losses",
     "one_sided_smoothing_loss": "techniques.label_smoothing",
+    "real_probability_logit": "techniques.semi_supervised",
     "semi_supervised_loss": "techniques.semi_supervised",
+    "target_generator_loss": "techniques.generator_losses",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -3,8 +3,9 @@
 import io
 import os
 import sys
-from collections.abc import Collection, Sequence
-from contextlib import redirect_stderr
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -15,7 +16,8 @@ from tyro.conf import AvoidSubcommands, Positional, Suppress, arg, subcommand
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from convergan import __version__
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, printable
+from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.recipes.presets import PRESETS, SUMMARIES
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
@@ -24,6 +26,12 @@ from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 
 INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
+
+BROKEN_PIPE = 141
+"""What shells give a command whose reader went away."""
+
+UNEXPECTED = 70
+"""What a command gives that ended by a mistake of ours, or of a library: EX_SOFTWARE of sysexits.h."""
 
 
 class Stopped(Exception):
@@ -125,18 +133,38 @@ class Predict:
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
-    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
-    """An image, or a folder of images (and of folders of images)."""
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES")]
+    """Images, or folders of images (and of folders of images)."""
 
     out: Path = field(default=Path("predictions.csv"))
-    """The file to write: path, label, confidence, and one column per class."""
+    """The file to write: path, label, confidence, and one column per class. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace a file that is there."""
+
+    skip_unreadable: bool = False
+    """Go on without images that cannot be read; they are counted and listed."""
 
     def run(self) -> None:
+        from convergan.data.image_set import SkippedImage
         from convergan.inference.predict import predict_to_csv
 
+        if not self.images:
+            raise UserError("images: expected an image or a folder of images, got nothing")
+        skipped: list[SkippedImage] = []
         with progress_bar("predicting") as progress:
-            count = predict_to_csv(self.run_folder, self.images, self.out, progress=progress)
-        print(f"{self.out}: {count:,} images")
+            count = predict_to_csv(
+                self.run_folder,
+                self.images,
+                self.out,
+                overwrite=self.overwrite,
+                unreadable=skipped.append if self.skip_unreadable else None,
+                progress=progress,
+            )
+        for image in skipped:
+            print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
+        left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
+        _report_on(self.out, f"{count:,} images{left_out}")
 
 
 @dataclass(kw_only=True)
@@ -168,8 +196,11 @@ class Sample:
     weights: Path | None = None
     """For --best: the Inception network's weights. Unset: from the cache, or downloaded into it."""
 
+    overwrite: bool = False
+    """Replace the grid of images beside the folder, <out>-grid.png; the folder must be new or empty."""
+
     def run(self) -> None:
-        from convergan.inference.sample import require_empty, sample
+        from convergan.inference.sample import require_room, sample
 
         places = None
         if self.best is None:
@@ -180,7 +211,7 @@ class Sample:
             from convergan.inference.best_samples import best_samples
             from convergan.inference.score_inputs import open_embedding
 
-            require_empty(self.out)
+            require_room(self.out, overwrite=self.overwrite)
             with progress_bar("the network's weights", unit="bytes") as progress:
                 embedding = open_embedding(
                     classifier=self.classifier,
@@ -204,9 +235,10 @@ class Sample:
                 self.out,
                 seed=self.seed,
                 places=places,
+                overwrite=self.overwrite,
                 progress=progress,
             )
-        print(f"{self.out}: {self.count:,} images; {grid} shows some")
+        print(printable(f"{self.out}: {self.count:,} images; {grid} shows some"))
 
 
 @dataclass(kw_only=True)
@@ -255,20 +287,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"convergan {__version__}")
         return 0
     try:
-        _parse(words).run()
-    except UserError as error:
-        if debug:
-            raise
-        return _fail(str(error))
-    except OSError as error:
-        if debug:
-            raise
-        return _fail(_file_error(error))
+        with _plain_output():
+            _parse(words).run()
     except Stopped as end:
         return _fail(str(end), INTERRUPTED)
     except KeyboardInterrupt:
         return _fail("stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # What is still to be flushed at exit has no reader either.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except UserError as error:
+        if debug:
+            raise
+        return _fail(str(error))
+    except Exception as error:
+        if debug:
+            raise
+        if _is_lack_of_memory(error):
+            return _fail(
+                f"memory: expected enough for this command, got too little ({one_line(error)});"
+                " smaller images, networks or batches need less"
+            )
+        if isinstance(error, OSError):
+            return _fail(_file_error(error))
+        kind = type(error).__name__
+        return _fail(f"unexpected {kind}: {one_line(error)} (--debug shows where)", UNEXPECTED)
     return 0
+
+
+@contextmanager
+def _plain_output() -> Iterator[None]:
+    """Lets every terminal take what is printed: escapes for what it cannot show, a line for a warning."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"convergan: warning: {one_line(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether an exception says that memory is out; torch has a type of its own for that on GPUs alone."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(sign in str(error) for sign in ("out of memory", "not enough memory", "alloc_cpu"))
+    )
+
+
+def _report_on(out: Path, text: str) -> None:
+    """Says what has been written, beside it if that is the standard output."""
+    print(
+        f"{printable(str(out))}: {text}",
+        file=sys.stderr if is_standard_output(out) else sys.stdout,
+    )
 
 
 def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample | StudyCommand:
@@ -396,7 +473,7 @@ def _file_error(error: OSError) -> str:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    print(f"convergan: {message}", file=sys.stderr)
+    print(f"convergan: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -1,12 +1,20 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, and what a killed process left of them."""
 
 import contextlib
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_ASIDE = ".aside-"
+from filelock import FileLock, Timeout
+
+_ASIDE = ".convergan-aside-"
+_LOCK = ".lock"
+
+_ATTEMPTS = 5
+_LOCK_SECONDS = 10.0
 
 # It can only be read by setting it.
 _UMASK = os.umask(0)
@@ -14,29 +22,50 @@ os.umask(_UMASK)
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yields a file beside `path` to write; it is synced and takes `path`'s place when the block ends.
+def aside_folder(parent: Path) -> Iterator[Path]:
+    """Yields a new folder in `parent` to build in what is then renamed to its place; removes it at the end.
 
-    If the block raises, `path` stays as it was and nothing is left behind.
+    A lock in it is held for as long as this process lives: what a killed process leaves is told from what a
+    living one is writing (`remove_leftovers`). The lock's own name is `.lock`.
+
+    Raises:
+        OSError: `parent` is absent, or nothing can be written there.
     """
-    handle, name = tempfile.mkstemp(prefix=_ASIDE, suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
+    folder, lock = _locked_folder(parent)
     try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yields a path to write to; that file is synced and takes `path`'s place when the block ends.
+
+    If the block raises, `path` stays as it was and nothing is left behind. Symbolic links are followed; a
+    file that is replaced hands on its permissions.
+
+    Raises:
+        FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
+        OSError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    mode = 0o666 & ~_UMASK
+    with contextlib.suppress(FileNotFoundError):
+        found = target.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FileExistsError(f"{path}: expected a regular file to replace, got something else")
+        mode = stat.S_IMODE(found.st_mode)
+    with aside_folder(target.parent) as folder:
+        aside = folder / target.name
         yield aside
-        # mkstemp makes files for their owner alone; results are the usual files of the user.
-        aside.chmod(0o666 & ~_UMASK)
+        # Libraries may make files for their owner alone; results are the usual files of the user.
+        aside.chmod(mode)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def cache_folder(chosen: Path | None = None) -> Path:
-    """Where what can be had again is kept: `chosen`, else $CONVERGAN_CACHE, else ~/.cache/convergan."""
-    return Path(chosen or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan").expanduser()
+        aside.replace(target)
+    sync_folder(target.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,16 +75,43 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a process that was killed while it wrote into `folder` left there."""
+    """Removes what processes that were killed while they wrote into `folder` left there.
+
+    What a living process, here or on another machine with the same file system, is writing stays.
+    """
     for leftover in folder.glob(f"{_ASIDE}*"):
-        leftover.unlink(missing_ok=True)
+        lock = FileLock(leftover / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue
+        shutil.rmtree(leftover, ignore_errors=True)
+        lock.release()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power failure, where the system can sync a folder."""
+def cache_folder(chosen: Path | None = None) -> Path:
+    """The folder of what can be had again: `chosen`, else $CONVERGAN_CACHE, else ~/.cache/convergan."""
+    return Path(chosen or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan").expanduser()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` last through a power failure, where the system can sync a folder."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, FileLock]:
+    """A new folder in `parent`, and the lock on it, acquired."""
+    for _ in range(_ATTEMPTS):
+        folder = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=parent))
+        # Any thread may release it.
+        lock = FileLock(folder / _LOCK, thread_local=False)
+        # Before it is locked, another process may take it for a leftover: then there is another try.
+        with contextlib.suppress(FileNotFoundError, Timeout):
+            lock.acquire(timeout=_LOCK_SECONDS)
+            return folder, lock
+    raise OSError(f"{parent}: expected to lock a new folder there, got none in {_ATTEMPTS} tries")

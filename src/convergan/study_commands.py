@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
 from convergan.errors import UserError
+from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.study.plan import Plan
 
@@ -214,7 +215,10 @@ class Report:
     """The page: one file that holds everything."""
 
     json: Path | None = None
-    """Everything unrounded, as JSON."""
+    """Everything unrounded, as JSON. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace a page and JSON that are there."""
 
     image_scores: Path | None = None
     """CSV or Parquet with columns image and score, such as the images' Inception quantity: does it tell which
@@ -240,6 +244,7 @@ class Report:
 
         options: dict[str, Any] = {
             "json": self.json,
+            "overwrite": self.overwrite,
             "image_scores": self.image_scores,
             "set_scores": self.set_scores,
             "margin": self.margin,
@@ -277,10 +282,14 @@ class Import:
     answered_generated, arm, images, trial, response_seconds, feedback, exposure_ms. Of rates: participant,
     error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
 
+    overwrite: bool = False
+    """Replace a file that is there."""
+
     def run(self) -> None:
         from convergan.study.votes_import import import_votes
 
-        print(import_votes(self.file, self.out, self.columns))
+        told = import_votes(self.file, self.out, self.columns, overwrite=self.overwrite)
+        print(told, file=sys.stderr if is_standard_output(self.out) else sys.stdout)
 
 
 @dataclass(kw_only=True)
@@ -296,11 +305,16 @@ class Export:
     simulated: bool = False
     """The votes of the dry run instead."""
 
+    overwrite: bool = False
+    """Replace files of an earlier export that are there."""
+
     def run(self) -> None:
         _require_extra()
         from convergan.study.export import export_study
 
-        count = export_study(self.study, self.out, simulated=self.simulated)
+        count = export_study(
+            self.study, self.out, simulated=self.simulated, overwrite=self.overwrite
+        )
         print(f"{self.out}: {count:,} {'SIMULATED ' if self.simulated else ''}votes")
 
 

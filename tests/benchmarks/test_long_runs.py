@@ -60,17 +60,19 @@ def test_the_first_epoch_of_a_later_process_counts_with_the_median(tmp_path: Pat
     assert again.summary(OURS, 0)["resumed_epochs"] == [3]
 
 
-def test_a_race_goes_on_only_where_it_computes_alike(tmp_path: Path) -> None:
+def test_a_race_goes_on_only_where_it_computes_alike(tmp_path: Path, bf16_units: bool) -> None:
+    ours, others = ("bf16-mixed", "32-true") if bf16_units else ("32-true", "bf16-mixed")
     path = tmp_path / "conditions.json"
     found = conditions(path, MNIST, lambda: {"peer_workers": 2})
-    assert found["peer_workers"] == 2
+    assert (found["peer_workers"], found["precision"]) == (2, ours)
 
     def never() -> dict[str, int]:
         raise AssertionError
 
     assert conditions(path, MNIST, never) == found
-    other = replace(MNIST, hardware=replace(MNIST.hardware, precision="bf16-mixed"))
-    with pytest.raises(SystemExit, match="expected precision 32-true as before, got bf16-mixed"):
+    hardware = replace(MNIST.hardware, precision=others)  # type: ignore[arg-type]
+    other = replace(MNIST, hardware=hardware)
+    with pytest.raises(SystemExit, match=f"expected precision {ours} as before, got {others}"):
         conditions(path, other, never)
 
 

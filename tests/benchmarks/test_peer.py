@@ -130,6 +130,7 @@ def test_the_peer_is_initialized_as_the_recipe_is(dense_recipe: Recipe) -> None:
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_the_loop_takes_the_steps_that_the_peer_takes(
     kind: str,
+    bf16_units: bool,
     dense_recipe: Recipe,
     conv_recipe: Recipe,
     tmp_path: Path,
@@ -146,7 +147,11 @@ def test_the_loop_takes_the_steps_that_the_peer_takes(
     )
     # Over a horizon of all steps the average is the mean of the weights after each of them.
     optimizer = replace(recipe.optimizer, averaging_horizon=1.0)
-    recipe = replace(recipe, networks=networks, optimizer=optimizer, baseline=False)
+    # The peer computes in fp32, and so does the loop then, whatever the CPU has units for.
+    hardware = replace(recipe.hardware, precision="32-true")
+    recipe = replace(
+        recipe, networks=networks, optimizer=optimizer, hardware=hardware, baseline=False
+    )
     for layer in peer.discriminator.modules():
         if isinstance(layer, peer_mnist.GaussianNoise):
             layer.stdev = 0.0
@@ -335,9 +340,14 @@ def test_steps_are_compared(dense_recipe: Recipe) -> None:
     require_floor_below(compare_steps(dense_recipe, digits, dense_peer, steps=3, warm_up=1))
 
 
-def test_steps_of_convolutions_are_compared(conv_recipe: Recipe, in_this_process: None) -> None:
+def test_steps_of_convolutions_are_compared(
+    conv_recipe: Recipe, in_this_process: None, bf16_units: bool
+) -> None:
     images = random_images(40)
-    require_floor_below(compare_steps(conv_recipe, images, conv_peer, steps=2, warm_up=1))
+    compared = compare_steps(conv_recipe, images, conv_peer, steps=2, warm_up=1)
+    require_floor_below(compared)
+    # A row says what it was measured in.
+    assert compared["precision"] == ("bf16-mixed" if bf16_units else "32-true")
 
 
 def require_floor_below(compared: dict[str, Any]) -> None:

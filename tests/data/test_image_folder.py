@@ -119,7 +119,10 @@ def test_an_empty_folder_is_named(folder, write_image, images, empty):
         write_image(folder / name)
     (folder / empty / "below").mkdir(parents=True)
     (folder / empty / "photo.heic").write_bytes(b"no known format")
-    expected = rf"images/{empty}: expected images .*, got a folder with none; remove the folder if"
+    expected = (
+        rf"images/{empty}: expected images .*, got a folder with none"
+        r" \(1 file passed over: \.heic 1\); remove the folder if"
+    )
     with pytest.raises(UserError, match=expected):
         opened(folder)
 

@@ -52,7 +52,7 @@ def test_another_size_is_an_error_unless_all_are_resized(images, write_image):
     write_image(images / "b" / "wide.png", width=12, height=9)
     expected = (
         r"b/wide\.png: expected 8x8 pixels \(width x height\) as a/0\.png, got 12x9;"
-        r" --data\.size-px 8 resizes all"
+        r" --data\.size-px 32 resizes all"
     )
     with pytest.raises(UserError, match=expected):
         open_data_set(DataSettings(path=images, skip_unreadable=True))

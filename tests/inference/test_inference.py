@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from convergan.data.image_set import SkippedImage
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.inference.predict import predict, predict_to_csv
@@ -73,7 +76,8 @@ def test_the_file_says_what_python_is_told(
         name = f"{number:03d}, \"\n'é.png" if number % 7 == 0 else f"{number:03d}.png"
         (folder / name).write_bytes(files[number % len(files)].read_bytes())
     predict_to_csv(trained_run, folder, tmp_path / "out.csv")
-    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+    # As spreadsheets write and expect it where there is more than ASCII.
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8-sig") as file:
         header, *rows = csv.reader(file)
     predicted = list(predict(trained_run, folder))
     assert len(rows) == len(predicted) == 600 and header[:3] == ["path", "label", "confidence"]
@@ -82,7 +86,7 @@ def test_the_file_says_what_python_is_told(
         assert row == [each.path, each.label, *numbers]
     written = io.StringIO()
     csv.writer(written).writerows([header, *rows])
-    assert written.getvalue().encode() == (tmp_path / "out.csv").read_bytes()
+    assert written.getvalue().encode("utf-8-sig") == (tmp_path / "out.csv").read_bytes()
 
 
 def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) -> None:
@@ -119,11 +123,51 @@ def test_a_bad_image_is_named_and_nothing_is_left(trained_run: Path, tmp_path: P
     out = tmp_path / "out.csv"
     out.write_text("old")
     with pytest.raises(UserError, match=r"wide\.png"):
-        predict_to_csv(trained_run, tmp_path / "images", out)
+        predict_to_csv(trained_run, tmp_path / "images", out, overwrite=True)
     assert out.read_text() == "old"
+    with pytest.raises(UserError, match=r"^out: expected a new file, got .*out\.csv, which exists"):
+        predict_to_csv(trained_run, tmp_path / "images", out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.csv"]
     with pytest.raises(UserError, match="expected a file in an existing folder"):
         predict_to_csv(trained_run, tmp_path / "images", tmp_path / "absent" / "out.csv")
+
+
+def test_one_unreadable_image_does_not_cost_the_others(
+    trained_run: Path, digit_files: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "images", tmp_path / "out.csv"
+    shutil.copytree(digit_files, folder)
+    (folder / "part-0" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"broken\.png: expected a readable image"):
+        predict_to_csv(trained_run, folder, out)
+    assert not out.exists()
+    skipped: list[SkippedImage] = []
+    assert predict_to_csv(trained_run, folder, out, unreadable=skipped.append) == 60
+    (image,) = skipped
+    assert image.name.endswith("broken.png") and image.reason
+    with out.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 60
+
+
+def test_a_spreadsheet_computes_nothing_and_reads_every_name(
+    trained_run: Path, digit_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = next(digit_files.rglob("*.png"))
+    monkeypatch.chdir(tmp_path)
+    names = ["=HYPERLINK(1).png", "-cmd.png", "@a.png", "plain.png"]
+    for name in names:
+        shutil.copy(file, name)
+    predict_to_csv(trained_run, Path(), Path("ascii.csv"))
+    written = Path("ascii.csv").read_bytes()
+    assert written.startswith(b"path,label") and not re.search(rb"^[\"']?[=+@-]", written, re.M)
+    rows = list(csv.DictReader(written.decode().splitlines()))
+    assert sorted(Path(row["path"]).name for row in rows) == sorted(names)
+    assert all(Path(row["path"]).is_file() for row in rows)
+    shutil.copy(file, "süß.png")
+    predict_to_csv(trained_run, [Path("süß.png"), Path("plain.png")], Path("names.csv"))
+    assert Path("names.csv").read_bytes().startswith("\N{BYTE ORDER MARK}path".encode())
+    named = Path("names.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert [row["path"] for row in csv.DictReader(named)] == ["süß.png", "plain.png"]
 
 
 def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
@@ -168,6 +212,28 @@ def test_samples_overwrite_nothing(trained_run: Path, tmp_path: Path) -> None:
         sample(trained_run, 1, tmp_path)
     with pytest.raises(UserError, match="count: expected 1 or more, got 0"):
         sample(trained_run, 0, tmp_path / "new")
+    (tmp_path / "kept-grid.png").write_text("mine")
+    with pytest.raises(UserError, match=r"^out: expected a new file, got .*kept-grid\.png"):
+        sample(trained_run, 1, tmp_path / "kept")
+    assert (tmp_path / "kept-grid.png").read_text() == "mine" and not (tmp_path / "kept").exists()
+    sample(trained_run, 1, tmp_path / "kept", overwrite=True)
+    assert Image.open(tmp_path / "kept-grid.png").size
+
+
+def test_an_interrupted_folder_of_samples_is_not_in_the_way(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for out in (tmp_path / "new", mine):
+        with pytest.raises(KeyboardInterrupt):
+            sample(trained_run, 3, out, progress=interrupt)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+    sample(trained_run, 3, mine)
+    assert len(list(mine.iterdir())) == 3
 
 
 def test_folders_that_are_no_finished_run(

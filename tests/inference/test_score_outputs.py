@@ -1,5 +1,9 @@
 """Files that cannot be written are noticed before anything is computed; those that can be are whole."""
 
+import io
+import json
+import os
+import threading
 from io import StringIO
 from pathlib import Path
 
@@ -43,7 +47,11 @@ def test_what_cannot_be_written(files: dict[str, str], message: str, tmp_path: P
 
 def test_folders_that_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_writable(ScoreFiles(json=tmp_path / "a.json", figures=tmp_path / "new" / "figures"))
-    monkeypatch.setattr("os.access", lambda *_: False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for name in ("json", "figures"):
         with pytest.raises(UserError, match=f"{name}: expected a folder that can be written to"):
             require_writable(ScoreFiles(**{name: tmp_path / "new"}))
@@ -80,3 +88,40 @@ def test_a_figure_that_needs_more_images_is_left_out(
         "no figure of the score by the number of images: expected 10 images"
         in console.export_text()
     )
+
+
+def test_results_of_an_earlier_call_are_kept_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for name, path in [
+        ("json", tmp_path / "a.json"),
+        ("save_statistics", tmp_path / "a.npz"),
+        ("figures", tmp_path / "figures" / "classes.svg"),
+    ]:
+        path.write_text("earlier")
+        files = {name: path.parent if name == "figures" else path}
+        with pytest.raises(UserError, match=rf"^{name}: expected a new file, got .*{path.name}"):
+            require_writable(ScoreFiles(**files))
+        require_writable(ScoreFiles(**files, overwrite=True))
+
+
+def test_numbers_and_statistics_go_through_pipes(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    read: dict[str, bytes] = {}
+    pipes = {"json": tmp_path / "a.json", "save_statistics": tmp_path / "a.npz"}
+    readers = []
+    for name, pipe in pipes.items():
+        os.mkfifo(pipe)
+
+        def drain(name: str = name, pipe: Path = pipe) -> None:
+            read[name] = pipe.read_bytes()
+
+        readers.append(threading.Thread(target=drain))
+        readers[-1].start()
+    settings = ScoreSettings(replicates=0, metrics=("is",))
+    scored(trained_run, next(iter(arrays.values())), settings, **pipes)
+    for reader in readers:
+        reader.join()
+    assert json.loads(read["json"])["scores"]
+    with np.load(io.BytesIO(read["save_statistics"])) as statistics:
+        assert {"mu", "sigma"} <= set(statistics.files)

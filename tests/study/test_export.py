@@ -78,7 +78,11 @@ def test_simulated_votes_are_apart_and_say_so(voted):
 def test_csv_and_parquet_hold_the_same(voted, tmp_path):
     out = tmp_path / "export" / "here"
     assert export_study(voted.where, out) == 8
-    assert export_study(voted.where, out) == 8
+    with pytest.raises(
+        UserError, match=r"^out: expected a new file, got .*votes\.csv, which exists"
+    ):
+        export_study(voted.where, out)
+    assert export_study(voted.where, out, overwrite=True) == 8
     assert sorted(file.name for file in out.iterdir()) == [
         "mixed_model.R", "participants.csv", "votes.csv", "votes.parquet",
     ]  # fmt: skip

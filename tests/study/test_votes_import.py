@@ -75,7 +75,7 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
     assert isinstance(votes, Votes)
     assert (votes.participant[0], votes.arm[0], votes.images[0]) == ("w1", "GAN", "GAN")
     with pytest.raises(UserError, match=r"columns: expected OURS=THEIRS .* got image=nothing"):
-        import_votes(path, out, ["image=nothing"])
+        import_votes(path, out, ["image=nothing"], overwrite=True)
 
 
 def test_parquet_of_numbers_and_truths(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_rates_alone_say_what_they_cannot_tell(tmp_path: Path) -> None:
         "participant,error_on_generated,error_on_real,generated_trials,real_trials",
         "p,0.25,.5,20,20",
     )
-    said = import_votes(with_trials, tmp_path / "out.csv").splitlines()
+    said = import_votes(with_trials, tmp_path / "out.csv", overwrite=True).splitlines()
     assert not any("d'" in line for line in said) and any("learning" in line for line in said)
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from convergan.techniques.feature_matching import feature_matching_loss
+from convergan.techniques.generator_losses import minimax_generator_loss, target_generator_loss
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.techniques.label_smoothing import one_sided_smoothing_loss
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
-from convergan.techniques.semi_supervised import semi_supervised_loss
+from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
 from convergan.techniques.virtual_batch_norm import (
     ReferenceBatch,
     VirtualBatchNorm1d,
@@ -26,8 +27,10 @@ network = nn.Sequential(
 )
 generator = ReferenceBatch(network, torch.randn(6, 3, 4, 4))
 discriminator = nn.Sequential(MinibatchDiscrimination(16, 4, 3), WeightNormLinear(20, 5))
-averaging = HistoricalAveraging(generator.parameters())
+averaging = HistoricalAveraging(generator)
 averaging.update()
+of_tensors = HistoricalAveraging(list(discriminator.parameters()))
+of_tensors.update()
 labels = torch.arange(4) % 5
 
 
@@ -39,6 +42,9 @@ def loss(x):
         + one_sided_smoothing_loss(logits[:2], logits[2:])
         + semi_supervised_loss(logits, labels, logits, logits).total
         + averaging.penalty()
+        + of_tensors.penalty()
+        + minimax_generator_loss(logits)
+        + target_generator_loss(real_probability_logit(logits))
     )
 
 
@@ -51,6 +57,19 @@ for a, b in zip(
     torch.autograd.grad(actual, parameters), torch.autograd.grad(expected, parameters), strict=True
 ):
     torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+# An update that does not read the count of steps, as on a GPU, where reading it would be to wait.
+other = HistoricalAveraging(generator)
+other.update()
+update = torch.compile(other.update, fullgraph=True, backend=BACKEND)
+for _ in range(3):
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter += 0.3
+    averaging.update()
+    update()
+for a, b in zip(averaging.buffers(), other.buffers(), strict=True):
+    torch.testing.assert_close(a, b)
 """
 
 

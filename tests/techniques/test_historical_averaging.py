@@ -1,3 +1,7 @@
+import copy
+import io
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -41,7 +45,8 @@ def test_the_penalty_is_0_before_the_first_update_and_its_gradient_is_2_theta_mi
 
 
 def test_memory_does_not_grow_with_time():
-    averaging = HistoricalAveraging(nn.Linear(3, 2).parameters())
+    network = nn.Linear(3, 2)
+    averaging = HistoricalAveraging(network)
 
     def stored():
         return {name: buffer.numel() for name, buffer in averaging.state_dict().items()}
@@ -54,7 +59,7 @@ def test_memory_does_not_grow_with_time():
 
 def test_does_not_own_the_parameters():
     network = nn.Linear(3, 2)
-    network.averaging = HistoricalAveraging(network.parameters())
+    network.averaging = HistoricalAveraging(network)
     assert list(network.averaging.parameters()) == []
     assert len(list(network.parameters())) == 2
 
@@ -141,16 +146,206 @@ def test_finds_the_equilibrium_that_gradient_descent_misses():
         assert not (without[game] < start[game]).any()
 
 
+@pytest.fixture
+def network():
+    return nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1))
+
+
+def move(network, step=1.0):
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += step
+
+
+def numbers(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_other_tensors_in_the_networks_place_are_followed(network):
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    other = {name: value + 1 for name, value in network.state_dict().items()}
+    network.load_state_dict(other, assign=True)
+    penalty = averaging.penalty()
+    penalty.backward()
+    assert penalty.item() == pytest.approx(numbers(network))
+    torch.testing.assert_close(network[0].weight.grad, torch.full((2, 3), 2.0))
+    averaging.update()
+    assert averaging.penalty().item() == pytest.approx(numbers(network) / 4)
+
+
+@pytest.mark.parametrize(
+    "set_option",
+    [
+        torch.__future__.set_overwrite_module_params_on_conversion,
+        torch.__future__.set_swap_module_params_on_conversion,
+    ],
+)
+def test_a_converted_network_is_followed(network, set_option):
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    set_option(True)
+    try:
+        network.double()
+    finally:
+        set_option(False)
+    move(network)
+    averaging.penalty().backward()
+    assert averaging.penalty().item() == pytest.approx(numbers(network))
+    torch.testing.assert_close(network[2].bias.grad, torch.full((1,), 2.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("averaging_first", [True, False])
+def test_a_copy_of_both_follows_the_copied_network(network, copied, averaging_first):
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    if averaging_first:
+        other_averaging, other = copied((averaging, network))
+    else:
+        other, other_averaging = copied((network, averaging))
+    move(network, 2)
+    move(other, 1)
+    assert averaging.penalty().item() == pytest.approx(4 * numbers(network))
+    assert other_averaging.penalty().item() == pytest.approx(numbers(network))
+    other_averaging.penalty().backward()
+    assert other[0].weight.grad is not None
+    assert network[0].weight.grad is None
+
+
+def test_a_copy_of_a_container_follows_the_copied_network(network):
+    container = nn.ModuleDict({"averaging": HistoricalAveraging(network), "network": network})
+    container["averaging"].update()
+    other = copy.deepcopy(container)
+    move(other["network"])
+    assert other["averaging"].penalty().item() == pytest.approx(numbers(network))
+    assert container["averaging"].penalty().item() == 0
+    assert not any("averaging" in name for name, _ in other.named_parameters())
+
+
+def test_a_network_that_holds_its_own_averaging_can_be_copied(network):
+    network.averaging = HistoricalAveraging(network)
+    network.averaging.update()
+    other = copy.deepcopy(network)
+    move(other)
+    assert other.averaging.penalty().item() == pytest.approx(numbers(network))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("of_tensors", [True, False])
+def test_a_copy_alone_says_that_it_follows_nothing(network, copied, of_tensors):
+    averaging = HistoricalAveraging(list(network.parameters()) if of_tensors else network)
+    averaging.update()
+    alone = copied(averaging)
+    for method in (alone.penalty, alone.update):
+        with pytest.raises(RuntimeError, match=r"follows no longer exists: .*load.*state_dict"):
+            method()
+    # What the message advises.
+    resumed = HistoricalAveraging(network)
+    resumed.load_state_dict(alone.state_dict())
+    move(network)
+    assert resumed.penalty().item() == pytest.approx(numbers(network))
+
+
+def test_a_copy_of_a_copy_alone_says_so_too(network):
+    alone = copy.deepcopy(HistoricalAveraging(network))
+    with pytest.raises(RuntimeError, match="no longer exists"):
+        copy.deepcopy(alone).penalty()
+
+
+def test_copies_of_tensors_with_their_averaging_are_followed():
+    x = torch.zeros(3, requires_grad=True)
+    averaging = HistoricalAveraging([x])
+    averaging.update()
+    other_averaging, other = copy.deepcopy((averaging, x))
+    with torch.no_grad():
+        other += 1
+    assert other_averaging.penalty().item() == 3
+    assert averaging.penalty().item() == 0
+
+
+def test_other_parameters_than_before_are_an_error(network):
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    nn.utils.parametrizations.spectral_norm(network[0])
+    with pytest.raises(RuntimeError, match=r"lacks \['0.weight'\] .*parametrizations.weight.orig"):
+        averaging.penalty()
+
+
+@pytest.mark.parametrize("convert", [nn.Module.half, nn.Module.bfloat16])
+def test_the_mean_keeps_its_digits_in_a_converted_container(network, convert):
+    container = nn.ModuleDict({"averaging": HistoricalAveraging(network), "network": network})
+    container["averaging"].update()
+    before = container["averaging"].mean_0.clone()
+    convert(container)
+    averaging = container["averaging"]
+    assert network[0].weight.dtype in (torch.float16, torch.bfloat16)
+    assert averaging.mean_0.dtype == torch.float32
+    assert torch.equal(averaging.mean_0, before)
+    for _ in range(3):
+        averaging.update()
+    move(network)
+    penalty = averaging.penalty()
+    penalty.backward()
+    assert penalty.dtype == torch.float32
+    assert penalty.item() == pytest.approx(numbers(network), rel=0.02)
+    assert network[0].weight.grad.dtype == network[0].weight.dtype
+    container.double()
+    assert averaging.mean_0.dtype == torch.float64
+
+
+def test_a_state_of_version_0_1_0_is_loaded(network):
+    """Written with the network's parameters in order: one mean for each, and the number of steps."""
+    means = [torch.zeros(2, 3), torch.zeros(2), torch.zeros(1, 2), torch.zeros(1)]
+    state = {f"mean_{index}": mean for index, mean in enumerate(means)}
+    file = io.BytesIO()
+    torch.save({**state, "steps": torch.tensor(3)}, file)
+    file.seek(0)
+    averaging = HistoricalAveraging(network)
+    averaging.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(4)
+    assert averaging.penalty().item() == pytest.approx(16 * numbers(network))
+    averaging.update()
+    assert averaging.mean_0.eq(1).all()
+
+
+def test_mixed_precisions_in_one_network(network):
+    network[0].double()
+    network[2].bfloat16()
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    assert [mean.dtype for mean in averaging.buffers()][:4] == [
+        torch.float64, torch.float64, torch.float32, torch.float32,
+    ]  # fmt: skip
+    move(network)
+    averaging.penalty().backward()
+    assert averaging.penalty().item() == pytest.approx(numbers(network), rel=0.02)
+    assert network[2].bias.grad.dtype == torch.bfloat16
+
+
+def test_weights_may_move_between_the_penalty_and_its_backward(network):
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    move(network)
+    penalty = averaging.penalty()
+    averaging.update()
+    move(network)
+    penalty.backward()
+    torch.testing.assert_close(network[0].bias.grad, torch.full((2,), 2.0))
+
+
 def test_errors_name_the_argument():
-    with pytest.raises(ValueError, match="parameters must hold at least one tensor, got none"):
+    with pytest.raises(ValueError, match="player must hold at least one parameter, got none"):
         HistoricalAveraging([])
+    with pytest.raises(ValueError, match="player must hold at least one parameter, got none"):
+        HistoricalAveraging(nn.ReLU())
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_wrong_types_are_errors():
-    with pytest.raises(TypeError, match=r"parameters must be an iterable .* got a single tensor"):
+    with pytest.raises(TypeError, match=r"player must be a module or an iterable .* got a single"):
         HistoricalAveraging(torch.zeros(3))
-    with pytest.raises(
-        TypeError, match="parameters must hold tensors only, got tuple at position 0"
-    ):
+    with pytest.raises(TypeError, match="player must hold tensors only, got tuple at position 0"):
         HistoricalAveraging(nn.Linear(3, 2).named_parameters())

@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+import torch.distributed
+import torch.multiprocessing
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convergan.techniques import minibatch_discrimination
@@ -171,10 +173,111 @@ def test_equal_components_of_different_points_have_no_gradient_either(kernel_siz
     torch.testing.assert_close(gradient, expected)
 
 
-def test_a_second_gradient_is_refused():
-    layer, features = MinibatchDiscrimination(6, 4, 3), torch.randn(7, 6, requires_grad=True)
-    with pytest.raises(NotImplementedError, match="no second gradient, got create_graph=True"):
-        torch.autograd.grad(layer(features).sum(), features, create_graph=True)
+every_way = pytest.mark.parametrize(
+    ("options", "group_sizes", "kernel_size"),
+    [({}, [2, 4], 2), ({}, None, 6), ({"compare": "both_halves"}, [2, 4], 2)],
+)
+
+
+def outputs_of(layer, group_sizes):
+    """The layer as a function of features and parameters."""
+
+    def outputs(features, *parameters):
+        names = dict(layer.named_parameters())
+        values = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(layer, values, (features, group_sizes))
+
+    return outputs
+
+
+@every_way
+def test_second_gradients(options, group_sizes, kernel_size):
+    layer = layer_in_float64(kernels=2, kernel_size=kernel_size, **options)
+    features = torch.randn(6, 6, dtype=torch.float64, requires_grad=True)
+    inputs = (features, *layer.parameters())
+    assert torch.autograd.gradgradcheck(outputs_of(layer, group_sizes), inputs)
+
+
+def test_a_gradient_penalty_trains():
+    layer, features = layer_in_float64(), torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
+
+    def penalty(outputs):
+        (slope,) = torch.autograd.grad(outputs.tanh().sum(), features, create_graph=True)
+        return (slope.norm(dim=1) - 1).square().mean()
+
+    ours = penalty(layer(features)[:, 6:])
+    theirs = penalty(plainly(layer, layer._project(features), [7]))
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, layer.theta), torch.autograd.grad(theirs, layer.theta)
+    )
+
+
+@every_way
+def test_torch_func(options, group_sizes, kernel_size):
+    layer = layer_in_float64(kernels=2, kernel_size=kernel_size, **options)
+    outputs = outputs_of(layer, group_sizes)
+    parameters = tuple(p.detach() for p in layer.parameters())
+    features = torch.randn(6, 6, dtype=torch.float64)
+
+    def loss(*inputs):
+        return outputs(*inputs).sin().sum()
+
+    inputs = [value.clone().requires_grad_() for value in (features, *parameters)]
+    expected = torch.autograd.grad(loss(*inputs), inputs)
+    found = torch.func.grad(loss, argnums=tuple(range(4)))(features, *parameters)
+    torch.testing.assert_close(found, expected)
+    tangents = tuple(torch.randn_like(value) for value in (features, *parameters))
+    along = sum(
+        (gradient * tangent).sum() for gradient, tangent in zip(found, tangents, strict=True)
+    )
+    _, forward = torch.func.jvp(loss, (features, *parameters), tangents)
+    torch.testing.assert_close(forward, along)
+    with torch.autograd.forward_ad.dual_level():
+        duals = map(torch.autograd.forward_ad.make_dual, (features, *parameters), tangents)
+        forward = torch.autograd.forward_ad.unpack_dual(loss(*duals)).tangent
+    torch.testing.assert_close(forward, along)
+    many = torch.randn(3, 6, 6, dtype=torch.float64)
+    each = torch.stack([outputs(one, *parameters) for one in many])
+    found = torch.vmap(outputs, in_dims=(0, None, None, None))(many, *parameters)
+    torch.testing.assert_close(found, each)
+    # Several gradients of one pass: the backward is transformed, the forward was not.
+    output = outputs(inputs[0], *parameters)
+    given = torch.randn(3, *output.shape, dtype=torch.float64)
+
+    def gradient(given):
+        return torch.autograd.grad(output, inputs[0], given, retain_graph=True)[0]
+
+    found, each = torch.vmap(gradient)(given), [gradient(one) for one in given]
+    torch.testing.assert_close(found, torch.stack(each))
+
+
+@pytest.mark.parametrize("sizes", [[9], [4, 5]])
+def test_the_way_of_other_devices_equals_the_plain_formula(sizes):
+    projected = torch.randn(9, 5, 3, dtype=torch.float64, requires_grad=True)
+    given = torch.randn(len(sizes), 9, 5, dtype=torch.float64)
+    ways = (
+        minibatch_discrimination._CdistSums.apply,
+        minibatch_discrimination._sums_pair_by_pair,
+        minibatch_discrimination._plain_sums,
+    )
+    results = [
+        (sums := way(projected, sizes), *torch.autograd.grad(sums, projected, given))
+        for way in ways
+    ]
+    torch.testing.assert_close(results[0], results[2])
+    torch.testing.assert_close(results[1], results[2])
+    assert torch.autograd.gradgradcheck(lambda x: ways[0](x, sizes), projected)
+
+
+def test_a_direction_of_length_0_gives_no_nan():
+    layer, features = layer_in_float64(), torch.randn(7, 6, dtype=torch.float64)
+    with torch.no_grad():
+        layer.theta[:, 1, 2] = 0
+    output = layer(features)
+    output.sum().backward()
+    assert torch.isfinite(output).all()
+    assert all(torch.isfinite(weight.grad).all() for weight in layer.parameters())
 
 
 @pytest.mark.parametrize("group_sizes", [None, [5, 7]])
@@ -220,6 +323,42 @@ def test_initialization_from_a_collapsed_minibatch_is_an_error(dtype):
         layer.initialize_from_data(features)
     for name, value in layer.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_initialization_from_what_is_not_finite_is_an_error(value):
+    layer, features = MinibatchDiscrimination(6, 4, 3), torch.randn(7, 6)
+    before = {name: parameter.clone() for name, parameter in layer.state_dict().items()}
+    features[2, 3] = value
+    with pytest.raises(ValueError, match=r"features and .* must be finite .* in 4 of 4 kernels"):
+        layer.initialize_from_data(features)
+    for name, parameter in layer.state_dict().items():
+        assert torch.equal(parameter, before[name])
+
+
+def initialize_on(rank, folder):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(6, 4, 3)
+    rows = slice(0, 10) if rank == 0 else slice(10, 30)
+    features = torch.randn(30, 6, generator=torch.Generator().manual_seed(1))
+    layer.initialize_from_data(features[rows], [10] * (1 + rank))
+    torch.save(layer.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_every_rank_is_initialized_alike_from_the_data_of_all(tmp_path):
+    torch.multiprocessing.spawn(initialize_on, args=(str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(6, 4, 3)
+    features = torch.randn(30, 6, generator=torch.Generator().manual_seed(1))
+    layer.initialize_from_data(features, [10, 10, 10])
+    for name, value in layer.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value)
 
 
 class LargestTensor(TorchDispatchMode):

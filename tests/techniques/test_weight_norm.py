@@ -4,6 +4,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from convergan.networks.dense import NoisyDense
+from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.noise import GaussianNoise
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.weight_norm import (
     WeightNormConv2d,
@@ -22,6 +25,7 @@ kinds = pytest.mark.parametrize(
         (WeightNormLinear, nn.Linear, (5, 4), 0, (7, 2, 5), {}),
         (WeightNormConv2d, nn.Conv2d, (3, 4, 3), 0, (2, 3, 6, 5), STRIDED),
         (WeightNormConv2d, nn.Conv2d, (3, 4, (1, 2)), 0, (2, 3, 6, 5), {}),
+        (WeightNormConv2d, nn.Conv2d, (6, 4, 3), 0, (2, 6, 6, 5), {"dilation": 2, "groups": 2}),
         (WeightNormConvTranspose2d, nn.ConvTranspose2d, (3, 4, 5), 1, (2, 3, 4, 3), UPSAMPLED),
     ],
 )
@@ -69,6 +73,36 @@ def test_second_derivatives():
         return torch.func.functional_call(layer, {"weight": weight, "gain": gain}, (x,))
 
     assert torch.autograd.gradgradcheck(outputs, (x, layer.weight, layer.gain))
+
+
+@kinds
+def test_a_weight_of_zero_gives_its_bias_and_can_be_trained(
+    ours, theirs, sizes, unit_axis, shape, options
+):
+    layer = ours(*sizes, **options)
+    with torch.no_grad():
+        layer.weight.select(unit_axis, 0).zero_()
+        layer.bias.normal_()
+    x = torch.randn(shape, requires_grad=True)
+    outputs = layer(x)
+    of_unit = outputs.select(-1 if isinstance(layer, WeightNormLinear) else 1, 0)
+    assert of_unit.eq(layer.bias[0]).all()
+    outputs.square().sum().backward()
+    gradients = [x.grad, *(parameter.grad for parameter in layer.parameters())]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert layer.weight.grad.select(unit_axis, 0).abs().max() > 0
+    assert layer.gain.grad[0] == 0
+    # The same where torch.func takes plain operations, and in a gradient penalty.
+    parameters = dict(layer.named_parameters())
+    again = torch.func.grad(
+        lambda some: torch.func.functional_call(layer, some, (x,)).square().sum()
+    )(parameters)
+    torch.testing.assert_close(again["weight"], layer.weight.grad)
+    (of_x,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    second = torch.autograd.grad(of_x.square().sum(), [x, layer.weight, layer.gain])
+    assert all(gradient.isfinite().all() for gradient in second)
+    layer.initialize_from_data(torch.randn(shape))
+    assert all(value.isfinite().all() for value in layer.state_dict().values())
 
 
 @kinds
@@ -210,8 +244,67 @@ def test_errors_name_the_argument():
         WeightNormLinear(6, 4, initial_stdev=-1.0)
     with pytest.raises(ValueError, match=r"sizes must be at least 1, got a weight of \(4, 0\)"):
         WeightNormLinear(0, 4)
+    with pytest.raises(ValueError, match=r"groups must divide in_channels, 6, and .*, 4, got 3"):
+        WeightNormConv2d(6, 4, 3, groups=3)
     with pytest.raises(ValueError, match=r"x must be a batch, got one sample of shape \(6,\)"):
         WeightNormLinear(6, 4).initialize_from_data(torch.zeros(6))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_data_that_is_not_finite_is_an_error(wrong):
+    x = torch.randn(50, 6)
+    x[3, 2] = wrong
+    network = nn.Sequential(WeightNormLinear(6, 4), nn.ReLU(), WeightNormLinear(4, 3))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(ValueError, match=r"x and the weights must be finite .* in 4 of 4 units"):
+        initialize_from_data(network, x)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_without_a_layer_to_initialize_is_an_error():
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)))
+    with pytest.raises(ValueError, match=r"network must hold a layer .* got a Sequential without"):
+        initialize_from_data(network, torch.randn(50, 6))
+
+
+def test_half_precision_has_statistics_in_float32():
+    x = 300 + torch.randn(200, 6)
+    half = WeightNormLinear(6, 4).half()
+    wide = WeightNormLinear(6, 4)
+    wide.load_state_dict(half.state_dict())
+    outputs = half.initialize_from_data(x.half())
+    wide.initialize_from_data(x.half().float())
+    assert outputs.dtype == torch.float16
+    torch.testing.assert_close(half.gain.float(), wide.gain, rtol=0.3, atol=0)
+    assert half.bias.isfinite().all()
+
+
+def weights_init(module):
+    """Of DCGAN's examples, in two of the ways in which it goes around."""
+    name = type(module).__name__
+    if "Conv" in name or "Linear" in name:
+        nn.init.normal_(module.weight.data, 0.0, 0.02)
+        if hasattr(module, "bias") and module.bias is not None:
+            nn.init.constant_(module.bias.data, 0)
+    elif "BatchNorm" in name:
+        nn.init.normal_(module.weight.data, 1.0, 0.02)
+        nn.init.constant_(module.bias.data, 0)
+
+
+def test_initialization_by_names_of_classes():
+    network = nn.Sequential(
+        WeightNormConvTranspose2d(3, 4, 3), BatchNormWithoutGain(4), GaussianNoise(0.1),
+        WeightNormConv2d(4, 5, 3, bias=False), nn.Flatten(), WeightNormLinear(80, 2),
+        NoisyDense(2, 2, stdev=0.1, relu=True, train_gain=True),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        network[1].bias.fill_(7)
+    network.apply(weights_init)
+    assert network[0].weight.std().item() == pytest.approx(0.02, rel=0.3)
+    assert network[1].bias.eq(0).all()
+    # Batch normalization has no gain: what is written into one must not stay, unsaved, in the network.
+    x = torch.randn(6, 4, 5, 5)
+    torch.testing.assert_close(network[1](x), x / (1 + 1e-5) ** 0.5)
 
 
 def test_equals_the_formula_literally():

@@ -186,6 +186,7 @@ def test_a_network_with_noise_compiles_in_one_piece() -> None:
     assert not torch.equal(whole(inputs).logits, whole(inputs).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_a_compiled_network_computes_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,11 +15,11 @@ import torch.distributed
 import torch.multiprocessing
 from rich.console import Console
 
+from convergan.distributed import gather_from_ranks, mean_over_ranks, sum_over_ranks
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run
-from convergan.training.collectives import gather_from_ranks, mean_over_ranks, sum_over_ranks
 from convergan.training.loop import Fitted
 from support import equal_states
 

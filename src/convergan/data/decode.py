@@ -5,20 +5,28 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
 from convergan.data.plain_png import piles
+from convergan.data.regular_files import open_regular
 from convergan.data.threads import map_in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-)
-"""Names of image files end so, in lower or upper case."""
+    {
+        ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff",
+        ".pbm", ".pgm", ".pnm", ".ppm",
+    }
+)  # fmt: skip
+"""Names of image files end so, in lower or upper case.
+
+Not among them: AVIF, which not every build of Pillow decodes, and TGA, whose files begin with no mark, so
+that any broken file could be taken for one.
+"""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
@@ -46,15 +54,15 @@ def decode(
     a photograph is turned upright as its EXIF orientation says. See `pixels` for the rest.
 
     Raises:
-        Unreadable: the file is absent, truncated, broken, or no image of a known format.
+        Unreadable: the file is absent, truncated, broken, or no image of a known format; or there is a pipe
+            or a device in its place, which is not opened.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if isinstance(encoded, Unreadable):
         raise encoded
     try:
-        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-        with Image.open(file, formats=_FORMATS) as image:
+        with _opened(encoded) as file, Image.open(file, formats=_FORMATS) as image:
             image.load()
             if "exif" in image.info or image.format == "TIFF":
                 ImageOps.exif_transpose(image, in_place=True)
@@ -177,12 +185,18 @@ def _size_bytes(encoded: Encoded) -> int:
         return 0
 
 
+def _opened(encoded: bytes | str | Path) -> BinaryIO:
+    return (
+        BytesIO(encoded) if isinstance(encoded, bytes) else os.fdopen(open_regular(encoded), "rb")
+    )
+
+
 def _small_content(encoded: Encoded) -> Encoded:
     """What is in a file, if that is little."""
     if not isinstance(encoded, (str, Path)):
         return encoded
     try:
-        file = os.open(encoded, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        file = open_regular(encoded)
     except (OSError, ValueError):
         return encoded
     try:

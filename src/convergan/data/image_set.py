@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from convergan.data.names import RowNames
+from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError
 
 UNLABELLED = -1
@@ -88,6 +89,7 @@ def data_set_from_arrays(
     train_labels = _labels("labels", labels, len(train_pixels))
     if classes is None:
         classes = [str(number) for number in range(int(train_labels.max()) + 1)]
+    require_utf8(classes, "a class")
     _require_known("labels", train_labels, len(classes), lowest=UNLABELLED)
     train = ImageSet(train_pixels, train_labels, RowNames([("train row", len(train_pixels))]))
     test = None

@@ -1,72 +1,206 @@
 """metadata.csv: which images have which label."""
 
+import codecs
+import contextlib
 import csv
+import io
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from convergan.data.decode import SUFFIXES
-from convergan.data.undecoded import Label
-from convergan.errors import UserError
+from convergan.data.folder_names import TEST_FOLDERS, TRAIN, meaning
+from convergan.data.regular_files import open_regular
+from convergan.errors import UserError, one_line, reading
+
+METADATA = "metadata.csv"
+
+_NAME_COLUMNS = (
+    "file_name",
+    "filename",
+    "file",
+    "image",
+    "path",
+    "file_path",
+    "filepath",
+    "image_name",
+    "image_path",
+)
+_SEPARATORS = (",", ";", "\t")
+_HEADER_BYTES = 4096
 
 
-def read_metadata(folder: Path, names: list[str]) -> list[tuple[str, Label, bool]]:
-    """(name, label, whether it is a test image) of each of `names`, as `folder/metadata.csv` says.
+class Listed(NamedTuple):
+    """What the table says of an image."""
 
-    Its columns: `file_name`, relative to the folder; `label`, empty where unknown; and perhaps `split`,
-    "train" or "test" (empty: "train"). Others are passed over. An image that it does not name is an
-    unlabelled training image.
+    label: str | None
+    split: str | None
+    """`train`, `test` or `val`; None where it does not say."""
+
+
+class _Columns(NamedTuple):
+    """Positions in a row."""
+
+    name: int
+    label: int
+    split: int | None
+    fields: int
+    """In each row."""
+
+
+def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, Listed]:
+    r"""The table of a folder's images, by image.
+
+    Its columns, in any order and whatever their capitals: `file_name` (or `filename`, `file`, `image`,
+    `path`), relative to the folder, with `/` or `\`; `label`, empty where unknown; and perhaps `split`:
+    train, test, or val, valid or validation. Others are passed over. They are separated by commas,
+    semicolons or tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
 
     Args:
+        file_name: of the table.
         names: the folder's images, relative to it, as in `find_images`.
 
     Raises:
-        UserError: no such columns; a file that is absent, no image, or named twice; another split.
+        UserError: no such columns; a row of another length than the header; a file that is absent, no image,
+            or named twice; another split.
     """
-    file = folder / "metadata.csv"
-    known = dict.fromkeys(names)
-    listed: dict[str, tuple[Label, bool]] = {}
+    file = folder / file_name
+    known = _Names(names)
+    listed: dict[str, Listed] = {}
+    with reading(file, "comma-separated values in UTF-8"):
+        with os.fdopen(open_regular(file), "rb") as stream:
+            text = _decode(stream.read())
+        header, separator = _header(text)
+        columns = _columns(file, header)
+        for line, row in _rows(text, separator):
+            where = f"{file} line {line}"
+            _require_length(where, row, columns.fields)
+            name = _image(where, folder, row[columns.name], known)
+            if name in listed:
+                raise UserError(f"{where}: expected each file once, got {name!r} again")
+            split = None if columns.split is None else _split(where, row[columns.split])
+            listed[name] = Listed(row[columns.label].strip() or None, split)
+    return listed
+
+
+def is_table_of_labels(file: Path) -> bool:
+    """Whether a file begins with a header that `read_metadata` takes."""
     try:
-        # utf-8-sig: spreadsheets begin their UTF-8 with a byte order mark.
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            _require_columns(file, list(rows.fieldnames or []))
-            for row in rows:
-                where = f"{file} line {rows.line_num}"
-                name = _image(where, folder, row["file_name"] or "", known)
-                if name in listed:
-                    raise UserError(f"{where}: expected each file once, got {name!r} again")
-                listed[name] = (_label(where, row), _is_test(where, row))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file}: expected comma-separated values in UTF-8, got {error}") from error
-    return [(name, *listed.get(name, (None, False))) for name in names]
+        with os.fdopen(open_regular(file), "rb") as stream:
+            # The last character may be cut in two.
+            start = _decode(stream.read(_HEADER_BYTES), errors="ignore")
+        _columns(file, _header(start)[0])
+    except (OSError, ValueError, csv.Error, UserError):
+        return False
+    return True
 
 
-def _require_columns(file: Path, columns: list[str]) -> None:
-    if not {"file_name", "label"} <= set(columns):
-        got = ", ".join(columns) or "an empty file"
-        raise UserError(f"{file}: expected the columns file_name and label, got {got}")
+def _decode(content: bytes, errors: str = "strict") -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, errors)
+    return content.decode(errors=errors)
 
 
-def _image(where: str, folder: Path, written: str, known: dict[str, None]) -> str:
-    name = PurePosixPath(written.strip()).as_posix()
-    if name in known:
-        return name
-    if not (folder / name).is_file():
-        raise UserError(
-            f"{where}: expected an image in {folder}, got {written!r}, which is not there"
-        )
-    raise UserError(
-        f"{where}: expected a file in {folder} named {', '.join(sorted(SUFFIXES))}, got {written!r}"
+def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row after the header; rows of nothing but empty fields are left out."""
+    reader = _reader(text, separator)
+    next(reader, None)
+    for row in reader:
+        if any(field.strip() for field in row):
+            yield reader.line_num, row
+
+
+def _header(text: str) -> tuple[list[str], str]:
+    """The names of the columns, and what separates them: what makes the most columns of them."""
+    found: list[tuple[list[str], str]] = []
+    for separator in _SEPARATORS:
+        # Quoted names that are separated otherwise are an error.
+        with contextlib.suppress(csv.Error):
+            found.append((next(_reader(text, separator), []), separator))
+    return max(found, key=lambda each: len(each[0]), default=([], _SEPARATORS[0]))
+
+
+def _reader(text: str, separator: str):  # type: ignore[no-untyped-def]
+    # Strict: a quotation mark that is never closed would swallow the rest of the file.
+    return csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
     )
 
 
-def _label(where: str, row: dict) -> Label:
-    if None in row:  # where DictReader puts the fields beyond the header's
-        raise UserError(f"{where}: expected as many fields as the header has, got more")
-    return (row["label"] or "").strip() or None
+def _columns(file: Path, header: list[str]) -> _Columns:
+    plain = ["_".join(name.casefold().replace("-", " ").split()) for name in header]
+    for name in plain:
+        if name and plain.count(name) > 1:
+            raise UserError(f"{file}: expected each column once, got {name} again")
+    name_column = next((name for name in _NAME_COLUMNS if name in plain), None)
+    if name_column is None or "label" not in plain:
+        got = one_line(", ".join(header)) if header else "an empty file"
+        raise UserError(f"{file}: expected the columns file_name and label, got {got}")
+    split = plain.index("split") if "split" in plain else None
+    return _Columns(plain.index(name_column), plain.index("label"), split, len(plain))
 
 
-def _is_test(where: str, row: dict) -> bool:
-    split = (row.get("split") or "").strip()
-    if split not in ("", "train", "test"):
-        raise UserError(f"{where}: expected the split train or test, got {split!r}")
-    return split == "test"
+def _require_length(where: str, row: list[str], count: int) -> None:
+    if len(row) != count:
+        more = "more" if len(row) > count else f"{len(row)} of {count}"
+        raise UserError(f"{where}: expected as many fields as the header has, got {more}")
+
+
+class _Names:
+    """The names of the images, and how they may be written."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = dict.fromkeys(names)
+
+    def find(self, written: str) -> str | None:
+        """The image that a table names so; None where there is none."""
+        for slashes in (written, written.replace("\\", "/")):
+            name = PurePosixPath(slashes).as_posix()
+            if name in self._names:
+                return name
+            if not name.isascii() and (found := self._composed.get(_nfc(name))):
+                return found
+        return None
+
+    @cached_property
+    def _composed(self) -> dict[str, str]:
+        """The names by their letters: some systems write an accent as a character of its own."""
+        return {_nfc(name): name for name in self._names if not name.isascii()}
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _image(where: str, folder: Path, written: str, known: _Names) -> str:
+    written = written.strip()
+    name = known.find(written)
+    if name is not None:
+        return name
+    got = one_line(repr(written))
+    if not os.path.isfile(folder / written):
+        raise UserError(f"{where}: expected an image in {folder}, got {got}, which is not there")
+    raise UserError(
+        f"{where}: expected a file in {folder} named {', '.join(sorted(SUFFIXES))}, got {got}"
+    )
+
+
+def _split(where: str, written: str) -> str | None:
+    if not written.strip():
+        return None
+    split = meaning(written)
+    if split == TRAIN or split == "test":
+        return split
+    if split in TEST_FOLDERS:
+        return "val"
+    raise UserError(
+        f"{where}: expected the split train, test or val, got {one_line(repr(written.strip()))}"
+    )

@@ -10,7 +10,10 @@ from typing import Any
 
 from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
+from convergan.data.regular_files import require_regular
 from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
+from convergan.data.utf8 import require_utf8
+from convergan.data.walk import files_below
 from convergan.errors import UserError
 
 # Rows held at a time: of encoded images, and of labels.
@@ -46,16 +49,13 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
 
     The split is a word that starts with train, test or val, in the file's name (`train-00000.parquet`), else
     in the name of the closest folder that has one (`default/partial-train/0000.parquet`). Where no file has
-    one, all are training images. Hidden files are passed over.
+    one, all are training images. Hidden files are passed over, as in `walk.files_below`.
 
     Raises:
-        UserError: some files name their splits and another does not: it may hold test images.
+        UserError: some files name their splits and another does not: it may hold test images; a folder that
+            cannot be read.
     """
-    names = sorted(
-        name
-        for name in (file.relative_to(path) for file in path.rglob("*.parquet"))
-        if not any(part.startswith(".") for part in name.parts)
-    )
+    names = sorted(name for name in map(Path, files_below(path)) if name.suffix == ".parquet")
     named = {name: split for name in names if (split := split_of(name))}
     if not named:
         named = dict.fromkeys(names, "train")
@@ -89,7 +89,8 @@ def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
         files: of each split, as `find_parquet` returns them.
 
     Raises:
-        UserError: no training images, a broken file, or what `open_tables` raises.
+        UserError: no training images, a broken file or one whose name is no UTF-8, or what `open_tables`
+            raises.
     """
     if not files["train"]:
         raise UserError(
@@ -145,7 +146,9 @@ def _table(folder: Path, file: Path) -> Table:
         except (ArrowException, OSError) as error:
             raise _broken(file, error) from error
 
+    require_utf8([str(file)], "a file")
     try:
+        require_regular(file)
         opened = ParquetFile(file)
     except (ArrowException, OSError) as error:
         raise _broken(file, error) from error

@@ -1,17 +1,30 @@
 """Image files: finding them, and reading them without a store."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from convergan.data.decode import SUFFIXES, Unreadable, decode_in_order
+from convergan.data.image_set import SkippedImage
+from convergan.data.passed_over import count_passed_over
+from convergan.data.regular_files import kind_of
+from convergan.data.utf8 import require_utf8
+from convergan.data.walk import files_below
 from convergan.errors import UserError
 
 _SUFFIXES = tuple(SUFFIXES)
+
+
+class Found(NamedTuple):
+    """Files below a folder, relative to it, sorted."""
+
+    images: list[str]
+    others: list[str]
+    """Those that are passed over, for their suffix."""
 
 
 def find_images(path: Path) -> list[Path]:
@@ -21,24 +34,41 @@ def find_images(path: Path) -> list[Path]:
     whatever has a name that starts with a dot.
 
     Raises:
-        UserError: `path` is absent, or a folder without images.
+        UserError: `path` is absent, no file and no folder, or a folder without images; a folder below it
+            cannot be read; a file's name is no UTF-8.
     """
     return [Path(file) for file in find_image_files(path)]
 
 
 def find_image_files(path: Path) -> list[str]:
     """`find_images` as text: half a second sooner for 60,000 files."""
-    if path.is_file():
+    if os.path.isfile(path):
+        require_utf8([str(path)], "a file")
         return [str(path)]
-    if not path.is_dir():
-        raise UserError(f"{path}: expected an image or a folder of images, got nothing there")
-    found = _walk(path)
-    if not found:
+    if not os.path.isdir(path):
+        raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
+    found = find_in_folder(path)
+    if not found.images:
+        passed_over = count_passed_over(found.others)
         raise UserError(
             f"{path}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
+            f"{f' ({passed_over})' if passed_over else ''}"
         )
     folder = "" if path == Path() else os.path.join(path, "")
-    return [folder + name for name in found]
+    return [folder + name for name in found.images]
+
+
+def find_in_folder(path: Path) -> Found:
+    """The images of a folder, perhaps none, as in `find_images`, and the other files.
+
+    Raises:
+        UserError: a folder that cannot be read; an image whose name is no UTF-8.
+    """
+    found = Found([], [])
+    for name in files_below(path):
+        (found.images if name.lower().endswith(_SUFFIXES) else found.others).append(name)
+    require_utf8(found.images, "a file")
+    return found
 
 
 def read_images(
@@ -48,6 +78,7 @@ def read_images(
     channels: Literal[1, 3],
     resize: bool,
     batch_size: int = 256,
+    unreadable: Callable[[SkippedImage], None] | None = None,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Decodes image files as `open_data_set` does, some at a time, in order.
 
@@ -57,6 +88,7 @@ def read_images(
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
         resize: scale images of other sizes and crop them at the centre; otherwise they are errors.
         batch_size: images at a time, at most.
+        unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
 
     Yields:
         The paths as text, and their pixels: uint8 [batch, height, width, channels].
@@ -69,11 +101,23 @@ def read_images(
         decode_in_order(paths, channels=channels, size=size if resize else None),
         strict=True,
     )
-    while batch := list(islice(results, batch_size)):
+    readable = results if unreadable is None else _without_unreadable(results, unreadable)
+    while batch := list(islice(readable, batch_size)):
         images = np.empty((len(batch), *size, channels), dtype=np.uint8)
         for place, (name, result) in zip(images, batch, strict=True):
             place[...] = _require_image(name, result, size)
         yield [name for name, _ in batch], images
+
+
+def _without_unreadable(
+    results: Iterable[tuple[str, np.ndarray | Unreadable]],
+    unreadable: Callable[[SkippedImage], None],
+) -> Iterator[tuple[str, np.ndarray | Unreadable]]:
+    for name, result in results:
+        if isinstance(result, Unreadable):
+            unreadable(SkippedImage(name, str(result)))
+        else:
+            yield name, result
 
 
 def _require_image(name: str, result: np.ndarray | Unreadable, size: tuple[int, int]) -> np.ndarray:
@@ -85,28 +129,3 @@ def _require_image(name: str, result: np.ndarray | Unreadable, size: tuple[int, 
             f" got {result.shape[1]}x{result.shape[0]}"
         )
     return result
-
-
-def _walk(path: Path) -> list[str]:
-    """Names, relative to `path`, of the images below it, sorted; links are followed, but not in circles."""
-    found: list[str] = []
-    seen: set[str] = set()
-    for folder, below, files in os.walk(path, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        below[:] = [
-            name
-            for name in below
-            if not name.startswith(".") and not _leads_back(folder, name, seen)
-        ]
-        prefix = Path(folder).relative_to(path).as_posix()
-        found += [
-            name if prefix == "." else f"{prefix}/{name}"
-            for name in files
-            if not name.startswith(".") and name.lower().endswith(_SUFFIXES)
-        ]
-    return sorted(found)
-
-
-def _leads_back(folder: str, name: str, seen: set[str]) -> bool:
-    link = os.path.join(folder, name)
-    return os.path.islink(link) and os.path.realpath(link) in seen

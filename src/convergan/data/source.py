@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from convergan.data.digits import open_digits
+from convergan.data.duplicates import notes_of_duplicates
 from convergan.data.hub import hub_id, open_hub
 from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import DataSet, ImageSet, data_set
@@ -52,9 +53,12 @@ def open_data_set(
     if before_decoding is not None:
         before_decoding(source)
     images, written = open_store(source, settings, cache_folder(settings.cache), progress)
-    if images.nbytes <= settings.resident_bytes:
+    in_memory = images.nbytes <= settings.resident_bytes
+    if in_memory:
         images = np.array(images)
     train, test = _with_labels(source, written, images)
+    # Of a memory map, it would read all images from the disk.
+    duplicates = notes_of_duplicates(train, test, source.classes) if in_memory else []
     return data_set(
         train,
         test,
@@ -62,7 +66,7 @@ def open_data_set(
         source=source.place,
         skipped=written.skipped,
         pixels_sha256=written.pixels_sha256,
-        notes=source.notes,
+        notes=[*source.notes, *duplicates],
     )
 
 

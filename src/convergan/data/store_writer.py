@@ -12,6 +12,7 @@ import numpy as np
 
 from convergan.data.decode import Unreadable, decode_in_order
 from convergan.data.image_set import SkippedImage
+from convergan.data.sensible_size import sensible_size_px
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
@@ -155,7 +156,8 @@ def _require_space(folder: Path, needed_bytes: int) -> None:
 
 def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:
     (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
+    size_px = sensible_size_px(min(height, first_height), min(width, first_width))
     return UserError(
         f"{where}: expected {first_width}x{first_height} pixels (width x height) as {first_name},"
-        f" got {width}x{height}; --data.size-px {min(first_height, first_width)} resizes all"
+        f" got {width}x{height}; --data.size-px {size_px} resizes all"
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from convergan.data.decode import Encoded
 from convergan.data.image_set import UNLABELLED
+from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError
 
 Label = str | int | None
@@ -44,6 +45,7 @@ class Source:
     """As in `DataSet`."""
 
     def __post_init__(self) -> None:
+        require_utf8(self.classes, "a class")
         if len(self.train.names) == 0:
             raise UserError(f"{self.place}: expected training images, got none")
         if self.test is not None and (self.test.labels == UNLABELLED).any():

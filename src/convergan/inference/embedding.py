@@ -21,6 +21,7 @@ from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
+from convergan.networks.classification import classified
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.networks.precision import without_tf32
 from convergan.runs.model import load_classifier
@@ -208,8 +209,7 @@ class _RunNetwork(nn.Module):
                 f" {got_width}x{got_height}"
             )
         pixels = to_network(images.permute(0, 2, 3, 1), self.classifier.pixel_range)
-        output: DiscriminatorOutput = self.classifier(pixels)
-        return output
+        return classified(self.classifier, pixels)
 
 
 def _batches(

@@ -1,7 +1,7 @@
 """Classes of images, as a CSV file."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from convergan.data.batches import to_network
+from convergan.data.image_set import SkippedImage
 from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
-from convergan.files import written_aside
 from convergan.inference.batches import device_of_process, map_batches
-from convergan.networks.precision import without_tf32
+from convergan.networks.classification import classified
+from convergan.outputs import require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
 
 _BATCH_PIXELS = 2**18
@@ -32,55 +33,91 @@ class Predicted(NamedTuple):
 
 
 def predict(
-    run: Path, images: Path, *, progress: Callable[[int, int], None] | None = None
+    run: Path,
+    images: Path | Sequence[Path],
+    *,
+    unreadable: Callable[[SkippedImage], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Predicted]:
-    """Classifies an image, or all images in a folder and the folders below it, sorted by path.
+    """Classifies images: files, and all images in folders and the folders below them, sorted by path.
 
     Images are decoded as in training: to the run's grey or colour, and resized where training resized.
 
     Args:
         run: the folder of a finished run.
-        images: an image or a folder.
+        images: an image or a folder, or several.
+        unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
         progress: called with the number of images done and of all.
 
     Raises:
         UserError: `run` is no finished run or has no classes; there is no image, or one cannot be read or
             has another size than the run's, and the run was not trained on resized images.
     """
-    for batch in _predict_batches(run, images, progress):
+    files = _find(images)
+    for batch in _predict_batches(run, files, unreadable, progress):
         yield from map(Predicted, *batch)
 
 
 def predict_to_csv(
-    run: Path, images: Path, out: Path, *, progress: Callable[[int, int], None] | None = None
+    run: Path,
+    images: Path | Sequence[Path],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    unreadable: Callable[[SkippedImage], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Writes path, label, confidence and a column per class; gives the number of images.
+    """Writes path, label, confidence and a column per class; gives the number of images classified.
+
+    The file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
+    plain ASCII, and no cell is taken for a formula (`./` goes before such a path, an apostrophe before such
+    a class).
+
+    Args:
+        run, images, unreadable, progress: as in `predict`.
+        out: a new file, whole or not at all; or a pipe, or `-`, the standard output.
+        overwrite: replace a file that is there.
 
     Raises:
-        UserError: as `predict`; `out` is a folder, or is in none. Then `out` stays as it was.
+        UserError: as `predict`; `out` exists, is a folder, or is in none. Then `out` stays as it was.
     """
-    if out.is_dir():
-        raise UserError(f"out: expected a file, got the folder {out}")
-    if not out.parent.is_dir():
-        raise UserError(f"out: expected a file in an existing folder, got {out}")
+    require_output(out, name="out", overwrite=overwrite)
     config = load_config(run)
+    files = _find(images)
     count = 0
     # Numbers need no quotes: it is faster to leave only the text to `csv`.
     text = csv.writer(_Echo())
     line = "%s" + ",%.6f" * (1 + len(config.classes)) + "\r\n"
-    with (
-        written_aside(out) as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file).writerow(["path", "label", "confidence", *config.classes])
-        for paths, labels, confidences, probabilities in _predict_batches(run, images, progress):
+    cell_of = {name: spreadsheet_text(name) for name in config.classes}
+    with text_output(out) as file:
+        if not all(map(str.isascii, (*files, *config.classes))):
+            file.write("\N{BYTE ORDER MARK}")
+        csv.writer(file).writerow(["path", "label", "confidence", *cell_of.values()])
+        for paths, labels, confidences, probabilities in _predict_batches(
+            run, files, unreadable, progress
+        ):
             numbers = np.column_stack([confidences, probabilities]).tolist()
             file.writelines(
-                line % (text.writerow(of_image).removesuffix("\r\n"), *of_classes)
-                for *of_image, of_classes in zip(paths, labels, numbers, strict=True)
+                line
+                % (
+                    text.writerow([_path_cell(path), cell_of[label]]).removesuffix("\r\n"),
+                    *of_classes,
+                )
+                for path, label, of_classes in zip(paths, labels, numbers, strict=True)
             )
             count += len(paths)
     return count
+
+
+def _path_cell(path: str) -> str:
+    """The path, or the same path in other words that no spreadsheet takes for a formula."""
+    return path if spreadsheet_text(path) == path else f"./{path}"
+
+
+def _find(images: Path | Sequence[Path]) -> list[str]:
+    """The image files among and below some paths."""
+    places = [images] if isinstance(images, Path) else images
+    return [file for place in places for file in find_image_files(place)]
 
 
 class _Batch(NamedTuple):
@@ -94,7 +131,10 @@ class _Batch(NamedTuple):
 
 
 def _predict_batches(
-    run: Path, images: Path, progress: Callable[[int, int], None] | None
+    run: Path,
+    files: Sequence[str],
+    unreadable: Callable[[SkippedImage], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[_Batch]:
     """See `predict`."""
     classifier, config = load_classifier(run)
@@ -102,14 +142,12 @@ def _predict_batches(
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
     device = device_of_process()
     classifier = classifier.to(device)
-    files = find_image_files(images)
     channels, height, width = config.image_shape
 
-    def classified(batch: tuple[list[str], np.ndarray]) -> _Batch:
+    def predicted(batch: tuple[list[str], np.ndarray]) -> _Batch:
         paths, pixels = batch
         on_device = to_network(torch.from_numpy(pixels).to(device), classifier.pixel_range)
-        with torch.no_grad(), without_tf32():
-            probabilities = torch.softmax(classifier(on_device).logits, dim=1).cpu().numpy()
+        probabilities = torch.softmax(classified(classifier, on_device).logits, dim=1).cpu().numpy()
         labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
         return _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
 
@@ -119,9 +157,10 @@ def _predict_batches(
         channels=channels,
         resize=config.resized,
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
+        unreadable=unreadable,
     )
     done = 0
-    for batch in map_batches(classified, batches, device):
+    for batch in map_batches(predicted, batches, device):
         yield batch
         done += len(batch.paths)
         if progress is not None:

@@ -1,6 +1,7 @@
 """Images from a run's generator, as PNG files."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from PIL import Image
 
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
-from convergan.files import written_aside
+from convergan.files import aside_folder, remove_leftovers, sync_folder
 from convergan.inference.batches import device_of_process
 from convergan.networks.interface import Generator
 from convergan.networks.precision import without_tf32
+from convergan.outputs import require_output
 from convergan.page.images import write_sample_grid
 from convergan.runs.model import load_generator
 
@@ -27,6 +29,7 @@ def sample(
     *,
     seed: int = 0,
     places: Sequence[int] | None = None,
+    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes `count` images as 000000.png, 000001.png, ..., and the first hundred as grid.png beside `out`.
@@ -40,48 +43,78 @@ def sample(
         seed: of the noise that they are made from.
         places: which of all that the seed gives, in the order in which they are to be written; `count` of
             them. None: the first.
+        overwrite: replace a grid that is there; `out` must be new or empty all the same.
         progress: called with the number of images done and of all.
 
     Returns:
         The grid's path, `<out>-grid.png`: outside the folder, so that it holds samples alone.
 
     Raises:
-        UserError: `run` is no finished run, `count` is below 1, or `out` holds something.
+        UserError: `run` is no finished run, `count` is below 1, `out` holds something, or the grid exists.
     """
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
-    require_empty(out)
+    grid = require_room(out, overwrite=overwrite)
     wanted = range(count) if places is None else places
     number_of = {place: number for number, place in enumerate(wanted)}
     drawn = draw(run, max(wanted) + 1, seed=seed)
-    out.mkdir(parents=True, exist_ok=True)
     shown: dict[int, np.ndarray] = {}
     done = 0
-    for place, image in enumerate(image for batch in drawn for image in batch):
-        number = number_of.get(place)
-        if number is None:
-            continue
-        pixels = image[:, :, 0] if image.shape[2] == 1 else image
-        with written_aside(out / f"{number:06d}.png") as aside:
-            Image.fromarray(pixels).save(aside, format="PNG")
-        if number < _GRID_IMAGES:
-            shown[number] = image
-        done += 1
-        if progress is not None:
-            progress(done, count)
-    grid = out.parent / f"{out.name}-grid.png"
+    with _filled_at_once(out) as folder:
+        for place, image in enumerate(image for batch in drawn for image in batch):
+            number = number_of.get(place)
+            if number is None:
+                continue
+            pixels = image[:, :, 0] if image.shape[2] == 1 else image
+            Image.fromarray(pixels).save(folder / f"{number:06d}.png", format="PNG")
+            if number < _GRID_IMAGES:
+                shown[number] = image
+            done += 1
+            if progress is not None:
+                progress(done, count)
     write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
     return grid
 
 
-def require_empty(out: Path) -> None:
-    """Checks that there is room for images.
+def require_room(out: Path, *, overwrite: bool = False) -> Path:
+    """Checks that images can go to the folder `out`, and their grid beside it; gives the grid's path.
 
     Raises:
-        UserError: `out` is a file, or holds something.
+        UserError: `out` is a file, or holds something; or the grid exists and `overwrite` is off.
     """
+    if out.is_dir():
+        remove_leftovers(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: expected a new or empty folder, got something in it")
+    grid = out.parent / f"{out.name}-grid.png"
+    # Folders that are to be made are new, and so is what will be beside them.
+    if out.parent.is_dir():
+        require_output(grid, name="out", overwrite=overwrite)
+    return grid
+
+
+@contextmanager
+def _filled_at_once(out: Path) -> Iterator[Path]:
+    """Yields a folder whose files move to `out` when the block ends; if it raises, none does.
+
+    A half-filled `out` would be refused at the next try. It may be the place of a mounted volume, which
+    cannot be renamed: so the files are.
+    """
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with aside_folder(out) as folder:
+            files = folder / "files"
+            files.mkdir()
+            yield files
+            for file in files.iterdir():
+                file.rename(out / file.name)
+            sync_folder(out)
+    except BaseException:
+        if made:
+            with suppress(OSError):
+                out.rmdir()
+        raise
 
 
 def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:

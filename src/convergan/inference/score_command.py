@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from convergan.errors import UserError
+from convergan.errors import UserError, printable
 from convergan.inference.score import Scored, score
 from convergan.inference.score_checks import require_sets
 from convergan.inference.score_inputs import ScoreInputs, open_embedding, open_inputs
 from convergan.inference.score_outputs import require_writable, write_outputs
 from convergan.inference.score_protocol import chosen_metrics
+from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.report.scores import print_scores
@@ -30,7 +31,7 @@ def score_paths(
     Raises:
         UserError: something is missing, cannot be read, or does not fit; nothing is written then.
     """
-    console = console or Console()
+    console = console or Console(stderr=files.json is not None and is_standard_output(files.json))
     with _processes() as rank:
         quiet = rank > 0
         require_writable(files)
@@ -99,7 +100,7 @@ def _print(console: Console, inputs: ScoreInputs, scored: Scored, notes: list[st
 
 def _say(console: Console, text: str) -> None:
     """Prints text with paths in it: as it is, and unbroken, so that they can be copied."""
-    console.out(text, highlight=False)
+    console.out(printable(text), highlight=False)
 
 
 @contextmanager

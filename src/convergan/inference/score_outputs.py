@@ -1,6 +1,5 @@
 """The files that `convergan score` writes: JSON, statistics, figures."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,17 @@ from convergan.inference.score_protocol import network_name
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.reference_statistics import write_statistics
+from convergan.outputs import require_output, require_output_folder, write_output
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
-from convergan.report.score_figures import Parts, write_figures, write_neighbours
+from convergan.report.score_figures import (
+    FIGURES,
+    NEAREST,
+    Parts,
+    write_figures,
+    write_neighbours,
+)
 from convergan.report.scores import Earlier, scores_as_dict, without_nan
-from convergan.runs.folder import write_json
+from convergan.runs.folder import json_text
 
 _PAIRS = 8
 """Of a sample and its nearest training image, in the figure."""
@@ -29,9 +35,10 @@ def require_writable(files: ScoreFiles) -> None:
     """Checks that what is to be written can be.
 
     Raises:
-        UserError: a file is in no folder, a folder is a file, or one is not writable.
+        UserError: a file exists already, is in no folder, a folder is a file, or one is not writable.
     """
     taken: dict[Path, str] = {}
+    overwrite = files.overwrite
     for name in ("json", "save_statistics", "figures"):
         path: Path | None = getattr(files, name)
         if path is None:
@@ -43,18 +50,10 @@ def require_writable(files: ScoreFiles) -> None:
                 f"{name}: expected another path than that of {taken[path.resolve()]}, got {path}"
             )
         taken[path.resolve()] = name
-        folder = path.resolve().parent
         if name == "figures":
-            if path.exists() and not path.is_dir():
-                raise UserError(f"{name}: expected a folder, got the file {path}")
-            folder = next(one for one in (path.resolve(), *path.resolve().parents) if one.exists())
-        elif path.is_dir():
-            raise UserError(f"{name}: expected a file, got the folder {path}")
-        if not folder.is_dir():
-            expected = "folder" if name == "figures" else "file"
-            raise UserError(f"{name}: expected a {expected} in an existing folder, got {path}")
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{name}: expected a folder that can be written to, got {folder}")
+            require_output_folder(path, FIGURES, name=name, overwrite=overwrite)
+        else:
+            require_output(path, name=name, overwrite=overwrite)
 
 
 def write_outputs(
@@ -67,7 +66,7 @@ def write_outputs(
     """Writes what is asked for, and gives its paths."""
     written = []
     if files.json is not None:
-        write_json(files.json, without_nan(_content(settings, inputs, scored)))
+        write_output(files.json, json_text(without_nan(_content(settings, inputs, scored))))
         written.append(files.json)
     if files.save_statistics is not None:
         statistics = gaussian_statistics(scored.images.images.features)
@@ -78,7 +77,7 @@ def write_outputs(
         logits = scored.images.images.logits
         written += write_figures(files.figures, logits, embedding.classes, parts)
         if inputs.training is not None and scored.memorization is not None:
-            written.append(files.figures / "nearest.png")
+            written.append(files.figures / NEAREST)
             _write_nearest(written[-1], inputs.images, inputs.training, scored, scored.memorization)
     return written
 

@@ -7,19 +7,19 @@ import numpy as np
 import torch
 
 from convergan.errors import UserError
-from convergan.files import written_aside
 from convergan.metrics.frechet import GaussianStatistics
+from convergan.outputs import binary_output
 
 
 def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -> None:
     """Writes mu, sigma, count and the network's fingerprint; pytorch-fid and clean-fid read the first two.
 
     Args:
-        path: a .npz file, whole or not at all.
+        path: a .npz file, whole or not at all; or a pipe.
         statistics: what to write.
         network: of which network, with the checksum of its weights.
     """
-    with written_aside(path) as aside, aside.open("wb") as file:
+    with binary_output(path) as file:
         np.savez(
             file,
             mu=statistics.mean.numpy(),

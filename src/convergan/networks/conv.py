@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from convergan.errors import UserError
-from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.closeness import ComparingDiscriminator
+from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ConvSettings
@@ -21,7 +22,7 @@ SMALLEST_SIZE_PX = 9
 """Two halvings leave 3 px, which the unpadded 3x3 layer needs."""
 
 
-class ConvDiscriminator(Discriminator):
+class ConvDiscriminator(ComparingDiscriminator):
     """Nine weight-normalized layers with leaky ReLU .2, dropout between its blocks, a global mean.
 
     The gains of the hidden layers are set from data and then fixed; the output's is trained, its
@@ -67,23 +68,20 @@ class ConvDiscriminator(Discriminator):
             # The maps of the first layers, which have the images' size, are the largest.
             most_channels=narrow,
         )
-        self.minibatch = (
+        closenesses = self.set_minibatch(
             MinibatchDiscrimination(
                 wide, settings.minibatch_kernels, settings.minibatch_kernel_size
             )
             if settings.minibatch_kernels
             else None
         )
-        features = self.minibatch.out_features if self.minibatch else wide
-        self.output = WeightNormLinear(features, outputs, initial_stdev=0.1)
+        self.output = WeightNormLinear(wide + closenesses, outputs, initial_stdev=0.1)
 
     def forward(
         self, images: Tensor, group_sizes: Sequence[int] | None = None
     ) -> DiscriminatorOutput:
         features = self.layers(images).mean(dim=(2, 3))
-        activations = features
-        if self.minibatch is not None:
-            activations = self.minibatch(activations, group_sizes or self.groups_of(len(images)))
+        activations = self.with_closeness(features, group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from convergan.networks.noise import GaussianNoise
-from convergan.techniques.weight_norm import WeightNormLinear
+from convergan.techniques.weight_norm import WeightNormLinear, under_transform, unit_norm
 
 
 class NoisyDense(WeightNormLinear):
@@ -16,7 +15,7 @@ class NoisyDense(WeightNormLinear):
         y = relu(g / || v || (v . (x + stdev * noise)) + b)
 
     The parameters are those of `WeightNormLinear`, and so are the gradients; but they take the fewest passes
-    over memory, and there are no second derivatives.
+    over memory. Second derivatives, as of a gradient penalty, and `torch.func` take plain operations.
 
     Args:
         in_features: features of the input.
@@ -34,7 +33,10 @@ class NoisyDense(WeightNormLinear):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _NoisyDense.apply(
+        if under_transform():
+            y = super().forward(self.noise(x))
+            return torch.relu(y) if self.relu else y
+        y = _NoisyDense.apply(
             x, self.noise.draw(x), self.noise.stdev, self.weight, self.gain, self.bias, self.relu
         )
         return y
@@ -63,23 +65,28 @@ class _NoisyDense(torch.autograd.Function):
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
+        clean = x
         if noise is not None:
             x = torch.add(x, noise, alpha=stdev, out=torch.empty_like(x, dtype=dtype))
         else:
             x = x.to(dtype)
-        norm = torch.linalg.vector_norm(weight, dim=1)
+        norm = torch.threshold_(torch.linalg.vector_norm(weight, dim=1), 0, 1)
         scale = gain / norm
         projected = torch.mm(x, weight.to(dtype).t())
         y = torch.addcmul(bias.to(dtype), projected, scale.to(dtype))
         if relu:
             y.relu_()
-        ctx.save_for_backward(x, weight, projected, norm, scale, y if relu else None)
+        ctx.relu = relu
+        ctx.save_for_backward(
+            x, weight, projected, norm, scale, y if relu else None, clean, gain, bias
+        )
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, projected, norm, scale, y = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _differentiable_backward(ctx, gradient)
+        x, weight, projected, norm, scale, y = ctx.saved_tensors[:6]
         needs_x, _, _, needs_weight, needs_gain, needs_bias, _ = ctx.needs_input_grad
         of_x = of_weight = of_gain = of_bias = None
         if y is not None:
@@ -100,3 +107,19 @@ class _NoisyDense(torch.autograd.Function):
         if needs_x:
             of_x = torch.mm(gradient, weight.to(gradient.dtype))
         return of_x, None, None, of_weight, of_gain, of_bias, None
+
+
+def _differentiable_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """The gradients of `_NoisyDense` as functions of its inputs, through the plain operations once more."""
+    noisy, weight, *_, clean, gain, bias = ctx.saved_tensors
+    # What was multiplied, as a function of the layer's input.
+    x = noisy.detach() + (clean - clean.detach())
+    scale = gain / unit_norm(weight, [1]).flatten()
+    projected = torch.mm(x.to(noisy.dtype), weight.to(noisy.dtype).t())
+    y = torch.addcmul(bias.to(noisy.dtype), projected, scale.to(noisy.dtype))
+    if ctx.relu:
+        y = torch.relu(y)
+    inputs = (clean, None, None, weight, gain, bias, None)
+    needed = [one for one, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs]
+    gradients = iter(torch.autograd.grad(y, needed, gradient, create_graph=True))
+    return tuple(next(gradients) if needs else None for needs in ctx.needs_input_grad)

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from convergan.errors import UserError
-from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.closeness import ComparingDiscriminator
+from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -32,7 +33,7 @@ _GENERATOR_DIVISORS = (1, 2, 4, 8, 8, 8)
 """What the generator's width is divided by at each size of its maps."""
 
 
-class ImageNetDiscriminator(Discriminator):
+class ImageNetDiscriminator(ComparingDiscriminator):
     """Seven 3x3 convolutions and a dense layer, each with batch normalization and leaky ReLU .2.
 
     Its activations are the features; to them minibatch discrimination appends how close a sample is to the
@@ -44,15 +45,13 @@ class ImageNetDiscriminator(Discriminator):
     which the discriminator learnt to. One group alone, the baseline's or the data-dependent
     initialization's, has no generated half: it is cut in the middle, and compared with both parts.
 
-    In evaluation an image's logits do not depend on others: the closenesses are replaced by the running
-    mean of the real samples', as batch normalization replaces the batch's statistics by running ones.
-    They are those of the weights of the last steps: an average of weights over many steps
-    (`optimizer.averaging_rate` below 1) does not fit them well.
+    In evaluation an image's logits do not depend on others: the running statistics of batch normalization
+    are those of the weights of the last steps, which an average of weights over many steps
+    (`optimizer.averaging_rate` below 1) does not fit well.
     """
 
     pixel_range = (-1.0, 1.0)
     compares_halves = True
-    running_closeness: Tensor
 
     def __init__(
         self, settings: ImageNetSettings, image_shape: tuple[int, int, int], outputs: int
@@ -78,7 +77,7 @@ class ImageNetDiscriminator(Discriminator):
             nn.BatchNorm1d(features),
             nn.LeakyReLU(0.2),
         )
-        self.minibatch = (
+        closenesses = self.set_minibatch(
             MinibatchDiscrimination(
                 features,
                 settings.minibatch_kernels,
@@ -88,8 +87,9 @@ class ImageNetDiscriminator(Discriminator):
             if settings.minibatch_kernels
             else None
         )
-        closenesses = 2 * settings.minibatch_kernels
-        self.register_buffer("running_closeness", torch.zeros(closenesses))
+        if self.minibatch is None:
+            # Saved without kernels too, ever since this network is.
+            self.register_buffer("running_closeness", torch.zeros(0))
         # The last output is "generated".
         self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
 
@@ -97,26 +97,17 @@ class ImageNetDiscriminator(Discriminator):
         self, images: Tensor, group_sizes: Sequence[int] | None = None
     ) -> DiscriminatorOutput:
         features = self.layers(images)
-        logits = self.output(self._with_closeness(features, group_sizes))
+        logits = self.output(self.with_closeness(features, group_sizes))
         # What is subtracted from all logits of a softmax does not change it: this is the softmax over all
         # outputs, with the logit of "generated" fixed at 0.
         return DiscriminatorOutput(logits[:, :-1] - logits[:, -1:], features)
 
-    def _with_closeness(
-        self, features: Float[Tensor, "batch features"], group_sizes: Sequence[int] | None
-    ) -> Tensor:
-        if self.minibatch is None:
-            return features
-        if not self.training:
-            means = self.running_closeness.to(features.dtype).expand(len(features), -1)
-            return torch.cat([features, means], dim=1)
-        halves = _halves(len(features), group_sizes)
-        activations = self.minibatch(features, halves)
-        with torch.no_grad():
-            of_real = activations[: halves[0], features.shape[1] :].float().mean(dim=0)
-            # Batch normalization's default momentum.
-            self.running_closeness.lerp_(of_real, 0.1)
-        return activations
+    def groups_and_real(
+        self, rows: int, group_sizes: Sequence[int] | None
+    ) -> tuple[list[int], int]:
+        """The two halves, and the rows of the real one where groups are named."""
+        halves = _halves(rows, group_sizes)
+        return halves, halves[0] if group_sizes else 0
 
 
 class ImageNetGenerator(Generator):
@@ -199,7 +190,7 @@ class _Levels(nn.Module):
             self.norms, self.convolutions, noise, self.noise_shapes, strict=True
         ):
             maps = torch.relu(norm(maps))
-            maps = torch.cat([maps, fresh[-len(maps) :].unflatten(1, shape)], dim=1)
+            maps = torch.cat([maps, fresh[-maps.shape[0] :].unflatten(1, shape)], dim=1)
             maps = convolution(maps)
         return torch.tanh(maps)
 

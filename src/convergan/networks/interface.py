@@ -36,7 +36,8 @@ class Discriminator(nn.Module):
     in a larger one."""
 
     def groups_of(self, images: int) -> list[int]:
-        """Sizes of the groups that so many images are tested in: as in training, the last may be smaller."""
+        """Sizes of the groups in which so many images of a kind are compared: as in a step, the last may be
+        smaller."""
         size = max(1, min(self.group_size or images, images))
         return [size] * (images // size) + ([images % size] if images % size else [])
 

@@ -11,7 +11,17 @@ clears the pages of each anew: a fifth of a step of `cifar10`."""
 
 
 class BatchNormWithoutGain(nn.Module):
-    """Batch normalization over all axes but the channels', with a trained bias and no gain."""
+    """Batch normalization over all axes but the channels', with a trained bias and no gain.
+
+        y = (x - mean) / sqrt(variance + 1e-5) + bias
+
+    of [batch, num_features, ...], for layers before a nonlinearity that a gain does nothing for, as in the
+    paper's generators. In training the statistics are those of the batch, under data parallelism of each
+    process's own; in evaluation the running ones, which move by a tenth a batch as in `nn.BatchNorm2d`.
+
+    Args:
+        num_features: channels, or features of a dense layer.
+    """
 
     unit_gain: Tensor
     running_mean: Tensor
@@ -24,7 +34,13 @@ class BatchNormWithoutGain(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
+    @property
+    def weight(self) -> Tensor:
+        """Ones: there is no gain. What an initialization by names writes into them has no effect."""
+        return self.unit_gain.clone()
+
     def forward(self, inputs: Tensor) -> Tensor:
+        """The normalized inputs, in their shape."""
         return nn.functional.batch_norm(
             inputs,
             self.running_mean,
@@ -50,7 +66,7 @@ class ImageByImage(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(images)
-        pixels = math.prod(images.shape[2:]) * len(images)
+        pixels = math.prod(images.shape[2:]) * images.shape[0]
         maps_bytes = self.most_channels * pixels * images.element_size()
         blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
         return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])

@@ -7,8 +7,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.dense import NoisyDense
-from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
+from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import MLPSettings
@@ -16,7 +17,7 @@ from convergan.techniques.minibatch_discrimination import MinibatchDiscriminatio
 from convergan.techniques.weight_norm import WeightNormLinear
 
 
-class MLPDiscriminator(Discriminator):
+class MLPDiscriminator(ComparingDiscriminator):
     """Dense ReLU layers with Gaussian noise on the input and after each of them.
 
     The gains of the hidden layers are set from data and then fixed; the output's is trained. The
@@ -37,7 +38,7 @@ class MLPDiscriminator(Discriminator):
                 for (inputs, width), noise in zip(pairwise(widths), noises, strict=True)
             )
         )
-        self.minibatch = (
+        closenesses = self.set_minibatch(
             MinibatchDiscrimination(
                 widths[-1], settings.minibatch_kernels, settings.minibatch_kernel_size
             )
@@ -45,11 +46,11 @@ class MLPDiscriminator(Discriminator):
             else None
         )
         self.minibatch_noise = GaussianNoise(settings.hidden_noise)
-        last, noise = widths[-1], settings.hidden_noise
-        if self.minibatch is not None:
-            # The noise comes before the minibatch features.
-            last, noise = self.minibatch.out_features, 0.0
-        self.output = NoisyDense(last, outputs, stdev=noise, relu=False, train_gain=True)
+        # With minibatch features the noise comes before them.
+        noise = 0.0 if closenesses else settings.hidden_noise
+        self.output = NoisyDense(
+            widths[-1] + closenesses, outputs, stdev=noise, relu=False, train_gain=True
+        )
 
     def forward(
         self, images: Tensor, group_sizes: Sequence[int] | None = None
@@ -57,8 +58,7 @@ class MLPDiscriminator(Discriminator):
         features = self.hidden(images.flatten(1))
         activations = features
         if self.minibatch is not None:
-            sizes = group_sizes or self.groups_of(len(images))
-            activations = self.minibatch(self.minibatch_noise(features), sizes)
+            activations = self.with_closeness(self.minibatch_noise(features), group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
 

@@ -46,10 +46,18 @@ class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a fixed standard deviation while training; nothing otherwise.
 
     Each number is drawn afresh, unless the layer has been given a `bank`.
+
+    Args:
+        stdev: the standard deviation, 0 or more.
+
+    Raises:
+        ValueError: `stdev` is negative.
     """
 
     def __init__(self, stdev: float) -> None:
         super().__init__()
+        if not stdev >= 0:
+            raise ValueError(f"stdev must be >= 0, got {stdev}")
         self.stdev = stdev
         self.bank: NoiseBank | None = None
 
@@ -60,6 +68,7 @@ class GaussianNoise(nn.Module):
         return torch.randn_like(like) if self.bank is None else self.bank.cut(like)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """The inputs with noise added in training, as they are in evaluation."""
         noise = self.draw(inputs)
         if noise is None:
             return inputs

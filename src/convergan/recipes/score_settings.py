@@ -30,13 +30,16 @@ class ScoreFiles:
     """The Inception network's weights. Unset: from the cache, or downloaded into it."""
 
     json: Path | None = None
-    """File to write all numbers to, with everything that they depend on."""
+    """File to write all numbers to, with everything that they depend on. `-`: the standard output."""
 
     figures: Path | None = None
     """Folder to write figures to."""
 
     save_statistics: Path | None = None
     """A .npz to write mean and covariance of the images' features to, as a later --reference."""
+
+    overwrite: bool = False
+    """Replace files that are there."""
 
 
 @dataclass(frozen=True, kw_only=True)

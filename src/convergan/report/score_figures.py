@@ -17,6 +17,14 @@ from convergan.files import written_aside
 from convergan.metrics.inception_score import Protocol, scores_of_sums, split_of_images
 from convergan.page.images import write_sample_grid
 
+_CLASSES, _BY_COUNT = "classes.svg", "score-by-count.svg"
+
+NEAREST = "nearest.png"
+"""Samples above the training images that they may be copies of."""
+
+FIGURES = (_CLASSES, _BY_COUNT, NEAREST)
+"""Names of all figures."""
+
 _MOST_NAMED_CLASSES = 20
 
 
@@ -43,10 +51,10 @@ def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: P
     """
     folder.mkdir(parents=True, exist_ok=True)
     probabilities = logits.double().softmax(dim=1)
-    written = [folder / "classes.svg"]
+    written = [folder / _CLASSES]
     _write(written[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
     if len(logits) >= parts.splits:
-        written.append(folder / "score-by-count.svg")
+        written.append(folder / _BY_COUNT)
         _write(written[1], lambda axes: _draw_by_count(axes, probabilities, parts))
     return written
 

@@ -116,4 +116,9 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, values: object) -> None:
     """Writes indented JSON, whole or not at all. NumPy's and torch's numbers must be converted."""
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(values))
+
+
+def json_text(values: object) -> str:
+    """Indented JSON, with a line end."""
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"

@@ -32,8 +32,6 @@ class ModelConfig:
     """Empty for a discriminator that only tells real from generated."""
     resized: bool
     """Whether training resized its images to `image_shape`: then so do those who predict."""
-    group_size: int | None = None
-    """See `Discriminator`; None in runs that were made before it was kept."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -83,7 +81,6 @@ def load_classifier(run: Path) -> tuple[Discriminator, ModelConfig]:
     """
     config = load_config(run)
     network = build_discriminator(config.networks, config.image_shape, max(len(config.classes), 1))
-    network.group_size = config.group_size
     _load_weights(network, RunFolder(run).model / _CLASSIFIER)
     return network.eval(), config
 
@@ -100,6 +97,8 @@ def _load_weights(network: nn.Module, path: Path) -> None:
     try:
         weights: dict[str, Any] = load_file(path)
         network.load_state_dict(weights)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (OSError, SafetensorError, RuntimeError) as error:
         problem = " ".join(str(error).split())
         raise UserError(

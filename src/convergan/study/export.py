@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
 from convergan.files import write_text
+from convergan.outputs import require_output_folder
 from convergan.study.joining import SIMULATED
 from convergan.study.opening import open_study
 from convergan.study.progress import progress_of
@@ -19,6 +20,9 @@ from convergan.study.schema import Arm, Image, Participant, Trial, Vote
 from convergan.study.staircase import threshold
 from convergan.study.tables import write_table
 from convergan.study.votes import Votes
+
+_VOTES, _PARTICIPANTS = ("votes.csv", "votes.parquet"), "participants.csv"
+_SCRIPT = "mixed_model.R"
 
 _COLUMNS = {
     "participant": (Participant.code, str),
@@ -51,26 +55,28 @@ def read_votes(study: str, *, simulated: bool = False) -> Votes:
     return Votes(**{name: columns[name] for name in Votes.__dataclass_fields__})
 
 
-def export_study(study: str, out: Path, *, simulated: bool = False) -> int:
+def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: bool = False) -> int:
     """Writes votes.csv, votes.parquet, participants.csv, and a script for R; gives the number of votes.
 
     participants.csv has those who do not count, too.
 
     Args:
         study: as for `open_study`.
-        out: a folder; files of these names in it are replaced.
+        out: a folder, made if need be.
         simulated: as for `read_votes`.
+        overwrite: replace files of these names that are in it.
 
     Raises:
-        UserError: as `read_votes`.
+        UserError: as `read_votes`; or such a file exists, and `overwrite` is off.
     """
+    require_output_folder(out, (*_VOTES, _PARTICIPANTS, _SCRIPT), name="out", overwrite=overwrite)
     columns = _columns(study, simulated=simulated)
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("votes.csv", "votes.parquet"):
+    for name in _VOTES:
         write_table(out / name, columns)
-    write_table(out / "participants.csv", _participants(study, columns, simulated=simulated))
-    script = files("convergan.study").joinpath("mixed_model.R").read_text(encoding="utf-8")
-    write_text(out / "mixed_model.R", script)
+    write_table(out / _PARTICIPANTS, _participants(study, columns, simulated=simulated))
+    script = files("convergan.study").joinpath(_SCRIPT).read_text(encoding="utf-8")
+    write_text(out / _SCRIPT, script)
     return len(columns["trial"])
 
 

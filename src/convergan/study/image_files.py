@@ -1,5 +1,6 @@
 """The image files of a study: which are used, to what size they come, and what would give them away."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from random import Random
 from PIL import Image
 
 from convergan.data.read_images import find_image_files
+from convergan.data.regular_files import open_regular
 from convergan.errors import UserError
 from convergan.study.plan import REAL, Plan
 
@@ -36,7 +38,7 @@ class ImageFile:
     def header(self) -> tuple[str, int, int] | None:
         """Format, width and height as they stand in the file; None where they cannot be read."""
         try:
-            with Image.open(self.path) as image:
+            with os.fdopen(open_regular(self.path), "rb") as file, Image.open(file) as image:
                 return str(image.format), *image.size
         except OSError:
             return None

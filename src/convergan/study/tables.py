@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from convergan.errors import UserError
-from convergan.files import written_aside
+from convergan.outputs import STANDARD_OUTPUT, binary_output, spreadsheet_text
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -31,14 +31,33 @@ def read_table(path: Path) -> dict[str, list[str]]:
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Writes columns of equal length, whole or not at all; NaN becomes an empty cell."""
-    suffix = _suffix(path)
-    table = pa.table({name: pa.array(cells, from_pandas=True) for name, cells in columns.items()})
-    with written_aside(path) as aside:
-        if suffix == ".parquet":
-            pyarrow.parquet.write_table(table, aside)
+    """Writes columns of equal length, whole or not at all; NaN becomes an empty cell.
+
+    Args:
+        path: named *.csv or *.parquet, or `-`, the standard output, for CSV.
+        columns: by name. In CSV an apostrophe goes before text that a spreadsheet would compute.
+
+    Raises:
+        UserError: another name.
+    """
+    as_csv = path == STANDARD_OUTPUT or _suffix(path) == ".csv"
+    table = pa.table(
+        {
+            name: pa.array(_harmless(cells) if as_csv else cells, from_pandas=True)
+            for name, cells in columns.items()
+        }
+    )
+    with binary_output(path) as file:
+        if as_csv:
+            pyarrow.csv.write_csv(table, file)
         else:
-            pyarrow.csv.write_csv(table, aside)
+            pyarrow.parquet.write_table(table, file)
+
+
+def _harmless(cells: np.ndarray) -> np.ndarray:
+    if cells.dtype.kind != "U":
+        return cells
+    return np.array([spreadsheet_text(cell) for cell in cells.tolist()], dtype=str)
 
 
 def _suffix(path: Path) -> str:

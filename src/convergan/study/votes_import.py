@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from convergan.errors import UserError
+from convergan.outputs import require_output
 from convergan.study.cells import Cells
 from convergan.study.rates import Rates
 from convergan.study.tables import read_table, write_table
@@ -18,20 +19,24 @@ _RATES_NEED = ("participant", "error_on_generated", "error_on_real")
 _DGM_EVAL = ("id", "model", "num_correct", "err_rt", "f_err_rt", "r_err_rt")
 
 
-def import_votes(source: Path, out: Path, columns: Sequence[str] = ()) -> str:
+def import_votes(
+    source: Path, out: Path, columns: Sequence[str] = (), *, overwrite: bool = False
+) -> str:
     """Reads votes or rates whatever their columns are called, and writes them as `read_collected` expects.
 
     Args:
         source: CSV or Parquet.
         out: CSV or Parquet, to be written.
         columns: `ours=theirs`, such as `participant=worker_id`.
+        overwrite: replace a file that is there.
 
     Returns:
         What was read and what it cannot tell, line by line.
 
     Raises:
-        UserError: see `read_collected`.
+        UserError: see `read_collected`; or `out` exists, and `overwrite` is off.
     """
+    require_output(out, name="out", overwrite=overwrite)
     data = read_collected(source, columns)
     write_collected(out, data)
     people, arms = len(np.unique(data.participant)), len(np.unique(data.arm))

@@ -29,6 +29,13 @@ def feature_matching_loss(
     squares for MNIST, of absolute values for CIFAR-10 and SVHN. The scale matters with Adam: it
     meets the optimizer's epsilon.
 
+    Means and distances are taken in float32, or wider if the features are, whatever precision the
+    features come in and under autocast too: the means of a batch differ in digits that half
+    precision does not have.
+
+    Where the ranks of data-parallel training hold a batch together, Eq. 1 compares the means over
+    all of them: pass those, [1, features], such as `convergan.mean_over_ranks(features)`.
+
     Gradients flow into both arguments. In the generator's step detach `real_features`, or compute
     them under `torch.no_grad()`, if the discriminator must not be differentiated through them.
 
@@ -49,7 +56,7 @@ def feature_matching_loss(
         ("real_features", real_features),
         ("generated_features", generated_features),
     ):
-        if features.ndim != 2 or len(features) == 0:
+        if features.ndim != 2 or features.shape[0] == 0:
             raise ValueError(
                 f"{name} must be [batch, features] with at least one row,"
                 f" got shape {tuple(features.shape)}"
@@ -62,7 +69,10 @@ def feature_matching_loss(
     if reduction not in ("sum", "mean"):
         raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
 
-    difference = real_features.mean(0) - generated_features.mean(0)
+    dtype = torch.promote_types(
+        torch.promote_types(real_features.dtype, generated_features.dtype), torch.float32
+    )
+    difference = real_features.mean(0, dtype=dtype) - generated_features.mean(0, dtype=dtype)
     if distance == "squared":
         per_feature = torch.square(difference)
     elif distance == "absolute":

@@ -6,77 +6,197 @@ theta[i] are the parameters after step i. The mean is kept online, so that memor
 time. It lets gradient descent find equilibria that it would otherwise orbit or leave.
 """
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.weak import TensorWeakRef
+
+# Not public; without it the plain operations are taken, which are right everywhere.
+_under_transform: Callable[[], bool] = getattr(
+    torch._C, "_are_functorch_transforms_active", lambda: True
+)
 
 
 class HistoricalAveraging(nn.Module):
     """The penalty that historical averaging adds to one player's cost.
 
-        averaging = HistoricalAveraging(generator.parameters())
+        averaging = HistoricalAveraging(generator)
         for batch in batches:
             loss = generator_loss(batch) + weight * averaging.penalty()
             optimizer.zero_grad(); loss.backward(); optimizer.step()
             averaging.update()
 
     Give each player its own, constructed after its network has moved to its device. The mean (one
-    buffer per parameter, `mean_0`, `mean_1`, ..., at least float32) and the count `steps` are in
-    `state_dict`: a resumed run goes on exactly. The parameters stay their network's: they are
-    neither in `parameters()` nor in `state_dict` of this module.
+    buffer per parameter, `mean_0`, `mean_1`, ..., at least float32 whatever the module is converted
+    to) and the count `steps` are in `state_dict`: a resumed run goes on exactly. The parameters stay
+    their network's: they are neither in `parameters()` nor in `state_dict` of this module.
+
+    A network's parameters are looked up by name at every call, so that it may be converted, loaded
+    with `load_state_dict(assign=True)`, or copied together with this module: the copy follows the
+    copied network. The network is not kept alive: a copy of this module alone has none, and says so
+    when it is used; construct one for the network at hand and load `state_dict` into it.
+
+    Tensors that belong to no network may be given instead. They are followed as the objects that
+    they are: give the network where one may put others in their place.
 
     Args:
-        parameters: one player's parameters, such as `network.parameters()`.
+        player: one player's network, or an iterable of tensors.
 
     Raises:
-        TypeError: `parameters` is one tensor, or holds something else than tensors.
-        ValueError: `parameters` is empty.
+        TypeError: `player` is one tensor, or an iterable that holds something else than tensors.
+        ValueError: `player` has no parameters, or is empty.
     """
 
     steps: Int[Tensor, ""]
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    def __init__(self, player: nn.Module | Iterable[Tensor]) -> None:
         super().__init__()
-        if isinstance(parameters, Tensor):
-            raise TypeError("parameters must be an iterable of tensors, got a single tensor")
-        # In a tuple: assigned directly they would be registered, and trained and saved twice.
-        self._watched = tuple(parameters)
-        if not self._watched:
-            raise ValueError("parameters must hold at least one tensor, got none")
-        for index, parameter in enumerate(self._watched):
-            if not isinstance(parameter, Tensor):
-                raise TypeError(
-                    "parameters must hold tensors only,"
-                    f" got {type(parameter).__name__} at position {index}"
-                )
+        if isinstance(player, Tensor):
+            raise TypeError(
+                "player must be a module or an iterable of tensors, got a single tensor"
+            )
+        if isinstance(player, nn.Module):
+            named = dict(player.named_parameters())
+            self._names: list[str] | None = list(named)
+            tensors: list[Tensor] = [*named.values()]
+            # A strong one would register the network as a part of this module.
+            self._references: tuple[Callable[[], Any], ...] = (weakref.ref(player),)
+        else:
+            tensors = list(player)
+            for index, tensor in enumerate(tensors):
+                if not isinstance(tensor, Tensor):
+                    raise TypeError(
+                        "player must hold tensors only,"
+                        f" got {type(tensor).__name__} at position {index}"
+                    )
+            self._names = None
+            self._references = tuple(TensorWeakRef(tensor) for tensor in tensors)
+        if not tensors:
+            raise ValueError("player must hold at least one parameter, got none")
+        for index, tensor in enumerate(tensors):
             # bfloat16 has too few digits for a mean of more than some hundred steps.
-            dtype = torch.promote_types(parameter.dtype, torch.float32)
-            mean = torch.zeros_like(parameter, dtype=dtype, requires_grad=False)
+            dtype = torch.promote_types(tensor.dtype, torch.float32)
+            mean = torch.zeros_like(tensor, dtype=dtype, requires_grad=False)
             self.register_buffer(f"mean_{index}", mean)
-        device = self._watched[0].device
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=tensors[0].device))
 
     def penalty(self) -> Float[Tensor, ""]:
         """|| theta - mean of past theta ||^2, summed over all parameters; not yet weighted.
 
         Its gradient is 2 (theta - mean): the mean is a constant. 0 before the first `update()`.
+
+        Raises:
+            RuntimeError: what this module follows no longer exists, or has other parameters than it
+                had.
         """
-        squares = [
-            torch.square(parameter - mean).sum()
-            for parameter, mean in zip(self._watched, self._means(), strict=True)
-        ]
+        followed, means = self._followed(), self._means()
+        if torch.compiler.is_compiling() or _under_transform():
+            differences = [tensor - mean for tensor, mean in zip(followed, means, strict=True)]
+            total = torch.stack([torch.square(part).sum() for part in differences]).sum()
+        else:
+            total = _SquaredDistance.apply(means, *followed)
         # Multiplied rather than branched on: reading `steps` would make a GPU wait.
-        return torch.stack(squares).sum() * (self.steps > 0)
+        return total * (self.steps > 0)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Add the parameters' current values to the mean; call it after each optimizer step."""
+        """Add the parameters' current values to the mean; call it after each optimizer step.
+
+        Raises:
+            RuntimeError: as `penalty`.
+        """
+        means = self._means()
+        values = [
+            tensor if tensor.dtype == mean.dtype else tensor.to(mean.dtype)
+            for tensor, mean in zip(self._followed(), means, strict=True)
+        ]
         self.steps += 1
-        for parameter, mean in zip(self._watched, self._means(), strict=True):
-            mean += (parameter - mean) / self.steps
+        if self.steps.device.type == "cpu" and not torch.compiler.is_compiling():
+            torch._foreach_lerp_(means, values, 1 / int(self.steps))
+        else:  # without reading `steps`, which would make a GPU wait
+            differences = torch._foreach_sub(values, means)
+            torch._foreach_div_(differences, self.steps)
+            torch._foreach_add_(means, differences)
+
+    def _followed(self) -> list[Tensor]:
+        """The tensors of the player, as they now are."""
+        found = [_looked_up(reference) for reference in self._references]
+        if any(one is None for one in found):
+            raise RuntimeError(
+                "what HistoricalAveraging follows no longer exists: it was deleted, or this module"
+                " was copied or unpickled without it; construct HistoricalAveraging(network) for the"
+                " network at hand and load this module's state_dict into it"
+            )
+        if self._names is None:
+            return found
+        named = dict(found[0].named_parameters())
+        if list(named) != self._names:
+            missing = [name for name in self._names if name not in named]
+            added = [name for name in named if name not in self._names]
+            raise RuntimeError(
+                "the network that HistoricalAveraging follows must have the parameters that it had,"
+                f" but lacks {missing} and has {added} in addition; construct another for it"
+            )
+        return list(named.values())
 
     def _means(self) -> list[Tensor]:
         # Looked up each time: moving the module to another device replaces its buffers.
-        return [self.get_buffer(f"mean_{index}") for index in range(len(self._watched))]
+        return [mean for name, mean in self.named_buffers(recurse=False) if name != "steps"]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistoricalAveraging":
+        """What `.to`, `.half` and the like do to a module; a mean never gets fewer digits than float32."""
+
+        def with_digits(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            if moved.dtype in (torch.float16, torch.bfloat16):
+                return tensor.to(moved.device)
+            return moved
+
+        return super()._apply(with_digits, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For deepcopy and pickle: whatever is copied with this module, the copy will follow.
+        return {**self.__dict__, "_references": tuple(one() for one in self._references)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        references = tuple(_reference(one) for one in state["_references"])
+        super().__setstate__({**state, "_references": references})
+
+
+class _SquaredDistance(torch.autograd.Function):
+    """The sum of the squares of all differences, in few operations on all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, means: list[Tensor], *tensors: Tensor) -> Tensor:
+        differences = torch._foreach_sub(tensors, means)
+        ctx.save_for_backward(*differences)
+        ctx.tensors = tensors  # their values may change before backward, and are not needed
+        return torch.stack(torch._foreach_norm(differences)).square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        differences, factor = ctx.saved_tensors, 2 * gradient
+        if torch.is_grad_enabled() or _under_transform():  # second gradients, or many at once
+            linked = zip(differences, ctx.tensors, strict=True)
+            return None, *(factor * (part + (one - one.detach())) for part, one in linked)
+        return None, *torch._foreach_mul(differences, factor)
+
+
+def _reference(followed: nn.Module | Tensor | None) -> Callable[[], Any]:
+    if isinstance(followed, nn.Module):
+        return weakref.ref(followed)
+    return TensorWeakRef(followed) if followed is not None else _nothing
+
+
+def _looked_up(reference: Callable[[], Any]) -> Any:
+    if torch.compiler.is_compiling() and isinstance(reference, TensorWeakRef):
+        return reference.ref()  # what it wraps, which can be traced
+    return reference()
+
+
+def _nothing() -> None:
+    """What a reference to something that no longer exists gives."""

@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
+import torch.distributed
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 # On a CPU: how many numbers of M are taken together, and how many differences one operation writes.
@@ -48,10 +50,12 @@ class MinibatchDiscrimination(nn.Module):
 
     The outputs are then ordered [all kernels against real, all kernels against generated].
 
-    Memory grows with n B C + n n B for a minibatch of n, never with n n B C.
+    Memory grows with n B C + n n B for a minibatch of n, never with n n B C, but for second gradients
+    (`create_graph=True`, as gradient penalties need them), under `torch.func` and in forward-mode
+    differentiation: these take ordinary operations, and n n B C.
 
-    The gradient at coinciding samples is 0, and in each component in which two samples are equal.
-    There are no second gradients.
+    The gradient at coinciding samples is 0, and in each component in which two samples are equal. A
+    column of theta of length 0 counts as one of length 1: its component of M is 0.
 
     Args:
         in_features: number of features of f(x).
@@ -132,11 +136,14 @@ class MinibatchDiscrimination(nn.Module):
             log_scale_b -= log m_b       half the mean distance to the nearest other sample is 1
             bias = -mean_i (o(x_i) - bias)      the new features have mean zero
 
-        Others are those of the same group, or, with "both_halves", all.
+        Others are those of the same group, or, with "both_halves", all. Where `torch.distributed` is
+        initialized all ranks of the default group must call: others are those of a rank, the means
+        over i are over the samples of all ranks, and every rank is set to the same.
 
         Raises:
-            ValueError: as `forward`; a group has fewer than 2 rows; or in some kernel all samples
-                are equal to within rounding, so that no scale exists.
+            ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
+                finite; or in some kernel all samples are equal to within rounding, so that no scale
+                exists. Nothing is set then.
         """
         sizes = self._checked_sizes(features, group_sizes)
         if min(sizes) < 2:
@@ -144,9 +151,17 @@ class MinibatchDiscrimination(nn.Module):
         projected = self._project(features)
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
         nearest = torch.cat([_nearest_distances(group) for group in groups], dim=1)
-        scale = 0.5 * nearest.mean(1)
+        rows = features.shape[0]
+        scale = _mean_over_ranks(0.5 * nearest.mean(1), rows)
         # Equal rows of a matrix product may differ in their last bits.
         rounding = 16 * torch.finfo(projected.dtype).eps * projected.abs().sum(2).mean(0)
+        rounding = _mean_over_ranks(rounding, rows)
+        if not bool(torch.isfinite(scale + rounding).all()):
+            raise ValueError(
+                "features and the layer's weights must be finite to initialize from them, got"
+                f" distances that are not in {int((~torch.isfinite(scale + rounding)).sum())} of"
+                f" {self.kernels} kernels"
+            )
         if not bool((scale > rounding).all()):
             raise ValueError(
                 "features must differ between samples to initialize from them, got equal ones in"
@@ -154,7 +169,7 @@ class MinibatchDiscrimination(nn.Module):
             )
         self.log_scale.sub_(scale.log().unsqueeze(1))
         closeness = self._closeness(self._project(features), sizes)
-        self.bias.copy_(-closeness.mean(0))
+        self.bias.copy_(-_mean_over_ranks(closeness.mean(0), rows))
         return self._append(features, closeness)
 
     def extra_repr(self) -> str:
@@ -169,6 +184,8 @@ class MinibatchDiscrimination(nn.Module):
                 f"features must be [batch, {self.in_features}], got shape {tuple(features.shape)}"
             )
         batch = features.shape[0]
+        if group_sizes is None and self.compare == "own_group":
+            return [batch]
         sizes = [batch] if group_sizes is None else list(group_sizes)
         if sum(sizes) != batch or any(size < 0 for size in sizes):
             raise ValueError(
@@ -183,7 +200,8 @@ class MinibatchDiscrimination(nn.Module):
 
     def _project(self, features: Tensor) -> Float[Tensor, "batch kernels kernel_size"]:
         # The scale belongs to the column of theta, so it can be applied to the smaller product.
-        scale = self.log_scale.exp() / torch.linalg.vector_norm(self.theta, dim=0)
+        norm = torch.linalg.vector_norm(self.theta, dim=0)
+        scale = self.log_scale.exp() / (norm + (norm == 0))
         product = features @ self.theta.flatten(1)
         return product.unflatten(1, scale.shape) * scale
 
@@ -191,8 +209,10 @@ class MinibatchDiscrimination(nn.Module):
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
         if self.compare == "own_group":
-            groups = projected.split(sizes)
-            return torch.cat([_sums_over_others(group, [len(group)])[0] for group in groups])
+            if len(sizes) == 1:
+                return _sums_over_others(projected, sizes)[0]
+            groups = zip(projected.split(sizes), sizes, strict=True)
+            return torch.cat([_sums_over_others(group, [size])[0] for group, size in groups])
         sums = _sums_over_others(projected, sizes)
         others = sums.new_tensor(sizes).unsqueeze(1) - _membership(sums, sizes)
         return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
@@ -207,16 +227,84 @@ def _sums_over_others(
     """sum over j != i of c_b(x_i, x_j), for j in each of the contiguous parts of these sizes."""
     # Near samples need the digits.
     projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
-    if projected.device.type == "cpu" and len(projected) > 1 and not torch.compiler.is_compiling():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return _plain_sums(projected, sizes)
+    if torch.compiler.is_compiling():
+        return _sums_of_parts(torch.exp(-_pairwise_distances(projected)), sizes)
+    if _under_transform():
+        return _plain_sums(projected, sizes)
+    if projected.device.type == "cpu" and projected.shape[0] > 1:
         return _sums_pair_by_pair(projected, sizes)
-    closeness = torch.exp(-_pairwise_distances(projected))
+    sums: Tensor = _CdistSums.apply(projected, sizes)
+    return sums
+
+
+def _sums_of_parts(
+    closeness: Float[Tensor, "kernels n n"], sizes: list[int]
+) -> Float[Tensor, "parts n kernels"]:
+    """`_sums_over_others`, from the closeness of all to all."""
     sums = torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
     return sums - _membership(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
 
 
 def _membership(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
     """1 where a sample is in a part, else 0."""
+    if len(sizes) == 1:
+        return like.new_ones(1, sizes[0])
     return torch.block_diag(*(like.new_ones(1, size) for size in sizes))
+
+
+def _under_transform() -> bool:
+    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
+    backward that is written by hand cannot be."""
+    # Neither is public; without them the plain operations are taken, which are right everywhere.
+    transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
+    return transformed or getattr(forward_ad, "_current_level", 0) >= 0
+
+
+def _plain_sums(
+    projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
+) -> Float[Tensor, "parts n kernels"]:
+    """`_sums_over_others` by operations that can be exported, transformed and differentiated again."""
+    return _sums_of_parts(_plain_closeness(projected).permute(2, 0, 1), sizes)
+
+
+def _plain_closeness(
+    projected: Float[Tensor, "n kernels kernel_size"],
+) -> Float[Tensor, "n n kernels"]:
+    components = projected.unbind(2)
+    distances = (components[0].unsqueeze(1) - components[0]).abs()
+    for component in components[1:]:
+        distances = distances + (component.unsqueeze(1) - component).abs()
+    return torch.exp(-distances)
+
+
+def _plain_gradient(
+    projected: Float[Tensor, "n kernels kernel_size"],
+    gradient: Float[Tensor, "parts n kernels"],
+    sizes: list[int],
+) -> Float[Tensor, "n kernels kernel_size"]:
+    """What `_sums_over_others` passes back, by operations that can be differentiated again."""
+    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected)
+    pulls = [
+        (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
+        for component in projected.unbind(2)
+    ]
+    return -torch.stack(pulls, dim=2)
+
+
+def _weights_of_pairs(
+    gradient: Float[Tensor, "parts n kernels"], sizes: list[int]
+) -> Float[Tensor, "n n kernels"]:
+    """The gradient of each pair's closeness, which is in the sum of either for the other's part."""
+    of_pairs = torch.cat(
+        [
+            of_part.unsqueeze(1).expand(-1, size, -1)
+            for of_part, size in zip(gradient, sizes, strict=True)
+        ],
+        dim=1,
+    )
+    return of_pairs + of_pairs.transpose(0, 1)
 
 
 def _nearest_distances(
@@ -235,10 +323,40 @@ def _pairwise_distances(
     # cdist knows no half precision.
     dtype = torch.promote_types(projected.dtype, torch.float32)
     by_kernel = projected.to(dtype).transpose(0, 1)
-    # On a GPU cdist's backward fills a buffer of n n C per kernel: a part of the kernels at a time
-    # keeps that to about n n B.
-    part_size = max(1, by_kernel.shape[0] // by_kernel.shape[2])
-    return torch.cat([torch.cdist(part, part, p=1) for part in by_kernel.split(part_size)])
+    parts = by_kernel.split(_kernels_at_once(by_kernel))
+    return torch.cat([torch.cdist(part, part, p=1) for part in parts])
+
+
+def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
+    """On a GPU cdist's backward fills a buffer of n n C per kernel: a part of the kernels at a time keeps
+    that to about n n B."""
+    return max(1, by_kernel.shape[0] // by_kernel.shape[2])
+
+
+class _CdistSums(torch.autograd.Function):
+    """`_sums_over_others` by torch.cdist, of which each pair's gradient is taken once for both."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
+        closeness = _pairwise_distances(projected).neg_().exp_()
+        ctx.save_for_backward(projected, closeness)
+        ctx.sizes = sizes
+        return _sums_of_parts(closeness, sizes)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        projected, closeness = ctx.saved_tensors
+        if torch.is_grad_enabled() or _under_transform():
+            return _plain_gradient(projected, gradient, ctx.sizes), None
+        weights = _weights_of_pairs(gradient, ctx.sizes).permute(2, 0, 1) * closeness.neg()
+        by_kernel = projected.transpose(0, 1).contiguous()
+        size = _kernels_at_once(by_kernel)
+        gradients = [
+            # The last argument, the distances, does not matter for p = 1.
+            torch.ops.aten._cdist_backward(of_pairs.contiguous(), part, part, 1.0, of_pairs)
+            for part, of_pairs in zip(by_kernel.split(size), weights.split(size), strict=True)
+        ]
+        return torch.cat(gradients).transpose(0, 1), None
 
 
 def _sums_pair_by_pair(
@@ -262,11 +380,12 @@ def _sums_pair_by_pair(
     row_of.scatter_(0, first * n + second, row).scatter_(0, second * n + first, row)
     rows_of = row_of.view(n, n).split(sizes, dim=1)
     chunks = projected.chunk(-(-projected.numel() // _TOGETHER), dim=1)
-    return torch.cat([_PairSums.apply(chunk, order, sums_of, rows_of) for chunk in chunks], dim=2)
+    parts = (chunk.permute(2, 0, 1).contiguous() for chunk in chunks)
+    return torch.cat([_PairSums.apply(part, order, sums_of, rows_of) for part in parts], dim=2)
 
 
 class _PairSums(torch.autograd.Function):
-    """Some kernels of `_sums_pair_by_pair`.
+    """Some kernels of `_sums_pair_by_pair`, of projections x [kernel_size, n, kernels].
 
     `sums_of` [pairs, 2] has the two of all parts' sums that a pair belongs to; `rows_of`, for each
     part, the pairs of all samples [n, 1] with its samples [1, size].
@@ -274,9 +393,8 @@ class _PairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, projected: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
+        ctx: Any, x: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
     ) -> Tensor:
-        x = projected.permute(2, 0, 1).contiguous()
         n, kernels = x.shape[1:]
         distances = x.new_empty(len(sums_of) + 1, kernels)
         order.distances(x, out=distances[:-1])
@@ -284,19 +402,18 @@ class _PairSums(torch.autograd.Function):
         distances[n * (n - 1) // 2 :] = torch.inf
         closeness = distances.neg_().exp_()
         ctx.save_for_backward(x, closeness, sums_of)
-        ctx.order = order
+        ctx.order, ctx.sizes = order, [rows.shape[1] for rows in rows_of]
         return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in rows_of])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        if torch.is_grad_enabled():  # else a part of the second gradient would silently be missing
-            raise NotImplementedError(
-                "minibatch discrimination has no second gradient, got create_graph=True"
-            )
         x, closeness, sums_of = ctx.saved_tensors
+        if torch.is_grad_enabled() or _under_transform():
+            plain = _plain_gradient(x.permute(1, 2, 0), gradient, ctx.sizes)
+            return plain.permute(2, 0, 1), None, None, None
         by_sum = gradient.flatten(0, 1).contiguous()
         weights = F.embedding_bag(sums_of, by_sum, mode="sum").mul_(closeness[:-1])
-        return ctx.order.gradient(x, weights).permute(1, 2, 0), None, None, None
+        return ctx.order.gradient(x, weights), None, None, None
 
 
 class _Ring:
@@ -382,3 +499,16 @@ class _Triangle:
 
 def _vector_size(x: Tensor) -> int:
     return _VECTOR_BYTES // x.element_size()
+
+
+def _mean_over_ranks(own: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:
+    """The mean over all ranks' samples of what this one has the mean `own` of, over `rows` samples."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return own
+    ranks = torch.distributed.get_world_size()
+    total = torch.tensor(rows, dtype=torch.float64, device=own.device)
+    torch.distributed.all_reduce(total)
+    # The share is exactly 1 where all have equally many: equal means then keep their digits.
+    mean = own * (rows * ranks / total).to(own.dtype)
+    torch.distributed.all_reduce(mean)
+    return mean / ranks

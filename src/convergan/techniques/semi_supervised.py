@@ -18,6 +18,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+# cross_entropy passes over one label in silence, -100 unless told another: here none may be.
+_NO_LABEL = -(2**63)
+
 
 class SemiSupervisedLoss(NamedTuple):
     """The three parts of the discriminator's loss, each a scalar >= 0 in nats.
@@ -53,12 +56,13 @@ def semi_supervised_loss(
         generated  = unsupervised_weight * mean_k softplus(+logsumexp(generated_logits[k]))
 
     The logits are those of the K classes; that of "generated" is 0 and not passed. Finite, with
-    finite gradients, for logits of any finite size.
+    finite gradients, for logits of any finite size. Computed in float32, or wider if the logits are,
+    whatever precision they come in.
 
     Args:
         labelled_logits: K logits per labelled sample.
-        labels: their classes, int64 in [0, K). The range is checked on the CPU only: elsewhere the
-            check would stall the device, and cross_entropy reports it.
+        labels: their classes, int64 in [0, K). Elsewhere than on the CPU a label out of range is
+            reported when the device comes to it, as by cross_entropy.
         unlabelled_logits: K logits per unlabelled sample; their number may differ.
         generated_logits: K logits per generated sample; their number may differ.
         unsupervised_weight: >= 0. 1 is the paper's equation; .5 the authors' code, which halves the
@@ -82,7 +86,7 @@ def semi_supervised_loss(
         ("unlabelled_logits", unlabelled_logits),
         ("generated_logits", generated_logits),
     ):
-        if logits.ndim != 2 or len(logits) == 0 or logits.shape[1] != classes:
+        if logits.ndim != 2 or logits.shape[0] == 0 or logits.shape[1] != classes:
             raise ValueError(
                 f"{name} must be [batch, {classes}] like labelled_logits, with at least one row,"
                 f" got shape {tuple(logits.shape)}"
@@ -94,18 +98,19 @@ def semi_supervised_loss(
             f"labels must be one per row of labelled_logits, [{samples}],"
             f" got shape {tuple(labels.shape)}"
         )
-    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
-        lowest, highest = (int(label) for label in labels.aminmax())
-        if lowest < 0 or highest >= classes:
-            wrong = lowest if lowest < 0 else highest
-            raise ValueError(f"labels must be in [0, {classes}), got {wrong}")
     if not unsupervised_weight >= 0:
         raise ValueError(f"unsupervised_weight must be >= 0, got {unsupervised_weight}")
 
+    try:
+        supervised = F.cross_entropy(_wide(labelled_logits), labels, ignore_index=_NO_LABEL)
+    except IndexError:
+        # Looked for after the fact: reading labels is no part of an ordinary step, or of a vmap.
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(f"labels must be in [0, {classes}), got {int(wrong)}") from None
     unlabelled = F.softplus(-real_probability_logit(unlabelled_logits)).mean()
     generated = F.softplus(real_probability_logit(generated_logits)).mean()
     return SemiSupervisedLoss(
-        supervised=F.cross_entropy(labelled_logits, labels),
+        supervised=supervised,
         unlabelled=unsupervised_weight * unlabelled,
         generated=unsupervised_weight * generated,
     )
@@ -117,5 +122,11 @@ def real_probability_logit(
     """The logit of D(x), the probability that a sample is real: logsumexp over the K classes.
 
     D(x) = sigmoid(real_probability_logit(logits)) = Z / (Z + 1), Z = sum_k exp l_k (Section 5).
+
+    Computed in float32, or wider if the logits are. With one class it is the logit itself.
     """
-    return torch.logsumexp(logits, dim=1)
+    return torch.logsumexp(_wide(logits), dim=1)
+
+
+def _wide(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -12,21 +12,47 @@ of sample i (over space; a plain feature has m_i = x_i, v_i = 0):
     sample i:   w = 1 / (n + 1)
                 mean     = (1 - w) m_r + w m_i
                 variance = (1 - w) v_r + w v_i + w (1 - w) (m_i - m_r)^2
-    y = gain (x - mean) / sqrt(variance + eps) + bias
+    y = weight (x - mean) / sqrt(variance + eps) + bias
 
 which is batch normalization over {reference, sample i}, and equals the authors' mixture of means
 and mean squares, but does not cancel when the mean is large. Variances are biased (divided by n).
 """
 
-from typing import Any
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+
+class _Statistics(NamedTuple):
+    """The reference's, per channel."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class _UnderWay(threading.local):
+    """What the layers that this thread runs are given: the reference and the batch, unless `ReferenceBatch`
+    gives them the one or the other."""
+
+    recorded: list[_Statistics] | None = None
+    """Given the reference alone, each layer adds its statistics here."""
+
+    known: Iterator[_Statistics] | None = None
+    """Given the batch alone, each layer takes the next from here."""
+
+
+_under_way = _UnderWay()
+_recording = threading.Lock()
 
 
 class _VirtualBatchNorm(nn.Module):
-    gain: Tensor | None
+    weight: Tensor | None
     bias: Tensor | None
 
     def __init__(
@@ -50,37 +76,127 @@ class _VirtualBatchNorm(nn.Module):
         self.reference_size = reference_size
         self.eps = eps
         self.keep_reference = keep_reference
-        self.register_parameter("gain", nn.Parameter(torch.ones(num_features)) if gain else None)
+        self.register_parameter("weight", nn.Parameter(torch.ones(num_features)) if gain else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(num_features)) if bias else None)
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, reference_size={self.reference_size}, eps={self.eps},"
-            f" gain={self.gain is not None}, bias={self.bias is not None},"
+            f" gain={self.weight is not None}, bias={self.bias is not None},"
             f" keep_reference={self.keep_reference}"
         )
 
-    def _check(self, joint: Tensor) -> None:
-        if joint.shape[0] <= self.reference_size:
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        # As it was called in version 0.1.
+        if f"{prefix}gain" in state_dict:
+            state_dict[f"{prefix}weight"] = state_dict.pop(f"{prefix}gain")
+        # A batch normalization's weights fit; its running statistics have no use here.
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            state_dict.pop(f"{prefix}{name}", None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _known(self, rows: int, channels: int) -> tuple[_Statistics | None, bool]:
+        """The reference's statistics, where they are known; and whether the reference is all that there is.
+
+        Raises:
+            ValueError: there should be more, or the channels are not as many as they should be.
+        """
+        if channels != self.num_features:
+            raise ValueError(f"joint must have {self.num_features} channels, got {channels}")
+        if not torch.compiler.is_dynamo_compiling():
+            if _under_way.known is not None:
+                return next(_under_way.known), False
+            if _under_way.recorded is not None:
+                return None, True
+        if rows <= self.reference_size:
             raise ValueError(
                 f"joint must have more rows than the reference's {self.reference_size}: the"
-                f" reference, then at least one sample, got {joint.shape[0]}"
+                f" reference, then at least one sample, got {rows}"
             )
-        if joint.shape[1] != self.num_features:
-            raise ValueError(f"joint must have {self.num_features} channels, got {joint.shape[1]}")
+        return None, False
+
+    def _normalize_features(self, joint: Float[Tensor, "rows channels"]) -> Tensor:
+        known, alone = self._known(*joint.shape)
+        x = _in_single_precision(joint)
+        n = self.reference_size
+        parts = []
+        if known is not None:
+            shift, variance = x - known.mean, known.variance
+        else:
+            mean = x[:n].mean(0)
+            shift = x - mean
+            reference, shift = shift[:n], shift[n:]
+            variance = reference.square().mean(0)
+            if self.keep_reference or alone:
+                parts.append(reference * torch.rsqrt(variance + self.eps))
+            if alone:
+                _record(mean, variance)
+        if not alone:
+            # With v_i = 0 a sample's y = (1 - w) shift / sqrt((1 - w) v_r + w (1 - w) shift^2 + eps);
+            # here (1 - w) is taken out of the fraction.
+            share = n / (n + 1)
+            of_reference = (variance + self.eps / share) / share
+            parts.append(
+                shift * torch.rsqrt(torch.addcmul(of_reference, shift, shift, value=1 / n))
+            )
+        y = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if self.weight is not None:
+            y = y * self.weight
+        if self.bias is not None:
+            y = y + self.bias
+        return y.to(joint.dtype)
+
+    def _normalize_maps(self, joint: Float[Tensor, "rows channels *space"]) -> Tensor:
+        known, alone = self._known(*joint.shape[:2])
+        n, rows = self.reference_size, joint.shape[0]
+        centred, means, variances = _centred(_in_single_precision(joint).flatten(2))
+        # A sample's own weight in its statistics; none for one of the reference, which is in them already.
+        weight: Tensor | float
+        if known is not None:
+            reference, weight = known, 1 / (n + 1)
+            shift = means - reference.mean
+        else:
+            mean = means[:n].mean(0)
+            shift = means - mean
+            reference = _Statistics(mean, (variances[:n] + shift[:n].square()).mean(0))
+            weight = 0.0
+            if alone:
+                _record(*reference)
+            else:
+                of_batch = means.new_full((rows - n, 1, 1), 1 / (n + 1))
+                weight = torch.cat([means.new_zeros(n, 1, 1), of_batch])
+        mean_shift = (1 - weight) * shift
+        variance = (1 - weight) * reference.variance + weight * (variances + mean_shift * shift)
+        if known is None and not alone and not self.keep_reference:
+            centred, mean_shift, variance = centred[n:], mean_shift[n:], variance[n:]
+        scale = torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight.unsqueeze(1)
+        offset = mean_shift * scale
+        if self.bias is not None:
+            offset = offset + self.bias.unsqueeze(1)
+        y = centred * scale
+        # In place, where nothing forbids it, it is one pass less over memory that is not in the caches yet.
+        y = y + offset if _under_transform() else y.add_(offset)
+        return y.view(-1, *joint.shape[1:]).to(joint.dtype)
 
 
 class VirtualBatchNorm1d(_VirtualBatchNorm):
-    """Virtual batch normalization of features [reference + batch, num_features].
+    """Virtual batch normalization of features [reference + batch, num_features], or of sequences
+    [reference + batch, num_features, length].
 
     The first `reference_size` rows are the reference, which `ReferenceBatch` puts there. Trains and
-    evaluates alike, and keeps no running statistics.
+    evaluates alike, and keeps no running statistics. Of sequences each feature's statistics are taken over
+    their length as well.
+
+    Parameters: `weight` and `bias` [num_features], called as in `nn.BatchNorm1d`, whose `state_dict` can be
+    loaded.
 
     Args:
         num_features: number of features.
         reference_size: n, number of reference rows, at least 2.
         eps: added to the variance, >= 0.
-        gain: learn a gain per feature, initialized 1.
+        gain: learn a gain per feature, `weight`, initialized 1.
         bias: learn a bias per feature, initialized 0.
         keep_reference: return the reference's rows too. False in a network's last such layer: the layers
             after it then do no work for the reference.
@@ -91,29 +207,17 @@ class VirtualBatchNorm1d(_VirtualBatchNorm):
     """
 
     def forward(
-        self, joint: Float[Tensor, "reference_and_batch num_features"]
-    ) -> Float[Tensor, "rows num_features"]:
+        self, joint: Float[Tensor, "reference_and_batch num_features *length"]
+    ) -> Float[Tensor, "rows num_features *length"]:
         """Normalize all rows: the reference by itself, each other by the reference and itself."""
-        if joint.ndim != 2:
-            raise ValueError(f"joint must be [rows, features], got shape {tuple(joint.shape)}")
-        self._check(joint)
-        x = _in_single_precision(joint)
-        n = self.reference_size
-        shift = x - x[:n].mean(0)
-        reference, batch = shift.split([n, len(x) - n])
-        reference_variance = reference.square().mean(0)
-        # With v_i = 0 a sample's y = (1 - w) shift / sqrt((1 - w) v_r + w (1 - w) shift^2 + eps);
-        # here (1 - w) is taken out of the fraction.
-        share = n / (n + 1)
-        of_reference = (reference_variance + self.eps / share) / share
-        y = batch * torch.rsqrt(torch.addcmul(of_reference, batch, batch, value=1 / n))
-        if self.keep_reference:
-            y = torch.cat([reference * torch.rsqrt(reference_variance + self.eps), y])
-        if self.gain is not None:
-            y = y * self.gain
-        if self.bias is not None:
-            y = y + self.bias
-        return y.to(joint.dtype)
+        if joint.ndim == 2:
+            return self._normalize_features(joint)
+        if joint.ndim == 3:
+            return self._normalize_maps(joint)
+        raise ValueError(
+            "joint must be [rows, features] or [rows, features, length], got shape"
+            f" {tuple(joint.shape)}"
+        )
 
 
 class VirtualBatchNorm2d(_VirtualBatchNorm):
@@ -121,18 +225,21 @@ class VirtualBatchNorm2d(_VirtualBatchNorm):
 
     As `VirtualBatchNorm1d`, with each channel's statistics taken over space as well.
 
+    Parameters: `weight` and `bias` [num_features], called as in `nn.BatchNorm2d`, whose `state_dict` can be
+    loaded.
+
     Args:
         num_features: number of channels.
         reference_size: n, number of reference rows, at least 2.
         eps: added to the variance, >= 0.
-        gain: learn a gain per channel, initialized 1.
+        gain: learn a gain per channel, `weight`, initialized 1.
         bias: learn a bias per channel, initialized 0.
         keep_reference: return the reference's rows too. False in a network's last such layer: the layers
             after it then do no work for the reference.
 
     Raises:
         ValueError: an argument is out of its range; in `forward`, when there is no row beyond the
-            reference, or the number of channels differs.
+            reference, or the number of features differs.
     """
 
     def forward(
@@ -143,34 +250,28 @@ class VirtualBatchNorm2d(_VirtualBatchNorm):
             raise ValueError(
                 f"joint must be [rows, channels, height, width], got shape {tuple(joint.shape)}"
             )
-        self._check(joint)
-        n = self.reference_size
-        centred, means, variances = _Centred.apply(_in_single_precision(joint).flatten(2))
-        reference_mean = means[:n].mean(0)
-        shift = means - reference_mean
-        reference_variance = (variances[:n] + shift[:n].square()).mean(0)
-        # No weight of its own for a sample of the reference, which is in its mean already.
-        weight = centred.new_full((len(joint), 1, 1), 1 / (n + 1))
-        weight[:n] = 0
-        mean_shift = (1 - weight) * shift
-        variance = (1 - weight) * reference_variance + weight * (variances + mean_shift * shift)
-        if not self.keep_reference:
-            centred, mean_shift, variance = centred[n:], mean_shift[n:], variance[n:]
-        scale = torch.rsqrt(variance + self.eps)
-        if self.gain is not None:
-            scale = scale * self.gain.unsqueeze(1)
-        offset = mean_shift * scale
-        if self.bias is not None:
-            offset = offset + self.bias.unsqueeze(1)
-        y = (centred * scale).add_(offset)
-        return y.view(-1, *joint.shape[1:]).to(joint.dtype)
+        return self._normalize_maps(joint)
+
+
+def _record(mean: Tensor, variance: Tensor) -> None:
+    assert _under_way.recorded is not None
+    _under_way.recorded.append(_Statistics(mean, variance))
+
+
+def _centred(
+    x: Float[Tensor, "rows channels space"],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples less their means, these means, and their biased variances."""
+    if torch.compiler.is_exporting() or torch.jit.is_tracing() or _under_transform():
+        means = x.mean(2, keepdim=True)
+        centred = x - means
+        return centred, means, centred.square().mean(2, keepdim=True)
+    return _Centred.apply(x)
 
 
 class _Centred(torch.autograd.Function):
-    """Samples [rows, channels, space] less their means, these means, and their biased variances.
-
-    Autograd's own would pass over the samples twice as often; `torch.var_mean` is many times slower on a CPU.
-    """
+    """`_centred`: autograd's own would pass over the samples twice as often; `torch.var_mean` is many times
+    slower on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,12 +286,49 @@ class _Centred(torch.autograd.Function):
         (centred,) = ctx.saved_tensors
         space = centred.shape[2]
         constant = of_means / space - of_centred.mean(2, keepdim=True)
-        return (centred * (of_variances * (2 / space))).add_(of_centred).add_(constant)
+        of_x = centred * (of_variances * (2 / space))
+        if _under_transform():
+            return of_x + of_centred + constant
+        return of_x.add_(of_centred).add_(constant)
+
+
+def _under_transform() -> bool:
+    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
+    backward that is written by hand cannot be."""
+    if torch.compiler.is_compiling():
+        return False
+    # Neither is public; without them the plain operations are taken, which are right everywhere.
+    transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
+    return transformed or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 def _in_single_precision(x: Tensor) -> Tensor:
     """Statistics of half precision are taken in single precision, as batch normalization does."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _Inputs(NamedTuple):
+    """What a network is called with."""
+
+    positional: list[Tensor]
+    keywords: dict[str, Tensor]
+    others: dict[str, Any]
+    """Keywords that are no tensors."""
+
+    def tensors(self) -> list[Tensor]:
+        return [*self.positional, *self.keywords.values()]
+
+
+class _Frozen(NamedTuple):
+    """The reference's statistics in every layer, and what they were computed from."""
+
+    statistics: list[_Statistics]
+    marks: list[Any]
+    numbers: Tensor
+
+
+_NUMBERS_OF_EACH = 64
+"""Of every tensor of weights, to notice a change through `.data`, which leaves no other mark."""
 
 
 class ReferenceBatch(nn.Module):
@@ -199,36 +337,53 @@ class ReferenceBatch(nn.Module):
         generator = ReferenceBatch(network, reference_noise)
         images = generator(noise)        # network(cat([reference, noise]))[n:], in one pass
 
-    The reference is a buffer: it moves with the module and is in `state_dict`, so that a restored
-    network computes the same. Gradients flow through the reference's pass too, as the authors do.
-    `keep_reference=False` in the network's last normalization layer spares the layers after it the
-    reference.
+    A network of several inputs gets a reference of each, by position or by keyword as it takes them;
+    keywords that are no tensors are passed on as they are:
+
+        generator = ReferenceBatch(network, reference_noise, labels=reference_labels)
+        images = generator(noise, labels=labels, truncation=0.7)
+
+    The references are buffers (`reference`, then `reference_1`, ..., `reference_labels`): they move with
+    the module and are in `state_dict`, so that a restored network computes the same. Gradients flow through
+    the reference's pass too, as the authors do. `keep_reference=False` in the network's last normalization
+    layer spares the layers after it the reference.
+
+    In evaluation mode, where no gradient is asked for, the reference's statistics are kept from one call to
+    the next: only the first one after `train()` or `eval()`, or after a change of the weights, takes the
+    time of the reference's pass. Statistics that are kept are in no `state_dict`. A change of a few weights
+    through `.data` may go unnoticed; `eval()` after it puts that right.
 
     Args:
-        network: takes and returns one tensor, row for row; holds the normalization layers, in the
-            order in which they are run.
+        network: takes tensors and returns one, row for row; holds the normalization layers, which run in the
+            same order in every pass.
         reference: n inputs of the network, chosen once.
+        others: n of its second input, and so on.
+        keywords: n of each input that is passed by keyword.
 
     Raises:
         ValueError: a normalization layer of `network` was made for another number of reference
-            rows, or one before the last leaves the reference out; in `forward`, when `batch` has
-            other dimensions than the reference, or the network does not return a row for each of
-            its inputs.
-        TypeError: in `forward`, when the network does not return a tensor.
+            rows, or one before the last leaves the reference out; references differ in their rows; in
+            `forward`, when an input has other dimensions than its reference, or inputs differ in their rows,
+            or the network does not return a row for each of its inputs.
+        TypeError: in `forward`, when the inputs are not those that there are references of, or the network
+            does not return a tensor.
     """
 
     reference: Tensor
 
-    def __init__(self, network: nn.Module, reference: Float[Tensor, "reference ..."]) -> None:
+    def __init__(
+        self, network: nn.Module, reference: Tensor, *others: Tensor, **keywords: Tensor
+    ) -> None:
         super().__init__()
+        size = reference.shape[0]
         self._keeps_reference = True
         for name, layer in network.named_modules():
             if not isinstance(layer, _VirtualBatchNorm):
                 continue
-            if layer.reference_size != len(reference):
+            if layer.reference_size != size:
                 raise ValueError(
                     f"reference must have the {layer.reference_size} rows that layer {name!r} of"
-                    f" the network was made for, got {len(reference)}"
+                    f" the network was made for, got {size}"
                 )
             if not self._keeps_reference:
                 raise ValueError(
@@ -236,23 +391,171 @@ class ReferenceBatch(nn.Module):
                 )
             self._keeps_reference = layer.keep_reference
         self.network = network
-        self.register_buffer("reference", reference.detach().clone())
+        self._positional = ["reference", *(f"reference_{k}" for k in range(1, len(others) + 1))]
+        self._by_keyword = {keyword: f"reference_{keyword}" for keyword in keywords}
+        for name, tensor in zip(
+            [*self._positional, *self._by_keyword.values()],
+            [reference, *others, *keywords.values()],
+            strict=True,
+        ):
+            if tensor.shape[0] != size:
+                raise ValueError(
+                    f"{name} must have the {size} rows of the first, got {tensor.shape[0]}"
+                )
+            self.register_buffer(name, tensor.detach().clone())
+        self._frozen: _Frozen | None = None
 
-    def forward(self, batch: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    def forward(self, batch: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
         """The network's output for `batch` alone."""
-        if batch.shape[1:] != self.reference.shape[1:]:
-            raise ValueError(
-                f"batch must be [batch, {', '.join(map(str, self.reference.shape[1:]))}] like the"
-                f" reference, got shape {tuple(batch.shape)}"
+        given = self._checked(batch, others, keywords)
+        references = _Inputs(
+            [getattr(self, name) for name in self._positional],
+            {keyword: getattr(self, name) for keyword, name in self._by_keyword.items()},
+            given.others,
+        )
+        if self._may_keep_statistics(given):
+            return self._with_kept_statistics(references, given)
+        joint = _Inputs(
+            [torch.cat(both) for both in zip(references.positional, given.positional, strict=True)],
+            {
+                keyword: torch.cat([reference, given.keywords[keyword]])
+                for keyword, reference in references.keywords.items()
+            },
+            given.others,
+        )
+        n, rows = self.reference.shape[0], batch.shape[0]
+        if torch.compiler.is_dynamo_compiling():
+            output = self._run(joint)
+        else:
+            with _given():
+                output = self._run(joint)
+        return self._output(output, rows, n if self._keeps_reference else 0)
+
+    def train(self, mode: bool = True) -> "ReferenceBatch":
+        self._frozen = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has weights of its own.
+        return {**self.__dict__, "_frozen": None}
+
+    def _run(self, inputs: _Inputs) -> Any:
+        return self.network(*inputs.positional, **inputs.keywords, **inputs.others)
+
+    def _checked(
+        self, batch: Tensor, others: Sequence[Tensor], keywords: dict[str, Any]
+    ) -> _Inputs:
+        positional = [batch, *others]
+        if len(positional) != len(self._positional):
+            raise TypeError(
+                f"forward must get {len(self._positional)} inputs by position, of which there are"
+                f" references, got {len(positional)}"
             )
-        joint = torch.cat([self.reference, batch])
-        output = self.network(joint)
+        missing = [name for name in self._by_keyword if name not in keywords]
+        if missing:
+            raise TypeError(f"{missing[0]} must be given: there is a reference of it")
+        rest = {name: value for name, value in keywords.items() if name not in self._by_keyword}
+        for name, value in rest.items():
+            if isinstance(value, Tensor):
+                raise TypeError(
+                    f"{name} must be no tensor, or have a reference: {name}=... of the"
+                    " reference's samples when ReferenceBatch is made"
+                )
+        tensors = {name: keywords[name] for name in self._by_keyword}
+        names = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors]
+        buffers = [*self._positional, *self._by_keyword.values()]
+        for name, buffer, value in zip(
+            names, buffers, [*positional, *tensors.values()], strict=True
+        ):
+            shape = getattr(self, buffer).shape[1:]
+            if value.shape[1:] != shape:
+                raise ValueError(
+                    f"{name} must be [{', '.join(map(str, ['batch', *shape]))}] like the"
+                    f" reference, got shape {tuple(value.shape)}"
+                )
+            if value.shape[0] != batch.shape[0]:
+                raise ValueError(
+                    f"{name} must have the {batch.shape[0]} rows of the first input, got"
+                    f" {value.shape[0]}"
+                )
+        return _Inputs(positional, tensors, rest)
+
+    def _output(self, output: Any, rows: int, reference_rows: int) -> Tensor:
         if not isinstance(output, Tensor):
             raise TypeError(f"network must return a tensor, got {type(output).__name__}")
-        rows = len(joint) if self._keeps_reference else len(batch)
-        if len(output) != rows:
+        if output.shape[0] != reference_rows + rows:
             inputs = "inputs" if self._keeps_reference else "samples beside the reference"
             raise ValueError(
-                f"network must return a row for each of its {rows} {inputs}, got {len(output)}"
+                f"network must return a row for each of its {reference_rows + rows} {inputs}, got"
+                f" {output.shape[0]}"
             )
-        return output[rows - len(batch) :]
+        return output[reference_rows:]
+
+    def _may_keep_statistics(self, given: _Inputs) -> bool:
+        """Whether statistics that are kept change nothing but the time that a call takes."""
+        if (
+            self.training
+            or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
+            or _under_transform()
+            or any(module.training for module in self.network.modules())
+        ):
+            return False
+        tensors = [*self._state(), *given.tensors()]
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return False
+        if any(type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta for tensor in tensors):
+            return False
+        # Weights cannot be looked at meanwhile.
+        return not (self.reference.is_cuda and torch.cuda.is_current_stream_capturing())
+
+    def _with_kept_statistics(self, references: _Inputs, given: _Inputs) -> Tensor:
+        with _recording:
+            frozen = self._frozen
+            marks, numbers = self._marks(given.others)
+            if frozen is None or frozen.marks != marks or not torch.equal(frozen.numbers, numbers):
+                recorded: list[_Statistics] = []
+                with _given(recorded=recorded):
+                    self._run(references)
+                self._frozen = frozen = _Frozen(recorded, marks, numbers)
+        promoted = [
+            value.to(torch.promote_types(value.dtype, reference.dtype))
+            for reference, value in zip(references.tensors(), given.tensors(), strict=True)
+        ]
+        count = len(given.positional)
+        by_keyword = dict(zip(given.keywords, promoted[count:], strict=True))
+        with _given(known=iter(frozen.statistics)):
+            output = self._run(_Inputs(promoted[:count], by_keyword, given.others))
+        return self._output(output, given.positional[0].shape[0], 0)
+
+    def _state(self) -> list[Tensor]:
+        """Everything that the reference's statistics depend on."""
+        return [*self.parameters(), *self.buffers()]
+
+    def _marks(self, others: dict[str, Any]) -> tuple[list[Any], Tensor]:
+        """What changes where the statistics may: of the tensors, which they are, where, how often they were
+        changed, and some of their numbers; and how the network is called."""
+        kind = self.reference.device.type
+        marks: list[Any] = [others, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
+        numbers = []
+        for tensor in self._state():
+            version = None if tensor.is_inference() else tensor._version
+            marks.append((id(tensor), tensor.data_ptr(), version))
+            some = tensor.detach()
+            if some.ndim and some.numel():
+                some = some.movedim(0, -1)[(0,) * (some.ndim - 1)][:_NUMBERS_OF_EACH]
+            numbers.append(some.reshape(-1).to(self.reference.device, torch.float32))
+        return marks, torch.cat(numbers)
+
+
+@contextmanager
+def _given(
+    recorded: list[_Statistics] | None = None, known: Iterator[_Statistics] | None = None
+) -> Iterator[None]:
+    """Sets what the layers are given; see `_UnderWay`."""
+    before = _under_way.recorded, _under_way.known
+    _under_way.recorded, _under_way.known = recorded, known
+    try:
+        yield
+    finally:
+        _under_way.recorded, _under_way.known = before

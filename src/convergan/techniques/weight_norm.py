@@ -7,8 +7,11 @@ Salimans & Kingma (2016, arXiv 1602.07868): each output unit k has a direction v
 The norm is one number per output unit, so the factor g / || v || can be applied to the outputs or to
 the weight: to whichever is smaller. A dense layer has fewer outputs on a minibatch of 100 than
 weights; a convolution has far fewer weights than outputs.
+
+A direction of length 0 counts as one of length 1: its unit gives its bias, and can be trained.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Size2d = int | tuple[int, int]
+
+# Not public; without it the plain operations are taken, which are right everywhere.
+under_transform: Callable[[], bool] = getattr(
+    torch._C, "_are_functorch_transforms_active", lambda: True
+)
+"""Whether `torch.func` transforms what runs now, which it cannot where backward is written by hand."""
 
 
 class _WeightNorm(nn.Module):
@@ -66,28 +75,43 @@ class _WeightNorm(nn.Module):
 
             t_k = (v_k . x) / || v_k ||,   g_k = initial_stdev / std(t_k),   b_k = -g_k mean(t_k)
 
-        std is biased. Without a bias only the gain is set. A unit that is constant to within
-        rounding keeps its gain, so that nothing becomes infinite; its bias still centres it.
+        std is biased, and taken in at least float32. Without a bias only the gain is set. A unit that
+        is constant to within rounding keeps its gain, so that nothing becomes infinite; its bias
+        still centres it. Where `torch.distributed` is initialized, mean and std are over the samples
+        of all ranks of the default group, and all must call.
 
         Raises:
-            ValueError: `x` is a single sample without a batch axis.
+            ValueError: `x` is a single sample without a batch axis, or `x` or the weights are not
+                finite. The layer is then as it was.
         """
         t = self._project(x, self.weight, None) / self._norm().view(self._unit_shape)
+        dtype = t.dtype
+        t = t.to(torch.promote_types(dtype, torch.float32))
         unit_axis = t.ndim - len(self._unit_shape)
         others = [axis for axis in range(t.ndim) if axis != unit_axis]
         if not others:
             raise ValueError(f"x must be a batch, got one sample of shape {tuple(x.shape)}")
-        variance, mean = torch.var_mean(t, dim=others, correction=0)
+        own_variance, own_mean = torch.var_mean(t, dim=others, correction=0)
+        mean = _mean_over_ranks(own_mean, t)
+        variance = _mean_over_ranks(own_variance + (own_mean - mean).square(), t)
+        finite = torch.isfinite(variance)
+        if not bool(finite.all()):
+            raise ValueError(
+                "x and the weights must be finite to initialize from, got outputs that are not in"
+                f" {int((~finite).sum())} of {len(finite)} units"
+            )
         stdev = variance.sqrt()
-        alive = stdev > 16 * torch.finfo(t.dtype).eps * t.abs().mean()
+        alive = stdev > 16 * torch.finfo(dtype).eps * _mean_over_ranks(t.abs().mean(), t)
         self.gain.copy_(torch.where(alive, self.initial_stdev / stdev, self.gain))
         if self.bias is not None:
             self.bias.copy_(-self.gain * mean)
         outputs = t * self.gain.view(self._unit_shape)
-        return outputs if self.bias is None else outputs + self.bias.view(self._unit_shape)
+        if self.bias is not None:
+            outputs = outputs + self.bias.view(self._unit_shape)
+        return outputs.to(dtype)
 
     def _norm(self) -> Float[Tensor, "units"]:
-        return _UnitNorm.apply(self.weight, self._input_axes).flatten()
+        return unit_norm(self.weight, self._input_axes).flatten()
 
     def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         raise NotImplementedError
@@ -154,7 +178,7 @@ class WeightNormConv2d(_WeightNorm):
     """A weight-normalized `nn.Conv2d`: [batch, in_channels, height, width] -> [batch, out_channels,
     ...].
 
-    Parameters: `weight`, v [out_channels, in_channels, *kernel_size], initialized Normal(0, .05);
+    Parameters: `weight`, v [out_channels, in_channels / groups, *kernel_size], initialized Normal(0, .05);
     `gain`, g [out_channels], 1; `bias`, b [out_channels], 0.
 
     Args:
@@ -163,6 +187,8 @@ class WeightNormConv2d(_WeightNorm):
         kernel_size: in pixels, one number or (height, width).
         stride: in pixels, likewise.
         padding: zeros added on each side, likewise.
+        dilation: pixels from one weight to the next, likewise.
+        groups: the channels are taken in so many groups apart from each other; it divides both numbers.
         bias, train_gain, initial_stdev: as `WeightNormLinear`.
 
     Raises:
@@ -177,12 +203,19 @@ class WeightNormConv2d(_WeightNorm):
         *,
         stride: Size2d = 1,
         padding: Size2d = 0,
+        dilation: Size2d = 1,
+        groups: int = 1,
         bias: bool = True,
         train_gain: bool = True,
         initial_stdev: float = 1.0,
     ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide in_channels, {in_channels}, and out_channels, {out_channels},"
+                f" got {groups}"
+            )
         super().__init__(
-            torch.empty(out_channels, in_channels, *_pair(kernel_size)),
+            torch.empty(out_channels, in_channels // groups, *_pair(kernel_size)),
             weight_std=0.05,
             unit_axis=0,
             space_axes=2,
@@ -192,9 +225,13 @@ class WeightNormConv2d(_WeightNorm):
         )
         self.stride = _pair(stride)
         self.padding = _pair(padding)
+        self.dilation = _pair(dilation)
+        self.groups = groups
 
     def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
+        return F.conv2d(
+            x, weight, bias, self.stride, self.padding, dilation=self.dilation, groups=self.groups
+        )
 
 
 class WeightNormConvTranspose2d(_WeightNorm):
@@ -260,18 +297,31 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
 
     Every layer that has a method `initialize_from_data(*args) -> output` runs it in place of
     `forward` when the pass reaches it. So each sees inputs that the layers before it have already
-    initialized. A network without such layers just runs.
+    initialized.
 
     Call it once before training, before `torch.compile`, on some hundred samples (the authors take
     500), in the mode in which the network will train. If a layer raises, layers before it stay
     initialized; in any case every `forward` is restored.
 
+    Under data parallelism, that is where `torch.distributed` is initialized, call it on every rank,
+    each with as many samples of its own as you like: the statistics are over those of all ranks, and
+    every rank ends with the same gains and biases. Called on one rank alone it waits for the others.
+
     Args:
         network: holds the layers, such as those of this file.
         inputs: passed to the network.
         keywords: passed to the network.
+
+    Raises:
+        ValueError: `network` holds no layer with the method, or a layer cannot be initialized from
+            what reaches it, such as from data that is not finite.
     """
     layers = [layer for layer in network.modules() if hasattr(layer, "initialize_from_data")]
+    if not layers:
+        raise ValueError(
+            "network must hold a layer with a method initialize_from_data, such as"
+            f" WeightNormLinear, got a {type(network).__name__} without any"
+        )
     before = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
@@ -286,8 +336,18 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
                 vars(layer)["forward"] = forward
 
 
+def unit_norm(weight: Float[Tensor, "..."], axes: list[int]) -> Float[Tensor, "..."]:
+    """|| v || over the axes of each unit's inputs, kept with size 1; 1 where it is 0."""
+    if not under_transform():
+        return _UnitNorm.apply(weight, axes)
+    is_zero = torch.linalg.vector_norm(weight.detach(), dim=axes, keepdim=True) == 0
+    # Behind a `where` alone, the gradient of a norm of 0 would still become NaN.
+    safe = torch.where(is_zero, 1.0, weight)
+    return torch.where(is_zero, 1.0, torch.linalg.vector_norm(safe, dim=axes, keepdim=True))
+
+
 class _UnitNorm(torch.autograd.Function):
-    """|| v || over some axes, kept with size 1: the gradient takes one pass over the weight.
+    """`unit_norm`: the gradient takes one pass over the weight.
 
     That of `torch.linalg.vector_norm` takes four, which guard against a norm of 0. With a separate
     `setup_context`, torch would inspect the signature at every call: a tenth of a small network's step.
@@ -296,6 +356,7 @@ class _UnitNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, axes: list[int]) -> Tensor:
         norm = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+        torch.threshold_(norm, 0, 1)
         ctx.save_for_backward(weight, norm)
         return norm
 
@@ -303,6 +364,22 @@ class _UnitNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         weight, norm = ctx.saved_tensors
         return weight * (gradient / norm), None
+
+
+def _mean_over_ranks(
+    own: Float[Tensor, "..."], samples: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """The mean over all ranks' samples of what each has the mean `own` of."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return own
+    ranks = torch.distributed.get_world_size()
+    count = torch.tensor(samples.numel(), dtype=torch.float64, device=own.device)
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    # The share is exactly 1 where all have equally many: equal means then keep their digits.
+    mean = own * (count * ranks / total).to(own.dtype)
+    torch.distributed.all_reduce(mean)
+    return mean / ranks
 
 
 def _pair(size: Size2d) -> tuple[int, int]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from convergan.distributed import any_rank, ranks
 from convergan.errors import UserError
 from convergan.runs.checkpoints import (
     drop_newest_checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
 )
-from convergan.training.collectives import any_rank, ranks
 from convergan.training.health import ROLLBACK, HealthWarning, NotFinite
 from convergan.training.state import TrainingState
 

@@ -5,24 +5,21 @@ import torch
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages, to_network
+from convergan.networks.classification import classified
 from convergan.networks.interface import Discriminator
-from convergan.networks.precision import without_tf32
 
 BATCH_SIZE = 500
 
 
-@torch.no_grad()
-@without_tf32()
 def classify(network: Discriminator, images: DeviceImages, indices: np.ndarray) -> Tensor:
-    """Logits [len(indices), classes] in float32, without noise or dropout; the mode is put back."""
-    training = network.training
-    network.eval()
-    batches = [
-        network(to_network(images.gather(indices[first : first + BATCH_SIZE]), network.pixel_range))
+    """Logits [len(indices), classes]; see `classified`."""
+    batches = (
+        images.gather(indices[first : first + BATCH_SIZE])
         for first in range(0, len(indices), BATCH_SIZE)
-    ]
-    network.train(training)
-    return torch.cat([batch.logits for batch in batches])
+    )
+    return torch.cat(
+        [classified(network, to_network(batch, network.pixel_range)).logits for batch in batches]
+    )
 
 
 def predicted_classes(

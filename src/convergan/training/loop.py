@@ -12,6 +12,7 @@ from torch import Tensor
 
 from convergan.data.batches import DeviceImages, EpochOrder, epoch_order, to_network
 from convergan.data.training_data import TrainingData
+from convergan.distributed import ranks, sum_over_ranks
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.networks.precision import without_tf32
@@ -19,7 +20,6 @@ from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.classify import predicted_classes
-from convergan.training.collectives import ranks, sum_over_ranks
 from convergan.training.computation import (
     begin_step,
     discriminator_dtype,

@@ -7,12 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from convergan.distributed import mean_over_ranks
 from convergan.recipes.settings import ObjectiveSettings
 from convergan.techniques.feature_matching import feature_matching_loss
+from convergan.techniques.generator_losses import (
+    minimax_generator_loss,
+    non_saturating_generator_loss,
+    target_generator_loss,
+)
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.techniques.label_smoothing import one_sided_smoothing_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
-from convergan.training.collectives import mean_over_ranks
 
 
 class DiscriminatorStep(NamedTuple):
@@ -118,15 +123,15 @@ def generator_terms(
         return {"feature_matching": loss}
 
     def minimax(step: GeneratorStep) -> dict[str, Tensor]:
-        return {"minimax": -F.softplus(real_probability_logit(step.generated_logits)).mean()}
+        return {"minimax": minimax_generator_loss(real_probability_logit(step.generated_logits))}
 
     def non_saturating(step: GeneratorStep) -> dict[str, Tensor]:
-        return {"non_saturating": F.softplus(-real_probability_logit(step.generated_logits)).mean()}
+        logits = real_probability_logit(step.generated_logits)
+        return {"non_saturating": non_saturating_generator_loss(logits)}
 
     def target(step: GeneratorStep) -> dict[str, Tensor]:
-        logits, aim = real_probability_logit(step.generated_logits), settings.generator_target
-        # -t log D - (1 - t) log(1 - D).
-        return {"target": (aim * F.softplus(-logits) + (1 - aim) * F.softplus(logits)).mean()}
+        logits = real_probability_logit(step.generated_logits)
+        return {"target": target_generator_loss(logits, settings.generator_target)}
 
     terms: list[GeneratorTerm] = [
         {

@@ -7,8 +7,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from convergan.networks.closeness import ComparingDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
+from convergan.training.collectives import ranks, sum_over_ranks
 from convergan.training.computation import compiled, memory_layout
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -51,7 +53,7 @@ class Player(Generic[NetworkT]):
             if averaged
             else None
         )
-        self.history = HistoricalAveraging(self.trained) if with_history else None
+        self.history = HistoricalAveraging(self.network) if with_history else None
 
     def step(self, fabric: Fabric, loss: Tensor, learning_rate: float) -> None:
         """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
@@ -63,7 +65,7 @@ class Player(Generic[NetworkT]):
         if self.history is not None:
             self.history.update()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self._update_average()
 
     def is_finite(self) -> bool:
         """Whether all trained weights are: a finite loss may still have had another gradient."""
@@ -92,10 +94,32 @@ class Player(Generic[NetworkT]):
         if self.history is not None:
             self.history.load_state_dict(state["history"])
 
+    def _update_average(self) -> None:
+        """Moves the averages of the weights, and of the closenesses that go with them."""
+        assert self.average is not None
+        now, average = (_running_closeness(one) for one in (self.network, self.average.module))
+        if now is None or average is None:
+            self.average.update_parameters(self.network)
+            return
+        # Each rank has seen other images.
+        now.copy_(sum_over_ranks(now) / ranks())
+        moved = average.lerp(now, self._averaging_rate())
+        # Of other buffers the average has the network's.
+        self.average.update_parameters(self.network)
+        average.copy_(moved)
+
     def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
-        """average += rate (weight - average), with a horizon that is a share of the steps so far."""
-        # Their number is also handed over, on the device: to read it would be to wait for the step.
+        """average += rate (weight - average)."""
+        torch._foreach_lerp_(averages, weights, self._averaging_rate())
+
+    def _averaging_rate(self) -> float:
+        """One whose horizon is a share of the steps so far."""
+        # Their number is also handed to `_move_average`, on the device: to read it there would be to wait for
+        # the step.
         steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
         horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
-        rate = min(1.0, max(self.settings.averaging_rate, horizon))
-        torch._foreach_lerp_(averages, weights, rate)
+        return min(1.0, max(self.settings.averaging_rate, horizon))
+
+
+def _running_closeness(network: nn.Module) -> Tensor | None:
+    return network.running_closeness if isinstance(network, ComparingDiscriminator) else None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convergan.training.collectives import gather_from_ranks
+from convergan.distributed import gather_from_ranks
 
 
 def derived_seed(*parts: int) -> int:

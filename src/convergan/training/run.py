@@ -349,7 +349,6 @@ class _Run:
             image_shape=image_shape(data),
             classes=data.classes,
             resized=recipe.data.size_px is not None,
-            group_size=fitted.discriminator.group_size,
         )
         save_model(folder, config, fitted.discriminator, fitted.generator)
         epochs = self._metrics()

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
+from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
-from convergan.training.collectives import ranks
 from convergan.training.health import HealthMonitor, HealthWarning, NotFinite
 from convergan.training.player import Player
 from convergan.training.randomness import RandomStream, derived_seed
@@ -63,7 +63,7 @@ class TrainingState:
                 recipe.networks.data_dependent_initialization
                 and generator.data_dependent_initialization
             ):
-                initialize_from_data(
+                _run_initialization(
                     generator, generator.latent(INITIALIZATION_IMAGES, fabric.device)
                 )
             self.discriminator = player_of(discriminator, averaged=True)
@@ -170,9 +170,21 @@ def _initialize(
     )
     with torch.no_grad():
         try:
-            initialize_from_data(network, to_network(images.gather(order[0]), network.pixel_range))
+            _run_initialization(network, to_network(images.gather(order[0]), network.pixel_range))
         except ValueError as error:
             raise UserError(
                 "networks.data-dependent-initialization: expected images that the discriminator can be "
                 f"initialized from, got {count} of which it says: {error}"
             ) from None
+
+
+def _run_initialization(network: Discriminator | Generator, inputs: Tensor) -> None:
+    """`initialize_from_data`; a network that has no layer to set from data sees it all the same.
+
+    Batch normalization's running statistics begin with it, and the numbers drawn after it stay the same.
+    """
+    if any(hasattr(layer, "initialize_from_data") for layer in network.modules()):
+        initialize_from_data(network, inputs)
+    else:
+        with torch.no_grad():
+            network(inputs)

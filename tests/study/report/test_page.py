@@ -191,7 +191,7 @@ def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
     ):  # fmt: skip
         make_report(
             data, title="x", source="x", page=tmp_path / "report.html", json=tmp_path / "report.json",
-            console=Console(quiet=True),
+            overwrite=True, console=Console(quiet=True),
         )  # fmt: skip
         assert "How it was computed" in words(tmp_path / "report.html")
         json.loads((tmp_path / "report.json").read_text())

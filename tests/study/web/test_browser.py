@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from convergan.study.plan import Plan
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
 from study.web.person import (
@@ -66,11 +67,17 @@ def assert_nothing_overflows(page: Page) -> None:
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 360
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [QUICK, replace(QUICK, feedback="after-each", trials=2, checks=0)],
+    ids=["none", "after-each"],
+)
 def test_a_reload_at_every_trial_goes_on_with_the_same_image(
-    with_and_without_feedback: Served, open_page: OpenPage
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage, plan: Plan
 ) -> None:
+    served = serve(make_study(plan))
     person = Person(open_page(), by_mouse)
-    person.arrive(with_and_without_feedback)
+    person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
     while (step := person.step()) is not None:
         if step in ("real", "generated"):
@@ -81,7 +88,7 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
                 person.step()
             assert look(person) == seen
         person.act(step)
-    assert_complete(with_and_without_feedback)
+    assert_complete(served)
 
 
 def look(person: Person) -> tuple[str, bytes]:

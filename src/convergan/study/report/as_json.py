@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from convergan import __version__
-from convergan.files import write_text
+from convergan.outputs import write_output
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.verdict import cautions
 
@@ -19,4 +19,4 @@ def write_json(path: Path, report: StudyReport) -> None:
         "convergan": __version__,
         **report.findings.as_json(),
     }
-    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_output(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from convergan.errors import UserError
+from convergan.outputs import is_standard_output, require_output
 from convergan.study.analysis import analyse
 from convergan.study.rates import Rates, rates_of
 from convergan.study.report.as_json import write_json
@@ -32,6 +34,7 @@ def make_report(
     simulated: bool = False,
     picture_of: Callable[[str], bytes | None] | None = None,
     notes: tuple[str, ...] = (),
+    overwrite: bool = False,
     console: Console | None = None,
 ) -> StudyReport:
     """Analyses votes, or rates, prints what was found, and writes the page and perhaps the JSON.
@@ -39,12 +42,19 @@ def make_report(
     Args:
         image_scores: a file as in `read_scores`, with the columns image and score.
         set_scores: a file with the columns images and score.
+        overwrite: replace a page and JSON that are there.
 
     The others are those of `analyse` and of `StudyReport`.
 
     Raises:
-        UserError: as `analyse`, `read_scores` and `write_page`.
+        UserError: as `analyse`, `read_scores` and `write_page`; or a file exists, and `overwrite` is off.
     """
+    outputs = {"out": page, "json": json}
+    for name, path in outputs.items():
+        if path is not None:
+            require_output(path, name=name, overwrite=overwrite)
+    if json is not None and (json == page or json.resolve() == page.resolve()):
+        raise UserError(f"json: expected another path than that of out, got {json}")
     findings = analyse(
         data,
         image_scores=read_scores(image_scores, "image") if image_scores else None,
@@ -65,7 +75,8 @@ def make_report(
     write_page(page, report)
     if json is not None:
         write_json(json, report)
-    console = console or Console()
+    printed = any(path is not None and is_standard_output(path) for path in outputs.values())
+    console = console or Console(stderr=printed)
     print_report(console, report)
     # Not `print`: brackets in a path are no markup.
     console.out(f"report: {page}", highlight=False)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from convergan import __version__
 from convergan.errors import UserError
-from convergan.files import write_text
+from convergan.outputs import write_output
 from convergan.page.chart import Chart
 from convergan.page.environment import templates
 from convergan.page.images import Picture, single_picture
@@ -95,7 +95,7 @@ def write_page(path: Path, report: StudyReport) -> None:
         unknown=words.unavailable_words(findings),
         version=__version__,
     )
-    write_text(path, html)
+    write_output(path, html)
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:

@@ -1,0 +1,80 @@
+"""Images that are in a data set twice where they should not be."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from convergan.data.image_set import UNLABELLED, ImageSet
+from convergan.errors import printable
+
+
+def notes_of_duplicates(
+    train: ImageSet, test: ImageSet | None, classes: tuple[str, ...]
+) -> list[str]:
+    """What is to be said of images of equal pixels in two classes, and in training and test set.
+
+    Compared are the images as they are trained on: two files of one picture are equal too.
+
+    Returns:
+        A sentence for each of the two kinds that occurs, with the first pair and the number of images; one
+        alone where all training images are equal.
+    """
+    equal = _equal_images([train] if test is None else [train, test])
+    count = len(train)
+    if count > 1 and any(sum(row < count for row in rows) == count for rows in equal):
+        return [f"all {count} training images are equal, pixel for pixel"]
+    notes = []
+    labels = [train.labels] if test is None else [train.labels, test.labels]
+    label = np.concatenate(labels)
+
+    def named(row: int) -> str:
+        part, index = (train, row) if row < count or test is None else (test, row - count)
+        return printable(part.names[index])
+
+    def of_class(row: int) -> str:
+        return f"{named(row)} ({printable(classes[label[row]])})"
+
+    torn = [rows for rows in equal if len(set(label[rows]) - {UNLABELLED}) > 1]
+    if torn:
+        first, *others = (row for row in torn[0] if label[row] != UNLABELLED)
+        second = next(row for row in others if label[row] != label[first])
+        number = sum(int((label[rows] != UNLABELLED).sum()) for rows in torn)
+        notes.append(
+            f"{number} images are in two classes or more, pixel for pixel: {of_class(first)} is"
+            f" {of_class(second)}{'' if number == 2 else ', and others'}"
+        )
+    leaked = [rows for rows in equal if rows[0] < count <= rows[-1]]
+    if leaked:
+        number = sum(int((np.asarray(rows) >= count).sum()) for rows in leaked)
+        second = next(row for row in leaked[0] if row >= count)
+        notes.append(
+            f"{number} test image{' is a training image' if number == 1 else 's are training images'} too,"
+            f" pixel for pixel: {named(second)} is {named(leaked[0][0])}"
+            f"{'' if number == 1 else ', and others'}"
+        )
+    return notes
+
+
+def _equal_images(parts: Sequence[ImageSet]) -> list[list[int]]:
+    """Rows of equal images, two or more each; in the order of the first, counted on from part to part."""
+
+    def image(row: int) -> np.ndarray:
+        count = len(parts[0])
+        return parts[0].images[row] if row < count else parts[1].images[row - count]
+
+    hashes = np.fromiter(
+        (hash(image.tobytes()) for part in parts for image in part.images), dtype=np.int64
+    )
+    order = np.argsort(hashes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(hashes[order]) != 0])
+    ends = np.r_[starts[1:], len(order)]
+    equal = []
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+        rows = order[start:end].tolist()
+        # Hashes agree by chance too, if hardly ever.
+        while len(rows) > 1:
+            same = [row for row in rows if np.array_equal(image(rows[0]), image(row))]
+            if len(same) > 1:
+                equal.append(same)
+            rows = sorted(set(rows).difference(same))
+    return sorted(equal)

@@ -1,0 +1,137 @@
+"""Images that a table names, and the others beside them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from convergan.data.find_layout import find_layout
+from convergan.data.folder_names import TEST_FOLDERS, TRAIN
+from convergan.data.layout import Entry, Layout, count_images, meanings_of
+from convergan.data.metadata import METADATA, Listed, read_metadata
+from convergan.errors import UserError
+
+
+def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """The images as a table says, and as their folders say of those that it does not name.
+
+    Where the folders of the images in the table are their classes, the others have their folder's class;
+    where none are, the others are unlabelled. A split that the table does not say is that of the folder.
+
+    Args:
+        path: the folder.
+        table: name of the table in it.
+        names: the images, relative to it.
+
+    Returns:
+        What is known of each image that is used, by name; and what is to be said of those that the table does
+        not name, or that are not used.
+
+    Raises:
+        UserError: some folders are the classes of their images and others are not; a test image that the
+            table does not name; or what `read_metadata` and `find_layout` raise.
+    """
+    listed = read_metadata(path, table, names)
+    rest = [name for name in names if name not in listed]
+    layout = _layout_beside_table(path, names, rest)
+    by_folder: list[Entry] = []
+    notes: list[str] = []
+    if layout is not None and _folders_are_classes(path, layout, listed, rest):
+        by_folder = layout.entries(rest)
+        notes += layout.notes
+        classes = Counter(str(entry.label) for entry in by_folder if entry.label is not None)
+        if classes:
+            counts = ", ".join(f"{name} {classes[name]}" for name in sorted(classes))
+            notes.append(f"images that {table} does not name have their folder's class: {counts}")
+        rest = [entry.name for entry in by_folder if entry.label is None]
+        by_folder = [entry for entry in by_folder if entry.label is not None]
+    if rest:
+        _require_no_test_images(path, table, rest)
+        notes.append(
+            f"{count_images(len(rest))} that {table} does not name"
+            f" {'is' if len(rest) == 1 else 'are'} unlabelled"
+        )
+    splits = _splits(names, listed)
+    unused = [name for name, split in splits.items() if split == "val"]
+    if "test" not in splits.values():
+        unused = []
+    elif unused:
+        notes.append(
+            f"the split val ({count_images(len(unused))}) is not used: there is a split test"
+        )
+    left_out = set(unused)
+    entries = [
+        Entry(name, listed[name].label, splits[name] not in (None, TRAIN))
+        for name in listed
+        if name not in left_out
+    ]
+    entries += by_folder
+    entries += [Entry(name, None, False) for name in rest]
+    return sorted(entries), notes
+
+
+def _layout_beside_table(path: Path, names: Sequence[str], rest: Sequence[str]) -> Layout | None:
+    """What the folders are, if any image is in no table; None where they need not be sets or classes."""
+    if not rest:
+        return None
+    try:
+        return find_layout(path, names)
+    except UserError:
+        # Folders of a camera's making, say, whose labels are in the table.
+        if _in_test_folders(rest):
+            raise
+        return None
+
+
+def _require_no_test_images(path: Path, table: str, names: Sequence[str]) -> None:
+    """Refuses to take images without a label for training ones if their folder says that they are not."""
+    if tests := _in_test_folders(names):
+        raise UserError(
+            f"{path / tests[0]}: expected a row in {table}, as all test images need a label, got none"
+        )
+
+
+def _in_test_folders(names: Sequence[str]) -> list[str]:
+    tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
+    return [name for name in names if tops.get(name.split("/")[0]) in TEST_FOLDERS]
+
+
+def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | None]:
+    """The split of each image in the table; where it says none, that of the folder at the top."""
+    tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
+    splits = {}
+    for name, (_, split) in listed.items():
+        folder = tops.get(name.split("/")[0]) if split is None and "/" in name else None
+        if folder in TEST_FOLDERS:
+            split = "test" if folder == "test" else "val"
+        splits[name] = split
+    return splits
+
+
+def _folders_are_classes(
+    path: Path, layout: Layout, listed: dict[str, Listed], rest: Sequence[str]
+) -> bool:
+    """Whether the folders of the images in a table are their classes, so that they are the others' too.
+
+    Raises:
+        UserError: some folders are and others are not.
+    """
+    agreeing = disagreeing = None
+    for name, (label, _) in listed.items():
+        folder = layout.label(name)
+        if label is None or folder is None:
+            continue
+        if label == folder:
+            agreeing = agreeing or name
+        else:
+            disagreeing = disagreeing or name
+    if agreeing and disagreeing:
+        raise UserError(
+            f"{path / disagreeing}: expected the label {layout.label(disagreeing)!r}, the class of its folder"
+            f" as for {agreeing}, got {listed[disagreeing].label!r} in {METADATA}; name all images there, or"
+            " move this one"
+        )
+    if agreeing or disagreeing:
+        return agreeing is not None
+    labels = {label for label, _ in listed.values() if label is not None}
+    folders = {layout.label(name) for name in rest}
+    return not labels or not labels.isdisjoint(folders)

@@ -1,0 +1,77 @@
+"""Files among images that are not read, by kind."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from convergan.data.metadata import METADATA, is_table_of_labels
+from convergan.errors import UserError
+
+_NOT_COUNTED = frozenset({"thumbs.db", "desktop.ini"})
+"""What systems keep beside images, in lower case."""
+
+_LONGEST_SUFFIX = 10
+
+_KINDS = 8
+"""That are named at most."""
+
+_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx", ".ods")
+_LABEL_WORDS = ("metadata", "label", "labels", "annotations", "classes")
+
+
+def count_passed_over(names: Iterable[str]) -> str | None:
+    """Files by their suffixes, as `4 files passed over: .heic 3, .txt 1`; None where there are none."""
+    kinds = Counter(
+        _kind(name) for name in names if os.path.basename(name).lower() not in _NOT_COUNTED
+    )
+    if not kinds:
+        return None
+    total = kinds.total()
+    listed = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    text = ", ".join(f"{kind} {count}" for kind, count in listed[:_KINDS])
+    rest = sum(count for _, count in listed[_KINDS:])
+    return (
+        f"{total} file{'' if total == 1 else 's'} passed over: {text}"
+        f"{f', others {rest}' if rest else ''}"
+    )
+
+
+def require_no_other_table(path: Path, names: Sequence[str]) -> list[str]:
+    """Looks, where no image has a label, for tables that may have been meant to give some.
+
+    Args:
+        path: the folder.
+        names: files in it that are not read, relative to it.
+
+    Returns:
+        What is to be said of tables that hold no labels.
+
+    Raises:
+        UserError: a table of labels under another name or in another place than `path/metadata.csv`.
+    """
+    notes = []
+    for name in names:
+        stem, suffix = os.path.splitext(os.path.basename(name).lower())
+        if suffix not in _TABLES:
+            continue
+        # Text beside images is commonplace; `metadata.csv.txt` is how some systems save a table.
+        named_so = suffix != ".txt" or stem.endswith(".csv")
+        if (named_so and os.path.splitext(stem)[0] in _LABEL_WORDS) or (
+            suffix in (".csv", ".tsv") and is_table_of_labels(path / name)
+        ):
+            raise UserError(
+                f"{path / name}: expected labels in {path / METADATA}, comma-separated with the columns"
+                f" file_name and label, or in the names of folders, got {name!r}; rename it, or move it out"
+                " to train without labels"
+            )
+        if suffix in (".csv", ".tsv"):
+            notes.append(f"{name} is not read: labels stand in {METADATA} alone")
+    return notes
+
+
+def _kind(name: str) -> str:
+    suffix = os.path.splitext(name)[1].lower()
+    if not suffix:
+        return "without suffix"
+    return suffix if len(suffix) <= _LONGEST_SUFFIX and suffix.isprintable() else "other"

@@ -1,0 +1,52 @@
+"""Files that may be none: a pipe or a device in a file's place is named, and never opened."""
+
+import os
+import stat
+from pathlib import Path
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def open_regular(path: str | Path) -> int:
+    """Opens a file to read and gives its descriptor.
+
+    Opening a pipe waits for whoever writes into it, and opening a device may set it to work: the kind is
+    looked at first. What takes the file's place in between is opened without waiting, and closed.
+
+    Raises:
+        OSError: it is no regular file, or cannot be opened.
+    """
+    require_regular(path)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        require_regular(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def require_regular(file: str | Path | int) -> None:
+    """Raises OSError where a path (links are followed) or an open descriptor is of no regular file."""
+    kind = stat.S_IFMT(os.stat(file).st_mode)
+    if kind != stat.S_IFREG:
+        raise OSError(f"{_KINDS.get(kind, 'something else')}, which is not a regular file")
+
+
+def kind_of(path: Path) -> str:
+    """What there is at a path that holds no file and no folder, for people."""
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        return "a link to nothing" if path.is_symlink() else "nothing there"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return "a file"

@@ -1,0 +1,34 @@
+"""Names that can be written down: into a manifest, a CSV, a report."""
+
+from collections.abc import Iterable
+
+from convergan.errors import UserError, printable
+
+
+def require_utf8(names: Iterable[str], what: str) -> None:
+    """Refuses names with lone surrogates, as the bytes of a file's name that are no UTF-8 are read.
+
+    Args:
+        names: what is going to be written.
+        what: what is named so, such as "a file".
+
+    Raises:
+        UserError: one of the names cannot be written as UTF-8; shows it.
+    """
+    names = list(names)
+    if _is_utf8("".join(names)):
+        return
+    for name in names:
+        if not _is_utf8(name):
+            raise UserError(
+                f"{printable(name)}: expected the name of {what} in UTF-8, got bytes that are none;"
+                " rename it"
+            )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

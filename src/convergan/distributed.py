@@ -1,0 +1,73 @@
+"""What several ranks do together, and a single one skips."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def ranks() -> int:
+    """The number of processes that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    return 1
+
+
+def mean_over_ranks(rows: Tensor) -> Tensor:
+    """The mean row of the batch that all ranks hold together, [1, ...]; gradients flow to each rank's rows.
+
+    For losses of means, such as feature matching, in data-parallel training: the gradients of the ranks'
+    losses, averaged over the ranks as `DistributedDataParallel` does, are those of one process that holds the
+    whole batch. On one rank the rows come back as they are: whoever takes their mean gets the same.
+
+    Args:
+        rows: this rank's part of the batch, [rows, ...], at least one row. Every rank must call.
+
+    Returns:
+        The mean, in float32 or wider; the ranks may hold different numbers of rows.
+    """
+    if ranks() == 1:
+        return rows
+    mean = rows.mean(dim=0, keepdim=True, dtype=torch.promote_types(rows.dtype, torch.float32))
+    count = torch.tensor(rows.shape[0], dtype=torch.float64, device=rows.device)
+    # Exactly 1 where all ranks have equally many.
+    share = count * ranks() / sum_over_ranks(count)
+    summed: Tensor = _SumOverRanks.apply(mean * share.to(mean.dtype))
+    return summed / ranks()
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum of every rank's values. Each rank's loss depends on it: their gradients are summed as well."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return sum_over_ranks(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _SumOverRanks.apply(gradient)
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """The sum of every rank's `values`, without gradient."""
+    if ranks() == 1:
+        return values
+    values = values.detach().clone()
+    torch.distributed.all_reduce(values)
+    return values
+
+
+def gather_from_ranks(values: Tensor) -> list[Tensor]:
+    """Every rank's `values`, in the order of the ranks."""
+    if ranks() == 1:
+        return [values]
+    gathered = [torch.empty_like(values) for _ in range(ranks())]
+    torch.distributed.all_gather(gathered, values)
+    return gathered
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is up on at least one rank."""
+    if ranks() == 1:
+        return flag
+    return bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)

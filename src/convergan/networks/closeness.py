@@ -1,0 +1,87 @@
+"""Minibatch discrimination in a discriminator that also classifies images, one at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from convergan.errors import UserError
+from convergan.networks.interface import Discriminator
+from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
+
+_SLOWEST_RATE = 0.1
+"""Of the running mean: batch normalization's default momentum."""
+
+
+class ComparingDiscriminator(Discriminator):
+    """A discriminator that may append to a sample's features how close it is to others of the minibatch.
+
+    In training these are the closenesses of `minibatch`. In evaluation an image's logits do not depend on
+    others: there the closenesses are the running mean of real samples', as batch normalization puts running
+    statistics in the place of the batch's. The mean is taken over the passes in which the groups of a batch
+    are named: of the first ten alike, then ever more of the last ones. Before any it is 0, which is what the
+    closenesses' mean is set to by data-dependent initialization.
+
+    `running_closeness` [closenesses] and `closeness_batches`, the number of passes, are buffers; None, and
+    not in `state_dict`, where there is no `minibatch`.
+    """
+
+    minibatch: MinibatchDiscrimination | None
+    running_closeness: Tensor | None
+    closeness_batches: Tensor | None
+
+    def set_minibatch(self, minibatch: MinibatchDiscrimination | None) -> int:
+        """Sets `minibatch`; returns the number of closenesses that come with each sample."""
+        self.minibatch = minibatch
+        closenesses = minibatch.out_features - minibatch.in_features if minibatch else 0
+        self.register_buffer("running_closeness", torch.zeros(closenesses) if minibatch else None)
+        batches = torch.zeros((), dtype=torch.int64) if minibatch else None
+        self.register_buffer("closeness_batches", batches)
+        return closenesses
+
+    def groups_and_real(
+        self, rows: int, group_sizes: Sequence[int] | None
+    ) -> tuple[list[int], int]:
+        """The groups in which `rows` samples are compared in training, and how many samples, the first ones,
+        count for the running mean; 0: it stays.
+
+        Of several groups that are named the last is the generated one; one alone is real.
+        """
+        if not group_sizes:
+            return self.groups_of(rows), 0
+        return list(group_sizes), sum(group_sizes[:-1]) or group_sizes[0]
+
+    def with_closeness(
+        self, features: Float[Tensor, "batch features"], group_sizes: Sequence[int] | None
+    ) -> Float[Tensor, "batch activations"]:
+        """The features and, where there is a `minibatch`, the closenesses."""
+        if self.minibatch is None:
+            return features
+        assert self.running_closeness is not None and self.closeness_batches is not None
+        if not self.training:
+            means = self.running_closeness.to(features.dtype).expand(features.shape[0], -1)
+            return torch.cat([features, means], dim=1)
+        sizes, real = self.groups_and_real(features.shape[0], group_sizes)
+        activations = self.minibatch(features, sizes)
+        if real:
+            with torch.no_grad():
+                of_real = activations[:real, features.shape[1] :].float().mean(dim=0)
+                self.closeness_batches.add_(1)
+                rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
+                self.running_closeness.lerp_(of_real, rate)
+        return activations
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        count = f"{prefix}closeness_batches"
+        if self.closeness_batches is not None and count not in state_dict:
+            if f"{prefix}running_closeness" not in state_dict:
+                raise UserError(
+                    "expected the running mean of minibatch discrimination's closenesses, got weights of"
+                    " an older version, which kept none: what it says of an image depends on the images"
+                    " beside it; train anew"
+                )
+            # Another older version kept the mean without their number: it had long settled.
+            state_dict[count] = torch.full_like(self.closeness_batches, round(1 / _SLOWEST_RATE))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

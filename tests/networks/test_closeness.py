@@ -1,0 +1,225 @@
+"""Minibatch discrimination in a classifier: what is said of an image does not depend on the others."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from convergan.data.image_stream import stream_of_array
+from convergan.data.source import open_data_set
+from convergan.data.splits import draw_split
+from convergan.errors import UserError
+from convergan.inference.embedding import embed, run_embedding
+from convergan.inference.predict import predict, predict_to_csv
+from convergan.inference.sample import sample
+from convergan.networks.build import NetworkSettings, build_discriminator
+from convergan.networks.classification import classified
+from convergan.networks.closeness import ComparingDiscriminator
+from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
+from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.model import load_classifier
+from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.checkpointing import Interrupted, LoopOptions
+from convergan.training.launch import launch
+from convergan.training.loop import fit
+from convergan.training.observer import Silent
+from convergan.training.run import train
+from support import equal_states
+
+SHAPE = (3, 32, 32)
+KINDS: dict[str, NetworkSettings] = {
+    "mlp": MLPSettings(hidden=(30, 20), minibatch_kernels=6),
+    "conv": ConvSettings(width=4, minibatch_kernels=6),
+    "imagenet": ImageNetSettings(
+        width=2, dense_multiple=4, minibatch_kernels=6, minibatch_kernel_size=3
+    ),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def images_of(rows: int, seed: int) -> Tensor:
+    return torch.rand(rows, *SHAPE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def network_of(kind: str, passes: int = 20) -> ComparingDiscriminator:
+    """A network that has been shown so many batches of three groups."""
+    torch.manual_seed(0)
+    network = build_discriminator(KINDS[kind], SHAPE, 4)
+    assert isinstance(network, ComparingDiscriminator)
+    initialize_from_data(network, images_of(24, seed=100))
+    with torch.no_grad():
+        for number in range(passes):
+            network(images_of(18, seed=number), [6, 6, 6])
+    return network
+
+
+@every_kind
+def test_an_image_is_judged_alike_alone_in_company_and_in_another_order(kind: str) -> None:
+    # The running statistics of batch normalization take long to leave where they start.
+    network, images = (
+        network_of(kind, passes=200 if kind == "imagenet" else 20),
+        images_of(40, seed=50),
+    )
+    together = classified(network, images).logits
+    assert together.std(dim=0).min() > 1e-4
+    alone = torch.cat([classified(network, image).logits for image in images.split(1)])
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+    order = torch.randperm(40)
+    torch.testing.assert_close(
+        classified(network, images[order]).logits, together[order], rtol=1e-5, atol=1e-5
+    )
+    copies = images[:1].expand(40, -1, -1, -1)
+    torch.testing.assert_close(
+        classified(network, copies).logits, together[:1].expand(40, -1), rtol=1e-5, atol=1e-5
+    )
+    assert network.training
+
+
+@every_kind
+def test_the_mean_of_the_first_passes_has_no_trace_of_where_it_started(kind: str) -> None:
+    network = network_of(kind, passes=0)
+    assert network.running_closeness is not None
+    torch.testing.assert_close(
+        network.running_closeness, torch.zeros_like(network.running_closeness)
+    )
+    seen: list[Tensor] = []
+    assert network.minibatch is not None
+    features = network.minibatch.in_features
+    network.minibatch.register_forward_hook(
+        lambda _, __, output: seen.append(output[:12, features:])
+    )
+    for number in range(3):
+        network(images_of(18, seed=number), [6, 6, 6])
+    torch.testing.assert_close(network.running_closeness, torch.cat(seen).mean(dim=0).detach())
+    # Neither what is not said to be real nor what is looked at in evaluation counts.
+    network(images_of(18, seed=5))
+    classified(network, images_of(18, seed=6))
+    torch.testing.assert_close(network.running_closeness, torch.cat(seen[:3]).mean(dim=0).detach())
+
+
+@every_kind
+def test_weights_without_the_running_mean_are_refused(kind: str) -> None:
+    network = network_of(kind)
+    state = network.state_dict()
+    del state["closeness_batches"]
+    # The first networks that kept a mean did not count.
+    restored = build_discriminator(KINDS[kind], SHAPE, 4)
+    restored.load_state_dict(state)
+    images = images_of(3, seed=60)
+    torch.testing.assert_close(classified(restored, images), classified(network, images))
+    del state["running_closeness"]
+    with pytest.raises(UserError, match=r"expected the running mean .*closenesses, got .* older"):
+        restored.load_state_dict(state)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_networks_without_kernels_have_the_weights_that_they_had(kind: str) -> None:
+    network = build_discriminator(replace(KINDS[kind], minibatch_kernels=0), SHAPE, 4)
+    assert not [name for name in network.state_dict() if "closeness" in name]
+
+
+@pytest.fixture(scope="module")
+def comparing_recipe(quick_recipe: Recipe) -> Recipe:
+    assert isinstance(quick_recipe.networks, MLPSettings)
+    networks = replace(quick_recipe.networks, minibatch_kernels=8)
+    objective = replace(quick_recipe.objective, generator="non-saturating")
+    return replace(quick_recipe, epochs=2, networks=networks, objective=objective)
+
+
+@pytest.fixture(scope="module")
+def comparing_run(
+    tmp_path_factory: pytest.TempPathFactory, comparing_recipe: Recipe, quiet: Console
+) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "comparing"
+    train(comparing_recipe, out, console=quiet)
+    return out
+
+
+def test_test_errors_are_those_of_predict_and_of_score(
+    comparing_run: Path, comparing_recipe: Recipe, tmp_path: Path
+) -> None:
+    data = open_data_set(comparing_recipe.data)
+    assert data.test is not None
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    # Another order than the test set's.
+    for number, image in enumerate(data.test.images):
+        Image.fromarray(image[:, :, 0]).save(folder / f"{number * 7919 % 1000:04d}-{number}.png")
+    predict_to_csv(comparing_run, folder, tmp_path / "out.csv")
+    labels = np.zeros(len(data.test.images), dtype=np.int64)
+    for row in csv.DictReader((tmp_path / "out.csv").open()):
+        number = int(Path(row["path"]).stem.split("-")[1])
+        labels[number] = data.classes.index(row["label"])
+    errors = json.loads((comparing_run / "results.json").read_text())["test_errors"]
+    assert int((labels != data.test.labels).sum()) == errors
+    seen = embed(run_embedding(comparing_run), stream_of_array("digits", data.test.images))
+    assert np.array_equal(np.asarray(seen.images.logits).argmax(axis=1), labels)
+    (alone,) = predict(comparing_run, sorted(folder.iterdir())[3])
+    beside = list(predict(comparing_run, folder))[3]
+    np.testing.assert_allclose(alone.probabilities, beside.probabilities, atol=1e-6)
+
+
+def test_a_run_of_before_is_refused_in_one_line_but_its_generator_works(
+    comparing_run: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(comparing_run, old)
+    weights = load_file(old / "model" / "classifier.safetensors")
+    for name in ("running_closeness", "closeness_batches"):
+        del weights[name]
+    save_file(weights, old / "model" / "classifier.safetensors")
+    config = json.loads((old / "model" / "config.json").read_text())
+    (old / "model" / "config.json").write_text(json.dumps({**config, "group_size": 100}))
+    with pytest.raises(
+        UserError, match=r"classifier\.safetensors: expected the running mean"
+    ) as told:
+        load_classifier(old)
+    assert "\n" not in str(told.value)
+    sample(old, 2, tmp_path / "samples")
+    assert len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_settings_of_before_are_still_read(trained_run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(trained_run, old)
+    config = json.loads((old / "model" / "config.json").read_text())
+    assert "group_size" not in config
+    (old / "model" / "config.json").write_text(json.dumps({**config, "group_size": 100}))
+    load_classifier(old)
+
+
+def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
+    comparing_recipe: Recipe, tmp_path: Path
+) -> None:
+    data = open_data_set(comparing_recipe.data)
+    split = draw_split(data, labels=100, seed=0)
+
+    def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
+        options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
+        fabric = launch(comparing_recipe.hardware)
+        recipe, training = comparing_recipe, split.training
+        fit(fabric, recipe, training, checkpoints=folder, observer=Silent(), options=options)
+        restored = load_newest_checkpoint(folder)
+        assert restored is not None
+        return {name: part for name, part in restored[1].items() if name != "train_seconds"}
+
+    whole = run(tmp_path / "whole")
+    for player in ("discriminator", "baseline"):
+        now = whole[player]["network"]["running_closeness"]
+        average = whole[player]["average"]["module.running_closeness"]
+        assert torch.isfinite(average).all() and (average - now).abs().max() > 1e-4
+        assert whole[player]["network"]["closeness_batches"] == whole["step"]
+    calls = iter(range(100))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", lambda: next(calls) >= 7)
+    assert equal_states(run(tmp_path / "stopped"), whole)

@@ -1,0 +1,163 @@
+"""What earlier versions wrote still works: runs, checkpoints, scores, statistics, studies."""
+
+import csv
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convergan.cli import main
+from convergan.runs.folder import read_json
+from convergan.runs.metrics import read_metrics
+
+KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
+RUNS = ("digits", "minibatch", "folder", "imagenet")
+
+# Another CPU adds in another order: over the steps of these small runs that moves a loss by less than this.
+LOSSES = {"rel": 2e-3, "abs": 1e-4}
+
+
+@pytest.fixture(autouse=True)
+def beside_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are named relative to the folder that they are kept in."""
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(KEPT)
+
+
+def command(*words: object) -> None:
+    assert main([str(word) for word in words]) == 0
+
+
+def images_of(run: str) -> str:
+    return "digits-new" if run in ("digits", "minibatch") else "new"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_predicts_what_it_predicted(run: str, tmp_path: Path) -> None:
+    command("predict", f"{run}/finished", images_of(run), "--out", tmp_path / "predictions.csv")
+    then, now = rows(KEPT / run / "predictions.csv"), rows(tmp_path / "predictions.csv")
+    assert [row["path"] for row in now] == [row["path"] for row in then]
+    for before, after in zip(then, now, strict=True):
+        for column in before.keys() - {"path", "label"}:
+            assert float(after[column]) == pytest.approx(float(before[column]), abs=1e-4)
+        assert after["label"] == before["label"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_draws_the_same_samples(run: str, tmp_path: Path) -> None:
+    command("sample", f"{run}/finished", "--count", 6, "--out", tmp_path / "samples")
+    for kept in sorted((KEPT / run / "samples").iterdir()):
+        then, now = (
+            np.asarray(Image.open(path)).astype(int)
+            for path in (kept, tmp_path / "samples" / kept.name)
+        )
+        # A pixel between two levels may fall to either side.
+        assert then.shape == now.shape and abs(then - now).max() <= 1
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_scores_as_it_scored(run: str, tmp_path: Path) -> None:
+    words = ["score", images_of(run), "--classifier", f"{run}/finished", "--splits", 1]
+    words += ["--metrics", "is", "fid", "--replicates", 5]
+    found = tmp_path / "score.json"
+    command(*words, "--reference", f"{run}/samples", "--json", found)
+    then, now = (read_json(path) for path in (KEPT / run / "score.json", found))
+    for metric in ("is", "fid"):
+        before, after = score_of(then, metric), score_of(now, metric)
+        assert before > 0 and after == pytest.approx(before, rel=1e-3)
+    # To the statistics of the same images there is no distance.
+    command(*words, "--reference", f"{run}/statistics.npz", "--json", tmp_path / "same.json")
+    same = read_json(tmp_path / "same.json")
+    assert score_of(same, "fid") == pytest.approx(0, abs=1e-3 * score_of(now, "fid"))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_score_is_compared_with_one_of_then(run: str, tmp_path: Path) -> None:
+    words = ["score", images_of(run), "--classifier", f"{run}/finished", "--splits", 1]
+    words += ["--metrics", "is", "--replicates", 5, "--json", tmp_path / "score.json"]
+    command(*words, "--versus", f"{run}/score.json")
+    (score,) = read_json(tmp_path / "score.json")["scores"]
+    assert score["versus"]["value"] == score_of(read_json(KEPT / run / "score.json"), "is")
+
+
+def score_of(scored: dict[str, Any], metric: str) -> float:
+    (value,) = [
+        score["value"] for score in scored["scores"] if score["fingerprint"]["metric"] == metric
+    ]
+    assert isinstance(value, float)
+    return value
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_stopped_run_goes_on_to_the_same_end(run: str, tmp_path: Path) -> None:
+    shutil.copytree(KEPT / run / "stopped", tmp_path / "run")
+    before = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    words = ["train", "--from", f"{run}/stopped/recipe.yaml", "--out", tmp_path / "run", "--resume"]
+    command(*words, *([] if images_of(run) == "digits-new" else ["--data.path", "shapes"]))
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    expected = read_metrics(KEPT / run / "finished" / "metrics.jsonl")
+    assert lines[: len(before)] == before and len(lines) == len(expected)
+    for line, other in zip(lines, expected, strict=True):
+        assert line["step"] == other["step"]
+        assert line["losses"] == pytest.approx(other["losses"], **LOSSES)
+        # A hundredth of the images may lie on the border.
+        for key in [key for key in other if key.endswith("errors")]:
+            assert line[key] == pytest.approx(other[key], abs=max(1, other["test_size"] / 100))
+    predictions = tmp_path / "predictions.csv"
+    command("predict", tmp_path / "run", images_of(run), "--out", predictions)
+    for after, before in zip(rows(predictions), rows(KEPT / run / "predictions.csv"), strict=True):
+        for column in before.keys() - {"path", "label"}:
+            assert float(after[column]) == pytest.approx(float(before[column]), abs=0.01)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    content = gzip.decompress((KEPT / "study" / "study.db.gz").read_bytes())
+    (folder / "study.db").write_bytes(content)
+    shutil.copy(KEPT / "study" / "study.key", folder)
+    return folder / "study.db"
+
+
+def test_a_study_reports_what_it_reported(study: Path, tmp_path: Path) -> None:
+    found = tmp_path / "report.json"
+    page = tmp_path / "report.html"
+    command("study", "report", study, "--simulated", "--json", found, "--out", page)
+    then, now = (read_json(path) for path in (KEPT / "study" / "report.json", found))
+    for name in ("participants", "votes", "title", "simulated"):
+        assert now[name] == then[name]
+    for before, after in zip(then["arms"], now["arms"], strict=True):
+        assert after["name"] == before["name"]
+        for share in ("accuracy", "error_on_generated", "error_on_real"):
+            assert after[share]["value"] == before[share]["value"]
+    assert page.read_text().count("data:image/") > 0
+
+
+def test_a_study_exports_the_same_votes(study: Path, tmp_path: Path) -> None:
+    command("study", "export", study, "--simulated", "--out", tmp_path / "export")
+    then, now = (rows(folder / "export" / "votes.csv") for folder in (KEPT / "study", tmp_path))
+    assert len(now) == 36
+    # A later version may tell more.
+    assert [
+        {key: row[key] for key in before} for row, before in zip(now, then, strict=True)
+    ] == then
+
+
+def test_a_study_goes_on(study: Path, tmp_path: Path) -> None:
+    command("study", "dry-run", study, "--participants", 2)
+    command("study", "invite", study)
+    found = tmp_path / "report.json"
+    command(
+        "study", "report", study, "--simulated", "--json", found, "--out", tmp_path / "page.html"
+    )
+    assert read_json(found)["participants"] >= 6

@@ -1,0 +1,96 @@
+"""Files are whole or not there, whatever is in their place and whoever is killed."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from convergan.files import aside_folder, remove_leftovers, write_text, written_aside
+
+
+def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "first")
+    with pytest.raises(RuntimeError), written_aside(path) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_link_is_followed_and_permissions_stay(tmp_path: Path) -> None:
+    target, link, dangling = tmp_path / "there" / "a.txt", tmp_path / "link", tmp_path / "dangling"
+    target.parent.mkdir()
+    write_text(target, "old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    dangling.symlink_to(target.parent / "b.txt")
+    write_text(dangling, "b")
+    assert dangling.is_symlink() and (target.parent / "b.txt").read_text() == "b"
+
+
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileExistsError, match="pipe"):
+        write_text(pipe, "text")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from convergan.files import written_aside
+with written_aside(Path(sys.argv[1])) as aside:
+    aside.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_leftovers_of_a_killed_process_go_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    def writer(name: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path / name)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None and process.stdout.readline() == "writing\n"
+        return process
+
+    killed, living = writer("killed.txt"), writer("living.txt")
+    try:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        remove_leftovers(tmp_path)
+        (left,) = tmp_path.iterdir()
+        assert (left / "living.txt").read_text() == "half"
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+    remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_library_s_own_temporary_files_are_in_the_folder_that_goes(tmp_path: Path) -> None:
+    """safetensors writes a file of its own beside the one that it is told, and renames it."""
+    with pytest.raises(RuntimeError), aside_folder(tmp_path) as folder:
+        (folder / ".tmpAbC").write_text("half")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with written_aside(tmp_path / "weights.safetensors") as aside:
+        save_file({"a": torch.zeros(2)}, aside)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
