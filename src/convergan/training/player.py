@@ -7,10 +7,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from convergan.distributed import ranks, sum_over_ranks
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
-from convergan.training.collectives import ranks, sum_over_ranks
 from convergan.training.computation import compiled, memory_layout
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
