@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -10,11 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
-from convergan.networks.layers import LARGEST_MAPS_BYTES
+from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.settings import ConvSettings, ObjectiveSettings, Recipe
 from convergan.training.classify import BATCH_SIZE
 from convergan.training.samples import DIVERSITY_IMAGES
 from convergan.training.state import INITIALIZATION_IMAGES
@@ -73,8 +74,19 @@ def training_cost(
         UserError: the networks cannot take such images.
     """
     batch = max(1, recipe.batch_size // processes)
-    with FakeTensorMode(), torch.device("cpu"):
-        few, more = (_follow(recipe, image_shape, outputs, rows, bf16) for rows in _ROWS)
+    with FakeTensorMode():
+        few, more = (
+            _follow(
+                recipe.networks,
+                recipe.objective,
+                image_shape,
+                outputs,
+                rows=rows,
+                bf16=bf16,
+                baseline=recipe.baseline,
+            )
+            for rows in _ROWS
+        )
         discriminator = build_discriminator(recipe.networks, image_shape, outputs)
         generator = build_generator(recipe.networks, image_shape)
         held = _player_bytes(recipe, discriminator, averaged=True) * (2 if recipe.baseline else 1)
@@ -114,66 +126,90 @@ class _Followed:
     test_operations: float
 
 
+@lru_cache(maxsize=64)
 def _follow(
-    recipe: Recipe, image_shape: tuple[int, int, int], outputs: int, rows: int, bf16: bool
+    networks: NetworkSettings,
+    objective: ObjectiveSettings,
+    image_shape: tuple[int, int, int],
+    outputs: int,
+    *,
+    rows: int,
+    bf16: bool,
+    baseline: bool,
 ) -> _Followed:
-    discriminator = build_discriminator(recipe.networks, image_shape, outputs)
-    generator = build_generator(recipe.networks, image_shape)
+    discriminator = build_discriminator(networks, image_shape, outputs)
+    generator = build_generator(networks, image_shape)
     discriminator.group_size = rows
+    for layer in discriminator.modules():
+        if isinstance(layer, ImageByImage):
+            # In one piece: it keeps as much, and is followed sooner.
+            layer.forward = super(ImageByImage, layer).forward  # type: ignore[method-assign]
     weights = [*discriminator.parameters(), *generator.parameters()]
-    with FlopCounterMode(display=False) as of_step:
-        kept = _kept_in_steps(recipe, discriminator, generator, image_shape, rows, bf16)
+    images = torch.empty(rows, *image_shape)
+    with FlopCounterMode(display=False) as of_judging:
+        labelled = [] if objective.discriminator == "binary" else [images]
+        kept = _kept_by_discriminator(discriminator, generator, labelled, images, bf16)
+        if baseline and labelled:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                _kept(lambda: _judged(discriminator, labelled), weights)
+    with FlopCounterMode(display=False) as of_making:
+        kept = max(kept, _kept_by_generator(objective, discriminator, generator, images))
     discriminator.eval()
     generator.eval()
     with torch.no_grad():
         with FlopCounterMode(display=False) as of_tests, _LargestMap(weights) as judging:
-            discriminator(torch.empty(rows, *image_shape))
+            discriminator(images)
         with _LargestMap(weights) as making:
             generator(generator.latent(rows, "cpu"))
     return _Followed(
         kept_bytes=kept,
         judging_bytes=judging.largest_bytes,
         making_bytes=making.largest_bytes,
-        step_operations=of_step.get_total_flops(),
+        step_operations=of_judging.get_total_flops()
+        + objective.generator_steps * of_making.get_total_flops(),
         test_operations=of_tests.get_total_flops(),
     )
 
 
-def _kept_in_steps(
-    recipe: Recipe,
+def _kept_by_discriminator(
     discriminator: Discriminator,
     generator: Generator,
-    image_shape: tuple[int, int, int],
-    rows: int,
+    labelled: list[Tensor],
+    images: Tensor,
     bf16: bool,
 ) -> int:
-    """Bytes that the larger of the steps of discriminator and generator, as `loop.fit` takes them, keeps."""
-    images = torch.empty(rows, *image_shape)
-    weights = [*discriminator.parameters(), *generator.parameters()]
-
-    def judged(batches: list[Tensor]) -> Tensor:
-        output = discriminator(torch.cat(batches), [rows] * len(batches))
-        return output.logits.float().sum() + output.features.float().sum()
-
+    """Bytes that the discriminator's step, as `loop.fit` takes it, keeps."""
     with torch.no_grad():
-        generated = generator(generator.latent(rows, "cpu"))
-    labelled = [] if recipe.objective.discriminator == "binary" else [images]
+        generated = generator(generator.latent(len(images), "cpu"))
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        of_discriminator = _kept(lambda: judged([*labelled, images, generated]), weights)
-        if recipe.baseline and labelled:
-            _kept(lambda: judged(labelled), weights)
+        return _kept(
+            lambda: _judged(discriminator, [*labelled, images, generated]),
+            [*discriminator.parameters()],
+        )
+
+
+def _kept_by_generator(
+    objective: ObjectiveSettings, discriminator: Discriminator, generator: Generator, images: Tensor
+) -> int:
+    """Bytes that one of the generator's steps keeps; the discriminator's weights are without gradients then."""
+    weights = [*discriminator.parameters(), *generator.parameters()]
     for weight in discriminator.parameters():
         weight.requires_grad_(False)
-    of_generator = 0
     beside = [images] if discriminator.compares_halves else []
-    for _ in range(recipe.objective.generator_steps):
-        if not beside and recipe.objective.generator == "feature-matching":
-            with torch.no_grad():
-                judged([images])
-        of_generator = _kept(
-            lambda: judged([*beside, generator(generator.latent(rows, "cpu"))]), weights
-        )
-    return max(of_discriminator, of_generator)
+    if not beside and objective.generator == "feature-matching":
+        with torch.no_grad():
+            _judged(discriminator, [images])
+
+    def step() -> Tensor:
+        made = generator(generator.latent(len(images), "cpu"))
+        return _judged(discriminator, [*beside, made])
+
+    return _kept(step, weights)
+
+
+def _judged(discriminator: Discriminator, batches: list[Tensor]) -> Tensor:
+    output = discriminator(torch.cat(batches), [len(batch) for batch in batches])
+    return output.logits.float().sum() + output.features.float().sum()
 
 
 def _kept(forward: Callable[[], Tensor], weights: list[nn.Parameter]) -> int:
