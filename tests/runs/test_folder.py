@@ -58,3 +58,22 @@ def test_metrics_survive_a_cut_off_line(tmp_path: Path) -> None:
     assert [line["epoch"] for line in keep_metrics(path, 1)] == [1]
     assert [line["epoch"] for line in read_metrics(path)] == [1]
     assert keep_metrics(tmp_path / "new.jsonl", 0) == []
+
+
+def test_looking_at_a_place_leaves_nothing_there(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "deep" / "run").require_place(resume=False)
+    (tmp_path / "empty").mkdir()
+    RunFolder(tmp_path / "empty").require_place(resume=False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+@pytest.mark.skipif(
+    not Path("/proc").exists(), reason="it takes a folder that nothing can be made in"
+)
+@pytest.mark.parametrize("out", ["/proc/run", "bad\udcff/run", "/dev/null/run"])
+def test_a_place_that_cannot_be_made(tmp_path: Path, out: str) -> None:
+    with pytest.raises(
+        UserError, match="^out: expected a folder that can be made, got "
+    ) as refused:
+        RunFolder(tmp_path / out).require_place(resume=True)
+    assert "\n" not in str(refused.value) and str(refused.value).isascii()

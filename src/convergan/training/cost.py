@@ -191,7 +191,7 @@ def _kept_by_discriminator(
 def _kept_by_generator(
     objective: ObjectiveSettings, discriminator: Discriminator, generator: Generator, images: Tensor
 ) -> int:
-    """Bytes that one of the generator's steps keeps; the discriminator's weights are without gradients then."""
+    """Bytes that one of the generator's steps keeps; the discriminator's weights have no gradients then."""
     weights = [*discriminator.parameters(), *generator.parameters()]
     for weight in discriminator.parameters():
         weight.requires_grad_(False)

@@ -54,7 +54,8 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
     raise UserError(
         f"data.size-px: expected a size, as the images have more than {LARGEST_UNASKED_PX} px, got none and "
         f"images of {width}x{height} px, on which training takes about {memory[0]} of memory{time}; "
-        f"--data.size-px {smaller_px} resizes all, for about {memory[1]}{smaller_time}, and half that size for about a quarter"
+        f"--data.size-px {smaller_px} resizes all, for about {memory[1]}{smaller_time}, and half that size "
+        "for about a quarter"
     )
 
 
