@@ -67,13 +67,9 @@ def test_looking_at_a_place_leaves_nothing_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
-@pytest.mark.skipif(
-    not Path("/proc").exists(), reason="it takes a folder that nothing can be made in"
-)
-@pytest.mark.parametrize("out", ["/proc/run", "bad\udcff/run", "/dev/null/run"])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="nothing can be made in /proc")
+@pytest.mark.parametrize("out", ["/proc/run", "bad\udcff/run"])
 def test_a_place_that_cannot_be_made(tmp_path: Path, out: str) -> None:
-    with pytest.raises(
-        UserError, match="^out: expected a folder that can be made, got "
-    ) as refused:
+    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got ") as error:
         RunFolder(tmp_path / out).require_place(resume=True)
-    assert "\n" not in str(refused.value) and str(refused.value).isascii()
+    assert "\n" not in str(error.value) and str(error.value).isascii()
