@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -109,7 +110,8 @@ class RunProgress:
 
     def say(self, text: str) -> None:
         """A line, above the bar if there is one."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _BarAboveNumbers(Bar):
@@ -123,7 +125,10 @@ class _BarAboveNumbers(Bar):
 
 
 class Progress:
-    """One training: losses, errors, seconds per epoch, and the time left of the whole run."""
+    """One training: losses, errors, seconds per epoch, and the time left of the whole run.
+
+    A terminal that goes away does not end the training.
+    """
 
     def __init__(self, run: RunProgress, number: int, *, title: str) -> None:
         self._run, self._number = run, number
@@ -152,7 +157,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        with suppress(OSError):
+            self._bar.stop()
 
     def begins_after(self, epochs_done: int) -> None:
         """The training begins, or goes on, after so many epochs."""
@@ -198,11 +204,12 @@ class Progress:
 
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
-        self._run.console.print(
-            f"[yellow]warning[/] {self._title} {warning.epoch}: {escape(warning.message)}; "
-            f"{escape(warning.advice)}",
-            highlight=False,
-        )
+        with suppress(OSError):
+            self._run.console.print(
+                f"[yellow]warning[/] {self._title} {warning.epoch}: {escape(warning.message)}; "
+                f"{escape(warning.advice)}",
+                highlight=False,
+            )
 
     def _left(self) -> str:
         seconds = self._run.left.seconds
