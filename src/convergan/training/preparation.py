@@ -11,7 +11,7 @@ from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.source import open_data_set
 from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
 from convergan.data.undecoded import Source
-from convergan.errors import UserError, one_line, printable
+from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
@@ -59,9 +59,9 @@ def prepare(
         before_decoding: called once the images have been found; what it raises ends all.
 
     Raises:
-        UserError: the images cannot be read, the labels asked for are not there, a class's name cannot be
-            written to a file, the networks cannot take such images or do not fit in memory, the batch cannot
-            be divided among the processes, or there is no compiler.
+        UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
+            such images or do not fit in memory, the batch cannot be divided among the processes, or there is
+            no compiler.
     """
     if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
         raise UserError(
@@ -88,12 +88,10 @@ def prepare(
         named = recipe
 
         def look(source: Source) -> None:
-            _require_writable(source.classes)
             if before_decoding is not None:
                 before_decoding(named, source)
 
         data = open_data_set(recipe.data, progress=progress, before_decoding=look)
-    _require_writable(data.classes)
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
     outputs = max(len(data.classes), 1)
@@ -129,17 +127,6 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
             f"networks: expected networks for images of {shape[2]}x{shape[1]} px that fit in memory, got "
             f"settings of which torch says: {one_line(error)}"
         ) from error
-
-
-def _require_writable(classes: tuple[str, ...]) -> None:
-    """Refuses a name that results could not be written with once all training is over."""
-    for name in classes:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(
-                f"class {printable(name)!r}: expected a name in UTF-8, got bytes that are none"
-            ) from None
 
 
 def split_seed(recipe: Recipe) -> int:
