@@ -60,7 +60,9 @@ def stopped(
 
 def resumed(out: Path, recipe: Recipe) -> str:
     """What the console shows of a run that is resumed to its end."""
-    console = Console(record=True, width=1000, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(
+        record=True, width=1000, quiet=False, file=open(os.devnull, "w", encoding="utf-8")
+    )  # noqa: SIM115
     train(recipe, out, options=RunOptions(resume=True), console=console)
     return console.export_text()
 
