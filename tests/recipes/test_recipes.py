@@ -7,9 +7,11 @@ import pytest
 
 from convergan.errors import UserError
 from convergan.recipes.files import (
+    FREE_TO_CHANGE,
     first_difference,
     read_recipe,
     recipe_from_dict,
+    recipe_sha256,
     recipe_to_dict,
     recipe_to_yaml,
 )
@@ -96,6 +98,49 @@ def test_first_difference_names_the_setting() -> None:
     assert difference is not None and difference[0] == "networks.kind"
     moved = replace(recipe, data=DataSettings(source="digits", cache=Path("/else")))
     assert first_difference(recipe, moved, ["data.cache"]) is None
+
+
+def test_the_hash_tells_recipes_apart_that_give_other_results(tmp_path: Path) -> None:
+    hashes = {recipe_sha256(recipe) for recipe in PRESETS.values()}
+    assert len(hashes) == len(PRESETS) and all(len(each) == 64 for each in hashes)
+    recipe = PRESETS["digits"]
+    for name, value in (
+        ("seed", 1),
+        ("labels", None),
+        ("data.split_seed", 0),
+        ("optimizer.beta1", 0.9),
+        ("networks.hidden_noise", 0.1),
+        ("networks.hidden", [10]),
+    ):
+        assert recipe_sha256(_changed(recipe, name, value)) != recipe_sha256(recipe), name
+    # All defaults: only the kind of networks differs.
+    kinds = [replace(recipe, networks=networks) for networks in (ConvSettings(), MLPSettings())]
+    assert recipe_sha256(kinds[0]) != recipe_sha256(kinds[1])
+
+
+def test_the_hash_is_that_of_every_recipe_that_may_resume_the_run(tmp_path: Path) -> None:
+    recipe = PRESETS["digits"]
+    for name, value in zip(FREE_TO_CHANGE, ("/a", "/b", 7, 3), strict=True):
+        assert recipe_sha256(_changed(recipe, name, value)) == recipe_sha256(recipe), name
+    (tmp_path / "recipe.yaml").write_text(recipe_to_yaml(recipe))
+    assert recipe_sha256(read_recipe(tmp_path / "recipe.yaml")) == recipe_sha256(recipe)
+    # Python takes a whole number for a float, and both write 1 or 1.0.
+    whole, real = (
+        replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+        for rate in (1, 1.0)
+    )
+    assert recipe_sha256(whole) == recipe_sha256(real)
+
+
+def _changed(recipe: Recipe, name: str, value: object) -> Recipe:
+    values = recipe_to_dict(recipe)
+    *groups, last = name.split(".")
+    group = values
+    for each in groups:
+        group = group[each]
+    assert last in group
+    group[last] = value
+    return recipe_from_dict(values, "changed")
 
 
 def test_every_setting_is_documented_beneath_it() -> None:

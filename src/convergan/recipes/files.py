@@ -1,6 +1,8 @@
 """recipe.yaml: all settings of a run, complete, written and read without loss."""
 
+import json
 from collections.abc import Collection, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from convergan.recipes.settings import Recipe
 _RECIPE = TypeAdapter(Recipe)
 # The class of each kind of networks, by which pydantic names the alternatives.
 _NETWORKS = {"mlp": "MLPSettings", "conv": "ConvSettings", "imagenet": "ImageNetSettings"}
+
+FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
+"""Settings that a resumed run may change: where things are kept, and by how many threads they are computed,
+which changes last digits alone; whether the images are the same is checked by their fingerprint."""
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -62,6 +68,21 @@ def read_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected YAML, got {' '.join(str(error).split())}") from None
     return recipe_from_dict(values, str(path))
+
+
+def recipe_sha256(recipe: Recipe) -> str:
+    """SHA-256, in hexadecimal, of what decides a run's result, shared by all recipes that may resume the run.
+
+    It is taken of canonical JSON without `FREE_TO_CHANGE`, and without settings at their defaults, so that a
+    setting added later leaves it as it was.
+    """
+    # As read from a file: a whole number is a float where one is declared.
+    read = _RECIPE.validate_python(recipe_to_dict(recipe))
+    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True)
+    chosen.setdefault("networks", {})["kind"] = read.networks.kind
+    settings = {name: value for name, value in _flat(chosen) if name not in FREE_TO_CHANGE}
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()
 
 
 def first_difference(

@@ -6,12 +6,8 @@ from typing import Any
 
 from convergan.errors import UserError
 from convergan.files import remove_leftovers, write_text
-from convergan.recipes.files import first_difference, read_recipe, recipe_to_yaml
+from convergan.recipes.files import FREE_TO_CHANGE, first_difference, read_recipe, recipe_to_yaml
 from convergan.recipes.settings import Recipe
-
-# They decide where things are kept, and by how many threads they are computed, which changes last digits
-# alone; whether the images are the same is checked by their fingerprint.
-_FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
 
 
 class RunFolder:
@@ -44,7 +40,7 @@ class RunFolder:
                     f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
                     "--out DIR writes elsewhere"
                 )
-            difference = first_difference(read_recipe(self.recipe), recipe, _FREE_TO_CHANGE)
+            difference = first_difference(read_recipe(self.recipe), recipe, FREE_TO_CHANGE)
             if difference:
                 name, saved, wanted = difference
                 raise UserError(
