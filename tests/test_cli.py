@@ -87,8 +87,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("train", "digits", "--labels", "many"), ["--labels", "INT", "'many'"]),
-        (("train", "digits", "--labels", "0"), ["labels: expected 1 or more, got 0"]),
+        (
+            ("train", "digits", "--labels", "many"),
+            ["--labels: expected a whole number, 1 to", "or None, got 'many'"],
+        ),
+        (("train", "digits", "--labels", "0"), ["--labels: expected 1 to 1,000,000,000, got 0"]),
         (("train", "digits", "--colour", "3"), ["--colour"]),
         (("train", "digits", "--seeed", "3"), ["--seeed, 3; perhaps you meant --seed ("]),
         (("train", "digits", "--name", "x"), ["--name"]),
@@ -121,7 +124,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ("train", "digits", "--labels", "7"),
             ["labels: expected at least one for each of 10 classes"],
         ),
-        (("train", "digits", "--labels", "5000"), ["labelled images of class '0'", "5000"]),
+        (
+            ("train", "digits", "--labels", "5000"),
+            ["expected at most 1,240: 124 of each class, as '8' has, got 5000", "uses all 1,297"],
+        ),
     ],
 )
 def test_errors_are_one_line_that_names_the_argument(
@@ -144,8 +150,8 @@ def test_errors_are_one_line_in_any_encoding(encoding: str) -> None:
     # tyro frames its complaints in lines of Unicode, or in none.
     done = run("train", "digits", "--labels", "many", encoding=encoding)
     assert done.stderr == (
-        "convergan: Error parsing --labels: no type matching {None}|INT could be instantiated "
-        "from ['many'] (convergan train digits --help tells more)\n"
+        "convergan: --labels: expected a whole number, 1 to 1,000,000,000, or None, got 'many' "
+        "(convergan train digits --help tells more)\n"
     )
 
 

@@ -71,7 +71,7 @@ def reading(where: object, expected: str) -> Iterator[None]:
 def quoted(value: object) -> str:
     """A value as Python writes it, printable, and short: of a long one the middle is left out."""
     try:
-        return printable(_SHORT.repr(str(value) if isinstance(value, PurePath) else value))
+        return one_line(_SHORT.repr(str(value) if isinstance(value, PurePath) else value))
     except ValueError:
         # Python writes no integer of more than 4,300 digits.
         return "a number of thousands of digits"

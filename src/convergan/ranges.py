@@ -224,7 +224,7 @@ def _values_in_words(declared: Any, limits: Collection[Any] = ()) -> str:
 
 def _limit_in_words(limit: Any) -> str:
     if isinstance(limit, MultipleOf):
-        return "even" if limit.multiple_of == 2 else f"a multiple of {limit.multiple_of}"
+        return "an even number" if limit.multiple_of == 2 else f"a multiple of {limit.multiple_of}"
     if isinstance(limit, Len):
         return f"{limit.min_length} to {limit.max_length:,} characters"
     if not isinstance(limit, Interval):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from annotated_types import Interval
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
-from convergan.errors import UserError
+from convergan.errors import UserError, printable
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
 from convergan.study.plan import Plan
@@ -80,12 +80,16 @@ class Create(Checked):
             )  # fmt: skip
         counted = ", ".join(f"{count:,} {name}" for name, count in created.images.items())
         arms = "; ".join(arm.name for arm in created.arms)
-        print(f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})")
-        print(f"arms:  {arms}; {self.plan.participants} participants each")
-        print(f"power: {_power(self.plan)}")
-        print(f"keys:  {key_file} (keep it: the links and the admin page need it)")
+        for line in (
+            f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})",
+            f"arms:  {arms}; {self.plan.participants} participants each",
+            f"power: {_power(self.plan)}",
+            f"keys:  {key_file} (keep it: the links and the admin page need it)",
+        ):
+            # Folders' names are anyone's.
+            print(printable(line))
         for warning in created.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            print(printable(f"warning: {warning}"), file=sys.stderr)
 
 
 def _power(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from convergan.errors import UserError
+from convergan.errors import UserError, printable
 from convergan.inference.score import Scored, score
 from convergan.inference.score_checks import require_sets
 from convergan.inference.score_inputs import ScoreInputs, open_embedding, open_inputs
@@ -94,12 +94,12 @@ def _print(console: Console, inputs: ScoreInputs, scored: Scored, notes: list[st
             " to a training image than another training image is; about .5 for real ones, 0 for copies"
         )
     for note in dict.fromkeys(notes):
-        console.print(f"note: {note}", markup=False, emoji=False, highlight=False)
+        console.print(printable(f"note: {note}"), markup=False, emoji=False, highlight=False)
 
 
 def _say(console: Console, text: str) -> None:
     """Prints text with paths in it: as it is, and unbroken, so that they can be copied."""
-    console.out(text, highlight=False)
+    console.out(printable(text), highlight=False)
 
 
 @contextmanager

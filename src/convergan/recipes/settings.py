@@ -17,6 +17,9 @@ _KernelSize = Annotated[int, Interval(ge=1, le=10_000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
 
+FORMER_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
+"""Lightning's words, which recipes had and manifests have, and ours."""
+
 
 class Settings(Checked):
     """What all settings have in common: a name that is not declared is refused when read from a file."""
@@ -270,9 +273,7 @@ class HardwareSettings(Settings, group="hardware"):
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
     them much slower where other programs run; the last digits of a result depend on their number."""
 
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Former({"32-true": "fp32", "bf16-mixed": "bf16"})
-    ] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Former(FORMER_PRECISIONS)] = "auto"
     """Of the matrix products in the steps of discriminator and baseline; losses and the generator's step are
     always in fp32: in fewer bits it diverges. `auto`: bf16 where the device has units for it (AMX in a CPU,
     tensor cores in a GPU), else fp32."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from convergan.errors import printable
 from convergan.study.analysis import analyse
 from convergan.study.rates import Rates, rates_of
 from convergan.study.report.as_json import write_json
@@ -68,5 +69,5 @@ def make_report(
     console = console or Console()
     print_report(console, report)
     # Not `print`: brackets in a path are no markup.
-    console.out(f"report: {page}", highlight=False)
+    console.out(printable(f"report: {page}"), highlight=False)
     return report
