@@ -59,7 +59,8 @@ def _flowing(
             return text
         paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
         if limits and "2^" not in limits:
-            paragraphs[-1] += f" ({limits})"
+            # Without commas in numbers, at which tyro breaks lines.
+            paragraphs[-1] += f" ({limits.replace(',0', '0')})"
         return "\n\n".join(paragraphs)
 
     return told

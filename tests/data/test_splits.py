@@ -226,5 +226,5 @@ def test_a_number_of_labels_that_does_not_fit_is_told_what_does():
         "labels: expected at most 9: 3 of each class, as 'bee' has, got 17; labels None uses all 17"
     )
     draw_split(data, labels=9, seed=0)
-    with pytest.raises(UserError, match="labelled images of each class, and 'cat' has none, got 6"):
+    with pytest.raises(UserError, match="labelled images of each class, and 'cow' has none, got 6"):
         draw_split(data_of([0, 0, 1, 1]), labels=6, seed=0)
