@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -252,3 +253,46 @@ def test_every_setting_is_documented_beneath_it() -> None:
                 below = node.body[place + 1]
                 assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant), name
     assert isinstance(PRESETS["digits"], Recipe)
+
+
+_NASTY = (
+    *("2020-13-45", "12:99:99", "!!int x", "!!timestamp x", "*a", "&a", "<<", "[" * 50, "{", "}"),
+    *("? ", ": ", "- ", ".inf", "-.inf", ".nan", "1e999", "9" * 30, "-1", "true", "null", "''"),
+    *('"\\ud800"', '"\\0"', "\x1b", "\u2028", "!!binary x", "!!set {a}", "!!omap [a: b]", "\t"),
+    *("!!python/name:os.system", "%YAML 9.9", "---", "...", "#", "|", ">"),
+)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_damaged_files_are_read_or_refused_in_a_line(seed: int, tmp_path: Path) -> None:
+    random = Random(seed)
+    path = tmp_path / "recipe.yaml"
+    refused = 0
+    for _ in range(150):
+        content = bytearray(recipe_to_yaml(PRESETS[random.choice(list(PRESETS))]).encode())
+        for _ in range(random.randint(1, 3)):
+            place = random.randrange(len(content))
+            match random.randrange(4):
+                case 0:
+                    content[place] ^= 1 << random.randrange(8)
+                case 1:
+                    del content[place : place + random.randint(1, 40)]
+                case 2:
+                    content[place:place] = random.choice(_NASTY).encode()
+                case _:
+                    # In place of a value.
+                    start = content.find(b": ", place) + 2
+                    end = content.find(b"\n", start)
+                    content[start:end] = random.choice(_NASTY).encode()
+        path.write_bytes(content)
+        try:
+            recipe = read_recipe(path)
+        except UserError as problem:
+            refused += 1
+            told = str(problem).removeprefix(str(path))
+            assert told.isprintable() and len(told) < 500
+        else:
+            # Whatever is read can be written, read again and told by its hash.
+            assert recipe_from_dict(recipe_to_dict(recipe), "again") == recipe
+            assert len(recipe_sha256(recipe)) == 64
+    assert 0 < refused < 150
