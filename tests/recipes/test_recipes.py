@@ -259,6 +259,7 @@ _NASTY = (
     *("2020-13-45", "12:99:99", "!!int x", "!!timestamp x", "*a", "&a", "<<", "[" * 50, "{", "}"),
     *("? ", ": ", "- ", ".inf", "-.inf", ".nan", "1e999", "9" * 30, "-1", "true", "null", "''"),
     *('"\\ud800"', '"\\0"', "\x1b", "\u2028", "!!binary x", "!!set {a}", "!!omap [a: b]", "\t"),
+    *("3", "12", "0.25", "1e-3", "x", "auto", "[3, 4]"),
     *("!!python/name:os.system", "%YAML 9.9", "---", "...", "#", "|", ">"),
 )
 
@@ -270,7 +271,7 @@ def test_damaged_files_are_read_or_refused_in_a_line(seed: int, tmp_path: Path) 
     refused = 0
     for _ in range(150):
         content = bytearray(recipe_to_yaml(PRESETS[random.choice(list(PRESETS))]).encode())
-        for _ in range(random.randint(1, 3)):
+        for _ in range(random.choice((1, 1, 1, 2))):
             place = random.randrange(len(content))
             match random.randrange(4):
                 case 0:
