@@ -15,8 +15,8 @@ from convergan.data.batches import to_uint8
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
-from convergan.recipes.files import recipe_to_dict
 from convergan.ranges import Checked
+from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
 from convergan.report.page import write_report
