@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -92,8 +94,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("train", "digits", "--labels", "many"), ["--labels", "INT", "'many'"]),
-        (("train", "digits", "--labels", "0"), ["labels: expected 1 or more, got 0"]),
+        (
+            ("train", "digits", "--labels", "many"),
+            ["--labels: expected a whole number, 1 to", "or None, got 'many'"],
+        ),
+        (("train", "digits", "--labels", "0"), ["--labels: expected 1 to 1,000,000,000, got 0"]),
         (("train", "digits", "--colour", "3"), ["--colour"]),
         (("train", "digits", "--seeed", "3"), ["--seeed, 3; perhaps you meant --seed ("]),
         (("train", "digits", "--name", "x"), ["--name"]),
@@ -118,6 +123,47 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["from: expected no recipe beside the file f, got digits"],
         ),
         (("predict", "absent-run", "."), ["absent-run: expected a run folder"]),
+        # Another command's: not taken for a hint.
+        (
+            ("predict", "run", "images", "--metrics", "is"),
+            ["Unrecognized options: --metrics, is (convergan predict --help"],
+        ),
+        (
+            ("train", "digits", "--reference", "x"),
+            ["Unrecognized options: --reference, x (convergan train digits --help"],
+        ),
+        (("train", "digits", "--path", "x"), ["perhaps you meant --data.path ("]),
+        (("train", "digits", "--epochs"), ["--epochs: expected a value, got none"]),
+        (("train", "digits", "--epochs", "2.5"), ["--epochs: expected a whole number", "got 2.5"]),
+        (
+            ("train", "digits", "--optimizer.epsilon", "inf"),
+            ["--optimizer.epsilon: expected 1e-30 to 100, got inf"],
+        ),
+        (
+            ("train", "digits", "--networks.hidden", "3", "x"),
+            ["--networks.hidden: expected 1 to 100 values, each 1 to 65,536, got [3, 'x']"],
+        ),
+        (
+            ("train", "digits", "--data.channels", "2"),
+            ["--data.channels: expected one of None, 1, 3, got '2'"],
+        ),
+        (
+            ("train", "digits", "--hardware.precision", "fp16"),
+            ["--hardware.precision: expected one of auto, fp32, bf16, got 'fp16'"],
+        ),
+        (
+            ("train", "digits", "--checkpoint-every-seconds", "nan"),
+            ["--checkpoint-every-seconds: expected 0 to 1,000,000, got nan"],
+        ),
+        (
+            ("sample", "r", "--out", "x", "--count", "2", "--best", "nan"),
+            ["--best: expected above 0"],
+        ),
+        (
+            ("sample", "r", "--out", "x", "--count", "2", "--seed", "-1"),
+            ["--seed: expected 0 to 2^63"],
+        ),
+        (("score", "x", "--pixel-range", "0"), ["--pixel-range: expected FLOAT FLOAT, got '0'"]),
         (
             ("sample", "absent-run", "--count", "2", "--out", "x"),
             ["absent-run: expected a run folder"],
@@ -127,7 +173,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ("train", "digits", "--labels", "7"),
             ["labels: expected at least one for each of 10 classes"],
         ),
-        (("train", "digits", "--labels", "5000"), ["labelled images of class '0'", "5000"]),
+        (
+            ("train", "digits", "--labels", "5000"),
+            ["expected at most 1,240: 124 of each class, as '8' has, got 5000", "uses all 1,297"],
+        ),
     ],
 )
 def test_errors_are_one_line_that_names_the_argument(
@@ -150,8 +199,8 @@ def test_errors_are_one_line_in_any_encoding(encoding: str) -> None:
     # tyro frames its complaints in lines of Unicode, or in none.
     done = run("train", "digits", "--labels", "many", encoding=encoding)
     assert done.stderr == (
-        "convergan: Error parsing --labels: no type matching {None}|INT could be instantiated "
-        "from ['many'] (convergan train digits --help tells more)\n"
+        "convergan: --labels: expected a whole number, 1 to 1,000,000,000, or None, got 'many' "
+        "(convergan train digits --help tells more)\n"
     )
 
 
@@ -197,6 +246,60 @@ def test_labels_can_be_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["train", "digits", "--labels", "None"]) == 0
     assert main(["train", "digits"]) == 0
     assert seen == [replace(PRESETS["digits"], labels=None), PRESETS["digits"]]
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "meant"),
+    [
+        ("hardware.precision", "32-true", "fp32"),
+        ("hardware.precision", "bf16-mixed", "bf16"),
+        ("hardware.precision", "bf16", "bf16"),
+        ("hardware.accelerator", "gpu", "gpu"),
+        ("data.channels", "1", 1),
+        ("data.folds", "0", 0),
+        ("data.folds", "None", None),
+        ("networks.hidden", "30", (30,)),
+        ("optimizer.learning_rate", "1e-3", 0.001),
+    ],
+)
+def test_words_and_numbers_are_understood(
+    monkeypatch: pytest.MonkeyPatch, option: str, word: str, meant: object
+) -> None:
+    seen = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    assert main(["train", "digits", f"--{option.replace('_', '-')}", word]) == 0
+    group, name = option.split(".")
+    assert getattr(getattr(seen[0], group), name) == meant
+
+
+def test_precision_is_named_alike_in_train_and_score() -> None:
+    train, score = (
+        set(re.search(r"precision \{(.*)\}", run(*words, "--help").stdout)[1].split(","))
+        for words in (("train", "digits"), ("score",))
+    )
+    assert train == score | {"auto"}
+
+
+def test_help_flows_and_tells_ranges() -> None:
+    shown = run("train", "folder", "--help").stdout
+    panel = [line[2:].rstrip("│ ") for line in shown.splitlines() if line.startswith("│")]
+    text = " ".join(" ".join(panel).split())
+    assert "Passes over the unlabelled images. (1 to 1000000) (default: 30)" in text
+    assert "(0, or 2 to 1000) (default: None)" in text
+    # A line of help ends early only where the next word has no room.
+    pairs = [
+        (line, after)
+        for line, after in pairwise(panel)
+        if line.startswith("      ") and after.startswith("      ")
+    ]
+    assert len(pairs) > 40
+    for line, after in pairs:
+        assert len(line) + 1 + len(after.split()[0]) > 74, line
+
+
+def test_options_of_every_command_are_in_the_help() -> None:
+    panel = [line for line in run("--help").stdout.splitlines() if line.startswith("│ --")]
+    assert [line.split()[1] for line in panel] == ["--version", "--debug"]
 
 
 def test_help_leaves_out_what_the_recipe_decides() -> None:

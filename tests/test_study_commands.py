@@ -96,7 +96,7 @@ def test_the_power_of_a_timed_study_is_about_exposures():
         ),
         (
             ("--real", "real", "--generated", "samples", "--trials", "5"),
-            "trials: expected an even number, 2 or more, got 5",
+            "trials: expected an even number, 2 to 10,000, got 5",
         ),
         (
             ("--real", "real", "--generated", "samples", "--trials", "50"),
@@ -121,9 +121,9 @@ def test_mistakes_are_one_line(folder, capsys, words, expected):
         (("serve", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("invite", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("forget", "absent.db", "X"), "absent.db: expected a study, got nothing there"),
-        (("dry-run", "x.db", "--participants", "0"), "participants: expected 1 or more, got 0"),
+        (("dry-run", "x.db", "--participants", "0"), "participants: expected 1 to 100,000, got 0"),
         (("export", "absent.db", "--out", "x"), "absent.db: expected a study, got nothing there"),
-        (("serve", "absent.db", "--workers", "0"), "workers, port: expected 1 or more"),
+        (("serve", "absent.db", "--workers", "0"), "workers: expected 1 to 256, got 0"),
         (("invite",), "Missing from convergan study invite: STUDY ("),
     ],
 )
@@ -153,7 +153,7 @@ def test_invitations(study, capsys):
     )
     assert len(re.findall(r"^  [2-9A-Z]{8}  ", shown, flags=re.M)) == 4
     assert "url: expected an address" in failed(capsys, "study", "invite", study, "--url", "me")
-    assert "count: expected 1 or" in failed(capsys, "study", "invite", study, "--count", "0")
+    assert "count: expected 1 to" in failed(capsys, "study", "invite", study, "--count", "0")
 
 
 def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):

@@ -2,26 +2,29 @@
 
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
-from tyro.conf import AvoidSubcommands, Positional, Suppress, arg, subcommand
-from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
+from annotated_types import Interval
+from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg, subcommand
 
 from convergan import __version__
 from convergan.errors import UserError, one_line, printable
+from convergan.options import REGISTRY
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
+from convergan.ranges import Checked, Seed
 from convergan.recipes.presets import PRESETS, SUMMARIES
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
-from convergan.recipes.settings import Recipe, Settings
+from convergan.recipes.settings import Recipe
 from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 from convergan.terminal import spell_out
 
@@ -44,7 +47,7 @@ class Stopped(Exception):
 
 
 @dataclass(kw_only=True)
-class TrainRecipe:
+class TrainRecipe(Checked):
     """Train a classifier and a generator, and see whether the generator helped the classifier."""
 
     out: Path | None = None
@@ -53,7 +56,7 @@ class TrainRecipe:
     resume: bool = False
     """Continue the run in that folder exactly where its last checkpoint left it."""
 
-    checkpoint_every_seconds: float = 30.0
+    checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
     """Time between checkpoints: what a killed run loses at most."""
 
     on_divergence: Literal["stop", "rollback"] = "stop"
@@ -135,7 +138,7 @@ class Train:
 
 
 @dataclass(kw_only=True)
-class Predict:
+class Predict(Checked):
     """Classify images with a finished run, into a CSV file."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
@@ -176,22 +179,22 @@ class Predict:
 
 
 @dataclass(kw_only=True)
-class Sample:
+class Sample(Checked):
     """Draw images from the generator of a finished run."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
-    count: int
+    count: Annotated[int, Interval(ge=1, le=10**8)]
     """How many images."""
 
     out: Path
     """Folder to write them to, as PNG files; new or empty."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the noise that they are made from."""
 
-    best: float | None = None
+    best: Annotated[float, Interval(gt=0, le=1)] | None = None
     """Draw more, and keep this share: the paper's 0.01, say."""
 
     by: Literal["inception"] | None = None
@@ -250,7 +253,7 @@ class Sample:
 
 
 @dataclass(kw_only=True)
-class Score:
+class Score(Checked):
     """Inception score and its company, with intervals, of images or of a run's generator."""
 
     images: Annotated[Positional[Path], arg(metavar="IMAGES")]
@@ -280,10 +283,22 @@ _COMMAND: Any = Union[  # noqa: UP007
     tuple(Annotated[command, subcommand(name)] for name, command in _COMMANDS.items())
 ]
 
-_HELP = """Improved Techniques for Training GANs: classifiers from few labels.
 
-`convergan COMMAND --help` tells more.
-`--debug` with any command shows where an error came from."""
+@dataclass(kw_only=True)
+class _Convergan:
+    """Improved Techniques for Training GANs: classifiers from few labels.
+
+    `convergan COMMAND --help` tells more.
+    """
+
+    command: Annotated[_COMMAND, arg(name="")]
+    """What to do."""
+
+    version: FlagCreatePairsOff[bool] = False
+    """Show the version and exit."""
+
+    debug: FlagCreatePairsOff[bool] = False
+    """With any command: show where an error came from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -354,31 +369,48 @@ def _report_on(out: Path, text: str) -> None:
     )
 
 
-def _parse(words: list[str]) -> TrainRecipe | Train | Predict | Sample | StudyCommand:
-    """The command that the words spell.
+def _parse(words: list[str]) -> Any:
+    """The command that the words spell, which has a `run`.
 
     Raises:
         UserError: they spell none.
         SystemExit: they ask for help, which has been printed.
     """
     _check_choice("command", _COMMANDS, words, "convergan")
-    program = f"convergan {words[0]}"
-    if words[0] == "train":
-        file, rest = _take_from(words[1:])
-        if file is not None:
-            if rest[:1] and rest[0] in PRESETS:
-                raise UserError(f"from: expected no recipe beside the file {file}, got {rest[0]}")
-            from convergan.recipes.files import read_recipe
+    command, *rest = words
+    program = f"convergan {command}"
+    if command == "train":
+        return _parse_train(rest, program)
+    if command == "study":
+        _check_choice("study command", STUDY_COMMANDS, rest, program)
+        if rest[0] in STUDY_COMMANDS:
+            return _tyro(STUDY_COMMANDS[rest[0]], rest[1:], program=f"{program} {rest[0]}")
+    if command in _COMMANDS:
+        return _tyro(_COMMANDS[command], rest, program=program)
+    return _tyro(_Convergan, words, program="convergan")
 
-            saved = TrainRecipe(recipe=read_recipe(Path(file)))
-            program = f"{program} --from {file}"
-            return _tyro(TrainRecipe, rest, program=program, hint=program, default=saved)
-        _check_choice("recipe", PRESETS, rest, program)
-        program = f"{program} {rest[0]}"
-    if words[0] == "study":
-        _check_choice("study command", STUDY_COMMANDS, words[1:], program)
-        program = f"{program} {words[1]}"
-    return _tyro(_COMMAND, words, program="convergan", hint=program)
+
+def _parse_train(words: list[str], program: str) -> Any:
+    file, words = _take_from(words)
+    if file is not None:
+        if words[:1] and words[0] in PRESETS:
+            raise UserError(f"from: expected no recipe beside the file {file}, got {words[0]}")
+        from convergan.recipes.files import read_recipe
+
+        saved = TrainRecipe(recipe=read_recipe(Path(file)))
+        return _tyro(TrainRecipe, words, program=f"{program} --from {file}", default=saved)
+    _check_choice("recipe", PRESETS, words, program)
+    name, *rest = words
+    if name not in PRESETS:
+        return _tyro(Train, words, program=program)
+    preset = TrainRecipe(recipe=PRESETS[name])
+    return _tyro(
+        TrainRecipe,
+        rest,
+        program=f"{program} {name}",
+        default=preset,
+        description=SUMMARIES[name],
+    )
 
 
 def _check_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
@@ -404,32 +436,15 @@ def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
     return None, words
 
 
-_REGISTRY = ConstructorRegistry()
-
-
-@_REGISTRY.struct_rule
-def _hide_what_the_recipe_decides(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Settings as tyro reads them, but for the names of the recipe and of the kind of networks."""
-    suppress: Any = Suppress
-    # The marker tells the question below from tyro's own.
-    if suppress in info.markers or not (
-        isinstance(info.type, type) and issubclass(info.type, Settings)
-    ):
-        return None
-    spec = ConstructorRegistry.get_struct_spec(replace(info, markers=(*info.markers, suppress)))
-    if not isinstance(spec, StructConstructorSpec):
-        return None
-    fields = (
-        replace(field, type=suppress[field.type]) if field.name in ("name", "kind") else field
-        for field in spec.fields
-    )
-    return replace(spec, fields=tuple(fields))
-
-
 def _tyro(
-    kind: Any, words: list[str], *, program: str, hint: str, default: Any = tyro.MISSING
+    kind: Any,
+    words: list[str],
+    *,
+    program: str,
+    default: Any = tyro.MISSING_NONPROP,
+    description: str | None = None,
 ) -> Any:
-    """tyro's parser, with its framed error in one line; `hint` is the command whose help explains it."""
+    """tyro's parser, with its framed error in one line."""
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
@@ -438,13 +453,30 @@ def _tyro(
                 args=words,
                 prog=program,
                 default=default,
-                description=_HELP,
-                registry=_REGISTRY,
+                description=description,
+                registry=REGISTRY,
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(f"{_one_line(complaint.getvalue())} {_see(hint)}") from None
+        raise UserError(f"{_one_line(complaint.getvalue())} {_see(program)}") from None
+
+
+_REWORDED = (
+    (
+        r"^Error parsing (\S+): no type matching .*\{(.*)\} could be .* from \[(.*)\]$",
+        r"\1: expected \2, got \3",
+    ),
+    (r"^Error parsing ", ""),
+    (
+        r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)$",
+        lambda found: (
+            f"{found[2]}: expected one of {found[3].replace(chr(39), '')}, got {found[1]}"
+        ),
+    ),
+    (r"^Missing value for argument '(.*)'.*$", r"\1: expected a value, got none"),
+)
+"""What tyro says, and how we say it."""
 
 
 def _one_line(complaint: str) -> str:
@@ -461,9 +493,11 @@ def _one_line(complaint: str) -> str:
     sentences = [line for line in first if line and not line.startswith(" ")]
     options = [line[4:] for line in first if line[:4].isspace() and not line[4:].startswith(" ")]
     told = " ".join([*sentences, ", ".join(options)]).strip(" .")
+    for said, meant in _REWORDED:
+        told = re.sub(said, meant, told)
     if "Perhaps you meant:" in lines:
-        meant = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
-        told += f"; perhaps you meant {meant}"
+        similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
+        told += f"; perhaps you meant {similar}"
     return told
 
 

@@ -3,9 +3,15 @@
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
+from reprlib import Repr
 
 _LONGEST = 300
 """Characters of another library's message that are quoted at most."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+_SHORT.maxlevel = 3
 
 
 class UserError(Exception):
@@ -60,3 +66,12 @@ def reading(where: object, expected: str) -> Iterator[None]:
     except Exception as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(f"{where}: expected {expected}, got {one_line(problem)}") from error
+
+
+def quoted(value: object) -> str:
+    """A value as Python writes it, printable, and short: of a long one the middle is left out."""
+    try:
+        return one_line(_SHORT.repr(str(value) if isinstance(value, PurePath) else value))
+    except ValueError:
+        # Python writes no integer of more than 4,300 digits.
+        return "a number of thousands of digits"

@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+from annotated_types import Interval
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
-from convergan.errors import UserError
+from convergan.errors import UserError, printable
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
+from convergan.ranges import Checked, Seed
 from convergan.study.plan import Plan
 
 _PAPERS_DIFFERENCE = 0.787 - 0.714
@@ -40,7 +42,7 @@ def _key_file(study: str, key: Path | None) -> Path:
 
 
 @dataclass(kw_only=True)
-class Create:
+class Create(Checked):
     """Make a new study from a folder of real and a folder of generated images."""
 
     real: Path
@@ -79,12 +81,16 @@ class Create:
             )  # fmt: skip
         counted = ", ".join(f"{count:,} {name}" for name, count in created.images.items())
         arms = "; ".join(arm.name for arm in created.arms)
-        print(f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})")
-        print(f"arms:  {arms}; {self.plan.participants} participants each")
-        print(f"power: {_power(self.plan)}")
-        print(f"keys:  {key_file} (keep it: the links and the admin page need it)")
+        for line in (
+            f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})",
+            f"arms:  {arms}; {self.plan.participants} participants each",
+            f"power: {_power(self.plan)}",
+            f"keys:  {key_file} (keep it: the links and the admin page need it)",
+        ):
+            # Folders' names are anyone's.
+            print(printable(line))
         for warning in created.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            print(printable(f"warning: {warning}"), file=sys.stderr)
 
 
 def _power(plan: Plan) -> str:
@@ -107,7 +113,7 @@ def _power(plan: Plan) -> str:
 
 
 @dataclass(kw_only=True)
-class Serve:
+class Serve(Checked):
     """Serve a study to participants, and its admin page to you. Ctrl-C stops it; nothing is lost."""
 
     study: _Study
@@ -116,10 +122,10 @@ class Serve:
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 for all of this machine's. Put a server with https before it."""
 
-    port: int = 8000
+    port: Annotated[int, Interval(ge=1, le=65_535)] = 8000
     """The port to listen on."""
 
-    workers: int = 2
+    workers: Annotated[int, Interval(ge=1, le=256)] = 2
     """Processes that share the work."""
 
     key: Path | None = None
@@ -130,11 +136,6 @@ class Serve:
         from convergan.study.entry import new_link
         from convergan.study.serve import ready_to_serve, serve
 
-        if self.workers < 1 or not 0 < self.port < 65536:
-            raise UserError(
-                "workers, port: expected 1 or more, and 1 to 65535,"
-                f" got {self.workers} and {self.port}"
-            )
         key_file = _key_file(self.study, self.key)
         keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
         here = f"http://{self.host}:{self.port}"
@@ -145,7 +146,7 @@ class Serve:
 
 
 @dataclass(kw_only=True)
-class Invite:
+class Invite(Checked):
     """Make links to a study, or what Prolific needs."""
 
     study: _Study
@@ -159,7 +160,7 @@ class Invite:
     `preview`: for looking around, which counts nowhere; `prolific`: the address and the completion codes
     to enter there. Nobody comes without a link."""
 
-    count: int = 1
+    count: Annotated[int, Interval(ge=1, le=10**6)] = 1
     """How many personal links."""
 
     key: Path | None = None
@@ -180,13 +181,13 @@ class Invite:
 
 
 @dataclass(kw_only=True)
-class DryRun:
+class DryRun(Checked):
     """Let bots take a study, to try everything after it. They are marked as simulated and count nowhere."""
 
     study: _Study
     """The study's file, or postgresql://user@host/name."""
 
-    participants: int = 8
+    participants: Annotated[int, Interval(ge=1, le=100_000)] = 8
     """How many bots."""
 
     def run(self) -> None:
@@ -194,8 +195,6 @@ class DryRun:
         from convergan.study.bots import run_bot
         from convergan.study.opening import open_study
 
-        if self.participants < 1:
-            raise UserError(f"participants: expected 1 or more, got {self.participants}")
         database = open_study(self.study)
         with progress_bar("answering", unit="participants") as progress:
             for number in range(self.participants):
@@ -205,7 +204,7 @@ class DryRun:
 
 
 @dataclass(kw_only=True)
-class Report:
+class Report(Checked):
     """Say what the votes of a study are worth: here, as JSON, and as one page with figures."""
 
     study: _Study
@@ -227,13 +226,13 @@ class Report:
     set_scores: Path | None = None
     """CSV or Parquet with columns images and score: do the scores of whole sets go with people's errors?"""
 
-    margin: float = 0.05
+    margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
     """Distance from 50 % of right answers that still counts as none; choose it before you look."""
 
-    block_trials: int = 10
+    block_trials: Annotated[int, Interval(ge=1, le=10_000)] = 10
     """Trials in each block of the learning curve."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of the bootstraps and permutations."""
 
     simulated: bool = False
@@ -268,7 +267,7 @@ class Report:
 
 
 @dataclass(kw_only=True)
-class Import:
+class Import(Checked):
     """Read votes, or error rates of participants, that were collected elsewhere."""
 
     file: Annotated[Positional[Path], arg(metavar="FILE")]
@@ -293,7 +292,7 @@ class Import:
 
 
 @dataclass(kw_only=True)
-class Export:
+class Export(Checked):
     """Write the votes of a study as CSV and Parquet, with a script for R that fits the mixed model."""
 
     study: _Study
@@ -319,7 +318,7 @@ class Export:
 
 
 @dataclass(kw_only=True)
-class Forget:
+class Forget(Checked):
     """Forget a participant: who it was, and unless you say otherwise the answers."""
 
     study: _Study

@@ -344,7 +344,7 @@ def test_a_reference_run_keeps_how_it_was_computed(
     for _ in range(2):
         results = mnist_paths.train_to_the_epoch(replace(recipe, hardware=hardware), run)
     assert len(run.metrics.read_text().splitlines()) == 1
-    with pytest.raises(UserError, match=r"hardware\.precision: expected '32-true' as in"):
+    with pytest.raises(UserError, match=r"hardware\.precision: expected 'fp32' as in"):
         mnist_paths.train_to_the_epoch(recipe, run)
     keep(run, results, tmp_path, 0)
     kept = read_json(tmp_path / "0-results.json")

@@ -166,18 +166,18 @@ def test_how_many_folds(labelled):
         (
             [0, 0, 1, 2, 2],
             {"labels": 6},
-            r"labels: expected 2 labelled images of class 'bee' \(labels 6\), got 1",
+            "labels: expected at most 3: 1 of each class, as 'bee' has, got 6; labels None uses all 5",
         ),
         ([-1, -1], {"labels": 6}, "labels: expected images that carry a label, got none in arrays"),
         (
             [0, 0, 1, 2, 2],
             {"labels": None},
-            r"data\.test-share: expected at least 2 labelled images of class 'bee', .*, got 1",
+            "class 'bee': expected at least 2 labelled images, .*, got 1; label another one, or add test",
         ),
         (
             [0, 0, 1, 1, 2, 2],
             {"labels": None, "validation_share": 0.1},
-            r"data\.validation-share: expected at least 2 .* class 'ant', .*, got 1",
+            "class 'ant': expected at least 2 labelled .*, got 1; label another one, or set .* to 0",
         ),
     ],
 )
@@ -197,9 +197,34 @@ def test_a_single_class_is_no_classification():
     ("labels", "folds", "message"),
     [
         ([0, 0, 1, 1, 2, 2], 7, r"data\.folds: expected 2 to 6, the number of labels, got 7"),
-        ([0, 0, 1, 2, 2], 2, r"data\.folds: expected at least 2 labelled images of class 'bee'"),
+        ([0, 0, 1, 2, 2], 2, "class 'bee': expected at least 2 labelled images, .* or add test"),
     ],
 )
 def test_impossible_folds_are_named(labels, folds, message):
     with pytest.raises(UserError, match=message):
         draw_folds(data_of(labels), labels=None, seed=0, folds=folds)
+
+
+def test_whoever_has_enough_labels_has_enough_for_the_folds_that_nobody_asked_for():
+    for labels in ([0, 1], [0, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1, 2, 2]):
+        data = data_of(labels)
+        folds = number_of_folds(DataSettings(), data, None)
+        assert folds == 4
+        try:
+            draw_folds(data, labels=None, seed=0, folds=folds)
+        except UserError as problem:
+            # Told of what can be done, not of a setting.
+            assert "data.folds" not in str(problem) and "label another one, or" in str(problem)
+            assert min(labels.count(label) for label in labels) < 2 or labels.count(2) == 0
+
+
+def test_a_number_of_labels_that_does_not_fit_is_told_what_does():
+    data = data_of([0] * 5 + [1] * 3 + [2] * 9)
+    with pytest.raises(UserError) as caught:
+        draw_split(data, labels=17, seed=0)
+    assert str(caught.value) == (
+        "labels: expected at most 9: 3 of each class, as 'bee' has, got 17; labels None uses all 17"
+    )
+    draw_split(data, labels=9, seed=0)
+    with pytest.raises(UserError, match="labelled images of each class, and 'cow' has none, got 6"):
+        draw_split(data_of([0, 0, 1, 1]), labels=6, seed=0)

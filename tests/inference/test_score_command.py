@@ -45,6 +45,16 @@ def test_paths_are_printed_as_they_are(
     assert shown[-1] == f"wrote {folder}/[b].json"
 
 
+def test_paths_are_not_obeyed_by_the_terminal(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a\x1b]0;title\x07\nb.npy"
+    np.save(file, digits[:20])
+    assert main(["score", str(file), "--classifier", str(trained_run)]) == 0
+    shown = capsys.readouterr().out
+    assert r"a\x1b]0;title\x07\nb.npy: 20 images" in shown and "\x1b" not in shown
+
+
 def test_what_was_left_out_is_told_of_every_set(
     trained_run: Path, digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,12 +137,12 @@ def test_other_sizes(build: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 0}, "networks.width: expected 1 or more, got 0"),
-        ({"dense_multiple": 0}, "networks.dense-multiple: expected 1 or more"),
-        ({"noise_maps": (1, 2)}, r"networks.noise-maps: expected six numbers"),
-        ({"reference_size": 1}, "networks.reference-size: expected 2 or more"),
-        ({"minibatch_kernels": -1}, "networks.minibatch-kernels: expected 0 or more"),
-        ({"input_noise": -0.1}, "networks.input-noise: expected 0 or more"),
+        ({"width": 0}, "networks.width: expected 1 to 65,536, got 0"),
+        ({"dense_multiple": 0}, "networks.dense-multiple: expected 1 to 10,000"),
+        ({"noise_maps": (1, 2)}, r"networks.noise-maps: expected 6 values, each 0 to 4096"),
+        ({"reference_size": 1}, "networks.reference-size: expected 2 to"),
+        ({"minibatch_kernels": -1}, "networks.minibatch-kernels: expected 0 to"),
+        ({"input_noise": -0.1}, "networks.input-noise: expected 0 to 1000"),
     ],
 )
 def test_impossible_settings(change: dict[str, Any], message: str) -> None:

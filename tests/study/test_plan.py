@@ -9,14 +9,14 @@ from convergan.study.plan import ArmPlan, Plan, arms_of
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"trials": 7}, r"trials: expected an even number, 2 or more, got 7"),
+        ({"trials": 7}, r"trials: expected an even number, 2 to 10,000, got 7"),
         ({"practice": 3}, r"practice: expected an even number"),
         ({"checks": 2}, r"checks: expected 0, or 3 to the number of trials"),
         ({"checks": 5, "trials": 4}, r"checks: expected 0, or 3"),
-        ({"participants": 0}, r"participants: expected 1 or more, got 0"),
-        ({"images": 0}, r"images: expected 1 or more"),
+        ({"participants": 0}, r"participants: expected 1 to 100,000, got 0"),
+        ({"images": 0}, r"images: expected 1 to 1,000,000, got"),
         ({"size_px": 4}, r"size-px: expected 8 to 1024, got 4"),
-        ({"hours": 0}, r"hours: expected 1 or more"),
+        ({"hours": 0}, r"hours: expected 1 to 8760, got"),
         ({"title": " "}, r"title: expected some text"),
     ],
 )

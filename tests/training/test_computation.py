@@ -15,7 +15,7 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.noise import NoiseBank, use_bank
-from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
+from convergan.recipes.settings import FORMER_PRECISIONS, HardwareSettings, MLPSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import computation, loop
 from convergan.training.computation import (
@@ -38,8 +38,8 @@ def test_auto_takes_bf16_where_the_cpu_has_units_for_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     assert resolved_precision(HardwareSettings(), CPU) == expected
-    assert resolved_precision(HardwareSettings(precision="32-true"), CPU) == "32-true"
-    assert resolved_precision(HardwareSettings(precision="bf16-mixed"), CPU) == "bf16-mixed"
+    assert resolved_precision(HardwareSettings(precision="fp32"), CPU) == "32-true"
+    assert resolved_precision(HardwareSettings(precision="bf16"), CPU) == "bf16-mixed"
 
 
 def test_the_generator_and_the_losses_are_never_reduced() -> None:
@@ -142,7 +142,7 @@ def test_the_precision_is_printed_and_recorded(trained_run: Path) -> None:
         manifest["precision"] == results["precision"] == resolved_precision(HardwareSettings(), CPU)
     )
     assert manifest["precision_of_terms"] == precision_of_terms(results["precision"])
-    sentence = computation.computation_sentence(HardwareSettings(precision="bf16-mixed"), CPU)
+    sentence = computation.computation_sentence(HardwareSettings(precision="bf16"), CPU)
     assert "discriminator bf16" in sentence
     assert "generator fp32" in sentence
 
@@ -161,7 +161,8 @@ def test_a_run_does_not_go_on_in_another_precision(
     monkeypatch.setattr(
         torch.cpu, "_is_amx_tile_supported", lambda: other == "bf16-mixed", raising=False
     )
-    with pytest.raises(UserError, match=r"hardware.precision: expected .* as when .* got " + other):
+    words = FORMER_PRECISIONS[other]
+    with pytest.raises(UserError, match=r"hardware.precision: expected .* as when .* got " + words):
         train(quick_recipe, run, options=RunOptions(resume=True), console=quiet)
 
 

@@ -150,6 +150,14 @@ def test_a_path_is_no_markup() -> None:
     assert console.file.getvalue() == f"A generator.\nreport: {report}\n"  # type: ignore[attr-defined]
 
 
+def test_a_path_is_not_obeyed_by_the_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_verdict(console, {}, "A generator.", "a\x1b]0;title\x07\n/report.html")
+    assert console.file.getvalue() == (  # type: ignore[attr-defined]
+        "A generator.\nreport: a\\x1b]0;title\\x07\\n/report.html\n"
+    )
+
+
 def test_the_verdict_is_a_table() -> None:
     results = {
         "test_errors": 13, "test_size": 500, "test_error_rate": 0.026, "test_interval": [0.015, 0.044],

@@ -1,6 +1,7 @@
 """Which training images are labelled, validated on, held out or unlabelled."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
@@ -17,6 +18,8 @@ _CHOICE, _TEST, _FOLDS, _VALIDATION = range(4)
 
 _LABELS_TO_HOLD_OUT_ONCE = 200
 _FOLDS_OF_FEW_LABELS = 4
+
+_OR_GIVE_A_TEST_SET = "add test images of every class, of which none has to be held out"
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ def draw_split(
     held_out = np.empty(0, dtype=np.int64)
     if data.test is None and test_share is not None and len(chosen):
         generator = _generator(seed, _TEST)
-        chosen, held_out = _hold_out(data, chosen, test_share, generator, "data.test-share")
-    return _divide(data, chosen, held_out, seed, validation_share)
+        _require_two(data, _by_class(data, chosen), labels, _OR_GIVE_A_TEST_SET)
+        chosen, held_out = _hold_out(data, chosen, test_share, generator)
+    return _divide(data, chosen, held_out, seed, validation_share, labels=labels)
 
 
 def draw_folds(
@@ -107,20 +111,23 @@ def draw_folds(
         UserError: as `draw_split`, or more folds than labels.
     """
     chosen = _choose(data, labels, seed)
+    generator = _generator(seed, _FOLDS)
+    by_class = [generator.permutation(rows) for rows in _by_class(data, chosen)]
+    # First: whoever has two of each of two classes has enough for the folds that nobody asked for.
+    _require_two(data, by_class, labels, _OR_GIVE_A_TEST_SET)
     if not 2 <= folds <= len(chosen):
         raise UserError(
             f"data.folds: expected 2 to {len(chosen)}, the number of labels, got {folds}"
         )
-    generator = _generator(seed, _FOLDS)
-    by_class = [generator.permutation(rows) for rows in _by_class(data, chosen)]
-    _require_two(data, by_class, "data.folds")
     # Dealt out like cards, class after class.
     dealt = np.concatenate(by_class)
     splits = []
     for fold in range(folds):
         held_out = np.sort(dealt[fold::folds])
         kept = np.setdiff1d(chosen, held_out)
-        splits.append(_divide(data, kept, held_out, seed, validation_share, fold + 1))
+        splits.append(
+            _divide(data, kept, held_out, seed, validation_share, labels=labels, fold=fold + 1)
+        )
     return splits
 
 
@@ -132,7 +139,8 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
         return np.empty(0, dtype=np.int64)
     if count == 1:
         raise UserError(
-            f"{data.source}: expected labels of at least 2 classes, got {data.classes[0]!r} alone"
+            f"{data.source}: expected labels of at least 2 classes, got {data.classes[0]!r} alone; label"
+            " images of another class, or none for a generator alone"
         )
     if labels is None:
         return available
@@ -143,25 +151,32 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
     generator = _generator(seed, _CHOICE)
     wanted = np.full(count, labels // count)
     wanted[generator.permutation(count)[: labels % count]] += 1
-    chosen = []
-    for number, rows in enumerate(_by_class(data, available)):
-        if len(rows) < wanted[number]:
-            raise UserError(
-                f"labels: expected {wanted[number]} labelled images of class"
-                f" {data.classes[number]!r} (labels {labels}), got {len(rows)}"
-            )
-        chosen.append(generator.permutation(rows)[: wanted[number]])
+    by_class = _by_class(data, available)
+    if any(len(rows) < some for rows, some in zip(by_class, wanted, strict=True)):
+        _refuse_labels(data, by_class, labels)
+    chosen = [
+        generator.permutation(rows)[:some] for rows, some in zip(by_class, wanted, strict=True)
+    ]
     return np.sort(np.concatenate(chosen))
 
 
+def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> NoReturn:
+    """Says how many labels there are, and how many as many of each class come to."""
+    fewest, name = min((len(rows), name) for rows, name in zip(by_class, data.classes, strict=True))
+    most = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {name!r} has"
+    if fewest == 0:
+        most = f"labelled images of each class, and {name!r} has none"
+    raise UserError(
+        f"labels: expected {most}, got {labels}; labels None uses all {sum(map(len, by_class)):,}"
+    )
+
+
 def _hold_out(
-    data: DataSet, rows: np.ndarray, share: float, generator: np.random.Generator, argument: str
+    data: DataSet, rows: np.ndarray, share: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """`rows` without a share of each class, and this share; both sorted."""
-    by_class = _by_class(data, rows)
-    _require_two(data, by_class, argument)
     held_out = []
-    for members in by_class:
+    for members in _by_class(data, rows):
         count = min(max(round(share * len(members)), 1), len(members) - 1)
         held_out.append(generator.permutation(members)[:count])
     held = np.sort(np.concatenate(held_out))
@@ -174,24 +189,27 @@ def _divide(
     held_out: np.ndarray,
     seed: int,
     validation_share: float,
+    *,
+    labels: int | None,
     fold: int = 0,
 ) -> Split:
     """`labelled`: what is left for training and validation."""
     validation = np.empty(0, dtype=np.int64)
     if validation_share > 0 and len(labelled):
         generator = _generator(seed, _VALIDATION, fold)
-        labelled, validation = _hold_out(
-            data, labelled, validation_share, generator, "data.validation-share"
+        _require_two(
+            data, _by_class(data, labelled), labels, "set data.validation-share to 0", left=True
         )
+        labelled, validation = _hold_out(data, labelled, validation_share, generator)
     everything = np.arange(len(data.train))
-    labels = data.train.labels
+    numbers = data.train.labels
     training = TrainingData(
         images=data.train.images,
         labelled=labelled,
-        labels=labels[labelled],
+        labels=numbers[labelled],
         unlabelled=np.setdiff1d(everything, np.concatenate([validation, held_out])),
         validation=validation,
-        validation_labels=labels[validation],
+        validation_labels=numbers[validation],
         classes=data.classes,
     )
     return Split(training, _test_set(data, held_out), held_out)
@@ -213,12 +231,29 @@ def _by_class(data: DataSet, rows: np.ndarray) -> list[np.ndarray]:
     return [rows[labels == number] for number in range(len(data.classes))]
 
 
-def _require_two(data: DataSet, by_class: list[np.ndarray], argument: str) -> None:
+def _require_two(
+    data: DataSet,
+    by_class: list[np.ndarray],
+    labels: int | None,
+    otherwise: str,
+    *,
+    left: bool = False,
+) -> None:
+    """Checks that every class has an image to hold out and one to train on.
+
+    Args:
+        data: names the classes.
+        by_class: the labelled images of each.
+        labels: as in `draw_split`: what is to be raised where it is set.
+        otherwise: what can be done but to use more labels.
+        left: whether some have been held out already.
+    """
+    more = "label another one" if labels is None else f"use more labels than {labels}"
     for name, members in zip(data.classes, by_class, strict=True):
         if len(members) < 2:
             raise UserError(
-                f"{argument}: expected at least 2 labelled images of class {name!r},"
-                f" one to hold out and one to train on, got {len(members)}"
+                f"class {name!r}: expected at least 2 labelled images{' for training' if left else ''},"
+                f" one to hold out and one to train on, got {len(members)}; {more}, or {otherwise}"
             )
 
 

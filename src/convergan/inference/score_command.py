@@ -98,7 +98,7 @@ def _print(console: Console, inputs: ScoreInputs, scored: Scored, notes: list[st
             " to a training image than another training image is; about .5 for real ones, 0 for copies"
         )
     for note in dict.fromkeys(notes):
-        console.print(f"note: {note}", markup=False, emoji=False, highlight=False)
+        console.print(printable(f"note: {note}"), markup=False, emoji=False, highlight=False)
 
 
 def _say(console: Console, text: str) -> None:

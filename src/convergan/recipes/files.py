@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import is_dataclass
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,23 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from convergan.errors import UserError
-from convergan.recipes.settings import Recipe
+from convergan.errors import UserError, one_line, printable, quoted, reading
+from convergan.ranges import declarations, expected, now, range_in_words
+from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
 
 _RECIPE = TypeAdapter(Recipe)
-# The class of each kind of networks, by which pydantic names the alternatives.
-_NETWORKS = {"mlp": "MLPSettings", "conv": "ConvSettings", "imagenet": "ImageNetSettings"}
+_NETWORKS: dict[str, Any] = {
+    "mlp": MLPSettings,
+    "conv": ConvSettings,
+    "imagenet": ImageNetSettings,
+}
+_GROUPS = ("data", "networks", "objective", "optimizer", "hardware")
+
+_LARGEST = 65_536
+"""Bytes of a recipe.yaml: ours have some 2,000."""
+
+_KINDS = {str: "text", list: "a list", type(None): "nothing", int: "a number", float: "a number"}
+_NOTHING = object()
 
 FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
 """Settings that a resumed run may change: where things are kept, and by how many threads they are computed,
@@ -28,26 +41,82 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 def recipe_from_dict(values: object, origin: str) -> Recipe:
     """The recipe that `values` describe; `origin` names them in the error of those that do not fit."""
+    if not isinstance(values, dict):
+        kind = _KINDS.get(type(values), "a value")
+        raise UserError(f"{origin}: expected a recipe, its settings by name, got {kind} alone")
     try:
-        return _RECIPE.validate_python(values)
+        return _RECIPE.validate_python(_checked(values, Recipe))
     except ValidationError as error:
         raise UserError(f"{origin}: {_first_problem(error, values)}") from None
+    except UserError as error:
+        raise UserError(f"{origin}: {error}") from None
 
 
-def _first_problem(error: ValidationError, values: object) -> str:
-    """The first problem in words; among those of the networks, one of the kind that is meant."""
-    networks = values.get("networks") if isinstance(values, dict) else None
-    kind = networks.get("kind") if isinstance(networks, dict) else None
-    if networks is not None and kind not in _NETWORKS:
-        return f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {kind!r}"
-    for problem in error.errors():
-        place = list(problem["loc"])
-        if len(place) > 1 and place[0] == "networks":
-            if place[1] != _NETWORKS[str(kind)]:
+def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str, Any]:
+    """The values of one group of settings, as pydantic may convert them.
+
+    It would take true for 1, and has to leave it to others to say which kind of networks is meant.
+
+    Raises:
+        UserError: a setting that is none, true or false in place of a number, networks of no kind.
+    """
+    if group == "networks.":
+        kind = values.get("kind")
+        settings = _NETWORKS.get(kind) if isinstance(kind, str) else None
+        if settings is None:
+            raise UserError(
+                f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {quoted(kind)}"
+            )
+    known = declarations(settings)
+    checked = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{group}{_unknown(name, known)}")
+        declared = known[name]
+        if name in _GROUPS:
+            if not isinstance(value, dict):
+                raise UserError(f"{name}: expected settings by name, got {quoted(value)}")
+            value = _checked(value, declared, f"{name}.")
+        elif range_in_words(declared) and any(
+            isinstance(one, bool) for one in (value if isinstance(value, list) else [value])
+        ):
+            raise UserError(
+                f"{group}{name}: expected {expected(declared, value)}, got {quoted(value)}"
+            )
+        checked[name] = now(value, declared)
+    return checked
+
+
+def _unknown(name: object, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1) if isinstance(name, str) else []
+    meant = f", perhaps {close[0]}" if close else ""
+    shown = printable(name) if isinstance(name, str) and len(name) <= 100 else quoted(name)
+    return f"{shown}: expected the name of a setting{meant}, got another"
+
+
+def _first_problem(error: ValidationError, values: dict[str, Any]) -> str:
+    """The first setting that does not fit, in our words."""
+    for problem in error.errors(include_context=False, include_url=False):
+        place = [str(part) for part in problem["loc"]]
+        group: Any = Recipe
+        got: Any = values
+        names: list[str] = []
+        if place[0] == "networks" and len(place) > 1:
+            # pydantic tells of all kinds of networks.
+            group = _NETWORKS[values["networks"]["kind"]]
+            if place[1] != group.__name__:
                 continue
-            del place[1]
-        return f"{'.'.join(map(str, place))}: {problem['msg']}, got {problem['input']!r}"
-    return " ".join(str(error).split())
+            names, place, got = ["networks"], place[2:], values["networks"]
+        for name in place:
+            declared = declarations(group).get(name)
+            got = got.get(name, _NOTHING)
+            names.append(name)
+            if not (is_dataclass(declared) and isinstance(got, dict)):
+                break
+            group = declared
+        shown = "nothing" if got is _NOTHING else quoted(got)
+        return f"{'.'.join(names)}: expected {expected(declared, got)}, got {shown}"
+    return one_line(error)
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
@@ -59,15 +128,44 @@ def read_recipe(path: Path) -> Recipe:
     """Reads a recipe.yaml.
 
     Raises:
-        UserError: the file is missing, is not YAML, or holds an unknown, missing or impossible setting.
+        UserError: the file is missing, is not YAML, is larger than any recipe, holds an alias or a setting
+            twice, or an unknown, missing or impossible setting.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: expected a recipe.yaml, got {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML, got {' '.join(str(error).split())}") from None
+    with reading(path, "a recipe.yaml"):
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"more than {_LARGEST:,} bytes")
+        # Not yaml.load: the loader is a safe one.
+        loader = _Loader(content.decode("utf-8"))
+        try:
+            values = loader.get_single_data()
+        finally:
+            loader.dispose()
     return recipe_from_dict(values, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as recipes have it: without aliases, which a few bytes can multiply beyond any memory, without
+    merges, and with each name once."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.YAMLError(f"an alias, *{event.anchor}, in line {event.start_mark.line + 1}")
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            line = key.start_mark.line + 1
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.YAMLError(f"a merge, {key.value}, in line {line}")
+            if key.value in seen:
+                raise yaml.YAMLError(f"{key.value} a second time, in line {line}")
+            seen.add(key.value)
+        return node
 
 
 def recipe_sha256(recipe: Recipe) -> str:

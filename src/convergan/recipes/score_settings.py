@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from convergan.errors import UserError
+from annotated_types import Interval
+
+from convergan.ranges import Checked, Seed
+
+_Value = Annotated[float, Interval(ge=-1e9, le=1e9)]
 
 MetricName = Literal["is", "fid", "kid", "pr"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreFiles:
+class ScoreFiles(Checked):
     """What is beside the images that are scored, and where results go."""
 
     reference: Path | None = None
@@ -43,7 +47,7 @@ class ScoreFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreSettings:
+class ScoreSettings(Checked):
     """How images are scored."""
 
     metrics: tuple[MetricName, ...] = ()
@@ -53,50 +57,39 @@ class ScoreSettings:
     protocol: Literal["paper", "shuffled"] = "paper"
     """Of the Inception score: `paper`: splits in the order given; `shuffled`: in a drawn order."""
 
-    splits: int = 10
+    splits: Annotated[int, Interval(ge=1, le=10**6)] = 10
     """Of the Inception score."""
 
-    split_seed: int = 2020
+    split_seed: Seed = 2020
     """Of the `shuffled` order; the default is torch-fidelity's."""
 
-    kid_subsets: int = 0
+    kid_subsets: Annotated[int, Interval(ge=0, le=10**6)] = 0
     """Random subsets that KID is the mean of; 0: all pairs of all images."""
 
-    kid_subset_size: int = 1000
+    kid_subset_size: Annotated[int, Interval(ge=2, le=10**6)] = 1000
     """Images in each of them."""
 
-    replicates: int | None = None
+    replicates: Literal[0] | Annotated[int, Interval(ge=2, le=10**6)] | None = None
     """Of the bootstrap, for every metric; 0: no intervals. Unset: 1000, 200 for KID, 20 for FID."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of the bootstrap, and of the images drawn from a run."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the network: fp32, or bf16, which is faster on GPUs and moves the numbers a little."""
 
-    pixel_range: tuple[float, float] | None = None
+    pixel_range: tuple[_Value, _Value] | None = None
     """Values of black and white in those arrays that are of floats: 0 1, say."""
 
     split: Literal["train", "test"] | None = None
     """Of those parquet files that name their splits."""
 
-    count: int = 50_000
+    count: Annotated[int, Interval(ge=1, le=10**8)] = 50_000
     """Images to draw from a run."""
 
     skip_unreadable: bool = False
     """Leave out images that cannot be read; otherwise they are errors."""
 
     def __post_init__(self) -> None:
-        for name, lowest in (
-            ("splits", 1),
-            ("kid_subsets", 0),
-            ("kid_subset_size", 2),
-            ("count", 1),
-        ):
-            value = getattr(self, name)
-            if value < lowest:
-                raise UserError(f"{name}: expected {lowest} or more, got {value}")
-        if self.replicates is not None and (self.replicates < 0 or self.replicates == 1):
-            raise UserError(f"replicates: expected 0, or 2 or more, got {self.replicates}")
-        if len(set(self.metrics)) < len(self.metrics):
-            raise UserError(f"metrics: expected each once, got {' '.join(self.metrics)}")
+        super().__post_init__()
+        self._require(len(set(self.metrics)) == len(self.metrics), "metrics", "each once")

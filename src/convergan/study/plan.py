@@ -1,9 +1,11 @@
 """The plan of a study: everything that is decided before the first participant, and not changed after."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from convergan.errors import UserError
+from annotated_types import Interval, Len, MultipleOf
+
+from convergan.ranges import Checked
 
 REAL = "real"
 """The name of the set of real images."""
@@ -23,17 +25,17 @@ deleted: the last page shows a code to ask for that with."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Checked):
     """The settings of a study. An image is "real" or "generated"; a set of generated images and a kind of
     feedback make an arm."""
 
-    title: str = "Real or generated?"
+    title: Annotated[str, Len(1, 1000)] = "Real or generated?"
     """What participants see above the study."""
 
-    trials: int = 100
+    trials: Annotated[int, MultipleOf(2), Interval(ge=2, le=10_000)] = 100
     """Images that each participant judges, half of them real, half generated; an even number."""
 
-    participants: int = 40
+    participants: Annotated[int, Interval(ge=1, le=100_000)] = 40
     """Participants wanted in each arm. Who starts and does not finish is replaced."""
 
     feedback: Literal["none", "after-each", "both"] = "none"
@@ -43,54 +45,40 @@ class Plan:
     """`unlimited`: an image stays until it is answered, as in the paper. `timed`: it is shown for a moment,
     then masked; 10 ms less after a right answer, 30 ms more after a wrong one, 100 to 1,000 ms."""
 
-    practice: int = 6
+    practice: Annotated[int, MultipleOf(2), Interval(ge=0, le=1000)] = 6
     """Images to practise on first, always with feedback, from images that are in no trial; an even number."""
 
-    checks: int = 4
+    checks: Annotated[int, Interval(ge=0, le=10_000)] = 4
     """Trials that say which answer to give. Who misses two or more is not counted."""
 
-    images: int = 500
+    images: Annotated[int, Interval(ge=1, le=10**6)] = 500
     """Images of each set that are used at most, drawn with the seed: fewer images get more votes each."""
 
-    size_px: int | None = None
+    size_px: Annotated[int, Interval(ge=8, le=1024)] | None = None
     """Width and height that every image is brought to. Unset: that of the smallest image, at most 256."""
 
-    hours: int = 24
+    hours: Annotated[int, Interval(ge=1, le=8760)] = 24
     """How long after its start a participant may go on with a session."""
 
-    contact: str = ""
+    contact: Annotated[str, Len(0, 1000)] = ""
     """Whom participants may write to: an address, shown on the first and on the last page."""
 
-    consent: str = ""
+    consent: Annotated[str, Len(0, 100_000)] = ""
     """What participants agree to before they start, in place of the usual text; blank lines separate
     paragraphs. `--consent "$(cat FILE)"` takes it from a file."""
 
-    seed: int = 0
+    seed: Annotated[int, Interval(ge=-(2**63), lt=2**63)] = 0
     """Decides which images are used and, with a secret that every study draws for itself, which participant
     sees which in what order."""
 
     def __post_init__(self) -> None:
-        for name, holds, expected in (
-            ("title", self.title.strip(), "some text"),
-            ("trials", self.trials >= 2 and self.trials % 2 == 0, "an even number, 2 or more"),
-            ("participants", self.participants >= 1, "1 or more"),
-            (
-                "practice",
-                self.practice >= 0 and self.practice % 2 == 0,
-                "an even number, 0 or more",
-            ),
-            (
-                "checks",
-                self.checks in (0, *range(3, self.trials + 1)),
-                "0, or 3 to the number of trials (two misses must not be all of them)",
-            ),
-            ("images", self.images >= 1, "1 or more"),
-            ("size-px", self.size_px is None or 8 <= self.size_px <= 1024, "8 to 1024"),
-            ("hours", self.hours >= 1, "1 or more"),
-        ):
-            if not holds:
-                got = getattr(self, name.replace("-", "_"))
-                raise UserError(f"{name}: expected {expected}, got {got!r}")
+        super().__post_init__()
+        self._require(bool(self.title.strip()), "title", "some text")
+        self._require(
+            self.checks in (0, *range(3, self.trials + 1)),
+            "checks",
+            "0, or 3 to the number of trials (two misses must not be all of them)",
+        )
 
     @property
     def timed(self) -> bool:

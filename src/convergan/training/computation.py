@@ -16,10 +16,13 @@ from convergan.runs.provenance import device_name
 def resolved_precision(
     hardware: HardwareSettings, device: torch.device
 ) -> Literal["32-true", "bf16-mixed"]:
-    """The precision of the discriminator's and the baseline's matrix products on this device."""
-    if hardware.precision != "auto":
-        return hardware.precision
-    return "bf16-mixed" if _has_bf16_units(device) else "32-true"
+    """The precision of the discriminator's and the baseline's matrix products on this device.
+
+    By the names that manifest.json and results.json have had from the first: Lightning's.
+    """
+    chosen = hardware.precision
+    bf16 = _has_bf16_units(device) if chosen == "auto" else chosen == "bf16"
+    return "bf16-mixed" if bf16 else "32-true"
 
 
 def discriminator_dtype(precision: Literal["32-true", "bf16-mixed"]) -> torch.dtype:

@@ -11,6 +11,9 @@ from convergan.errors import UserError, one_line
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.signals import Interrupted
 
+_PROCESSES = 8
+"""On a CPU of however few cores: enough to try what several processes do."""
+
 
 def launch(settings: HardwareSettings) -> Fabric:
     """One process, or several, launched here or already by torchrun.
@@ -22,6 +25,8 @@ def launch(settings: HardwareSettings) -> Fabric:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
+    else:
+        _require_devices(settings)
     several = devices * nodes > 1
     try:
         fabric = Fabric(
@@ -33,13 +38,39 @@ def launch(settings: HardwareSettings) -> Fabric:
             precision="32-true",
         )
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
             f"hardware: expected what this machine has, got accelerator {settings.accelerator}, "
-            f"devices {devices}: {reason}"
-        ) from None
+            f"devices {devices}"
+        ) from error
     fabric.launch()
     return fabric
+
+
+def _require_devices(settings: HardwareSettings) -> None:
+    """Checks that the processes to be launched have their devices, before anything is."""
+    cores = os.cpu_count() or 1
+    here = {
+        "cpu": max(cores, _PROCESSES),
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    gpu = next((kind for kind in ("cuda", "mps") if here[kind]), None)
+    if settings.accelerator == "auto":
+        kind = gpu or "cpu"
+    elif settings.accelerator == "gpu":
+        kind = gpu or "gpu"
+    else:
+        kind = settings.accelerator
+    most = here.get(kind, 0)
+    if most == 0:
+        found = ", ".join(["auto", *(name for name, count in here.items() if count)])
+        raise UserError(
+            f"hardware.accelerator: expected one of what torch finds here, {found}, got"
+            f" {settings.accelerator}"
+        )
+    if settings.devices > most:
+        what = f"for {cores} cores" if kind == "cpu" else f"of {kind} here"
+        raise UserError(f"hardware.devices: expected at most {most} {what}, got {settings.devices}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 
 from convergan.errors import UserError
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder, write_json
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
@@ -93,7 +94,9 @@ def _require_same(
         ("processes", "hardware.devices"),
     ):
         if manifest[name] != process[name]:
+            begun, now = (
+                FORMER_PRECISIONS.get(one[name], one[name]) for one in (manifest, process)
+            )
             raise UserError(
-                f"{setting}: expected {manifest[name]} as when {folder.path} was begun, got "
-                f"{process[name]}"
+                f"{setting}: expected {begun} as when {folder.path} was begun, got {now}"
             )

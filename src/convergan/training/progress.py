@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from convergan.errors import printable
 from convergan.page.words import about, number, percent
 from convergan.progress_bar import LogRate
 from convergan.training.health import HealthWarning
@@ -239,4 +240,4 @@ def print_verdict(console: Console, results: dict[str, Any], sentence: str, repo
         console.print()
     console.print(sentence, highlight=False)
     # Not `print`: brackets in a path are no markup.
-    console.out(f"report: {report}", highlight=False)
+    console.out(printable(f"report: {report}"), highlight=False)

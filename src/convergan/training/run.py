@@ -4,10 +4,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from lightning_fabric import Fabric
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
 from convergan.progress_bar import progress_bar
+from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
@@ -62,13 +64,13 @@ REPORT_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(Checked):
     """How a run is kept and watched; nothing here changes what it computes."""
 
     resume: bool = False
     """Continue the run that is in the folder; start it where there is none."""
 
-    checkpoint_every_seconds: float = 30.0
+    checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
     """Time between checkpoints."""
 
     on_divergence: Literal["stop", "rollback"] = "stop"

@@ -76,6 +76,16 @@ def test_names_are_no_markup(report: StudyReport) -> None:
     assert "[bold]x[/]: 80 participants" in text and "[red]random[/bold]: 40" in text
 
 
+def test_names_are_not_obeyed_by_the_terminal(report: StudyReport) -> None:
+    arms = [replace(arm, name=f"\x1b]0;{arm.name}\x07") for arm in report.findings.arms]
+    findings = replace(report.findings, arms=arms)
+    named = replace(report, title="\x1b[2Jx\r", findings=findings, notes=["a\x1b[1mnote"])
+    text = printed(named)
+    assert r"\x1b[2Jx\r: 80 participants" in text and r"\x1b]0;random\x07: 40" in text
+    assert r"a\x1b[1mnote" in text
+    assert text.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize("simulated", [True, False])
 def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
     text = printed(replace(report, simulated=simulated))

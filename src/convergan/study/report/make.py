@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from convergan.errors import UserError
+from convergan.errors import UserError, printable
 from convergan.outputs import is_standard_output, require_output
 from convergan.study.analysis import analyse
 from convergan.study.rates import Rates, rates_of
@@ -80,5 +80,5 @@ def make_report(
     console = console or standard_console(stderr=printed)
     print_report(console, report)
     # Not `print`: brackets in a path are no markup.
-    console.out(f"report: {page}", highlight=False)
+    console.out(printable(f"report: {page}"), highlight=False)
     return report

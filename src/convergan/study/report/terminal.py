@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from convergan.errors import printable
 from convergan.page.words import count
 from convergan.study.findings import Findings
 from convergan.study.report.inputs import StudyReport
@@ -39,9 +40,9 @@ def print_report(console: Console, report: StudyReport) -> None:
     if report.simulated:
         console.print("[bold red]SIMULATED: votes of bots, not of people[/bold red]")
     people = _people(findings.participants, findings.votes)
-    console.print(f"[bold]{escape(report.title)}[/bold]: {people}", highlight=False)
+    console.print(f"[bold]{escape(printable(report.title))}[/bold]: {people}", highlight=False)
     for note in (*report.notes, *cautions(findings)):
-        console.print(note, markup=False, highlight=False)
+        console.print(_shown(note), markup=False, highlight=False)
     _print(
         console,
         f"Exposure[/] needed to be right {100 * TARGET:.0f} % of the time",
@@ -54,7 +55,7 @@ def print_report(console: Console, report: StudyReport) -> None:
         for arm in findings.arms:
             _print(
                 console,
-                f"{escape(arm.name)}[/]: {_people(arm.participants, arm.votes)}",
+                f"{escape(printable(arm.name))}[/]: {_people(arm.participants, arm.votes)}",
                 arm_table(arm),
             )
     console.print(_INTERVALS, style="dim", highlight=False)
@@ -68,13 +69,19 @@ def print_report(console: Console, report: StudyReport) -> None:
     )
     _print(console, "Sets of generated images", image_sets(findings))
     for line in _correlations(findings):
-        console.print(line, markup=False, highlight=False)
+        console.print(_shown(line), markup=False, highlight=False)
     if findings.unavailable:
         console.print("\n[bold]Not known from these data")
         for why, names in unavailable_words(findings).items():
-            console.print(f"{names} ({why})", markup=False, highlight=False)
+            console.print(_shown(f"{names} ({why})"), markup=False, highlight=False)
     console.print()
-    console.print(verdict(findings, simulated=report.simulated), markup=False, highlight=False)
+    said = verdict(findings, simulated=report.simulated)
+    console.print(_shown(said), markup=False, highlight=False)
+
+
+def _shown(text: str) -> str:
+    """Names of folders and of columns are anyone's: nothing in them is obeyed by a terminal."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _print(console: Console, title: str, table: Table) -> None:
@@ -94,7 +101,9 @@ def _print(console: Console, title: str, table: Table) -> None:
         )
     cells = zip(*(column.cells for column in columns), strict=True)
     for row, texts in zip(table.rows, cells, strict=True):
-        shown.add_row(*texts, style=row.style)
+        shown.add_row(
+            *(_shown(text) if isinstance(text, str) else text for text in texts), style=row.style
+        )
     console.print(f"\n[bold]{title}" if title else "", highlight=False)
     console.print(shown, highlight=False, width=min(_WIDTH, console.width))
 

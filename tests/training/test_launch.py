@@ -1,0 +1,60 @@
+"""What is asked of a machine that it does not have."""
+
+import pytest
+import torch
+
+from convergan.errors import UserError
+from convergan.recipes.settings import HardwareSettings
+from convergan.training import launch as module
+from convergan.training.launch import launch
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "message"),
+    [
+        (
+            0,
+            {"accelerator": "cuda"},
+            "hardware.accelerator: expected one of what torch finds here, auto, cpu, got cuda",
+        ),
+        (
+            0,
+            {"accelerator": "gpu"},
+            "hardware.accelerator: expected one of what torch finds here, auto, cpu, got gpu",
+        ),
+        (
+            2,
+            {"accelerator": "mps"},
+            "hardware.accelerator: expected one of what torch finds here, auto, cpu, cuda, got mps",
+        ),
+        (2, {"devices": 3}, "hardware.devices: expected at most 2 of cuda here, got 3"),
+        (
+            2,
+            {"accelerator": "gpu", "devices": 4},
+            "hardware.devices: expected at most 2 of cuda here, got 4",
+        ),
+        (
+            2,
+            {"accelerator": "cpu", "devices": 200},
+            "hardware.devices: expected at most 24 for 24 cores, got 200",
+        ),
+    ],
+)
+def test_what_is_not_here_is_named(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, settings: dict, message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 24)
+    with pytest.raises(UserError) as caught:
+        launch(HardwareSettings(**settings))
+    assert str(caught.value) == message
+
+
+def test_what_fabric_says_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**settings: object) -> None:
+        raise RuntimeError("set `Trainer(accelerator=...)`, available names are: ...")
+
+    monkeypatch.setattr(module, "Fabric", refuse)
+    with pytest.raises(UserError, match=r"got accelerator cpu, devices 1$"):
+        launch(HardwareSettings(accelerator="cpu"))
