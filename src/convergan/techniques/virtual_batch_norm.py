@@ -46,6 +46,11 @@ class _UnderWay(threading.local):
     known: Iterator[_Statistics] | None = None
     """Given the batch alone, each layer takes the next from here."""
 
+    @property
+    def restricted(self) -> bool:
+        """Whether a layer is given only one of them."""
+        return self.recorded is not None or self.known is not None
+
 
 _under_way = _UnderWay()
 _recording = threading.Lock()
@@ -125,7 +130,7 @@ class _VirtualBatchNorm(nn.Module):
         else:
             mean = x[:n].mean(0)
             shift = x - mean
-            reference, shift = shift[:n], shift[n:]
+            reference, shift = shift.split([n, shift.shape[0] - n])
             variance = reference.square().mean(0)
             if self.keep_reference or alone:
                 parts.append(reference * torch.rsqrt(variance + self.eps))
@@ -424,9 +429,9 @@ class ReferenceBatch(nn.Module):
             given.others,
         )
         n, rows = self.reference.shape[0], batch.shape[0]
-        if torch.compiler.is_dynamo_compiling():
+        if torch.compiler.is_dynamo_compiling() or not _under_way.restricted:
             output = self._run(joint)
-        else:
+        else:  # within another one's network
             with _given():
                 output = self._run(joint)
         return self._output(output, rows, n if self._keeps_reference else 0)
@@ -462,22 +467,21 @@ class ReferenceBatch(nn.Module):
                     " reference's samples when ReferenceBatch is made"
                 )
         tensors = {name: keywords[name] for name in self._by_keyword}
-        names = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors]
         buffers = [*self._positional, *self._by_keyword.values()]
-        for name, buffer, value in zip(
-            names, buffers, [*positional, *tensors.values()], strict=True
-        ):
-            shape = getattr(self, buffer).shape[1:]
+        for place, value in enumerate((*positional, *tensors.values())):
+            shape = getattr(self, buffers[place]).shape[1:]
+            if value.shape[1:] == shape and value.shape[0] == batch.shape[0]:
+                continue
+            name = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors][place]
             if value.shape[1:] != shape:
                 raise ValueError(
                     f"{name} must be [{', '.join(map(str, ['batch', *shape]))}] like the"
                     f" reference, got shape {tuple(value.shape)}"
                 )
-            if value.shape[0] != batch.shape[0]:
-                raise ValueError(
-                    f"{name} must have the {batch.shape[0]} rows of the first input, got"
-                    f" {value.shape[0]}"
-                )
+            raise ValueError(
+                f"{name} must have the {batch.shape[0]} rows of the first input, got"
+                f" {value.shape[0]}"
+            )
         return _Inputs(positional, tensors, rest)
 
     def _output(self, output: Any, rows: int, reference_rows: int) -> Tensor:
