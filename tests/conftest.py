@@ -1,9 +1,11 @@
 """What several tests share: a quick recipe, one run that was really trained, a browser."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from rich.console import Console
@@ -48,3 +50,11 @@ def trained_run(
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
     return open_browser(lambda: tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Users have no shape checks around the functions: their errors must come from within."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -153,8 +153,9 @@ class _VirtualBatchNorm(nn.Module):
 
     def _normalize_maps(self, joint: Float[Tensor, "rows channels *space"]) -> Tensor:
         known, alone = self._known(*joint.shape[:2])
-        n, rows = self.reference_size, joint.shape[0]
-        centred, means, variances = _centred(_in_single_precision(joint).flatten(2))
+        n = self.reference_size
+        x = _in_single_precision(joint)
+        centred, means, variances = _centred(x.flatten(2) if x.ndim > 2 else x.unsqueeze(2))
         # A sample's own weight in its statistics; none for one of the reference, which is in them already.
         weight: Tensor | float
         if known is not None:
@@ -168,8 +169,8 @@ class _VirtualBatchNorm(nn.Module):
             if alone:
                 _record(*reference)
             else:
-                of_batch = means.new_full((rows - n, 1, 1), 1 / (n + 1))
-                weight = torch.cat([means.new_zeros(n, 1, 1), of_batch])
+                of_batch = torch.arange(joint.shape[0], device=means.device) >= n
+                weight = (of_batch.to(means.dtype) / (n + 1)).view(-1, 1, 1)
         mean_shift = (1 - weight) * shift
         variance = (1 - weight) * reference.variance + weight * (variances + mean_shift * shift)
         if known is None and not alone and not self.keep_reference:
@@ -183,7 +184,7 @@ class _VirtualBatchNorm(nn.Module):
         y = centred * scale
         # In place, where nothing forbids it, it is one pass less over memory that is not in the caches yet.
         y = y + offset if _under_transform() else y.add_(offset)
-        return y.view(-1, *joint.shape[1:]).to(joint.dtype)
+        return y.view(y.shape[0], *joint.shape[1:]).to(joint.dtype)
 
 
 class VirtualBatchNorm1d(_VirtualBatchNorm):
@@ -215,10 +216,11 @@ class VirtualBatchNorm1d(_VirtualBatchNorm):
         self, joint: Float[Tensor, "reference_and_batch num_features *length"]
     ) -> Float[Tensor, "rows num_features *length"]:
         """Normalize all rows: the reference by itself, each other by the reference and itself."""
+        # What is exported has no name for the rows beside the reference; maps do without one.
+        if joint.ndim == 3 or (joint.ndim == 2 and torch.compiler.is_exporting()):
+            return self._normalize_maps(joint)
         if joint.ndim == 2:
             return self._normalize_features(joint)
-        if joint.ndim == 3:
-            return self._normalize_maps(joint)
         raise ValueError(
             "joint must be [rows, features] or [rows, features, length], got shape"
             f" {tuple(joint.shape)}"
