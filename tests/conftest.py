@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from rich.console import Console
@@ -104,3 +105,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
     return open_browser(lambda: tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Users have no shape checks around the functions: their errors must come from within."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -132,6 +132,7 @@ def snippets() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     "code", [code for _, code in snippets()], ids=[name for name, _ in snippets()]
 )

@@ -13,6 +13,7 @@ done here. As in their code each of the B C columns of T is normalized and has a
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -214,7 +215,8 @@ class MinibatchDiscrimination(nn.Module):
             groups = zip(projected.split(sizes), sizes, strict=True)
             return torch.cat([_sums_over_others(group, [size])[0] for group, size in groups])
         sums = _sums_over_others(projected, sizes)
-        others = sums.new_tensor(sizes).unsqueeze(1) - _membership(sums, sizes)
+        membership = _membership(sums, sizes)
+        others = membership.sum(1, keepdim=True) - membership
         return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
@@ -251,7 +253,10 @@ def _membership(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
     """1 where a sample is in a part, else 0."""
     if len(sizes) == 1:
         return like.new_ones(1, sizes[0])
-    return torch.block_diag(*(like.new_ones(1, size) for size in sizes))
+    row, ends = torch.arange(like.shape[1], device=like.device), list(accumulate(sizes))
+    starts = [0, *ends[:-1]]
+    parts = [(row >= start) & (row < end) for start, end in zip(starts, ends, strict=True)]
+    return torch.stack(parts).to(like.dtype)
 
 
 def _under_transform() -> bool:

@@ -46,6 +46,11 @@ class _UnderWay(threading.local):
     known: Iterator[_Statistics] | None = None
     """Given the batch alone, each layer takes the next from here."""
 
+    @property
+    def restricted(self) -> bool:
+        """Whether a layer is given only one of them."""
+        return self.recorded is not None or self.known is not None
+
 
 _under_way = _UnderWay()
 _recording = threading.Lock()
@@ -125,7 +130,7 @@ class _VirtualBatchNorm(nn.Module):
         else:
             mean = x[:n].mean(0)
             shift = x - mean
-            reference, shift = shift[:n], shift[n:]
+            reference, shift = shift.split([n, shift.shape[0] - n])
             variance = reference.square().mean(0)
             if self.keep_reference or alone:
                 parts.append(reference * torch.rsqrt(variance + self.eps))
@@ -148,8 +153,9 @@ class _VirtualBatchNorm(nn.Module):
 
     def _normalize_maps(self, joint: Float[Tensor, "rows channels *space"]) -> Tensor:
         known, alone = self._known(*joint.shape[:2])
-        n, rows = self.reference_size, joint.shape[0]
-        centred, means, variances = _centred(_in_single_precision(joint).flatten(2))
+        n = self.reference_size
+        x = _in_single_precision(joint)
+        centred, means, variances = _centred(x.flatten(2) if x.ndim > 2 else x.unsqueeze(2))
         # A sample's own weight in its statistics; none for one of the reference, which is in them already.
         weight: Tensor | float
         if known is not None:
@@ -163,8 +169,8 @@ class _VirtualBatchNorm(nn.Module):
             if alone:
                 _record(*reference)
             else:
-                of_batch = means.new_full((rows - n, 1, 1), 1 / (n + 1))
-                weight = torch.cat([means.new_zeros(n, 1, 1), of_batch])
+                of_batch = torch.arange(joint.shape[0], device=means.device) >= n
+                weight = (of_batch.to(means.dtype) / (n + 1)).view(-1, 1, 1)
         mean_shift = (1 - weight) * shift
         variance = (1 - weight) * reference.variance + weight * (variances + mean_shift * shift)
         if known is None and not alone and not self.keep_reference:
@@ -178,7 +184,7 @@ class _VirtualBatchNorm(nn.Module):
         y = centred * scale
         # In place, where nothing forbids it, it is one pass less over memory that is not in the caches yet.
         y = y + offset if _under_transform() else y.add_(offset)
-        return y.view(-1, *joint.shape[1:]).to(joint.dtype)
+        return y.view(y.shape[0], *joint.shape[1:]).to(joint.dtype)
 
 
 class VirtualBatchNorm1d(_VirtualBatchNorm):
@@ -210,10 +216,11 @@ class VirtualBatchNorm1d(_VirtualBatchNorm):
         self, joint: Float[Tensor, "reference_and_batch num_features *length"]
     ) -> Float[Tensor, "rows num_features *length"]:
         """Normalize all rows: the reference by itself, each other by the reference and itself."""
+        # What is exported has no name for the rows beside the reference; maps do without one.
+        if joint.ndim == 3 or (joint.ndim == 2 and torch.compiler.is_exporting()):
+            return self._normalize_maps(joint)
         if joint.ndim == 2:
             return self._normalize_features(joint)
-        if joint.ndim == 3:
-            return self._normalize_maps(joint)
         raise ValueError(
             "joint must be [rows, features] or [rows, features, length], got shape"
             f" {tuple(joint.shape)}"
@@ -424,9 +431,9 @@ class ReferenceBatch(nn.Module):
             given.others,
         )
         n, rows = self.reference.shape[0], batch.shape[0]
-        if torch.compiler.is_dynamo_compiling():
+        if torch.compiler.is_dynamo_compiling() or not _under_way.restricted:
             output = self._run(joint)
-        else:
+        else:  # within another one's network
             with _given():
                 output = self._run(joint)
         return self._output(output, rows, n if self._keeps_reference else 0)
@@ -462,22 +469,21 @@ class ReferenceBatch(nn.Module):
                     " reference's samples when ReferenceBatch is made"
                 )
         tensors = {name: keywords[name] for name in self._by_keyword}
-        names = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors]
         buffers = [*self._positional, *self._by_keyword.values()]
-        for name, buffer, value in zip(
-            names, buffers, [*positional, *tensors.values()], strict=True
-        ):
-            shape = getattr(self, buffer).shape[1:]
+        for place, value in enumerate((*positional, *tensors.values())):
+            shape = getattr(self, buffers[place]).shape[1:]
+            if value.shape[1:] == shape and value.shape[0] == batch.shape[0]:
+                continue
+            name = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors][place]
             if value.shape[1:] != shape:
                 raise ValueError(
                     f"{name} must be [{', '.join(map(str, ['batch', *shape]))}] like the"
                     f" reference, got shape {tuple(value.shape)}"
                 )
-            if value.shape[0] != batch.shape[0]:
-                raise ValueError(
-                    f"{name} must have the {batch.shape[0]} rows of the first input, got"
-                    f" {value.shape[0]}"
-                )
+            raise ValueError(
+                f"{name} must have the {batch.shape[0]} rows of the first input, got"
+                f" {value.shape[0]}"
+            )
         return _Inputs(positional, tensors, rest)
 
     def _output(self, output: Any, rows: int, reference_rows: int) -> Tensor:
