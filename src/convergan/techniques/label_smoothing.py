@@ -56,8 +56,12 @@ def one_sided_smoothing_loss(
         if logits.numel() == 0:
             raise ValueError(f"{name} must hold at least one logit, got none")
     if isinstance(positive_target, Tensor):
-        wide = torch.broadcast_shapes(positive_target.shape, positive_logits.shape)
-        if wide != positive_logits.shape:
+        try:
+            shape = torch.broadcast_shapes(positive_target.shape, positive_logits.shape)
+            fits = shape == positive_logits.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
             raise ValueError(
                 f"positive_target must broadcast to positive_logits, {tuple(positive_logits.shape)},"
                 f" got shape {tuple(positive_target.shape)}"
