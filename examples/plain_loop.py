@@ -89,7 +89,7 @@ def main():
     )
 
     discriminator, generator = make_discriminator(), make_generator()
-    averaging = HistoricalAveraging(generator.parameters())
+    averaging = HistoricalAveraging(generator)
     discriminator_optimizer = make_optimizer(discriminator)
     generator_optimizer = make_optimizer(generator)
     parts = {

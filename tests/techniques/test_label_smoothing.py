@@ -88,6 +88,36 @@ def test_ranges_of_the_targets(targets, message):
         )
 
 
+def test_each_positive_may_have_its_own_target():
+    positive, negative = torch.randn(5, dtype=torch.float64), torch.randn(7, dtype=torch.float64)
+    targets = torch.linspace(0.7, 1.0, 5, dtype=torch.float64)
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = cross_entropy(positive, targets) + cross_entropy(negative, 0 * negative)
+    loss = one_sided_smoothing_loss(positive, negative, positive_target=targets)
+    torch.testing.assert_close(loss, expected)
+    same = one_sided_smoothing_loss(positive, negative, positive_target=torch.tensor(0.75).double())
+    torch.testing.assert_close(
+        same, one_sided_smoothing_loss(positive, negative, positive_target=0.75)
+    )
+    for wrong in (0.0, 1.2, float("nan")):
+        targets[2] = wrong
+        with pytest.raises(ValueError, match=rf"positive_target must be in \(0, 1\], got {wrong}"):
+            one_sided_smoothing_loss(positive, negative, positive_target=targets)
+    # Every positive beside every target would be another loss.
+    with pytest.raises(
+        ValueError, match=r"positive_target must broadcast to .*\(5,\), got .*\(5, 1"
+    ):
+        one_sided_smoothing_loss(positive, negative, positive_target=torch.full((5, 1), 0.9))
+    with pytest.raises(ValueError, match=r"negative_target must be in \[0, .*0\.1.*\), got 0\.2"):
+        one_sided_smoothing_loss(
+            positive,
+            negative,
+            positive_target=torch.tensor([0.9, 0.1, 0.9, 0.9, 0.9]),
+            negative_target=0.2,
+            allow_negative_smoothing=True,
+        )
+
+
 def test_an_empty_batch_is_an_error():
     with pytest.raises(ValueError, match="negative_logits must hold at least one logit"):
         one_sided_smoothing_loss(torch.zeros(3), torch.zeros(0))

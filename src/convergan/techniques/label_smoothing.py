@@ -46,7 +46,8 @@ def one_sided_smoothing_loss(
         A scalar >= 0: the sum of both means, in nats.
 
     Raises:
-        ValueError: a batch is empty, or a target is out of its range.
+        ValueError: a batch is empty, a target is out of its range, or targets do not broadcast to
+            the positive logits.
     """
     for name, logits in (
         ("positive_logits", positive_logits),
@@ -54,6 +55,17 @@ def one_sided_smoothing_loss(
     ):
         if logits.numel() == 0:
             raise ValueError(f"{name} must hold at least one logit, got none")
+    if isinstance(positive_target, Tensor):
+        try:
+            shape = torch.broadcast_shapes(positive_target.shape, positive_logits.shape)
+            fits = shape == positive_logits.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"positive_target must broadcast to positive_logits, {tuple(positive_logits.shape)},"
+                f" got shape {tuple(positive_target.shape)}"
+            )
     for target in _extremes(positive_target):
         if not 0 < target <= 1:
             raise ValueError(f"positive_target must be in (0, 1], got {target}")
