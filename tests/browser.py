@@ -40,6 +40,11 @@ def find_browser() -> str:
     pytest.skip(reason)
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Chromium starts neither without a home nor where the path of a socket in TMPDIR is a long one."""
+    return {**os.environ, "HOME": str(home), "TMPDIR": "/tmp"}
+
+
 def open_browser(new_profile: Callable[[], Path]) -> Browser:
     """Skips, or fails where a browser is required, if none is here."""
     program = find_browser()
@@ -49,8 +54,7 @@ def open_browser(new_profile: Callable[[], Path]) -> Browser:
         command = [program, *QUIET, f"--user-data-dir={profile}", *flags, url]
         return subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=60,
-            # It does not start without one.
-            env={**os.environ, "HOME": str(profile)},
+            env=environment(profile),
         ).stdout  # fmt: skip
 
     return run

@@ -1,6 +1,5 @@
 """A real browser that tests drive."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from browser import QUIET, find_browser
+from browser import QUIET, environment, find_browser
 from studies import QUICK, MakeStudy, Serve, Served, write_images
 
 PHONE: dict[str, Any] = {
@@ -26,9 +25,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = find_browser()
     with sync_playwright() as playwright:
         flags = [flag for flag in QUIET if flag != "--headless"]
-        home = str(tmp_path_factory.mktemp("home"))
+        home = tmp_path_factory.mktemp("home")
         browser = playwright.chromium.launch(
-            executable_path=program, args=flags, env={**os.environ, "HOME": home}
+            executable_path=program, args=flags, env=dict(environment(home))
         )
         yield browser
         browser.close()
