@@ -11,6 +11,9 @@ MNIST ?=
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
 
+# In every locale the same; the tests that are about locales set their own.
+test test-long: export PYTHONUTF8 := 1
+
 # `make test-long` also runs what is marked as slow.
 test: lint
 	$(BIN)/python -m pytest -m "not slow"

@@ -3,13 +3,13 @@
     python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 600] [--threads N]
 
 The training loop with the recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and
-2,000,000 (1.6 GB), from a memory-mapped file of pixels as a store has it. Each training has a process of its
+2,000,000 (1.6 GB), from a file of pixels on the disk, as a store has it. Each training has a process of its
 own, and all of them the same steps: a turn is ten of them, and the sizes take turns until each has had
 `--steps`. A ratio is that of two turns of the same round, so that whatever else the machine does slows both.
 
-Memory is the peak of the process's anonymous memory. Pages of the mapped file do not count: they are the
-system's cache, which it takes back when it needs the room, and are counted for whoever reads a file. Here all
-of them are in the cache; where they are not, a step waits for the disk.
+Memory is the peak of the process's anonymous memory. Pages of the file do not count: they are the
+system's cache, which it takes back when it needs the room. Here all of them are in the cache; where they are
+not, a step waits for the disk.
 """
 
 import argparse
@@ -28,7 +28,8 @@ import torch
 
 from another_process import Turns, turns_of_another_process
 from convergan.data.source import open_data_set
-from convergan.data.store_writer import PIXELS
+from convergan.data.store_index import DIGESTS, PIXELS
+from convergan.data.stored_images import StoredImages, image_digest
 from convergan.data.training_data import TrainingData
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
@@ -43,6 +44,8 @@ from measure import memory_mb, quartiles_of_ratio, settle
 from rows import row, write_rows
 
 IMAGES = 20_000
+Shape = tuple[int, int, int, int]
+
 TIMES = (1, 10, 100)
 STEPS_OF_TURN = 10
 WARM_UP_TURNS = 2
@@ -98,16 +101,16 @@ class InTurns(Silent):
 
 
 def recipe_of(steps: int) -> Recipe:
-    """`mnist` without baseline, on mapped images; one epoch has all the steps, so that none ends between."""
+    """`mnist` without baseline, on images on the disk; one epoch has all steps, so that none ends between."""
     recipe = without_baseline(PRESETS["mnist"])
-    mapped = replace(recipe.data, resident_mb=0)
-    return replace(recipe, min_steps_per_epoch=steps + 1, data=mapped)
+    on_disk = replace(recipe.data, resident_mb=0)
+    return replace(recipe, min_steps_per_epoch=steps + 1, data=on_disk)
 
 
-def train_in_turns(recipe: Recipe, pixels: Path, shape: tuple[int, ...], turns: Turns) -> None:
+def train_in_turns(recipe: Recipe, pixels: Path, shape: Shape, turns: Turns) -> None:
     """Trains on the first images of a file of pixels: so many, of this height, width and channels."""
     data = TrainingData(
-        images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=shape),
+        images=StoredImages(pixels, pixels.with_name(DIGESTS), shape),
         labelled=np.arange(100),
         labels=np.arange(100) % 10,
         unlabelled=np.arange(shape[0]),
@@ -126,19 +129,22 @@ def train_in_turns(recipe: Recipe, pixels: Path, shape: tuple[int, ...], turns: 
         )
 
 
-def write_pixels(data: Path, pixels: Path) -> tuple[int, ...]:
+def write_pixels(data: Path, pixels: Path) -> Shape:
     """The first images of MNIST, again and again; gives the shape of one time all of them."""
     recipe = PRESETS["mnist"]
     images = open_data_set(replace(recipe.data, path=data)).train.images[:IMAGES]
+    digests = b"".join(image_digest(image.tobytes()) for image in images)
+    pixels.with_name(DIGESTS).write_bytes(digests * max(TIMES))
     with pixels.open("wb") as file:
         for _ in range(max(TIMES)):
             file.write(np.ascontiguousarray(images).data)
-    return images.shape
+    count, height, width, _ = images.shape
+    return count, height, width, 1
 
 
-def measure(pixels: Path, shape: tuple[int, ...], steps: int) -> dict[int, list[Turn]]:
+def measure(pixels: Path, shape: Shape, steps: int) -> dict[int, list[Turn]]:
     """The turns of each size, after those that warm it up."""
-    count, *image_shape = shape
+    count, height, width, channels = shape
     turns: dict[int, list[Turn]] = {times: [] for times in TIMES}
     rounds = WARM_UP_TURNS + steps // STEPS_OF_TURN
     recipe = recipe_of(rounds * STEPS_OF_TURN)
@@ -146,7 +152,9 @@ def measure(pixels: Path, shape: tuple[int, ...], steps: int) -> dict[int, list[
         trainings = {
             times: processes.enter_context(
                 turns_of_another_process(
-                    partial(train_in_turns, recipe, pixels, (times * count, *image_shape))
+                    partial(
+                        train_in_turns, recipe, pixels, (times * count, height, width, channels)
+                    )
                 )
             )
             for times in TIMES
@@ -160,7 +168,7 @@ def measure(pixels: Path, shape: tuple[int, ...], steps: int) -> dict[int, list[
     return {times: some[WARM_UP_TURNS:] for times, some in turns.items()}
 
 
-def compare(turns: dict[int, list[Turn]], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+def compare(turns: dict[int, list[Turn]], shape: Shape) -> list[dict[str, Any]]:
     """Rows of time and of memory for each size beyond the first."""
     count, height, width, _ = shape
     seconds = {times: [turn.step_seconds for turn in some] for times, some in turns.items()}
@@ -176,7 +184,7 @@ def compare(turns: dict[int, list[Turn]], shape: tuple[int, ...]) -> list[dict[s
             rows.append(
                 row(
                     claim=f"with {times} times the data {claim}",
-                    setting=f"mnist, {times * count:,} images of {height}x{width}, memory-mapped",
+                    setting=f"mnist, {times * count:,} images of {height}x{width}, on the disk",
                     device=device_name(torch.device("cpu")),
                     precision=resolved_precision(PRESETS["mnist"].hardware, torch.device("cpu")),
                     ours=median(ours),

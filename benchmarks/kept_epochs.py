@@ -57,7 +57,9 @@ class Ledger:
         self.lines: list[dict[str, Any]] = []
         self._resumed = set[str]()
         if path.exists():
-            self.lines = [json.loads(line) for line in path.read_text().splitlines()]
+            self.lines = [
+                json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+            ]
             self._resumed = {OURS, PEER}
         # Also a process that ends within its first epoch was the first.
         self._write()

@@ -82,7 +82,7 @@ def wait_for(device: torch.device | str) -> None:
 
 def memory_mb(field: str) -> float:
     """What Linux says of this process's memory: the field of /proc/self/status, in 10^6 bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
     return int(kilobytes) * 1024 / 1e6
 

@@ -171,7 +171,7 @@ def print_peak(name: str, shape: tuple[int, int, int]) -> None:
     few = projections(9, 8, shape[2])
     step_of(way, few, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
     projected, of_sums = projections(*shape), torch.ones(1, *shape[:2])
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak so far
     before = memory_mb("VmRSS")
     step_of(way, projected, sizes, of_sums)
     print(memory_mb("VmHWM") - before)

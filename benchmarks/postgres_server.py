@@ -27,7 +27,10 @@ def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
     programs = _programs()
     # PostgreSQL does not run as root, and root's folders are closed to others.
     user = "postgres" if os.getuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="convergan-postgres-"))
+    # Its socket's path must be short, and without blanks.
+    usual = tempfile.gettempdir()
+    parent = usual if len(usual) < 60 and " " not in usual else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="convergan-postgres-", dir=parent))
     if user is not None:
         shutil.chown(folder, user)
     data = folder / "data"

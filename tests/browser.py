@@ -45,10 +45,13 @@ def open_browser(new_profile: Callable[[], Path]) -> Browser:
     program = find_browser()
 
     def run(url: str, *flags: str) -> str:
-        command = [program, *QUIET, f"--user-data-dir={new_profile()}", *flags, url]
+        profile = new_profile()
+        command = [program, *QUIET, f"--user-data-dir={profile}", *flags, url]
         return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=60
-        ).stdout
+            command, check=True, capture_output=True, text=True, timeout=60,
+            # It does not start without one.
+            env={**os.environ, "HOME": str(profile)},
+        ).stdout  # fmt: skip
 
     return run
 

@@ -22,6 +22,11 @@ from convergan.training.run import train
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
+# The terminal of whoever runs the tests decides nothing, nor does where they run.
+for variable in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "CI"):
+    os.environ.pop(variable, None)
+os.environ["TERM"] = "xterm-256color"
+
 # Python runs the sitecustomize.py of this folder at the start of every process.
 BF16_UNITS = Path(__file__).parent / "bf16_units"
 

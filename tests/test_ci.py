@@ -60,6 +60,6 @@ def test_with_everything_there_the_tests_may_skip_nothing(tmp_path: Path) -> Non
 
 def test_what_is_missing_is_installed(tmp_path: Path) -> None:
     browser, chmod = tmp_path / "chromium", shutil.which("chmod")
-    install = f'[ "$1" = update ] || {{ : > {browser}; {chmod} +x {browser}; }}'
+    install = f'[ "$1" = update ] || {{ : > "{browser}"; {chmod} +x "{browser}"; }}'
     ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, apt_get=install)
     assert (ran.returncode, ran.stdout) == (0, "make test 1 1 1\n"), ran.stderr

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import warnings
@@ -140,7 +141,7 @@ def test_errors_are_one_line_that_names_the_argument(
     message = failed(capsys, *words)
     for part in parts:
         assert part in message
-    assert len(message) < 160
+    assert len(message.replace(str(tmp_path), "")) < 160
     assert not (tmp_path / "x").exists()
 
 
@@ -263,7 +264,8 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
 ) -> None:
     for number in range(40):
         Image.new("L", (8, 8)).save(tmp_path / f"{number}.png")
-    command = f"{sys.executable} -m convergan.cli predict {trained_run} {tmp_path} --out -"
+    words = [*COMMAND, "predict", str(trained_run), str(tmp_path), "--out", "-"]
+    command = shlex.join(words)
     done = subprocess.run(
         ["bash", "-c", f"{command} | head -c 0; exit ${{PIPESTATUS[0]}}"],
         capture_output=True,

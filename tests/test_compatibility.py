@@ -15,7 +15,8 @@ from convergan.runs.folder import read_json
 from convergan.runs.metrics import read_metrics
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
-RUNS = ("digits", "minibatch", "folder", "imagenet")
+# The classifiers of `minibatch` said of an image what depended on those beside it: they are refused.
+RUNS = ("digits", "folder", "imagenet")
 
 # Another CPU adds in another order: over the steps of these small runs that moves a loss by less than this.
 LOSSES = {"rel": 2e-3, "abs": 1e-4}
@@ -52,7 +53,7 @@ def test_a_run_predicts_what_it_predicted(run: str, tmp_path: Path) -> None:
         assert after["label"] == before["label"]
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", (*RUNS, "minibatch"))
 def test_a_run_draws_the_same_samples(run: str, tmp_path: Path) -> None:
     command("sample", f"{run}/finished", "--count", 6, "--out", tmp_path / "samples")
     for kept in sorted((KEPT / run / "samples").iterdir()):
@@ -117,6 +118,29 @@ def test_a_stopped_run_goes_on_to_the_same_end(run: str, tmp_path: Path) -> None
     for after, before in zip(rows(predictions), rows(KEPT / run / "predictions.csv"), strict=True):
         for column in before.keys() - {"path", "label"}:
             assert float(after[column]) == pytest.approx(float(before[column]), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "minibatch/finished", "digits-new", "--out", "OUT/predictions.csv"],
+        ["score", "digits-new", "--classifier", "minibatch/finished"],
+        ["train", "--from", "minibatch/stopped/recipe.yaml", "--out", "OUT/run", "--resume"],
+    ],
+    ids=["predict", "score", "resume"],
+)
+def test_a_classifier_that_looked_at_the_batch_is_refused_in_a_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(KEPT / "minibatch" / "stopped", tmp_path / "run")
+    assert main([word.replace("OUT", str(tmp_path)) for word in words]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("convergan: ")
+    assert "older version" in said and "depends on the images beside it; train anew" in said
+    # What was trained is still there.
+    for kept in (KEPT / "minibatch" / "stopped" / "checkpoints").iterdir():
+        assert (tmp_path / "run" / "checkpoints" / kept.name).read_bytes() == kept.read_bytes()
+    assert not (tmp_path / "predictions.csv").exists()
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_dry_run_export_and_forget(study, capsys, monkeypatch):
     assert main(["study", "export", study, "--out", "votes", "--simulated"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("votes: ") and shown.endswith(" SIMULATED votes\n")
-    assert "SIMULATED" in Path("votes/votes.csv").read_text()
+    assert "SIMULATED" in Path("votes/votes.csv").read_text(encoding="utf-8")
     code = code_of(study)
     assert main(["study", "forget", study, code]) == 0
     assert capsys.readouterr().out == f"{code}: forgotten; the votes are deleted\n"
@@ -208,10 +208,10 @@ def test_report_of_a_dry_run(study, capsys):
     assert main(["study", "report", study, "--simulated", "--json", "findings.json"]) == 0
     shown = capsys.readouterr().out
     assert "SIMULATED" in shown and shown.endswith("report: report.html\n")
-    page = Path("report.html").read_text()
+    page = Path("report.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page and "Real or generated?" in page
     assert "data:image/" in page, "the images that fooled most are shown"
-    assert json.loads(Path("findings.json").read_text())["simulated"]
+    assert json.loads(Path("findings.json").read_text(encoding="utf-8"))["simulated"]
 
 
 def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypatch):
@@ -221,7 +221,7 @@ def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypa
         for person in range(6)
         for image in range(10)
     ]
-    Path("theirs.csv").write_text("\n".join(["worker,file,truth,said", *rows]))
+    Path("theirs.csv").write_text("\n".join(["worker,file,truth,said", *rows]), encoding="utf-8")
     names = ["participant=worker", "image=file", "generated=truth", "answered_generated=said"]
     words = ["study", "import", "theirs.csv", "--out", "votes.parquet", "--columns", *names]
     assert main(words) == 0

@@ -197,8 +197,9 @@ def test_the_wheel_installs_into_an_empty_environment(
     run(*install, cwd=tmp_path, timeout=3600)
     files = use(python, tmp_path)
     apart = (tmp_path / "environment", *map(Path, sys_paths(python, tmp_path)))
-    for file in filter(None, files.values()):
-        assert any(Path(file).is_relative_to(place) for place in apart) or file.startswith("<")
+    # Some of torch's modules have names of files that are nowhere.
+    for file in filter(os.path.isabs, files.values()):
+        assert any(Path(file).is_relative_to(place) for place in apart)
 
 
 def sys_paths(python: Path, folder: Path) -> list[str]:

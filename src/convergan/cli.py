@@ -23,6 +23,7 @@ from convergan.recipes.presets import PRESETS, SUMMARIES
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.recipes.settings import Recipe, Settings
 from convergan.study_commands import STUDY_COMMANDS, StudyCommand
+from convergan.terminal import spell_out
 
 INTERRUPTED = 130
 """What shells give a command that Ctrl-C ended."""
@@ -314,10 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _plain_output() -> Iterator[None]:
-    """Lets every terminal take what is printed: escapes for what it cannot show, a line for a warning."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Lets every terminal take what is printed: other words for what it cannot show, a line for a warning."""
+    spell_out()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         print(f"convergan: warning: {one_line(message)}", file=sys.stderr)

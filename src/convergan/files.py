@@ -67,7 +67,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _written_aside(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
-    mode = 0o666 & ~_UMASK
+    mode = usual_mode(0o666)
     with contextlib.suppress(FileNotFoundError):
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -82,6 +82,11 @@ def _written_aside(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         aside.replace(target)
     sync_folder(target.parent)
+
+
+def usual_mode(most: int) -> int:
+    """The permissions that the user's umask leaves of `most`: 0o666 for files, 0o777 for folders."""
+    return most & ~_UMASK
 
 
 def write_text(path: Path, text: str) -> None:

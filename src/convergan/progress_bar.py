@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from convergan.terminal import standard_console
+
 
 @contextmanager
 def progress_bar(
@@ -12,7 +14,6 @@ def progress_bar(
 
     With an empty `unit` no speed is shown.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -21,7 +22,7 @@ def progress_bar(
         TimeRemainingColumn,
     )
 
-    console = Console()
+    console = standard_console()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

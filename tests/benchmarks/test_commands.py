@@ -97,11 +97,10 @@ def write_splits(folder: Path, shape: tuple[int, int, int], column: str, **count
 
 
 def require_one_turn(row: dict[str, Any]) -> None:
-    """Of a single turn the ratio is that of its two times; neither is faster than the arithmetic."""
+    """Of a single turn: the ratio is that of its two times."""
     assert (row["repeats"], row["unit"], row["device"]) == (1, "seconds", "cpu, 1 thread")
     assert row["times_faster_quartiles"] == 3 * [row["times_faster"]]
     assert row["times_faster"] == pytest.approx(row["peer"] / row["ours"], abs=1e-4)
-    assert row["floor"] < min(row["ours"], row["peer"])
 
 
 def test_a_step_of_mnist(command: Command, mnist_folder: Path, in_this_process: None) -> None:

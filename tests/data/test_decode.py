@@ -150,3 +150,33 @@ def test_results_come_in_order_with_the_unreadable_in_their_place(side):
 
 def test_nothing_to_decode_gives_nothing():
     assert list(decode_in_order([])) == []
+
+
+@pytest.mark.parametrize("width", [8, 200], ids=["small and plain", "large"])
+def test_no_flipped_bit_of_a_png_file_changes_its_pixels_unnoticed(tmp_path, width):
+    pixels = np.random.default_rng(0).integers(0, 4, (8, width, 3), dtype=np.uint8) * 80
+    Image.fromarray(pixels).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    step = 1 if width == 8 else 11
+    damaged = []
+    for position in range(0, len(whole), step):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        damaged.append(bytes(content))
+    results = list(decode_in_order(damaged))
+    for result in results:
+        assert isinstance(result, Unreadable) or np.array_equal(result, pixels)
+    assert sum(isinstance(result, Unreadable) for result in results) > len(results) // 2
+
+
+def test_a_png_file_whose_lines_do_not_fit_their_checksum_is_unreadable(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    # The last byte of the checksum of the lines stands before the end, which has 12 bytes.
+    content[-13] ^= 1
+    for encoded in (bytes(content), tmp_path / "a.png"):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(
+            Unreadable, match="a PNG file whose chunk 'IDAT' does not fit its checksum"
+        ):
+            decode(encoded)

@@ -77,3 +77,25 @@ def test_a_data_set_without_a_training_split_is_named(hub, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: datasets.DatasetDict({"test": None}))
     with pytest.raises(UserError, match="'a/b' to have a split named train, got test"):
         open_data_set(DataSettings(source="a/b"))
+
+
+def test_class_names_in_another_order_count_by_name(tmp_path, monkeypatch, write_image):
+    def split(names, labels):
+        for row in range(len(labels)):
+            write_image(tmp_path / f"{row}.png", seed=row)
+        files = [str(tmp_path / f"{row}.png") for row in range(len(labels))]
+        features = datasets.Features(
+            {"img": datasets.Image(), "label": datasets.ClassLabel(names=names)}
+        )
+        return datasets.Dataset.from_dict({"img": files, "label": labels}, features=features)
+
+    splits = {"train": split(["one", "zero"], [0, 1]), "test": split(["zero", "one"], [0, 1])}
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: datasets.DatasetDict(splits))
+    data = open_data_set(DataSettings(source="a/b"))
+    assert data.classes == ("one", "zero")
+    assert data.test.labels.tolist() == [1, 0]
+    splits["test"] = split(["zero", "two"], [0, 0])
+    with pytest.raises(
+        UserError, match=r"a/b/test: expected .* in a/b/train \(one, zero\), got 'two'"
+    ):
+        open_data_set(DataSettings(source="a/b"))

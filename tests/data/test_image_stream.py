@@ -1,5 +1,7 @@
 """Folders, parquet files and arrays come out as the same images; what is ambiguous is refused."""
 
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +130,68 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         UserError, match="expected an image or a folder of images, got nothing there"
     ):
         open_image_stream(tmp_path / "absent")
+
+
+def _npy(shape: str) -> bytes:
+    """A .npy of uint8 whose header tells this shape, and one byte."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"x"
+
+
+def _npz(member: bytes, name: str = "a.npy", method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", method) as file:
+        file.writestr(name, member)
+    return content.getvalue()
+
+
+def _encrypted() -> bytes:
+    """The flag of encryption in both places where a member is described."""
+    content = bytearray(_npz(_npy("(1, 1, 1)")))
+    for head, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(head) + place] |= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.npy", b""),
+        ("a.npy", b"\x93NUMPY"),
+        ("a.npy", b"\x93NUMPY\x01\x00\x04\x00{(,}"),
+        ("a.npy", _npy("(1, 1, ")),
+        ("a.npy", _npy("(10**9, 'x')")),
+        ("a.npy", _npy("(1000000000000, 1000, 1000)")),
+        ("a.npy", _npy("(99999999999999999999, 1, 1)")),
+        ("a.npy", _npy("(-1, 1, 1)")),
+        ("a.npz", b""),
+        ("a.npz", b"PK\x05\x06" + bytes(18)),
+        ("a.npz", _npz(_npy("(1, 1, 1)"))[:-30]),
+        ("a.npz", _npz(_npy("(1000000000000, 1000, 1000)"))),
+        ("a.npz", _npz(_npy("(1, 1, 1)")[:-1])),
+        ("a.npz", _npz(b"text", "a.txt")),
+        ("a.npz", _encrypted()),
+        ("a.npz", _npz(_npy("(1, 1, 1)")).replace(b"\x08\x00", b"\x63\x00")),
+    ],
+)
+def test_damaged_arrays_are_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name}: expected (an array|one array|images)") as caught:
+        open_image_stream(tmp_path / name)
+    assert str(caught.value).isprintable()
+
+
+def test_images_are_scored_whatever_their_labels_say(pixels: np.ndarray, tmp_path: Path) -> None:
+    cells = [{"bytes": png_bytes(image), "path": None} for image in pixels]
+    labels = pa.array([b"\xff"] * len(cells)).view(pa.string())
+    pa.parquet.write_table(pa.table({"image": cells, "label": labels}), tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read(open_image_stream(tmp_path / "a.parquet")), pixels)
+
+
+def test_parquet_files_without_rows_are_refused(pixels: np.ndarray, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pixels)
+    pa.parquet.write_table(
+        pa.parquet.read_table(tmp_path / "a.parquet")[:0], tmp_path / "a.parquet"
+    )
+    with pytest.raises(UserError, match="expected images, got parquet files without rows"):
+        open_image_stream(tmp_path / "a.parquet")

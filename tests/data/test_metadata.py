@@ -57,6 +57,7 @@ def test_labels_come_from_the_table(images):
                 ("file-name", "test"),
             ]
         ),
+        "file_name,label,split\r0.png,Grün,\rsub/5.png,Grün,test\r",
         # What spreadsheets leave at the end.
         "file_name;label;split\n0.png;Grün;\n\nsub/5.png;Grün;test\n;;\n;;\n",
     ],

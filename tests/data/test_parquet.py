@@ -1,3 +1,5 @@
+import json
+import os
 from pathlib import Path
 
 import datasets
@@ -77,6 +79,225 @@ def test_several_files_are_one_set_and_distinct_labels_are_the_classes(folder, w
     assert data.train.labels.tolist() == [1, -1, 0, 2, -1]
     assert list(data.train.names[2:4]) == ["train-0.parquet row 2", "train-1.parquet row 0"]
     assert data.test is None
+
+
+@pytest.fixture
+def write_named(png):
+    """Writes parquet as the hub's library does: labels are numbers of the names given."""
+
+    def write_file(file: Path, names: list[str], labels: list[int]) -> None:
+        features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
+        rows = {"image": [{"bytes": png(row), "path": None} for row in range(len(labels))]}
+        rows["label"] = labels
+        file.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_dict(rows, features=datasets.Features(features)).to_parquet(file)
+
+    return write_file
+
+
+def test_class_names_in_another_order_count_by_name(folder, write_named):
+    write_named(folder / "train-0.parquet", ["cat", "dog"], [0, 1])
+    write_named(folder / "train-1.parquet", ["dog", "cat"], [0, 1, -1])
+    write_named(folder / "test.parquet", ["dog", "cat"], [0, 1, 1])
+    data = opened(folder)
+    assert data.classes == ("cat", "dog")
+    assert data.train.labels.tolist() == [0, 1, 1, 0, UNLABELLED]
+    assert data.test.labels.tolist() == [1, 0, 0]
+
+
+def test_training_files_may_name_some_of_the_classes_each(folder, write_named):
+    write_named(folder / "train-0.parquet", ["dog", "cat"], [0, 1])
+    write_named(folder / "train-1.parquet", ["cat", "bird"], [0, 1])
+    write_named(folder / "test.parquet", ["bird"], [0])
+    data = opened(folder)
+    assert data.classes == ("dog", "cat", "bird")
+    assert data.train.labels.tolist() == [0, 1, 1, 2] and data.test.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("named", ["train", "test"])
+def test_text_beside_class_names_counts_by_name(folder, write, write_named, named):
+    text = {"train": "test", "test": "train"}[named]
+    write_named(folder / f"{named}.parquet", ["dog", "cat"], [1, 0])
+    write(folder / f"{text}.parquet", 3, label=["cat", "cat", "dog"])
+    data = opened(folder)
+    assert data.classes == (("dog", "cat") if named == "train" else ("cat", "dog"))
+    names = {
+        split: [data.classes[number] for number in part.labels]
+        for split, part in (("train", data.train), ("test", data.test))
+    }
+    assert names == {named: ["cat", "dog"], text: ["cat", "cat", "dog"]}
+
+
+@pytest.mark.parametrize("named", ["train", "test"])
+def test_bare_numbers_beside_names_that_are_numbers_are_these(folder, write, write_named, named):
+    numbers = {"train": "test", "test": "train"}[named]
+    write_named(folder / f"{named}.parquet", ["10", "2"], [0, 1])
+    write(folder / f"{numbers}.parquet", 3, label=[2, 10, 10])
+    data = opened(folder)
+    # As the names are listed, or, of bare numbers, in their order.
+    assert data.classes == (("10", "2") if named == "train" else ("2", "10"))
+    parts = {"train": data.train, "test": data.test}
+    assert [data.classes[number] for number in parts[named].labels] == ["10", "2"]
+    assert [data.classes[number] for number in parts[numbers].labels] == ["2", "10", "10"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (
+            (["cat", "dog"], [0, 1]),
+            (["cat", "dog", "bird"], [0, 1]),
+            r"test\.parquet: expected the names of classes in .*train\.parquet \(cat, dog\), got 'bird'",
+        ),
+        (
+            (["cat", "dog"], [0, 1]),
+            [1, 0],
+            r"test\.parquet: expected names of classes .*train\.parquet has them \(cat, dog\), got none",
+        ),
+        (
+            [1, 0],
+            (["cat", "dog"], [0, 1]),
+            r"train\.parquet: expected names of classes .*test\.parquet has them \(cat, dog\), got",
+        ),
+        (
+            [0, 1],
+            ["0", "1"],
+            r"train\.parquet: expected labels as text as in .*test\.parquet, got integers",
+        ),
+        (
+            ["a", "b"],
+            [0, 1],
+            r"test\.parquet: expected labels as text as in .*train\.parquet, got integers",
+        ),
+    ],
+)
+def test_labels_that_do_not_agree_are_refused_with_both_files(
+    folder, write, write_named, first, second, message
+):
+    for name, labels in (("train", first), ("test", second)):
+        if isinstance(labels, tuple):
+            write_named(folder / f"{name}.parquet", *labels)
+        else:
+            write(folder / f"{name}.parquet", 2, label=labels)
+    with pytest.raises(UserError, match=message):
+        opened(folder)
+
+
+def test_two_training_files_with_other_kinds_of_labels_are_refused(folder, write):
+    write(folder / "train-0.parquet", 2, label=[0, 1])
+    write(folder / "train-1.parquet", 2, label=["0", "1"])
+    with pytest.raises(
+        UserError, match=r"train-0\.parquet: .* as in .*train-1\.parquet, got integers"
+    ):
+        opened(folder)
+
+
+def test_unlabelled_files_agree_with_any(folder, write, write_named):
+    write_named(folder / "train-0.parquet", ["cat", "dog"], [0, 1])
+    write(folder / "train-1.parquet", 2, label=[-1, -1])
+    write(folder / "train-2.parquet", 1)
+    write(folder / "train-3.parquet", 2, label=["", None])
+    assert opened(folder).train.labels.tolist() == [0, 1, -1, -1, -1, -1, -1]
+
+
+def test_a_number_without_a_name_is_named(folder, write_named, write, png):
+    declared = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["a", "b"]}}}}
+    cells = [{"bytes": png(0), "path": None}] * 2
+    table = pa.table({"image": cells, "label": [1, 2]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(declared)})
+    pq.write_table(table, folder / "train.parquet")
+    with pytest.raises(
+        UserError, match=r"train\.parquet row 1: expected a label below 2, .* got 2"
+    ):
+        opened(folder)
+
+
+def with_metadata(file: Path, written: bytes) -> None:
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": written}), file)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (b"{", r"expected JSON in the metadata of Hugging Face's library, got "),
+        (b"\xff", r"expected JSON in the metadata of Hugging Face's library, got "),
+        (b"[1]", r"expected JSON in the metadata of .*, got list as top"),
+        (b'{"info": 3}', r"expected JSON in the metadata of .*, got int as info"),
+        (
+            b'{"info": {"features": []}}',
+            r"expected JSON in the metadata of .*, got list as features",
+        ),
+        (b"[" * 100_000, r"expected JSON in the metadata of .*, got maximum recursion depth"),
+        ({"names": "ab"}, r"expected distinct names of classes .* column label, got str$"),
+        ({"names": ["a", 1]}, r"expected distinct names of classes .*, got int among them"),
+        ({"names": ["a", "b", "a"]}, r"expected distinct names of classes .*, got 'a' 2 times"),
+    ],
+)
+def test_damaged_metadata_is_one_line(folder, write, written, message):
+    write(folder / "train.parquet", 2, label=[0, 1])
+    if isinstance(written, dict):
+        written = json.dumps({"info": {"features": {"label": written}}}).encode()
+    with_metadata(folder / "train.parquet", written)
+    with pytest.raises(UserError, match=r"train\.parquet: " + message) as caught:
+        opened(folder)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("written", [b"{}", b'{"info": null}', b'{"info": {"features": null}}'])
+def test_metadata_without_features_says_nothing(folder, write, written):
+    write(folder / "train.parquet", 2, label=[0, 1])
+    with_metadata(folder / "train.parquet", written)
+    assert opened(folder).classes == ("0", "1")
+
+
+def test_labels_that_are_no_utf8_are_one_line(folder, png):
+    cells = [{"bytes": png(0), "path": None}]
+    labels = pa.array([b"\xff\xfe"]).view(pa.string())
+    pq.write_table(pa.table({"image": cells, "label": labels}), folder / "train.parquet")
+    with pytest.raises(
+        UserError, match=r"train\.parquet: expected a parquet file, got 'utf-8' codec"
+    ):
+        opened(folder)
+
+
+def test_a_broken_page_is_one_line(folder, write):
+    write(folder / "train.parquet", 40, label=list(range(40)))
+    content = bytearray((folder / "train.parquet").read_bytes())
+    content[4:2000] = bytes(1996)
+    (folder / "train.parquet").write_bytes(content)
+    with pytest.raises(UserError, match=r"train\.parquet: expected a parquet file, got ") as caught:
+        opened(folder)
+    assert str(caught.value).isprintable()
+
+
+def test_checksums_of_pages_are_checked(folder, write):
+    write(folder / "train.parquet", 4, label=[1000, 2000, 3000, 4000])
+    table = pq.read_table(folder / "train.parquet")
+    options = {"use_dictionary": False, "compression": "none", "write_page_checksum": True}
+    pq.write_table(table, folder / "train.parquet", **options)
+    content = (folder / "train.parquet").read_bytes()
+    # A label among those of the page, before the statistics that repeat the least and the largest.
+    whole, changed = ((number).to_bytes(8, "little") for number in (2000, 2001))
+    assert content.count(whole) == 1
+    (folder / "train.parquet").write_bytes(content.replace(whole, changed))
+    with pytest.raises(UserError, match=r"train\.parquet: expected a parquet file, got .*checksum"):
+        opened(folder)
+
+
+def test_a_pipe_is_not_waited_for(folder, write):
+    write(folder / "train-0.parquet", 2)
+    os.mkfifo(folder / "train-1.parquet")
+    with pytest.raises(
+        UserError, match=r"train-1\.parquet: expected .*, got a named pipe, which is not a"
+    ):
+        opened(folder)
+
+
+def test_a_folder_named_as_a_parquet_file_holds_its_parts(folder, write):
+    write(folder / "train.parquet" / "part-0.parquet", 2, label=[0, 1])
+    assert list(opened(folder).train.names) == [
+        f"train.parquet/part-0.parquet row {row}" for row in (0, 1)
+    ]
 
 
 def test_numbers_without_names_are_classes_in_their_order(folder, write):

@@ -62,14 +62,29 @@ def test_a_pipe_among_images_to_look_at_is_named(folder, write_image, pipe):
     assert str(results[1]) == "a named pipe, which is not a regular file"
 
 
-def test_a_pipe_in_place_of_all_images_is_named(tmp_path, pipe):
-    pipe(tmp_path / "x.png")
+@pytest.mark.parametrize("name", ["pipe", "pipe.npy", "pipe.parquet"])
+def test_a_pipe_in_place_of_all_images_is_named(tmp_path, pipe, name):
+    pipe(tmp_path / name)
     for opening in (find_images, open_image_stream):
         with pytest.raises(
             UserError,
-            match=r"x\.png: expected an image or a folder of images, got a named pipe, which is not a",
+            match=rf"{name}: expected an image or a folder of images, got a named pipe, which is not a",
         ):
-            opening(tmp_path / "x.png")
+            opening(tmp_path / name)
+
+
+def test_a_pipe_that_is_to_be_looked_at_is_named_or_skipped(tmp_path, write_image, pipe):
+    pipe(tmp_path / "x.png")
+    write_image(tmp_path / "y.png")
+    files = [*find_images(tmp_path / "x.png"), *find_images(tmp_path / "y.png")]
+    with pytest.raises(UserError, match=r"x\.png: expected a readable image, got a named pipe"):
+        list(read_images(files, size=(8, 8), channels=3, resize=False))
+    skipped = []
+    ((names, _),) = read_images(
+        files, size=(8, 8), channels=3, resize=False, unreadable=skipped.append
+    )
+    assert names == [str(tmp_path / "y.png")]
+    assert [each.name for each in skipped] == [str(tmp_path / "x.png")]
     assert ImageFile("set", tmp_path, str(tmp_path / "x.png"), practice=False).header is None
 
 

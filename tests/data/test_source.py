@@ -38,14 +38,25 @@ def test_the_fingerprint_is_that_of_the_pixels_wherever_they_come_from(images):
     assert same.fingerprint == data.fingerprint
 
 
-def test_a_memory_map_holds_the_same_images_as_memory(images):
+def test_images_on_the_disk_are_those_in_memory(images, write_image):
+    for name in ("a/6.png", "b/7.png"):
+        write_image(images / "test" / name)
     resident = open_data_set(DataSettings(path=images))
-    mapped = open_data_set(DataSettings(path=images, resident_mb=0))
-    assert not isinstance(resident.train.images, np.memmap)
-    assert isinstance(mapped.train.images, np.memmap)
-    assert not mapped.train.images.flags.writeable
-    assert np.array_equal(resident.train.images, mapped.train.images)
-    assert resident.fingerprint == mapped.fingerprint
+    on_disk = open_data_set(DataSettings(path=images, resident_mb=0))
+    assert isinstance(resident.train.images, np.ndarray)
+    assert not isinstance(on_disk.train.images, np.ndarray)
+    assert resident.fingerprint == on_disk.fingerprint
+    for in_memory, stored in (
+        (resident.train.images, on_disk.train.images),
+        (resident.test.images, on_disk.test.images),
+    ):
+        assert stored.shape == in_memory.shape and stored.nbytes == in_memory.nbytes
+        assert np.array_equal(np.array(stored), in_memory)
+        assert all(np.array_equal(*pair) for pair in zip(stored, in_memory, strict=True))
+        for index in (0, -1, slice(1, None), slice(None, None, -1), np.array([1, 0, 1, -1]), []):
+            assert np.array_equal(stored[index], in_memory[index])
+        with pytest.raises(IndexError):
+            stored[len(stored)]
 
 
 def test_another_size_is_an_error_unless_all_are_resized(images, write_image):
@@ -100,7 +111,7 @@ def test_a_link_to_nowhere_is_an_unreadable_image(images):
 def test_megabytes_of_the_images_in_memory_are_of_a_million_bytes(folder, write_image):
     write_image(folder / "1.png", width=1010, height=1000, mode="L")
     images = open_data_set(DataSettings(path=folder, resident_mb=1)).train.images
-    assert 10**6 < images.nbytes < 2**20 and isinstance(images, np.memmap)
+    assert 10**6 < images.nbytes < 2**20 and not isinstance(images, np.ndarray)
 
 
 def test_nothing_readable_is_an_error(folder):

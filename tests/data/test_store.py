@@ -1,5 +1,9 @@
+import hashlib
 import json
 import os
+import resource
+import shutil
+import signal
 import threading
 import time
 
@@ -8,6 +12,7 @@ import pytest
 
 from convergan.data import open_data_set, store, store_writer
 from convergan.errors import UserError
+from convergan.files import aside_folder
 from convergan.recipes.settings import DataSettings
 
 
@@ -84,30 +89,126 @@ def test_equal_files_elsewhere_with_other_pixels_are_not_mixed_up(tmp_path, writ
     assert (opened[0] != opened[1]).any()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["truncated pixels", "more pixels", "no pixels", "no index", "broken index", "odd index"],
-)
-def test_a_store_that_is_not_whole_is_built_again(images, cache, decoded, damage):
+def _flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def _edit(**changes):
+    def damage(folder):
+        index = json.loads((folder / "index.json").read_text())
+        index["written"].update(changes)
+        (folder / "index.json").write_text(json.dumps(index))
+
+    return damage
+
+
+def _forge(**changes):
+    """As `_edit`, by someone who knows the checksum."""
+
+    def damage(folder):
+        _edit(**changes)(folder)
+        index = json.loads((folder / "index.json").read_text())
+        digest = hashlib.sha256(json.dumps(index["written"]).encode()).hexdigest()
+        (folder / "index.json").write_text(json.dumps({**index, "sha256": digest}))
+
+    return damage
+
+
+_SKIPPED = [{"name": "0.png", "reason": "x"}]
+_DAMAGE = {
+    "truncated pixels": lambda f: os.truncate(f / "pixels.u8", 100),
+    "more pixels": lambda f: os.truncate(f / "pixels.u8", 10_000),
+    "no pixels": lambda f: (f / "pixels.u8").unlink(),
+    "no index": lambda f: (f / "index.json").unlink(),
+    "broken index": lambda f: (f / "index.json").write_text("{"),
+    "an index that is no UTF-8": lambda f: (f / "index.json").write_bytes(b"\xff\xfe{}"),
+    "odd index": lambda f: (f / "index.json").write_text(json.dumps({"shape": [1]})),
+    "deep index": lambda f: (f / "index.json").write_text("[" * 100_000),
+    "a folder as index": lambda f: ((f / "index.json").unlink(), (f / "index.json").mkdir()),
+    "a file as store": lambda f: (f.rename(f.with_name("x")), f.write_text("")),
+    "other rows": _edit(rows=6),
+    "other shape": _edit(shape=[5, 4, 16, 3]),
+    "other checksum": _edit(pixels_sha256="0" * 64),
+    "rows of another source": _forge(rows=10, shape=[10, 8, 4, 3]),
+    "a row skipped": _forge(skipped_rows=[1], skipped=_SKIPPED),
+    "a row skipped that is none": _forge(rows=6, skipped_rows=[500], skipped=_SKIPPED),
+    "text for a row": _forge(skipped_rows=["x"], skipped=_SKIPPED),
+    "text for rows": _forge(rows="x"),
+    "no shape": _forge(shape=[5, 0, 0, 3]),
+}
+
+
+@pytest.mark.parametrize("resident_mb", [4096, 0])
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_a_damaged_store_is_made_again_and_said_to_be(images, cache, decoded, damage, resident_mb):
+    settings = DataSettings(path=images, resident_mb=resident_mb)
+    whole = open_data_set(settings)
+    pixels = np.array(whole.train.images)
+    assert whole.notes == ()
+    (folder,) = stores(cache)
+    _DAMAGE[damage](folder)
+    again = open_data_set(settings)
+    assert len(decoded) == 2
+    assert np.array_equal(pixels, again.train.images)
+    assert again.fingerprint == whole.fingerprint
+    assert again.notes[0].startswith("The store of decoded images was damaged, and made again (")
+    assert "\n" not in again.notes[0]
+    assert folder in stores(cache)
+    assert open_data_set(settings).notes == () and len(decoded) == 2
+
+
+@pytest.mark.parametrize("position", [0, 333, -1])
+def test_a_changed_pixel_is_noticed_when_the_store_is_opened(images, cache, decoded, position):
     whole = open_data_set(DataSettings(path=images))
     (folder,) = stores(cache)
-    pixels, index = folder / "pixels.u8", folder / "index.json"
-    if damage == "truncated pixels":
-        pixels.write_bytes(pixels.read_bytes()[:-1])
-    elif damage == "more pixels":
-        pixels.write_bytes(pixels.read_bytes() + b"x")
-    elif damage == "no pixels":
-        pixels.unlink()
-    elif damage == "no index":
-        index.unlink()
-    elif damage == "broken index":
-        index.write_text("{")
-    else:
-        index.write_text(json.dumps({"shape": [1]}))
+    _flip(folder / "pixels.u8", position)
     again = open_data_set(DataSettings(path=images))
-    assert len(decoded) == 2
+    assert len(decoded) == 2 and "pixels.u8" in again.notes[0]
     assert np.array_equal(whole.train.images, again.train.images)
-    assert stores(cache) == [folder]
+
+
+def test_a_changed_pixel_of_a_store_on_the_disk_is_noticed_when_its_image_is_read(
+    images, cache, decoded
+):
+    settings = DataSettings(path=images, resident_mb=0)
+    whole = np.array(open_data_set(settings).train.images)
+    (folder,) = stores(cache)
+    _flip(folder / "pixels.u8", 3 * 8 * 8 * 3 + 5)
+    opened = open_data_set(settings).train.images
+    assert np.array_equal(opened[[4, 0, 2]], whole[[4, 0, 2]])
+    with pytest.raises(
+        UserError, match=r"pixels\.u8: expected the pixels .* for image 3; the next"
+    ):
+        opened[np.array([1, 3])]
+    again = open_data_set(settings)
+    assert len(decoded) == 2 and again.notes
+    assert np.array_equal(again.train.images, whole)
+
+
+def test_changed_digests_are_noticed(images, cache, decoded):
+    settings = DataSettings(path=images, resident_mb=0)
+    open_data_set(settings)
+    (folder,) = stores(cache)
+    _flip(folder / "digests", 3)
+    assert "digests" in open_data_set(settings).notes[0]
+
+
+def test_a_store_truncated_while_it_is_read_is_one_line(images, cache):
+    """A map would end the process by a signal, without a word."""
+    opened = open_data_set(DataSettings(path=images, resident_mb=0)).train.images
+    (folder,) = stores(cache)
+    os.truncate(folder / "pixels.u8", 2 * 8 * 8 * 3)
+    assert opened[1].shape == (8, 8, 3)
+    with pytest.raises(UserError, match=r"pixels\.u8: expected 576 bytes or more, got fewer$"):
+        opened[2]
+
+
+def test_a_store_that_is_removed_while_it_is_read_can_be_read_to_the_end(images, cache):
+    opened = open_data_set(DataSettings(path=images, resident_mb=0)).train.images
+    shutil.rmtree(cache)
+    assert np.array(opened).shape == (5, 8, 8, 3)
 
 
 def test_a_failed_build_leaves_nothing_behind(images, cache):
@@ -120,13 +221,13 @@ def test_a_failed_build_leaves_nothing_behind(images, cache):
 def test_of_concurrent_builds_one_stays_and_all_are_right(images, cache, monkeypatch):
     # All wait until each is about to put its store in place.
     barrier = threading.Barrier(3)
-    original = store._put_in_place
+    original = store.write_index
 
     def together(*args):
-        barrier.wait(timeout=20)
         original(*args)
+        barrier.wait(timeout=20)
 
-    monkeypatch.setattr(store, "_put_in_place", together)
+    monkeypatch.setattr(store, "write_index", together)
     opened = []
     threads = [
         threading.Thread(target=lambda: opened.append(open_data_set(DataSettings(path=images))))
@@ -141,18 +242,40 @@ def test_of_concurrent_builds_one_stays_and_all_are_right(images, cache, monkeyp
     assert len(stores(cache)) == 1
 
 
-def test_what_a_killed_process_left_is_cleared_after_a_day(images, cache):
-    open_data_set(DataSettings(path=images))
-    (folder,) = stores(cache)
-    (folder / "index.json").unlink()
-    old, new = cache / f"{folder.name}.building-old", cache / f"{folder.name}.building-new"
-    for left in (old, new):
-        left.mkdir()
-        (left / "pixels.u8").write_bytes(b"x")
-    for path in (old / "pixels.u8", old):
-        os.utime(path, (0, 0))
-    open_data_set(DataSettings(path=images))
-    assert stores(cache) == [folder, new]
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=lambda each: each.name)
+def test_what_a_killed_process_left_is_removed_at_the_next_start(images, cache, write_image, end):
+    begun, tell = os.pipe()
+    child = os.fork()
+    if child == 0:  # decodes until it is killed
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        open_data_set(DataSettings(path=images), lambda *_: (os.write(tell, b"x"), time.sleep(60)))
+        os._exit(1)
+    os.read(begun, 1)
+    with aside_folder(cache) as of_the_living:
+        (left,) = (folder for folder in stores(cache) if folder != of_the_living)
+        # Other images, with a store of their own.
+        write_image(images.parent / "other" / "1.png")
+        open_data_set(DataSettings(path=images.parent / "other"))
+        assert left.exists() and of_the_living.exists()
+        os.kill(child, end)
+        os.waitpid(child, 0)
+        assert left.exists()
+        open_data_set(DataSettings(path=images.parent / "other"))
+        assert not left.exists() and of_the_living.exists()
+
+
+def test_a_disk_that_fills_up_meanwhile_is_one_line_and_leaves_nothing(images, cache):
+    """A limit on the size of files fails as a full disk does, in the midst of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"^data\.cache: expected a folder .* \(File too large\)$"
+        ):
+            open_data_set(DataSettings(path=images))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert stores(cache) == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(images, tmp_path):
@@ -177,9 +300,18 @@ def test_a_full_disk_is_noticed_before_the_work(images, monkeypatch):
 
     monkeypatch.setattr(store_writer.shutil, "disk_usage", lambda _: Usage)
     with pytest.raises(
-        UserError, match=r"data\.cache: expected 0\.0 GB free .*; --data\.cache takes"
+        UserError,
+        match=r"data\.cache: expected 960 bytes free .*, got 100 bytes; --data\.cache takes",
     ):
         open_data_set(DataSettings(path=images))
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 bytes"), (1_500, "1.5 kB"), (49_900_000, "49.9 MB"), (63e9, "63.0 GB")],
+)
+def test_sizes_are_told_in_a_unit_that_fits(count, said):
+    assert store_writer._size(count) == said
 
 
 def test_the_setting_goes_before_the_environment(images, cache, tmp_path):

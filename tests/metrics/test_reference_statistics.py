@@ -53,3 +53,33 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert not is_statistics(path)
     with pytest.raises(UserError, match="expected statistics as"):
         read_statistics(path)
+
+
+def test_a_damaged_list_of_members_is_noticed(tmp_path: Path) -> None:
+    """Else the count would be missing without a word."""
+    path = tmp_path / "a.npz"
+    write_statistics(path, gaussian_statistics(torch.randn(30, 5)), "inception abc")
+    content = path.read_bytes()
+    place = content.rindex(b"count.npy")
+    path.write_bytes(content[:place] + b"d" + content[place + 1 :])
+    with pytest.raises(UserError, match=r"a\.npz: expected statistics as \.npz, got File name in"):
+        read_statistics(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_statistics_are_one_line(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.npz"
+    write_statistics(path, gaussian_statistics(torch.randn(30, 5)), "inception abc")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(UserError, match=r"a\.npz: expected statistics as \.npz, got "):
+        read_statistics(path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"count": np.array([1, 2])}, {"count": np.array(-3)}, {"mu": np.array(["a"])}]
+)
+def test_members_of_other_kinds_are_one_line(tmp_path: Path, changes: dict) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, **{"mu": np.zeros(1), "sigma": np.eye(1), "count": np.array(3), **changes})
+    with pytest.raises(UserError, match=r"a\.npz: expected "):
+        read_statistics(path)

@@ -78,7 +78,34 @@ def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
     assert earlier.fingerprint("is") is None
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"scores": [1], "images": {"place": "a"}}'])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"value": float("inf")},
+        {"value": "3"},
+        {"stdev": "x"},
+        {"interval": [1]},
+        {"interval": [1, "x"]},
+        {"replicates": 1.5},
+        {"replicates": -1},
+        {"fingerprint": []},
+        {"name": "\ud800"},
+        {"name": None},
+    ],
+)
+def test_an_entry_of_another_kind_is_one_line(entry: dict, tmp_path: Path) -> None:
+    found = Estimate("KID", 1.0, Interval(0.5, 1.5), 20, 0.5)
+    (whole,) = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
+    content = {"images": {"place": "some"}, "scores": [{**whole, **entry}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"a\.json: expected the JSON of .* \(.+\)$") as caught:
+        read_scores(tmp_path / "a.json")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[" * 100_000, '{"scores": [1], "images": {"place": "a"}}']
+)
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(

@@ -1,5 +1,7 @@
 """The commit that a run or a benchmark notes."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,13 +10,76 @@ import pytest
 from convergan.runs import provenance
 from convergan.runs.provenance import git_commit
 
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+# Nothing of the settings of whoever runs the tests.
+ALONE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
 
 def git(folder: Path, *arguments: str) -> str:
     who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
     command = ["git", "-C", str(folder), *who, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**others, **ALONE}
+    ).stdout.strip()
 
 
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One that the package runs from, with one commit."""
+    top = tmp_path / "checkout"
+    code = top / "src" / "convergan" / "runs" / "provenance.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("1")
+    git(top, "init")
+    git(top, "add", ".")
+    git(top, "commit", "-m", "first")
+    monkeypatch.setattr(provenance, "__file__", str(code))
+    return top
+
+
+@needs_git
+def test_a_hook_of_another_repository_is_not_believed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    assert git_commit() == git(checkout, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_a_shallow_clone_has_its_commit(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(checkout, "commit", "--allow-empty", "-m", "second")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--depth", "1", checkout.as_uri(), str(clone))
+    code = clone / "src" / "convergan" / "runs" / "provenance.py"
+    monkeypatch.setattr(provenance, "__file__", str(code))
+    assert git_commit() == git(checkout, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_a_checkout_that_git_refuses_has_none(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's, as in many a container; this is how git's own tests make it so."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    assert git_commit() is None
+
+
+def test_without_git_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert git_commit() is None
+
+
+@needs_git
 def test_changes_show_but_for_those_that_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,6 +101,7 @@ def test_changes_show_but_for_those_that_do_not_count(
     assert git_commit(besides="benchmarks/results") == f"{commit}-dirty"
 
 
+@needs_git
 def test_a_copy_inside_another_checkout_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

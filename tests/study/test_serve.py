@@ -64,7 +64,8 @@ class Server:
                 time.sleep(0.05)
 
     def workers(self):
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = listed.read_text(encoding="utf-8")
         found = []
         for pid in children.split():
             # The parent may have buried it since.

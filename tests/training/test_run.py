@@ -37,7 +37,7 @@ def folder_recipe(tmp_path: Path) -> Recipe:
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_the_folder_holds_what_the_documentation_promises(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from convergan.data.image_set import Images
 from convergan.errors import UserError
 
 
@@ -15,7 +16,7 @@ class DeviceImages:
     """Images that batches are gathered from: wholly on the device, or read from the disk as needed."""
 
     def __init__(
-        self, images: np.ndarray, device: torch.device | str = "cpu", *, resident_bytes: int
+        self, images: Images, device: torch.device | str = "cpu", *, resident_bytes: int
     ) -> None:
         """
         Args:
@@ -29,7 +30,8 @@ class DeviceImages:
         self._images = images
         if self.resident:
             # A tensor needs memory that could be written to.
-            in_memory = images if images.flags.writeable else np.array(images)
+            usable = isinstance(images, np.ndarray) and images.flags.writeable
+            in_memory = images if usable else np.array(images)
             self._resident_images = torch.from_numpy(in_memory).to(self.device)
 
     def __len__(self) -> int:

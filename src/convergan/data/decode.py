@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
-from convergan.data.plain_png import piles
+from convergan.data.plain_png import damaged_chunk, piles
 from convergan.data.regular_files import open_regular
 from convergan.data.threads import map_in_threads
 
@@ -66,6 +66,10 @@ def decode(
             image.load()
             if "exif" in image.info or image.format == "TIFF":
                 ImageOps.exif_transpose(image, in_place=True)
+            if image.format == "PNG":
+                _require_checksums(file)
+    except Unreadable:
+        raise
     except MemoryError:
         raise
     except UnidentifiedImageError:
@@ -75,6 +79,13 @@ def decode(
     except Exception as error:  # Pillow's decoders raise much else on a broken file
         raise Unreadable(_one_line(error)) from error
     return pixels(image, channels=channels, size=size)
+
+
+def _require_checksums(png: BinaryIO) -> None:
+    png.seek(0)
+    chunk = damaged_chunk(png.read())
+    if chunk is not None:
+        raise Unreadable(f"a PNG file whose chunk {chunk!r} does not fit its checksum")
 
 
 def pixels(

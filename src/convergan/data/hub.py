@@ -6,7 +6,7 @@ from typing import Any
 
 from convergan.data.parquet import Table, open_tables
 from convergan.data.undecoded import Source
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, reading
 
 # Short name: (id on the hub, its configuration).
 _SHORT_NAMES: dict[str, tuple[str, str | None]] = {
@@ -35,25 +35,25 @@ def open_hub(source: str) -> Source:
     try:
         splits = load_dataset(name, configuration)
     except Exception as error:  # of many kinds: of the network, the hub, the data's own format
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
-            f"data.source: cannot load {name!r} from the Hugging Face hub ({reason});"
+            f"data.source: cannot load {name!r} from the Hugging Face hub ({one_line(error)});"
             " --data.path takes a folder with its parquet files, or with images"
         ) from error
     if not isinstance(splits, DatasetDict) or "train" not in splits:
         got = ", ".join(map(str, splits)) if isinstance(splits, DatasetDict) else "none"
         raise UserError(f"data.source: expected {name!r} to have a split named train, got {got}")
     wanted = [split for split in ("train", "test", "validation") if split in splits]
-    return open_tables(name, {split: [_table(split, splits[split])] for split in wanted})
+    return open_tables(name, {split: [_table(name, split, splits[split])] for split in wanted})
 
 
-def _table(split: str, rows: Any) -> Table:
+def _table(name: str, split: str, rows: Any) -> Table:
     """`rows`: a `datasets.Dataset`."""
 
-    def batches(column: str, count: int) -> Iterator[Any]:
-        # The Arrow format hands out the encoded images; any other one decodes them.
-        for batch in rows.select_columns([column]).with_format("arrow").iter(count):
-            yield from batch.column(0).chunks
+    def batches(column: str, count: int) -> Iterator[list[Any]]:
+        with reading(f"{name}/{split}", "a data set of the Hugging Face hub"):
+            # The Arrow format hands out the encoded images; any other one decodes them.
+            for batch in rows.select_columns([column]).with_format("arrow").iter(count):
+                yield batch.column(0).to_pylist()
 
     return Table(
         name=f"{split} row",

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from convergan.data.names import RowNames
+from convergan.data.stored_images import StoredImages
 from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError
 
 UNLABELLED = -1
 """The label of an image whose class is unknown."""
+
+Images = np.ndarray | StoredImages
+"""uint8 [n, height, width, channels], 1 or 3 channels: in memory, or read from the disk when indexed."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class SkippedImage:
 class ImageSet:
     """Images of one size."""
 
-    images: np.ndarray
-    """uint8 [n, height, width, channels], 1 or 3 channels; may be a read-only memory map."""
+    images: Images
+    """uint8 [n, height, width, channels], 1 or 3 channels."""
 
     labels: np.ndarray
     """int64 [n]: numbers of classes, `UNLABELLED` where unknown."""
@@ -136,7 +140,7 @@ def data_set(
     return DataSet(train, test, tuple(classes), tuple(skipped), source, fingerprint, tuple(notes))
 
 
-def hash_pixels(*arrays: np.ndarray) -> str:
+def hash_pixels(*arrays: Images) -> str:
     """SHA-256 of uint8 arrays, one after the other, read 1,024 images at a time."""
     digest = hashlib.sha256()
     for images in arrays:

@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
 
 from convergan.data.decode import Unreadable, decode_in_order, pixels
 from convergan.data.names import RowNames
-from convergan.data.parquet import find_parquet, open_parquet, split_of
+from convergan.data.parquet import find_parquet, parquet_images, split_of
 from convergan.data.read_images import find_image_files
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, reading
 
 Channels = Literal[1, 3]
 Size = tuple[int, int]
@@ -147,7 +146,9 @@ def _require_range(place: str, images: np.ndarray, pixel_range: PixelRange | Non
 
 
 def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
-    part = open_parquet(folder, {"train": files, "test": [], "validation": []}).train
+    part = parquet_images(folder, files)
+    if not part.names:
+        raise UserError(f"{folder}: expected images, got parquet files without rows")
     return ImageStream(
         str(files[0] if len(files) == 1 else folder),
         part.names,
@@ -158,16 +159,16 @@ def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
 
 
 def _array(path: Path) -> np.ndarray:
-    try:
+    with reading(path, "an array of images"):
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content
         with content:
             if len(content.files) != 1:
                 raise UserError(
-                    f"{path}: expected one array, got {', '.join(content.files) or 'none'}"
+                    f"{path}: expected one array, got {one_line(', '.join(content.files) or 'none')}"
                 )
-            array: np.ndarray = content[content.files[0]]
-            return array
-    except (OSError, ValueError, BadZipFile) as error:
-        raise UserError(f"{path}: expected an array of images, got {error}") from None
+            array = content[content.files[0]]
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{path}: expected an array, got a member that is none")
+        return array

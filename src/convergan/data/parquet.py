@@ -3,18 +3,21 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
+from convergan.data.parquet_labels import LabelColumn, agreed_labels, declared_names
 from convergan.data.regular_files import require_regular
-from convergan.data.undecoded import Label, Part, Source, class_numbers, classes_among
+from convergan.data.undecoded import Label, Part, Source, class_numbers
 from convergan.data.utf8 import require_utf8
 from convergan.data.walk import files_below
-from convergan.errors import UserError
+from convergan.errors import UserError, reading
+
+_EXPECTED = "a parquet file"
 
 # Rows held at a time: of encoded images, and of labels.
 _IMAGES, _LABELS = 256, 65_536
@@ -40,8 +43,13 @@ class Table:
     paths_within: Path | None
     """Where images given as paths must lie, absolute. None: anywhere, as the hub's library wrote them."""
 
-    batches: Callable[[str, int], Iterator[Any]]
-    """Reads one column, given its name, so many rows (as Arrow arrays) at a time."""
+    batches: Callable[[str, int], Iterator[list[Any]]]
+    """Reads one column, given its name, so many rows at a time; raises UserError where it is damaged."""
+
+    @property
+    def file(self) -> str:
+        """The file, or the split of the hub, whose rows these are."""
+        return self.name.removesuffix(" row")
 
 
 def find_parquet(path: Path) -> dict[str, list[Path]]:
@@ -107,81 +115,108 @@ def open_tables(place: str, splits: dict[str, list[Table]]) -> Source:
     """The images of tables with a column of images and perhaps one of labels.
 
     The image column is the one that the hub's library says is one, else `image` or `img`. The label column
-    is `label`, else the only one of classes; its classes are named there, else they are the sorted distinct
-    labels of the training images. Empty and negative labels mean unlabelled. The test set is the split
-    `test`, or `validation` where there is no `test` or it has no labels (as that of ImageNet).
+    is `label`, else the only one of classes. Empty and negative labels mean unlabelled. The test set is the
+    split `test`, or `validation` where there is no `test` or it has no labels (as that of ImageNet).
+
+    Where the columns of training images name their classes, these are the classes, in the order of the first
+    such table and then of the others. Labels count by name: a table may list the same names in another
+    order, or hold text. Otherwise the classes are the sorted distinct labels of the training images.
 
     Raises:
         UserError: no image column; several columns that may be the labels; labels that are neither
-            integers nor text; or a label outside the classes.
+            integers nor text; tables whose labels do not agree (see `parquet_labels.agreed_labels`); or a
+            label outside the classes.
     """
     train_tables = splits["train"]
-    names = _class_names(place, train_tables)
-    train_labels = _labels(place, train_tables)
-    classes: Sequence[str | int]
-    classes = classes_among(train_labels) if names is None else range(len(names))
-    test = None
+    train = [_labels(place, table) for table in train_tables]
+    test_tables: list[Table] = []
+    test: list[LabelColumn] = []
     for split in ("test", "validation"):
-        tables = splits.get(split, [])
-        labels = _labels(place, tables)
-        if any(label is not None for label in labels):
-            test = _part(place, tables, labels, classes)
+        labels = [_labels(place, table) for table in splits.get(split, [])]
+        if any(column.is_labelled for column in labels):
+            test_tables, test = splits[split], labels
             break
+    classes, agreed = agreed_labels(train, test)
     return Source(
         place,
-        _part(place, train_tables, train_labels, classes),
-        test,
-        tuple(map(str, classes if names is None else names)),
+        _part(place, train_tables, agreed[: len(train)], classes),
+        _part(place, test_tables, agreed[len(train) :], classes) if test else None,
+        tuple(map(str, classes)),
     )
 
 
+def parquet_images(path: Path, files: list[Path]) -> Part:
+    """The images of parquet files without their labels, which are not read.
+
+    Args:
+        path: the folder that the files are named relative to.
+        files: those to read.
+
+    Raises:
+        UserError: no image column, or a broken file.
+    """
+    tables = [_table(path, file) for file in files]
+    return _part(str(path), tables, [[None] * table.rows for table in tables], [])
+
+
 def _table(folder: Path, file: Path) -> Table:
-    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
-    def batches(column: str, rows: int) -> Iterator[Any]:
-        try:
-            for batch in ParquetFile(file).iter_batches(rows, columns=[column]):
-                yield batch.column(0)
-        except (ArrowException, OSError) as error:
-            raise _broken(file, error) from error
+    def batches(column: str, rows: int) -> Iterator[list[Any]]:
+        with reading(file, _EXPECTED):
+            # Few writers add checksums; where there are some, damage is told by them.
+            checked = ParquetFile(file, page_checksum_verification=True)
+            for batch in checked.iter_batches(rows, columns=[column]):
+                yield batch.column(0).to_pylist()
 
     require_utf8([str(file)], "a file")
-    try:
+    with reading(file, _EXPECTED):
+        # A pipe would be waited for.
         require_regular(file)
         opened = ParquetFile(file)
-    except (ArrowException, OSError) as error:
-        raise _broken(file, error) from error
-    schema = opened.schema_arrow
-    written = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        schema = opened.schema_arrow
+        columns, rows = schema.names, opened.metadata.num_rows
+        written = (schema.metadata or {}).get(b"huggingface", b"{}")
+    with reading(file, "JSON in the metadata of Hugging Face's library"):
+        features = _declared(json.loads(written))
     return Table(
         name=f"{file.relative_to(folder).as_posix()} row",
-        rows=opened.metadata.num_rows,
-        columns=schema.names,
-        features=(written.get("info") or {}).get("features") or {},
+        rows=rows,
+        columns=columns,
+        features=features,
         files=[file],
         paths_within=Path(os.path.abspath(file.parent)),
         batches=batches,
     )
 
 
-def _broken(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file}: expected a parquet file, got {' '.join(str(error).split())}")
+def _declared(written: Any) -> dict[str, Any]:
+    """The features in what the hub's library wrote into a file: {"info": {"features": {...}}}."""
+    for level in ("info", "features"):
+        written = _mapping(written, "top" if level == "info" else "info").get(level)
+    return _mapping(written, "features")
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict | None):
+        raise ValueError(f"{type(value).__name__} as {name}")
+    return value or {}
 
 
 def _part(
-    place: str, tables: list[Table], labels: list[Label], classes: Sequence[str | int]
+    place: str, tables: list[Table], labels: list[list[Label]], classes: Sequence[str | int]
 ) -> Part:
     names = RowNames([(table.name, table.rows) for table in tables])
     columns = [_image_column(place, table) for table in tables]
 
     def encoded() -> Iterator[Encoded]:
         for table, column in zip(tables, columns, strict=True):
-            for batch in table.batches(column, _IMAGES):
-                for cell in batch.to_pylist():
+            for cells in table.batches(column, _IMAGES):
+                for cell in cells:
                     yield _encoded(cell, table.paths_within)
 
-    numbers = class_numbers(labels, classes, names=names, place=place)
+    of_all = [label for some in labels for label in some]
+    numbers = class_numbers(of_all, classes, names=names, place=place)
     return Part(names, numbers, encoded, [file for table in tables for file in table.files])
 
 
@@ -210,7 +245,7 @@ def _image_column(place: str, table: Table) -> str:
         if name in table.columns:
             return name
     raise UserError(
-        f"{place}/{table.name.removesuffix(' row')}: expected a column named image or img,"
+        f"{place}/{table.file}: expected a column named image or img,"
         f" got {', '.join(table.columns) or 'no columns'}"
     )
 
@@ -221,18 +256,10 @@ def _label_column(place: str, table: Table) -> str | None:
     candidates = [name for name in table.columns if _kind(table, name) == "ClassLabel"]
     if len(candidates) > 1:
         raise UserError(
-            f"{place}/{table.name.removesuffix(' row')}: expected one column of labels,"
+            f"{place}/{table.file}: expected one column of labels,"
             f" or one named label, got {', '.join(candidates)}"
         )
     return candidates[0] if candidates else None
-
-
-def _class_names(place: str, tables: Iterable[Table]) -> list[str] | None:
-    for table in tables:
-        feature = table.features.get(_label_column(place, table) or "")
-        if isinstance(feature, dict) and feature.get("names"):
-            return list(feature["names"])
-    return None
 
 
 def _kind(table: Table, column: str) -> str | None:
@@ -240,24 +267,22 @@ def _kind(table: Table, column: str) -> str | None:
     return feature.get("_type") if isinstance(feature, dict) else None
 
 
-def _labels(place: str, tables: Iterable[Table]) -> list[Label]:
+def _labels(place: str, table: Table) -> LabelColumn:
+    where = f"{place}/{table.file}"
+    column = _label_column(place, table)
+    if column is None:
+        return LabelColumn(where, [None] * table.rows, None)
     labels: list[Label] = []
-    for table in tables:
-        column = _label_column(place, table)
-        if column is None:
-            labels += [None] * table.rows
-            continue
-        for batch in table.batches(column, _LABELS):
-            labels += [_label(place, table, column, cell) for cell in batch.to_pylist()]
-    return labels
+    for cells in table.batches(column, _LABELS):
+        labels += [_label(where, column, cell) for cell in cells]
+    return LabelColumn(where, labels, declared_names(where, column, table.features.get(column)))
 
 
-def _label(place: str, table: Table, column: str, cell: Any) -> Label:
+def _label(where: str, column: str, cell: Any) -> Label:
     if cell is None or isinstance(cell, str):
         return cell or None
     if isinstance(cell, int):
         return int(cell) if cell >= 0 else None
     raise UserError(
-        f"{place}/{table.name.removesuffix(' row')}: expected integers or text in the column"
-        f" {column}, got {type(cell).__name__}"
+        f"{where}: expected integers or text in the column {column}, got {type(cell).__name__}"
     )

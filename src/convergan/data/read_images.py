@@ -42,10 +42,12 @@ def find_images(path: Path) -> list[Path]:
 
 def find_image_files(path: Path) -> list[str]:
     """`find_images` as text: half a second sooner for 60,000 files."""
-    if os.path.isfile(path):
+    is_folder = os.path.isdir(path)
+    # What has an image's name may be a pipe or a link to nothing: reading names it, or skips it.
+    if os.path.isfile(path) or (not is_folder and _is_there(path)):
         require_utf8([str(path)], "a file")
         return [str(path)]
-    if not os.path.isdir(path):
+    if not is_folder:
         raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
     found = find_in_folder(path)
     if not found.images:
@@ -56,6 +58,10 @@ def find_image_files(path: Path) -> list[str]:
         )
     folder = "" if path == Path() else os.path.join(path, "")
     return [folder + name for name in found.images]
+
+
+def _is_there(path: Path) -> bool:
+    return path.name.lower().endswith(_SUFFIXES) and os.path.lexists(path)
 
 
 def find_in_folder(path: Path) -> Found:

@@ -8,11 +8,12 @@ from convergan.data.digits import open_digits
 from convergan.data.duplicates import notes_of_duplicates
 from convergan.data.hub import hub_id, open_hub
 from convergan.data.image_folder import open_image_folder
-from convergan.data.image_set import DataSet, ImageSet, data_set
+from convergan.data.image_set import DataSet, Images, ImageSet, data_set
 from convergan.data.names import ChosenNames
 from convergan.data.parquet import find_parquet, open_parquet
-from convergan.data.store import open_store
-from convergan.data.store_writer import Progress, Written
+from convergan.data.store import Store, open_store
+from convergan.data.store_writer import Progress
+from convergan.data.stored_images import StoredImages
 from convergan.data.undecoded import Part, Source
 from convergan.errors import UserError
 from convergan.files import cache_folder
@@ -22,10 +23,10 @@ from convergan.recipes.settings import DataSettings
 def open_data_set(settings: DataSettings, progress: Progress | None = None) -> DataSet:
     """Opens a data set, decoding its images the first time.
 
-    Each image is decoded once, into a store in the cache folder; the next time nothing is decoded as long
-    as no image file has changed. Labels are read anew every time: new ones cost no decoding. Images up to
-    `settings.resident_mb` (of 10^6 bytes) are read into memory, more stay a read-only memory map. Of
-    several processes that open new images at once, each decodes, and the first one's store is kept: let
+    Each image is decoded once, into a store in the cache folder (`store.open_store`); the next time nothing
+    is decoded as long as no image file has changed. Labels are read anew every time: new ones cost no
+    decoding. Images up to `settings.resident_mb` (of 10^6 bytes) are read into memory, more stay on the disk.
+    Of several processes that open new images at once, each decodes, and the first one's store is kept: let
     one go first.
 
     Args:
@@ -45,21 +46,19 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
             )
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
-    images, written = open_store(source, settings, cache_folder(settings.cache), progress)
-    in_memory = images.nbytes <= settings.resident_bytes
-    if in_memory:
-        images = np.array(images)
-    train, test = _with_labels(source, written, images)
-    # Of a memory map, it would read all images from the disk.
+    store = open_store(source, settings, cache_folder(settings.cache), progress)
+    train, test = _with_labels(source, store)
+    # Of images on the disk, it would read all.
+    in_memory = isinstance(store.images, np.ndarray)
     duplicates = notes_of_duplicates(train, test, source.classes) if in_memory else []
     return data_set(
         train,
         test,
         source.classes,
         source=source.place,
-        skipped=written.skipped,
-        pixels_sha256=written.pixels_sha256,
-        notes=[*source.notes, *duplicates],
+        skipped=store.written.skipped,
+        pixels_sha256=store.written.pixels_sha256,
+        notes=[*source.notes, *store.notes, *duplicates],
     )
 
 
@@ -78,21 +77,23 @@ def _find(settings: DataSettings) -> Source:
     return open_parquet(path, parquet) if any(parquet.values()) else open_image_folder(path)
 
 
-def _with_labels(
-    source: Source, written: Written, images: np.ndarray
-) -> tuple[ImageSet, ImageSet | None]:
+def _with_labels(source: Source, store: Store) -> tuple[ImageSet, ImageSet | None]:
     """The store's images, training before test, with labels and names but those of skipped images."""
     count = len(source.train.names)
-    kept = np.delete(np.arange(written.rows), list(written.skipped_rows))
+    kept = np.delete(np.arange(store.written.rows), list(store.written.skipped_rows))
     first_of_test = int((kept < count).sum())
-    train = _image_set(source.train, images[:first_of_test], kept[:first_of_test])
+    of_train = _image_set(source.train, store.images, 0, kept[:first_of_test])
     if source.test is None:
-        return train, None
-    return train, _image_set(source.test, images[first_of_test:], kept[first_of_test:] - count)
+        return of_train, None
+    of_test = kept[first_of_test:] - count
+    return of_train, _image_set(source.test, store.images, first_of_test, of_test)
 
 
-def _image_set(part: Part, images: np.ndarray, rows: np.ndarray) -> ImageSet:
+def _image_set(part: Part, images: Images, start: int, rows: np.ndarray) -> ImageSet:
+    """`start`: where the part's images begin; `rows`: of the part, those that were not skipped."""
+    stop = start + len(rows)
     names: Sequence[str] = part.names
     if len(rows) < len(names):
         names = ChosenNames(names, rows)
-    return ImageSet(images, part.labels[rows], names)
+    some = images.part(start, stop) if isinstance(images, StoredImages) else images[start:stop]
+    return ImageSet(some, part.labels[rows], names)

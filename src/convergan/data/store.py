@@ -1,64 +1,94 @@
 """The store: every image decoded once, kept in a cache folder."""
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
-import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from convergan.data.image_set import SkippedImage
-from convergan.data.store_writer import PIXELS, Progress, Written, write_pixels
+from convergan.data.image_set import Images
+from convergan.data.store_index import (
+    PIXELS,
+    Written,
+    checked_digests,
+    read_index,
+    write_index,
+)
+from convergan.data.store_writer import Progress, write_pixels
+from convergan.data.stored_images import DamagedStore, StoredImages, read_whole
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
-from convergan.files import write_text
+from convergan.files import aside_folder, remove_leftovers
 from convergan.recipes.settings import DataSettings
 
 # Raise it when images are decoded or laid out differently: older stores are then left alone.
-_VERSION = 1
+_VERSION = 2
 
-_INDEX = "index.json"
 
-_SECONDS_PER_DAY = 86_400
+@dataclass(frozen=True)
+class Store:
+    """The decoded images of a source."""
+
+    images: Images
+    """The training images, then the test images: uint8 [n, height, width, channels]."""
+
+    written: Written
+
+    notes: tuple[str, ...]
+    """A sentence on a store that was damaged, if there was one."""
 
 
 def open_store(
     source: Source, settings: DataSettings, cache: Path, progress: Progress | None = None
-) -> tuple[np.ndarray, Written]:
+) -> Store:
     """The decoded images of a source, which are decoded first where no whole store has them.
 
     A store lies in `cache/<key>`; the key stands for the image files (path, size, time of change) and the
     settings that decide how they are decoded. A file changed without change of its size and time goes
     unnoticed.
 
-    Returns:
-        The training images, then the test images: uint8 [n, height, width, channels], a read-only memory
-        map; and what is known of them.
+    Pixels are checked, which takes half a second for each GB: all at once where they are read into memory,
+    which are those of up to `settings.resident_bytes`; each image when it is first read where they stay on
+    the disk. A store that is damaged is decoded again. What killed processes left unfinished in the cache is
+    removed.
 
     Raises:
         UserError: the cache cannot be written, or what `store_writer.write_pixels` raises.
     """
-    key = _key(source, settings)
-    folder = cache / key
-    store = _read(folder)
+    folder = cache / _key(source, settings)
+    remove_leftovers(cache)
+    notes: tuple[str, ...] = ()
+    try:
+        store = _read(folder, source, settings)
+    except DamagedStore as damage:
+        notes = (f"The store of decoded images was damaged, and made again ({damage}).",)
+        store = None
     if store is None:
-        try:
+        with _writing(cache):
             _build(folder, source, settings, progress)
-        except OSError as error:
-            raise UserError(
-                f"data.cache: expected a folder to write decoded images to, got {cache}"
-                f" ({error.strerror or error})"
-            ) from error
-        store = _read(folder)
+        try:
+            store = _read(folder, source, settings)
+        except DamagedStore as damage:
+            raise UserError(f"data.cache: {damage}, just after they were written") from damage
     if store is None:
         raise UserError(f"data.cache: expected to read decoded images back, got none in {folder}")
-    return store
+    images, written = store
+    return Store(images, written, notes)
+
+
+@contextmanager
+def _writing(cache: Path) -> Iterator[None]:
+    """Turns what the system has against the cache into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"data.cache: expected a folder to write decoded images to, got {cache}"
+            f" ({error.strerror or error})"
+        ) from error
 
 
 def _key(source: Source, settings: DataSettings) -> str:
@@ -83,63 +113,55 @@ def _size_and_time(file: Path) -> str:
     return f"{stat.st_size}\0{stat.st_mtime_ns}"
 
 
-def _read(folder: Path) -> tuple[np.ndarray, Written] | None:
-    """The store in a folder; None where there is none, or where it is not whole."""
+def _read(folder: Path, source: Source, settings: DataSettings) -> tuple[Images, Written] | None:
+    """The store in a folder; None where there is none.
+
+    Raises:
+        DamagedStore: it does not hold what was written.
+    """
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        index["skipped"] = tuple(SkippedImage(**each) for each in index["skipped"])
-        written = Written(**index)
-        pixels = folder / PIXELS
-        if pixels.stat().st_size != math.prod(written.shape):
+        written = read_index(folder, source)
+        if written is None:
             return None
-        return np.memmap(pixels, dtype=np.uint8, mode="r", shape=tuple(written.shape)), written
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        pixels = folder / PIXELS
+        size_bytes = math.prod(written.shape)
+        if pixels.stat().st_size != size_bytes:
+            raise DamagedStore(f"{pixels}: expected {size_bytes:,} bytes, got another number")
+        if size_bytes <= settings.resident_bytes:
+            return read_whole(pixels, written.shape, written.pixels_sha256), written
+        return StoredImages(pixels, checked_digests(folder, written), written.shape), written
+    except OSError as error:
+        raise DamagedStore(
+            f"{folder}: expected to read a store, got {error.strerror or error}"
+        ) from error
+    except MemoryError:
+        raise UserError(
+            "data.resident-mb: expected images that fit in memory, got too many;"
+            " --data.resident-mb 0 leaves them on the disk"
+        ) from None
 
 
 def _build(folder: Path, source: Source, settings: DataSettings, progress: Progress | None) -> None:
     """Builds a store beside its place and renames it as a whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
-    _remove_broken(folder)
-    building = _beside(folder)
+    with aside_folder(folder.parent) as aside:
+        # Before the work: at its end, a store in this place is another process's.
+        if _is_damaged(folder, source, settings):
+            folder.rename(aside / "damaged")
+        building = aside / folder.name
+        building.mkdir()
+        write_index(building, write_pixels(building, folder.parent, source, settings, progress))
+        try:
+            building.rename(folder)
+        except OSError:
+            # Another process was faster: its store stays.
+            if _is_damaged(folder, source, settings) or not folder.exists():
+                raise
+
+
+def _is_damaged(folder: Path, source: Source, settings: DataSettings) -> bool:
     try:
-        written = write_pixels(building, source, settings, progress)
-        write_text(building / _INDEX, json.dumps(asdict(written)))
-        _put_in_place(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_in_place(building: Path, folder: Path) -> None:
-    # mkdtemp makes folders for their owner alone; a cache may be shared.
-    building.chmod(0o755)
-    try:
-        building.rename(folder)
-    except OSError:
-        # Another process was faster: its store stays.
-        if _read(folder) is None:
-            raise
-
-
-def _remove_broken(folder: Path) -> None:
-    """Clears away a store that is not whole, before the work: at its end, one in its place is another's."""
-    if not folder.exists() or _read(folder) is not None:
-        return
-    aside = _beside(folder)
-    with contextlib.suppress(FileNotFoundError):
-        folder.rename(aside / "broken")
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _beside(folder: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f"{folder.name}.building-", dir=folder.parent))
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Clears away what a killed process left of this store: nothing was written to it for a day."""
-    for left in folder.parent.glob(f"{folder.name}.building-*"):
-        with contextlib.suppress(OSError):
-            newest = max(each.stat().st_mtime for each in [left, *left.iterdir()])
-            if time.time() - newest > _SECONDS_PER_DAY:
-                shutil.rmtree(left, ignore_errors=True)
+        _read(folder, source, settings)
+    except DamagedStore:
+        return True
+    return False

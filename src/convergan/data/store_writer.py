@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -13,44 +12,28 @@ import numpy as np
 from convergan.data.decode import Unreadable, decode_in_order
 from convergan.data.image_set import SkippedImage
 from convergan.data.sensible_size import sensible_size_px
+from convergan.data.store_index import DIGESTS, PIXELS, Written
+from convergan.data.stored_images import image_digest
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
-
-PIXELS = "pixels.u8"
-"""A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
 
 Progress = Callable[[int, int], None]
 """Told (images done, images in all)."""
 
 _PROGRESS_EVERY = 256
 
-_COPY_BYTES = 2**24
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a file of pixels holds."""
-
-    shape: tuple[int, int, int, int]
-    rows: int
-    """Images in the source: those in the file and the skipped ones."""
-
-    skipped: tuple[SkippedImage, ...]
-    skipped_rows: tuple[int, ...]
-    """Positions of the skipped images in the source."""
-
-    pixels_sha256: str
-
 
 def write_pixels(
-    folder: Path, source: Source, settings: DataSettings, progress: Progress | None
+    folder: Path, cache: Path, source: Source, settings: DataSettings, progress: Progress | None
 ) -> Written:
     """Decodes the training images, then the test images, into `folder/PIXELS`; holds few in memory.
 
+    The digests of the images go to `folder/DIGESTS`.
+
     Raises:
         UserError: an unreadable image, unless those are skipped; images of different sizes; no readable
-            image; too little space. OSError where the folder cannot be written.
+            image; too little space in `cache`. OSError where the folder cannot be written.
     """
     parts = [source.train] if source.test is None else [source.train, source.test]
     rows = sum(len(part.names) for part in parts)
@@ -73,7 +56,7 @@ def write_pixels(
                 continue
             if first is None:
                 first = (name, result)
-                _require_space(folder, rows * result.size)
+                _require_space(cache, rows * result.size)
             elif result.shape[:2] != first[1].shape[:2]:
                 raise _other_size(f"{source.place}/{name}", result, *first)
             file.add(result)
@@ -86,12 +69,14 @@ def write_pixels(
             kind = "test" if start else "training"
             raise UserError(f"{source.place}: expected readable {kind} images, got none")
     height, width = first[1].shape[:2] if first else (0, 0)
+    (folder / DIGESTS).write_bytes(file.digests)
     return Written(
-        shape=(rows - len(skipped), height, width, file.channels),
+        shape=(rows - len(skipped), height, width, 1 if file.channels == 1 else 3),
         rows=rows,
         skipped=tuple(skipped.values()),
         skipped_rows=tuple(skipped),
         pixels_sha256=file.sha256,
+        digests_sha256=hashlib.sha256(file.digests).hexdigest(),
     )
 
 
@@ -107,6 +92,8 @@ class _PixelFile:
         # Written, not mapped: a full disk is then an error, where a map would kill the process.
         self._file = self._path.open("wb", buffering=2**20)
         self._digest = hashlib.sha256()
+        self.digests = bytearray()
+        """Of each image."""
 
     def __enter__(self) -> "_PixelFile":
         return self
@@ -124,34 +111,45 @@ class _PixelFile:
     def add(self, image: np.ndarray) -> None:
         """`image`: uint8 [height, width, channels]."""
         if image.shape[2] > self.channels:
-            self._turn_into_colour()
+            self._turn_into_colour(image.shape[0] * image.shape[1])
         elif image.shape[2] < self.channels:
             image = np.repeat(image, 3)
         self._write(image.tobytes())
 
     def _write(self, pixels: bytes) -> None:
+        """`pixels`: of one image."""
         self._file.write(pixels)
         self._digest.update(pixels)
+        self.digests += image_digest(pixels)
 
-    def _turn_into_colour(self) -> None:
+    def _turn_into_colour(self, image_bytes: int) -> None:
+        """`image_bytes`: of a grey one."""
         self.channels = 3
         self._file.close()
         grey = self._path.with_suffix(".grey")
         self._path.rename(grey)
         self._start()
         with grey.open("rb") as old:
-            while block := old.read(_COPY_BYTES):
-                self._write(np.repeat(np.frombuffer(block, dtype=np.uint8), 3).tobytes())
+            while image := old.read(image_bytes):
+                self._write(np.repeat(np.frombuffer(image, dtype=np.uint8), 3).tobytes())
         grey.unlink()
 
 
-def _require_space(folder: Path, needed_bytes: int) -> None:
-    free_bytes = shutil.disk_usage(folder).free
+def _require_space(cache: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(cache).free
     if needed_bytes > free_bytes:
         raise UserError(
-            f"data.cache: expected {needed_bytes / 1e9:.1f} GB free for decoded images in"
-            f" {folder.parent}, got {free_bytes / 1e9:.1f} GB; --data.cache takes another folder"
+            f"data.cache: expected {_size(needed_bytes)} free for decoded images in"
+            f" {cache}, got {_size(free_bytes)}; --data.cache takes another folder"
         )
+
+
+def _size(count: int) -> str:
+    """So many bytes in the unit that fits."""
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= one:
+            return f"{count / one:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from convergan.data.image_set import Images
 from convergan.errors import UserError
 
 
@@ -18,7 +19,7 @@ class TestSet:
 
     __test__ = False  # no test case of pytest's
 
-    images: np.ndarray
+    images: Images
     """uint8 [n, height, width, channels]."""
 
     names: Sequence[str]
@@ -29,7 +30,7 @@ class TestSet:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Images,
         labels: np.ndarray,
         *,
         names: Sequence[str],

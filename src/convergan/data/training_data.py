@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convergan.data.image_set import Images
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -13,7 +15,7 @@ class TrainingData:
     and not the `DataSet`, can neither train on them nor choose, stop or tune anything by them.
     """
 
-    images: np.ndarray
+    images: Images
     """uint8 [n, height, width, channels]: all training images; use those that the indices below name."""
 
     labelled: np.ndarray

@@ -19,6 +19,7 @@ from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.report.scores import print_scores
+from convergan.terminal import standard_console
 
 
 def score_paths(
@@ -31,7 +32,9 @@ def score_paths(
     Raises:
         UserError: something is missing, cannot be read, or does not fit; nothing is written then.
     """
-    console = console or Console(stderr=files.json is not None and is_standard_output(files.json))
+    console = console or standard_console(
+        stderr=files.json is not None and is_standard_output(files.json)
+    )
     with _processes() as rank:
         quiet = rank > 0
         require_writable(files)

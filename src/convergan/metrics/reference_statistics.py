@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, reading
 from convergan.metrics.frechet import GaussianStatistics
 from convergan.outputs import binary_output
 
@@ -35,18 +35,22 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
     Raises:
         UserError: the file is no such .npz; nothing in it is executed.
     """
-    try:
+    with reading(path, "statistics as .npz"):
+        with zipfile.ZipFile(path) as members:
+            # Notices a damaged list of members: one that is not asked for by name would go unnoticed.
+            for member in members.infolist():
+                members.open(member).close()
         with np.load(path, allow_pickle=False) as content:
             missing = {"mu", "sigma"} - set(content.files)
             if missing:
                 raise UserError(
-                    f"{path}: expected mu and sigma, got {', '.join(content.files) or 'nothing'}"
+                    f"{path}: expected mu and sigma, got {one_line(', '.join(content.files) or 'nothing')}"
                 )
             mean, covariance = (np.asarray(content[name]) for name in ("mu", "sigma"))
             count = int(content["count"]) if "count" in content else 0
             network = str(content["network"]) if "network" in content else None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: expected statistics as .npz, got {error}") from None
+        if count < 0:
+            raise UserError(f"{path}: expected a count of images, got {count}")
     features = mean.shape[0] if mean.ndim == 1 else None
     if features is None or covariance.shape != (features, features):
         raise UserError(
@@ -66,7 +70,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
 
 def is_statistics(path: Path) -> bool:
     """Whether a file is such a .npz, and not one of images."""
-    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as content:
+    with reading(path, "a .npz"), zipfile.ZipFile(path) as content:
         return {"mu.npy", "sigma.npy"} <= set(content.namelist())

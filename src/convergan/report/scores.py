@@ -1,17 +1,17 @@
 """Scores for people and for programs: a table, and JSON that later calls compare with."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, reading
 from convergan.metrics.estimates import Comparison, Estimate
 from convergan.metrics.resampling import Interval
 
@@ -122,29 +122,54 @@ def read_scores(path: Path) -> Earlier:
     Raises:
         UserError: the file is not there, or is no such file.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        numbers = {
-            entry["name"]: (_estimate(entry), dict(entry["fingerprint"]))
-            for entry in content["scores"]
-        }
-        return Earlier(str(path), str(content["images"]["place"]), numbers)
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected the JSON of convergan score, got {error.strerror}"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: expected the JSON of convergan score, got another file") from None
+    expected = "the JSON of convergan score"
+    with reading(path, expected):
+        text = path.read_bytes()
+        try:
+            content = _FILE.validate_json(text, strict=True)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, problem["loc"])) or "the whole"
+            reason = one_line(f"{place}: {problem['msg']}")
+            raise UserError(f"{path}: expected {expected}, got another file ({reason})") from None
+    numbers = {one.name: (_estimate(one), one.fingerprint) for one in content.scores}
+    return Earlier(str(path), content.images.place, numbers)
 
 
-def _estimate(entry: Mapping[str, Any]) -> Estimate:
-    value, interval = entry["value"], entry["interval"]
+@dataclass(frozen=True)
+class _Score:
+    """An entry of `scores_as_dict`, as far as it is read."""
+
+    name: str
+    value: FiniteFloat | None
+    stdev: FiniteFloat | None
+    interval: tuple[FiniteFloat | None, FiniteFloat | None] | None
+    replicates: Annotated[int, Field(ge=0)]
+    fingerprint: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Images:
+    place: str
+
+
+@dataclass(frozen=True)
+class _File:
+    images: _Images
+    scores: list[_Score]
+
+
+_FILE = TypeAdapter(_File)
+
+
+def _estimate(score: _Score) -> Estimate:
+    low, high = score.interval or (None, None)
     return Estimate(
-        entry["name"],
-        math.nan if value is None else float(value),
-        None if interval is None or None in interval else Interval(*interval),
-        int(entry["replicates"]),
-        entry["stdev"],
+        score.name,
+        math.nan if score.value is None else score.value,
+        None if low is None or high is None else Interval(low, high),
+        score.replicates,
+        score.stdev,
     )
 
 

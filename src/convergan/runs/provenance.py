@@ -1,5 +1,6 @@
 """What a result needs beside its settings to be repeated: versions, commit, device, command."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -39,7 +40,11 @@ def git_commit(*, besides: str | None = None) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    # In a hook of another repository's git, say, they name that one.
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)
+    return os.fsdecode(done.stdout).strip()
 
 
 def device_name(device: torch.device) -> str:

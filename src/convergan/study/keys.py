@@ -65,7 +65,7 @@ def read_key_file(path: Path) -> Keys:
         UserError: the file is absent, or another one.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return Keys(bytes.fromhex(content["secret"]), content["admin_token"])
     except FileNotFoundError:
         raise UserError(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from convergan.data.batches import DeviceImages
+from convergan.data.image_set import Images
 from convergan.data.test_set import TestSet
 from convergan.report.inputs import Prediction
 from convergan.training.classify import classify, predicted_classes
@@ -22,7 +23,7 @@ REPORT_PREDICTIONS = 12
 class Outcome:
     """What the trained classifiers said of one split's test images."""
 
-    images: np.ndarray
+    images: Images
     names: Sequence[str]
     labels: np.ndarray
     probabilities: np.ndarray

@@ -25,6 +25,7 @@ from convergan.runs.folder import RunFolder, write_json
 from convergan.runs.metrics import read_metrics, sync_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.launch import launched, on_rank_zero
@@ -88,7 +89,7 @@ def train(
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
     """
     options = options or RunOptions()
-    console = console or Console()
+    console = console or standard_console()
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False

@@ -1,5 +1,6 @@
 """A real browser that tests drive."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,15 @@ PHONE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright."""
     program = find_browser()
     with sync_playwright() as playwright:
         flags = [flag for flag in QUIET if flag != "--headless"]
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        home = str(tmp_path_factory.mktemp("home"))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=flags, env={**os.environ, "HOME": home}
+        )
         yield browser
         browser.close()
 

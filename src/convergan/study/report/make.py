@@ -17,6 +17,7 @@ from convergan.study.statistics.equivalence import MARGIN
 from convergan.study.statistics.learning import BLOCK_TRIALS
 from convergan.study.votes import Votes
 from convergan.study.votes_import import read_scores
+from convergan.terminal import standard_console
 
 
 def make_report(
@@ -76,7 +77,7 @@ def make_report(
     if json is not None:
         write_json(json, report)
     printed = any(path is not None and is_standard_output(path) for path in outputs.values())
-    console = console or Console(stderr=printed)
+    console = console or standard_console(stderr=printed)
     print_report(console, report)
     # Not `print`: brackets in a path are no markup.
     console.out(f"report: {page}", highlight=False)

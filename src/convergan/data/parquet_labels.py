@@ -1,0 +1,157 @@
+"""Labels of several tables: whether they mean the same, and which classes they are of."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from convergan.data.undecoded import Label, classes_among
+from convergan.errors import UserError
+
+_SHOWN = 5
+"""Names that an error quotes."""
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The labels of one table."""
+
+    where: str
+    """The file, or the hub's id and the split, for people."""
+
+    labels: list[Label]
+    """As they are written down: integers, text, None where there is none."""
+
+    names: list[str] | None
+    """What the integers stand for; None where the table does not say."""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether any of its images is."""
+        return any(label is not None for label in self.labels)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether its labels are integers that it does not name."""
+        return self.names is None and any(isinstance(label, int) for label in self.labels)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether its labels are text."""
+        return any(isinstance(label, str) for label in self.labels)
+
+
+def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
+    """The names of the classes, as the hub's library declares those of a column; None where it does not.
+
+    Args:
+        where: the file, for people.
+        column: which of its columns.
+        feature: {"_type": "ClassLabel", "names": [...]}, or whatever else stands there.
+
+    Raises:
+        UserError: the names are no list of distinct text.
+    """
+    names = feature.get("names") if isinstance(feature, dict) else None
+    if not names:
+        return None
+    expected = f"{where}: expected distinct names of classes as text for the column {column}"
+    if not isinstance(names, list):
+        raise UserError(f"{expected}, got {type(names).__name__}")
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"{expected}, got {type(name).__name__} among them")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{expected}, got {name!r} {times} times")
+    return names
+
+
+def agreed_labels(
+    train: Sequence[LabelColumn], test: Sequence[LabelColumn]
+) -> tuple[Sequence[str | int], list[list[Label]]]:
+    """The classes, and the labels of each table, training before test, as members of these.
+
+    Integers that a table names count as these names. Beside tables that name theirs, bare integers are
+    understood where the names are numbers themselves ("0", "1", ...).
+
+    Raises:
+        UserError: one line that names both files: integers in one and text in the other; names in one and
+            bare integers in the other; a class of a test table that no training table names. Or an integer
+            that its table has no name for.
+    """
+    tables = (*train, *test)
+    _require_one_kind(tables)
+    of_tables = [_by_name(table) for table in tables]
+    of_train = classes_among(list(chain.from_iterable(of_tables[: len(train)])))
+    classes = _names(train) or of_train
+    if any(table.names is not None for table in tables):
+        # Numbers beside names that are numbers.
+        of_tables = [
+            [str(label) if isinstance(label, int) else label for label in labels]
+            for labels in of_tables
+        ]
+        classes = list(map(str, classes))
+    _require_known(train, test, classes)
+    return classes, of_tables
+
+
+def _names(tables: Sequence[LabelColumn]) -> list[str | int]:
+    """The names that tables declare: of the first one, then what others add."""
+    return list(dict.fromkeys(chain.from_iterable(table.names or () for table in tables)))
+
+
+def _by_name(table: LabelColumn) -> list[Label]:
+    """The labels, with names in place of integers that the table names."""
+    names = table.names
+    if names is None:
+        return table.labels
+    largest = max((label for label in table.labels if isinstance(label, int)), default=-1)
+    if largest >= len(names):
+        row = table.labels.index(largest)
+        raise UserError(
+            f"{table.where} row {row}: expected a label below {len(names)}, as the column names so"
+            f" many classes, got {largest}"
+        )
+    return [names[label] if isinstance(label, int) else label for label in table.labels]
+
+
+def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
+    """Refuses bare integers beside text, and beside names that are no numbers."""
+    numbers = next((table for table in tables if table.has_numbers), None)
+    if numbers is None:
+        return
+    text = next((table for table in tables if table.has_text), None)
+    if text is not None:
+        raise UserError(
+            f"{numbers.where}: expected labels as text as in {text.where}, got integers;"
+            " write the same kind of labels into all files"
+        )
+    for table in tables:
+        if not all(name.isdecimal() and str(int(name)) == name for name in table.names or ()):
+            raise UserError(
+                f"{numbers.where}: expected names of classes for its integers, as {table.where} has"
+                f" them ({_some(table.names or ())}), got none; which class each means is not known"
+            )
+
+
+def _require_known(
+    train: Sequence[LabelColumn], test: Sequence[LabelColumn], classes: Sequence[str | int]
+) -> None:
+    """Refuses test tables that declare classes which the training tables, which declare theirs, lack."""
+    source = next((table for table in train if table.names is not None), None)
+    if source is None:
+        return
+    known = set(classes)
+    for table in test:
+        unknown = [name for name in table.names or () if name not in known]
+        if unknown:
+            raise UserError(
+                f"{table.where}: expected the names of classes in {source.where}"
+                f" ({_some(classes)}), got {_some([repr(name) for name in unknown])} as well"
+            )
+
+
+def _some(names: Sequence[str | int]) -> str:
+    return ", ".join(map(str, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")

@@ -1,0 +1,114 @@
+"""What a store says of its pixels, in JSON that is checked when it is read."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from convergan.data.image_set import SkippedImage
+from convergan.data.stored_images import DamagedStore
+from convergan.data.undecoded import Source
+from convergan.files import write_text
+
+PIXELS = "pixels.u8"
+"""A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
+
+DIGESTS = "digests"
+"""A store's file of digests: `stored_images.DIGEST_BYTES` for each image."""
+
+_INDEX = "index.json"
+
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Size = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a store holds."""
+
+    shape: tuple[_Size, _Size, _Size, Literal[1, 3]]
+    rows: _Size
+    """Images in the source: those in the file and the skipped ones."""
+
+    skipped: tuple[SkippedImage, ...]
+    skipped_rows: tuple[int, ...]
+    """Positions of the skipped images in the source, ascending."""
+
+    pixels_sha256: _Sha256
+    digests_sha256: _Sha256
+
+
+@dataclass(frozen=True)
+class _Index:
+    written: Written
+    sha256: str
+    """Of what is written: a changed digit in it would give images the labels of others."""
+
+
+_INDEX_TYPE = TypeAdapter(_Index)
+
+
+def write_index(folder: Path, written: Written) -> None:
+    """Writes a store's index, whole or not at all."""
+    index = _Index(written, _checksum(written))
+    write_text(folder / _INDEX, json.dumps(asdict(index)))
+
+
+def read_index(folder: Path, source: Source) -> Written | None:
+    """A store's index; None where there is no store.
+
+    Args:
+        folder: the store.
+        source: what it was decoded from.
+
+    Raises:
+        DamagedStore: it is no index, or not of this source.
+        OSError: it cannot be read.
+    """
+    if not folder.exists():
+        return None
+    path = folder / _INDEX
+    try:
+        index = _INDEX_TYPE.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DamagedStore(f"{path}: expected an index, got none") from None
+    except ValidationError:
+        raise DamagedStore(f"{path}: expected the index of a store, got another file") from None
+    written = index.written
+    if index.sha256 != _checksum(written) or not _fits(written, source):
+        raise DamagedStore(f"{path}: expected the index that was written, got another")
+    return written
+
+
+def checked_digests(folder: Path, written: Written) -> Path:
+    """The file of digests.
+
+    Raises:
+        DamagedStore: they are not those that were written.
+        OSError: the file cannot be read.
+    """
+    path = folder / DIGESTS
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != written.digests_sha256:
+            raise DamagedStore(f"{path}: expected the digests that were written, got others")
+    return path
+
+
+def _fits(written: Written, source: Source) -> bool:
+    """Whether the counts agree with each other, and with the source."""
+    parts = [source.train] if source.test is None else [source.train, source.test]
+    rows = list(written.skipped_rows)
+    return (
+        written.rows == sum(len(part.names) for part in parts)
+        and rows == sorted(set(rows))
+        and all(0 <= row < written.rows for row in rows)
+        and len(rows) == len(written.skipped)
+        and written.shape[0] == written.rows - len(rows)
+    )
+
+
+def _checksum(written: Written) -> str:
+    return hashlib.sha256(json.dumps(asdict(written)).encode()).hexdigest()

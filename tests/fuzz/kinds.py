@@ -1,0 +1,441 @@
+"""The kinds of file that are damaged: each is made by the program or as it expects it, and read by it."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+
+from convergan.data.decode import Unreadable
+from convergan.data.image_set import DataSet, data_set_from_arrays
+from convergan.data.image_stream import open_image_stream
+from convergan.data.source import open_data_set
+from convergan.metrics.estimates import Estimate
+from convergan.metrics.frechet import gaussian_statistics
+from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
+from convergan.metrics.resampling import Interval
+from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
+from convergan.report.scores import read_scores, scores_as_dict
+from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.model import load_classifier, load_generator
+from convergan.training import run
+from convergan.training.checkpointing import Interrupted
+from convergan.training.run import RunOptions, train
+from fuzz.mutations import (
+    OF_BYTES,
+    change_a_json_line,
+    change_arrays,
+    change_cells,
+    change_columns,
+    change_json,
+    change_yaml,
+)
+from fuzz.trials import Kind
+
+datasets.disable_progress_bars()
+
+_QUIET = Console(quiet=True)
+
+
+def _noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _hash(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+# Images
+
+
+def _make_images(folder: Path, suffix: str, **options: Any) -> None:
+    for number in range(3):
+        path = folder / "images" / "ab"[number % 2] / f"{number}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_noise(20, 30, 3, seed=number)).save(path, **options)
+
+
+def _open(folder: Path, **settings: Any) -> Any:
+    data = open_data_set(DataSettings(path=folder / "images", cache=folder / "cache", **settings))
+    sets = [data.train] if data.test is None else [data.train, data.test]
+    return [
+        (_hash(np.array(part.images), part.labels), list(part.names)) for part in sets
+    ], data.classes
+
+
+def _make_table(folder: Path) -> None:
+    _make_images(folder, ".png")
+    rows = ["file_name,label,split", "a/0.png,x,train", "b/1.png,y,test", "a/2.png,y,train"]
+    (folder / "images" / "metadata.csv").write_text("\n".join(rows))
+
+
+def _make_parquet(folder: Path) -> None:
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
+    )
+    images = [Image.fromarray(_noise(8, 8, 3, seed=row)) for row in range(6)]
+    (folder / "images").mkdir()
+    for split, some in (("train", images[:4]), ("test", images[4:])):
+        rows = {"image": some, "label": [row % 2 for row in range(len(some))]}
+        table = datasets.Dataset.from_dict(rows, features=features)
+        table.to_parquet(folder / "images" / f"{split}.parquet")
+
+
+# Arrays, statistics, scores
+
+
+def _make_array(folder: Path, name: str) -> None:
+    save: Callable[..., None] = np.save if name.endswith(".npy") else np.savez
+    save(folder / name, _noise(4, 8, 8, 3))
+
+
+def _stream(folder: Path, name: str) -> Any:
+    stream = open_image_stream(folder / name)
+    decoded = stream.decoded(3, None, slice(None))
+    return [str(one) if isinstance(one, Unreadable) else _hash(one) for one in decoded]
+
+
+def _make_statistics(folder: Path) -> None:
+    features = torch.from_numpy(_noise(20, 6)).float()
+    write_statistics(folder / "reference.npz", gaussian_statistics(features), "inception abc")
+
+
+def _statistics(folder: Path) -> Any:
+    path = folder / "reference.npz"
+    # `score` asks first what it is.
+    is_statistics(path)
+    statistics, network = read_statistics(path)
+    return _hash(statistics.mean, statistics.covariance), statistics.count, network
+
+
+def _make_scores(folder: Path) -> None:
+    found = [Estimate(name, 1.5, Interval(1.0, 2.0), 20, 0.5) for name in ("FID", "KID")]
+    fingerprint = {"metric": "fid", "count": 3, "versions": {"torch": "2"}}
+    entries = scores_as_dict([("fid", one) for one in found], [], {"fid": fingerprint})
+    content = {"images": {"place": "some", "count": 3}, "scores": entries}
+    (folder / "scores.json").write_text(json.dumps(content, indent=2))
+
+
+def _scores(folder: Path) -> Any:
+    earlier = read_scores(folder / "scores.json")
+    for estimate, _ in earlier.numbers.values():
+        # As the table and the comparison use them.
+        f"{estimate.name} {estimate.value:.3f} {estimate.replicates:,} {estimate.stdev or 0:.3f}"
+        if estimate.interval is not None:
+            f"{estimate.interval.low - estimate.interval.high:.3f}"
+    return earlier
+
+
+def _make_recipe(folder: Path) -> None:
+    (folder / "recipe.yaml").write_text(recipe_to_yaml(PRESETS["folder"]))
+
+
+# Runs
+
+_STEPS = 4
+"""Of an epoch."""
+
+
+@cache
+def _recipe() -> Recipe:
+    return replace(
+        PRESETS["digits"],
+        epochs=2,
+        labels=None,
+        batch_size=10,
+        min_steps_per_epoch=_STEPS,
+        optimizer=OptimizerSettings(),
+        networks=MLPSettings(hidden=(12, 8), generator_hidden=(8,), latent_size=4),
+    )
+
+
+@cache
+def _data() -> DataSet:
+    images, labels = _noise(60, 8, 8), np.arange(60) % 2
+    return data_set_from_arrays(images[:40], labels[:40], images[40:], labels[40:])
+
+
+def _train(folder: Path, stop: int | None = None) -> Any:
+    """Goes on with a run to its end, or until so many steps are done, as Ctrl-C ends it."""
+    done = 0
+
+    def count(self: run.Recorder, steps: int, of: int) -> None:
+        nonlocal done
+        done = steps
+
+    @contextmanager
+    def stop_on_signals() -> Iterator[Callable[[], bool]]:
+        yield lambda: stop is not None and done >= stop
+
+    torch.set_num_threads(1)
+    options = RunOptions(resume=True, checkpoint_every_seconds=0)
+    with (
+        patch.object(run, "stop_on_signals", stop_on_signals),
+        patch.object(run.Recorder, "steps_done", count),
+    ):
+        return train(_recipe(), folder / "run", data=_data(), options=options, console=_QUIET)
+
+
+def _make_interrupted(folder: Path) -> None:
+    """A run in the midst of its second epoch, with two checkpoints."""
+    with suppress(Interrupted):
+        _train(folder, _STEPS + 2)
+
+
+def _resume(folder: Path) -> Any:
+    """The state some steps later: of weights, optimizers, averages, random numbers."""
+    with suppress(Interrupted):
+        _train(folder, _STEPS + 3)
+    found = load_newest_checkpoint(folder / "run" / "checkpoints")
+    assert found is not None
+    # Times differ, and what is said of a checkpoint that was passed over.
+    state = {
+        key: value
+        for key, value in found[1].items()
+        if "seconds" not in key and "warnings" not in key
+    }
+    return sorted(_flat(state, ""))
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for place, each in enumerate(value):
+            yield from _flat(each, f"{name}.{place}")
+    else:
+        yield name, _hash(value) if isinstance(value, torch.Tensor) else repr(value)
+
+
+@cache
+def _finished() -> dict[str, bytes]:
+    """The files of a finished run: many kinds of file are in one."""
+    with tempfile.TemporaryDirectory() as name:
+        _train(Path(name))
+        files = [path for path in Path(name).rglob("*") if path.is_file()]
+        return {
+            path.relative_to(name).as_posix(): path.read_bytes()
+            for path in files
+            if path.suffix != ".html"
+        }
+
+
+def _make_finished(folder: Path, *, but: str | None = None) -> None:
+    for name, content in _finished().items():
+        if name != but:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+
+
+def _finish(folder: Path) -> Any:
+    """Tests and reports anew what is trained already."""
+    return _timeless(_train(folder))
+
+
+def _timeless(results: dict[str, Any]) -> Any:
+    return {key: value for key, value in results.items() if "second" not in key}
+
+
+def _predict(folder: Path) -> Any:
+    network, config = load_classifier(folder / "run")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        outputs = network(torch.linspace(-1, 1, 5 * 64).reshape(5, 1, 8, 8))
+    return config.classes, _hash(*(each for each in outputs if isinstance(each, torch.Tensor)))
+
+
+def _sample(folder: Path) -> Any:
+    network, _ = load_generator(folder / "run")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return _hash(network(network.latent(5, "cpu")))
+
+
+def _make_store(folder: Path) -> None:
+    _make_images(folder, ".png")
+    for each in (folder / "images").rglob("*.png"):
+        # The store is that of files with this time, which not every system copies to the nanosecond.
+        os.utime(each, (0, 0))
+    _open(folder)
+
+
+_REST_OF_RUN = partial(_make_finished, but="run/results.json")
+
+KINDS: tuple[Kind, ...] = (
+    *(
+        Kind(
+            f"{suffix} image",
+            partial(_make_images, suffix=suffix, **options),
+            f"images/b/1{suffix}",
+            _open,
+            OF_BYTES,
+            # No other format has checksums of its pixels.
+            exact=suffix == ".png",
+        )
+        for suffix, options in (
+            (".png", {}),
+            (".jpg", {}),
+            (".gif", {}),
+            (".bmp", {}),
+            (".webp", {}),
+            (".tif", {"compression": "tiff_lzw"}),
+            (".ppm", {}),
+        )
+    ),
+    Kind(
+        "metadata.csv",
+        _make_table,
+        "images/metadata.csv",
+        _open,
+        (*OF_BYTES, *4 * (change_cells,)),
+    ),
+    Kind(
+        "parquet",
+        _make_parquet,
+        "images/train.parquet",
+        _open,
+        (*OF_BYTES, *4 * (change_columns,)),
+    ),
+    Kind(
+        "recipe.yaml",
+        _make_recipe,
+        "recipe.yaml",
+        lambda folder: recipe_to_dict(read_recipe(folder / "recipe.yaml")),
+        (*OF_BYTES, *8 * (change_yaml,)),
+    ),
+    Kind(
+        ".npy of images",
+        partial(_make_array, name="a.npy"),
+        "a.npy",
+        partial(_stream, name="a.npy"),
+        (*OF_BYTES, *3 * (change_arrays,)),
+    ),
+    Kind(
+        ".npz of images",
+        partial(_make_array, name="a.npz"),
+        "a.npz",
+        partial(_stream, name="a.npz"),
+        OF_BYTES,
+        exact=True,
+    ),
+    Kind(
+        ".npz of other arrays",
+        partial(_make_array, name="a.npz"),
+        "a.npz",
+        partial(_stream, name="a.npz"),
+        (change_arrays,),
+    ),
+    Kind("statistics .npz", _make_statistics, "reference.npz", _statistics, OF_BYTES, exact=True),
+    Kind(
+        "statistics .npz of other arrays",
+        _make_statistics,
+        "reference.npz",
+        _statistics,
+        (change_arrays,),
+    ),
+    Kind("score JSON", _make_scores, "scores.json", _scores, (*OF_BYTES, *8 * (change_json,))),
+    Kind(
+        "pixels of a store in memory",
+        _make_store,
+        "cache/*/pixels.u8",
+        _open,
+        OF_BYTES,
+        exact=True,
+    ),
+    *(
+        Kind(
+            f"{file} of a store on the disk",
+            _make_store,
+            f"cache/*/{file}",
+            partial(_open, resident_mb=0),
+            damages,
+            exact=True,
+        )
+        for file, damages in (
+            ("pixels.u8", OF_BYTES),
+            ("digests", OF_BYTES),
+            ("index.json", (*OF_BYTES, *6 * (change_json,))),
+        )
+    ),
+    Kind(
+        "checkpoint, resumed",
+        _make_interrupted,
+        f"run/checkpoints/step-{_STEPS + 2:09d}.safetensors",
+        _resume,
+        OF_BYTES,
+        exact=True,
+    ),
+    Kind(
+        "recipe.yaml, resumed",
+        _make_interrupted,
+        "run/recipe.yaml",
+        _resume,
+        (*OF_BYTES, *4 * (change_yaml,)),
+        exact=True,
+    ),
+    Kind(
+        "manifest.json, resumed",
+        _REST_OF_RUN,
+        "run/manifest.json",
+        _finish,
+        (*OF_BYTES, *6 * (change_json,)),
+        exact=True,
+    ),
+    Kind(
+        "metrics.jsonl, resumed",
+        _REST_OF_RUN,
+        "run/metrics.jsonl",
+        _finish,
+        (*OF_BYTES, *6 * (change_a_json_line,)),
+        exact=True,
+    ),
+    Kind(
+        "results.json",
+        _make_finished,
+        "run/results.json",
+        _finish,
+        (*OF_BYTES, *6 * (change_json,)),
+    ),
+    Kind(
+        "config.json",
+        _make_finished,
+        "run/model/config.json",
+        _predict,
+        (*OF_BYTES, *6 * (change_json,)),
+    ),
+    Kind(
+        "classifier.safetensors",
+        _make_finished,
+        "run/model/classifier.safetensors",
+        _predict,
+        OF_BYTES,
+        exact=True,
+    ),
+    Kind(
+        "generator.safetensors",
+        _make_finished,
+        "run/model/generator.safetensors",
+        _sample,
+        OF_BYTES,
+        exact=True,
+    ),
+)

@@ -1,0 +1,83 @@
+"""What is written does not depend on where: masks, temporary folders, homes, terminals, time zones."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from images import write_folder
+
+TRAIN = [
+    "train", "folder", "--data.path", "images", "--out", "run", "--epochs", "1",
+    "--min-steps-per-epoch", "1", "--networks.width", "2", "--networks.generator-width", "4",
+    "--data.folds", "0",
+]  # fmt: skip
+
+
+def convergan(
+    folder: Path, *words: str, umask: int, **variables: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command where some variables are other ones, or absent."""
+    environment = {**os.environ, "CONVERGAN_CACHE": str(folder / "cache"), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "convergan.cli", *words], cwd=folder, umask=umask,
+        env={name: value for name, value in environment.items() if value is not None},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def here_and_there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folders of one command: in the tests' own environment, and as far from it as can be."""
+    here, there = (tmp_path_factory.mktemp(name) for name in ("here", "there"))
+    for folder in (here, there):
+        write_folder(folder / "images", labelled=8)
+    long = there / ("a temporary folder " * 5) / ("with blanks " * 8)
+    long.mkdir(parents=True)
+    odd = {
+        "TMPDIR": str(long), "HOME": "/nonexistent", "TZ": "Asia/Kathmandu", "COLUMNS": "200",
+        "TERM": "dumb", "NO_COLOR": "1", "CI": "1", "LANG": "tr_TR.UTF-8", "USER": None,
+        "PATH": "/nowhere", "PYTHONHASHSEED": "7",
+    }  # fmt: skip
+    for folder, done in (
+        (here, convergan(here, *TRAIN, umask=0o000, COLUMNS="80")),
+        (there, convergan(there, *TRAIN, umask=0o077, **odd)),
+    ):
+        assert done.returncode == 0, done.stderr
+        (folder / "stdout").write_text(done.stdout, encoding="utf-8")
+    assert not any(long.iterdir())
+    return here, there
+
+
+together = pytest.mark.xdist_group("environments")
+
+
+@together
+def test_permissions_are_those_that_the_umask_leaves(here_and_there: tuple[Path, Path]) -> None:
+    for folder, umask in zip(here_and_there, (0o000, 0o077), strict=True):
+        for top in ("run", "cache"):
+            for path in (folder / top, *(folder / top).rglob("*")):
+                most = 0o777 if path.is_dir() else 0o666
+                # A lock is its owner's alone.
+                if "lock" not in path.name:
+                    assert stat.S_IMODE(path.stat().st_mode) == most & ~umask, path
+
+
+@together
+def test_no_part_of_the_environment_changes_what_comes_out(
+    here_and_there: tuple[Path, Path],
+) -> None:
+    """Neither home nor time zone, terminal, language, paths or temporary folder."""
+    here, there = here_and_there
+    # A wide terminal breaks no line; apart from that, every word is the same.
+    first, second = ((each / "stdout").read_text(encoding="utf-8") for each in here_and_there)
+    assert first.split() == second.split()
+    for name in ("model/classifier.safetensors", "model/generator.safetensors", "recipe.yaml"):
+        ours = (here / "run" / name).read_bytes()
+        assert (
+            ours.replace(str(here).encode(), str(there).encode())
+            == (there / "run" / name).read_bytes()
+        )
