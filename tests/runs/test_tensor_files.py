@@ -62,7 +62,7 @@ def what_a_child_is_told(limit: Callable[[], None], path: Path, note: Path) -> s
     """The error of a child process that is limited and writes tensors to `path`."""
     child = os.fork()
     if child == 0:
-        with note.open("w") as file:
+        with note.open("w", encoding="utf-8") as file:
             limit()
             try:
                 save_tensors(path, TENSORS)
@@ -70,7 +70,7 @@ def what_a_child_is_told(limit: Callable[[], None], path: Path, note: Path) -> s
                 file.write(str(error))
         os._exit(0)
     os.waitpid(child, 0)
-    return note.read_text()
+    return note.read_text(encoding="utf-8")
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A run whose files were damaged or taken from elsewhere goes on from what is good, or says why not."""
 
+import io
 import json
 import os
 import shutil
@@ -60,7 +61,7 @@ def stopped(
 
 def resumed(out: Path, recipe: Recipe) -> str:
     """What the console shows of a run that is resumed to its end."""
-    console = Console(record=True, width=1000, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(record=True, width=1000, file=io.StringIO())
     train(recipe, out, options=RunOptions(resume=True), console=console)
     return console.export_text()
 
