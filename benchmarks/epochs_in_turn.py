@@ -14,10 +14,10 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.health import HealthWarning
-from convergan.training.loop import fit
+from convergan.training.loop import fit, steps_per_epoch
 from convergan.training.observer import EpochRecord
 from convergan.training.preparation import Preparation
-from convergan.training.progress import Progress
+from convergan.training.progress import RunProgress
 from convergan.training.recorder import Recorder
 from equal_terms import WORKERS, networks_range
 from measure import Enough, interleaved_times, medians
@@ -76,7 +76,8 @@ def fit_in_turns(
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
-    with Progress(Console(quiet=True), recipe.epochs, title="epoch") as progress:
+    steps = recipe.epochs * steps_per_epoch(recipe, split.training)
+    with RunProgress(Console(quiet=True), recipe.epochs, [steps]).training(0) as progress:
         recorder = Recorder(
             folder,
             test=split.test,

@@ -213,6 +213,27 @@ def test_a_mistake_in_the_labels_leaves_no_run_behind(
     assert not out.exists()
 
 
+def test_a_run_that_exists_is_refused_before_anything_is_loaded(trained_run: Path) -> None:
+    code = (
+        "import sys\n"
+        "from convergan.cli import main\n"
+        f"code = main(['train', 'digits', '--out', {str(trained_run)!r}])\n"
+        "print(code, 'torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False False\n"
+    assert "expected a new or empty folder, got a run; --resume continues it" in done.stderr
+
+
+def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "digits", "--labels", "100", "--dry-run", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("10 classes: 0 10, 1 10, ") and "time: about " in shown
+    assert shown.endswith("nothing was trained (--dry-run)\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_debug_shows_where_it_came_from() -> None:
     done = run("predict", "absent-run", ".", "--debug")
     assert done.returncode == 1 and "Traceback" in done.stderr and "UserError" in done.stderr
@@ -232,8 +253,10 @@ def test_train_from_a_recipe_repeats_the_run(trained_run: Path, tmp_path: Path) 
     shown = done.stdout.replace("\N{NO-BREAK SPACE}", " ")
     assert "supervised baseline" in shown and "semi-supervised GAN" in shown
     assert f"report: {tmp_path / 'again' / 'report.html'}" in shown
-    # Not a terminal: the verdict and nothing else.
-    assert "\x1b" not in done.stdout and "epoch 1/" not in done.stdout
+    # Not a terminal: plain lines, of which epochs have one a minute.
+    assert "\x1b" not in done.stdout and done.stdout.count("epoch 1/") == 1
+    assert done.stdout.startswith("10 classes: 0 10, 1 10, ")
+    assert max(map(len, shown.splitlines()[:6])) <= 80
 
 
 def test_predict_and_sample(

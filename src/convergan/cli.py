@@ -63,18 +63,27 @@ class TrainRecipe:
     logger: Literal["none", "tensorboard"] = "none"
     """Where each epoch's numbers go beside metrics.jsonl."""
 
+    dry_run: bool = False
+    """Read the images, say what they were understood as and what training would take, and stop there."""
+
     recipe: Annotated[Recipe, arg(name=""), AvoidSubcommands]
     """Everything that decides the result."""
 
     def run(self) -> None:
-        from convergan.training.run import RunOptions, train
-        from convergan.training.signals import Interrupted, Terminated
+        from convergan.runs.folder import RunFolder
 
         recipe = self.recipe
         out = self.out
         if out is None:
             labels = "" if recipe.labels is None else f"-{recipe.labels}"
             out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}"
+        if os.environ.get("RANK", "0") == "0":
+            # Here as well as in `train`: what follows takes seconds to load.
+            RunFolder(out).require_place(resume=self.resume)
+
+        from convergan.training.run import RunOptions, rehearse, train
+        from convergan.training.signals import Interrupted, Terminated
+
         options = RunOptions(
             resume=self.resume,
             checkpoint_every_seconds=self.checkpoint_every_seconds,
@@ -82,7 +91,10 @@ class TrainRecipe:
             logger=self.logger,
         )
         try:
-            train(recipe, out, options=options)
+            if self.dry_run:
+                rehearse(recipe, out, options=options)
+            else:
+                train(recipe, out, options=options)
         except Interrupted as end:
             how = f"stopped; the same command with --out {out} --resume goes on"
             raise Stopped(how, end.exit_code) from None

@@ -1,18 +1,52 @@
-"""A progress bar for commands that take longer than a few seconds."""
+"""A progress bar for commands that take longer than a few seconds; in a log, a line a minute."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from convergan.terminal import standard_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOG_EVERY_SECONDS = 60.0
+"""Time between two lines in a log at least."""
+
+
+class LogRate:
+    """When a log may have its next line: `LOG_EVERY_SECONDS` after the last one."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        """
+        Args:
+            at_once: the first line may come now; otherwise after `LOG_EVERY_SECONDS`.
+        """
+        self._last = None if at_once else time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether a line may be written now, which is then taken to be done."""
+        now = time.monotonic()
+        if self._last is not None and now - self._last < LOG_EVERY_SECONDS:
+            return False
+        self._last = now
+        return True
 
 
 @contextmanager
 def progress_bar(
-    title: str, *, unit: str = "images", quiet: bool = False
+    title: str, *, unit: str = "images", quiet: bool = False, console: "Console | None" = None
 ) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (done, of all); silent where the output is no terminal, or if `quiet`.
+    """Yields what to call with (done, of all).
 
-    With an empty `unit` no speed is shown.
+    Without a terminal the log gets a line a minute, and none if all is done in less. Both go to the standard
+    error, as the standard output may be what a command writes its results to.
+
+    Args:
+        title: what is done.
+        unit: what is counted; empty: no speed is shown.
+        quiet: show nothing.
+        console: where, in place of the standard error.
     """
     from rich.progress import (
         BarColumn,
@@ -22,7 +56,8 @@ def progress_bar(
         TimeRemainingColumn,
     )
 
-    console = standard_console()
+    console = console or standard_console(stderr=True)
+    log = LogRate(at_once=False)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -36,6 +71,10 @@ def progress_bar(
         task = bar.add_task(title, total=None, speed="")
 
         def progress(done: int, of: int) -> None:
+            if bar.disable:
+                if not quiet and log.is_due():
+                    console.out(f"{title}: {done:,} of {of:,} {unit}".rstrip(), highlight=False)
+                return
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
             shown = f"{speed:,.0f} {unit}/s" if speed and unit else ""
             bar.update(task, completed=done, total=of, speed=shown)

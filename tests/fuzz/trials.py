@@ -129,7 +129,7 @@ def _received(pipe: Connection, kind: Kind, rest: list[int], seconds: float) -> 
 def _try_all(
     kind: Kind, template: Path, numbers: Sequence[int], seed: int, pipe: Connection
 ) -> None:
-    with open(os.devnull, "w") as nothing:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
         for stream in (1, 2):
             os.dup2(nothing.fileno(), stream)
     _limit_memory()
@@ -181,6 +181,6 @@ def _copy_of(template: Path) -> Path:
 def _limit_memory() -> None:
     """A size read from a damaged file may be any: this machine has others to serve."""
     with contextlib.suppress(OSError):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + _MOST_MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -32,7 +32,7 @@ def test_pairs_are_the_commonest_mistakes_first() -> None:
 
 
 def test_of_many_classes_only_the_pairs_are_shown() -> None:
-    many = Confusion.of(np.eye(21, dtype=int) + 1, [str(n) for n in range(21)])
+    many = Confusion.of(np.eye(21, dtype=int) + 2, [str(n) for n in range(21)])
     assert many.rows == [] and len(many.pairs) == 20
     assert len(Confusion.of(np.eye(20, dtype=int), [str(n) for n in range(20)]).rows) == 20
 
@@ -40,3 +40,12 @@ def test_of_many_classes_only_the_pairs_are_shown() -> None:
 def test_without_mistakes_and_without_images() -> None:
     assert Confusion.of(np.diag([3, 4]), ["a", "b"]).pairs == []
     assert Confusion.of(np.zeros((2, 2), int), ["a", "b"]).rows[0].cells[0].shade == 0
+
+
+def test_of_many_classes_a_mistake_made_once_is_none_of_the_commonest() -> None:
+    counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
+    once = Confusion.of(counts, [str(n) for n in range(1000)])
+    assert once.pairs == [] and once.mistakes == 1000
+    counts[7, 8] = 2
+    twice = Confusion.of(counts, [str(n) for n in range(1000)])
+    assert twice.pairs == [Pair("7", "8", 2, 2)]

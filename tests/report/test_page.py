@@ -280,3 +280,37 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
     assert "<script" not in html and "<img src=x" not in html
     assert "alert('x')" in Outline(html).text
     assert "label unknown" in words(html)
+
+
+def test_too_few_epochs_are_not_called_healthy(tmp_path: Path, finished: ReportInputs) -> None:
+    text = words(written(tmp_path, replace(finished, warnings=[], judged=False)))
+    assert "Too few epochs to judge" in text and "No warnings were raised" not in text
+
+
+def test_the_data_stand_in_a_table_of_their_own(tmp_path: Path, finished: ReportInputs) -> None:
+    html = written(tmp_path, replace(finished, data=[("unlabelled images", "50"), ("note", EVIL)]))
+    assert "Data" in Outline(html).headings
+    assert "unlabelled images 50" in words(html) and "<script" not in html
+
+
+def test_images_worth_a_label_are_shown_with_their_names(
+    tmp_path: Path, finished: ReportInputs, inputs: ReportInputs
+) -> None:
+    card = replace(inputs.least_certain[0], name="unlabelled/bad\udcff.png", label=None)
+    note = "Of the 50 training images without a label"
+    html = written(tmp_path, replace(finished, worth_labelling=[card], worth_labelling_note=note))
+    assert "Worth labelling next" in Outline(html).headings
+    assert note in words(html) and "label unknown" in words(html)
+    assert r"unlabelled/bad\udcff.png" in words(html)
+    none = written(tmp_path, replace(finished, worth_labelling_note="There are none."))
+    assert "There are none." in words(none)
+
+
+def test_of_many_classes_a_mistake_made_once_is_counted_alone(
+    tmp_path: Path, finished: ReportInputs
+) -> None:
+    counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
+    classes = [f"class {number}" for number in range(1000)]
+    text = words(written(tmp_path, replace(finished, confusion=counts, classes=classes)))
+    assert "1,000 of the test images were classified wrongly" in text
+    assert "no mistake was made twice" in text and "1 of 1" not in text

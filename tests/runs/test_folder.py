@@ -129,3 +129,16 @@ def test_what_is_new_is_synced_up_to_what_was_there(
     synced = synced_paths(monkeypatch)
     make_folder(tmp_path / "a" / "b")
     assert set(synced) == {tmp_path / "a", tmp_path}
+
+
+def test_looking_at_a_place_leaves_nothing_there(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "deep" / "run").require_place(resume=False)
+    (tmp_path / "empty").mkdir()
+    RunFolder(tmp_path / "empty").require_place(resume=False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="nothing can be made in /proc")
+def test_a_place_that_no_one_can_write_to() -> None:
+    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got /proc/run"):
+        RunFolder(Path("/proc/run")).require_place(resume=True)

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from convergan.training.health import HealthMonitor, LossWatch, mean_pairwise_distance
+from convergan.training.health import (
+    HealthMonitor,
+    LossWatch,
+    can_be_judged,
+    mean_pairwise_distance,
+)
 
 
 def test_watch_names_the_first_bad_loss() -> None:
@@ -63,3 +68,11 @@ def test_counts_are_kept_over_a_resume() -> None:
         first.epoch(epoch, 0.1, 0.6, 0.4)
     second.load_state_dict(first.state_dict())
     assert [warning.kind for warning in second.epoch(3, 0.1, 0.6, 0.4)] == ["collapse"]
+
+
+def test_a_run_can_be_judged_that_could_have_been_warned_of() -> None:
+    """As many epochs as a collapse from the first one on takes to be told."""
+    for epochs in range(1, 30):
+        monitor = HealthMonitor(epochs)
+        warned = any([monitor.epoch(epoch, 0.1, 0.5, 0.5) for epoch in range(1, epochs + 1)])
+        assert can_be_judged(epochs) == warned

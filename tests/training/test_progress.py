@@ -3,10 +3,11 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from convergan.training.health import HealthWarning
-from convergan.training.progress import Progress, print_verdict
+from convergan.training.progress import RunProgress, TimeLeft, print_verdict
 
 LINE = {
     "epoch": 7,
@@ -23,7 +24,9 @@ LINE = {
 
 def shown(*, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
-    with Progress(console, 250, title="epoch") as progress:
+    with RunProgress(console, 250, [3250]).training(0) as progress:
+        progress.begins_after(6)
+        progress.steps_done(90, 3250)
         progress.steps_done(91, 3250)
         progress.epoch_ended(LINE)
         progress.warn(HealthWarning(7, "collapse", "it [collapses]", "do this"))
@@ -33,21 +36,24 @@ def shown(*, terminal: bool) -> str:
 def test_a_terminal_sees_losses_errors_and_time() -> None:
     text = shown(terminal=True)
     losses = "losses: discriminator 0.75, generator 0.04"
-    for part in ("epoch 7/250", losses, "error 8.4% (baseline 12.0%)", "0.31 s/epoch"):
+    for part in ("epoch 7/250", losses, "error 8.4% (baseline 12.0%)", "0.31 s/epoch", " left"):
         assert part in text
     assert "it [collapses]; do this" in text.replace("\n", " ")
 
 
-def test_a_file_sees_warnings_alone() -> None:
+def test_a_log_sees_an_epochs_numbers_and_warnings() -> None:
     text = shown(terminal=False)
     assert "epoch 7: it [collapses]" in text and "s/epoch" not in text
+    assert "epoch 7/250, losses 0.75 and 0.04, error 8.4%, 1 s left\n" in text
 
 
 def test_the_longest_numbers_fit_in_80_columns() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    with Progress(console, 1200, title="fold 1 of 4: epoch") as progress:
-        progress.epoch_ended({**LINE, "epoch": 1200, "seconds_per_epoch": 1234.5})
+    with RunProgress(console, 1200, [1200] * 5).training(0) as progress:
+        progress.begins_after(999)
+        progress.steps_done(999, 1200)
         progress.steps_done(1000, 1200)
+        progress.epoch_ended({**LINE, "epoch": 1200, "seconds_per_epoch": 1234.5})
     text = console.file.getvalue()  # type: ignore[attr-defined]
     # What the terminal shows last, without what colours it and moves its cursor.
     *_, title, numbers, _ = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", text).split("\n")
@@ -56,6 +62,85 @@ def test_the_longest_numbers_fit_in_80_columns() -> None:
         "losses: discriminator 0.75, generator 0.04; error 8.4% (baseline 12.0%)"
     )
     assert max(len(title), len(numbers)) <= 80
+
+
+class Clock:
+    """A time that passes when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+
+def train_one(
+    run: RunProgress, clock: Clock, number: int, *, epochs: int, steps: int, seconds: float
+) -> None:
+    """So many epochs of a training, `steps` an epoch, each step `seconds` long."""
+    progress = run.training(number)
+    progress.begins_after(0)
+    for epoch in range(1, epochs + 1):
+        for step in range(steps):
+            clock.now += seconds
+            progress.steps_done((epoch - 1) * steps + step + 1, epochs * steps)
+        progress.epoch_ended({**LINE, "epoch": epoch})
+
+
+def test_a_log_has_a_line_a_minute_at_most_with_the_time_left_of_all_trainings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
+    run = RunProgress(console, 10, [100] * 3)
+    for number in range(3):
+        train_one(run, clock, number, epochs=10, steps=10, seconds=2.5)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    # Epochs take 25 s, all 30 of them 750 s: the first epoch tells, then every third.
+    assert lines[0] == "3 trainings of 10 epochs will take about 12 min in all"
+    assert lines[1] == ("fold 1 of 2: epoch 1/10, losses 0.75 and 0.04, error 8.4%, 12 min left")
+    assert lines[2] == "fold 1 of 2: epoch 4/10, losses 0.75 and 0.04, error 8.4%, 11 min left"
+    assert [line.split(",")[0] for line in lines[3:]] == [
+        "fold 1 of 2: epoch 7/10", "fold 1 of 2: epoch 10/10", "fold 2 of 2: epoch 3/10",
+        "fold 2 of 2: epoch 6/10", "fold 2 of 2: epoch 9/10", "epoch 2/10", "epoch 5/10",
+        "epoch 8/10",
+    ]  # fmt: skip
+    assert lines[-1].endswith(", 50 s left")
+
+
+def test_long_epochs_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
+    train_one(RunProgress(console, 1200, [1200]), clock, 0, epochs=4, steps=1, seconds=5000)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 1 + 4 and max(map(len, lines)) <= 80
+    assert lines[0] == "this training of 1,200 epochs will take about 69 days in all"
+
+
+def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
+    run = RunProgress(console, 10, [100] * 3)
+    # The first fold is finished already; the second is so but for its last two epochs.
+    run.training(0).begins_after(10)
+    second = run.training(1)
+    second.begins_after(8)
+    for done in range(81, 91):
+        clock.now += 6
+        second.steps_done(done, 100)
+    second.epoch_ended({**LINE, "epoch": 9})
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    # 10 steps of this fold and 100 of the result, 6 s each.
+    assert lines[0] == "what is left of 2 trainings will take about 11 min"
+    assert lines[1].endswith("epoch 9/10, losses 0.75 and 0.04, error 8.4%, 11 min left")
+
+
+def test_going_back_does_not_upset_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = TimeLeft([100])
+    left.training_begins(0)
+    for done in (*range(1, 51), *range(31, 61)):
+        clock.now += 2
+        left.steps_done(done)
+    assert left.seconds == pytest.approx(80)
 
 
 def test_a_path_is_no_markup() -> None:

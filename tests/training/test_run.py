@@ -1,6 +1,8 @@
 """A run from its recipe to its folder: every kind of data that users bring."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from convergan.recipes.settings import ConvSettings, HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
 from convergan.training.preparation import prepare
-from convergan.training.run import RunOptions, train
+from convergan.training.run import RunOptions, rehearse, train
 from images import CLASSES, write_folder
 
 
@@ -310,3 +312,103 @@ def test_threads_are_the_runs_alone(quick_recipe: Recipe, quiet: Console, tmp_pa
     results = train(recipe, tmp_path / "run", console=quiet)
     assert results["device"] == f"cpu, {before + 1} threads"
     assert torch.get_num_threads() == before
+
+
+def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path: Path) -> None:
+    write_folder(tmp_path / "images", labelled=4, unlabelled=5, test=2)
+    console = Console(file=io.StringIO(), width=80)
+    train(folder_recipe, tmp_path / "run", console=console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[:3] == [
+        "3 classes: circles 4, squares 4, stripes 4; 15 unlabelled; test 6",
+        "32x32 px, colour",
+        "1 training of 2 epochs; a baseline beside it",
+    ]
+    assert lines[3].startswith("cpu, ")
+    assert lines[4].startswith("this training of 2 epochs will take about ")
+    assert re.fullmatch(r"epoch 1/2, losses \S+ and \S+, error \d+\.\d%, \d+ s left", lines[5])
+    manifest = read(tmp_path / "run" / "manifest.json")
+    assert (manifest["unlabelled_size"], manifest["folds"], manifest["trainings"]) == (15, 0, 1)
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "circles 4, squares 4, stripes 4" in text and "32x32 px, colour" in text
+
+
+def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
+    folder_recipe: Recipe, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "images", labelled=8)
+    console = Console(file=io.StringIO(), width=80)
+    rehearse(folder_recipe, tmp_path / "run", console=console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert (
+        lines[0] == "3 classes: circles 8, squares 8, stripes 8; none unlabelled; test in 4 folds"
+    )
+    assert lines[2].startswith("5 trainings of 2 epochs: 4 folds, then the result")
+    memory, time, last = lines[4:]
+    assert re.fullmatch(r"memory: about \S+ GB beside the images, of the \S+ GB that .+", memory)
+    # Two steps an epoch; too many epochs for as many seconds would be no estimate.
+    told = re.fullmatch(r"time: about (\d+) s, for 20 steps of about (\S+) s", time)
+    assert told and 20 * float(told[2]) < int(told[1]) + 1 < 40 * float(told[2]) + 2
+    assert last == "nothing was trained (--dry-run)"
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "cache"}
+
+
+@pytest.mark.parametrize("start", [train, rehearse])
+def test_an_impossible_place_is_found_before_an_image_is_read(
+    folder_recipe: Recipe, trained_run: Path, quiet: Console, tmp_path: Path, start: object
+) -> None:
+    """The images are not even there."""
+    (tmp_path / "file").write_text("")
+    for out, message in (
+        (trained_run, "expected a new or empty folder, got a run; --resume"),
+        (tmp_path / "file" / "run", "out: expected a folder that can be made"),
+        (tmp_path / ("x" * 300), "out: expected a folder that can be made"),
+        (tmp_path / "bad\0name", "out: expected a folder that can be made"),
+    ):
+        with pytest.raises(UserError, match=message):
+            start(folder_recipe, out, console=quiet)  # type: ignore[operator]
+
+
+ODD_NAMES = (
+    "plain", "\"quoted\" & <b>bold</b>", "\u05e2\u05d1\u05e8\u05d9\u05ea \u202e", "\U0001f438", "l" * 300,
+    "line\nbreak", "[red]markup", "=1+1",
+)  # fmt: skip
+
+
+def test_odd_names_of_classes_go_all_the_way(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    count = 3 * len(ODD_NAMES)
+    images = generator.integers(0, 256, (count + 5, 8, 8), dtype=np.uint8)
+    labels = np.append(np.arange(count) % len(ODD_NAMES), [-1] * 5)
+    data = data_set_from_arrays(images, labels, images[:count], labels[:count], classes=ODD_NAMES)
+    recipe = replace(quick_recipe, labels=None, epochs=1)
+    train(recipe, tmp_path / "run", data=data, console=quiet)
+    assert tuple(read(tmp_path / "run" / "model" / "config.json")["classes"]) == ODD_NAMES
+    assert read(tmp_path / "run" / "results.json")["test_size"] == count
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "\U0001f438" in text and "<b>bold" not in text
+    # One epoch shows nothing of how well it goes.
+    assert "Too few epochs to judge" in text and "No warnings were raised" not in text
+
+
+def test_the_report_names_images_that_are_worth_a_label(
+    folder_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "images", labelled=5, unlabelled=9, test=2)
+    monkeypatch.setattr("convergan.training.outcome.MOST_LOOKED_AT", 20)
+    train(folder_recipe, tmp_path / "run", console=quiet)
+    text = (tmp_path / "run" / "report.html").read_text()
+    section = text.split("Worth labelling next")[1].split("</section>")[0]
+    assert "20 drawn from the 27 training images without a label" in section
+    assert str(folder) in section
+    names = re.findall(r'class="name">([^<]+)<', section)
+    assert len(names) == len(set(names)) == 12
+    assert all((folder / name).is_file() and name.startswith("unlabelled/") for name in names)
+    assert section.count("label unknown") == 12
+
+
+def test_where_all_are_labelled_none_is_worth_a_label(trained_run: Path) -> None:
+    text = (trained_run / "report.html").read_text()
+    assert "All training images carry a label" in text

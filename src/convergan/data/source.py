@@ -1,6 +1,6 @@
 """From the settings to an open data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,11 @@ from convergan.files import cache_folder
 from convergan.recipes.settings import DataSettings
 
 
-def open_data_set(settings: DataSettings, progress: Progress | None = None) -> DataSet:
+def open_data_set(
+    settings: DataSettings,
+    progress: Progress | None = None,
+    before_decoding: Callable[[Source], None] | None = None,
+) -> DataSet:
     """Opens a data set, decoding its images the first time.
 
     Each image is decoded once, into a store in the cache folder (`store.open_store`); the next time nothing
@@ -34,6 +38,7 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
             `settings.path` is a folder with its files. A folder holds parquet files
             (`parquet.find_parquet`) or images (`image_folder.open_image_folder`).
         progress: called with (images done, images in all) now and then while images are decoded.
+        before_decoding: called with the images that have been found; what it raises ends all.
 
     Raises:
         UserError: one line that names the setting or the file: absent or empty folders, unreadable images,
@@ -46,6 +51,8 @@ def open_data_set(settings: DataSettings, progress: Progress | None = None) -> D
             )
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
+    if before_decoding is not None:
+        before_decoding(source)
     store = open_store(source, settings, cache_folder(settings.cache), progress)
     train, test = _with_labels(source, store)
     # Of images on the disk, it would read all.

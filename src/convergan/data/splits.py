@@ -8,6 +8,7 @@ from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.names import ChosenNames
 from convergan.data.test_set import TestSet
 from convergan.data.training_data import TrainingData
+from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 
@@ -32,12 +33,12 @@ class Split:
     """int64, sorted: indices of the training images that are tested on, and so not trained on in any way."""
 
 
-def number_of_folds(settings: DataSettings, data: DataSet, labels: int | None) -> int:
+def number_of_folds(settings: DataSettings, data: DataSet | Source, labels: int | None) -> int:
     """How many folds to cross-validate in; 0: test on the test set, or on a share of the labels held out.
 
     Args:
         settings: `folds` decides, where it is set and the data has no test set.
-        data: an open data set.
+        data: an open data set, or one whose images are not decoded yet.
         labels: labelled images to use, as in `draw_split`.
     """
     available = int((data.train.labels != UNLABELLED).sum())

@@ -18,3 +18,22 @@ def count(value: int) -> str:
 
 def chance(p_value: float) -> str:
     return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def about(seconds: float) -> str:
+    """A time that is only estimated: "40 s", "25 min", "1 h 20 min", "3 days"."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        hours, rest = divmod(minutes, 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{round(seconds / 86_400):,} days"
+
+
+def gigabytes(size_bytes: float) -> str:
+    """Of memory: "0.4 GB", "173 GB"."""
+    size = size_bytes / 1e9
+    return f"{size:.1f} GB" if size < 10 else f"{size:,.0f} GB"

@@ -47,7 +47,10 @@ class Confusion:
     """Empty where the classes are too many."""
 
     pairs: list[Pair]
-    """The commonest mistakes, the commonest first."""
+    """The commonest mistakes, the commonest first; where classes are many, none that was made only once."""
+
+    mistakes: int
+    """Images that were taken for another class, in all."""
 
     long_names: bool
     """The names of the classes would make the columns too wide."""
@@ -57,7 +60,10 @@ class Confusion:
         small = len(classes) <= MOST_IN_MATRIX
         return cls(
             _rows(counts, classes) if small else [],
-            _pairs(counts, classes, most=9 if small else 20),
+            _pairs(counts, classes, most=9, fewest=1)
+            if small
+            else _pairs(counts, classes, most=20, fewest=2),
+            int(_mistakes(counts).sum()),
             long_names=max(map(len, classes)) > 3,
         )
 
@@ -83,11 +89,11 @@ def _rows(counts: np.ndarray, classes: list[str]) -> list[Row]:
     ]
 
 
-def _pairs(counts: np.ndarray, classes: list[str], most: int) -> list[Pair]:
+def _pairs(counts: np.ndarray, classes: list[str], most: int, fewest: int) -> list[Pair]:
     mistakes = _mistakes(counts)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
     return [
         Pair(classes[true], classes[taken], int(mistakes[true, taken]), int(counts[true].sum()))
         for true, taken in zip(*np.unravel_index(order, mistakes.shape), strict=True)
-        if mistakes[true, taken] > 0
+        if mistakes[true, taken] >= fewest
     ]

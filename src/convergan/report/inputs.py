@@ -1,6 +1,6 @@
 """What a report is made from: plain values and arrays, so that any loop can have one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,3 +70,15 @@ class ReportInputs:
 
     least_certain: list[Prediction]
     """Where it was least sure, the least sure first."""
+
+    worth_labelling: list[Prediction] = field(default_factory=list)
+    """Training images without a label of which the classifier is least sure, the least sure first."""
+
+    worth_labelling_note: str = ""
+    """Which images those were chosen from; or why there are none."""
+
+    data: list[tuple[str, str]] = field(default_factory=list)
+    """What the images were understood as: lines of a table."""
+
+    judged: bool = True
+    """Whether there were enough epochs for a warning to be raised at all."""

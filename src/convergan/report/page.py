@@ -43,8 +43,11 @@ class Warned:
 
 
 def write_report(path: Path, inputs: ReportInputs) -> None:
-    """Write the report of a run as one HTML file that needs no other file, no network and no script."""
-    write_text(path, _render(inputs))
+    """Write the report of a run as one HTML file that needs no other file, no network and no script.
+
+    Bytes of a file's name that are no UTF-8 stand in it as escapes.
+    """
+    write_text(path, _render(inputs).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _render(inputs: ReportInputs) -> str:

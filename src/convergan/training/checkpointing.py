@@ -48,9 +48,12 @@ class LoopOptions:
 
 
 class Checkpointer:
-    """Writes and reads the checkpoints of one training. Every rank calls every method alike."""
+    """Writes and reads the checkpoints of one training. Every rank calls every method alike.
 
-    def __init__(self, fabric: Fabric, folder: Path, options: LoopOptions) -> None:
+    Without a folder nothing is written, and there is nothing to go back to.
+    """
+
+    def __init__(self, fabric: Fabric, folder: Path | None, options: LoopOptions) -> None:
         self._fabric, self._folder, self._options = fabric, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
@@ -65,11 +68,12 @@ class Checkpointer:
         Raises:
             UserError: no checkpoint can be used, or they are of other networks.
         """
+        folder = self._folder
+        if folder is None:
+            return False
         found: list[Checkpoint | None] = []
         origin = self._options.origin
-        on_rank_zero(
-            self._fabric, lambda: found.append(load_newest_checkpoint(self._folder, origin))
-        )
+        on_rank_zero(self._fabric, lambda: found.append(load_newest_checkpoint(folder, origin)))
         # The others read the one that rank 0 has found.
         newest = found[0] if found else None
         path, passed_over = self._fabric.broadcast(
@@ -103,12 +107,15 @@ class Checkpointer:
         Raises:
             UserError: it cannot be written, such as to a disk that is full.
         """
+        folder = self._folder
+        if folder is None:
+            return
         # Every rank takes part: the state holds all their random streams.
         values = state.state_dict()
 
         def write() -> None:
             self._options.before_checkpoint()
-            save_checkpoint(self._folder, state.step, values, self._options.origin)
+            save_checkpoint(folder, state.step, values, self._options.origin)
 
         on_rank_zero(self._fabric, write)
         self._time = time.monotonic()
@@ -136,6 +143,8 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
+        if self._folder is None:
+            raise UserError(f"training diverged: {what}")
         rollbacks, told = state.rollbacks + 1, state.warnings
         self.restore(state)
         passed_over = self.warning

@@ -48,6 +48,11 @@ class NotFinite(NamedTuple):
     value: float = math.nan
 
 
+def can_be_judged(epochs: int) -> bool:
+    """Whether a run of so many epochs is long enough for each kind of warning."""
+    return epochs - math.floor(FIRST_SHARE * epochs) >= PATIENCE
+
+
 class LossWatch:
     """Finds the first loss that is not finite, looking at several steps at once.
 

@@ -65,11 +65,13 @@ def fit(
     recipe: Recipe,
     data: TrainingData,
     *,
-    checkpoints: Path,
+    checkpoints: Path | None,
     observer: Observer,
     options: LoopOptions,
 ) -> Fitted:
     """Trains the players of a recipe; goes on from the newest checkpoint in `checkpoints`, if any.
+
+    Without a folder for checkpoints none are written, and a training that diverges ends.
 
     Raises:
         Interrupted: `options.stop_requested`; a checkpoint has been written.
@@ -82,7 +84,7 @@ def fit(
     discriminator_objective = discriminator_terms(recipe.objective, discriminator.history)
     generator_objective = generator_terms(recipe.objective, generator.history)
     baseline_objective = baseline_terms(recipe.objective, baseline.history if baseline else None)
-    steps = max(math.ceil(len(data.unlabelled) / recipe.batch_size), recipe.min_steps_per_epoch)
+    steps = steps_per_epoch(recipe, data)
     device, rank_batch = fabric.device, recipe.batch_size // ranks()
     supervised = recipe.objective.discriminator == "semi-supervised"
     matches_features = recipe.objective.generator == "feature-matching"
@@ -316,6 +318,11 @@ def fit(
         epoch=chosen,
         train_seconds=state.train_seconds,
     )
+
+
+def steps_per_epoch(recipe: Recipe, data: TrainingData) -> int:
+    """Batches that an epoch of this training has."""
+    return max(math.ceil(len(data.unlabelled) / recipe.batch_size), recipe.min_steps_per_epoch)
 
 
 def learning_rate(settings: OptimizerSettings, progress: float, halvings: int) -> float:

@@ -12,6 +12,7 @@ from convergan.runs.folder import RunFolder, write_json
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
+from convergan.training.summary import data_facts
 
 
 def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) -> None:
@@ -53,6 +54,7 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
             "validation": split.training.validation.tolist(),
             "held_out": split.held_out.tolist(),
             "folds_held_out": [fold.held_out.tolist() for fold in preparation.folds],
+            **data_facts(preparation),
             "resumed": [],
         },
     )

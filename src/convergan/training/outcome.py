@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from convergan.data.batches import DeviceImages
-from convergan.data.image_set import Images
+from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
+from convergan.errors import printable
 from convergan.report.inputs import Prediction
 from convergan.training.classify import classify, predicted_classes
 from convergan.training.loop import Fitted
@@ -17,6 +18,9 @@ from convergan.training.verdict import compare, error_interval
 
 REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
+
+MOST_LOOKED_AT = 10_000
+"""Images without a label that are classified to find those worth labelling."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +112,42 @@ def extremes(
             )
     predictions.sort(key=lambda prediction: prediction.confidence)
     return predictions[::-1][:REPORT_PREDICTIONS], predictions[:REPORT_PREDICTIONS]
+
+
+def worth_labelling(
+    data: DataSet, fitted: Fitted, device: torch.device, seed: int
+) -> tuple[list[Prediction], str]:
+    """The training images without a label that the classifier is least sure of, and whence they are chosen.
+
+    Of more than `MOST_LOOKED_AT` so many are, drawn with the seed.
+    """
+    unlabelled = np.flatnonzero(data.train.labels == UNLABELLED)
+    if not data.classes:
+        return [], ""
+    if len(unlabelled) == 0:
+        return [], "All training images carry a label: there are none without one to choose from."
+    looked_at = unlabelled
+    if len(unlabelled) > MOST_LOOKED_AT:
+        drawn = np.random.default_rng(seed).choice(unlabelled, MOST_LOOKED_AT, replace=False)
+        looked_at = np.sort(drawn)
+    # Batch by batch: the images may be more than the device holds beside the networks.
+    images = DeviceImages(data.train.images, device, resident_bytes=0)
+    probabilities = torch.softmax(classify(fitted.discriminator, images, looked_at), dim=1)
+    confidence, chosen = (part.cpu().numpy() for part in probabilities.max(dim=1))
+    predictions = [
+        Prediction(
+            image=data.train.images[looked_at[place]],
+            name=data.train.names[looked_at[place]],
+            predicted=data.classes[chosen[place]],
+            label=None,
+            confidence=float(confidence[place]),
+        )
+        for place in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
+    ]
+    among = f"the {len(unlabelled):,} training images without a label"
+    if len(looked_at) < len(unlabelled):
+        among = f"{len(looked_at):,} drawn from {among}"
+    return predictions, (
+        f"Of {among}, the classifier is least sure of these: their labels would tell it most. "
+        f"Their files are below {printable(data.source)}."
+    )

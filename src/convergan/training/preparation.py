@@ -10,10 +10,15 @@ import torch
 from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.source import open_data_set
 from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
-from convergan.errors import UserError
+from convergan.data.undecoded import Source
+from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
+from convergan.training.cost import Cost
+from convergan.training.memory import require_memory
+
+CPU = torch.device("cpu")
 
 ARRAYS = "arrays"
 """The source of a recipe whose images came from Python."""
@@ -30,6 +35,8 @@ class Preparation:
     """What the result is trained on."""
     folds: list[Split]
     """Those of the cross-validation, if the labels are few and there is no test set."""
+    cost: Cost
+    """Of each training."""
 
 
 def prepare(
@@ -37,13 +44,24 @@ def prepare(
     data: DataSet | None,
     *,
     processes: int,
+    device: torch.device = CPU,
     progress: Callable[[int, int], None] | None = None,
+    before_decoding: Callable[[Recipe, Source], None] | None = None,
 ) -> Preparation:
     """Opens the images, unless they are given, divides them, and checks that the recipe fits them.
 
+    Args:
+        recipe: all settings.
+        data: images from Python, in place of those that the recipe names.
+        processes: that train together.
+        device: that they train on.
+        progress: called with (images done, images in all) while images are decoded.
+        before_decoding: called once the images have been found; what it raises ends all.
+
     Raises:
-        UserError: the images cannot be read, the labels asked for are not there, the networks cannot
-            take such images, the batch cannot be divided among the processes, or there is no compiler.
+        UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
+            such images or do not fit in memory, the batch cannot be divided among the processes, or there is
+            no compiler.
     """
     if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
         raise UserError(
@@ -51,6 +69,12 @@ def prepare(
             f"got {recipe.batch_size}"
         )
     require_compiler(recipe.hardware)
+    side_px = recipe.data.size_px
+    if side_px is not None and data is None:
+        # At least so much, whatever the images are.
+        shape = (recipe.data.channels or 1, side_px, side_px)
+        _require_networks(recipe, shape, 1)
+        require_memory(recipe, shape, 1, device=device, processes=processes)
     if data is not None:
         recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
     elif recipe.data.source == ARRAYS:
@@ -61,11 +85,28 @@ def prepare(
     else:
         if recipe.data.path is not None:
             recipe = replace(recipe, data=replace(recipe.data, path=recipe.data.path.resolve()))
-        data = open_data_set(recipe.data, progress=progress)
+        named = recipe
+
+        def look(source: Source) -> None:
+            if before_decoding is not None:
+                before_decoding(named, source)
+
+        data = open_data_set(recipe.data, progress=progress, before_decoding=look)
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
-    _require_networks(recipe, data)
-    return Preparation(recipe=recipe, data=data, split=split, folds=folds)
+    outputs = max(len(data.classes), 1)
+    _require_networks(recipe, image_shape(data), outputs)
+    # On a CPU the images are in memory by now.
+    resident = data.train.images.nbytes <= recipe.data.resident_bytes
+    cost = require_memory(
+        recipe,
+        image_shape(data),
+        outputs,
+        device=device,
+        processes=processes,
+        images_bytes=data.train.images.nbytes if resident and device.type == "cuda" else 0,
+    )
+    return Preparation(recipe=recipe, data=data, split=split, folds=folds, cost=cost)
 
 
 def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
@@ -74,11 +115,18 @@ def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
     return (1 if channels == 1 else 3), height, width
 
 
-def _require_networks(recipe: Recipe, data: DataSet) -> None:
+def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int) -> None:
     """Builds both networks without memory or weights: their errors come before a run has begun."""
-    with torch.device("meta"):
-        build_discriminator(recipe.networks, image_shape(data), max(len(data.classes), 1))
-        build_generator(recipe.networks, image_shape(data))
+    try:
+        with torch.device("meta"):
+            build_discriminator(recipe.networks, shape, outputs)
+            build_generator(recipe.networks, shape)
+    except (RuntimeError, OverflowError, TypeError) as error:
+        # Of a layer whose numbers cannot be counted in 64 bits.
+        raise UserError(
+            f"networks: expected networks for images of {shape[2]}x{shape[1]} px that fit in memory, got "
+            f"settings of which torch says: {one_line(error)}"
+        ) from error
 
 
 def split_seed(recipe: Recipe) -> int:

@@ -1,19 +1,117 @@
-"""What the terminal shows of a run: a bar while it goes on, and the verdict at its end."""
+"""What the terminal or a log shows of a run while it goes on, and the verdict at its end."""
 
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from convergan.page.words import number, percent
+from convergan.page.words import about, number, percent
+from convergan.progress_bar import LogRate
 from convergan.training.health import HealthWarning
+
+_EPOCHS_LOOKED_BACK = 10
+"""The speed is that of so many epochs: the machine may have become busier since the start."""
+
+
+class TimeLeft:
+    """How long all trainings of a run will still take, by the speed of the last epochs."""
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        """
+        Args:
+            steps: of each training, in their order.
+        """
+        self._steps = steps
+        self._number = 0
+        self._done = 0
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_EPOCHS_LOOKED_BACK + 1)
+        """Times, and steps that this process had done by then."""
+        self._of_process = 0
+        self._start: float | None = None
+
+    def training_begins(self, number: int) -> None:
+        """Training `number`, from 0, begins or goes on now."""
+        self._number, self._done, self._start = number, 0, time.monotonic()
+        # What lies between two trainings is not to slow down the next.
+        self._marks.clear()
+
+    def steps_done(self, done: int) -> None:
+        """So many steps of the training are done; fewer than before where it went back."""
+        if not self._marks and self._start is not None:
+            self._marks.append((self._start, self._of_process))
+        self._of_process += max(done - self._done, 1) if self._done else 1
+        self._done = done
+
+    def epoch_ended(self) -> None:
+        """Takes the time."""
+        self._marks.append((time.monotonic(), self._of_process))
+
+    @property
+    def seconds(self) -> float | None:
+        """None before the first step. Trainings that were finished earlier count for nothing."""
+        left = self._steps[self._number] - self._done + sum(self._steps[self._number + 1 :])
+        if not self._marks:
+            return None
+        first_time, first_steps = self._marks[0]
+        steps = self._of_process - first_steps
+        return left * (time.monotonic() - first_time) / steps if steps else None
+
+    @property
+    def trainings(self) -> int:
+        """That are not finished, the present one among them."""
+        return len(self._steps) - self._number
+
+
+class RunProgress:
+    """Shows all trainings of a run: in a terminal a bar, in a log a line an epoch, at most one a minute."""
+
+    def __init__(self, console: Console, epochs: int, steps: Sequence[int]) -> None:
+        """
+        Args:
+            console: where.
+            epochs: of each training.
+            steps: of each training, over all its epochs; the last training is the result's, the others are
+                folds.
+        """
+        self.console, self.epochs = console, epochs
+        self.left = TimeLeft(steps)
+        self.log = LogRate(at_once=True)
+        self._folds = len(steps) - 1
+        self._told_time = False
+        self._start = time.monotonic()
+
+    def training(self, number: int) -> "Progress":
+        """The progress of training `number`, from 0."""
+        title = "epoch" if number == self._folds else f"fold {number + 1} of {self._folds}: epoch"
+        return Progress(self, number, title=title)
+
+    def tell_time(self, *, resumed: bool) -> None:
+        """Says once, after an epoch, how long everything takes that is not done."""
+        seconds, trainings = self.left.seconds, self.left.trainings
+        if self._told_time or not seconds:
+            return
+        self._told_time = True
+        what = f"{trainings} trainings" if trainings > 1 else "this training"
+        if resumed:
+            text = f"what is left of {what} will take about {about(seconds)}"
+        else:
+            seconds += time.monotonic() - self._start
+            text = f"{what} of {self.epochs:,} epochs will take about {about(seconds)} in all"
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """A line, above the bar if there is one."""
+        with suppress(OSError):
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _BarAboveNumbers(Bar):
@@ -27,25 +125,27 @@ class _BarAboveNumbers(Bar):
 
 
 class Progress:
-    """A progress bar with losses, errors, seconds per epoch and time left; silent without terminal.
+    """One training: losses, errors, seconds per epoch, and the time left of the whole run.
 
     A terminal that goes away does not end the training.
     """
 
-    def __init__(self, console: Console, epochs: int, *, title: str) -> None:
-        self.console = console
-        self._epochs = epochs
+    def __init__(self, run: RunProgress, number: int, *, title: str) -> None:
+        self._run, self._number = run, number
         self._bar = _BarAboveNumbers(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
             TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
+            TextColumn("{task.fields[left]}"),
+            console=run.console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not run.console.is_terminal,
         )
         self._title = title
-        self._task = self._bar.add_task(self._describe(0), total=None, speed="", numbers="")
+        self._resumed = False
+        self._task = self._bar.add_task(
+            self._describe(0), total=None, speed="", left="", numbers=""
+        )
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -60,42 +160,63 @@ class Progress:
         with suppress(OSError):
             self._bar.stop()
 
+    def begins_after(self, epochs_done: int) -> None:
+        """The training begins, or goes on, after so many epochs."""
+        self._resumed = self._resumed or epochs_done > 0
+        self._run.left.training_begins(self._number)
+        self._bar.update(self._task, description=self._describe(epochs_done))
+
     def steps_done(self, done: int, of: int) -> None:
         """Moves the bar."""
-        self._bar.update(self._task, completed=done, total=of)
+        self._run.left.steps_done(done)
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=done, total=of, left=self._left())
 
     def epoch_ended(self, line: dict[str, Any]) -> None:
         """Shows the numbers of a line of metrics.jsonl."""
+        self._run.left.epoch_ended()
+        self._run.tell_time(resumed=self._resumed or self._number > 0)
         sides = {"discriminator": 0.0, "generator": 0.0}
         for name, loss in line["losses"].items():
             side = name.split("/")[0]
             if side in sides:
                 sides[side] += loss
-        losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
-        numbers = f"losses: {losses}"
+        error, baseline = "", ""
         if "test_errors" in line:
-            numbers += f"; error {100 * line['test_errors'] / line['test_size']:.1f}%"
+            error = f"error {100 * line['test_errors'] / line['test_size']:.1f}%"
         if "baseline_test_errors" in line:
-            numbers += f" (baseline {100 * line['baseline_test_errors'] / line['test_size']:.1f}%)"
+            baseline = f" (baseline {100 * line['baseline_test_errors'] / line['test_size']:.1f}%)"
+        if self._bar.disable:
+            if self._run.log.is_due():
+                losses = " and ".join(number(loss) for loss in sides.values())
+                parts = [self._describe(line["epoch"]), f"losses {losses}", error, self._left()]
+                self._run.say(", ".join(part for part in parts if part))
+            return
+        losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
         seconds = line["seconds_per_epoch"]
         self._bar.update(
             self._task,
             description=self._describe(line["epoch"]),
             speed=f"{seconds:.2g} s/epoch" if seconds < 10 else f"{seconds:.0f} s/epoch",
-            numbers=numbers,
+            left=self._left(),
+            numbers=f"losses: {losses}" + (f"; {error}{baseline}" if error else ""),
         )
 
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
         with suppress(OSError):
-            self.console.print(
-                f"[yellow]warning[/] epoch {warning.epoch}: {escape(warning.message)}; "
+            self._run.console.print(
+                f"[yellow]warning[/] {self._title} {warning.epoch}: {escape(warning.message)}; "
                 f"{escape(warning.advice)}",
                 highlight=False,
             )
 
+    def _left(self) -> str:
+        seconds = self._run.left.seconds
+        return f"{about(seconds)} left" if seconds else ""
+
     def _describe(self, epoch: int) -> str:
-        return f"{self._title} {epoch}/{self._epochs}"
+        return f"{self._title} {epoch}/{self._run.epochs}"
 
 
 def print_verdict(console: Console, results: dict[str, Any], sentence: str, report: str) -> None:

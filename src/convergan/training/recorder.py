@@ -63,6 +63,7 @@ class Recorder:
             )
             self._of_metrics.append(warning_of_metrics)
             self._tell(warning_of_metrics)
+        self.progress.begins_after(epochs_done)
         if warning is not None:
             self._tell(warning)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.progress_bar import progress_bar
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
@@ -28,17 +29,32 @@ from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
+from convergan.training.health import can_be_judged
+from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
-from convergan.training.outcome import Outcome, extremes, outcomes_on, test_results
+from convergan.training.outcome import (
+    Outcome,
+    extremes,
+    outcomes_on,
+    test_results,
+    worth_labelling,
+)
 from convergan.training.preparation import Preparation, image_shape, prepare
-from convergan.training.progress import Progress, print_verdict
+from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
 from convergan.training.signals import stop_on_signals, terminated_by_signals
+from convergan.training.summary import (
+    data_rows,
+    rehearsal_lines,
+    steps_of_trainings,
+    summary_lines,
+)
 from convergan.training.tensorboard import ScalarLogger, require_tensorboard
+from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
 
 REPORT_IMAGES = 64
@@ -88,15 +104,43 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
     """
-    options = options or RunOptions()
-    console = console or standard_console()
+    options, console = options or RunOptions(), console or standard_console()
+    return _launched(
+        recipe, lambda fabric: _train(fabric, recipe, RunFolder(out), data, options, console)
+    )
+
+
+def rehearse(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data: DataSet | None = None,
+    options: RunOptions | None = None,
+    console: Console | None = None,
+) -> None:
+    """Does all that `train` does before it trains, and prints what training would take.
+
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
+    and errors are those of `train`.
+    """
+    options, console = options or RunOptions(), console or standard_console()
+    _launched(
+        recipe, lambda fabric: _rehearse(fabric, recipe, RunFolder(out), data, options, console)
+    )
+
+
+ResultT = TypeVar("ResultT")
+
+
+def _launched(recipe: Recipe, task: Callable[[Fabric], ResultT]) -> ResultT:
+    """Does a task with the recipe's hardware and threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
     try:
         with terminated_by_signals(), launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
-            return _train(fabric, recipe, out, data, options, console)
+            return task(fabric)
     except UserError:
         if others_tell:
             # Rank 0 does.
@@ -106,35 +150,64 @@ def train(
         torch.set_num_threads(threads)
 
 
-def _train(
+def _prepared(
     fabric: Fabric,
     recipe: Recipe,
-    out: Path,
+    folder: RunFolder,
     data: DataSet | None,
     options: RunOptions,
     console: Console,
-) -> dict[str, Any]:
+) -> Preparation:
+    """The images, once all that can be known without them is in order."""
+
+    def check() -> None:
+        if options.logger == "tensorboard":
+            require_tensorboard()
+        folder.require_place(resume=options.resume)
+
     def prepared() -> Preparation:
-        with console.status("reading the images") as status:
+        with progress_bar(
+            "reading the images", console=console, quiet=not fabric.is_global_zero
+        ) as progress:
             return prepare(
                 recipe,
                 data,
                 processes=fabric.world_size,
-                progress=lambda done, of: status.update(f"reading the images: {done:,} of {of:,}"),
+                device=fabric.device,
+                progress=progress,
+                before_decoding=lambda named, source: require_size(fabric, named, source),
             )
 
-    folder = RunFolder(out)
+    on_rank_zero(fabric, check)
+    if fabric.world_size > 1:
+        # One rank decodes what has not been decoded yet; then all read the same store.
+        on_rank_zero(fabric, prepared)
+    return prepared()
+
+
+def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
+    if not fabric.is_global_zero:
+        return
+    lines = summary_lines(preparation)
+    for line in (*lines, computation_sentence(preparation.recipe.hardware, fabric.device)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    fabric: Fabric,
+    recipe: Recipe,
+    folder: RunFolder,
+    data: DataSet | None,
+    options: RunOptions,
+    console: Console,
+) -> dict[str, Any]:
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
-        if fabric.world_size > 1:
-            # One rank decodes what has not been decoded yet; then all read the same store.
-            on_rank_zero(fabric, prepared)
-        preparation = prepared()
+        preparation = _prepared(fabric, recipe, folder, data, options, console)
         on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
         results = folder.read_results()
         if results is None:
-            if fabric.is_global_zero:
-                console.print(computation_sentence(preparation.recipe.hardware, fabric.device))
+            _say_what_was_read(fabric, preparation, console)
             run = _Run(fabric, folder, preparation, options, console)
             results = run.train()
     if fabric.is_global_zero:
@@ -142,11 +215,25 @@ def _train(
     return results
 
 
+def _rehearse(
+    fabric: Fabric,
+    recipe: Recipe,
+    folder: RunFolder,
+    data: DataSet | None,
+    options: RunOptions,
+    console: Console,
+) -> None:
+    preparation = _prepared(fabric, recipe, folder, data, options, console)
+    _say_what_was_read(fabric, preparation, console)
+    seconds = step_seconds(fabric, preparation.recipe, preparation.split.training)
+    if fabric.is_global_zero:
+        for line in rehearsal_lines(preparation, seconds, fabric.device):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _begin(
     folder: RunFolder, preparation: Preparation, fabric: Fabric, options: RunOptions
 ) -> None:
-    if options.logger == "tensorboard":
-        require_tensorboard()
     folder.begin(preparation.recipe, resume=options.resume)
     if not folder.results.exists():
         write_manifest(folder, preparation, fabric)
@@ -163,7 +250,8 @@ class _Run:
         options: RunOptions,
         console: Console,
     ) -> None:
-        self.fabric, self.folder, self.options, self.console = fabric, folder, options, console
+        self.fabric, self.folder, self.options = fabric, folder, options
+        self.preparation = preparation
         self.recipe, self.data = preparation.recipe, preparation.data
         self.split, self.folds = preparation.split, preparation.folds
         self.origin = {
@@ -173,6 +261,7 @@ class _Run:
         self.resident_bytes = self.recipe.data.resident_bytes
         # Of the code that runs, whatever is committed before it ends.
         self.git_commit = git_commit()
+        self.progress = RunProgress(console, self.recipe.epochs, steps_of_trainings(preparation))
 
     def train(self) -> dict[str, Any]:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
@@ -183,11 +272,10 @@ class _Run:
             for number, fold in enumerate(folds):
                 part = self.folder.fold(number + 1)
                 make_folder(part.path)
-                title = f"fold {number + 1} of {len(folds)}: epoch"
-                fitted = self._fit(part, fold, title, stop_requested)
+                fitted = self._fit(part, fold, number, stop_requested)
                 train_seconds += fitted.train_seconds
                 outcomes += outcomes_on(fold.test, fitted, self.fabric.device, self.resident_bytes)
-            fitted = self._fit(self.folder, split, "epoch", stop_requested)
+            fitted = self._fit(self.folder, split, len(folds), stop_requested)
             train_seconds += fitted.train_seconds
         outcomes += outcomes_on(split.test, fitted, self.fabric.device, self.resident_bytes)
         labels = len(split.training.labelled) + len(split.training.validation)
@@ -211,7 +299,7 @@ class _Run:
         return results
 
     def _fit(
-        self, folder: RunFolder, split: Split, title: str, stop_requested: Callable[[], bool]
+        self, folder: RunFolder, split: Split, number: int, stop_requested: Callable[[], bool]
     ) -> Fitted:
         recipe = self.recipe
         options = LoopOptions(
@@ -237,7 +325,7 @@ class _Run:
         logger = None
         if self.options.logger == "tensorboard":
             logger = ScalarLogger(folder.tensorboard)
-        with Progress(self.console, recipe.epochs, title=title) as progress:
+        with self.progress.training(number) as progress:
             return fit_with(
                 Recorder(
                     folder,
@@ -279,6 +367,7 @@ class _Run:
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
         certain, uncertain = extremes(outcomes, data.classes)
+        labelling, labelling_note = worth_labelling(data, fitted, self.fabric.device, recipe.seed)
         labels = f", {results['labels']:,} labels" if data.classes else ""
         write_report(
             folder.report,
@@ -296,6 +385,10 @@ class _Run:
                 generated_images=to_uint8(samples, fitted.generator.pixel_range).cpu().numpy(),
                 most_certain=certain,
                 least_certain=uncertain,
+                worth_labelling=labelling,
+                worth_labelling_note=labelling_note,
+                data=data_rows(self.preparation),
+                judged=can_be_judged(recipe.epochs),
             ),
         )
         write_json(folder.results, results)

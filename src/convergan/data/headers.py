@@ -1,0 +1,49 @@
+"""The size of images, from the headers of their files."""
+
+import os
+import stat
+import warnings
+from io import BytesIO
+from itertools import islice
+
+from convergan.data.decode import Encoded, Unreadable
+from convergan.data.undecoded import Source
+
+_MOST_LOOKED_AT = 16
+
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations of images that lie on their side."""
+
+_ORIENTATION = 0x0112
+
+
+def first_size(source: Source) -> tuple[int, int] | None:
+    """Height and width of the first training image whose header can be read; None where none of some can.
+
+    No pixel is decoded. What is wrong with a file is told when it is decoded.
+    """
+    for encoded in islice(source.train.encoded(), _MOST_LOOKED_AT):
+        size = _size(encoded)
+        if size is not None:
+            return size
+    return None
+
+
+def _size(encoded: Encoded) -> tuple[int, int] | None:
+    from PIL import Image
+
+    if isinstance(encoded, Unreadable):
+        return None
+    try:
+        if not isinstance(encoded, bytes) and not stat.S_ISREG(os.stat(encoded).st_mode):
+            return None
+        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+        with warnings.catch_warnings():
+            # Of a decompression bomb, say.
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                turned = image.getexif().get(_ORIENTATION) in _TURNED
+                width, height = image.size[::-1] if turned else image.size
+                return height, width
+    except Exception:  # Pillow raises anything on a broken file
+        return None

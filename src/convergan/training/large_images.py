@@ -1,0 +1,91 @@
+"""Images too large for these networks, noticed before they are decoded."""
+
+import math
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from convergan.data.headers import first_size
+from convergan.data.image_set import UNLABELLED
+from convergan.data.sensible_size import sensible_size_px
+from convergan.data.splits import number_of_folds
+from convergan.data.training_data import TrainingData
+from convergan.data.undecoded import Source
+from convergan.errors import UserError
+from convergan.page.words import about, gigabytes
+from convergan.recipes.settings import Recipe
+from convergan.training.memory import device_cost, require_memory
+from convergan.training.trial import run_seconds, step_seconds
+
+LARGEST_UNASKED_PX = 256
+"""Longer side of images that are trained on in their own size without having been asked to."""
+
+
+def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
+    """Checks the size that the first image's header tells: photographs of a camera are to be resized.
+
+    Raises:
+        UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
+            on them would take, and what in a sensible size. Or training on them does not fit in memory.
+    """
+    size = None if recipe.data.size_px is not None else first_size(source)
+    if size is None:
+        return
+    # Grey images take less than colour: what is not known must not refuse anything.
+    channels = recipe.data.channels or 1
+    if max(size) <= LARGEST_UNASKED_PX:
+        require_memory(
+            recipe, (channels, *size), 1, device=fabric.device, processes=fabric.world_size
+        )
+        return
+    height, width = size
+    smaller_px = sensible_size_px(height, width)
+    shapes = ((recipe.data.channels or 3, side[0], side[1]) for side in (size, (smaller_px,) * 2))
+    costs = [
+        device_cost(recipe, shape, 2, device=fabric.device, processes=fabric.world_size)
+        for shape in shapes
+    ]
+    memory = [gigabytes(cost.memory_bytes) for cost in costs]
+    time, smaller_time = "", ""
+    if fabric.world_size == 1:
+        seconds = _seconds(fabric, recipe, source, smaller_px)
+        ratio = costs[0].step_operations / costs[1].step_operations
+        time, smaller_time = f" and {about(seconds * ratio)}", f" and {about(seconds)}"
+    raise UserError(
+        f"data.size-px: expected a size, as the images have more than {LARGEST_UNASKED_PX} px, got none and "
+        f"images of {width}x{height} px, on which training takes about {memory[0]} of memory{time}; "
+        f"--data.size-px {smaller_px} resizes all, for about {memory[1]}{smaller_time}, and half that size "
+        "for about a quarter"
+    )
+
+
+def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> float:
+    """Of all trainings in another size, by a few steps on noise in the place of the images."""
+    rows = 2 * recipe.batch_size
+    shape = (rows, side_px, side_px, recipe.data.channels or 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    indices, nothing = np.arange(rows), np.empty(0, dtype=np.int64)
+    data = TrainingData(
+        images=noise,
+        labelled=indices,
+        labels=indices % 2,
+        unlabelled=indices,
+        validation=nothing,
+        validation_labels=nothing,
+        classes=("first", "second"),
+    )
+    labelled = recipe.objective.discriminator != "binary" and bool(source.classes)
+    folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
+    trainings = folds + 1
+    steps = max(math.ceil(len(source.train.names) / recipe.batch_size), recipe.min_steps_per_epoch)
+    if source.test is not None:
+        test_size = len(source.test.names)
+    else:
+        test_size = int((source.train.labels != UNLABELLED).sum())
+    return run_seconds(
+        step_seconds(fabric, recipe, data),
+        device_cost(recipe, (shape[3], side_px, side_px), 2, device=fabric.device),
+        steps=trainings * steps * recipe.epochs,
+        epochs=recipe.epochs,
+        test_size=test_size,
+    )

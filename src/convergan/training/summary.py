@@ -1,0 +1,216 @@
+"""What a run understood of its images, and what it is going to do, before it trains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from rich.cells import cell_len, set_cell_size
+
+from convergan.errors import printable
+from convergan.page.words import about, gigabytes
+from convergan.training.loop import steps_per_epoch
+from convergan.training.memory import memory_limit
+from convergan.training.preparation import Preparation
+from convergan.training.trial import run_seconds
+
+WIDTH = 80
+"""Columns that the lines keep to where names and notes allow it."""
+
+_LONGEST_NAME = 24
+
+_SKIPPED_SHOWN = 5
+"""Unreadable images that the report names."""
+
+
+def summary_lines(preparation: Preparation) -> list[str]:
+    """Three lines: classes, labels and test images; the images' kind; the trainings.
+
+    `2 classes: five 30, three 30; 50 unlabelled; test 60`. Notes that do not fit behind the second follow it,
+    each on a line of its own.
+    """
+    second = "; ".join(filter(None, (_kind(preparation), _folds(preparation))))
+    notes = _notes(preparation)
+    joined = "; ".join([second, *notes])
+    lines = [joined] if cell_len(joined) <= WIDTH else [second, *notes]
+    return [_first_line(preparation), *lines, _trainings(preparation)]
+
+
+def rehearsal_lines(preparation: Preparation, seconds: float, device: torch.device) -> list[str]:
+    """What training takes, in a line for memory and one for time; and that nothing was trained.
+
+    Args:
+        preparation: what is to be trained.
+        seconds: of a step.
+        device: that it would train on.
+    """
+    recipe, folds = preparation.recipe, preparation.folds
+    limit, whose = memory_limit(device)
+    steps = sum(steps_of_trainings(preparation))
+    tests = [split.test for split in (*folds, preparation.split) if split.test is not None]
+    estimated = run_seconds(
+        seconds,
+        preparation.cost,
+        steps=steps,
+        epochs=recipe.epochs,
+        test_size=sum(map(len, tests)),
+    )
+    return [
+        f"memory: about {gigabytes(preparation.cost.memory_bytes)} beside the images, of the "
+        f"{gigabytes(limit)} that {whose}",
+        f"time: about {about(estimated)}, for {_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
+        "nothing was trained (--dry-run)",
+    ]
+
+
+def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
+    """The same facts, and a few more, for a table: (what, how many)."""
+    data, training = preparation.data, preparation.split.training
+    counts = _labels_of_class(preparation)
+    rows = [("images from", printable(data.source))]
+    if data.classes:
+        rows.append(
+            (
+                f"labels of {_count(len(data.classes), 'class', 'classes')}",
+                _each(data.classes, counts, 1000),
+            )
+        )
+    rows += [
+        ("labels used", f"{int(counts.sum()):,}" if data.classes else "none"),
+        ("unlabelled images", f"{_unlabelled(preparation):,}"),
+        ("training images in all", f"{len(data.train):,}"),
+        ("tested on", _test(preparation).removeprefix("test ")),
+    ]
+    if len(training.validation):
+        rows.append(("epochs chosen by", _validation(preparation).removeprefix("validation ")))
+    rows += [
+        ("size and colour", _kind(preparation)),
+        ("trainings", _trainings(preparation)),
+    ]
+    rows += [("note", note) for note in _notes(preparation)]
+    rows += [
+        ("not readable", printable(f"{image.name}: {image.reason}"))
+        for image in data.skipped[:_SKIPPED_SHOWN]
+    ]
+    return rows
+
+
+def data_facts(preparation: Preparation) -> dict[str, Any]:
+    """What manifest.json says of the labels and the trainings beside the indices."""
+    return {
+        "unlabelled_size": _unlabelled(preparation),
+        "folds": len(preparation.folds),
+        "trainings": len(preparation.folds) + 1,
+        "steps": sum(steps_of_trainings(preparation)),
+        "notes": list(preparation.data.notes),
+    }
+
+
+def steps_of_trainings(preparation: Preparation) -> list[int]:
+    """Steps of each training over all its epochs: the folds, then the result."""
+    recipe = preparation.recipe
+    splits = [*preparation.folds, preparation.split]
+    return [recipe.epochs * steps_per_epoch(recipe, split.training) for split in splits]
+
+
+def _first_line(preparation: Preparation) -> str:
+    data = preparation.data
+    unlabelled = _unlabelled(preparation)
+    end = f"; {unlabelled:,} unlabelled" if unlabelled else "; none unlabelled"
+    if not data.classes:
+        return f"no labels: {_count(len(data.train), 'image', 'images')} to learn a generator from"
+    end += f"; {_test(preparation)}"
+    if len(preparation.split.training.validation):
+        end += f"; {_validation(preparation)}"
+    start = f"{_count(len(data.classes), 'class', 'classes')}: "
+    width = WIDTH - cell_len(start + end)
+    return start + _each(data.classes, _labels_of_class(preparation), width) + end
+
+
+def _each(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
+    """`five 30, three 30`; where that is too wide, the first ones and what the smallest and largest have."""
+    least, most = int(counts.min()), int(counts.max())
+    range_of_all = f"each {least:,}" if least == most else f"each {least:,} to {most:,}"
+    shown = ""
+    for place, (name, number) in enumerate(zip(classes, counts, strict=True)):
+        longer = f"{shown}{', ' if shown else ''}{_short(name)} {number:,}"
+        last = place == len(classes) - 1
+        if cell_len(longer if last else f"{longer}, ..., {range_of_all}") > width:
+            return f"{shown}, ..., {range_of_all}" if shown else range_of_all
+        shown = longer
+    return shown
+
+
+def _short(name: str) -> str:
+    """A class's name, on one line and not too long."""
+    name = printable(name)
+    if cell_len(name) <= _LONGEST_NAME:
+        return name
+    return set_cell_size(name, _LONGEST_NAME - 3).rstrip() + "..."
+
+
+def _labels_of_class(preparation: Preparation) -> np.ndarray:
+    """int64 [classes]: labels that are used in any way, to train, to choose or to test."""
+    data, split = preparation.data, preparation.split
+    used = np.concatenate([split.training.labelled, split.training.validation, split.held_out])
+    return np.bincount(data.train.labels[used], minlength=len(data.classes))
+
+
+def _unlabelled(preparation: Preparation) -> int:
+    """Training images whose label is unknown or not used."""
+    split = preparation.split
+    used = len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
+    return len(preparation.data.train) - used
+
+
+def _test(preparation: Preparation) -> str:
+    data, split = preparation.data, preparation.split
+    if preparation.folds:
+        return f"test in {len(preparation.folds)} folds"
+    if data.test is not None:
+        return f"test {len(data.test):,}"
+    if len(split.held_out):
+        return f"test {len(split.held_out):,} of the labels"
+    return "no test"
+
+
+def _validation(preparation: Preparation) -> str:
+    return f"validation {len(preparation.split.training.validation):,} of the labels"
+
+
+def _kind(preparation: Preparation) -> str:
+    _, height, width, channels = preparation.data.train.images.shape
+    resized = ", resized" if preparation.recipe.data.size_px is not None else ""
+    return f"{width}x{height} px{resized}, {'grey' if channels == 1 else 'colour'}"
+
+
+def _folds(preparation: Preparation) -> str:
+    if not preparation.folds:
+        return ""
+    sizes = [len(fold.held_out) for fold in preparation.folds]
+    low, high = min(sizes), max(sizes)
+    return f"{len(sizes)} folds of {low if low == high else f'{low} to {high}'} labels each"
+
+
+def _notes(preparation: Preparation) -> list[str]:
+    notes = [printable(note) for note in preparation.data.notes]
+    if preparation.data.skipped:
+        notes.append(
+            f"{_count(len(preparation.data.skipped), 'image', 'images')} skipped as unreadable"
+        )
+    return notes
+
+
+def _trainings(preparation: Preparation) -> str:
+    folds, recipe = len(preparation.folds), preparation.recipe
+    epochs = _count(recipe.epochs, "epoch", "epochs")
+    baseline = "a baseline beside it" if not folds else "each beside a baseline"
+    if not recipe.baseline:
+        baseline = "no baseline"
+    if folds:
+        return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; {baseline}"
+    return f"1 training of {epochs}; {baseline}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
