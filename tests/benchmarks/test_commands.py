@@ -220,7 +220,10 @@ def test_a_race_and_the_peer_by_itself(
     kept = mnist_peer_accuracy.MNIST_100
     kept.mkdir(parents=True)
     for seed, by_epoch in enumerate([(50, 40), (9,), (90, 80, 70)]):
-        lines = "".join(f'{{"test_errors": {errors}}}\n' for errors in by_epoch)
+        lines = "".join(
+            f'{{"epoch": {epoch}, "test_errors": {errors}}}\n'
+            for epoch, errors in enumerate(by_epoch, 1)
+        )
         (kept / f"{seed}-metrics.jsonl").write_text(lines)
         write_json(kept / f"{seed}-results.json", {})
     (alone,) = command(mnist_peer_accuracy, *words)

@@ -67,7 +67,9 @@ def _locked(folder: RunFolder) -> Iterator[None]:
         # On a file system without locks, the file's content is a matter of its own.
         if not isinstance(lock, SoftFileLock):
             with suppress(OSError):
-                folder.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+                folder.lock.write_text(
+                    f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8"
+                )
         yield
     finally:
         # While it is held: whoever waits for it sees that the file has gone, and makes a new one.
