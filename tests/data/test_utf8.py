@@ -10,6 +10,7 @@ import pytest
 
 from convergan.data import data_set_from_arrays, find_images, open_data_set
 from convergan.data.image_stream import open_image_stream
+from convergan.data.parquet import find_parquet
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 from images import png_bytes
@@ -78,8 +79,10 @@ def test_a_folder_of_parquet_files_of_such_a_name_is_refused(tmp_path):
     table = pa.table({"image": [{"bytes": b"", "path": None}]})
     with pyarrow.OSFile(os.fsencode(folder / "train.parquet"), "wb") as file:
         pyarrow.parquet.write_table(table, file)
+    with pytest.raises(UserError, match=r"^data\.path: expected a path in UTF-8"):
+        DataSettings(path=folder)
     with pytest.raises(UserError, match=r"\\udcff: expected the name of a folder in UTF-8"):
-        open_data_set(DataSettings(path=folder))
+        find_parquet(folder)
 
 
 def test_classes_of_such_names_are_refused(folder):

@@ -111,7 +111,7 @@ def test_results_of_every_kind_are_read(run: RunFolder) -> None:
 def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder) -> None:
     config = run.model / "config.json"
     values = json.loads(config.read_text())
-    values["networks"]["hidden"] = [10**7, 10**7]
+    values["networks"]["hidden"] = [2**16, 2**16]
     write_json(config, values)
     message = told(lambda: load_classifier(run.path))
     assert message is not None

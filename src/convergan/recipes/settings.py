@@ -68,7 +68,7 @@ class DataSettings(Settings, group="data"):
 
     resident_mb: Annotated[int, Interval(ge=0, le=10**9)] = 4096
     """Decoded images up to this many megabytes are held in (device) memory; above, they are read
-    from a memory-mapped file."""
+    from the disk as they are needed."""
 
     cache: Path | None = None
     """Folder of the decoded images. Unset: $CONVERGAN_CACHE, else ~/.cache/convergan."""

@@ -439,6 +439,7 @@ class ReferenceBatch(nn.Module):
         return self._output(output, rows, n if self._keeps_reference else 0)
 
     def train(self, mode: bool = True) -> "ReferenceBatch":
+        """Set the mode, as in every module, and forget the statistics that were kept in evaluation."""
         self._frozen = None
         return super().train(mode)
 
