@@ -200,7 +200,7 @@ class DryRun(Checked):
             for number in range(self.participants):
                 run_bot(database)
                 progress(number + 1, self.participants)
-        print(f"{database}: {self.participants} SIMULATED participants")
+        print(printable(f"{database}: {self.participants} SIMULATED participants"))
 
 
 @dataclass(kw_only=True)
@@ -288,7 +288,9 @@ class Import(Checked):
         from convergan.study.votes_import import import_votes
 
         told = import_votes(self.file, self.out, self.columns, overwrite=self.overwrite)
-        print(told, file=sys.stderr if is_standard_output(self.out) else sys.stdout)
+        shown = sys.stderr if is_standard_output(self.out) else sys.stdout
+        for line in told.splitlines():
+            print(printable(line), file=shown)
 
 
 @dataclass(kw_only=True)
@@ -314,7 +316,8 @@ class Export(Checked):
         count = export_study(
             self.study, self.out, simulated=self.simulated, overwrite=self.overwrite
         )
-        print(f"{self.out}: {count:,} {'SIMULATED ' if self.simulated else ''}votes")
+        votes = "SIMULATED votes" if self.simulated else "votes"
+        print(printable(f"{self.out}: {count:,} {votes}"))
 
 
 @dataclass(kw_only=True)
@@ -345,7 +348,8 @@ class Forget(Checked):
         named = sys.stdin.readline() if self.participant == "-" else self.participant
         code = forget(database, keys, named, keep_votes=self.keep_votes)
         database.close()
-        print(f"{code}: forgotten; the votes {'stay' if self.keep_votes else 'are deleted'}")
+        votes = "stay" if self.keep_votes else "are deleted"
+        print(printable(f"{code}: forgotten; the votes {votes}"))
 
 
 STUDY_COMMANDS = {

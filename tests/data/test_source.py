@@ -5,6 +5,7 @@ from PIL import Image
 from convergan.data import data_set_from_arrays, open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
+from parquet_images import write_parquet
 
 
 @pytest.fixture
@@ -30,6 +31,13 @@ def test_grey_stays_grey_until_one_image_has_colour(images):
     (images / "a" / "2.png").unlink()
     assert open_data_set(DataSettings(path=images)).train.images.shape == (5, 8, 8, 1)
     assert open_data_set(DataSettings(path=images, channels=3)).train.images.shape == (5, 8, 8, 3)
+
+
+def test_images_beside_parquet_files_are_not_passed_over_in_silence(images):
+    data = open_data_set(DataSettings(path=images))
+    write_parquet(images / "train.parquet", data.train.images, data.train.labels, "image")
+    (note,) = open_data_set(DataSettings(path=images)).notes
+    assert note == "6 image files beside parquet files are not read, unless these name them"
 
 
 def test_the_fingerprint_is_that_of_the_pixels_wherever_they_come_from(images):

@@ -1,6 +1,7 @@
 """From the settings to an open data set."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import DataSet, Images, ImageSet, data_set
 from convergan.data.names import ChosenNames
 from convergan.data.parquet import find_parquet, open_parquet
+from convergan.data.read_images import find_in_folder
 from convergan.data.store import Store, open_store
 from convergan.data.store_writer import Progress
 from convergan.data.stored_images import StoredImages
@@ -81,7 +83,14 @@ def _find(settings: DataSettings) -> Source:
     if configuration is not None and (path / configuration).is_dir():
         path = path / configuration
     parquet = find_parquet(path)
-    return open_parquet(path, parquet) if any(parquet.values()) else open_image_folder(path)
+    if not any(parquet.values()):
+        return open_image_folder(path)
+    source = open_parquet(path, parquet)
+    images = len(find_in_folder(path).images)
+    if not images:
+        return source
+    note = f"{images:,} image files beside parquet files are not read, unless these name them"
+    return replace(source, notes=(*source.notes, note))
 
 
 def _with_labels(source: Source, store: Store) -> tuple[ImageSet, ImageSet | None]:
