@@ -1,24 +1,20 @@
 """The command line. The only file that knows about it; heavy imports wait until a command runs."""
 
-import io
 import os
-import re
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-import tyro
 from annotated_types import Interval
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg, subcommand
 
 from convergan import __version__
 from convergan.errors import UserError, one_line, printable
-from convergan.options import REGISTRY
+from convergan.options import parse_options, see_help
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
@@ -384,10 +380,10 @@ def _parse(words: list[str]) -> Any:
     if command == "study":
         _check_choice("study command", STUDY_COMMANDS, rest, program)
         if rest[0] in STUDY_COMMANDS:
-            return _tyro(STUDY_COMMANDS[rest[0]], rest[1:], program=f"{program} {rest[0]}")
+            return parse_options(STUDY_COMMANDS[rest[0]], rest[1:], program=f"{program} {rest[0]}")
     if command in _COMMANDS:
-        return _tyro(_COMMANDS[command], rest, program=program)
-    return _tyro(_Convergan, words, program="convergan")
+        return parse_options(_COMMANDS[command], rest, program=program)
+    return parse_options(_Convergan, words, program="convergan")
 
 
 def _parse_train(words: list[str], program: str) -> Any:
@@ -398,13 +394,13 @@ def _parse_train(words: list[str], program: str) -> Any:
         from convergan.recipes.files import read_recipe
 
         saved = TrainRecipe(recipe=read_recipe(Path(file)))
-        return _tyro(TrainRecipe, words, program=f"{program} --from {file}", default=saved)
+        return parse_options(TrainRecipe, words, program=f"{program} --from {file}", default=saved)
     _check_choice("recipe", PRESETS, words, program)
     name, *rest = words
     if name not in PRESETS:
-        return _tyro(Train, words, program=program)
+        return parse_options(Train, words, program=program)
     preset = TrainRecipe(recipe=PRESETS[name])
-    return _tyro(
+    return parse_options(
         TrainRecipe,
         rest,
         program=f"{program} {name}",
@@ -418,7 +414,7 @@ def _check_choice(what: str, choices: Collection[str], words: list[str], program
     word = words[0] if words else "nothing"
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
         expected = ", ".join(choices)
-        raise UserError(f"{what}: expected one of {expected}, got {word} {_see(program)}")
+        raise UserError(f"{what}: expected one of {expected}, got {word} {see_help(program)}")
 
 
 def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
@@ -436,80 +432,11 @@ def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
     return None, words
 
 
-def _tyro(
-    kind: Any,
-    words: list[str],
-    *,
-    program: str,
-    default: Any = tyro.MISSING_NONPROP,
-    description: str | None = None,
-) -> Any:
-    """tyro's parser, with its framed error in one line."""
-    complaint = io.StringIO()
-    try:
-        with redirect_stderr(complaint):
-            return tyro.cli(
-                kind,
-                args=words,
-                prog=program,
-                default=default,
-                description=description,
-                registry=REGISTRY,
-            )
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        raise UserError(f"{_one_line(complaint.getvalue())} {_see(program)}") from None
-
-
-_REWORDED = (
-    (
-        r"^Error parsing (\S+): no type matching .*\{(.*)\} could be .* from \[(.*)\]$",
-        r"\1: expected \2, got \3",
-    ),
-    (r"^Error parsing ", ""),
-    (
-        r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)$",
-        lambda found: (
-            f"{found[2]}: expected one of {found[3].replace(chr(39), '')}, got {found[1]}"
-        ),
-    ),
-    (r"^Missing value for argument '(.*)'.*$", r"\1: expected a value, got none"),
-)
-"""What tyro says, and how we say it."""
-
-
-def _one_line(complaint: str) -> str:
-    """What tyro's framed complaint says first, and the option that it believes to be meant.
-
-    Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
-    after a rule similar options, in the same way.
-    """
-    lines = [line[2:].rstrip("│ ") for line in complaint.splitlines()[1:]]
-    # Without Unicode the frame is blank, a rule is of hyphens, and there is one below the title too.
-    rule = ("─", "---")
-    below_title = dropwhile(lambda line: line.startswith(rule), lines)
-    first = list(takewhile(lambda line: not line.startswith((*rule, "Got errors")), below_title))
-    sentences = [line for line in first if line and not line.startswith(" ")]
-    options = [line[4:] for line in first if line[:4].isspace() and not line[4:].startswith(" ")]
-    told = " ".join([*sentences, ", ".join(options)]).strip(" .")
-    for said, meant in _REWORDED:
-        told = re.sub(said, meant, told)
-    if "Perhaps you meant:" in lines:
-        similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
-        told += f"; perhaps you meant {similar}"
-    return told
-
-
-def _see(program: str) -> str:
-    return f"({program} --help tells more)"
-
-
 def _file_error(error: OSError) -> str:
     """What the system, or a library that speaks in its name, has against a file, in one line."""
     if error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def _fail(message: str, code: int = 1) -> int:

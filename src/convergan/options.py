@@ -1,10 +1,15 @@
-"""How tyro shows and reads our settings: help without the source's line breaks, ranges, our words."""
+"""How the words of the command line become settings: help, ranges, and mistakes in our own words."""
 
+import io
+import re
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import replace
+from itertools import dropwhile, takewhile
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import tyro
 from tyro.conf import Suppress
 from tyro.constructors import (
     ConstructorRegistry,
@@ -13,14 +18,14 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from convergan.errors import quoted
+from convergan.errors import UserError, quoted
 from convergan.ranges import Checked, Former, declarations, fit, range_in_words
 from convergan.recipes.settings import Settings
 
-REGISTRY = ConstructorRegistry()
+_REGISTRY = ConstructorRegistry()
 
 
-@REGISTRY.struct_rule
+@_REGISTRY.struct_rule
 def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     """Settings as tyro reads them, but for the names of the recipe and of the kind of networks."""
     suppress: Any = Suppress
@@ -152,3 +157,85 @@ def _metavar(declared: Any) -> str:
         else:
             words.append(kind.__name__.upper())
     return "|".join([f"{{{','.join(choices)}}}"] * bool(choices) + words)
+
+
+def parse_options(
+    kind: Any,
+    words: list[str],
+    *,
+    program: str,
+    default: Any = tyro.MISSING_NONPROP,
+    description: str | None = None,
+) -> Any:
+    """What the words after a command, or a recipe, say: an instance of `kind`.
+
+    Args:
+        kind: a dataclass with a `run`.
+        words: of the command line.
+        program: the command, for the help and for errors.
+        default: where settings that no word names come from.
+        description: of the command, in place of the dataclass's docstring.
+
+    Raises:
+        UserError: they do not fit; tyro's framed complaint in one line.
+        SystemExit: they ask for help, which has been printed.
+    """
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return tyro.cli(
+                kind,
+                args=words,
+                prog=program,
+                default=default,
+                description=description,
+                registry=_REGISTRY,
+            )
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise UserError(f"{_one_line(complaint.getvalue())} {see_help(program)}") from None
+
+
+_REWORDED = (
+    (
+        r"^Error parsing (\S+): no type matching .*\{(.*)\} could be .* from \[(.*)\]$",
+        r"\1: expected \2, got \3",
+    ),
+    (r"^Error parsing ", ""),
+    (
+        r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)$",
+        lambda found: (
+            f"{found[2]}: expected one of {found[3].replace(chr(39), '')}, got {found[1]}"
+        ),
+    ),
+    (r"^Missing value for argument '(.*)'.*$", r"\1: expected a value, got none"),
+)
+"""What tyro says, and how we say it."""
+
+
+def _one_line(complaint: str) -> str:
+    """What tyro's framed complaint says first, and the option that it believes to be meant.
+
+    Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
+    after a rule similar options, in the same way.
+    """
+    lines = [line[2:].rstrip("│ ") for line in complaint.splitlines()[1:]]
+    # Without Unicode the frame is blank, a rule is of hyphens, and there is one below the title too.
+    rule = ("─", "---")
+    below_title = dropwhile(lambda line: line.startswith(rule), lines)
+    first = list(takewhile(lambda line: not line.startswith((*rule, "Got errors")), below_title))
+    sentences = [line for line in first if line and not line.startswith(" ")]
+    options = [line[4:] for line in first if line[:4].isspace() and not line[4:].startswith(" ")]
+    told = " ".join([*sentences, ", ".join(options)]).strip(" .")
+    for said, meant in _REWORDED:
+        told = re.sub(said, meant, told)
+    if "Perhaps you meant:" in lines:
+        similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
+        told += f"; perhaps you meant {similar}"
+    return told
+
+
+def see_help(program: str) -> str:
+    """Where a line about a mistake sends its reader."""
+    return f"({program} --help tells more)"
