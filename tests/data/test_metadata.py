@@ -125,7 +125,7 @@ def test_new_labels_cost_no_decoding(images, monkeypatch):
         ),
         (
             "file_name,label\n" + "x" * 5000 + ".png,b\n",
-            r"line 2: expected an image in .*, got 'x+ \.\.\., which is not there",
+            r"line 2: expected an image in .*, got 'x+\.\.\.x+\.png', which is not there",
         ),
         (
             "file_name,label\n0.png,Frog\n1.png,frog\n",

@@ -18,7 +18,10 @@ def images(folder, write_image):
 
 
 def test_a_folder_is_asked_for():
-    with pytest.raises(UserError, match=r"data\.path: expected a folder of images, got none"):
+    with pytest.raises(
+        UserError,
+        match=r"data\.path: expected a folder of images, got none; --data\.path DIR names one",
+    ):
         open_data_set(DataSettings(source="folder"))
 
 
@@ -124,7 +127,10 @@ def test_megabytes_of_the_images_in_memory_are_of_a_million_bytes(folder, write_
 
 def test_nothing_readable_is_an_error(folder):
     (folder / "1.png").write_bytes(b"")
-    with pytest.raises(UserError, match="images: expected readable training images, got none"):
+    with pytest.raises(
+        UserError,
+        match="images: expected readable training images, got none",
+    ):
         open_data_set(DataSettings(path=folder, skip_unreadable=True))
 
 

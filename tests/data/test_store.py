@@ -306,14 +306,6 @@ def test_a_full_disk_is_noticed_before_the_work(images, monkeypatch):
         open_data_set(DataSettings(path=images))
 
 
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [(0, "0 bytes"), (1_500, "1.5 kB"), (49_900_000, "49.9 MB"), (63e9, "63.0 GB")],
-)
-def test_sizes_are_told_in_a_unit_that_fits(count, said):
-    assert store_writer._size(count) == said
-
-
 def test_the_setting_goes_before_the_environment(images, cache, tmp_path):
     open_data_set(DataSettings(path=images, cache=tmp_path / "chosen"))
     assert len(stores(tmp_path / "chosen")) == 1

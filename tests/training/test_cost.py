@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_refused_before_an_image_is_read(tmp_path: Path) ->
     recipe = PRESETS["folder"]
     data = replace(recipe.data, path=tmp_path / "nothing-there", size_px=128)
     with pytest.raises(
-        UserError, match=r"^batch-size: expected a training that fits in the .* GB "
+        UserError, match=r"^batch-size: expected a training that fits in the \S+ [MG]B "
     ):
         prepare(replace(recipe, batch_size=2**16, data=data), None, processes=1)
     # As soon as it fits, the images are missed.

@@ -48,8 +48,8 @@ def test_photographs_are_refused_with_what_they_cost(tmp_path: Path, quiet: Cons
     size_px = sensible_size_px(90, 400)
     expected = (
         r"data\.size-px: expected a size, as the images have more than 256 px, got none and images of "
-        r"400x90 px, on which training takes about (\S+) GB of memory and (.+); "
-        rf"--data\.size-px {size_px} resizes all, for about (\S+) GB and (.+), and half .*"
+        r"400x90 px, on which training takes about (\S+) MB of memory and (.+); "
+        rf"--data\.size-px {size_px} resizes all, for about (\S+) MB and (.+), and half .*"
     )
     memory, time, less_memory, less_time = re.fullmatch(expected, message).groups()  # type: ignore[union-attr]
     assert float(memory) > float(less_memory)

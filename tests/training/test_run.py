@@ -348,7 +348,9 @@ def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
     )
     assert lines[2].startswith("5 trainings of 2 epochs: 4 folds, then the result")
     memory, time, last = lines[4:]
-    assert re.fullmatch(r"memory: about \S+ GB beside the images, of the \S+ GB that .+", memory)
+    assert re.fullmatch(
+        r"memory: about \S+ [MG]B beside the images, of the \S+ [MG]B that .+", memory
+    )
     # Two steps an epoch; too many epochs for as many seconds would be no estimate.
     told = re.fullmatch(r"time: about (\d+) s, for 20 steps of about (\S+) s", time)
     assert told and 20 * float(told[2]) < int(told[1]) + 1 < 40 * float(told[2]) + 2

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, file_problem
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.signals import Interrupted
 
@@ -106,8 +106,7 @@ def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
         except UserError as error:
             message = str(error)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename is not None else ""
-            message = f"{where}{error.strerror or one_line(error)}"
+            message = file_problem(error)
     message = fabric.broadcast(message)
     if message is not None:
         raise UserError(message)

@@ -8,11 +8,12 @@ import torch
 from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
-from convergan.page.words import about, gigabytes
+from convergan.page.words import about
 from convergan.training.loop import steps_per_epoch
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
 from convergan.training.trial import run_seconds
+from convergan.units import bytes_in_words
 
 WIDTH = 80
 """Columns that the lines keep to where names and notes allow it."""
@@ -56,8 +57,8 @@ def rehearsal_lines(preparation: Preparation, seconds: float, device: torch.devi
         test_size=sum(map(len, tests)),
     )
     return [
-        f"memory: about {gigabytes(preparation.cost.memory_bytes)} beside the images, of the "
-        f"{gigabytes(limit)} that {whose}",
+        f"memory: about {bytes_in_words(preparation.cost.memory_bytes)} beside the images, of the "
+        f"{bytes_in_words(limit)} that {whose}",
         f"time: about {about(estimated)}, for {_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
     ]
