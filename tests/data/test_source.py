@@ -127,10 +127,7 @@ def test_megabytes_of_the_images_in_memory_are_of_a_million_bytes(folder, write_
 
 def test_nothing_readable_is_an_error(folder):
     (folder / "1.png").write_bytes(b"")
-    with pytest.raises(
-        UserError,
-        match="images: expected readable training images, got none",
-    ):
+    with pytest.raises(UserError, match="images: expected readable training images, got none"):
         open_data_set(DataSettings(path=folder, skip_unreadable=True))
 
 
