@@ -70,7 +70,7 @@ def first_of(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
 
 
-def system_problem(error: BaseException) -> str:
+def system_problem(error: object) -> str:
     """What the system has against a file, without the file's name; or what another exception says.
 
     One printable line of at most 300 characters.

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import torch
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, one_line, system_problem
 from convergan.files import cache_folder, written_aside
 from convergan.metrics.inception import InceptionNetwork
 
@@ -108,7 +108,7 @@ def _download(path: Path, progress: Callable[[int, int], None] | None) -> None:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"weights: expected {NAME} at {path}, got none, and it cannot be downloaded from {ADDRESS}"
-            f" ({reason}); download it elsewhere and name it with --weights"
+            f" ({system_problem(reason)}); download it elsewhere and name it with --weights"
         ) from None
 
 
