@@ -59,8 +59,20 @@ def require_output_folder(
         there = next(parent for parent in Path(os.path.realpath(folder)).parents if parent.exists())
         _require_folder(there, folder, name, "a folder")
         return
+    _require_folder(folder, folder, name, "a folder")
     for file in files:
         require_output(folder / file, name=name, overwrite=overwrite)
+
+
+def require_empty_folder(folder: Path, *, name: str) -> None:
+    """Checks, before the work, that a folder is new or empty, and can be filled.
+
+    Raises:
+        UserError: as `require_output_folder`; or something is in it.
+    """
+    require_output_folder(folder, (), name=name, overwrite=False)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{name}: expected a new or empty folder, got something in {folder}")
 
 
 def is_standard_output(path: Path) -> bool:
@@ -78,13 +90,18 @@ def is_standard_output(path: Path) -> bool:
         return False
 
 
+def is_stream(path: Path) -> bool:
+    """Whether what is written goes on at once, to the standard output, a pipe or a device."""
+    return is_standard_output(path) or (path.exists() and not path.is_file())
+
+
 @contextlib.contextmanager
 def binary_output(path: Path) -> Iterator[BinaryIO]:
     """Opens what `require_output` accepts: a file is written whole or not at all, all else straight."""
     if is_standard_output(path):
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-    elif path.exists() and not path.is_file():
+    elif is_stream(path):
         with path.open("wb") as stream:
             yield stream
     else:

@@ -170,6 +170,38 @@ def test_a_spreadsheet_computes_nothing_and_reads_every_name(
     assert [row["path"] for row in csv.DictReader(named)] == ["süß.png", "plain.png"]
 
 
+def test_a_pipe_gets_nothing_of_a_run_that_cannot_classify(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    binary = replace(quick_recipe.objective, discriminator="binary")
+    recipe = replace(quick_recipe, epochs=1, labels=None, objective=binary)
+    train(recipe, tmp_path / "run", console=quiet)
+    Image.new("L", (8, 8)).save(tmp_path / "ä.png")
+    with pytest.raises(UserError, match="expected a run with classes"):
+        predict_to_csv(tmp_path / "run", tmp_path / "ä.png", Path("-"))
+    assert capfd.readouterr().out == ""
+
+
+def test_a_pipe_has_no_byte_order_mark(
+    trained_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "ä.png")
+    predict_to_csv(trained_run, tmp_path / "ä.png", Path("-"))
+    assert capfd.readouterr().out.startswith("path,label")
+
+
+def test_a_grid_that_cannot_be_written_leaves_the_folder_as_it_was(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("convergan.inference.sample.write_sample_grid", fail)
+    with pytest.raises(OSError, match="No space left"):
+        sample(trained_run, 3, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
     # Before the run, which is none, is looked at.
     with pytest.raises(UserError, match="out: expected a file, got the folder"):

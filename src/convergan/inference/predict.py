@@ -14,7 +14,7 @@ from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.networks.classification import classified
-from convergan.outputs import require_output, spreadsheet_text, text_output
+from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
 
 _BATCH_PIXELS = 2**18
@@ -69,7 +69,7 @@ def predict_to_csv(
 ) -> int:
     """Writes path, label, confidence and a column per class; gives the number of images classified.
 
-    The file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
+    A file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
     plain ASCII, and no cell is taken for a formula (`./` goes before such a path, an apostrophe before such
     a class).
 
@@ -89,13 +89,14 @@ def predict_to_csv(
     text = csv.writer(_Echo())
     line = "%s" + ",%.6f" * (1 + len(config.classes)) + "\r\n"
     cell_of = {name: spreadsheet_text(name) for name in config.classes}
+    batches = _predict_batches(run, files, unreadable, progress)
+    # Programs that read a pipe take a byte order mark for a part of the first name.
+    marked = not is_stream(out) and not all(map(str.isascii, (*files, *config.classes)))
     with text_output(out) as file:
-        if not all(map(str.isascii, (*files, *config.classes))):
+        if marked:
             file.write("\N{BYTE ORDER MARK}")
         csv.writer(file).writerow(["path", "label", "confidence", *cell_of.values()])
-        for paths, labels, confidences, probabilities in _predict_batches(
-            run, files, unreadable, progress
-        ):
+        for paths, labels, confidences, probabilities in batches:
             numbers = np.column_stack([confidences, probabilities]).tolist()
             file.writelines(
                 line
@@ -136,7 +137,7 @@ def _predict_batches(
     unreadable: Callable[[SkippedImage], None] | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[_Batch]:
-    """See `predict`."""
+    """See `predict`; what is wrong with the run is raised at once."""
     classifier, config = load_classifier(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
@@ -159,12 +160,16 @@ def _predict_batches(
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
         unreadable=unreadable,
     )
-    done = 0
-    for batch in map_batches(predicted, batches, device):
-        yield batch
-        done += len(batch.paths)
-        if progress is not None:
-            progress(done, len(files))
+
+    def counted() -> Iterator[_Batch]:
+        done = 0
+        for batch in map_batches(predicted, batches, device):
+            yield batch
+            done += len(batch.paths)
+            if progress is not None:
+                progress(done, len(files))
+
+    return counted()
 
 
 class _Echo:
