@@ -52,6 +52,8 @@ def require_output_folder(
     Raises:
         UserError: as `require_output`, for the folder or one of the files.
     """
+    if folder == STANDARD_OUTPUT:
+        raise UserError(f"{name}: expected a folder, got {folder}, the standard output")
     mode = _mode(folder, name)
     if mode is not None and not stat.S_ISDIR(mode):
         raise UserError(f"{name}: expected a folder, got the file {folder}")
@@ -99,10 +101,11 @@ def is_stream(path: Path) -> bool:
 def binary_output(path: Path) -> Iterator[BinaryIO]:
     """Opens what `require_output` accepts: a file is written whole or not at all, all else straight."""
     if is_standard_output(path):
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _named("standard output"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
     elif is_stream(path):
-        with path.open("wb") as stream:
+        with _named(str(path)), path.open("wb") as stream:
             yield stream
     else:
         with written_aside(path) as aside, aside.open("wb") as stream:
@@ -127,6 +130,20 @@ def write_output(path: Path, text: str) -> None:
     """Writes `text` to what `require_output` accepts."""
     with text_output(path) as stream:
         stream.write(text)
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Gives a name to what the system says of an open file, which it does not name."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever read it has enough.
+        raise
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, what) from error
 
 
 def _mode(path: Path, name: str) -> int | None:

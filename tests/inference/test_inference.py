@@ -149,6 +149,21 @@ def test_one_unreadable_image_does_not_cost_the_others(
         assert len(list(csv.DictReader(file))) == 60
 
 
+def test_an_image_is_not_replaced_by_what_is_said_of_it(trained_run: Path, tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    Image.new("L", (8, 8)).save(image)
+    with pytest.raises(UserError, match=r"^out: expected another file than the image"):
+        predict_to_csv(trained_run, tmp_path, image, overwrite=True)
+    assert Image.open(image).size == (8, 8)
+
+
+def test_an_image_that_is_named_twice_is_classified_once(
+    trained_run: Path, digit_files: Path, tmp_path: Path
+) -> None:
+    places = [digit_files, digit_files / "part-0", next(digit_files.rglob("*.png"))]
+    assert predict_to_csv(trained_run, places, tmp_path / "out.csv") == 60
+
+
 def test_a_spreadsheet_computes_nothing_and_reads_every_name(
     trained_run: Path, digit_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Classes of images, as a CSV file."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +85,7 @@ def predict_to_csv(
     require_output(out, name="out", overwrite=overwrite)
     config = load_config(run)
     files = _find(images)
+    _require_no_input(out, files)
     count = 0
     # Numbers need no quotes: it is faster to leave only the text to `csv`.
     text = csv.writer(_Echo())
@@ -110,15 +112,24 @@ def predict_to_csv(
     return count
 
 
+def _require_no_input(out: Path, files: Sequence[str]) -> None:
+    """Checks that no image is about to be replaced by what is said of it."""
+    if not out.is_file():
+        return
+    for file in files:
+        if os.path.basename(file) == out.name and os.path.samefile(file, out):
+            raise UserError(f"out: expected another file than the image {out}, got that one")
+
+
 def _path_cell(path: str) -> str:
     """The path, or the same path in other words that no spreadsheet takes for a formula."""
     return path if spreadsheet_text(path) == path else f"./{path}"
 
 
 def _find(images: Path | Sequence[Path]) -> list[str]:
-    """The image files among and below some paths."""
+    """The image files among and below some paths, each once."""
     places = [images] if isinstance(images, Path) else images
-    return [file for place in places for file in find_image_files(place)]
+    return list(dict.fromkeys(file for place in places for file in find_image_files(place)))
 
 
 class _Batch(NamedTuple):

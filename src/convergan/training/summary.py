@@ -58,7 +58,8 @@ def rehearsal_lines(preparation: Preparation, seconds: float, device: torch.devi
     return [
         f"memory: about {gigabytes(preparation.cost.memory_bytes)} beside the images, of the "
         f"{gigabytes(limit)} that {whose}",
-        f"time: about {about(estimated)}, for {_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
+        f"time: about {about(estimated)} on this machine as busy as it is now, for "
+        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
     ]
 
