@@ -33,7 +33,7 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.health import can_be_judged
 from convergan.training.large_images import require_size
-from convergan.training.launch import launched, on_rank_zero
+from convergan.training.launch import RankFailed, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
@@ -143,7 +143,7 @@ def _launched(recipe: Recipe, task: Callable[[Fabric], ResultT]) -> ResultT:
         with terminated_by_signals(), launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
             return task(fabric)
-    except UserError:
+    except (UserError, RankFailed):
         if others_tell:
             # Rank 0 does.
             raise SystemExit(1) from None
@@ -181,10 +181,11 @@ def _prepared(
             )
 
     on_rank_zero(fabric, check)
-    if fabric.world_size > 1:
-        # One rank decodes what has not been decoded yet; then all read the same store.
-        on_rank_zero(fabric, prepared)
-    return prepared()
+    # One rank decodes what has not been decoded yet, and knows what there is to say of it; then the others
+    # read the same store.
+    first: list[Preparation] = []
+    on_rank_zero(fabric, lambda: first.append(prepared()))
+    return on_every_rank(fabric, lambda: first[0] if first else prepared())
 
 
 def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
@@ -295,9 +296,7 @@ class _Run:
             "versions": versions(),
             "git_commit": self.git_commit,
         }
-        if self.fabric.is_global_zero:
-            self._write(fitted, results, outcomes)
-        self.fabric.barrier()
+        on_rank_zero(self.fabric, lambda: self._write(fitted, results, outcomes))
         return results
 
     def _fit(
