@@ -363,7 +363,7 @@ class _Run:
             classes=data.classes,
             resized=recipe.data.size_px is not None,
         )
-        save_model(folder, config, fitted.discriminator, fitted.generator)
+        save_model(folder, config, fitted.discriminator, fitted.generator, self.origin)
         epochs = self._metrics()
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
