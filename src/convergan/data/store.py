@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,11 @@ class Store:
 
 
 def open_store(
-    source: Source, settings: DataSettings, cache: Path, progress: Progress | None = None
+    source: Source,
+    settings: DataSettings,
+    cache: Path,
+    progress: Progress | None = None,
+    before_decoding: Callable[[Source], None] | None = None,
 ) -> Store:
     """The decoded images of a source, which are decoded first where no whole store has them.
 
@@ -67,6 +71,8 @@ def open_store(
         notes = (f"The store of decoded images was damaged, and made again ({damage}).",)
         store = None
     if store is None:
+        if before_decoding is not None:
+            before_decoding(source)
         with _writing(cache):
             _build(folder, source, settings, progress)
         try:

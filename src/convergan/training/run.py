@@ -159,6 +159,8 @@ def _prepared(
     data: DataSet | None,
     options: RunOptions,
     console: Console,
+    *,
+    finished: bool = False,
 ) -> Preparation:
     """The images, once all that can be known without them is in order."""
 
@@ -177,7 +179,8 @@ def _prepared(
                 processes=fabric.world_size,
                 device=fabric.device,
                 progress=progress,
-                before_decoding=lambda named, source: require_size(fabric, named, source),
+                found=lambda named, source: require_size(fabric, named, source),
+                finished=finished,
             )
 
     on_rank_zero(fabric, check)
@@ -206,7 +209,8 @@ def _train(
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
-        preparation = _prepared(fabric, recipe, folder, data, options, console)
+        finished = folder.results.exists()
+        preparation = _prepared(fabric, recipe, folder, data, options, console, finished=finished)
         on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
         results = folder.read_results()
         if results is None:
@@ -230,7 +234,7 @@ def _rehearse(
     _say_what_was_read(fabric, preparation, console)
     seconds = step_seconds(fabric, preparation.recipe, preparation.split.training)
     if fabric.is_global_zero:
-        for line in rehearsal_lines(preparation, seconds, fabric.device):
+        for line in rehearsal_lines(preparation, seconds, fabric.device, fabric.world_size):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
