@@ -1,5 +1,6 @@
 """Files are whole or not there, whatever is in their place and whoever is killed."""
 
+import errno
 import os
 import signal
 import stat
@@ -11,7 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from convergan.files import aside_folder, remove_leftovers, write_text, written_aside
+from convergan.files import (
+    aside_folder,
+    naming,
+    remove_leftovers,
+    try_writing,
+    write_text,
+    written_aside,
+)
 
 
 def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -94,3 +102,27 @@ def test_a_library_s_own_temporary_files_are_in_the_folder_that_goes(tmp_path: P
     with written_aside(tmp_path / "weights.safetensors") as aside:
         save_file({"a": torch.zeros(2)}, aside)
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_try_leaves_nothing(tmp_path: Path) -> None:
+    try_writing(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        try_writing(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.EACCES, "Permission denied", "/a/.convergan-aside-1/b"), True),
+        (OSError(errno.ENOSPC, "No space left on device", "/other"), False),
+        (OSError(errno.ECONNRESET, "Connection reset by peer"), False),
+    ],
+)
+def test_an_error_of_writing_names_what_was_asked_for(error: OSError, named: bool) -> None:
+    with pytest.raises(OSError) as told, naming(Path("/asked/for")):
+        raise error
+    assert (told.value.filename == "/asked/for") == named
+    assert told.value.errno == error.errno

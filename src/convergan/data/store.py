@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from convergan.recipes.settings import DataSettings
 
 # Raise it when images are decoded or laid out differently: older stores are then left alone.
 _VERSION = 2
+
+_UNTOUCHED_SECONDS = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def open_store(
     """
     folder = cache / _key(source, settings)
     remove_leftovers(cache)
+    _remove_former_leftovers(cache)
     notes: tuple[str, ...] = ()
     try:
         store = _read(folder, source, settings)
@@ -83,6 +88,18 @@ def open_store(
         raise UserError(f"data.cache: expected to read decoded images back, got none in {folder}")
     images, written = store
     return Store(images, written, notes)
+
+
+def _remove_former_leftovers(cache: Path) -> None:
+    """Removes what convergan 0.1.0 was writing when it was killed: what it writes, it writes all the time."""
+    for leftover in cache.glob("*.building-*"):
+        try:
+            last = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
+        except OSError:
+            # It has just been renamed or removed.
+            continue
+        if time.time() - last > _UNTOUCHED_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
