@@ -15,7 +15,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from convergan.files import aside_folder, remove_leftovers, write_text, written_aside
+from convergan.files import (
+    aside_folder,
+    naming,
+    remove_leftovers,
+    try_writing,
+    write_text,
+    written_aside,
+)
 
 
 def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -160,3 +167,27 @@ def test_a_file_that_nobody_may_write_to_is_replaced(tmp_path: Path) -> None:
     finally:
         shutil.rmtree(folder)
     assert done.stdout == "new 0o100444\n", done.stderr
+
+
+def test_a_try_leaves_nothing(tmp_path: Path) -> None:
+    try_writing(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        try_writing(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.EACCES, "Permission denied", "/a/.convergan-aside-1/b"), True),
+        (OSError(errno.ENOSPC, "No space left on device", "/other"), False),
+        (OSError(errno.ECONNRESET, "Connection reset by peer"), False),
+    ],
+)
+def test_an_error_of_writing_names_what_was_asked_for(error: OSError, named: bool) -> None:
+    with pytest.raises(OSError) as told, naming(Path("/asked/for")):
+        raise error
+    assert (told.value.filename == "/asked/for") == named
+    assert told.value.errno == error.errno

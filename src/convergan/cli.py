@@ -90,10 +90,7 @@ class TrainRecipe(Checked):
             logger=self.logger,
         )
         try:
-            if self.dry_run:
-                rehearse(recipe, out, options=options)
-            else:
-                train(recipe, out, options=options)
+            (rehearse if self.dry_run else train)(recipe, out, options=options)
         except Interrupted as end:
             how = f"stopped; the same command with --out {out} --resume goes on"
             raise Stopped(how, end.exit_code) from None

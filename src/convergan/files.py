@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 _ASIDE = ".convergan-aside-"
 _LOCK = ".lock"
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -57,11 +57,19 @@ def written_aside(path: Path) -> Iterator[Path]:
         FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
         OSError: the file cannot be written; its `filename` is `path`.
     """
+    with naming(path), _written_aside(path) as aside:
+        yield aside
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block, which writes `path`, that name, where it lacks room or came from aside.
+
+    What lacks room names no file, and whoever asked for `path` knows of no folder beside it.
+    """
     try:
-        with _written_aside(path) as aside:
-            yield aside
+        yield
     except OSError as error:
-        # Whoever asked for `path` knows no folder beside it, and what lacks room has no name at all.
         lacks_room = error.filename is None and error.errno in _NO_ROOM
         if lacks_room or _ASIDE in str(error.filename):
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -109,6 +117,16 @@ def make_folder(folder: Path) -> list[Path]:
     for path in new:
         sync_folder(path.parent)
     return new
+
+
+def try_writing(folder: Path) -> None:
+    """Writes a file without a name into a folder: permissions tell less, as of a file system that is full.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -5,13 +5,12 @@ import io
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from convergan.errors import UserError
-from convergan.files import remove_leftovers, written_aside
+from convergan.files import remove_leftovers, try_writing, written_aside
 
 STANDARD_OUTPUT = Path("-")
 """The path that stands for the standard output."""
@@ -162,9 +161,7 @@ def _require_folder(folder: Path, path: Path, name: str, kind: str) -> None:
         raise UserError(f"{name}: expected {kind} in an existing folder, got {path}")
     remove_leftovers(folder)
     try:
-        # Permissions tell less than an attempt: a file system may be read-only, or full.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try_writing(folder)
     except OSError as error:
         raise UserError(
             f"{name}: expected a folder that can be written to, got {folder} ({error.strerror})"
