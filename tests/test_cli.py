@@ -21,6 +21,7 @@ from PIL import Image
 import convergan
 from convergan import cli
 from convergan.cli import Predict, TrainRecipe, main
+from convergan.errors import UserError
 from convergan.recipes.presets import PRESETS
 
 COMMAND = [sys.executable, "-m", "convergan.cli"]
@@ -234,8 +235,9 @@ def test_a_folder_that_cannot_be_is_one_line(
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     words = ("sample", str(trained_run), "--count", "1", "--out", str(out))
-    assert failed(capsys, *words) == f"convergan: {out}: Not a directory\n"
-    with pytest.raises(NotADirectoryError):
+    told = f"convergan: out: expected a folder in an existing folder, got {out}\n"
+    assert failed(capsys, *words) == told
+    with pytest.raises(UserError):
         main([*words, "--debug"])
 
 
@@ -388,10 +390,12 @@ def test_predict_and_sample(
 
 def test_predictions_go_to_the_standard_output(trained_run: Path, tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
-    done = run("predict", str(trained_run), str(tmp_path / "a.png"), "--out", "-")
+    (tmp_path / "b.heic").touch()
+    done = run("predict", str(trained_run), str(tmp_path), "--out", "-")
     assert done.returncode == 0
     (row,) = csv.DictReader(done.stdout.splitlines())
-    assert row["path"] == str(tmp_path / "a.png") and "1 images" in done.stderr
+    assert row["path"] == str(tmp_path / "a.png")
+    assert done.stderr.splitlines() == ["1 file passed over: .heic 1", "standard output: 1 images"]
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(

@@ -119,8 +119,22 @@ def test_a_folder_takes_new_files_and_replaces_old_ones_if_asked(tmp_path: Path)
         require_output_folder(folder, ["b.svg", "a.svg"], name="figures", overwrite=False)
     with pytest.raises(UserError, match=r"^figures: expected a folder, got the file"):
         require_output_folder(folder / "a.svg", [], name="figures", overwrite=False)
+    with pytest.raises(UserError, match=r"^out: expected a folder, got -, the standard output"):
+        require_output_folder(Path("-"), [], name="out", overwrite=False)
     with pytest.raises(UserError, match=r"^figures: expected a folder in an existing folder"):
         require_output_folder(folder / "a.svg" / "below", [], name="figures", overwrite=False)
+
+
+def test_a_full_device_is_named(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(OSError, match="No space") as error, binary_output(pipe):
+            raise OSError(28, "No space left on device")
+        assert error.value.filename == str(pipe)
+    finally:
+        os.close(reader)
 
 
 def test_a_block_that_raises_leaves_what_was_there(tmp_path: Path) -> None:

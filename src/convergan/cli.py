@@ -15,7 +15,7 @@ from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg, sub
 from convergan import __version__
 from convergan.errors import UserError, file_problem, one_line, printable, shortened
 from convergan.options import parse_options, see_help
-from convergan.outputs import is_standard_output
+from convergan.outputs import STANDARD_OUTPUT, is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
 from convergan.recipes.presets import PRESETS, SUMMARIES
@@ -90,10 +90,7 @@ class TrainRecipe(Checked):
             logger=self.logger,
         )
         try:
-            if self.dry_run:
-                rehearse(recipe, out, options=options)
-            else:
-                train(recipe, out, options=options)
+            (rehearse if self.dry_run else train)(recipe, out, options=options)
         except Interrupted as end:
             how = f"stopped; the same command with --out {out} --resume goes on"
             raise Stopped(how, end.exit_code) from None
@@ -154,6 +151,8 @@ class Predict(Checked):
 
     def run(self) -> None:
         from convergan.data.image_set import SkippedImage
+        from convergan.data.passed_over import count_passed_over
+        from convergan.data.read_images import files_passed_over
         from convergan.inference.predict import predict_to_csv
 
         if not self.images:
@@ -168,6 +167,9 @@ class Predict(Checked):
                 unreadable=skipped.append if self.skip_unreadable else None,
                 progress=progress,
             )
+        others = [name for place in self.images for name in files_passed_over(place)]
+        if told := count_passed_over(others):
+            print(told, file=sys.stderr)
         for image in skipped:
             print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
         left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
@@ -363,7 +365,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
 def _report_on(out: Path, text: str) -> None:
     """Says what has been written, beside it if that is the standard output."""
     print(
-        f"{printable(str(out))}: {text}",
+        f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,
     )
 

@@ -14,7 +14,9 @@ from filelock import FileLock, Timeout
 _ASIDE = ".convergan-aside-"
 _LOCK = ".lock"
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 _ATTEMPTS = 5
 _LOCK_SECONDS = 10.0
@@ -29,7 +31,8 @@ def aside_folder(parent: Path) -> Iterator[Path]:
     """Yields a new folder in `parent` to build in what is then renamed to its place; removes it at the end.
 
     A lock in it is held for as long as this process lives: what a killed process leaves is told from what a
-    living one is writing (`remove_leftovers`). The lock's own name is `.lock`.
+    living one is writing (`remove_leftovers`). The lock's own name is `.lock`. On a file system without locks
+    what a killed process leaves there stays.
 
     Raises:
         OSError: `parent` is absent, or nothing can be written there.
@@ -38,8 +41,9 @@ def aside_folder(parent: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # Some file systems keep files that are open, and with them their folder.
         lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -53,11 +57,19 @@ def written_aside(path: Path) -> Iterator[Path]:
         FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
         OSError: the file cannot be written; its `filename` is `path`.
     """
+    with naming(path), _written_aside(path) as aside:
+        yield aside
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block, which writes `path`, that name, where it lacks room or came from aside.
+
+    What lacks room names no file, and whoever asked for `path` knows of no folder beside it.
+    """
     try:
-        with _written_aside(path) as aside:
-            yield aside
+        yield
     except OSError as error:
-        # Whoever asked for `path` knows no folder beside it, and what lacks room has no name at all.
         lacks_room = error.filename is None and error.errno in _NO_ROOM
         if lacks_room or _ASIDE in str(error.filename):
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -76,10 +88,13 @@ def _written_aside(path: Path) -> Iterator[Path]:
     with aside_folder(target.parent) as folder:
         aside = folder / target.name
         yield aside
+        handle = os.open(aside, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         # Libraries may make files for their owner alone; results are the usual files of the user.
         aside.chmod(mode)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
         aside.replace(target)
     sync_folder(target.parent)
 
@@ -104,6 +119,16 @@ def make_folder(folder: Path) -> list[Path]:
     return new
 
 
+def try_writing(folder: Path) -> None:
+    """Writes a file without a name into a folder: permissions tell less, as of a file system that is full.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what processes that were killed while they wrote into `folder` left there.
 
@@ -115,8 +140,12 @@ def remove_leftovers(folder: Path) -> None:
             lock.acquire(timeout=0)
         except (Timeout, OSError):
             continue
-        shutil.rmtree(leftover, ignore_errors=True)
+        # Under another name before the lock goes: it may be new, and its process about to lock it.
+        removed = leftover.with_name(f"{leftover.name}-removed")
+        with contextlib.suppress(OSError):
+            leftover.rename(removed)
         lock.release()
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def cache_folder(chosen: Path | None = None) -> Path:
@@ -134,14 +163,39 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def lock_at_once(lock: FileLock, *, seconds: float = 0) -> bool:
+    """Acquires a lock; false where another process holds it for so many seconds.
+
+    On a file system that has no locks nothing is acquired, and it is true.
+
+    Raises:
+        OSError: the lock's file cannot be made.
+    """
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
 def _locked_folder(parent: Path) -> tuple[Path, FileLock]:
     """A new folder in `parent`, and the lock on it, acquired."""
     for _ in range(_ATTEMPTS):
         folder = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=parent))
         # Any thread may release it.
         lock = FileLock(folder / _LOCK, thread_local=False)
-        # Before it is locked, another process may take it for a leftover: then there is another try.
-        with contextlib.suppress(FileNotFoundError, Timeout):
-            lock.acquire(timeout=_LOCK_SECONDS)
+        try:
+            locked = lock_at_once(lock, seconds=_LOCK_SECONDS)
+        except FileNotFoundError:
+            locked = False
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # Before it was locked, another process may have taken it for a leftover: then there is another try.
+        if locked and folder.is_dir():
             return folder, lock
+        lock.release()
     raise OSError(f"{parent}: expected to lock a new folder there, got none in {_ATTEMPTS} tries")

@@ -5,13 +5,12 @@ import io
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from convergan.errors import UserError, system_problem
-from convergan.files import remove_leftovers, written_aside
+from convergan.files import remove_leftovers, try_writing, written_aside
 
 STANDARD_OUTPUT = Path("-")
 """The path that stands for the standard output."""
@@ -52,6 +51,8 @@ def require_output_folder(
     Raises:
         UserError: as `require_output`, for the folder or one of the files.
     """
+    if folder == STANDARD_OUTPUT:
+        raise UserError(f"{name}: expected a folder, got {folder}, the standard output")
     mode = _mode(folder, name)
     if mode is not None and not stat.S_ISDIR(mode):
         raise UserError(f"{name}: expected a folder, got the file {folder}")
@@ -59,8 +60,20 @@ def require_output_folder(
         there = next(parent for parent in Path(os.path.realpath(folder)).parents if parent.exists())
         _require_folder(there, folder, name, "a folder")
         return
+    _require_folder(folder, folder, name, "a folder")
     for file in files:
         require_output(folder / file, name=name, overwrite=overwrite)
+
+
+def require_empty_folder(folder: Path, *, name: str) -> None:
+    """Checks, before the work, that a folder is new or empty, and can be filled.
+
+    Raises:
+        UserError: as `require_output_folder`; or something is in it.
+    """
+    require_output_folder(folder, (), name=name, overwrite=False)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{name}: expected a new or empty folder, got something in {folder}")
 
 
 def is_standard_output(path: Path) -> bool:
@@ -78,14 +91,20 @@ def is_standard_output(path: Path) -> bool:
         return False
 
 
+def is_stream(path: Path) -> bool:
+    """Whether what is written goes on at once, to the standard output, a pipe or a device."""
+    return is_standard_output(path) or (path.exists() and not path.is_file())
+
+
 @contextlib.contextmanager
 def binary_output(path: Path) -> Iterator[BinaryIO]:
     """Opens what `require_output` accepts: a file is written whole or not at all, all else straight."""
     if is_standard_output(path):
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    elif path.exists() and not path.is_file():
-        with path.open("wb") as stream:
+        with _named("standard output"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+    elif is_stream(path):
+        with _named(str(path)), path.open("wb") as stream:
             yield stream
     else:
         with written_aside(path) as aside, aside.open("wb") as stream:
@@ -112,6 +131,20 @@ def write_output(path: Path, text: str) -> None:
         stream.write(text)
 
 
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Gives a name to what the system says of an open file, which it does not name."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever read it has enough.
+        raise
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, what) from error
+
+
 def _mode(path: Path, name: str) -> int | None:
     """What is at a path, at the end of its links; None where nothing is."""
     try:
@@ -129,9 +162,7 @@ def _require_folder(folder: Path, path: Path, name: str, kind: str) -> None:
         raise UserError(f"{name}: expected {kind} in an existing folder, got {path}")
     remove_leftovers(folder)
     try:
-        # Permissions tell less than an attempt: a file system may be read-only, or full.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try_writing(folder)
     except OSError as error:
         raise UserError(
             f"{name}: expected a folder that can be written to, got {folder} ({system_problem(error)})"

@@ -147,3 +147,15 @@ def test_only_test_images_are_no_data_set(folder, write_image):
     write_image(folder / "test" / "a" / "1.png")
     with pytest.raises(UserError, match="images: expected training images, got test images alone"):
         opened(folder)
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "more.csv", "cat/metadata.csv"])
+def test_a_table_beside_folders_of_classes_is_named(folder, write_image, table):
+    for seed, name in enumerate(("cat/1.png", "dog/2.png")):
+        write_image(folder / name, seed=seed)
+    (folder / table).write_text("file_name,label\ncat/1.png,dog\n")
+    looks_like, counted = opened(folder).notes
+    assert looks_like.startswith(f"{table} looks like a table of labels and is not read")
+    assert counted == "1 file passed over: .csv 1"
+    (folder / table).write_text("x,y\n1,2\n")
+    assert len(opened(folder).notes) == (1 if table == "more.csv" else 2)

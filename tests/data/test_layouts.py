@@ -125,7 +125,15 @@ TESTED = f"{READ}; test cats 1, dogs 1"
                 "1 file passed over: .csv 1",
             ],
         ),
-        (CLASSES + "labels.csv", READ, ["1 file passed over: .csv 1"]),
+        (
+            CLASSES + "labels.csv",
+            READ,
+            [
+                "labels.csv looks like a table of labels and is not read: labels stand in the names of"
+                " folders and in metadata.csv",
+                "1 file passed over: .csv 1",
+            ],
+        ),
     ],
 )
 def test_a_layout_is_understood(folder, write_image, files, expected, notes):

@@ -320,3 +320,19 @@ def test_the_setting_goes_before_the_environment(images, cache, tmp_path):
     open_data_set(DataSettings(path=images, cache=tmp_path / "chosen"))
     assert len(stores(tmp_path / "chosen")) == 1
     assert not cache.exists()
+
+
+def test_what_0_1_0_left_unfinished_is_removed_after_a_day(images, tmp_path):
+    cache = tmp_path / "own cache"
+    old, beginning, going_on = (cache / f"{32 * digit}.building-x" for digit in "012")
+    yesterday = time.time() - 25 * 60 * 60
+    for folder in (old, beginning, going_on):
+        folder.mkdir(parents=True)
+        (folder / "pixels.u8").write_bytes(b"pixels")
+        if folder != beginning:
+            os.utime(folder / "pixels.u8", (yesterday, yesterday))
+            os.utime(folder, (yesterday, yesterday))
+    (going_on / "pixels.u8").write_bytes(b"more pixels")
+    open_data_set(DataSettings(path=images, cache=cache))
+    assert not old.exists()
+    assert beginning.exists() and going_on.exists()

@@ -421,6 +421,7 @@ KINDS: tuple[Kind, ...] = (
         "run/model/config.json",
         _predict,
         (*OF_BYTES, *6 * (change_json,)),
+        exact=True,
     ),
     Kind(
         "classifier.safetensors",

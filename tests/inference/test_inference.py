@@ -149,6 +149,21 @@ def test_one_unreadable_image_does_not_cost_the_others(
         assert len(list(csv.DictReader(file))) == 60
 
 
+def test_an_image_is_not_replaced_by_what_is_said_of_it(trained_run: Path, tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    Image.new("L", (8, 8)).save(image)
+    with pytest.raises(UserError, match=r"^out: expected another file than the image"):
+        predict_to_csv(trained_run, tmp_path, image, overwrite=True)
+    assert Image.open(image).size == (8, 8)
+
+
+def test_an_image_that_is_named_twice_is_classified_once(
+    trained_run: Path, digit_files: Path, tmp_path: Path
+) -> None:
+    places = [digit_files, digit_files / "part-0", next(digit_files.rglob("*.png"))]
+    assert predict_to_csv(trained_run, places, tmp_path / "out.csv") == 60
+
+
 def test_a_spreadsheet_computes_nothing_and_reads_every_name(
     trained_run: Path, digit_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +183,38 @@ def test_a_spreadsheet_computes_nothing_and_reads_every_name(
     assert Path("names.csv").read_bytes().startswith("\N{BYTE ORDER MARK}path".encode())
     named = Path("names.csv").read_text(encoding="utf-8-sig").splitlines()
     assert [row["path"] for row in csv.DictReader(named)] == ["süß.png", "plain.png"]
+
+
+def test_a_pipe_gets_nothing_of_a_run_that_cannot_classify(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    binary = replace(quick_recipe.objective, discriminator="binary")
+    recipe = replace(quick_recipe, epochs=1, labels=None, objective=binary)
+    train(recipe, tmp_path / "run", console=quiet)
+    Image.new("L", (8, 8)).save(tmp_path / "ä.png")
+    with pytest.raises(UserError, match="expected a run with classes"):
+        predict_to_csv(tmp_path / "run", tmp_path / "ä.png", Path("-"))
+    assert capfd.readouterr().out == ""
+
+
+def test_a_pipe_has_no_byte_order_mark(
+    trained_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "ä.png")
+    predict_to_csv(trained_run, tmp_path / "ä.png", Path("-"))
+    assert capfd.readouterr().out.startswith("path,label")
+
+
+def test_a_grid_that_cannot_be_written_leaves_the_folder_as_it_was(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("convergan.inference.sample.write_sample_grid", fail)
+    with pytest.raises(OSError, match="No space left"):
+        sample(trained_run, 3, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:

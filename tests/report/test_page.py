@@ -77,6 +77,7 @@ def test_the_verdict_and_its_numbers(html: str) -> None:
     assert "19 fewer mistakes with the GAN than without it" in text
     assert "chance alone would make a difference this large with probability below 0.001" in text
     assert "The test labels were only counted, never used to train or to choose." in text
+    assert "precision fp32" in text
     assert re.search(r'class="decision helped">helped<', html)
 
 

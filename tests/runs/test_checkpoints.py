@@ -1,6 +1,8 @@
 """Checkpoints: whatever state goes in comes back, whole or not at all."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,20 +119,69 @@ def test_what_holds_other_tensors_is_none(tmp_path: Path) -> None:
         load_newest_checkpoint(tmp_path)
 
 
-def test_a_good_one_that_may_not_be_read_is_not_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (MemoryError(), "one too large for memory"),
+    ],
+)
+def test_a_good_one_that_cannot_be_read_now_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
 ) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1})
     newest = save_checkpoint(tmp_path, 2, {"step": 2})
 
     def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+        raise fault
 
     monkeypatch.setattr(checkpoints, "load_tensors", refuse)
-    with pytest.raises(
-        UserError, match=rf"^{newest}: expected a checkpoint, got Permission denied$"
-    ):
+    with pytest.raises(UserError, match=rf"^{newest}: expected a checkpoint, got {told}$"):
         load_newest_checkpoint(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+SHORT = """
+import os, resource, sys
+from pathlib import Path
+from convergan.errors import UserError
+from convergan.runs.checkpoints import load_newest_checkpoint
+
+first_free = os.open("/dev/zero", os.O_RDONLY)
+os.close(first_free)
+size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+for kind, most in [
+    (resource.RLIMIT_NOFILE, first_free),
+    (resource.RLIMIT_NOFILE, first_free + 1),
+    (resource.RLIMIT_AS, size + 20_000_000),
+    (resource.RLIMIT_AS, size + 90_000_000),
+]:
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most, hard))
+    try:
+        told = load_newest_checkpoint(Path(sys.argv[1]))
+    except (UserError, OSError) as error:
+        told = error
+    resource.setrlimit(kind, (soft, hard))
+    print(type(told).__name__, told)
+"""
+"""A process that has too few files, then too little memory."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits are those of Linux")
+def test_a_process_short_of_files_or_memory_passes_none_over(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    newest = save_checkpoint(tmp_path, 2, {"weights": torch.zeros(15_000_000)})
+    command = [sys.executable, "-c", SHORT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, *others = done.stdout.splitlines()
+    assert first == f"OSError [Errno 24] Too many open files: '{tmp_path}'"
+    assert len(others) == 3
+    for line in others:
+        assert line.startswith(f"UserError {newest}: expected a checkpoint, got "), line
+        assert "damaged" not in line
 
 
 def test_none_where_there_is_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """metrics.jsonl: one line for each epoch, whatever happened to the file."""
 
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,15 @@ def test_any_damage_leaves_good_lines_or_one_line_of_error(tmp_path: Path) -> No
     path.mkdir()
     with pytest.raises(UserError, match=rf"^{path}: expected the metrics of a run, got Is a dir"):
         read_metrics(path)
+
+
+def test_a_line_that_finds_no_room_names_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "metrics.jsonl", [1])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
+    try:
+        with pytest.raises(OSError) as told:
+            append_metrics(path, {"epoch": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told.value.filename == str(path) and told.value.strerror == "File too large"

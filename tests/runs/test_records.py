@@ -4,11 +4,13 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from convergan.errors import UserError
 from convergan.runs.folder import RunFolder, write_json
@@ -113,9 +115,43 @@ def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder)
     values = json.loads(config.read_text())
     values["networks"]["hidden"] = [2**16, 2**16]
     write_json(config, values)
+    classifier = run.model / "classifier.safetensors"
+    # As convergan 0.1.0 wrote it: no SHA-256 of the settings tells of the change.
+    save_file(load_file(classifier), classifier)
     message = told(lambda: load_classifier(run.path))
     assert message is not None
     assert (
         "classifier.safetensors: expected the weights of this run's network, got those of"
         in message
     )
+
+
+def test_a_changed_letter_of_a_class_is_noticed(run: RunFolder) -> None:
+    config = run.model / "config.json"
+    text = config.read_text(encoding="utf-8")
+    assert '"7"' in text
+    config.write_text(text.replace('"7"', '"1"'), encoding="utf-8")
+    for load, name in ((load_classifier, "classifier"), (load_generator, "generator")):
+        message = told(partial(load, run.path))
+        assert message == (
+            f"{config}: expected the settings saved with {name}.safetensors, got changed ones"
+        )
+
+
+@pytest.mark.parametrize("kind", ["recipe", "data set"])
+def test_weights_of_another_run_are_noticed(run: RunFolder, kind: str) -> None:
+    manifest = run.read_manifest()
+    if kind == "recipe":
+        manifest["recipe_sha256"] = "0" * 64
+    else:
+        manifest["data"]["fingerprint"] = "0" * 64
+    write_json(run.manifest, manifest)
+    message = told(lambda: load_generator(run.path))
+    assert message == (
+        f"{run.model / 'generator.safetensors'}: expected weights of this run, got those of another {kind}"
+    )
+    # What is not there, or says nothing, is nothing against them.
+    run.manifest.write_text("{")
+    assert told(lambda: load_generator(run.path)) is None
+    run.manifest.unlink()
+    assert told(lambda: load_generator(run.path)) is None

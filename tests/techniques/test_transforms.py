@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from convergan.networks.dense import NoisyDense
 from convergan.networks.layers import BatchNormWithoutGain
@@ -92,6 +93,16 @@ def test_gradients_of_each_sample_and_of_an_ensemble(name: str) -> None:
         for number, output in enumerate(outputs(many)):
             some = {key: each[number] for key, each in many.items()}
             torch.testing.assert_close(output, torch.func.functional_call(layer, some, (x,)))
+
+
+@layers
+def test_forward_mode_without_torch_func(name: str) -> None:
+    layer, x = case(name)
+    along = torch.randn_like(x)
+    _, expected = torch.func.jvp(layer, (x,), (along,))
+    with forward_ad.dual_level():
+        output = layer(forward_ad.make_dual(x, along))
+        torch.testing.assert_close(forward_ad.unpack_dual(output).tangent, expected)
 
 
 @layers
@@ -210,6 +221,19 @@ def test_the_penalty_of_historical_averaging() -> None:
         expected = sum((factor * now[key] - past[key]).square().sum() for key in now)
         torch.testing.assert_close(penalties[number], expected)
     torch.testing.assert_close(slope, sum((gradients[key] * now[key]).sum() for key in now))
+
+
+def test_the_penalty_in_forward_mode() -> None:
+    network = nn.Linear(3, 2, bias=False).double()
+    averaging = HistoricalAveraging(network)
+    averaging.update()
+    past = network.weight.detach().clone()
+    now, along = torch.randn_like(past), torch.randn_like(past)
+    with forward_ad.dual_level():
+        dual = {"network.weight": forward_ad.make_dual(now, along)}
+        penalty = torch.func.functional_call(Penalty(network, averaging), dual, ())
+        slope = forward_ad.unpack_dual(penalty).tangent
+    torch.testing.assert_close(slope, (2 * (now - past) * along).sum())
 
 
 def test_second_derivatives_of_the_penalty() -> None:

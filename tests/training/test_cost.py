@@ -1,21 +1,28 @@
 """What training is said to cost, beside what it costs."""
 
+import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from rich.console import Console
 
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings
+from convergan.training import cost, memory
 from convergan.training.cost import training_cost
 from convergan.training.memory import memory_limit, require_memory
 from convergan.training.preparation import prepare
+from convergan.training.run import RunOptions, train
 
 CPU = torch.device("cpu")
 
@@ -104,8 +111,8 @@ def test_cost_grows_with_batch_and_pixels() -> None:
 
 
 def test_photographs_cost_what_no_machine_has_and_saying_so_costs_little() -> None:
-    cost = training_cost(PRESETS["folder"], (3, 3000, 4000), 2, bf16=False)
-    assert 200e9 < cost.memory_bytes < 800e9
+    photographs = training_cost(PRESETS["folder"], (3, 3000, 4000), 2, bf16=False)
+    assert 200e9 < photographs.memory_bytes < 800e9
 
 
 @pytest.mark.slow
@@ -123,20 +130,96 @@ def test_the_limit_of_the_address_space_counts() -> None:
     )
     size, whose = done.stdout.strip().split("|")
     assert 0 < int(size) < 20_000_000_000
-    assert int(size) <= memory_limit(CPU)[0] + 2e9
+    here = memory_limit(CPU)
+    assert here is not None and int(size) <= here[0] + 2e9
     assert "ulimit" in whose or int(size) < 15_000_000_000
 
 
-def test_what_does_not_fit_is_refused_before_an_image_is_read(tmp_path: Path) -> None:
-    recipe = PRESETS["folder"]
-    data = replace(recipe.data, path=tmp_path / "nothing-there", size_px=128)
+def write_images(folder: Path) -> Path:
+    for number in range(12):
+        image = folder / "ab"[number % 2] / f"{number}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (16, 16), 10 * number).save(image)
+    return folder
+
+
+def test_what_does_not_fit_is_refused_before_an_image_is_decoded(tmp_path: Path) -> None:
+    preset = PRESETS["folder"]
+    folder = write_images(tmp_path / "images")
+    (folder / "a" / "0.png").write_bytes(b"no image")
+    data = replace(preset.data, path=folder, size_px=128, cache=tmp_path / "cache")
+    recipe = replace(preset, data=data)
     with pytest.raises(
         UserError, match=r"^batch-size: expected a training that fits in the \S+ [MG]B "
     ):
-        prepare(replace(recipe, batch_size=2**16, data=data), None, processes=1)
-    # As soon as it fits, the images are missed.
-    with pytest.raises(UserError, match=r"^data\.path"):
-        prepare(replace(recipe, data=data), None, processes=1)
+        prepare(replace(recipe, batch_size=2**16), None, processes=1)
+    # As soon as it fits, the images are decoded.
+    with pytest.raises(UserError, match=r"0\.png: expected a readable image"):
+        prepare(recipe, None, processes=1)
+
+
+@pytest.mark.parametrize("size_px", [None, 16])
+def test_the_cost_is_found_once_and_for_a_finished_run_not_at_all(
+    tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch, size_px: int | None
+) -> None:
+    preset = PRESETS["folder"]
+    data = replace(
+        preset.data,
+        path=write_images(tmp_path / "images"),
+        cache=tmp_path / "cache",
+        size_px=size_px,
+        folds=0,
+    )
+    recipe = replace(
+        preset, epochs=1, min_steps_per_epoch=1, batch_size=2, data=data, networks=MLPSettings()
+    )
+    followed = []
+    original = cost._follow.__wrapped__
+
+    def follow(*arguments: Any, **options: Any) -> object:
+        followed.append(options["rows"])
+        return original(*arguments, **options)
+
+    def begin_process() -> None:
+        followed.clear()
+        monkeypatch.setattr(cost, "_follow", lru_cache(follow))
+
+    begin_process()
+    train(recipe, tmp_path / "run", console=quiet)
+    # Two batches, each once, though memory is looked at before the images are decoded and after.
+    assert len(followed) == 2
+    begin_process()
+    train(recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+    assert followed == []
+    begin_process()
+    assert prepare(recipe, None, processes=1).cost is not None
+    assert len(followed) == 2
+
+
+def test_processes_share_the_memory_of_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(memory, "_own_bytes", lambda: (0, 0))
+    alone, of_two = memory_limit(CPU), memory_limit(CPU, 2)
+    assert alone is not None and of_two is not None
+    assert of_two[0] == alone[0] // 2 and of_two[1].endswith("for each of 2 processes")
+    recipe = PRESETS["digits"]
+    monkeypatch.setattr(os, "sysconf", lambda name: 1 if "PAGE_SIZE" in name else 10**9)
+    require_memory(recipe, (1, 8, 8), 10, device=CPU)
+    with pytest.raises(UserError, match=r"this machine has for each of 50 processes"):
+        require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
+    # On as many machines each has one.
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
+
+
+def test_a_system_that_does_not_tell_its_memory_refuses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(memory, "_CGROUP_LIMITS", ())
+    monkeypatch.setattr(memory, "_own_bytes", lambda: (0, 0))
+    assert memory_limit(CPU) is None or "ulimit" in memory_limit(CPU)[1]  # type: ignore[index]
+    require_memory(PRESETS["digits"], (1, 8, 8), 10, device=CPU)
 
 
 @pytest.mark.parametrize(

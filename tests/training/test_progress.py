@@ -41,6 +41,15 @@ def test_a_terminal_sees_losses_errors_and_time() -> None:
     assert "it [collapses]; do this" in text.replace("\n", " ")
 
 
+def test_control_characters_of_a_path_are_shown_and_not_obeyed() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with RunProgress(console, 2, [2]).training(0) as progress:
+        progress.warn(HealthWarning(1, "metrics", "r\x1b[31mx/metrics.jsonl", "go\x07 on [b]"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "r\\x1b[31mx/metrics.jsonl; go\\x07 on [b]" in text
+    assert "\x1b" not in text and "\x07" not in text
+
+
 def test_a_log_sees_an_epochs_numbers_and_warnings() -> None:
     text = shown(terminal=False)
     assert "epoch 7: it [collapses]" in text and "s/epoch" not in text

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import torch.multiprocessing
 from rich.console import Console
 
 from convergan.distributed import gather_from_ranks, mean_over_ranks, sum_over_ranks
+from convergan.errors import UserError
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run
+from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
+from convergan.training.preparation import Preparation
 from support import equal_states
 
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
@@ -46,13 +50,77 @@ def gradient_on(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """One of two processes as torchrun starts them; saves what this rank ended with."""
+def as_of_torchrun(rank: int, port: int) -> None:
+    """Makes this process one of two that torchrun starts."""
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
     }  # fmt: skip
+
+
+FAILURES: dict[str, tuple[int, Exception]] = {
+    "mistake": (1, UserError("batch-size: expected less")),
+    "file": (1, FileNotFoundError(2, "No such file or directory", "/absent")),
+    "memory": (1, MemoryError()),
+    "surprise": (0, KeyError("unknown")),
+}
+"""By which rank, and what, is raised in a task of both."""
+
+
+def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+    """Saves what this rank is told of each failure, and how a run ends that only rank 1 refuses."""
+    as_of_torchrun(rank, port)
+    told: dict[str, list[object]] = {}
+
+    def fail(failing: int, failure: Exception) -> int:
+        if rank == failing:
+            raise failure
+        return rank
+
+    with launched(recipe.hardware) as fabric:
+        for name, (failing, failure) in FAILURES.items():
+            task = partial(fail, failing, failure)
+            try:
+                if failing == 0:
+                    on_rank_zero(fabric, task)
+                else:
+                    on_every_rank(fabric, task)
+            except Exception as error:
+                trace = "in fail" in "".join(getattr(error, "__notes__", []))
+                told[name] = [type(error).__name__, str(error), trace]
+        told["none"] = [on_every_rank(fabric, lambda: rank)]
+    original, calls = run.prepare, []
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        calls.append(True)
+        if rank == 1:
+            raise UserError("batch-size: expected less")
+        return original(*arguments, **options)
+
+    run.prepare = refuse
+    try:
+        run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
+    except (UserError, SystemExit) as error:
+        told["run"] = [type(error).__name__, str(error), len(calls)]
+    run.prepare = original
+    Path(folder, f"told-{rank}.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+    """One of two processes as torchrun starts them; saves what this rank ended with."""
+    as_of_torchrun(rank, port)
+    prepare, prepared = run.prepare, []
+
+    def note(*arguments: Any, **options: Any) -> Preparation:
+        """Preparation; the first of all finds something damaged, and mends it."""
+        preparation = prepare(*arguments, **options)
+        if rank == 0 and not prepared:
+            preparation = replace(preparation, data=replace(preparation.data, notes=["mended"]))
+        prepared.append(True)
+        return preparation
+
+    run.prepare = note
     fitted = []
     original = run.fit
 
@@ -71,9 +139,10 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
     )
 
 
-def both_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+def both_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     gradient_on(rank, folder)
-    train_on(rank, port, recipe, folder)
+    fail_on(rank, ports[0], recipe, folder)
+    train_on(rank, ports[1], recipe, folder)
 
 
 # Two processes take long to start: what they leave is looked at by several tests.
@@ -84,11 +153,12 @@ one_worker = pytest.mark.xdist_group("two ranks")
 def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each of two ranks left: a gradient, and a run with the weights that it ended with."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1] for free in (one, other)]
     recipe = replace(quick_recipe, epochs=2, hardware=HardwareSettings(accelerator="cpu"))
-    torch.multiprocessing.spawn(both_on, args=(port, recipe, str(folder)), nprocs=2)
+    torch.multiprocessing.spawn(both_on, args=(ports, recipe, str(folder)), nprocs=2)
     return folder
 
 
@@ -115,6 +185,26 @@ def test_two_ranks_end_with_the_same_weights(two_ranks: Path) -> None:
     assert len(first) == 3
     assert equal_states(first, second)
     assert json.loads((two_ranks / "run" / "manifest.json").read_text())["processes"] == 2
+
+
+@one_worker
+def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
+    told = [json.loads((two_ranks / f"told-{rank}.json").read_text()) for rank in range(2)]
+    for rank in range(2):
+        assert told[rank]["mistake"] == ["UserError", "batch-size: expected less", False]
+        assert told[rank]["file"] == ["UserError", "/absent: No such file or directory", False]
+        assert told[rank]["memory"] == ["RankFailed", "rank 1: out of memory: MemoryError", True]
+        assert told[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
+        assert told[rank]["none"] == [rank]
+    # Each has looked once; rank 0 tells, for both.
+    assert told[0]["run"] == ["UserError", "batch-size: expected less", 1]
+    assert told[1]["run"] == ["SystemExit", "1", 1]
+    assert not (two_ranks / "refused").exists()
+
+
+@one_worker
+def test_what_the_first_rank_noted_while_it_read_the_images_is_kept(two_ranks: Path) -> None:
+    assert json.loads((two_ranks / "run" / "manifest.json").read_text())["notes"] == ["mended"]
 
 
 def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:

@@ -79,11 +79,19 @@ def test_the_step_under_way_is_kept(
         time.sleep(1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("first", "number"),
+    [
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGHUP, signal.SIGHUP),
+        (signal.SIGINT, signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGHUP),
+    ],
+)
 def test_a_second_one_is_obeyed_at_once(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, number: int
 ) -> None:
-    send_at(monkeypatch, [number, number], step=17)
+    send_at(monkeypatch, [first, number], step=17)
     assert cli.main(command) == 128 + number
     newest = load_newest_checkpoint(tmp_path / "new" / "run" / "checkpoints")
     assert newest is not None and newest.state["step"] == 0

@@ -37,7 +37,7 @@ def test_only_images_where_one_of_two_errs_count() -> None:
     ("decision", "p_value", "words"),
     [
         ("helped", 1e-9, "the GAN helped (p < 0.001)"),
-        ("hurt", 0.012, "the GAN hurt (p = 0.012); use the baseline"),
+        ("hurt", 0.012, "the GAN hurt (p = 0.012); what is saved is its classifier"),
         ("undecided", 0.4, "undecided: a difference this small may be chance (p = 0.4)."),
     ],
 )

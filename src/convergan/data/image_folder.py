@@ -15,7 +15,7 @@ from convergan.data.folder_names import (
 from convergan.data.layout import Entry, Layout
 from convergan.data.listed_images import entries_of_table
 from convergan.data.metadata import METADATA
-from convergan.data.passed_over import count_passed_over, require_no_other_table
+from convergan.data.passed_over import count_passed_over, look_for_tables
 from convergan.data.read_images import find_in_folder
 from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.data.walk import is_the_systems
@@ -57,8 +57,8 @@ def open_image_folder(path: Path) -> Source:
         layout = find_layout(path, names)
         _require_images(path, layout, names, others)
         entries, notes = layout.entries(names), list(layout.notes)
-    if not any(entry.label is not None for entry in entries):
-        notes += require_no_other_table(path, others)
+    labelled = any(entry.label is not None for entry in entries)
+    notes += look_for_tables(path, others, labelled=labelled)
     if passed_over := count_passed_over(others):
         notes.append(passed_over)
     train = [entry for entry in entries if not entry.is_test]

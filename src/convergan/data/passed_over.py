@@ -37,18 +37,20 @@ def count_passed_over(names: Iterable[str]) -> str | None:
     )
 
 
-def require_no_other_table(path: Path, names: Sequence[str]) -> list[str]:
-    """Looks, where no image has a label, for tables that may have been meant to give some.
+def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list[str]:
+    """Looks among files that are not read for tables that may have been meant to give labels.
 
     Args:
         path: the folder.
         names: files in it that are not read, relative to it.
+        labelled: whether images have labels without them.
 
     Returns:
-        What is to be said of tables that hold no labels.
+        What is to be said of such tables, in sentences.
 
     Raises:
-        UserError: a table of labels under another name or in another place than `path/metadata.csv`.
+        UserError: no image has a label, and there is a table of labels under another name or in another place
+            than `path/metadata.csv`.
     """
     notes = []
     for name in names:
@@ -60,12 +62,18 @@ def require_no_other_table(path: Path, names: Sequence[str]) -> list[str]:
         if (named_so and os.path.splitext(stem)[0] in _LABEL_WORDS) or (
             suffix in (".csv", ".tsv") and is_table_of_labels(path / name)
         ):
+            if labelled:
+                notes.append(
+                    f"{name} looks like a table of labels and is not read: labels stand in the names of"
+                    f" folders and in {METADATA}"
+                )
+                continue
             raise UserError(
                 f"{path / name}: expected labels in {path / METADATA}, comma-separated with the columns"
                 f" file_name and label, or in the names of folders, got {quoted(name)}; rename it, or move"
                 " it out to train without labels"
             )
-        if suffix in (".csv", ".tsv"):
+        if suffix in (".csv", ".tsv") and not labelled:
             notes.append(f"{name} is not read: labels stand in {METADATA} alone")
     return notes
 

@@ -77,6 +77,11 @@ def find_in_folder(path: Path) -> Found:
     return found
 
 
+def files_passed_over(path: Path) -> list[str]:
+    """The files of a folder, and of those below it, that are no images; none if `path` is a file."""
+    return find_in_folder(path).others if path.is_dir() else []
+
+
 def read_images(
     paths: Sequence[str | Path],
     *,

@@ -25,6 +25,7 @@ from convergan.recipes.settings import DataSettings
 def open_data_set(
     settings: DataSettings,
     progress: Progress | None = None,
+    found: Callable[[Source], None] | None = None,
     before_decoding: Callable[[Source], None] | None = None,
 ) -> DataSet:
     """Opens a data set, decoding its images the first time.
@@ -40,7 +41,9 @@ def open_data_set(
             `settings.path` is a folder with its files. A folder holds parquet files
             (`parquet.find_parquet`) or images (`image_folder.open_image_folder`).
         progress: called with (images done, images in all) now and then while images are decoded.
-        before_decoding: called with the images that have been found; what it raises ends all.
+        found: called with the images that have been found, unless they are built in; what it raises ends
+            all.
+        before_decoding: called with them too, if they are to be decoded now.
 
     Raises:
         UserError: one line that names the setting or the file: absent or empty folders, unreadable images,
@@ -53,9 +56,9 @@ def open_data_set(
             )
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
-    if before_decoding is not None:
-        before_decoding(source)
-    store = open_store(source, settings, cache_folder(settings.cache), progress)
+    if found is not None:
+        found(source)
+    store = open_store(source, settings, cache_folder(settings.cache), progress, before_decoding)
     train, test = _with_labels(source, store)
     # Of images on the disk, it would read all.
     in_memory = isinstance(store.images, np.ndarray)

@@ -4,7 +4,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,8 @@ from convergan.recipes.settings import DataSettings
 # Raise it when images are decoded or laid out differently: older stores are then left alone.
 _VERSION = 2
 
+_UNTOUCHED_SECONDS = 24 * 60 * 60
+
 
 @dataclass(frozen=True)
 class Store:
@@ -42,7 +46,11 @@ class Store:
 
 
 def open_store(
-    source: Source, settings: DataSettings, cache: Path, progress: Progress | None = None
+    source: Source,
+    settings: DataSettings,
+    cache: Path,
+    progress: Progress | None = None,
+    before_decoding: Callable[[Source], None] | None = None,
 ) -> Store:
     """The decoded images of a source, which are decoded first where no whole store has them.
 
@@ -60,6 +68,7 @@ def open_store(
     """
     folder = cache / _key(source, settings)
     remove_leftovers(cache)
+    _remove_former_leftovers(cache)
     notes: tuple[str, ...] = ()
     try:
         store = _read(folder, source, settings)
@@ -67,6 +76,8 @@ def open_store(
         notes = (f"The store of decoded images was damaged, and made again ({damage}).",)
         store = None
     if store is None:
+        if before_decoding is not None:
+            before_decoding(source)
         with _writing(cache):
             _build(folder, source, settings, progress)
         try:
@@ -77,6 +88,18 @@ def open_store(
         raise UserError(f"data.cache: expected to read decoded images back, got none in {folder}")
     images, written = store
     return Store(images, written, notes)
+
+
+def _remove_former_leftovers(cache: Path) -> None:
+    """Removes what convergan 0.1.0 was writing when it was killed: what it writes, it writes all the time."""
+    for leftover in cache.glob("*.building-*"):
+        try:
+            last = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
+        except OSError:
+            # It has just been renamed or removed.
+            continue
+        if time.time() - last > _UNTOUCHED_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager

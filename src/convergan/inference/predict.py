@@ -1,6 +1,7 @@
 """Classes of images, as a CSV file."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.networks.classification import classified
-from convergan.outputs import require_output, spreadsheet_text, text_output
+from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
 
 _BATCH_PIXELS = 2**18
@@ -69,7 +70,7 @@ def predict_to_csv(
 ) -> int:
     """Writes path, label, confidence and a column per class; gives the number of images classified.
 
-    The file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
+    A file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
     plain ASCII, and no cell is taken for a formula (`./` goes before such a path, an apostrophe before such
     a class).
 
@@ -84,18 +85,20 @@ def predict_to_csv(
     require_output(out, name="out", overwrite=overwrite)
     config = load_config(run)
     files = _find(images)
+    _require_no_input(out, files)
     count = 0
     # Numbers need no quotes: it is faster to leave only the text to `csv`.
     text = csv.writer(_Echo())
     line = "%s" + ",%.6f" * (1 + len(config.classes)) + "\r\n"
     cell_of = {name: spreadsheet_text(name) for name in config.classes}
+    batches = _predict_batches(run, files, unreadable, progress)
+    # Programs that read a pipe take a byte order mark for a part of the first name.
+    marked = not is_stream(out) and not all(map(str.isascii, (*files, *config.classes)))
     with text_output(out) as file:
-        if not all(map(str.isascii, (*files, *config.classes))):
+        if marked:
             file.write("\N{BYTE ORDER MARK}")
         csv.writer(file).writerow(["path", "label", "confidence", *cell_of.values()])
-        for paths, labels, confidences, probabilities in _predict_batches(
-            run, files, unreadable, progress
-        ):
+        for paths, labels, confidences, probabilities in batches:
             numbers = np.column_stack([confidences, probabilities]).tolist()
             file.writelines(
                 line
@@ -109,15 +112,24 @@ def predict_to_csv(
     return count
 
 
+def _require_no_input(out: Path, files: Sequence[str]) -> None:
+    """Checks that no image is about to be replaced by what is said of it."""
+    if not out.is_file():
+        return
+    for file in files:
+        if os.path.basename(file) == out.name and os.path.samefile(file, out):
+            raise UserError(f"out: expected another file than the image {out}, got that one")
+
+
 def _path_cell(path: str) -> str:
     """The path, or the same path in other words that no spreadsheet takes for a formula."""
     return path if spreadsheet_text(path) == path else f"./{path}"
 
 
 def _find(images: Path | Sequence[Path]) -> list[str]:
-    """The image files among and below some paths."""
+    """The image files among and below some paths, each once."""
     places = [images] if isinstance(images, Path) else images
-    return [file for place in places for file in find_image_files(place)]
+    return list(dict.fromkeys(file for place in places for file in find_image_files(place)))
 
 
 class _Batch(NamedTuple):
@@ -136,7 +148,7 @@ def _predict_batches(
     unreadable: Callable[[SkippedImage], None] | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[_Batch]:
-    """See `predict`."""
+    """See `predict`; what is wrong with the run is raised at once."""
     classifier, config = load_classifier(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
@@ -159,12 +171,16 @@ def _predict_batches(
         batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
         unreadable=unreadable,
     )
-    done = 0
-    for batch in map_batches(predicted, batches, device):
-        yield batch
-        done += len(batch.paths)
-        if progress is not None:
-            progress(done, len(files))
+
+    def counted() -> Iterator[_Batch]:
+        done = 0
+        for batch in map_batches(predicted, batches, device):
+            yield batch
+            done += len(batch.paths)
+            if progress is not None:
+                progress(done, len(files))
+
+    return counted()
 
 
 class _Echo:

@@ -10,11 +10,11 @@ from PIL import Image
 
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
-from convergan.files import aside_folder, remove_leftovers, sync_folder
+from convergan.files import aside_folder, sync_folder
 from convergan.inference.batches import device_of_process
 from convergan.networks.interface import Generator
 from convergan.networks.precision import without_tf32
-from convergan.outputs import require_output
+from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid
 from convergan.runs.model import load_generator
 
@@ -72,7 +72,8 @@ def sample(
             done += 1
             if progress is not None:
                 progress(done, count)
-    write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
+        # Before the images move to their place: where it fails, the next try finds none in its way.
+        write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
     return grid
 
 
@@ -82,10 +83,7 @@ def require_room(out: Path, *, overwrite: bool = False) -> Path:
     Raises:
         UserError: `out` is a file, or holds something; or the grid exists and `overwrite` is off.
     """
-    if out.is_dir():
-        remove_leftovers(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: expected a new or empty folder, got something in it")
+    require_empty_folder(out, name="out")
     grid = out.parent / f"{out.name}-grid.png"
     # Folders that are to be made are new, and so is what will be beside them.
     if out.parent.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from convergan.errors import UserError
-from convergan.files import written_aside
+from convergan.outputs import binary_output
 
 GUTTER_PX = 2
 TILE_PX = 64  # smaller images are enlarged to about this, by a whole factor
@@ -36,8 +36,8 @@ def write_sample_grid(path: Path, images: np.ndarray, *, columns: int | None = N
     transparent. Unless `columns` says otherwise, the grid is about square.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as aside:
-        aside.write_bytes(_png(_grid(images, columns)))
+    with binary_output(path) as file:
+        file.write(_png(_grid(images, columns)))
 
 
 def grid_picture(images: np.ndarray) -> Picture:

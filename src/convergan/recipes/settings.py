@@ -12,8 +12,8 @@ from convergan.ranges import Checked, Former, Seed
 _Width = Annotated[int, Interval(ge=1, le=65_536)]
 _Widths = Annotated[tuple[_Width, ...], Len(1, 100)]
 _LatentSize = Annotated[int, Interval(ge=1, le=100_000)]
-_Kernels = Annotated[int, Interval(ge=0, le=10_000)]
-_KernelSize = Annotated[int, Interval(ge=1, le=10_000)]
+_Kernels = Annotated[int, Interval(ge=0, le=1000)]
+_KernelSize = Annotated[int, Interval(ge=1, le=1000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
 

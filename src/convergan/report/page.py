@@ -9,6 +9,7 @@ from convergan.files import write_text
 from convergan.page.environment import templates
 from convergan.page.images import grid_picture, single_picture
 from convergan.page.words import count, number
+from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
@@ -131,11 +132,15 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
         ("result from epoch", None if chosen == last.get("epoch") else chosen, count),
         ("training time", results.get("train_seconds") or last.get("train_seconds"), duration),
         ("device", inputs.manifest.get("device"), str),
-        ("precision", inputs.manifest.get("precision"), str),
+        ("precision", inputs.manifest.get("precision"), _precision),
         ("diversity (data: 1)", generated.get("diversity"), number),
         ("“real” for generated", generated.get("generated_score"), number),
     )
     return [(name, write(value)) for name, value, write in facts if value is not None]
+
+
+def _precision(of_manifest: str) -> str:
+    return FORMER_PRECISIONS.get(of_manifest, of_manifest)
 
 
 def _warned(warnings: list[dict[str, Any]]) -> list[Warned]:

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from convergan.files import written_aside
 from convergan.metrics.inception_score import Protocol, scores_of_sums, split_of_images
+from convergan.outputs import binary_output
 from convergan.page.images import write_sample_grid
 
 _CLASSES, _BY_COUNT = "classes.svg", "score-by-count.svg"
@@ -129,5 +129,5 @@ def _write(path: Path, draw: Any) -> None:
         matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         draw(figure.add_subplot())
-        with written_aside(path) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None})
+        with binary_output(path) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})

@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from convergan.errors import UserError, reading
+from convergan.errors import UserError, one_line, reading
 from convergan.files import make_folder
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
 KEPT = 2
 
 _SET_ASIDE = "unusable-"
+
+
+class UnusableCheckpoint(UserError):
+    """A damaged checkpoint or one of another run; not one that the system cannot read just now."""
 
 
 class Unusable(NamedTuple):
@@ -67,16 +71,13 @@ def load_newest_checkpoint(
     """The newest checkpoint that is whole and of this origin, or None where there is none at all.
 
     Raises:
-        UserError: there are checkpoints, and none can be used.
+        UserError: there are checkpoints, and none can be used; or one that may be good cannot be read now.
     """
     passed_over: list[Unusable] = []
     for path in _newest_first(folder):
         try:
             return Checkpoint(path, load_checkpoint(path, origin), tuple(passed_over))
-        except UserError as error:
-            if isinstance(error.__cause__, PermissionError):
-                # Nothing is wrong with the checkpoint.
-                raise
+        except UnusableCheckpoint as error:
             passed_over.append(Unusable(path, str(error)))
     if passed_over:
         others = len(passed_over) - 1
@@ -89,20 +90,30 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
     """The state that `save_checkpoint` wrote.
 
     Raises:
-        UserError: the file is damaged, or of another origin. Whatever a file does not say of its origin, as
-            those of convergan 0.1.0, is taken to fit.
+        UnusableCheckpoint: the file is damaged, or of another origin. Whatever a file does not say of its
+            origin, as those of convergan 0.1.0, is taken to fit.
+        UserError: it cannot be read, or not now: the system refuses, or there is not the memory.
     """
     with reading(path, "a checkpoint"):
-        tensors, metadata = load_tensors(path)
-        if "skeleton" not in metadata:
-            raise ValueError("other tensors")
-        found = dict(json.loads(metadata.get("origin", "{}")))
-        state = _put_tensors(json.loads(metadata["skeleton"]), tensors)
+        try:
+            tensors, metadata = load_tensors(path)
+            if "skeleton" not in metadata:
+                raise ValueError("other tensors")
+            found = dict(json.loads(metadata.get("origin", "{}")))
+            state = _put_tensors(json.loads(metadata["skeleton"]), tensors)
+            if not isinstance(state, dict):
+                raise ValueError("a single value")
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise UnusableCheckpoint(
+                f"{path}: expected a checkpoint, got {one_line(error)}"
+            ) from error
     for kind, wanted in (origin or {}).items():
         if found.get(kind, wanted) != wanted:
-            raise UserError(f"{path}: expected a checkpoint of this run, got one of another {kind}")
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: expected a checkpoint, got a single value")
+            raise UnusableCheckpoint(
+                f"{path}: expected a checkpoint of this run, got one of another {kind}"
+            )
     return state
 
 
@@ -126,7 +137,13 @@ def drop_newest_checkpoint(folder: Path) -> None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.safetensors"), reverse=True)
+    try:
+        # Not `glob`: for what the system refuses, it finds nothing.
+        return sorted(
+            (path for path in folder.iterdir() if path.match("step-*.safetensors")), reverse=True
+        )
+    except FileNotFoundError:
+        return []
 
 
 def _take_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import FileLock, SoftFileLock
 
 from convergan.errors import UserError, one_line
-from convergan.files import make_folder, remove_leftovers
+from convergan.files import lock_at_once, make_folder, remove_leftovers
 from convergan.runs.checkpoints import has_checkpoint
 from convergan.runs.folder import RunFolder
 
@@ -56,13 +56,11 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
 def _locked(folder: RunFolder) -> Iterator[None]:
     # Any thread may release it.
     lock = FileLock(folder.lock, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if not lock_at_once(lock):
         raise UserError(
             f"{folder.path}: expected a run that no other process is training, got one that is being "
             f"trained{_holder(folder.lock)}"
-        ) from None
+        )
     try:
         # On a file system without locks, the file's content is a matter of its own.
         if not isinstance(lock, SoftFileLock):

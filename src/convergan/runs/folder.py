@@ -2,13 +2,12 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from convergan.errors import UserError, is_utf8, printable, quoted, reading, system_problem
-from convergan.files import make_folder, write_text
+from convergan.files import make_folder, try_writing, write_text
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
     first_difference,
@@ -18,8 +17,6 @@ from convergan.recipes.files import (
 )
 from convergan.recipes.settings import Recipe
 from convergan.runs.records import checked_manifest, checked_results
-
-_PROBE = ".probe-"
 
 
 class RunFolder:
@@ -85,8 +82,7 @@ class RunFolder:
 
     def _require_writable(self, folder: Path) -> None:
         try:
-            # The only answer that holds for every file system.
-            Path(tempfile.mkdtemp(prefix=_PROBE, dir=folder)).rmdir()
+            try_writing(folder)
         except OSError as error:
             raise self._impossible(error) from None
 
@@ -136,7 +132,7 @@ class RunFolder:
 
     def _others(self) -> Iterator[Path]:
         """What is in the folder besides what this package leaves in one where nothing has been begun."""
-        aside = (".aside-", ".convergan-aside-", _PROBE)
+        aside = (".aside-", ".convergan-aside-")
         for path in self.path.iterdir():
             if path != self.lock and not path.name.startswith(aside):
                 yield path

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from convergan.errors import reading
-from convergan.files import write_text
+from convergan.files import naming, write_text
 
 _Number = float | None
 _Count = Annotated[int, Field(ge=0)]
@@ -59,12 +59,8 @@ class Metrics(NamedTuple):
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Adds one line. Numbers that are not finite become null: JSON has none."""
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
-    except OSError as error:
-        # A write that finds no room names no file.
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
 
 
 def sync_metrics(path: Path) -> None:

@@ -1,19 +1,22 @@
 """The trained model of a run: its weights as safetensors, its settings as JSON."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from convergan.errors import UserError, one_line, reading
-from convergan.files import make_folder
+from convergan.files import make_folder, write_text
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.folder import RunFolder, json_text, read_json
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -21,6 +24,9 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 _CONFIG = "config.json"
 _CLASSIFIER = "classifier.safetensors"
 _GENERATOR = "generator.safetensors"
+
+_ORIGIN = "origin"
+_CONFIG_SHA256 = "config_sha256"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +46,32 @@ _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
 def save_model(
-    folder: RunFolder, config: ModelConfig, classifier: Discriminator, generator: Generator
+    folder: RunFolder,
+    config: ModelConfig,
+    classifier: Discriminator,
+    generator: Generator,
+    origin: Mapping[str, str] | None = None,
 ) -> None:
     """Writes model/: the classifier with its averaged weights, the generator, and the settings.
+
+    Args:
+        folder: of the run.
+        config: the settings; the weights are kept with their SHA-256.
+        classifier, generator: the networks.
+        origin: what they were trained on, by kind, as in checkpoints: "recipe" and "data set".
 
     Raises:
         UserError: a file cannot be written, such as to a disk that is full.
     """
     make_folder(folder.model)
+    settings = json_text(_CONFIG_TYPE.dump_python(config, mode="json"))
+    metadata = {
+        _ORIGIN: json.dumps(dict(origin or {}), sort_keys=True),
+        _CONFIG_SHA256: _sha256(settings),
+    }
     for name, network in ((_CLASSIFIER, classifier), (_GENERATOR, generator)):
-        save_tensors(folder.model / name, network.state_dict())
-    write_json(folder.model / _CONFIG, _CONFIG_TYPE.dump_python(config, mode="json"))
+        save_tensors(folder.model / name, network.state_dict(), metadata)
+    write_text(folder.model / _CONFIG, settings)
 
 
 def load_config(run: Path) -> ModelConfig:
@@ -81,13 +102,15 @@ def load_classifier(run: Path) -> tuple[Discriminator, ModelConfig]:
     """A run's classifier with its averaged weights, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: as `load_config`; or the weights are missing, damaged or of another network.
+        UserError: as `load_config`; or the weights are missing, damaged, of another network or of another
+            run, or the settings are not those that they were saved with. Whatever a file does not say, as
+            those of convergan 0.1.0, is taken to fit.
     """
     config = load_config(run)
     outputs = max(len(config.classes), 1)
     network = _load(
         lambda: build_discriminator(config.networks, config.image_shape, outputs),
-        RunFolder(run).model,
+        RunFolder(run),
         _CLASSIFIER,
     )
     return network.eval(), config
@@ -98,19 +121,23 @@ def load_generator(run: Path) -> tuple[Generator, ModelConfig]:
     config = load_config(run)
     network = _load(
         lambda: build_generator(config.networks, config.image_shape),
-        RunFolder(run).model,
+        RunFolder(run),
         _GENERATOR,
     )
     return network.eval(), config
 
 
-def _load(build: Callable[[], NetworkT], folder: Path, name: str) -> NetworkT:
+def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> NetworkT:
     """A network with the weights of a file."""
-    path = folder / name
-    with reading(folder / _CONFIG, "the settings of a model"), torch.device("meta"):
+    path = folder.model / name
+    with reading(path, "the weights of this run's network"):
+        weights, metadata = load_tensors(path)
+        origin = dict(json.loads(metadata.get(_ORIGIN, "{}")))
+    _require_settings(folder.model / _CONFIG, metadata, name)
+    _require_origin(path, origin, folder)
+    with reading(folder.model / _CONFIG, "the settings of a model"), torch.device("meta"):
         wanted = sum(weight.numel() for weight in build().parameters())
     with reading(path, "the weights of this run's network"):
-        weights, _ = load_tensors(path)
         found = sum(weight.numel() for weight in weights.values())
         # Before it is built: settings that have been damaged may ask for more than there is memory.
         if wanted > found:
@@ -121,3 +148,30 @@ def _load(build: Callable[[], NetworkT], folder: Path, name: str) -> NetworkT:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
     return network
+
+
+def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> None:
+    """Checks that the settings are those that the weights of a file were saved with."""
+    with reading(path, "the settings of a model"):
+        text = path.read_text(encoding="utf-8")
+    if metadata.get(_CONFIG_SHA256) not in (None, _sha256(text)):
+        raise UserError(f"{path}: expected the settings saved with {name}, got changed ones")
+
+
+def _require_origin(path: Path, origin: Mapping[str, str], folder: RunFolder) -> None:
+    """Checks that weights are of the run that the manifest beside them tells of, if there is one."""
+    manifest: dict[str, Any] = {}
+    # A damaged manifest says nothing against the weights.
+    with suppress(UserError):
+        manifest = folder.read_manifest() if folder.manifest.exists() else {}
+    of_run = {
+        "recipe": manifest.get("recipe_sha256"),
+        "data set": manifest.get("data", {}).get("fingerprint"),
+    }
+    for kind, wanted in of_run.items():
+        if None not in (wanted, found := origin.get(kind)) and found != wanted:
+            raise UserError(f"{path}: expected weights of this run, got those of another {kind}")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

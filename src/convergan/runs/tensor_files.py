@@ -43,14 +43,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises:
         OSError: the file cannot be read.
+        MemoryError: there is not enough of it.
         ValueError: it is damaged.
     """
+    # The library takes whatever the system refuses for an absent file.
+    path.open("rb").close()
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError:
+    except (OSError, MemoryError):
         raise
+    except RuntimeError as error:
+        # Torch's, of a file that the system does not open or map once more; damage is told by safetensors.
+        raise OSError(one_line(error)) from error
     except Exception as error:
         raise ValueError(f"a damaged file ({one_line(error)})") from error
     written = metadata.pop(_SHA256, None)

@@ -11,8 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
-from convergan.files import write_text
-from convergan.outputs import require_output_folder
+from convergan.outputs import require_output_folder, write_output
 from convergan.study.joining import SIMULATED
 from convergan.study.opening import open_study
 from convergan.study.progress import progress_of
@@ -76,7 +75,7 @@ def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: b
         write_table(out / name, columns)
     write_table(out / _PARTICIPANTS, _participants(study, columns, simulated=simulated))
     script = files("convergan.study").joinpath(_SCRIPT).read_text(encoding="utf-8")
-    write_text(out / _SCRIPT, script)
+    write_output(out / _SCRIPT, script)
     return len(columns["trial"])
 
 

@@ -13,12 +13,19 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.weak import TensorWeakRef
 
-# Not public; without it the plain operations are taken, which are right everywhere.
-_under_transform: Callable[[], bool] = getattr(
+# Neither is public; without them the plain operations are taken, which are right everywhere.
+_transforms_active: Callable[[], bool] = getattr(
     torch._C, "_are_functorch_transforms_active", lambda: True
 )
+
+
+def _under_transform() -> bool:
+    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
+    backward that is written by hand cannot be."""
+    return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 class HistoricalAveraging(nn.Module):

@@ -17,15 +17,21 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 Size2d = int | tuple[int, int]
 
-# Not public; without it the plain operations are taken, which are right everywhere.
-under_transform: Callable[[], bool] = getattr(
+# Neither is public; without them the plain operations are taken, which are right everywhere.
+_transforms_active: Callable[[], bool] = getattr(
     torch._C, "_are_functorch_transforms_active", lambda: True
 )
-"""Whether `torch.func` transforms what runs now, which it cannot where backward is written by hand."""
+
+
+def under_transform() -> bool:
+    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
+    backward that is written by hand cannot be."""
+    return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 class _WeightNorm(nn.Module):

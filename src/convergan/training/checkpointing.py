@@ -18,7 +18,7 @@ from convergan.runs.checkpoints import (
     set_aside,
 )
 from convergan.training.health import CHECKPOINT, ROLLBACK, HealthWarning, NotFinite
-from convergan.training.launch import on_rank_zero
+from convergan.training.launch import on_every_rank, on_rank_zero
 from convergan.training.signals import Interrupted
 from convergan.training.state import TrainingState
 
@@ -82,12 +82,16 @@ class Checkpointer:
         self.warning = None
         if path is None:
             return False
-        values = newest.state if newest else load_checkpoint(path, origin)
-        with reading(path, "a checkpoint of this recipe's networks"):
-            try:
-                state.load_state_dict(values)
-            except UserError as error:
-                raise UserError(f"{path}: {error}") from None
+
+        def put_back() -> None:
+            values = newest.state if newest else load_checkpoint(path, origin)
+            with reading(path, "a checkpoint of this recipe's networks"):
+                try:
+                    state.load_state_dict(values)
+                except UserError as error:
+                    raise UserError(f"{path}: {error}") from None
+
+        on_every_rank(self._fabric, put_back)
         if passed_over:
             self.warning = HealthWarning(
                 state.epochs_done + 1,
@@ -149,9 +153,8 @@ class Checkpointer:
         self.restore(state)
         passed_over = self.warning
         if state.step == self._went_back_to:
-            if self._fabric.is_global_zero:
-                drop_newest_checkpoint(self._folder)
-            self._fabric.barrier()
+            folder = self._folder
+            on_rank_zero(self._fabric, lambda: drop_newest_checkpoint(folder))
             self.restore(state)
             passed_over = passed_over or self.warning
         last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"

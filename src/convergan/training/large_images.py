@@ -14,7 +14,7 @@ from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.page.words import about
 from convergan.recipes.settings import Recipe
-from convergan.training.memory import device_cost, require_memory
+from convergan.training.memory import device_cost
 from convergan.training.trial import run_seconds, step_seconds
 from convergan.units import bytes_in_words
 
@@ -27,17 +27,10 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
 
     Raises:
         UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
-            on them would take, and what in a sensible size. Or training on them does not fit in memory.
+            on them would take, and what in a sensible size.
     """
     size = None if recipe.data.size_px is not None else first_size(source)
-    if size is None:
-        return
-    # Grey images take less than colour: what is not known must not refuse anything.
-    channels = recipe.data.channels or 1
-    if max(size) <= LARGEST_UNASKED_PX:
-        require_memory(
-            recipe, (channels, *size), 1, device=fabric.device, processes=fabric.world_size
-        )
+    if size is None or max(size) <= LARGEST_UNASKED_PX:
         return
     height, width = size
     smaller_px = sensible_size_px(height, width)

@@ -1,15 +1,19 @@
 """Lightning Fabric as a recipe's hardware settings describe it."""
 
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
 
-from convergan.errors import UserError, file_problem
+from convergan.errors import UserError, file_problem, one_line
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.signals import Interrupted
+
+ResultT = TypeVar("ResultT")
 
 _PROCESSES = 8
 """On a CPU of however few cores: enough to try what several processes do."""
@@ -83,7 +87,7 @@ def launched(settings: HardwareSettings) -> Iterator[Fabric]:
     fabric = launch(settings)
     try:
         yield fabric
-    except (UserError, Interrupted):
+    except (UserError, Interrupted, RankFailed):
         _part(joined_before)
         raise
     _part(joined_before)
@@ -94,19 +98,59 @@ def _part(joined_before: bool) -> None:
         torch.distributed.destroy_process_group()
 
 
-def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
-    """Does a task on rank 0 alone; a mistake of the user's that it finds is raised on every rank.
+class RankFailed(RuntimeError):
+    """What nobody expected happened on one of several ranks; all raise this. A note has the traceback."""
 
-    So is what the system has against a file. Otherwise the others would wait for a rank that is gone.
+
+def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
+    """Does a task on each rank. Whatever it raises on one is raised on all: nobody waits for who is gone.
+
+    Every rank must call it. The task itself must not wait for other ranks.
+
+    Raises:
+        UserError: what the first rank that failed found, a mistake of the user's or what the system has
+            against a file.
+        RankFailed: that rank raised something else. A single process raises it as it is.
     """
-    message = None
-    if fabric.is_global_zero:
-        try:
-            task()
-        except UserError as error:
-            message = str(error)
-        except OSError as error:
-            message = file_problem(error)
-    message = fabric.broadcast(message)
-    if message is not None:
-        raise UserError(message)
+    results: list[ResultT] = []
+    failure: Exception | None = None
+    try:
+        results.append(task())
+    except UserError as error:
+        failure = error
+    except OSError as error:
+        failure = UserError(file_problem(error))
+        failure.__cause__ = error
+    except Exception as error:
+        failure = error
+    if fabric.world_size == 1:
+        if failure is not None:
+            raise failure
+        return results[0]
+    told: list[tuple[str, str] | None] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(told, _told(failure))
+    for rank, message in enumerate(told):
+        if message is None:
+            continue
+        text, trace = message
+        if not trace:
+            raise UserError(text) from failure
+        failed = RankFailed(f"rank {rank}: {text}")
+        failed.add_note(trace)
+        raise failed from failure
+    return results[0]
+
+
+def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
+    """Does a task on rank 0 alone; what it raises is raised on every rank, as by `on_every_rank`."""
+    on_every_rank(fabric, task if fabric.is_global_zero else lambda: None)
+
+
+def _told(failure: Exception | None) -> tuple[str, str] | None:
+    """What the other ranks are told of a failure: its text, and its traceback unless it is the user's."""
+    if failure is None:
+        return None
+    if isinstance(failure, UserError):
+        return str(failure), ""
+    kind = "out of memory" if isinstance(failure, MemoryError) else type(failure).__name__
+    return f"{kind}: {one_line(failure)}", "".join(traceback.format_exception(failure))

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from convergan.training.computation import (
     uses_noise_bank,
 )
 from convergan.training.health import LossWatch, NotFinite
+from convergan.training.launch import on_every_rank
 from convergan.training.objective import (
     BaselineStep,
     DiscriminatorStep,
@@ -109,7 +111,7 @@ def fit(
     checkpointer = Checkpointer(fabric, checkpoints, options)
     if not checkpointer.restore(state):
         checkpointer.save(state)
-    observer.begins_after(state.epochs_done, checkpointer.warning)
+    on_every_rank(fabric, lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
     watch: LossWatch | None = None
     names: list[str] = []
     resumed_seconds, resumed_time = state.train_seconds, time.monotonic()
@@ -250,7 +252,7 @@ def fit(
         not_finite = not_finite or (watch and watch.look()) or state.find_not_finite()
         if not_finite:
             warning = checkpointer.go_back(state, not_finite)
-            observer.begins_after(state.epochs_done, warning)
+            on_every_rank(fabric, partial(observer.begins_after, state.epochs_done, warning))
             epoch_first_position, epoch_time = state.position, time.monotonic()
             continue
 
@@ -290,13 +292,15 @@ def fit(
             validation_size=len(data.validation),
             warnings=warnings,
         )
-        observer.epoch_ended(
+        tell = partial(
+            observer.epoch_ended,
             record,
             discriminator.network,
             discriminator.tested,
             None if baseline is None else baseline.tested,
             generator.network,
         )
+        on_every_rank(fabric, tell)
         epoch_first_position, epoch_time = 0, time.monotonic()
         last = state.epochs_done == recipe.epochs
         if last or checkpointer.is_due(state.step):

@@ -18,28 +18,44 @@ _CGROUP_LIMITS = (
 """Of a container's memory: cgroups 2 and 1. Without a limit the first says "max", the other a huge number."""
 
 
-def memory_limit(device: torch.device) -> tuple[int, str]:
+def memory_limit(device: torch.device, processes: int = 1) -> tuple[int, str] | None:
     """The bytes that this process can still take on a device at the very most, and what sets the limit.
 
     On a CPU the least of what the machine has, what its container may have (cgroups) and the process's
-    address space (`ulimit -v`), each without what the process has already. Other processes are not counted:
-    they may end.
+    address space (`ulimit -v`), each without what the process has already. Other processes are not counted,
+    as they may end, but for those that train together: they share the machine and its container.
+
+    Args:
+        device: where it is to train.
+        processes: that train together, on all machines.
+
+    Returns:
+        The bytes, and words for a sentence: "... GB that this machine has". None where nothing tells.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], "are free on the GPU"
     address_space, resident = _own_bytes()
-    limits = [(_machine_bytes() - resident, "this machine has")]
+    # torchrun tells how many of them are on this machine.
+    local = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
+    each = f" for each of {local} processes" if local > 1 else ""
+    limits = []
+    if hasattr(os, "sysconf"):
+        of_machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limits.append((of_machine // local - resident, f"this machine has{each}"))
     for file in _CGROUP_LIMITS:
         try:
-            limits.append((int(file.read_text()) - resident, "its container may have"))
+            of_container = int(file.read_text(encoding="ascii"))
         except (OSError, ValueError):
             continue
+        limits.append((of_container // local - resident, f"its container may have{each}"))
     if os.name == "posix":
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
             limits.append((soft - address_space, "the process may have (ulimit -v)"))
+    if not limits:
+        return None
     size, whose = min(limits)
     return max(0, size), whose
 
@@ -91,8 +107,9 @@ def require_memory(
     """
     cost = device_cost(recipe, image_shape, outputs, device=device, processes=processes)
     needed = cost.memory_bytes + images_bytes
-    limit, whose = memory_limit(device)
-    if needed > limit:
+    known = memory_limit(device, processes)
+    if known is not None and needed > known[0]:
+        limit, whose = known
         _, height, width = image_shape
         narrower = (
             "--networks.hidden" if isinstance(recipe.networks, MLPSettings) else "--networks.width"
@@ -103,10 +120,6 @@ def require_memory(
             f"{bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} takes less"
         )
     return cost
-
-
-def _machine_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _own_bytes() -> tuple[int, int]:

@@ -125,7 +125,10 @@ def worth_labelling(
     if not data.classes:
         return [], ""
     if len(unlabelled) == 0:
-        return [], "All training images carry a label: there are none without one to choose from."
+        return (
+            [],
+            "Every training image has a label in the data already, whether this run used it or not.",
+        )
     looked_at = unlabelled
     if len(unlabelled) > MOST_LOOKED_AT:
         drawn = np.random.default_rng(seed).choice(unlabelled, MOST_LOOKED_AT, replace=False)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from convergan.data.headers import first_size
 from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.source import open_data_set
 from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
@@ -35,8 +36,8 @@ class Preparation:
     """What the result is trained on."""
     folds: list[Split]
     """Those of the cross-validation, if the labels are few and there is no test set."""
-    cost: Cost
-    """Of each training."""
+    cost: Cost | None
+    """Of each training; None where the run is finished."""
 
 
 def prepare(
@@ -46,7 +47,8 @@ def prepare(
     processes: int,
     device: torch.device = CPU,
     progress: Callable[[int, int], None] | None = None,
-    before_decoding: Callable[[Recipe, Source], None] | None = None,
+    found: Callable[[Recipe, Source], None] | None = None,
+    finished: bool = False,
 ) -> Preparation:
     """Opens the images, unless they are given, divides them, and checks that the recipe fits them.
 
@@ -56,7 +58,8 @@ def prepare(
         processes: that train together.
         device: that they train on.
         progress: called with (images done, images in all) while images are decoded.
-        before_decoding: called once the images have been found; what it raises ends all.
+        found: called once the images have been found; what it raises ends all.
+        finished: nothing is to be trained any more; what it would take is not looked at.
 
     Raises:
         UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
@@ -74,7 +77,6 @@ def prepare(
         # At least so much, whatever the images are.
         shape = (recipe.data.channels or 1, side_px, side_px)
         _require_networks(recipe, shape, 1)
-        require_memory(recipe, shape, 1, device=device, processes=processes)
     if data is not None:
         recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
     elif recipe.data.source == ARRAYS:
@@ -88,24 +90,38 @@ def prepare(
         named = recipe
 
         def look(source: Source) -> None:
-            if before_decoding is not None:
-                before_decoding(named, source)
+            if found is not None and not finished:
+                found(named, source)
 
-        data = open_data_set(recipe.data, progress=progress, before_decoding=look)
+        def check_memory(source: Source) -> None:
+            size = first_size(source) if side_px is None else (side_px, side_px)
+            if size is None or finished:
+                return
+            # Grey images take less than colour: what is not known must not refuse anything.
+            shape = (recipe.data.channels or 1, *size)
+            fitted, classes = _fitted(recipe, source.classes, source.place)
+            outputs = max(len(classes), 1)
+            require_memory(fitted, shape, outputs, device=device, processes=processes)
+
+        data = open_data_set(
+            recipe.data, progress=progress, found=look, before_decoding=check_memory
+        )
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
     outputs = max(len(data.classes), 1)
     _require_networks(recipe, image_shape(data), outputs)
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
-    cost = require_memory(
-        recipe,
-        image_shape(data),
-        outputs,
-        device=device,
-        processes=processes,
-        images_bytes=data.train.images.nbytes if resident and device.type == "cuda" else 0,
-    )
+    cost = None
+    if not finished:
+        cost = require_memory(
+            recipe,
+            image_shape(data),
+            outputs,
+            device=device,
+            processes=processes,
+            images_bytes=data.train.images.nbytes if resident and device.type == "cuda" else 0,
+        )
     return Preparation(recipe=recipe, data=data, split=split, folds=folds, cost=cost)
 
 
@@ -153,20 +169,29 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     )
 
 
-def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
-    """The recipe as these images allow it, and the images as it uses them.
+def _fitted(
+    recipe: Recipe, classes: tuple[str, ...], source: str
+) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe as images of these classes allow it, and the classes that it uses.
 
     Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
     """
     binary = recipe.objective.discriminator == "binary"
-    if data.classes and not binary:
-        return recipe, data
-    if recipe.labels is not None and not data.classes:
+    if classes and not binary:
+        return recipe, classes
+    if recipe.labels is not None and not classes:
         raise UserError(
-            f"labels: expected none, as no image of {data.source} is labelled, got {recipe.labels}"
+            f"labels: expected none, as no image of {source} is labelled, got {recipe.labels}"
         )
     objective = replace(recipe.objective, discriminator="binary")
-    recipe = replace(recipe, objective=objective, baseline=False, labels=None)
+    return replace(recipe, objective=objective, baseline=False, labels=None), ()
+
+
+def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
+    """The recipe as these images allow it, and the images as it uses them."""
+    recipe, classes = _fitted(recipe, data.classes, data.source)
+    if classes:
+        return recipe, data
     unlabelled = np.full(len(data.train), UNLABELLED)
     train = replace(data.train, labels=unlabelled)
     return recipe, replace(data, train=train, test=None, classes=())

@@ -205,11 +205,10 @@ class Progress:
 
     def warn(self, warning: HealthWarning) -> None:
         """Prints a warning above the bar."""
+        text = escape(printable(f"{warning.message}; {warning.advice}"))
         with suppress(OSError):
             self._run.console.print(
-                f"[yellow]warning[/] {self._title} {warning.epoch}: {escape(warning.message)}; "
-                f"{escape(warning.advice)}",
-                highlight=False,
+                f"[yellow]warning[/] {self._title} {warning.epoch}: {text}", highlight=False
             )
 
     def _left(self) -> str:

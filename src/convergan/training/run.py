@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -33,7 +34,7 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.health import can_be_judged
 from convergan.training.large_images import require_size
-from convergan.training.launch import launched, on_rank_zero
+from convergan.training.launch import RankFailed, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
@@ -106,10 +107,7 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
     """
-    options, console = options or RunOptions(), console or standard_console()
-    return _launched(
-        recipe, lambda fabric: _train(fabric, recipe, RunFolder(out), data, options, console)
-    )
+    return _launched(_train, _Request(recipe, out, data, options, console))
 
 
 def rehearse(
@@ -125,25 +123,38 @@ def rehearse(
     The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
     and errors are those of `train`.
     """
-    options, console = options or RunOptions(), console or standard_console()
-    _launched(
-        recipe, lambda fabric: _rehearse(fabric, recipe, RunFolder(out), data, options, console)
-    )
+    _launched(_rehearse, _Request(recipe, out, data, options, console))
 
 
 ResultT = TypeVar("ResultT")
 
 
-def _launched(recipe: Recipe, task: Callable[[Fabric], ResultT]) -> ResultT:
+class _Request:
+    """What `train` was called with, and defaults."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        data: DataSet | None,
+        options: RunOptions | None,
+        console: Console | None,
+    ) -> None:
+        self.recipe, self.folder, self.data = recipe, RunFolder(out), data
+        self.options, self.console = options or RunOptions(), console or standard_console()
+
+
+def _launched(task: Callable[[Fabric, _Request], ResultT], request: _Request) -> ResultT:
     """Does a task with the recipe's hardware and threads."""
+    recipe = request.recipe
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
     try:
         with terminated_by_signals(), launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
-            return task(fabric)
-    except UserError:
+            return task(fabric, request)
+    except (UserError, RankFailed):
         if others_tell:
             # Rank 0 does.
             raise SystemExit(1) from None
@@ -152,39 +163,35 @@ def _launched(recipe: Recipe, task: Callable[[Fabric], ResultT]) -> ResultT:
         torch.set_num_threads(threads)
 
 
-def _prepared(
-    fabric: Fabric,
-    recipe: Recipe,
-    folder: RunFolder,
-    data: DataSet | None,
-    options: RunOptions,
-    console: Console,
-) -> Preparation:
+def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> Preparation:
     """The images, once all that can be known without them is in order."""
+    options = request.options
 
     def check() -> None:
         if options.logger == "tensorboard":
             require_tensorboard()
-        folder.require_place(resume=options.resume)
+        request.folder.require_place(resume=options.resume)
 
     def prepared() -> Preparation:
         with progress_bar(
-            "reading the images", console=console, quiet=not fabric.is_global_zero
+            "reading the images", console=request.console, quiet=not fabric.is_global_zero
         ) as progress:
             return prepare(
-                recipe,
-                data,
+                request.recipe,
+                request.data,
                 processes=fabric.world_size,
                 device=fabric.device,
                 progress=progress,
-                before_decoding=lambda named, source: require_size(fabric, named, source),
+                found=lambda named, source: require_size(fabric, named, source),
+                finished=finished,
             )
 
     on_rank_zero(fabric, check)
-    if fabric.world_size > 1:
-        # One rank decodes what has not been decoded yet; then all read the same store.
-        on_rank_zero(fabric, prepared)
-    return prepared()
+    # One rank decodes what has not been decoded yet, and knows what there is to say of it; then the others
+    # read the same store.
+    first: list[Preparation] = []
+    on_rank_zero(fabric, lambda: first.append(prepared()))
+    return on_every_rank(fabric, lambda: first[0] if first else prepared())
 
 
 def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
@@ -198,19 +205,14 @@ def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Consol
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _train(
-    fabric: Fabric,
-    recipe: Recipe,
-    folder: RunFolder,
-    data: DataSet | None,
-    options: RunOptions,
-    console: Console,
-) -> dict[str, Any]:
+def _train(fabric: Fabric, request: _Request) -> dict[str, Any]:
+    folder, options, console = request.folder, request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
-        preparation = _prepared(fabric, recipe, folder, data, options, console)
+        finished = folder.results.exists()
+        preparation = _prepared(fabric, request, finished=finished)
         on_rank_zero(fabric, lambda: _begin(folder, preparation, fabric, options))
-        results = folder.read_results()
+        results = on_every_rank(fabric, folder.read_results)
         if results is None:
             _say_what_was_read(fabric, preparation, console)
             run = _Run(fabric, folder, preparation, options, console)
@@ -220,19 +222,13 @@ def _train(
     return results
 
 
-def _rehearse(
-    fabric: Fabric,
-    recipe: Recipe,
-    folder: RunFolder,
-    data: DataSet | None,
-    options: RunOptions,
-    console: Console,
-) -> None:
-    preparation = _prepared(fabric, recipe, folder, data, options, console)
+def _rehearse(fabric: Fabric, request: _Request) -> None:
+    console = request.console
+    preparation = _prepared(fabric, request)
     _say_what_was_read(fabric, preparation, console)
     seconds = step_seconds(fabric, preparation.recipe, preparation.split.training)
     if fabric.is_global_zero:
-        for line in rehearsal_lines(preparation, seconds, fabric.device):
+        for line in rehearsal_lines(preparation, seconds, fabric.device, fabric.world_size):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -276,7 +272,7 @@ class _Run:
         with stop_on_signals() as stop_requested:
             for number, fold in enumerate(folds):
                 part = self.folder.fold(number + 1)
-                make_folder(part.path)
+                on_rank_zero(self.fabric, partial(make_folder, part.path))
                 fitted = self._fit(part, fold, number, stop_requested)
                 train_seconds += fitted.train_seconds
                 outcomes += outcomes_on(fold.test, fitted, self.fabric.device, self.resident_bytes)
@@ -298,9 +294,7 @@ class _Run:
             "versions": versions(),
             "git_commit": self.git_commit,
         }
-        if self.fabric.is_global_zero:
-            self._write(fitted, results, outcomes)
-        self.fabric.barrier()
+        on_rank_zero(self.fabric, lambda: self._write(fitted, results, outcomes))
         return results
 
     def _fit(
@@ -367,7 +361,7 @@ class _Run:
             classes=data.classes,
             resized=recipe.data.size_px is not None,
         )
-        save_model(folder, config, fitted.discriminator, fitted.generator)
+        save_model(folder, config, fitted.discriminator, fitted.generator, self.origin)
         epochs = self._metrics()
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))

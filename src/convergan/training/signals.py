@@ -54,7 +54,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, _: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, previous[number])
+        for each, before in previous.items():
+            signal.signal(each, before)
 
     with _handled(ask, [signal.SIGINT, *_asking_to_end()]) as previous:
         try:

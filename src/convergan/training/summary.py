@@ -37,29 +37,34 @@ def summary_lines(preparation: Preparation) -> list[str]:
     return [_first_line(preparation), *lines, _trainings(preparation)]
 
 
-def rehearsal_lines(preparation: Preparation, seconds: float, device: torch.device) -> list[str]:
+def rehearsal_lines(
+    preparation: Preparation, seconds: float, device: torch.device, processes: int = 1
+) -> list[str]:
     """What training takes, in a line for memory and one for time; and that nothing was trained.
 
     Args:
         preparation: what is to be trained.
         seconds: of a step.
         device: that it would train on.
+        processes: that would train together.
     """
-    recipe, folds = preparation.recipe, preparation.folds
-    limit, whose = memory_limit(device)
+    recipe, folds, cost = preparation.recipe, preparation.folds, preparation.cost
+    assert cost is not None, "nothing is left to be trained"
+    limit = memory_limit(device, processes)
+    of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
     steps = sum(steps_of_trainings(preparation))
     tests = [split.test for split in (*folds, preparation.split) if split.test is not None]
     estimated = run_seconds(
         seconds,
-        preparation.cost,
+        cost,
         steps=steps,
         epochs=recipe.epochs,
         test_size=sum(map(len, tests)),
     )
     return [
-        f"memory: about {bytes_in_words(preparation.cost.memory_bytes)} beside the images, of the "
-        f"{bytes_in_words(limit)} that {whose}",
-        f"time: about {about(estimated)}, for {_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
+        f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}",
+        f"time: about {about(estimated)} on this machine as busy as it is now, for "
+        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
     ]
 

@@ -65,6 +65,6 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
     return {
         "helped": f"{numbers}: the GAN helped ({chance}).",
-        "hurt": f"{numbers}: the GAN hurt ({chance}); use the baseline.",
+        "hurt": f"{numbers}: the GAN hurt ({chance}); what is saved is its classifier.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results["decision"]]
