@@ -348,6 +348,20 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_does_not_care_for_the_folder_of_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = tmp_path / "runs" / "digits-100-seed0"
+    usual.mkdir(parents=True)
+    (usual / "recipe.yaml").touch()
+    assert main(["train", "digits", "--labels", "100", "--dry-run"]) == 0
+    assert "nothing was trained" in capsys.readouterr().out
+    assert "got a run" in failed(
+        capsys, "train", "digits", "--labels", "100", "--dry-run", "--out", str(usual)
+    )
+
+
 def test_debug_shows_where_it_came_from() -> None:
     done = run("predict", "absent-run", ".", "--debug")
     assert done.returncode == 1 and "Traceback" in done.stderr and "UserError" in done.stderr

@@ -76,7 +76,9 @@ class TrainRecipe(Checked):
         if out is None:
             labels = "" if recipe.labels is None else f"-{recipe.labels}"
             out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}"
-        if os.environ.get("RANK", "0") == "0":
+        # A rehearsal writes nothing there; who names a folder for it wants to know.
+        wanted = self.out is not None or not self.dry_run
+        if wanted and os.environ.get("RANK", "0") == "0":
             # Here as well as in `train`: what follows takes seconds to load.
             RunFolder(out).require_place(resume=self.resume)
 
@@ -90,7 +92,10 @@ class TrainRecipe(Checked):
             logger=self.logger,
         )
         try:
-            (rehearse if self.dry_run else train)(recipe, out, options=options)
+            if self.dry_run:
+                rehearse(recipe, options=options)
+            else:
+                train(recipe, out, options=options)
         except Interrupted as end:
             how = f"stopped; the same command with --out {out} --resume goes on"
             raise Stopped(how, end.exit_code) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from convergan.errors import UserError, system_problem
-from convergan.files import remove_leftovers, try_writing, written_aside
+from convergan.files import naming, remove_leftovers, try_writing, written_aside
 
 STANDARD_OUTPUT = Path("-")
 """The path that stands for the standard output."""
@@ -100,11 +100,11 @@ def is_stream(path: Path) -> bool:
 def binary_output(path: Path) -> Iterator[BinaryIO]:
     """Opens what `require_output` accepts: a file is written whole or not at all, all else straight."""
     if is_standard_output(path):
-        with _named("standard output"):
+        with naming(Path("standard output")):
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
     elif is_stream(path):
-        with _named(str(path)), path.open("wb") as stream:
+        with naming(path), path.open("wb") as stream:
             yield stream
     else:
         with written_aside(path) as aside, aside.open("wb") as stream:
@@ -129,20 +129,6 @@ def write_output(path: Path, text: str) -> None:
     """Writes `text` to what `require_output` accepts."""
     with text_output(path) as stream:
         stream.write(text)
-
-
-@contextlib.contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Gives a name to what the system says of an open file, which it does not name."""
-    try:
-        yield
-    except BrokenPipeError:
-        # Whoever read it has enough.
-        raise
-    except OSError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, what) from error
 
 
 def _mode(path: Path, name: str) -> int | None:

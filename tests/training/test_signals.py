@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,25 @@ def test_a_terminal_that_is_closed_leaves_a_checkpoint(command: list[str], tmp_p
     assert os.waitstatus_to_exitcode(status) == 129
     newest = load_newest_checkpoint(out / "checkpoints")
     assert newest is not None and newest.state["step"] > 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_exception_python_discards_still_ends_the_run(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python discards what is raised in a callback, such as one at the end of an object's life."""
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    original = preparation.prepare
+
+    def prepare(*arguments: Any, **options: Any) -> preparation.Preparation:
+        Dying()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(run, "prepare", prepare)
+    assert cli.main(command) == 143
+    assert not (tmp_path / "new").exists()

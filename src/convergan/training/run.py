@@ -49,7 +49,7 @@ from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
-from convergan.training.signals import stop_on_signals, terminated_by_signals
+from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
 from convergan.training.summary import (
     data_rows,
     rehearsal_lines,
@@ -107,12 +107,12 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
     """
-    return _launched(_train, _Request(recipe, out, data, options, console))
+    request = _Request(recipe, data, options, console)
+    return _launched(lambda fabric: _train(fabric, RunFolder(out), request), recipe)
 
 
 def rehearse(
     recipe: Recipe,
-    out: Path,
     *,
     data: DataSet | None = None,
     options: RunOptions | None = None,
@@ -123,7 +123,8 @@ def rehearse(
     The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
     and errors are those of `train`.
     """
-    _launched(_rehearse, _Request(recipe, out, data, options, console))
+    request = _Request(recipe, data, options, console)
+    _launched(lambda fabric: _rehearse(fabric, request), recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -135,25 +136,23 @@ class _Request:
     def __init__(
         self,
         recipe: Recipe,
-        out: Path,
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
     ) -> None:
-        self.recipe, self.folder, self.data = recipe, RunFolder(out), data
+        self.recipe, self.data = recipe, data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 
-def _launched(task: Callable[[Fabric, _Request], ResultT], request: _Request) -> ResultT:
+def _launched(task: Callable[[Fabric], ResultT], recipe: Recipe) -> ResultT:
     """Does a task with the recipe's hardware and threads."""
-    recipe = request.recipe
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     others_tell = False
     try:
         with terminated_by_signals(), launched(recipe.hardware) as fabric:
             others_tell = not fabric.is_global_zero
-            return task(fabric, request)
+            return task(fabric)
     except (UserError, RankFailed):
         if others_tell:
             # Rank 0 does.
@@ -165,12 +164,10 @@ def _launched(task: Callable[[Fabric, _Request], ResultT], request: _Request) ->
 
 def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> Preparation:
     """The images, once all that can be known without them is in order."""
-    options = request.options
 
     def check() -> None:
-        if options.logger == "tensorboard":
+        if request.options.logger == "tensorboard":
             require_tensorboard()
-        request.folder.require_place(resume=options.resume)
 
     def prepared() -> Preparation:
         with progress_bar(
@@ -191,7 +188,9 @@ def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> P
     # read the same store.
     first: list[Preparation] = []
     on_rank_zero(fabric, lambda: first.append(prepared()))
-    return on_every_rank(fabric, lambda: first[0] if first else prepared())
+    preparation = on_every_rank(fabric, lambda: first[0] if first else prepared())
+    end_if_asked()
+    return preparation
 
 
 def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
@@ -205,8 +204,8 @@ def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Consol
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _train(fabric: Fabric, request: _Request) -> dict[str, Any]:
-    folder, options, console = request.folder, request.options, request.console
+def _train(fabric: Fabric, folder: RunFolder, request: _Request) -> dict[str, Any]:
+    options, console = request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
         finished = folder.results.exists()

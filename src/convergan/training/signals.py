@@ -32,15 +32,28 @@ class Terminated(_Ended, KeyboardInterrupt):
     """
 
 
+_raised: list[int] = []
+"""Signals for which `Terminated` has been raised. Python discards what is raised while it calls back from the
+end of an object's life, and goes on."""
+
+
 @contextmanager
 def terminated_by_signals() -> Iterator[None]:
     """Has SIGTERM and SIGHUP raise `Terminated` in the block, so that it can put away what it was making."""
+    _raised.clear()
 
     def end(number: int, _: FrameType | None) -> None:
+        _raised.append(number)
         raise Terminated(number)
 
     with _handled(end, _asking_to_end()):
         yield
+
+
+def end_if_asked() -> None:
+    """Raises `Terminated` again, if it has been raised and nothing came of it."""
+    if _raised:
+        raise Terminated(_raised[0])
 
 
 @contextmanager
@@ -50,6 +63,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     Yields what tells whether a stop has been asked for. `Interrupted` that leaves the block carries the
     signal's number.
     """
+    end_if_asked()
     received: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
