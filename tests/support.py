@@ -2,12 +2,30 @@
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+
+_NOBODY = 65534
+"""A user who owns nothing."""
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Lets permissions bind this process, which they do not where root runs the tests."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def equal_states(first: Any, second: Any) -> bool:

@@ -1,6 +1,17 @@
 import pytest
 
-from convergan.errors import UserError, one_line, printable, reading
+from convergan.errors import (
+    UserError,
+    file_problem,
+    first_of,
+    is_utf8,
+    one_line,
+    printable,
+    quoted,
+    reading,
+    shortened,
+    system_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +50,55 @@ def test_memory_that_is_not_there_and_mistakes_of_the_user_keep_their_words() ->
         raise UserError("already said")
     with pytest.raises(KeyboardInterrupt), reading("x.npy", "an array"):
         raise KeyboardInterrupt
+
+
+LONG = ["x" * 100_000, "\N{RIGHT-TO-LEFT OVERRIDE}" * 100_000, "\n" * 100_000 + "x"]
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_whatever_is_quoted_is_short(text: str) -> None:
+    for shown in (
+        quoted(text),
+        quoted([text] * 10),
+        quoted({text: text}),
+        one_line(text),
+        shortened(text),
+        system_problem(OSError(5, text)),
+        first_of([text] * 10),
+    ):
+        assert len(shown) <= 350 and shown.isprintable()
+    with pytest.raises(UserError) as error, reading("x.json", "JSON"):
+        raise ValueError(text)
+    assert len(str(error.value)) <= 350
+
+
+def test_a_short_value_is_quoted_as_python_writes_it_and_a_long_one_keeps_both_ends() -> None:
+    assert quoted("a  b ") == "'a  b '" and quoted(None) == "None"
+    assert (
+        shortened("a" + "x" * 1000 + "z", 50).startswith("axx")
+        and len(shortened("x" * 99, 50)) <= 50
+    )
+    assert shortened("a" + "x" * 1000 + "z", 50).endswith("xxz")
+    assert first_of("abcdef") == "a, b, c, d, e, ..." and first_of("ab") == "a, b"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a"), "Permission denied"),
+        (OSError("no strerror\nat all"), "no strerror at all"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_what_the_system_says_is_told_without_the_file(error: Exception, said: str) -> None:
+    assert system_problem(error) == said
+
+
+def test_a_file_is_named_where_the_system_names_it() -> None:
+    assert file_problem(PermissionError(13, "Permission denied", "a")) == "a: Permission denied"
+    assert file_problem(OSError("disk quota")) == "disk quota"
+
+
+def test_a_lone_surrogate_is_no_utf8() -> None:
+    assert is_utf8("größer 馬") and not is_utf8("a\udcff")

@@ -239,3 +239,11 @@ def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypa
     assert "simulated: expected a study's database, got votes.parquet" in failed(
         capsys, "study", "report", "votes.parquet", "--simulated"
     )
+
+
+@pytest.mark.parametrize("way", ["open", "prolific"])
+def test_links_are_shown_and_not_obeyed(study, capsys, way):
+    assert main(["study", "invite", study, "--way", way, "--url", "http://a\x1b]0;owned\x07"]) == 0
+    shown = capsys.readouterr().out
+    assert r"http://a\x1b]0;owned\x07/join/" in shown
+    assert shown.replace("\n", "").isprintable()

@@ -13,7 +13,7 @@ from annotated_types import Interval
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg, subcommand
 
 from convergan import __version__
-from convergan.errors import UserError, one_line, printable
+from convergan.errors import UserError, file_problem, one_line, printable, shortened
 from convergan.options import parse_options, see_help
 from convergan.outputs import STANDARD_OUTPUT, is_standard_output
 from convergan.progress_bar import progress_bar
@@ -274,6 +274,9 @@ class Score(Checked):
         score_paths(self.images, self.files, self.settings)
 
 
+_LONGEST_LINE = 1_500
+"""Characters of an error; more are of a text that nobody has shortened, and the middle is left out."""
+
 _COMMANDS = {
     "train": Train,
     "predict": Predict,
@@ -337,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 " smaller images, networks or batches need less"
             )
         if isinstance(error, OSError):
-            return _fail(_file_error(error))
+            return _fail(file_problem(error))
         kind = type(error).__name__
         return _fail(f"unexpected {kind}: {one_line(error)} (--debug shows where)", UNEXPECTED)
     return 0
@@ -397,7 +400,9 @@ def _parse_train(words: list[str], program: str) -> Any:
     file, words = _take_from(words)
     if file is not None:
         if words[:1] and words[0] in PRESETS:
-            raise UserError(f"from: expected no recipe beside the file {file}, got {words[0]}")
+            raise UserError(
+                f"from: expected no recipe beside the file {file}, got {one_line(words[0])}"
+            )
         from convergan.recipes.files import read_recipe
 
         saved = TrainRecipe(recipe=read_recipe(Path(file)))
@@ -421,7 +426,9 @@ def _check_choice(what: str, choices: Collection[str], words: list[str], program
     word = words[0] if words else "nothing"
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
         expected = ", ".join(choices)
-        raise UserError(f"{what}: expected one of {expected}, got {word} {see_help(program)}")
+        raise UserError(
+            f"{what}: expected one of {expected}, got {one_line(word)} {see_help(program)}"
+        )
 
 
 def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
@@ -439,17 +446,10 @@ def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
     return None, words
 
 
-def _file_error(error: OSError) -> str:
-    """What the system, or a library that speaks in its name, has against a file, in one line."""
-    if error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return one_line(error)
-
-
 def _fail(message: str, code: int = 1) -> int:
     # A terminal that is gone takes no message, and the code is still to be given.
     with suppress(OSError):
-        print(f"convergan: {printable(message)}", file=sys.stderr)
+        print(f"convergan: {shortened(message, _LONGEST_LINE)}", file=sys.stderr)
     return code
 
 

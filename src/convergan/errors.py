@@ -1,13 +1,17 @@
 """The user's mistakes, and other people's exceptions, in one line."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import PurePath
 from reprlib import Repr
 
 _LONGEST = 300
-"""Characters of another library's message that are quoted at most."""
+"""Characters of a text of the user's, or of another library's message, that are quoted at most."""
+
+_LONGEST_NAME = 60
+"""Of a name among others."""
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
@@ -41,7 +45,52 @@ def printable(text: str) -> str:
 def one_line(problem: object) -> str:
     """What an exception says, or a text, in one printable line of at most 300 characters."""
     text = " ".join(str(problem).split()) or type(problem).__name__
-    return printable(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ...")
+    # Twice: escapes are longer than what they stand for.
+    return _begun(printable(_begun(text)))
+
+
+def _begun(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """A text in printable characters; of one longer than `longest` the middle is left out."""
+    if len(text) > 2 * longest:
+        text = text[:longest] + text[-longest:]
+    text = printable(text)
+    if len(text) <= longest:
+        return text
+    half = (longest - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def first_of(names: Iterable[object], most: int = 5) -> str:
+    """The first of some names, separated by commas, each shortened; `, ...` stands for the others."""
+    shown = [shortened(str(name), _LONGEST_NAME) for name in islice(names, most + 1)]
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
+
+
+def system_problem(error: object) -> str:
+    """What the system has against a file, without the file's name; or what another exception says.
+
+    One printable line of at most 300 characters.
+    """
+    return one_line(getattr(error, "strerror", None) or error)
+
+
+def file_problem(error: OSError) -> str:
+    """`<file>: <what the system has against it>`, without the file where the exception names none."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{system_problem(error)}"
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold a text: a lone surrogate is a byte of a file's name that was none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -64,14 +113,13 @@ def reading(where: object, expected: str) -> Iterator[None]:
     except MemoryError:
         raise UserError(f"{where}: expected {expected}, got one too large for memory") from None
     except Exception as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UserError(f"{where}: expected {expected}, got {one_line(problem)}") from error
+        raise UserError(f"{where}: expected {expected}, got {system_problem(error)}") from error
 
 
 def quoted(value: object) -> str:
     """A value as Python writes it, printable, and short: of a long one the middle is left out."""
     try:
-        return one_line(_SHORT.repr(str(value) if isinstance(value, PurePath) else value))
+        return shortened(_SHORT.repr(str(value) if isinstance(value, PurePath) else value))
     except ValueError:
         # Python writes no integer of more than 4,300 digits.
         return "a number of thousands of digits"

@@ -18,7 +18,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from convergan.errors import UserError, quoted
+from convergan.errors import UserError, quoted, shortened
 from convergan.ranges import Checked, Former, declarations, fit, range_in_words
 from convergan.recipes.settings import Settings
 
@@ -233,7 +233,7 @@ def _one_line(complaint: str) -> str:
     if "Perhaps you meant:" in lines:
         similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
         told += f"; perhaps you meant {similar}"
-    return told
+    return shortened(told)
 
 
 def see_help(program: str) -> str:

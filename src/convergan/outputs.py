@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from convergan.errors import UserError
+from convergan.errors import UserError, system_problem
 from convergan.files import naming, remove_leftovers, try_writing, written_aside
 
 STANDARD_OUTPUT = Path("-")
@@ -138,8 +138,9 @@ def _mode(path: Path, name: str) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or error
-        raise UserError(f"{name}: expected a path to write to, got {path} ({problem})") from None
+        raise UserError(
+            f"{name}: expected a path to write to, got {path} ({system_problem(error)})"
+        ) from None
 
 
 def _require_folder(folder: Path, path: Path, name: str, kind: str) -> None:
@@ -150,7 +151,7 @@ def _require_folder(folder: Path, path: Path, name: str, kind: str) -> None:
         try_writing(folder)
     except OSError as error:
         raise UserError(
-            f"{name}: expected a folder that can be written to, got {folder} ({error.strerror})"
+            f"{name}: expected a folder that can be written to, got {folder} ({system_problem(error)})"
         ) from None
 
 

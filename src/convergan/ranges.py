@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from annotated_types import Interval, Len, MultipleOf
 
-from convergan.errors import UserError, quoted
+from convergan.errors import UserError, is_utf8, quoted
 
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 """What all generators of random numbers take."""
@@ -189,8 +189,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Whether a file can be named so, and UTF-8 can hold it: a lone surrogate is a byte that was none."""
-    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+    """Whether a file can be named so, and UTF-8 can hold it."""
+    return "\0" not in value and is_utf8(value)
 
 
 def _holds(limit: Any, value: Any) -> bool:

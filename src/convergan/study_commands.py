@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from annotated_types import Interval
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
-from convergan.errors import UserError, printable
+from convergan.errors import UserError, printable, shortened
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
@@ -71,7 +71,9 @@ class Create(Checked):
         for each in self.arm:
             name, _, folder = each.partition("=")
             if not name or not folder or name in generated:
-                raise UserError(f"arm: expected NAME=DIR with a name of its own, got {each}")
+                raise UserError(
+                    f"arm: expected NAME=DIR with a name of its own, got {shortened(each)}"
+                )
             generated[name] = Path(folder)
         key_file = _key_file(self.out, self.key)
         with progress_bar("reading images") as progress:
@@ -139,9 +141,12 @@ class Serve(Checked):
         key_file = _key_file(self.study, self.key)
         keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
         here = f"http://{self.host}:{self.port}"
-        print(f"look around: {here}/join/{new_link(keys, 'preview')}")
-        print(f"admin page:  {here}/admin")
-        print(f"its token:   {keys.admin_token}", flush=True)
+        for line in (
+            f"look around: {here}/join/{new_link(keys, 'preview')}",
+            f"admin page:  {here}/admin",
+            f"its token:   {keys.admin_token}",
+        ):
+            print(printable(line), flush=True)
         serve(self.study, key_file, host=self.host, port=self.port, workers=self.workers)
 
 
@@ -175,9 +180,11 @@ class Invite(Checked):
         open_study(self.study).close()
         keys = read_key_file(_key_file(self.study, self.key))
         if self.way == "prolific":
-            print(prolific_settings(self.study, keys, self.url))
+            lines = prolific_settings(self.study, keys, self.url).splitlines()
         else:
-            print("\n".join(links(keys, self.url, self.way, self.count)))
+            lines = links(keys, self.url, self.way, self.count)
+        for line in lines:
+            print(printable(line))
 
 
 @dataclass(kw_only=True)

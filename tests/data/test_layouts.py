@@ -205,7 +205,11 @@ def slip(folder: str, looks_like: str) -> str:
             " alone; give both one name",
         ),
         ("train/frog/1.png train/FROG/2.png", "got 'FROG' and 'frog', which differ by capitals"),
-        ("frog/1.png frog~/2.png", "got 'frog' and 'frog ', which differ by spaces alone"),
+        ("frog/1.png frog~/2.png", "got 'frog' and 'frog ', which differ by outer spaces alone"),
+        (
+            "Frog~/1.png frog/2.png",
+            "got 'Frog ' and 'frog', which differ by outer spaces and capitals alone",
+        ),
         (
             "f\u00fc\u00dfe/1.png fu\u0308\u00dfe/2.png",
             ", which are one text in two forms of Unicode",
@@ -229,7 +233,33 @@ def slip(folder: str, looks_like: str) -> str:
         (
             "photos/cats/1.png photos/dogs/1.png",
             r"images: expected folders of two classes or more, got 'photos' alone, which holds cats, dogs;"
-            r" if those are the classes, name .*images/photos",
+            r" if those are the classes, name .*images/photos$",
+        ),
+        *(
+            (
+                " ".join(f"data/{name}" for name in inner.split()),
+                rf"images: expected folders of two classes or more, got 'data' alone, which holds {held};"
+                r" name .*images/data$",
+            )
+            for inner, held in (
+                (TRAIN, "train"),
+                (TRAIN + "test/cats/8.png test/dogs/9.png", "test, train"),
+                (TRAIN + "unlabelled/9.png", "train, unlabelled"),
+                ("Train/cats/1.png", "Train"),
+            )
+        ),
+        (
+            "a/b/cats/1.png a/b/dogs/1.png",
+            r"got 'a/b' alone, which holds cats, dogs; if those are the classes, name .*images/a/b$",
+        ),
+        (
+            "a/b/train/cats/1.png a/b/train/dogs/1.png",
+            r"got 'a/b' alone, which holds train; name .*images/a/b$",
+        ),
+        (
+            "train/data/cats/1.png train/data/dogs/1.png test/cats/1.png",
+            r"images/train: .* got 'data' alone, which holds cats, dogs; if those are the classes, move"
+            r" these up into .*images/train$",
         ),
         (
             "1.png 2.png labels.csv",

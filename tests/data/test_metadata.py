@@ -1,6 +1,7 @@
 import pytest
 
 from convergan.data import UNLABELLED, open_data_set
+from convergan.data.splits import draw_split
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 
@@ -125,7 +126,7 @@ def test_new_labels_cost_no_decoding(images, monkeypatch):
         ),
         (
             "file_name,label\n" + "x" * 5000 + ".png,b\n",
-            r"line 2: expected an image in .*, got 'x+ \.\.\., which is not there",
+            r"line 2: expected an image in .*, got 'x+\.\.\.x+\.png', which is not there",
         ),
         (
             "file_name,label\n0.png,Frog\n1.png,frog\n",
@@ -259,3 +260,30 @@ def test_folders_that_are_no_classes_give_none(folder, write_image):
 def test_a_table_that_contradicts_the_folders_is_refused(classes, rows, message):
     with pytest.raises(UserError, match=message):
         opened(classes, "file_name,label\n" + rows)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "0.png,{},",
+        "0.png,{},test",
+        "{},a,",
+        "{}.png,a,",
+        "0.png,a,{}",
+        "0.png,a\n{}",
+        "0.png,{}\n0.png,{}",
+    ],
+)
+def test_a_long_cell_is_not_quoted_as_a_whole(images, row):
+    long = "x" * 100_000
+    text = "file_name,label,split\nsub/5.png,a,\n" + row.replace("{}", long) + "\n"
+    try:
+        data = opened(images, text)
+        draw_split(data, labels=6, seed=0)
+    except UserError as error:
+        assert len(str(error)) < 1000 and "\n" not in str(error)
+    else:
+        pytest.fail("there are not so many labels")
+    with pytest.raises(UserError) as caught:
+        opened(images, f"file_name,{long},{long}\n")
+    assert len(str(caught.value)) < 1000

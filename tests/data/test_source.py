@@ -18,7 +18,10 @@ def images(folder, write_image):
 
 
 def test_a_folder_is_asked_for():
-    with pytest.raises(UserError, match=r"data\.path: expected a folder of images, got none"):
+    with pytest.raises(
+        UserError,
+        match=r"data\.path: expected a folder of images, got none; --data\.path DIR names one",
+    ):
         open_data_set(DataSettings(source="folder"))
 
 

@@ -9,8 +9,7 @@ from convergan.data.parquet import find_parquet
 from convergan.data.walk import files_below
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
-
-_NOBODY = 65534
+from support import without_privileges
 
 
 @pytest.fixture
@@ -23,17 +22,12 @@ def locked():
         for file in ("cats/1.png", "cats/more/2.png", "dogs.png"):
             (folder / file).touch()
         (folder / "cats" / "more").chmod(0)
-        is_root = os.geteuid() == 0
-        if is_root:
-            # Nothing is locked to root.
-            os.seteuid(_NOBODY)
         try:
-            with pytest.raises(PermissionError):
-                os.listdir(folder / "cats" / "more")
-            yield folder
+            with without_privileges():
+                with pytest.raises(PermissionError):
+                    os.listdir(folder / "cats" / "more")
+                yield folder
         finally:
-            if is_root:
-                os.seteuid(0)
             (folder / "cats" / "more").chmod(0o755)
 
 

@@ -101,6 +101,11 @@ _ODD_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+def _long(generator: random.Random) -> str:
+    """Text that no line can quote as a whole: of letters, of what is shown as escapes, of words."""
+    return generator.choice(["x", "\u202e", "馬", "x "]) * 100_000
+
+
 def _changed(value: Any, generator: random.Random) -> Any:
     """A nested value with one of its parts replaced, renamed, removed, added or wrapped."""
     if isinstance(value, dict) and value and generator.random() < 0.8:
@@ -112,7 +117,10 @@ def _changed(value: Any, generator: random.Random) -> Any:
         if action < 0.8:
             return others
         if action < 0.9:
-            return {**others, generator.choice(["x", "", f"{key} ", key.upper()]): value[key]}
+            return {
+                **others,
+                generator.choice(["x", "", f"{key} ", key.upper(), _long(generator)]): value[key],
+            }
         return {**value, "one more": generator.choice(_ODD_VALUES)}
     if isinstance(value, list) and value and generator.random() < 0.8:
         place = generator.randrange(len(value))
@@ -172,12 +180,12 @@ def change_yaml(content: bytes, generator: random.Random) -> bytes:
 
 
 def change_cells(content: bytes, generator: random.Random) -> bytes:
-    """Cells and rows of a CSV file removed, doubled, exchanged, or of odd content."""
+    """Cells and rows of a CSV file removed, doubled, exchanged, very long, or of odd content."""
     rows = [row.split(",") for row in content.decode().splitlines()]
     for _ in range(generator.randint(1, 3)):
         row = generator.choice(rows)
         place = generator.randrange(len(row)) if row else 0
-        action = generator.randrange(5)
+        action = generator.randrange(6)
         if action == 0 and row:
             del row[place]
         elif action == 1:
@@ -188,6 +196,8 @@ def change_cells(content: bytes, generator: random.Random) -> bytes:
             rows.insert(generator.randrange(len(rows)), list(row))
         elif action == 3 and len(rows) > 1:
             rows.remove(row)
+        elif action == 4 and row:
+            row[place] = _long(generator)
         else:
             generator.shuffle(row)
     ending = generator.choice(["\n", "\r\n", "\r"])
@@ -231,10 +241,12 @@ def change_columns(content: bytes, generator: random.Random) -> bytes:
         [[0], [1]], ["", "x"], [{"a": 1}, None],
     ]  # fmt: skip
     if generator.random() < 0.5:
-        values = generator.choice(labels)
+        values = generator.choice([*labels, [_long(generator), "b"], ["a", _long(generator)]])
         column = pa.array([values[row % 2] for row in range(len(table))])
         table = table.set_column(
-            table.column_names.index("label"), generator.choice(["label", "x"]), column
+            table.column_names.index("label"),
+            generator.choice(["label", "x", _long(generator)]),
+            column,
         )
         metadata = dict(table.schema.metadata or {})
     else:

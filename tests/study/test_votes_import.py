@@ -195,3 +195,28 @@ def test_scores(tmp_path: Path) -> None:
         read_scores(file(tmp_path, "image,score", "a,1", "b,high"), "image")
     with pytest.raises(UserError, match="row 2: expected one score of each of image, got a again"):
         read_scores(file(tmp_path, "image,score", "a,1", "a,2"), "image")
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{LONG},{LONG}", "a,b"],
+        ["participant,image,generated,answered_generated", f"a,b,{LONG},1"],
+        ["participant,image,generated,answered_generated,trial", *2 * [f"{LONG},b,1,1,1"]],
+        ["participant,image,generated,answered_generated", f"a,{LONG},1,1", f"a,{LONG},0,1"],
+        [f"{LONG},{LONG}", "a,b"],
+        ["participant,image,generated,answered_generated,arm", f"a,b,1,1,{LONG}", "a,c,1,1,x"],
+    ],
+)
+def test_a_long_cell_is_not_quoted_as_a_whole(tmp_path: Path, lines: list[str]) -> None:
+    file = tmp_path / "votes.csv"
+    file.write_text("\n".join(lines))
+    with pytest.raises(UserError) as caught:
+        read_collected(file)
+    assert len(str(caught.value)) < 1000
+    with pytest.raises(UserError) as caught:
+        read_collected(file, [LONG])
+    assert len(str(caught.value)) < 1000

@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_refused_before_an_image_is_decoded(tmp_path: Path)
     data = replace(preset.data, path=folder, size_px=128, cache=tmp_path / "cache")
     recipe = replace(preset, data=data)
     with pytest.raises(
-        UserError, match=r"^batch-size: expected a training that fits in the .* GB "
+        UserError, match=r"^batch-size: expected a training that fits in the \S+ [MG]B "
     ):
         prepare(replace(recipe, batch_size=2**16), None, processes=1)
     # As soon as it fits, the images are decoded.

@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISREG
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +51,8 @@ def test_photographs_are_refused_with_what_they_cost(tmp_path: Path, quiet: Cons
     size_px = sensible_size_px(90, 400)
     expected = (
         r"data\.size-px: expected a size, as the images have more than 256 px, got none and images of "
-        r"400x90 px, on which training takes about (\S+) GB of memory and (.+); "
-        rf"--data\.size-px {size_px} resizes all, for about (\S+) GB and (.+), and half .*"
+        r"400x90 px, on which training takes about (\S+) MB of memory and (.+); "
+        rf"--data\.size-px {size_px} resizes all, for about (\S+) MB and (.+), and half .*"
     )
     memory, time, less_memory, less_time = re.fullmatch(expected, message).groups()  # type: ignore[union-attr]
     assert float(memory) > float(less_memory)
@@ -84,6 +87,36 @@ def test_what_has_no_header_is_passed_over(tmp_path: Path) -> None:
     for file in folder.rglob("*.jpg"):
         file.write_bytes(os.urandom(50))
     assert first_size(open_image_folder(folder)) is None
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a look at the kind of the file and its opening."""
+    folder = write_photos(tmp_path / "photos", 40, 30)
+    file, *others = sorted(folder.rglob("*.jpg"))
+    source = open_image_folder(folder)
+    stat = os.stat
+
+    def stat_before_the_change(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        found = stat(path, *rest, **options)
+        if not isinstance(path, int) and Path(path) == file and S_ISREG(found.st_mode):
+            file.unlink()
+            os.mkfifo(file)
+        return found
+
+    def waited(*_: object) -> None:
+        pytest.fail("it waits for the pipe")
+
+    monkeypatch.setattr(os, "stat", stat_before_the_change)
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(20)
+    try:
+        assert first_size(source) == (30, 40)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert others and file.is_fifo()
 
 
 def test_a_size_is_told_without_decoding(tmp_path: Path) -> None:

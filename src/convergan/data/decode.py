@@ -12,6 +12,7 @@ import numpy as np
 from convergan.data.plain_png import damaged_chunk, piles
 from convergan.data.regular_files import open_regular
 from convergan.data.threads import map_in_threads
+from convergan.errors import one_line, system_problem
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +63,7 @@ def decode(
     if isinstance(encoded, Unreadable):
         raise encoded
     try:
-        with _opened(encoded) as file, Image.open(file, formats=_FORMATS) as image:
+        with opened(encoded) as file, Image.open(file, formats=_FORMATS) as image:
             image.load()
             if "exif" in image.info or image.format == "TIFF":
                 ImageOps.exif_transpose(image, in_place=True)
@@ -75,9 +76,9 @@ def decode(
     except UnidentifiedImageError:
         raise Unreadable("not an image of a known format") from None
     except OSError as error:
-        raise Unreadable(_one_line(error.strerror or error)) from error
+        raise Unreadable(system_problem(error)) from error
     except Exception as error:  # Pillow's decoders raise much else on a broken file
-        raise Unreadable(_one_line(error)) from error
+        raise Unreadable(one_line(error)) from error
     return pixels(image, channels=channels, size=size)
 
 
@@ -196,7 +197,12 @@ def _size_bytes(encoded: Encoded) -> int:
         return 0
 
 
-def _opened(encoded: bytes | str | Path) -> BinaryIO:
+def opened(encoded: bytes | str | Path) -> BinaryIO:
+    """An image file to read from.
+
+    Raises:
+        OSError: it cannot be opened, or there is a pipe or a device in its place, which is not opened.
+    """
     return (
         BytesIO(encoded) if isinstance(encoded, bytes) else os.fdopen(open_regular(encoded), "rb")
     )
@@ -246,7 +252,3 @@ def _sixteen_to_eight_bits(values: np.ndarray) -> np.ndarray:
     if wide.min() < 0 or wide.max() > 65535:
         raise Unreadable(f"pixel values {wide.min()} to {wide.max()}, not of 8 or 16 bits")
     return ((wide * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

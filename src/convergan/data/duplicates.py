@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convergan.data.image_set import UNLABELLED, ImageSet
-from convergan.errors import printable
+from convergan.errors import printable, shortened
 
 
 def notes_of_duplicates(
@@ -32,7 +32,7 @@ def notes_of_duplicates(
         return printable(part.names[index])
 
     def of_class(row: int) -> str:
-        return f"{named(row)} ({printable(classes[label[row]])})"
+        return f"{named(row)} ({shortened(classes[label[row]])})"
 
     torn = [rows for rows in equal if len(set(label[rows]) - {UNLABELLED}) > 1]
     if torn:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN, UNLABELLED_FOLDERS, meaning, resembled
 from convergan.data.layout import Layout, count_images, meanings_of
-from convergan.errors import UserError
+from convergan.errors import UserError, first_of, quoted
 
 
 @dataclass
@@ -64,9 +65,12 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
         if trains:
             sets = [folders[name] for name in tests]
             _require_no_neighbour(path, folders[trains[0]], others, sets, notes)
-        _require_classes_at_this_level(path, names, folders, classes, notes)
+        if len(folders) == len(classes) == 1 and all("/" in name for name in names):
+            _require_nothing_around_all(path, names)
+        _note_equal_folders(classes, notes)
     else:
         _refuse_unlabelled_slips(path / trains[0], folders[trains[0]].below)
+        _require_nothing_around_all(path, names, trains[0])
     test = tests[0] if tests else None
     if test is not None and folders[test].direct:
         raise UserError(
@@ -147,7 +151,7 @@ def _refuse_unlabelled_slips(path: Path, names: Iterable[str]) -> None:
 def _slip(path: Path, name: str, known: str) -> UserError:
     return UserError(
         f"{path / name}: expected a class, or {TRAIN}, {', '.join(TEST_FOLDERS)} or"
-        f" {UNLABELLED_FOLDERS[0]}, got {name!r}, which looks like {known}; rename it"
+        f" {UNLABELLED_FOLDERS[0]}, got {quoted(name)}, which looks like {known}; rename it"
     )
 
 
@@ -178,27 +182,49 @@ def _require_no_neighbour(
         neighbour = next((folder for folder in (*shared, *direct) if folder in others), others[0])
         raise UserError(
             f"{path / neighbour.name}: expected beside {train.name}/<class>/ only"
-            f" {', '.join(TEST_FOLDERS)} and {UNLABELLED_FOLDERS[0]}, got {neighbour.name!r}; move it out of"
-            f" {path}, or, if {train.name} is a class, put its images right into {train.name}/"
+            f" {', '.join(TEST_FOLDERS)} and {UNLABELLED_FOLDERS[0]}, got {quoted(neighbour.name)}; move it"
+            f" out of {path}, or, if {train.name} is a class, put its images right into {train.name}/"
         )
     notes.append(f"{train.name} is read as a class, beside {_some(each.name for each in others)}")
 
 
-def _require_classes_at_this_level(
-    path: Path,
-    names: Sequence[str],
-    folders: dict[str, _Folder],
-    classes: Sequence[_Folder],
-    notes: list[str],
-) -> None:
-    """Refuses a single folder around all others; notes classes that all hold the same folders."""
-    if len(folders) == len(classes) == 1 and all("/" in name for name in names):
-        (only,) = classes
-        if only.holds_folders and len(only.below) > 1:
-            raise UserError(
-                f"{path}: expected folders of two classes or more, got {only.name!r} alone, which holds"
-                f" {_some(only.below)}; if those are the classes, name {path / only.name}"
-            )
+def _require_nothing_around_all(path: Path, names: Sequence[str], train: str = "") -> None:
+    """Refuses folders, one in the other, around those of the classes, or of `train` and test images.
+
+    A single folder of nothing but images is one class.
+
+    Args:
+        path: the folder, for messages.
+        names: its images, relative to it.
+        train: the folder in it that all classes are in, if there is one.
+    """
+    prefix = f"{train}/" if train else ""
+    folders = {
+        tuple(name.removeprefix(prefix).split("/")[:-1])
+        for name in names
+        if name.startswith(prefix)
+    }
+    around = tuple(
+        parts[0]
+        for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    )
+    sets = next((place for place, name in enumerate(around) if place and meaning(name)), None)
+    if sets is None and (not around or around in folders):
+        return
+    around = around[:sets]
+    below = {folder[len(around)] for folder in folders}
+    inner = Path(*around)
+    advice = f"name {path / inner}" if not train else f"move these up into {path / train}"
+    if not any(map(meaning, below)):
+        advice = f"if those are the classes, {advice}"
+    raise UserError(
+        f"{path / train}: expected folders of two classes or more, got {quoted(inner)} alone, which holds"
+        f" {_some(below)}; {advice}"
+    )
+
+
+def _note_equal_folders(classes: Sequence[_Folder], notes: list[str]) -> None:
+    """Notes classes that all hold the same folders."""
     if len(classes) > 1 and all(
         folder.holds_folders and len(folder.below) > 1 and folder.below.keys() == first.below.keys()
         for first in classes[:1]
@@ -211,5 +237,4 @@ def _require_classes_at_this_level(
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
+    return first_of(sorted(names))

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 
 TRAIN = "train"
 
@@ -68,14 +68,25 @@ def require_distinct(place: str, names: Iterable[str]) -> None:
         first = seen.setdefault(plain, name)
         if first != name:
             raise UserError(
-                f"{place}: expected classes of different names, got {first!r} and {name!r}"
+                f"{place}: expected classes of different names, got {quoted(first)} and"
+                f" {quoted(name)}"
                 f"{_difference(first, name)}; give both one name"
             )
 
 
 def _difference(first: str, second: str) -> str:
-    if unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second):
+    one, other = (unicodedata.normalize("NFC", name) for name in (first, second))
+    if one == other:
         return ", which are one text in two forms of Unicode"
-    if first.strip() == second.strip():
-        return ", which differ by spaces alone"
-    return ", which differ by capitals alone"
+    differing = [
+        what
+        for what, differ in (
+            (
+                "outer spaces",
+                one.partition(one.strip())[::2] != other.partition(other.strip())[::2],
+            ),
+            ("capitals", one.strip() != other.strip()),
+        )
+        if differ
+    ]
+    return f", which differ by {' and '.join(differing)} alone"

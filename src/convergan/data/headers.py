@@ -1,12 +1,9 @@
 """The size of images, from the headers of their files."""
 
-import os
-import stat
 import warnings
-from io import BytesIO
 from itertools import islice
 
-from convergan.data.decode import Encoded, Unreadable
+from convergan.data.decode import Encoded, Unreadable, opened
 from convergan.data.undecoded import Source
 
 _MOST_LOOKED_AT = 16
@@ -35,10 +32,7 @@ def _size(encoded: Encoded) -> tuple[int, int] | None:
     if isinstance(encoded, Unreadable):
         return None
     try:
-        if not isinstance(encoded, bytes) and not stat.S_ISREG(os.stat(encoded).st_mode):
-            return None
-        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-        with warnings.catch_warnings():
+        with opened(encoded) as file, warnings.catch_warnings():
             # Of a decompression bomb, say.
             warnings.simplefilter("ignore")
             with Image.open(file) as image:

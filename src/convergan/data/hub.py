@@ -6,7 +6,7 @@ from typing import Any
 
 from convergan.data.parquet import Table, open_tables
 from convergan.data.undecoded import Source
-from convergan.errors import UserError, one_line, reading
+from convergan.errors import UserError, first_of, one_line, quoted, reading
 
 # Short name: (id on the hub, its configuration).
 _SHORT_NAMES: dict[str, tuple[str, str | None]] = {
@@ -36,12 +36,14 @@ def open_hub(source: str) -> Source:
         splits = load_dataset(name, configuration)
     except Exception as error:  # of many kinds: of the network, the hub, the data's own format
         raise UserError(
-            f"data.source: cannot load {name!r} from the Hugging Face hub ({one_line(error)});"
+            f"data.source: cannot load {quoted(name)} from the Hugging Face hub ({one_line(error)});"
             " --data.path takes a folder with its parquet files, or with images"
         ) from error
     if not isinstance(splits, DatasetDict) or "train" not in splits:
-        got = ", ".join(map(str, splits)) if isinstance(splits, DatasetDict) else "none"
-        raise UserError(f"data.source: expected {name!r} to have a split named train, got {got}")
+        got = first_of(splits) if isinstance(splits, DatasetDict) else "none"
+        raise UserError(
+            f"data.source: expected {quoted(name)} to have a split named train, got {got}"
+        )
     wanted = [split for split in ("train", "test", "validation") if split in splits]
     return open_tables(name, {split: [_table(name, split, splits[split])] for split in wanted})
 

@@ -19,7 +19,7 @@ from convergan.data.passed_over import count_passed_over, look_for_tables
 from convergan.data.read_images import find_in_folder
 from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.data.walk import is_the_systems
-from convergan.errors import UserError, printable
+from convergan.errors import UserError, printable, system_problem
 
 
 def open_image_folder(path: Path) -> Source:
@@ -133,7 +133,7 @@ def _empty_folders(path: Path, parent: str, names: Sequence[str]) -> list[str]:
             )
     except OSError as error:
         raise UserError(
-            f"{path / parent}: expected a folder that can be read, got {error.strerror or error}"
+            f"{path / parent}: expected a folder that can be read, got {system_problem(error)}"
         ) from error
 
 

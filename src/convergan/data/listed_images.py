@@ -8,7 +8,7 @@ from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN
 from convergan.data.layout import Entry, Layout, count_images, meanings_of
 from convergan.data.metadata import METADATA, Listed, read_metadata
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 
 
 def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
@@ -126,9 +126,9 @@ def _folders_are_classes(
             disagreeing = disagreeing or name
     if agreeing and disagreeing:
         raise UserError(
-            f"{path / disagreeing}: expected the label {layout.label(disagreeing)!r}, the class of its folder"
-            f" as for {agreeing}, got {listed[disagreeing].label!r} in {METADATA}; name all images there, or"
-            " move this one"
+            f"{path / disagreeing}: expected the label {quoted(layout.label(disagreeing))}, the class of its"
+            f" folder as for {agreeing}, got {quoted(listed[disagreeing].label)} in {METADATA}; name all"
+            " images there, or move this one"
         )
     if agreeing or disagreeing:
         return agreeing is not None

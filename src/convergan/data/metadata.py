@@ -14,7 +14,7 @@ from typing import NamedTuple
 from convergan.data.decode import SUFFIXES
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN, meaning
 from convergan.data.regular_files import open_regular
-from convergan.errors import UserError, one_line, reading
+from convergan.errors import UserError, first_of, quoted, reading, shortened
 
 METADATA = "metadata.csv"
 
@@ -80,7 +80,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
             _require_length(where, row, columns.fields)
             name = _image(where, folder, row[columns.name], known)
             if name in listed:
-                raise UserError(f"{where}: expected each file once, got {name!r} again")
+                raise UserError(f"{where}: expected each file once, got {quoted(name)} again")
             split = None if columns.split is None else _split(where, row[columns.split])
             listed[name] = Listed(row[columns.label].strip() or None, split)
     return listed
@@ -139,10 +139,10 @@ def _columns(file: Path, header: list[str]) -> _Columns:
     plain = ["_".join(name.casefold().replace("-", " ").split()) for name in header]
     for name in plain:
         if name and plain.count(name) > 1:
-            raise UserError(f"{file}: expected each column once, got {name} again")
+            raise UserError(f"{file}: expected each column once, got {shortened(name)} again")
     name_column = next((name for name in _NAME_COLUMNS if name in plain), None)
     if name_column is None or "label" not in plain:
-        got = one_line(", ".join(header)) if header else "an empty file"
+        got = first_of(header, 10) if header else "an empty file"
         raise UserError(f"{file}: expected the columns file_name and label, got {got}")
     split = plain.index("split") if "split" in plain else None
     return _Columns(plain.index(name_column), plain.index("label"), split, len(plain))
@@ -185,7 +185,7 @@ def _image(where: str, folder: Path, written: str, known: _Names) -> str:
     name = known.find(written)
     if name is not None:
         return name
-    got = one_line(repr(written))
+    got = quoted(written)
     if not os.path.isfile(folder / written):
         raise UserError(f"{where}: expected an image in {folder}, got {got}, which is not there")
     raise UserError(
@@ -202,5 +202,5 @@ def _split(where: str, written: str) -> str | None:
     if split in TEST_FOLDERS:
         return "val"
     raise UserError(
-        f"{where}: expected the split train, test or val, got {one_line(repr(written.strip()))}"
+        f"{where}: expected the split train, test or val, got {quoted(written.strip())}"
     )

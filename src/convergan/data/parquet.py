@@ -15,7 +15,7 @@ from convergan.data.regular_files import require_regular
 from convergan.data.undecoded import Label, Part, Source, class_numbers
 from convergan.data.utf8 import require_utf8
 from convergan.data.walk import files_below
-from convergan.errors import UserError, reading
+from convergan.errors import UserError, first_of, quoted, reading, shortened
 
 _EXPECTED = "a parquet file"
 
@@ -235,7 +235,7 @@ def _path_within(folder: Path, path: str) -> Encoded:
     # Without following links: the hub's cache is made of links to files elsewhere.
     file = Path(os.path.normpath(folder / path))
     if not file.is_relative_to(folder):
-        return Unreadable(f"the path {path!r}, which leads out of {folder}")
+        return Unreadable(f"the path {quoted(path)}, which leads out of {folder}")
     return file
 
 
@@ -246,7 +246,7 @@ def _image_column(place: str, table: Table) -> str:
             return name
     raise UserError(
         f"{place}/{table.file}: expected a column named image or img,"
-        f" got {', '.join(table.columns) or 'no columns'}"
+        f" got {first_of(table.columns, 10) or 'no columns'}"
     )
 
 
@@ -257,7 +257,7 @@ def _label_column(place: str, table: Table) -> str | None:
     if len(candidates) > 1:
         raise UserError(
             f"{place}/{table.file}: expected one column of labels,"
-            f" or one named label, got {', '.join(candidates)}"
+            f" or one named label, got {first_of(candidates, 10)}"
         )
     return candidates[0] if candidates else None
 
@@ -284,5 +284,5 @@ def _label(where: str, column: str, cell: Any) -> Label:
     if isinstance(cell, int):
         return int(cell) if cell >= 0 else None
     raise UserError(
-        f"{where}: expected integers or text in the column {column}, got {type(cell).__name__}"
+        f"{where}: expected integers or text in the column {shortened(column)}, got {type(cell).__name__}"
     )

@@ -7,10 +7,7 @@ from itertools import chain
 from typing import Any
 
 from convergan.data.undecoded import Label, classes_among
-from convergan.errors import UserError
-
-_SHOWN = 5
-"""Names that an error quotes."""
+from convergan.errors import UserError, first_of, quoted, shortened
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,9 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
     names = feature.get("names") if isinstance(feature, dict) else None
     if not names:
         return None
-    expected = f"{where}: expected distinct names of classes as text for the column {column}"
+    expected = (
+        f"{where}: expected distinct names of classes as text for the column {shortened(column)}"
+    )
     if not isinstance(names, list):
         raise UserError(f"{expected}, got {type(names).__name__}")
     for name in names:
@@ -64,7 +63,7 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
             raise UserError(f"{expected}, got {type(name).__name__} among them")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise UserError(f"{expected}, got {name!r} {times} times")
+        raise UserError(f"{expected}, got {quoted(name)} {times} times")
     return names
 
 
@@ -132,7 +131,7 @@ def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
         if not all(name.isdecimal() and str(int(name)) == name for name in table.names or ()):
             raise UserError(
                 f"{numbers.where}: expected names of classes for its integers, as {table.where} has"
-                f" them ({_some(table.names or ())}), got none; which class each means is not known"
+                f" them ({first_of(table.names or ())}), got none; which class each means is not known"
             )
 
 
@@ -149,9 +148,5 @@ def _require_known(
         if unknown:
             raise UserError(
                 f"{table.where}: expected the names of classes in {source.where}"
-                f" ({_some(classes)}), got {_some([repr(name) for name in unknown])} as well"
+                f" ({first_of(classes)}), got {first_of(map(quoted, unknown))} as well"
             )
-
-
-def _some(names: Sequence[str | int]) -> str:
-    return ", ".join(map(str, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from convergan.data.metadata import METADATA, is_table_of_labels
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 
 _NOT_COUNTED = frozenset({"thumbs.db", "desktop.ini"})
 """What systems keep beside images, in lower case."""
@@ -70,8 +70,8 @@ def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list
                 continue
             raise UserError(
                 f"{path / name}: expected labels in {path / METADATA}, comma-separated with the columns"
-                f" file_name and label, or in the names of folders, got {name!r}; rename it, or move it out"
-                " to train without labels"
+                f" file_name and label, or in the names of folders, got {quoted(name)}; rename it, or move"
+                " it out to train without labels"
             )
         if suffix in (".csv", ".tsv") and not labelled:
             notes.append(f"{name} is not read: labels stand in {METADATA} alone")

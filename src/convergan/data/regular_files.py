@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from convergan.errors import system_problem
+
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -48,5 +50,5 @@ def kind_of(path: Path) -> str:
     except FileNotFoundError:
         return "a link to nothing" if path.is_symlink() else "nothing there"
     except (OSError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error)
+        return system_problem(error)
     return "a file"

@@ -77,7 +77,9 @@ def open_data_set(
 def _find(settings: DataSettings) -> Source:
     if settings.path is None:
         if settings.source == "folder":
-            raise UserError("data.path: expected a folder of images, got none")
+            raise UserError(
+                "data.path: expected a folder of images, got none; --data.path DIR names one"
+            )
         return open_hub(settings.source)
     path = settings.path.expanduser()
     if not path.is_dir():

@@ -10,7 +10,7 @@ from convergan.data.names import ChosenNames
 from convergan.data.test_set import TestSet
 from convergan.data.training_data import TrainingData
 from convergan.data.undecoded import Source
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 from convergan.recipes.settings import DataSettings
 
 # What is drawn with one seed, each from a stream of its own.
@@ -139,8 +139,8 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
         return np.empty(0, dtype=np.int64)
     if count == 1:
         raise UserError(
-            f"{data.source}: expected labels of at least 2 classes, got {data.classes[0]!r} alone; label"
-            " images of another class, or none for a generator alone"
+            f"{data.source}: expected labels of at least 2 classes, got {quoted(data.classes[0])} alone;"
+            " label images of another class, or none for a generator alone"
         )
     if labels is None:
         return available
@@ -163,9 +163,9 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
 def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> NoReturn:
     """Says how many labels there are, and how many as many of each class come to."""
     fewest, name = min((len(rows), name) for rows, name in zip(by_class, data.classes, strict=True))
-    most = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {name!r} has"
+    most = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {quoted(name)} has"
     if fewest == 0:
-        most = f"labelled images of each class, and {name!r} has none"
+        most = f"labelled images of each class, and {quoted(name)} has none"
     raise UserError(
         f"labels: expected {most}, got {labels}; labels None uses all {sum(map(len, by_class)):,}"
     )
@@ -252,7 +252,7 @@ def _require_two(
     for name, members in zip(data.classes, by_class, strict=True):
         if len(members) < 2:
             raise UserError(
-                f"class {name!r}: expected at least 2 labelled images{' for training' if left else ''},"
+                f"class {quoted(name)}: expected at least 2 labelled images{' for training' if left else ''},"
                 f" one to hold out and one to train on, got {len(members)}; {more}, or {otherwise}"
             )
 

@@ -22,7 +22,7 @@ from convergan.data.store_index import (
 from convergan.data.store_writer import Progress, write_pixels
 from convergan.data.stored_images import DamagedStore, StoredImages, read_whole
 from convergan.data.undecoded import Source
-from convergan.errors import UserError
+from convergan.errors import UserError, system_problem
 from convergan.files import aside_folder, remove_leftovers
 from convergan.recipes.settings import DataSettings
 
@@ -110,7 +110,7 @@ def _writing(cache: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"data.cache: expected a folder to write decoded images to, got {cache}"
-            f" ({error.strerror or error})"
+            f" ({system_problem(error)})"
         ) from error
 
 
@@ -155,7 +155,7 @@ def _read(folder: Path, source: Source, settings: DataSettings) -> tuple[Images,
         return StoredImages(pixels, checked_digests(folder, written), written.shape), written
     except OSError as error:
         raise DamagedStore(
-            f"{folder}: expected to read a store, got {error.strerror or error}"
+            f"{folder}: expected to read a store, got {system_problem(error)}"
         ) from error
     except MemoryError:
         raise UserError(

@@ -17,6 +17,7 @@ from convergan.data.stored_images import image_digest
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
+from convergan.units import bytes_in_words
 
 Progress = Callable[[int, int], None]
 """Told (images done, images in all)."""
@@ -139,17 +140,9 @@ def _require_space(cache: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(cache).free
     if needed_bytes > free_bytes:
         raise UserError(
-            f"data.cache: expected {_size(needed_bytes)} free for decoded images in"
-            f" {cache}, got {_size(free_bytes)}; --data.cache takes another folder"
+            f"data.cache: expected {bytes_in_words(needed_bytes)} free for decoded images in"
+            f" {cache}, got {bytes_in_words(free_bytes)}; --data.cache takes another folder"
         )
-
-
-def _size(count: int) -> str:
-    """So many bytes in the unit that fits."""
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= one:
-            return f"{count / one:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:

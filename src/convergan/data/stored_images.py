@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convergan.errors import UserError
+from convergan.errors import UserError, system_problem
 
 DIGEST_BYTES = 4
 """Of each image, in the file of digests: the first bytes of the SHA-256 of its pixels."""
@@ -160,7 +160,7 @@ class _File:
             content = self._read(start, count)
         except OSError as error:
             raise DamagedStore(
-                f"{self.path}: expected to read it, got {error.strerror or error}"
+                f"{self.path}: expected to read it, got {system_problem(error)}"
             ) from error
         if len(content) < count:
             raise DamagedStore(f"{self.path}: expected {start + count:,} bytes or more, got fewer")

@@ -9,7 +9,7 @@ import numpy as np
 from convergan.data.decode import Encoded
 from convergan.data.image_set import UNLABELLED
 from convergan.data.utf8 import require_utf8
-from convergan.errors import UserError
+from convergan.errors import UserError, first_of, quoted
 
 Label = str | int | None
 """A label as it is written down; None where there is none."""
@@ -74,9 +74,8 @@ def class_numbers(
     numbers[None] = UNLABELLED
     for name, label in zip(names, labels, strict=True):
         if label not in numbers:
-            known = ", ".join(map(str, classes[:5])) + (", ..." if len(classes) > 5 else "")
             raise UserError(
                 f"{place}/{name}: expected a label among the {len(classes)} classes of the training"
-                f" images ({known or 'all unlabelled'}), got {label!r}"
+                f" images ({first_of(classes) or 'all unlabelled'}), got {quoted(label)}"
             )
     return np.array([numbers[label] for label in labels], dtype=np.int64)

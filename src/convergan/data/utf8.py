@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from convergan.errors import UserError, printable
+from convergan.errors import UserError, is_utf8, shortened
 
 
 def require_utf8(names: Iterable[str], what: str) -> None:
@@ -16,19 +16,11 @@ def require_utf8(names: Iterable[str], what: str) -> None:
         UserError: one of the names cannot be written as UTF-8; shows it.
     """
     names = list(names)
-    if _is_utf8("".join(names)):
+    if is_utf8("".join(names)):
         return
     for name in names:
-        if not _is_utf8(name):
+        if not is_utf8(name):
             raise UserError(
-                f"{printable(name)}: expected the name of {what} in UTF-8, got bytes that are none;"
+                f"{shortened(name)}: expected the name of {what} in UTF-8, got bytes that are none;"
                 " rename it"
             )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

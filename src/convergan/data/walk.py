@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from convergan.data.utf8 import require_utf8
-from convergan.errors import UserError, printable
+from convergan.errors import UserError, printable, system_problem
 
 _NOT_THE_USERS = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
@@ -42,7 +42,7 @@ def files_below(path: Path) -> list[str]:
         except OSError as error:
             raise UserError(
                 f"{printable(str(Path(error.filename or folder)))}: expected a folder that can be read, got"
-                f" {error.strerror or error}"
+                f" {system_problem(error)}"
             ) from error
         prefixes += sorted(below, reverse=True)
     return sorted(found)

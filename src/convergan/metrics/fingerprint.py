@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from convergan.errors import UserError
+from convergan.errors import UserError, shortened
 
 Fingerprint = Mapping[str, Any]
 """Name and plain value of everything that was chosen: network, weights_sha256, resize, pixels, precision,
@@ -54,5 +54,7 @@ def require_same(what: str, first: Fingerprint, second: Fingerprint) -> None:
     """
     different = first_difference(first, second)
     if different is not None:
-        field, one, other = different
-        raise UserError(f"{what}: expected numbers of the same {field}, got {one} and {other}")
+        one, other = (shortened(str(each)) for each in different[1:])
+        raise UserError(
+            f"{what}: expected numbers of the same {different.field}, got {one} and {other}"
+        )

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import torch
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, system_problem
 from convergan.files import cache_folder, written_aside
 from convergan.metrics.inception import InceptionNetwork
 
@@ -56,8 +56,9 @@ def load_state(network: InceptionNetwork, path: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # its unpickler, which knows tensors alone, raises much else
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path}: expected a state dict of tensors, got {reason}") from None
+        raise UserError(
+            f"{path}: expected a state dict of tensors, got {one_line(error)}"
+        ) from None
     network.load_weights(state, origin=str(path))
 
 
@@ -107,7 +108,7 @@ def _download(path: Path, progress: Callable[[int, int], None] | None) -> None:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"weights: expected {NAME} at {path}, got none, and it cannot be downloaded from {ADDRESS}"
-            f" ({reason}); download it elsewhere and name it with --weights"
+            f" ({system_problem(reason)}); download it elsewhere and name it with --weights"
         ) from None
 
 

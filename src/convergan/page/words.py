@@ -31,9 +31,3 @@ def about(seconds: float) -> str:
         hours, rest = divmod(minutes, 60)
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{round(seconds / 86_400):,} days"
-
-
-def gigabytes(size_bytes: float) -> str:
-    """Of memory: "0.4 GB", "173 GB"."""
-    size = size_bytes / 1e9
-    return f"{size:.1f} GB" if size < 10 else f"{size:,.0f} GB"

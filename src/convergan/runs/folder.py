@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError, one_line, printable, reading
+from convergan.errors import UserError, is_utf8, printable, quoted, reading, system_problem
 from convergan.files import make_folder, try_writing, write_text
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
@@ -76,10 +76,8 @@ class RunFolder:
         self._require_writable(self.path)
 
     def _require_creatable(self) -> None:
-        try:
-            str(self.path).encode()
-        except UnicodeEncodeError as error:
-            raise self._impossible(error) from None
+        if not is_utf8(str(self.path)):
+            raise self._impossible(ValueError("a name that is no UTF-8"))
         self._require_writable(next(each for each in self.path.absolute().parents if each.exists()))
 
     def _require_writable(self, folder: Path) -> None:
@@ -89,9 +87,9 @@ class RunFolder:
             raise self._impossible(error) from None
 
     def _impossible(self, error: Exception) -> UserError:
-        reason = error.strerror if isinstance(error, OSError) else one_line(error)
         return UserError(
-            f"out: expected a folder that can be made, got {printable(str(self.path))} ({reason})"
+            f"out: expected a folder that can be made, got {printable(str(self.path))}"
+            f" ({system_problem(error)})"
         )
 
     def begin(self, recipe: Recipe, *, resume: bool) -> None:
@@ -112,7 +110,7 @@ class RunFolder:
         if difference:
             name, value, wanted = difference
             raise UserError(
-                f"{name}: expected {value!r} as in {self.recipe}, got {wanted!r}; a run is "
+                f"{name}: expected {quoted(value)} as in {self.recipe}, got {quoted(wanted)}; a run is "
                 "resumed with the recipe that it was begun with"
             )
 
@@ -126,7 +124,7 @@ class RunFolder:
         change = ""
         if difference and begun_with == recipe_sha256(wanted):
             name, value, original = difference
-            change = f" ({name} was {original!r} and is {value!r})"
+            change = f" ({name} was {quoted(original)} and is {quoted(value)})"
         raise UserError(
             f"{self.recipe}: expected the recipe that this run was begun with, got one that was changed "
             f"since{change}; a run keeps its settings, --out DIR begins another with these"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, quoted
 
 _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
@@ -95,7 +95,7 @@ def _checked(path: Path, expected: str, values: Any, kind: TypeAdapter[Any]) -> 
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
-        got = "" if problem["type"] == "missing" else f", got {one_line(repr(problem['input']))}"
+        got = "" if problem["type"] == "missing" else f", got {quoted(problem['input'])}"
         raise UserError(
             f"{path}: expected {expected}, got another file or a damaged one "
             f"({place + ': ' if place else ''}{problem['msg']}{got})"

@@ -10,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, one_line, system_problem
 from convergan.files import written_aside
+from convergan.units import bytes_in_words
 
 _SHA256 = "sha256"
 
@@ -31,9 +32,8 @@ def save_tensors(
         with written_aside(path) as aside:
             save_file(on_cpu, aside, metadata=beside)
     except (OSError, SafetensorError) as error:
-        size_mb = sum(tensor.nbytes for tensor in on_cpu.values()) / 1e6
-        problem = (isinstance(error, OSError) and error.strerror) or one_line(error)
-        raise UserError(f"{path}: expected to write {size_mb:,.1f} MB, got {problem}") from error
+        size = bytes_in_words(sum(tensor.nbytes for tensor in on_cpu.values()))
+        raise UserError(f"{path}: expected to write {size}, got {system_problem(error)}") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

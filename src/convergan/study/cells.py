@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from convergan.errors import UserError
+from convergan.errors import UserError, first_of, quoted, shortened
 
 _TRUE, _FALSE = ("true", "1", "yes", "generated", "fake"), ("false", "0", "no", "real")
 
@@ -63,7 +63,7 @@ class Cells:
         _, first = np.unique(np.stack([key.astype(str) for key in keys]), axis=1, return_index=True)
         if len(first) < self.size:
             again = np.setdiff1d(np.arange(self.size), first)[0]
-            got = ", ".join(str(key[again]) for key in keys)
+            got = first_of(key[again] for key in keys)
             raise UserError(f"{self._path} row {again + 1}: expected {expected}, got {got} again")
 
     def require_one(self, expected: str, of: np.ndarray, per: np.ndarray) -> None:
@@ -72,8 +72,8 @@ class Cells:
         if (differing := np.flatnonzero(of != of[first[row]])).size:
             place = differing[0]
             raise UserError(
-                f"{self._path} row {place + 1}: expected {expected}, got {per[place]} with {of[place]} "
-                f"and with {of[first[row[place]]]}"
+                f"{self._path} row {place + 1}: expected {expected}, got {shortened(str(per[place]))} "
+                f"with {shortened(str(of[place]))} and with {shortened(str(of[first[row[place]]]))}"
             )
 
     def _parsed(self, name: str, expected: str, parse: Callable[[str], _Value]) -> list[_Value]:
@@ -83,7 +83,7 @@ class Cells:
                 values.append(parse(cell))
             except ValueError:
                 raise UserError(
-                    f"{self._path} row {row}: expected {expected} in {name}, got {cell!r}"
+                    f"{self._path} row {row}: expected {expected} in {name}, got {quoted(cell)}"
                 ) from None
         return values
 

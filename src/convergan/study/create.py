@@ -11,7 +11,7 @@ from sqlalchemy import insert, inspect
 from sqlalchemy.exc import OperationalError
 
 from convergan.data.decode import Unreadable, decode_in_order
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line
 from convergan.files import written_aside
 from convergan.study.database import Database
 from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
@@ -113,8 +113,9 @@ def _require_new(database: Database) -> None:
     try:
         made = inspect(database.engine).has_table("study")
     except OperationalError as error:
-        reason = " ".join(str(error.orig).split())
-        raise UserError(f"out: expected a database at {database}, got none: {reason}") from None
+        raise UserError(
+            f"out: expected a database at {database}, got none: {one_line(error.orig)}"
+        ) from None
     if made:
         raise UserError(f"out: expected a database without a study, got {database}, which has one")
 

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line
 
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No characters that look like each other."""
@@ -72,7 +72,9 @@ def read_key_file(path: Path) -> Keys:
             f"{path}: expected the study's keys, got no file (--key says where)"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: expected the study's keys, got a file without: {error}") from None
+        raise UserError(
+            f"{path}: expected the study's keys, got a file without: {one_line(error)}"
+        ) from None
 
 
 def default_key_file(study: str) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, shortened
 from convergan.study.database import Database
 from convergan.study.migrate import known_revisions, revision_of, upgrade
 
@@ -28,15 +28,16 @@ def open_study(where: str) -> Database:
             if revision in known[1:]:
                 upgrade(session.connection())
     except OperationalError as error:
-        reason = " ".join(str(error.orig).split())
-        raise UserError(f"{database}: expected a database, got none: {reason}") from None
+        raise UserError(
+            f"{database}: expected a database, got none: {one_line(error.orig)}"
+        ) from None
     except DatabaseError:
         raise UserError(f"{database}: expected a study, got a file that is no database") from None
     if revision is None:
         raise UserError(f"{database}: expected a study, got a database without one")
     if revision not in known:
         raise UserError(
-            f"{database}: expected tables of revision {known[0]} or older, got {revision}:"
+            f"{database}: expected tables of revision {known[0]} or older, got {shortened(str(revision))}:"
             " a newer convergan made them"
         )
     return database

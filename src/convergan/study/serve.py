@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from convergan.errors import UserError
+from convergan.errors import UserError, system_problem
 from convergan.study.keys import Keys, read_key_file
 from convergan.study.opening import open_study
 from convergan.study.web.app import KEY_FILE, STUDY
@@ -63,9 +63,9 @@ def ready_to_serve(study: str, key_file: Path, *, host: str, port: int) -> Keys:
         try:
             listening.bind((host, port))
         except OSError as error:
-            reason = error.strerror or str(error)
             raise UserError(
-                f"host, port: expected a free one to listen on, got {host} and {port}: {reason}"
+                f"host, port: expected a free one to listen on, got {host} and {port}:"
+                f" {system_problem(error)}"
             ) from None
     return keys
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from convergan.errors import UserError
+from convergan.errors import UserError, one_line, shortened
 from convergan.outputs import STANDARD_OUTPUT, binary_output, spreadsheet_text
 
 _SUFFIXES = (".csv", ".parquet")
@@ -26,7 +26,7 @@ def read_table(path: Path) -> dict[str, list[str]]:
     columns = _read_parquet(path) if _suffix(path) == ".parquet" else _read_csv(path)
     names = [name for name, _ in columns]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{path}: expected each column once, got {twice[0]} again")
+        raise UserError(f"{path}: expected each column once, got {shortened(twice[0])} again")
     return dict(columns)
 
 
@@ -85,7 +85,9 @@ def _read_csv(path: Path) -> list[tuple[str, list[str]]]:
                 for column, cell in zip(cells, row, strict=True):
                     column.append(cell.strip())
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: expected comma-separated values in UTF-8, got {error}") from error
+        raise UserError(
+            f"{path}: expected comma-separated values in UTF-8, got {one_line(error)}"
+        ) from error
     return list(zip(names, cells, strict=True))
 
 
@@ -97,7 +99,6 @@ def _read_parquet(path: Path) -> list[tuple[str, list[str]]]:
             for name, column in zip(table.column_names, table.columns, strict=True)
         ]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path}: expected a Parquet file of plain columns, got {reason}"
+            f"{path}: expected a Parquet file of plain columns, got {one_line(error)}"
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convergan.errors import UserError
+from convergan.errors import UserError, first_of, shortened
 from convergan.outputs import require_output
 from convergan.study.cells import Cells
 from convergan.study.rates import Rates
@@ -64,7 +64,8 @@ def read_collected(path: Path, columns: Sequence[str] = ()) -> Votes | Rates:
         ours, equals, theirs = each.partition("=")
         if not equals or theirs not in table:
             raise UserError(
-                f"columns: expected OURS=THEIRS with one of {', '.join(table)} for THEIRS, got {each}"
+                f"columns: expected OURS=THEIRS with one of {first_of(table, 20)} for THEIRS, got"
+                f" {shortened(each)}"
             )
         table[ours] = table.pop(theirs)
     if "answered_generated" in table:
@@ -75,7 +76,7 @@ def read_collected(path: Path, columns: Sequence[str] = ()) -> Votes | Rates:
         return _dgm_eval(Cells(path, table, _DGM_EVAL))
     raise UserError(
         f"{path}: expected the columns {', '.join(_VOTES_NEED)} of votes, or {', '.join(_RATES_NEED)} "
-        f"of rates, got {', '.join(table) or 'none'}"
+        f"of rates, got {first_of(table, 20) or 'none'}"
     )
 
 

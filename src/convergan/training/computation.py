@@ -42,9 +42,13 @@ def precision_of_terms(precision: Literal["32-true", "bf16-mixed"]) -> dict[str,
     return {"discriminator": products, "baseline": products, "generator": "fp32", "losses": "fp32"}
 
 
-def computation_sentence(hardware: HardwareSettings, device: torch.device) -> str:
-    """Where a run computes and how, in a line for the terminal."""
+def computation_sentence(
+    hardware: HardwareSettings, device: torch.device, *, with_baseline: bool = True
+) -> str:
+    """Where a run computes and how, in a line for the terminal; of a baseline only where one is trained."""
     terms = precision_of_terms(resolved_precision(hardware, device))
+    if not with_baseline:
+        del terms["baseline"]
     return f"{device_name(device)}; {', '.join(f'{term} {kind}' for term, kind in terms.items())}"
 
 

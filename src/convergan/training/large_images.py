@@ -12,10 +12,11 @@ from convergan.data.splits import number_of_folds
 from convergan.data.training_data import TrainingData
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
-from convergan.page.words import about, gigabytes
+from convergan.page.words import about
 from convergan.recipes.settings import Recipe
 from convergan.training.memory import device_cost
 from convergan.training.trial import run_seconds, step_seconds
+from convergan.units import bytes_in_words
 
 LARGEST_UNASKED_PX = 256
 """Longer side of images that are trained on in their own size without having been asked to."""
@@ -38,7 +39,7 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
         device_cost(recipe, shape, 2, device=fabric.device, processes=fabric.world_size)
         for shape in shapes
     ]
-    memory = [gigabytes(cost.memory_bytes) for cost in costs]
+    memory = [bytes_in_words(cost.memory_bytes) for cost in costs]
     time, smaller_time = "", ""
     if fabric.world_size == 1:
         seconds = _seconds(fabric, recipe, source, smaller_px)

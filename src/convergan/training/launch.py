@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from lightning_fabric import Fabric
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, file_problem, one_line
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.signals import Interrupted
 
@@ -119,8 +119,7 @@ def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
     except UserError as error:
         failure = error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        failure = UserError(f"{where}{error.strerror or one_line(error)}")
+        failure = UserError(file_problem(error))
         failure.__cause__ = error
     except Exception as error:
         failure = error

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from lightning_fabric import Fabric
 
-from convergan.errors import UserError
+from convergan.errors import UserError, shortened
 from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder, write_json
@@ -98,5 +98,5 @@ def _require_same(
                 FORMER_PRECISIONS.get(one[name], one[name]) for one in (manifest, process)
             )
             raise UserError(
-                f"{setting}: expected {begun} as when {folder.path} was begun, got {now}"
+                f"{setting}: expected {shortened(str(begun))} as when {folder.path} was begun, got {now}"
             )

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from convergan.errors import UserError
-from convergan.page.words import gigabytes
 from convergan.recipes.settings import MLPSettings, Recipe
 from convergan.training.computation import resolved_precision
 from convergan.training.cost import Cost, training_cost
+from convergan.units import bytes_in_words
 
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -115,9 +115,9 @@ def require_memory(
             "--networks.hidden" if isinstance(recipe.networks, MLPSettings) else "--networks.width"
         )
         raise UserError(
-            f"batch-size: expected a training that fits in the {gigabytes(limit)} that {whose}, got "
+            f"batch-size: expected a training that fits in the {bytes_in_words(limit)} that {whose}, got "
             f"{recipe.batch_size} images of {width}x{height} px, for which these networks take about "
-            f"{gigabytes(needed)}; a smaller --batch-size, --data.size-px or {narrower} takes less"
+            f"{bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} takes less"
         )
     return cost
 

@@ -196,8 +196,11 @@ def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> P
 def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Console) -> None:
     if not fabric.is_global_zero:
         return
-    lines = summary_lines(preparation)
-    for line in (*lines, computation_sentence(preparation.recipe.hardware, fabric.device)):
+    recipe = preparation.recipe
+    computation = computation_sentence(
+        recipe.hardware, fabric.device, with_baseline=recipe.baseline
+    )
+    for line in (*summary_lines(preparation), computation):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

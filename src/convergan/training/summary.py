@@ -8,11 +8,12 @@ import torch
 from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
-from convergan.page.words import about, gigabytes
+from convergan.page.words import about
 from convergan.training.loop import steps_per_epoch
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
 from convergan.training.trial import run_seconds
+from convergan.units import bytes_in_words
 
 WIDTH = 80
 """Columns that the lines keep to where names and notes allow it."""
@@ -50,7 +51,7 @@ def rehearsal_lines(
     recipe, folds, cost = preparation.recipe, preparation.folds, preparation.cost
     assert cost is not None, "nothing is left to be trained"
     limit = memory_limit(device, processes)
-    of_limit = "" if limit is None else f", of the {gigabytes(limit[0])} that {limit[1]}"
+    of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
     steps = sum(steps_of_trainings(preparation))
     tests = [split.test for split in (*folds, preparation.split) if split.test is not None]
     estimated = run_seconds(
@@ -61,7 +62,7 @@ def rehearsal_lines(
         test_size=sum(map(len, tests)),
     )
     return [
-        f"memory: about {gigabytes(cost.memory_bytes)} beside the images{of_limit}",
+        f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}",
         f"time: about {about(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
