@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from convergan.errors import UserError, one_line, printable, quoted, reading
-from convergan.ranges import declarations, expected, now, range_in_words
+from convergan.ranges import current_value, declarations, expected, range_in_words
 from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
 
 _RECIPE = TypeAdapter(Recipe)
@@ -83,7 +83,7 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
             raise UserError(
                 f"{group}{name}: expected {expected(declared, value)}, got {quoted(value)}"
             )
-        checked[name] = now(value, declared)
+        checked[name] = current_value(value, declared)
     return checked
 
 

@@ -49,7 +49,7 @@ class NotFinite(NamedTuple):
 
 
 def can_be_judged(epochs: int) -> bool:
-    """Whether a run of so many epochs is long enough for each kind of warning."""
+    """True if a run of so many epochs is long enough for each kind of warning."""
     return epochs - math.floor(FIRST_SHARE * epochs) >= PATIENCE
 
 

@@ -28,7 +28,7 @@ class EpochRecord:
 class Observer(Protocol):
     """Watches the loop. Nothing it returns, and nothing that it counts on test images, comes back."""
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """So many steps of so many in all are done."""
 
     def epoch_ended(
@@ -48,7 +48,7 @@ class Observer(Protocol):
 class Silent:
     """The observer of the ranks that write nothing."""
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
 
     def epoch_ended(self, *_: object) -> None:

@@ -8,7 +8,7 @@ import torch
 from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
-from convergan.page.words import about
+from convergan.page.words import approximate_duration
 from convergan.training.loop import steps_per_epoch
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -63,7 +63,7 @@ def rehearsal_lines(
     )
     return [
         f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}",
-        f"time: about {about(estimated)} on this machine as busy as it is now, for "
+        f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
     ]
