@@ -74,7 +74,8 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
     test = tests[0] if tests else None
     if test is not None and folders[test].direct:
         raise UserError(
-            f"{path / folders[test].first_image}: expected test images in {test}/<class>/, got one without a class"
+            f"{path / folders[test].first_image}: expected test images in {test}/<class>/, got one without"
+            " a class"
         )
     notes += [
         f"{name} ({count_images(folders[name].images)}) is not used: the test images are those in {test}"

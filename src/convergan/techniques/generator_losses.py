@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def minimax_generator_loss(generated_logits: Float[Tensor, "*generated"]) -> Float[Tensor, ""]:
-    """What the generator minimizes in the minimax game: the discriminator's loss, negated.
+    """The generator's loss in the minimax game: the discriminator's loss, negated.
 
         loss = mean_i log(1 - D(G(z_i)))
 

@@ -29,8 +29,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 
 def under_transform() -> bool:
-    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
-    backward that is written by hand cannot be."""
+    """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
+    do not support."""
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 

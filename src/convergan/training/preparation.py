@@ -30,14 +30,14 @@ class Preparation:
     """A recipe with its images, divided for training."""
 
     recipe: Recipe
-    """As these images allow it, with absolute paths."""
+    """The recipe as these images allow it, with absolute paths."""
     data: DataSet
     split: Split
-    """What the result is trained on."""
+    """Division of the images that the result is trained on."""
     folds: list[Split]
-    """Those of the cross-validation, if the labels are few and there is no test set."""
+    """Divisions for cross-validation, if the labels are few and there is no test set."""
     cost: Cost | None
-    """Of each training; None where the run is finished."""
+    """Cost of each training; None where the run is finished."""
 
 
 def prepare(
