@@ -81,10 +81,10 @@ def _written_aside(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     mode = usual_mode(0o666)
     with contextlib.suppress(FileNotFoundError):
-        found = target.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = target.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise FileExistsError(f"{path}: expected a regular file to replace, got something else")
-        mode = stat.S_IMODE(found.st_mode)
+        mode = stat.S_IMODE(status.st_mode)
     with aside_folder(target.parent) as folder:
         aside = folder / target.name
         yield aside

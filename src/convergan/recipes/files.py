@@ -78,7 +78,7 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
                 raise UserError(f"{name}: expected settings by name, got {quoted(value)}")
             value = _checked(value, declared, f"{name}.")
         elif range_in_words(declared) and any(
-            isinstance(one, bool) for one in (value if isinstance(value, list) else [value])
+            isinstance(item, bool) for item in (value if isinstance(value, list) else [value])
         ):
             raise UserError(
                 f"{group}{name}: expected {expected(declared, value)}, got {quoted(value)}"

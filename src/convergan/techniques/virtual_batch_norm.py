@@ -462,8 +462,8 @@ class ReferenceBatch(nn.Module):
         missing = [name for name in self._by_keyword if name not in keywords]
         if missing:
             raise TypeError(f"{missing[0]} must be given: there is a reference of it")
-        rest = {name: value for name, value in keywords.items() if name not in self._by_keyword}
-        for name, value in rest.items():
+        options = {name: value for name, value in keywords.items() if name not in self._by_keyword}
+        for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(
                     f"{name} must be no tensor, or have a reference: {name}=... of the"
@@ -485,7 +485,7 @@ class ReferenceBatch(nn.Module):
                 f"{name} must have the {batch.shape[0]} rows of the first input, got"
                 f" {value.shape[0]}"
             )
-        return _Inputs(positional, tensors, rest)
+        return _Inputs(positional, tensors, options)
 
     def _output(self, output: Any, rows: int, reference_rows: int) -> Tensor:
         if not isinstance(output, Tensor):

@@ -353,9 +353,9 @@ def unit_norm(weight: Float[Tensor, "..."], axes: list[int]) -> Float[Tensor, ".
 
 
 class _UnitNorm(torch.autograd.Function):
-    """`unit_norm`: the gradient takes one pass over the weight.
+    """Computes `unit_norm` with a gradient that takes one pass over the weight.
 
-    That of `torch.linalg.vector_norm` takes four, which guard against a norm of 0. With a separate
+    The gradient of `torch.linalg.vector_norm` takes four, which guard against a norm of 0. With a separate
     `setup_context`, torch would inspect the signature at every call: a tenth of a small network's step.
     """
 
