@@ -1,4 +1,4 @@
-"""The user's mistakes, and other people's exceptions, in one line."""
+"""Errors of the user, and exceptions of libraries, as messages of one line."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """The text with escapes in place of what a terminal obeys instead of showing it.
+    """A text with escapes in place of characters that a terminal obeys instead of showing them.
 
     Control and format characters, line separators and lone surrogates (bytes of a file name that are no
     UTF-8) become backslash escapes; everything else stays.

@@ -31,7 +31,7 @@ class Written:
 
     shape: tuple[_Size, _Size, _Size, Literal[1, 3]]
     rows: _Size
-    """Images in the source: those in the file and the skipped ones."""
+    """Number of images in the source, the skipped ones included."""
 
     skipped: tuple[SkippedImage, ...]
     skipped_rows: tuple[int, ...]
@@ -84,7 +84,7 @@ def read_index(folder: Path, source: Source) -> Written | None:
 
 
 def checked_digests(folder: Path, written: Written) -> Path:
-    """The file of digests.
+    """The path of the file of digests, whose checksum is checked.
 
     Raises:
         DamagedStore: they are not those that were written.

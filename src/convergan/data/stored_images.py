@@ -1,4 +1,4 @@
-"""Images in a store's files: read as they are asked for, each checked when it is first read."""
+"""Images in a store's files: read when they are indexed, each checked when it is first read."""
 
 import hashlib
 import os

@@ -33,7 +33,7 @@ class ComparingDiscriminator(Discriminator):
     closeness_batches: Tensor | None
 
     def set_minibatch(self, minibatch: MinibatchDiscrimination | None) -> int:
-        """Sets `minibatch`; returns the number of closenesses that come with each sample."""
+        """Sets `minibatch`; returns the number of closenesses that are appended to a sample's features."""
         self.minibatch = minibatch
         closenesses = minibatch.out_features - minibatch.in_features if minibatch else 0
         self.register_buffer("running_closeness", torch.zeros(closenesses) if minibatch else None)

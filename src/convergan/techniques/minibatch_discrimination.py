@@ -301,7 +301,7 @@ def _plain_gradient(
 def _weights_of_pairs(
     gradient: Float[Tensor, "parts n kernels"], sizes: list[int]
 ) -> Float[Tensor, "n n kernels"]:
-    """The gradient of each pair's closeness, which is in the sum of either for the other's part."""
+    """The gradient of each pair's closeness, counted in the sum of each sample for the other's part."""
     of_pairs = torch.cat(
         [
             of_part.unsqueeze(1).expand(-1, size, -1)

@@ -61,7 +61,7 @@ class Checkpointer:
         """Warning of the last `restore` on checkpoints that it passed over."""
 
     def restore(self, state: TrainingState) -> bool:
-        """Puts back the newest checkpoint that can be used; false where there is none.
+        """Restores the newest checkpoint that can be used; returns False where there is none.
 
         A newer one that cannot be used is set aside, with a warning.
 

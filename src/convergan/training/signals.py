@@ -33,8 +33,7 @@ class Terminated(_Ended, KeyboardInterrupt):
 
 
 _raised: list[int] = []
-"""Signals for which `Terminated` has been raised. Python discards what is raised while it calls back from the
-end of an object's life, and goes on."""
+"""Signals for which `Terminated` has been raised; Python discards exceptions raised in finalizers."""
 
 
 @contextmanager
