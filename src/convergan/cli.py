@@ -25,13 +25,13 @@ from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 from convergan.terminal import spell_out
 
 INTERRUPTED = 130
-"""What shells give a command that Ctrl-C ended."""
+"""Exit code of shells for a command that Ctrl-C ended."""
 
 BROKEN_PIPE = 141
-"""What shells give a command whose reader went away."""
+"""Exit code of shells for a command whose output is no longer read."""
 
 UNEXPECTED = 70
-"""What a command gives that ended by a mistake of ours, or of a library: EX_SOFTWARE of sysexits.h."""
+"""Exit code after an error of this package or of a library: EX_SOFTWARE of sysexits.h."""
 
 
 class Stopped(Exception):
@@ -97,8 +97,8 @@ class TrainRecipe(Checked):
             else:
                 train(recipe, out, options=options)
         except Interrupted as end:
-            how = f"stopped; the same command with --out {out} --resume goes on"
-            raise Stopped(how, end.exit_code) from None
+            message = f"stopped; the same command with --out {out} --resume goes on"
+            raise Stopped(message, end.exit_code) from None
         except Terminated as end:
             raise Stopped("stopped", end.exit_code) from None
 
@@ -172,8 +172,8 @@ class Predict(Checked):
                 unreadable=skipped.append if self.skip_unreadable else None,
                 progress=progress,
             )
-        others = [name for place in self.images for name in files_passed_over(place)]
-        if told := count_passed_over(others):
+        passed_over = [name for place in self.images for name in files_passed_over(place)]
+        if told := count_passed_over(passed_over):
             print(told, file=sys.stderr)
         for image in skipped:
             print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
@@ -275,7 +275,7 @@ class Score(Checked):
 
 
 _LONGEST_LINE = 1_500
-"""Characters of an error; more are of a text that nobody has shortened, and the middle is left out."""
+"""Largest number of characters of an error; the middle of a longer one is left out."""
 
 _COMMANDS = {
     "train": Train,
@@ -348,7 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _plain_output() -> Iterator[None]:
-    """Lets every terminal take what is printed: other words for what it cannot show, a line for a warning."""
+    """Adapts output to the terminal: spells out characters it lacks, and prints each warning as one line."""
     spell_out()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
@@ -360,7 +360,7 @@ def _plain_output() -> Iterator[None]:
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether an exception says that memory is out; torch has a type of its own for that on GPUs alone."""
+    """True if an exception means a lack of memory, for which torch has a type of its own only on GPUs."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
         and any(sign in str(error) for sign in ("out of memory", "not enough memory", "alloc_cpu"))
@@ -368,7 +368,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
 
 
 def _report_on(out: Path, text: str) -> None:
-    """Says what has been written, beside it if that is the standard output."""
+    """Prints what has been written, to the standard error if the output is the standard output."""
     print(
         f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,
@@ -376,23 +376,24 @@ def _report_on(out: Path, text: str) -> None:
 
 
 def _parse(words: list[str]) -> Any:
-    """The command that the words spell, which has a `run`.
+    """The command, an instance with a `run`, that command-line words spell.
 
     Raises:
         UserError: they spell none.
         SystemExit: they ask for help, which has been printed.
     """
     _check_choice("command", _COMMANDS, words, "convergan")
-    command, *rest = words
+    command, *arguments = words
     program = f"convergan {command}"
     if command == "train":
-        return _parse_train(rest, program)
+        return _parse_train(arguments, program)
     if command == "study":
-        _check_choice("study command", STUDY_COMMANDS, rest, program)
-        if rest[0] in STUDY_COMMANDS:
-            return parse_options(STUDY_COMMANDS[rest[0]], rest[1:], program=f"{program} {rest[0]}")
+        _check_choice("study command", STUDY_COMMANDS, arguments, program)
+        if arguments[0] in STUDY_COMMANDS:
+            name = arguments[0]
+            return parse_options(STUDY_COMMANDS[name], arguments[1:], program=f"{program} {name}")
     if command in _COMMANDS:
-        return parse_options(_COMMANDS[command], rest, program=program)
+        return parse_options(_COMMANDS[command], arguments, program=program)
     return parse_options(_Convergan, words, program="convergan")
 
 
@@ -408,13 +409,13 @@ def _parse_train(words: list[str], program: str) -> Any:
         saved = TrainRecipe(recipe=read_recipe(Path(file)))
         return parse_options(TrainRecipe, words, program=f"{program} --from {file}", default=saved)
     _check_choice("recipe", PRESETS, words, program)
-    name, *rest = words
+    name, *arguments = words
     if name not in PRESETS:
         return parse_options(Train, words, program=program)
     preset = TrainRecipe(recipe=PRESETS[name])
     return parse_options(
         TrainRecipe,
-        rest,
+        arguments,
         program=f"{program} {name}",
         default=preset,
         description=SUMMARIES[name],

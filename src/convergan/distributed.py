@@ -1,4 +1,4 @@
-"""What several ranks do together, and a single one skips."""
+"""Collective operations of several ranks, which a single rank skips."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def gather_from_ranks(values: Tensor) -> list[Tensor]:
-    """Every rank's `values`, in the order of the ranks."""
+    """The `values` of all ranks, in the order of the ranks."""
     if ranks() == 1:
         return [values]
     gathered = [torch.empty_like(values) for _ in range(ranks())]
@@ -67,7 +67,7 @@ def gather_from_ranks(values: Tensor) -> list[Tensor]:
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is up on at least one rank."""
+    """True if the flag is true on at least one rank."""
     if ranks() == 1:
         return flag
     return bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)

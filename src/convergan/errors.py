@@ -1,4 +1,4 @@
-"""The user's mistakes, and other people's exceptions, in one line."""
+"""Errors of the user, and exceptions of libraries, as messages of one line."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -8,10 +8,10 @@ from pathlib import PurePath
 from reprlib import Repr
 
 _LONGEST = 300
-"""Characters of a text of the user's, or of another library's message, that are quoted at most."""
+"""Largest number of characters that are quoted of a user's text or of a library's message."""
 
 _LONGEST_NAME = 60
-"""Of a name among others."""
+"""Largest number of characters of a name in a list of names."""
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
@@ -27,7 +27,7 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """The text with escapes in place of what a terminal obeys instead of showing it.
+    """A text with escapes in place of characters that a terminal obeys instead of showing them.
 
     Control and format characters, line separators and lone surrogates (bytes of a file name that are no
     UTF-8) become backslash escapes; everything else stays.
@@ -43,7 +43,7 @@ def printable(text: str) -> str:
 
 
 def one_line(problem: object) -> str:
-    """What an exception says, or a text, in one printable line of at most 300 characters."""
+    """The message of an exception, or a text, in one printable line of at most 300 characters."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     # Twice: escapes are longer than what they stand for.
     return _begun(printable(_begun(text)))
@@ -71,7 +71,7 @@ def first_of(names: Iterable[object], most: int = 5) -> str:
 
 
 def system_problem(error: object) -> str:
-    """What the system has against a file, without the file's name; or what another exception says.
+    """The system's reason for an error with a file, without the file's name; else the exception's message.
 
     One printable line of at most 300 characters.
     """
@@ -79,13 +79,13 @@ def system_problem(error: object) -> str:
 
 
 def file_problem(error: OSError) -> str:
-    """`<file>: <what the system has against it>`, without the file where the exception names none."""
+    """`<file>: <the system's reason>`, without the file where the exception names none."""
     where = f"{error.filename}: " if error.filename is not None else ""
     return f"{where}{system_problem(error)}"
 
 
 def is_utf8(text: str) -> bool:
-    """Whether UTF-8 can hold a text: a lone surrogate is a byte of a file's name that was none."""
+    """True if a text can be written in UTF-8; lone surrogates, which stand for other bytes, cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, and what a killed process left of them."""
+"""Files and folders that are written whole or not at all, and the removal of a killed process's leftovers."""
 
 import contextlib
 import errno
@@ -63,9 +63,9 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an OSError of the block, which writes `path`, that name, where it lacks room or came from aside.
+    """Names `path` in an OSError of the block, which writes it, for a full disk or a temporary file.
 
-    What lacks room names no file, and whoever asked for `path` knows of no folder beside it.
+    The system names no file when the disk is full, and temporary files are unknown to the user.
     """
     try:
         yield
@@ -81,10 +81,10 @@ def _written_aside(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     mode = usual_mode(0o666)
     with contextlib.suppress(FileNotFoundError):
-        found = target.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = target.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise FileExistsError(f"{path}: expected a regular file to replace, got something else")
-        mode = stat.S_IMODE(found.st_mode)
+        mode = stat.S_IMODE(status.st_mode)
     with aside_folder(target.parent) as folder:
         aside = folder / target.name
         yield aside

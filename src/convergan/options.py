@@ -1,4 +1,4 @@
-"""How the words of the command line become settings: help, ranges, and mistakes in our own words."""
+"""Settings from command-line arguments: help with ranges, and errors in this package's form."""
 
 import io
 import re
@@ -27,9 +27,9 @@ _REGISTRY = ConstructorRegistry()
 
 @_REGISTRY.struct_rule
 def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Settings as tyro reads them, but for the names of the recipe and of the kind of networks."""
+    """The tyro specification of settings, without the names of the recipe and of the kind of networks."""
     suppress: Any = Suppress
-    # The marker tells the question below from tyro's own.
+    # The marker keeps the call of tyro below from ending here again.
     if suppress in info.markers or not (
         isinstance(info.type, type) and issubclass(info.type, Checked)
     ):
@@ -56,9 +56,9 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
 def _flowing(
     helptext: str | Callable[[], str | None] | None, limits: str | None
 ) -> Callable[[], str | None]:
-    """The help without the line breaks of the source, but for paragraphs, and with the range."""
+    """The help text, one line for each paragraph, with the range of the value."""
 
-    def told() -> str | None:
+    def flowing() -> str | None:
         text = helptext() if callable(helptext) else helptext
         if not text:
             return text
@@ -68,18 +68,18 @@ def _flowing(
             paragraphs[-1] += f" ({limits.replace(',0', '0')})"
         return "\n\n".join(paragraphs)
 
-    return told
+    return flowing
 
 
 def _with_reader(shown: Any, declared: Any) -> Any:
-    """The type, with our reader for numbers, tuples of numbers, and words that had others before."""
+    """The type, annotated with a reader if it takes numbers, tuples of numbers or words that were renamed."""
     kinds = _kinds(declared)
     several = any(get_origin(kind) is tuple for kind in kinds)
     choices = None
     if several:
-        (kind, *others) = kinds
-        member, *rest = get_args(kind)
-        if others or rest != [...] or _kinds(member)[0] not in (int, float):
+        (kind, *alternatives) = kinds
+        member, *repetition = get_args(kind)
+        if alternatives or repetition != [...] or _kinds(member)[0] not in (int, float):
             return shown
     elif len(kinds) > 1 and all(kind is NoneType or get_origin(kind) is Literal for kind in kinds):
         # In the order of their declaration; tyro's own changes from call to call.
@@ -91,17 +91,17 @@ def _with_reader(shown: Any, declared: Any) -> Any:
         metavar=_metavar(declared),
         instance_from_str=lambda words: _read(words if several else words[0], declared),
         is_instance=lambda value: True,
-        str_from_instance=lambda value: [str(one) for one in (value if several else [value])],
+        str_from_instance=lambda value: [str(item) for item in (value if several else [value])],
         choices=choices,
     )
     return Annotated[shown, reader]
 
 
 def _read(words: str | list[str], declared: Any) -> Any:
-    """The value that is spelled.
+    """The value of a declared type that command-line words spell.
 
     Raises:
-        ValueError: it is none, or outside its range.
+        ValueError: they spell no such value, or one outside its range.
     """
     if isinstance(words, list):
         return _fitting([_number(word) for word in words], declared)
@@ -127,7 +127,7 @@ def _number(word: str) -> int | float | str:
 
 
 def _kinds(declared: Any) -> list[Any]:
-    """What a type is once its range is left out; the members of a union, each so."""
+    """A type without its range, in a list; for a union, each of its members."""
     origin = get_origin(declared)
     if origin is Annotated:
         return _kinds(get_args(declared)[0])
@@ -138,18 +138,18 @@ def _kinds(declared: Any) -> list[Any]:
 
 def _has_former(declared: Any) -> bool:
     return get_origin(declared) is Annotated and any(
-        isinstance(each, Former) for each in get_args(declared)[1:]
+        isinstance(limit, Former) for limit in get_args(declared)[1:]
     )
 
 
 def _metavar(declared: Any) -> str:
-    """As tyro writes it."""
+    """The placeholder for a value in the help, such as `{None}|INT`, in tyro's form."""
     words: list[str] = []
     choices: list[str] = []
     for kind in _kinds(declared):
         if get_origin(kind) is tuple:
-            one = _metavar(get_args(kind)[0])
-            words.append(f"[{one} [{one} ...]]")
+            item = _metavar(get_args(kind)[0])
+            words.append(f"[{item} [{item} ...]]")
         elif kind is NoneType:
             choices.insert(0, "None")
         elif get_origin(kind) is Literal:
@@ -167,14 +167,14 @@ def parse_options(
     default: Any = tyro.MISSING_NONPROP,
     description: str | None = None,
 ) -> Any:
-    """What the words after a command, or a recipe, say: an instance of `kind`.
+    """An instance of `kind` from the words after a command, or a recipe.
 
     Args:
         kind: a dataclass with a `run`.
-        words: of the command line.
+        words: words of the command line.
         program: the command, for the help and for errors.
-        default: where settings that no word names come from.
-        description: of the command, in place of the dataclass's docstring.
+        default: instance whose values are taken for settings that no word names.
+        description: description of the command, in place of the dataclass's docstring.
 
     Raises:
         UserError: they do not fit; tyro's framed complaint in one line.
@@ -205,17 +205,17 @@ _REWORDED = (
     (r"^Error parsing ", ""),
     (
         r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)$",
-        lambda found: (
-            f"{found[2]}: expected one of {found[3].replace(chr(39), '')}, got {found[1]}"
+        lambda match: (
+            f"{match[2]}: expected one of {match[3].replace(chr(39), '')}, got {match[1]}"
         ),
     ),
     (r"^Missing value for argument '(.*)'.*$", r"\1: expected a value, got none"),
 )
-"""What tyro says, and how we say it."""
+"""Patterns of tyro's messages, and their replacements."""
 
 
 def _one_line(complaint: str) -> str:
-    """What tyro's framed complaint says first, and the option that it believes to be meant.
+    """The first message in tyro's framed complaint, and its guess of the option that was meant.
 
     Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
     after a rule similar options, in the same way.
@@ -224,18 +224,18 @@ def _one_line(complaint: str) -> str:
     # Without Unicode the frame is blank, a rule is of hyphens, and there is one below the title too.
     rule = ("─", "---")
     below_title = dropwhile(lambda line: line.startswith(rule), lines)
-    first = list(takewhile(lambda line: not line.startswith((*rule, "Got errors")), below_title))
-    sentences = [line for line in first if line and not line.startswith(" ")]
-    options = [line[4:] for line in first if line[:4].isspace() and not line[4:].startswith(" ")]
-    told = " ".join([*sentences, ", ".join(options)]).strip(" .")
-    for said, meant in _REWORDED:
-        told = re.sub(said, meant, told)
+    message = list(takewhile(lambda line: not line.startswith((*rule, "Got errors")), below_title))
+    sentences = [line for line in message if line and not line.startswith(" ")]
+    options = [line[4:] for line in message if line[:4].isspace() and not line[4:].startswith(" ")]
+    text = " ".join([*sentences, ", ".join(options)]).strip(" .")
+    for pattern, replacement in _REWORDED:
+        text = re.sub(pattern, replacement, text)
     if "Perhaps you meant:" in lines:
         similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
-        told += f"; perhaps you meant {similar}"
-    return shortened(told)
+        text += f"; perhaps you meant {similar}"
+    return shortened(text)
 
 
 def see_help(program: str) -> str:
-    """Where a line about a mistake sends its reader."""
+    """The end of an error message, which points to the help of a program."""
     return f"({program} --help tells more)"

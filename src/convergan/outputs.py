@@ -1,4 +1,4 @@
-"""What commands write for their user: new files, or pipes and devices, or the standard output."""
+"""Outputs of commands: new files, pipes, devices or the standard output."""
 
 import contextlib
 import io
@@ -57,8 +57,10 @@ def require_output_folder(
     if mode is not None and not stat.S_ISDIR(mode):
         raise UserError(f"{name}: expected a folder, got the file {folder}")
     if mode is None:
-        there = next(parent for parent in Path(os.path.realpath(folder)).parents if parent.exists())
-        _require_folder(there, folder, name, "a folder")
+        existing = next(
+            parent for parent in Path(os.path.realpath(folder)).parents if parent.exists()
+        )
+        _require_folder(existing, folder, name, "a folder")
         return
     _require_folder(folder, folder, name, "a folder")
     for file in files:
@@ -77,7 +79,7 @@ def require_empty_folder(folder: Path, *, name: str) -> None:
 
 
 def is_standard_output(path: Path) -> bool:
-    """Whether a path is `-`, or another name of the standard output, such as /dev/stdout.
+    """True if a path is `-`, or another name of the standard output, such as /dev/stdout.
 
     Where that is a file by now, a second opening would write over what has been printed.
     """
@@ -92,7 +94,7 @@ def is_standard_output(path: Path) -> bool:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether what is written goes on at once, to the standard output, a pipe or a device."""
+    """True if a path is the standard output, a pipe or a device, which pass on what is written at once."""
     return is_standard_output(path) or (path.exists() and not path.is_file())
 
 
@@ -113,7 +115,7 @@ def binary_output(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def text_output(path: Path) -> Iterator[TextIO]:
-    """`binary_output` for text in UTF-8, line ends as they are written."""
+    """Opens an output as `binary_output` does, for text in UTF-8 whose line ends are kept."""
     with binary_output(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
@@ -132,7 +134,7 @@ def write_output(path: Path, text: str) -> None:
 
 
 def _mode(path: Path, name: str) -> int | None:
-    """What is at a path, at the end of its links; None where nothing is."""
+    """The mode of the file that a path leads to, through links; None where there is none."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

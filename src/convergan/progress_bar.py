@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LOG_EVERY_SECONDS = 60.0
-"""Time between two lines in a log at least."""
+"""Shortest time between two lines in a log."""
 
 
 class LogRate:
-    """When a log may have its next line: `LOG_EVERY_SECONDS` after the last one."""
+    """A limit on the rate of lines in a log: one line in `LOG_EVERY_SECONDS`."""
 
     def __init__(self, *, at_once: bool) -> None:
         """
@@ -25,11 +25,11 @@ class LogRate:
         self._last = None if at_once else time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether a line may be written now, which is then taken to be done."""
-        now = time.monotonic()
-        if self._last is not None and now - self._last < LOG_EVERY_SECONDS:
+        """True if a line may be written; the caller must then write it."""
+        time_now = time.monotonic()
+        if self._last is not None and time_now - self._last < LOG_EVERY_SECONDS:
             return False
-        self._last = now
+        self._last = time_now
         return True
 
 
@@ -37,7 +37,7 @@ class LogRate:
 def progress_bar(
     title: str, *, unit: str = "images", quiet: bool = False, console: "Console | None" = None
 ) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (done, of all).
+    """Yields a function to call with (done, total).
 
     Without a terminal the log gets a line a minute, and none if all is done in less. Both go to the standard
     error, as the standard output may be what a command writes its results to.

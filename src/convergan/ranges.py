@@ -13,7 +13,7 @@ from annotated_types import Interval, Len, MultipleOf
 from convergan.errors import UserError, is_utf8, quoted
 
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
-"""What all generators of random numbers take."""
+"""Seed that every random number generator in use accepts."""
 
 _NAMES = {
     bool: "true or false",
@@ -24,7 +24,7 @@ _NAMES = {
 
 
 class Former:
-    """Words that a setting was given by in an earlier version, and for each the word that it has now."""
+    """Values that a setting had in an earlier version, each with the value that replaces it."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
         self.words = words
@@ -44,7 +44,7 @@ class Checked:
     _group: ClassVar[str] = ""
 
     def __init_subclass__(cls, group: str | None = None) -> None:
-        """`group`: what stands before the names of the fields and a dot."""
+        """Sets the prefix, without its dot, that messages put before the names of the fields."""
         if group is not None:
             cls._group = f"{group}."
 
@@ -60,7 +60,7 @@ class Checked:
                 object.__setattr__(self, name, fitting)
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
-        """Checks what no range can say."""
+        """Checks a condition that no range expresses."""
         if not holds:
             self._refuse(name, expected)
 
@@ -77,7 +77,7 @@ def declarations(settings: Any) -> dict[str, Any]:
 
 
 def fit(value: Any, declared: Any) -> Any:
-    """The value, as an instance of the declared type.
+    """The value, converted to the declared type.
 
     Raises:
         ValueError: it is of another type, or outside the range; the message says what is expected.
@@ -88,8 +88,8 @@ def fit(value: Any, declared: Any) -> Any:
         raise ValueError(expected(declared, value)) from None
 
 
-def now(value: Any, declared: Any) -> Any:
-    """The value, or the word that has taken its place since."""
+def current_value(value: Any, declared: Any) -> Any:
+    """The value, or the one that replaces it if it is a value of an earlier version."""
     for limit in get_args(declared)[1:] if get_origin(declared) is Annotated else ():
         if isinstance(limit, Former) and isinstance(value, str):
             return limit.words.get(value, value)
@@ -97,7 +97,7 @@ def now(value: Any, declared: Any) -> Any:
 
 
 def expected(declared: Any, value: Any = None) -> str:
-    """What a declared type takes, in words: `a whole number, 1 to 1000`; of a number, its range alone."""
+    """A description of a declared type, `a whole number, 1 to 1000`; the range alone for a numeric value."""
     origin, members = get_origin(declared), get_args(declared)
     if origin is Annotated and get_origin(members[0]) is tuple:
         return _values_in_words(members[0], members[1:])
@@ -108,9 +108,9 @@ def expected(declared: Any, value: Any = None) -> str:
             return limits
         return ", ".join(part for part in (expected(members[0], value), limits) if part)
     if origin in (Union, UnionType):
-        # A number is told of the numbers.
-        told = [each for each in members if each is not NoneType or not _is_number(value)]
-        return ", or ".join(expected(each, value) for each in told)
+        # Where a number was given, None is left out.
+        described = [m for m in members if m is not NoneType or not _is_number(value)]
+        return ", or ".join(expected(member, value) for member in described)
     if origin is Literal:
         choices = ", ".join(map(str, members))
         return choices if len(members) == 1 else f"one of {choices}"
@@ -129,11 +129,11 @@ def range_in_words(declared: Any) -> str | None:
     if origin is Annotated:
         return range_in_words(members[0])
     if origin in (Union, UnionType):
-        ranges = [range_in_words(each) for each in members if each is not NoneType]
+        ranges = [range_in_words(member) for member in members if member is not NoneType]
         if not any(ranges):
             return None
-        told = zip(ranges, (each for each in members if each is not NoneType), strict=True)
-        return ", or ".join(words or expected(each) for words, each in told)
+        described = zip(ranges, (m for m in members if m is not NoneType), strict=True)
+        return ", or ".join(words or expected(member) for words, member in described)
     if origin is tuple:
         words = range_in_words(members[0])
         return words and f"each {words}"
@@ -143,7 +143,7 @@ def range_in_words(declared: Any) -> str | None:
 def _fit(value: Any, declared: Any) -> Any:
     origin, members = get_origin(declared), get_args(declared)
     if origin is Annotated:
-        value = _fit(now(value, declared), members[0])
+        value = _fit(current_value(value, declared), members[0])
         return _kept(value, all(_holds(limit, value) for limit in members[1:]))
     if origin in (Union, UnionType):
         for member in members:
@@ -153,11 +153,13 @@ def _fit(value: Any, declared: Any) -> Any:
                 continue
         raise ValueError
     if origin is Literal:
-        return _kept(value, any(type(value) is type(one) and value == one for one in members))
+        return _kept(
+            value, any(type(value) is type(choice) and value == choice for choice in members)
+        )
     if origin is tuple:
         _kept(value, isinstance(value, tuple | list))
-        of_each = [members[0]] * len(value) if members[-1] is ... else members
-        return tuple(_fit(one, member) for one, member in zip(value, of_each, strict=True))
+        member_types = [members[0]] * len(value) if members[-1] is ... else members
+        return tuple(_fit(item, member) for item, member in zip(value, member_types, strict=True))
     if declared in (int, float):
         _kept(value, isinstance(value, Integral if declared is int else Real))
         _kept(value, not isinstance(value, bool))
@@ -189,7 +191,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Whether a file can be named so, and UTF-8 can hold it."""
+    """True if a text is valid UTF-8 without NUL, as names of files must be."""
     return "\0" not in value and is_utf8(value)
 
 
@@ -212,13 +214,13 @@ def _holds(limit: Any, value: Any) -> bool:
 
 
 def _values_in_words(declared: Any, limits: Collection[Any] = ()) -> str:
-    """Of a tuple."""
+    """A description of a tuple type: `2 to 4 values, each 1 to 1000`."""
     members = get_args(declared)
     count = "several" if members[-1] is ... else f"{len(members)}"
     for limit in limits:
         if isinstance(limit, Len):
-            least, most = limit.min_length, limit.max_length
-            count = f"{least}" if least == most else f"{least} to {most}"
+            shortest, longest = limit.min_length, limit.max_length
+            count = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     return f"{count} values, each {expected(members[0], 0)}"
 
 

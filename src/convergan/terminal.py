@@ -1,4 +1,4 @@
-"""A terminal that takes every character, spelled out where its encoding has none for it."""
+"""Output to terminals, with characters spelled out that their encoding lacks."""
 
 import codecs
 import io
@@ -24,7 +24,7 @@ def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    spelled = (_SPELLED.get(each) or _escaped(each) for each in missing)
+    spelled = (_SPELLED.get(character) or _escaped(character) for character in missing)
     return "".join(spelled), error.end
 
 
@@ -36,7 +36,7 @@ codecs.register_error(_ERRORS, _spelled)
 
 
 def spell_out() -> None:
-    """Has standard output and standard error spell out what they cannot encode, in place of failing."""
+    """Makes standard output and standard error spell out characters that they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)

@@ -1,8 +1,8 @@
-"""Numbers with their units, for people."""
+"""Quantities in words, with units."""
 
 
 def bytes_in_words(count: float) -> str:
-    """So many bytes in the unit that fits, with three digits: "960 bytes", "49.9 MB", "1,730 GB"."""
+    """A number of bytes in the unit that fits, with three digits: "960 bytes", "49.9 MB", "1,730 GB"."""
     size = float(count)
     for unit in ("bytes", "kB", "MB"):
         if size < 999.5:

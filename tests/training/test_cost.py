@@ -174,7 +174,7 @@ def test_the_cost_is_found_once_and_for_a_finished_run_not_at_all(
         preset, epochs=1, min_steps_per_epoch=1, batch_size=2, data=data, networks=MLPSettings()
     )
     followed = []
-    original = cost._follow.__wrapped__
+    original = cost._trace.__wrapped__
 
     def follow(*arguments: Any, **options: Any) -> object:
         followed.append(options["rows"])
@@ -182,7 +182,7 @@ def test_the_cost_is_found_once_and_for_a_finished_run_not_at_all(
 
     def begin_process() -> None:
         followed.clear()
-        monkeypatch.setattr(cost, "_follow", lru_cache(follow))
+        monkeypatch.setattr(cost, "_trace", lru_cache(follow))
 
     begin_process()
     train(recipe, tmp_path / "run", console=quiet)

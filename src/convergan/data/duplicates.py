@@ -1,4 +1,4 @@
-"""Images that are in a data set twice where they should not be."""
+"""Equal images in two classes, or in both the training and the test set of a data set."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from convergan.errors import printable, shortened
 def notes_of_duplicates(
     train: ImageSet, test: ImageSet | None, classes: tuple[str, ...]
 ) -> list[str]:
-    """What is to be said of images of equal pixels in two classes, and in training and test set.
+    """Notes on images of equal pixels in two classes, or in both the training and the test set.
 
-    Compared are the images as they are trained on: two files of one picture are equal too.
+    The decoded pixels are compared: two files of one picture are equal too.
 
     Returns:
         A sentence for each of the two kinds that occurs, with the first pair and the number of images; one
@@ -27,36 +27,36 @@ def notes_of_duplicates(
     labels = [train.labels] if test is None else [train.labels, test.labels]
     label = np.concatenate(labels)
 
-    def named(row: int) -> str:
+    def file_name(row: int) -> str:
         part, index = (train, row) if row < count or test is None else (test, row - count)
         return printable(part.names[index])
 
-    def of_class(row: int) -> str:
-        return f"{named(row)} ({shortened(classes[label[row]])})"
+    def name_and_class(row: int) -> str:
+        return f"{file_name(row)} ({shortened(classes[label[row]])})"
 
     torn = [rows for rows in equal if len(set(label[rows]) - {UNLABELLED}) > 1]
     if torn:
-        first, *others = (row for row in torn[0] if label[row] != UNLABELLED)
-        second = next(row for row in others if label[row] != label[first])
+        shown, *copies = (row for row in torn[0] if label[row] != UNLABELLED)
+        copy = next(row for row in copies if label[row] != label[shown])
         number = sum(int((label[rows] != UNLABELLED).sum()) for rows in torn)
         notes.append(
-            f"{number} images are in two classes or more, pixel for pixel: {of_class(first)} is"
-            f" {of_class(second)}{'' if number == 2 else ', and others'}"
+            f"{number} images are in two classes or more, pixel for pixel: {name_and_class(shown)} is"
+            f" {name_and_class(copy)}{'' if number == 2 else ', and others'}"
         )
     leaked = [rows for rows in equal if rows[0] < count <= rows[-1]]
     if leaked:
         number = sum(int((np.asarray(rows) >= count).sum()) for rows in leaked)
-        second = next(row for row in leaked[0] if row >= count)
+        copy = next(row for row in leaked[0] if row >= count)
         notes.append(
             f"{number} test image{' is a training image' if number == 1 else 's are training images'} too,"
-            f" pixel for pixel: {named(second)} is {named(leaked[0][0])}"
+            f" pixel for pixel: {file_name(copy)} is {file_name(leaked[0][0])}"
             f"{'' if number == 1 else ', and others'}"
         )
     return notes
 
 
 def _equal_images(parts: Sequence[ImageSet]) -> list[list[int]]:
-    """Rows of equal images, two or more each; in the order of the first, counted on from part to part."""
+    """Groups of rows of equal images, sorted; rows of the second part are counted on from the first's end."""
 
     def image(row: int) -> np.ndarray:
         count = len(parts[0])
@@ -71,7 +71,7 @@ def _equal_images(parts: Sequence[ImageSet]) -> list[list[int]]:
     equal = []
     for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
         rows = order[start:end].tolist()
-        # Hashes agree by chance too, if hardly ever.
+        # Different images may have the same hash.
         while len(rows) > 1:
             same = [row for row in rows if np.array_equal(image(rows[0]), image(row))]
             if len(same) > 1:

@@ -1,4 +1,4 @@
-"""Making out what the folders of images are, and refusing those of which it cannot be told."""
+"""Detection of the layout of image folders; folders whose role is ambiguous are refused."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,26 +13,26 @@ from convergan.errors import UserError, first_of, quoted
 
 @dataclass
 class _Folder:
-    """Of the images in it, those right in it and those in each folder below."""
+    """A folder with the number of images directly in it and in each of its subfolders."""
 
     name: str
-    first: str
-    """The first image right in it, or below where there is none."""
+    first_image: str
+    """The first image directly in it; where there is none, the first one in a subfolder."""
     direct: int = 0
-    below: Counter[str] = field(default_factory=Counter)
+    subfolders: Counter[str] = field(default_factory=Counter)
 
     @property
     def images(self) -> int:
-        return self.direct + self.below.total()
+        return self.direct + self.subfolders.total()
 
     @property
     def holds_folders(self) -> bool:
-        """All its images are in folders below, as in a set of classes."""
+        """True if all its images are in subfolders, as in a set of classes."""
         return self.direct == 0
 
 
 def find_layout(path: Path, names: Sequence[str]) -> Layout:
-    """Makes out what the folders of images are.
+    """Determines which folders are classes, test images and unlabelled images.
 
     Where `train` has no folders beside it but those of test and unlabelled images, the classes' folders are
     in it. Otherwise they are in `path` itself, and `train` is a class like others.
@@ -42,12 +42,12 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
         names: its images, relative to it.
 
     Raises:
-        UserError: it cannot be told what a folder is, or its name looks like a slip; names it.
+        UserError: the role of a folder is ambiguous, or its name looks misspelled; names the folder.
     """
     folders = _folders(names)
     meanings = meanings_of(folders)
     trains = [name for name in folders if meanings[name] == TRAIN]
-    tests = _in_order(folders, meanings)
+    tests = _test_folders(folders, meanings)
     _require_one(path, trains)
     for known in TEST_FOLDERS:
         _require_one(path, [name for name in tests if meanings[name] == known])
@@ -59,22 +59,23 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
     with_train = bool(trains) and all(meanings.values())
     notes: list[str] = []
     if not with_train:
-        others = [folder for folder in classes if meanings[folder.name] is None]
-        _require_no_slip(path, folders, others, bool(trains), notes)
+        unnamed = [folder for folder in classes if meanings[folder.name] is None]
+        _require_no_slip(path, folders, unnamed, bool(trains), notes)
         _require_no_classes_twice(path, classes)
         if trains:
             sets = [folders[name] for name in tests]
-            _require_no_neighbour(path, folders[trains[0]], others, sets, notes)
+            _require_no_neighbour(path, folders[trains[0]], unnamed, sets, notes)
         if len(folders) == len(classes) == 1 and all("/" in name for name in names):
-            _require_nothing_around_all(path, names)
+            _require_no_outer_folder(path, names)
         _note_equal_folders(classes, notes)
     else:
-        _refuse_unlabelled_slips(path / trains[0], folders[trains[0]].below)
-        _require_nothing_around_all(path, names, trains[0])
+        _refuse_unlabelled_slips(path / trains[0], folders[trains[0]].subfolders)
+        _require_no_outer_folder(path, names, trains[0])
     test = tests[0] if tests else None
     if test is not None and folders[test].direct:
         raise UserError(
-            f"{path / folders[test].first}: expected test images in {test}/<class>/, got one without a class"
+            f"{path / folders[test].first_image}: expected test images in {test}/<class>/, got one without"
+            " a class"
         )
     notes += [
         f"{name} ({count_images(folders[name].images)}) is not used: the test images are those in {test}"
@@ -91,16 +92,16 @@ def _folders(names: Iterable[str]) -> dict[str, _Folder]:
             continue
         folder = folders.setdefault(parts[0], _Folder(parts[0], name))
         if len(parts) > 2:
-            folder.below[parts[1]] += 1
+            folder.subfolders[parts[1]] += 1
             continue
         if folder.direct == 0:
-            folder.first = name
+            folder.first_image = name
         folder.direct += 1
     return folders
 
 
-def _in_order(folders: Iterable[str], meanings: dict[str, str | None]) -> list[str]:
-    """The folders of test images, the one to use first."""
+def _test_folders(folders: Iterable[str], meanings: dict[str, str | None]) -> list[str]:
+    """The folders of test images in order of preference."""
     tests = {name: meanings[name] for name in folders if meanings[name] in TEST_FOLDERS}
     return sorted(tests, key=lambda name: TEST_FOLDERS.index(tests[name] or ""))
 
@@ -115,24 +116,30 @@ def _require_one(path: Path, names: Sequence[str]) -> None:
 def _require_no_slip(
     path: Path,
     folders: dict[str, _Folder],
-    others: Sequence[_Folder],
+    candidates: Sequence[_Folder],
     has_train: bool,
     notes: list[str],
 ) -> None:
-    """Refuses `tests` and the like where they are not classes; notes them where they may be.
+    """Refuses misspelled names such as `tests`, but only notes them where they may be classes.
 
     Args:
-        others: the folders that are classes, or slips.
+        path: the folder of all images, for messages.
+        folders: its folders, by name.
+        candidates: the folders that are classes or misspelled.
+        has_train: whether there is a folder `train`.
+        notes: list that notes are added to.
     """
-    _refuse_unlabelled_slips(path, [folder.name for folder in others])
-    alike = {folder.name: known for folder in others if (known := resembled(folder.name))}
-    everywhere = Counter(below for folder in folders.values() for below in folder.below)
+    _refuse_unlabelled_slips(path, [folder.name for folder in candidates])
+    alike = {folder.name: known for folder in candidates if (known := resembled(folder.name))}
+    everywhere = Counter(name for folder in folders.values() for name in folder.subfolders)
     everywhere.update(folders.keys())
     for name, known in alike.items():
         folder = folders[name]
-        holds_classes = folder.holds_folders and any(everywhere[each] > 1 for each in folder.below)
+        holds_classes = folder.holds_folders and any(
+            everywhere[subfolder] > 1 for subfolder in folder.subfolders
+        )
         beside_train = has_train and _train_holds_folders(folders)
-        if holds_classes or beside_train or len(alike) == len(others):
+        if holds_classes or beside_train or len(alike) == len(candidates):
             raise _slip(path, name, known)
         notes.append(f"{name} is read as a class, though its name resembles {known}")
 
@@ -158,38 +165,46 @@ def _slip(path: Path, name: str, known: str) -> UserError:
 def _require_no_classes_twice(path: Path, classes: Sequence[_Folder]) -> None:
     names = {folder.name for folder in classes}
     for folder in classes:
-        twice = names.intersection(folder.below) - {folder.name}
-        if folder.holds_folders and 2 * len(twice) > len(folder.below):
+        twice = names.intersection(folder.subfolders) - {folder.name}
+        if folder.holds_folders and 2 * len(twice) > len(folder.subfolders):
             raise UserError(
                 f"{path / folder.name}: expected the images of a class, got folders of classes that stand"
-                f" beside it too ({_some(twice)}); name it test or unlabelled, or move it out of {path}"
+                f" beside it too ({_listed(twice)}); name it test or unlabelled, or move it out of {path}"
             )
 
 
 def _require_no_neighbour(
     path: Path,
     train: _Folder,
-    others: Sequence[_Folder],
+    neighbours: Sequence[_Folder],
     tests: Sequence[_Folder],
     notes: list[str],
 ) -> None:
-    """Refuses train/<class>/ with a folder beside it that is no part of it; notes a class called train."""
+    """Refuses train/<class>/ beside other folders of images; notes `train` where it is read as a class."""
     if not train.holds_folders:
         return
-    shared = [folder for folder in (*others, *tests) if folder.below.keys() & train.below.keys()]
-    direct = [folder for folder in others if folder.direct]
-    if shared or (direct and len(train.below) > 1):
-        neighbour = next((folder for folder in (*shared, *direct) if folder in others), others[0])
+    shared = [
+        folder
+        for folder in (*neighbours, *tests)
+        if folder.subfolders.keys() & train.subfolders.keys()
+    ]
+    direct = [folder for folder in neighbours if folder.direct]
+    if shared or (direct and len(train.subfolders) > 1):
+        neighbour = next(
+            (folder for folder in (*shared, *direct) if folder in neighbours), neighbours[0]
+        )
         raise UserError(
             f"{path / neighbour.name}: expected beside {train.name}/<class>/ only"
             f" {', '.join(TEST_FOLDERS)} and {UNLABELLED_FOLDERS[0]}, got {quoted(neighbour.name)}; move it"
             f" out of {path}, or, if {train.name} is a class, put its images right into {train.name}/"
         )
-    notes.append(f"{train.name} is read as a class, beside {_some(each.name for each in others)}")
+    notes.append(
+        f"{train.name} is read as a class, beside {_listed(folder.name for folder in neighbours)}"
+    )
 
 
-def _require_nothing_around_all(path: Path, names: Sequence[str], train: str = "") -> None:
-    """Refuses folders, one in the other, around those of the classes, or of `train` and test images.
+def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") -> None:
+    """Refuses needless outer folders around those of the classes, or of `train` and test images.
 
     A single folder of nothing but images is one class.
 
@@ -212,29 +227,30 @@ def _require_nothing_around_all(path: Path, names: Sequence[str], train: str = "
     if sets is None and (not around or around in folders):
         return
     around = around[:sets]
-    below = {folder[len(around)] for folder in folders}
+    subfolders = {folder[len(around)] for folder in folders}
     inner = Path(*around)
     advice = f"name {path / inner}" if not train else f"move these up into {path / train}"
-    if not any(map(meaning, below)):
+    if not any(map(meaning, subfolders)):
         advice = f"if those are the classes, {advice}"
     raise UserError(
         f"{path / train}: expected folders of two classes or more, got {quoted(inner)} alone, which holds"
-        f" {_some(below)}; {advice}"
+        f" {_listed(subfolders)}; {advice}"
     )
 
 
 def _note_equal_folders(classes: Sequence[_Folder], notes: list[str]) -> None:
-    """Notes classes that all hold the same folders."""
+    """Notes classes that all have the same subfolders."""
     if len(classes) > 1 and all(
-        folder.holds_folders and len(folder.below) > 1 and folder.below.keys() == first.below.keys()
-        for first in classes[:1]
+        folder.holds_folders
+        and len(folder.subfolders) > 1
+        and folder.subfolders.keys() == classes[0].subfolders.keys()
         for folder in classes
     ):
         notes.append(
-            f"all classes ({_some(each.name for each in classes)}) hold the same folders"
-            f" ({_some(classes[0].below)}): look whether those are the classes"
+            f"all classes ({_listed(folder.name for folder in classes)}) hold the same folders"
+            f" ({_listed(classes[0].subfolders)}): look whether those are the classes"
         )
 
 
-def _some(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return first_of(sorted(names))

@@ -1,4 +1,4 @@
-"""The names that folders of images have a meaning by, and names that resemble them."""
+"""Names that give a folder of images a role (`train`, `test`, ...), and names that resemble them."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from convergan.errors import UserError, quoted
 TRAIN = "train"
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-"""Those of test images: of several, the first is used."""
+"""Names of folders of test images; where several are present, the first in this order is used."""
 
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
 
@@ -28,13 +28,13 @@ _OTHER_WORDS = {
 
 
 def meaning(name: str) -> str | None:
-    """Which of the known names this is, in whatever case it is written; None for all others."""
+    """The known name that equals a name up to case and outer spaces; None where there is none."""
     plain = name.strip().casefold()
     return plain if plain in _KNOWN else None
 
 
 def resembled(name: str) -> str | None:
-    """The known name that one like it was perhaps meant as (`tests`, `unlabled`, `train_2`); else None."""
+    """The known name that an unknown one (`tests`, `unlabled`, `train_2`) resembles; None for all others."""
     words = re.findall(r"[^\W\d_]+", name.casefold())
     joined = "".join(words)
     if not words or meaning(name):
@@ -56,7 +56,7 @@ def resembled(name: str) -> str | None:
 def require_distinct(place: str, names: Iterable[str]) -> None:
     """Refuses classes whose names differ in case, outer spaces or Unicode's form alone.
 
-    Single letters may: with letters of an alphabet, the case is the class.
+    Names of one letter may differ in case: among the letters of an alphabet, the case makes the class.
 
     Raises:
         UserError: there are two such names.
@@ -65,27 +65,27 @@ def require_distinct(place: str, names: Iterable[str]) -> None:
     for name in names:
         plain = unicodedata.normalize("NFC", name.strip())
         plain = plain.casefold() if len(plain) > 1 else plain
-        first = seen.setdefault(plain, name)
-        if first != name:
+        earlier = seen.setdefault(plain, name)
+        if earlier != name:
             raise UserError(
-                f"{place}: expected classes of different names, got {quoted(first)} and"
+                f"{place}: expected classes of different names, got {quoted(earlier)} and"
                 f" {quoted(name)}"
-                f"{_difference(first, name)}; give both one name"
+                f"{_difference(earlier, name)}; give both one name"
             )
 
 
-def _difference(first: str, second: str) -> str:
-    one, other = (unicodedata.normalize("NFC", name) for name in (first, second))
-    if one == other:
+def _difference(name_a: str, name_b: str) -> str:
+    a, b = (unicodedata.normalize("NFC", name) for name in (name_a, name_b))
+    if a == b:
         return ", which are one text in two forms of Unicode"
     differing = [
-        what
-        for what, differ in (
+        aspect
+        for aspect, differ in (
             (
                 "outer spaces",
-                one.partition(one.strip())[::2] != other.partition(other.strip())[::2],
+                a.partition(a.strip())[::2] != b.partition(b.strip())[::2],
             ),
-            ("capitals", one.strip() != other.strip()),
+            ("capitals", a.strip() != b.strip()),
         )
         if differ
     ]

@@ -1,4 +1,4 @@
-"""The size of images, from the headers of their files."""
+"""Sizes of images, from the headers of their files."""
 
 import warnings
 from itertools import islice
@@ -9,13 +9,13 @@ from convergan.data.undecoded import Source
 _MOST_LOOKED_AT = 16
 
 _TURNED = (5, 6, 7, 8)
-"""EXIF orientations of images that lie on their side."""
+"""EXIF orientations that swap width and height."""
 
 _ORIENTATION = 0x0112
 
 
 def first_size(source: Source) -> tuple[int, int] | None:
-    """Height and width of the first training image whose header can be read; None where none of some can.
+    """Height and width of the first readable training image among the first few; None where none can be read.
 
     No pixel is decoded. What is wrong with a file is told when it is decoded.
     """

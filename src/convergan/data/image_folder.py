@@ -43,23 +43,23 @@ def open_image_folder(path: Path) -> Source:
             folder that cannot be read, or whose meaning cannot be told; two classes of one name but for
             capitals; a file's name that is no UTF-8; or what `read_metadata` raises.
     """
-    found = find_in_folder(path)
-    names = found.images
-    tables = [name for name in found.others if name.lower() == METADATA]
+    files = find_in_folder(path)
+    names = files.images
+    tables = [name for name in files.others if name.lower() == METADATA]
     if len(tables) > 1:
         raise UserError(f"{path}: expected one {METADATA}, got {' and '.join(tables)}")
-    others = [name for name in found.others if name not in tables]
+    other_files = [name for name in files.others if name not in tables]
     if not names:
-        raise _without_images(path, others, advice="")
+        raise _without_images(path, other_files, advice="")
     if tables:
         entries, notes = entries_of_table(path, tables[0], names)
     else:
         layout = find_layout(path, names)
-        _require_images(path, layout, names, others)
+        _require_images(path, layout, names, other_files)
         entries, notes = layout.entries(names), list(layout.notes)
     labelled = any(entry.label is not None for entry in entries)
-    notes += look_for_tables(path, others, labelled=labelled)
-    if passed_over := count_passed_over(others):
+    notes += look_for_tables(path, other_files, labelled=labelled)
+    if passed_over := count_passed_over(other_files):
         notes.append(passed_over)
     train = [entry for entry in entries if not entry.is_test]
     test = [entry for entry in entries if entry.is_test]
@@ -100,7 +100,7 @@ class _Files(Sequence[Path]):
 
 
 def _require_images(
-    path: Path, layout: Layout, names: Sequence[str], others: Sequence[str]
+    path: Path, layout: Layout, names: Sequence[str], other_files: Sequence[str]
 ) -> None:
     """Refuses an empty folder of a class, or of the test images: they would be missing without a word."""
     for test in _empty_folders(path, "", names):
@@ -109,11 +109,13 @@ def _require_images(
             layout.test is None
             or TEST_FOLDERS.index(known) < TEST_FOLDERS.index(meaning(layout.test) or "")
         ):
-            raise _without_images(path / test, _below(f"{test}/", others))
+            raise _without_images(path / test, _with_prefix(f"{test}/", other_files))
     parent = f"{layout.train}/" if layout.train else ""
     for folder in _empty_folders(path, parent, names):
         if meaning(folder) not in (*TEST_FOLDERS, *UNLABELLED_FOLDERS):
-            raise _without_images(path / parent / folder, _below(f"{parent}{folder}/", others))
+            raise _without_images(
+                path / parent / folder, _with_prefix(f"{parent}{folder}/", other_files)
+            )
 
 
 def _empty_folders(path: Path, parent: str, names: Sequence[str]) -> list[str]:
@@ -137,16 +139,16 @@ def _empty_folders(path: Path, parent: str, names: Sequence[str]) -> list[str]:
         ) from error
 
 
-def _below(prefix: str, names: Iterable[str]) -> list[str]:
+def _with_prefix(prefix: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(prefix)]
 
 
 def _without_images(
     folder: Path,
-    others: Sequence[str],
+    other_files: Sequence[str],
     advice: str = "; remove the folder if none belong there",
 ) -> UserError:
-    passed_over = count_passed_over(others)
+    passed_over = count_passed_over(other_files)
     return UserError(
         f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
         f"{f' ({passed_over})' if passed_over else ''}{advice}"

@@ -66,7 +66,7 @@ class DataSet:
     """SHA-256 of all pixels, labels and classes: the same on every machine and after any copying."""
 
     notes: tuple[str, ...] = ()
-    """What the images were read without, and what looks like a mistake in their layout: a sentence each, such
+    """Notes on files that were passed over and on likely mistakes in the layout: a sentence each, such
     as `4 files passed over: .heic 3, .txt 1`."""
 
 

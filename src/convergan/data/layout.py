@@ -1,4 +1,4 @@
-"""What the folders in a folder of images are: classes, or sets of images with classes in them."""
+"""The roles of folders of images: classes, or sets of images that are divided into classes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from convergan.data.undecoded import Label
 
 
 class Entry(NamedTuple):
-    """What is known of an image before it is decoded."""
+    """An image before it is decoded: its name, its label and its part."""
 
     name: str
-    """Relative to the folder."""
+    """Path of the image, relative to the folder of all images."""
 
     label: Label
     is_test: bool
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which folders hold classes, test images and images without labels."""
+    """The folders that hold classes, test images and images without labels."""
 
     train: str | None
     """The folder of the classes' folders, as it is written; None where these stand in `path` itself."""
@@ -29,12 +29,12 @@ class Layout:
     """The folder of the test images' classes; None where there is none."""
 
     unused: tuple[str, ...]
-    """Folders of test images beside `test`."""
+    """Further folders of test images, which are not used."""
 
     notes: tuple[str, ...]
 
     def entries(self, names: Iterable[str]) -> list[Entry]:
-        """What is known of each of the images that are used."""
+        """The entries of the images that are used, from the names of all images."""
         return [
             Entry(name, self.label(name), self.is_test(name))
             for name in names
@@ -42,15 +42,15 @@ class Layout:
         ]
 
     def is_used(self, name: str) -> bool:
-        """Whether an image, named relative to the folder, is part of the data set."""
+        """True if an image, named relative to the folder, is part of the data set."""
         return name.split("/", 1)[0] not in self.unused or "/" not in name
 
     def is_test(self, name: str) -> bool:
-        """Whether it is a test image."""
+        """True for the name of a test image."""
         return self.test is not None and name.startswith(f"{self.test}/")
 
     def label(self, name: str) -> str | None:
-        """The class whose folder it is in; None in no class's folder."""
+        """The class whose folder an image is in; None for an image in no class's folder."""
         folders = name.split("/")[:-1]
         if folders and folders[0] in (self.train, self.test):
             folders = folders[1:]
@@ -60,18 +60,18 @@ class Layout:
 
 
 def meanings_of(folders: Iterable[str]) -> dict[str, str | None]:
-    """Which known name (`train`, `val`, ...) each of the folders has; None for those of classes.
+    """The known name (`train`, `val`, ...) that each folder has; None for folders of classes.
 
     A folder `valid` beside `invalid` is a class.
     """
-    found = {name: meaning(name) for name in folders}
-    if any(name.casefold().startswith(("invalid", "not valid")) for name in found):
-        for name in found:
-            if found[name] == "valid":
-                found[name] = None
-    return found
+    meanings = {name: meaning(name) for name in folders}
+    if any(name.casefold().startswith(("invalid", "not valid")) for name in meanings):
+        for name in meanings:
+            if meanings[name] == "valid":
+                meanings[name] = None
+    return meanings
 
 
 def count_images(number: int) -> str:
-    """`1 image`, `2 images`."""
+    """A number of images in words: `1 image`, `2 images`."""
     return f"{number} image{'' if number == 1 else 's'}"

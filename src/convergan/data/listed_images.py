@@ -1,4 +1,4 @@
-"""Images that a table names, and the others beside them."""
+"""Entries of images that a table names, and of further images in the same folder."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,10 @@ from convergan.errors import UserError, quoted
 
 
 def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
-    """The images as a table says, and as their folders say of those that it does not name.
+    """Entries of images by a table, and by their folders for images that it does not name.
 
     Where the folders of the images in the table are their classes, the others have their folder's class;
-    where none are, the others are unlabelled. A split that the table does not say is that of the folder.
+    where none are, the others are unlabelled. A split that is missing in the table is taken from the folder.
 
     Args:
         path: the folder.
@@ -23,32 +23,32 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
         names: the images, relative to it.
 
     Returns:
-        What is known of each image that is used, by name; and what is to be said of those that the table does
-        not name, or that are not used.
+        The entries of all images that are used, sorted by name; and notes on images that the table does not
+        name, or that are not used.
 
     Raises:
         UserError: some folders are the classes of their images and others are not; a test image that the
             table does not name; or what `read_metadata` and `find_layout` raise.
     """
     listed = read_metadata(path, table, names)
-    rest = [name for name in names if name not in listed]
-    layout = _layout_beside_table(path, names, rest)
+    unlisted = [name for name in names if name not in listed]
+    layout = _layout_beside_table(path, names, unlisted)
     by_folder: list[Entry] = []
     notes: list[str] = []
-    if layout is not None and _folders_are_classes(path, layout, listed, rest):
-        by_folder = layout.entries(rest)
+    if layout is not None and _folders_are_classes(path, layout, listed, unlisted):
+        by_folder = layout.entries(unlisted)
         notes += layout.notes
         classes = Counter(str(entry.label) for entry in by_folder if entry.label is not None)
         if classes:
             counts = ", ".join(f"{name} {classes[name]}" for name in sorted(classes))
             notes.append(f"images that {table} does not name have their folder's class: {counts}")
-        rest = [entry.name for entry in by_folder if entry.label is None]
+        unlisted = [entry.name for entry in by_folder if entry.label is None]
         by_folder = [entry for entry in by_folder if entry.label is not None]
-    if rest:
-        _require_no_test_images(path, table, rest)
+    if unlisted:
+        _require_no_test_images(path, table, unlisted)
         notes.append(
-            f"{count_images(len(rest))} that {table} does not name"
-            f" {'is' if len(rest) == 1 else 'are'} unlabelled"
+            f"{count_images(len(unlisted))} that {table} does not name"
+            f" {'is' if len(unlisted) == 1 else 'are'} unlabelled"
         )
     splits = _splits(names, listed)
     unused = [name for name, split in splits.items() if split == "val"]
@@ -65,19 +65,21 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
         if name not in left_out
     ]
     entries += by_folder
-    entries += [Entry(name, None, False) for name in rest]
+    entries += [Entry(name, None, False) for name in unlisted]
     return sorted(entries), notes
 
 
-def _layout_beside_table(path: Path, names: Sequence[str], rest: Sequence[str]) -> Layout | None:
-    """What the folders are, if any image is in no table; None where they need not be sets or classes."""
-    if not rest:
+def _layout_beside_table(
+    path: Path, names: Sequence[str], unlisted: Sequence[str]
+) -> Layout | None:
+    """The folders' layout, if an image is in no table; None where the folders need not be sets or classes."""
+    if not unlisted:
         return None
     try:
         return find_layout(path, names)
     except UserError:
-        # Folders of a camera's making, say, whose labels are in the table.
-        if _in_test_folders(rest):
+        # Folders such as a camera makes, for images that have their labels in the table.
+        if _in_test_folders(unlisted):
             raise
         return None
 
@@ -96,7 +98,7 @@ def _in_test_folders(names: Sequence[str]) -> list[str]:
 
 
 def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | None]:
-    """The split of each image in the table; where it says none, that of the folder at the top."""
+    """The split of each image in the table; where it is empty, that of the image's top folder."""
     tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
     splits = {}
     for name, (_, split) in listed.items():
@@ -108,9 +110,9 @@ def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | 
 
 
 def _folders_are_classes(
-    path: Path, layout: Layout, listed: dict[str, Listed], rest: Sequence[str]
+    path: Path, layout: Layout, listed: dict[str, Listed], unlisted: Sequence[str]
 ) -> bool:
-    """Whether the folders of the images in a table are their classes, so that they are the others' too.
+    """True if folders give the classes of images in a table, and so those of unlisted images too.
 
     Raises:
         UserError: some folders are and others are not.
@@ -133,5 +135,5 @@ def _folders_are_classes(
     if agreeing or disagreeing:
         return agreeing is not None
     labels = {label for label, _ in listed.values() if label is not None}
-    folders = {layout.label(name) for name in rest}
+    folders = {layout.label(name) for name in unlisted}
     return not labels or not labels.isdisjoint(folders)

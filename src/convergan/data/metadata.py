@@ -1,4 +1,4 @@
-"""metadata.csv: which images have which label."""
+"""metadata.csv, the table of the images' labels."""
 
 import codecs
 import contextlib
@@ -34,21 +34,21 @@ _HEADER_BYTES = 4096
 
 
 class Listed(NamedTuple):
-    """What the table says of an image."""
+    """The label and the split of an image in a table."""
 
     label: str | None
     split: str | None
-    """`train`, `test` or `val`; None where it does not say."""
+    """`train`, `test` or `val`; None where the table has none."""
 
 
 class _Columns(NamedTuple):
-    """Positions in a row."""
+    """Positions of the columns in a row, and the number of its fields."""
 
     name: int
     label: int
     split: int | None
     fields: int
-    """In each row."""
+    """Number of fields in each row."""
 
 
 def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, Listed]:
@@ -60,7 +60,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
     semicolons or tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
 
     Args:
-        file_name: of the table.
+        file_name: name of the table.
         names: the folder's images, relative to it, as in `find_images`.
 
     Raises:
@@ -87,7 +87,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
 
 
 def is_table_of_labels(file: Path) -> bool:
-    """Whether a file begins with a header that `read_metadata` takes."""
+    """True if a file begins with a header that `read_metadata` accepts."""
     try:
         with os.fdopen(open_regular(file), "rb") as stream:
             # The last character may be cut in two.
@@ -110,7 +110,7 @@ def _decode(content: bytes, errors: str = "strict") -> str:
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of each row after the header; rows of nothing but empty fields are left out."""
+    """Pairs (line, fields) of the rows after the header, without rows whose fields are all empty."""
     reader = _reader(text, separator)
     next(reader, None)
     for row in reader:
@@ -119,13 +119,13 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(text: str) -> tuple[list[str], str]:
-    """The names of the columns, and what separates them: what makes the most columns of them."""
-    found: list[tuple[list[str], str]] = []
+    """The names of the columns, and their separator: the one that gives the most columns."""
+    candidates: list[tuple[list[str], str]] = []
     for separator in _SEPARATORS:
         # Quoted names that are separated otherwise are an error.
         with contextlib.suppress(csv.Error):
-            found.append((next(_reader(text, separator), []), separator))
-    return max(found, key=lambda each: len(each[0]), default=([], _SEPARATORS[0]))
+            candidates.append((next(_reader(text, separator), []), separator))
+    return max(candidates, key=lambda candidate: len(candidate[0]), default=([], _SEPARATORS[0]))
 
 
 def _reader(text: str, separator: str):  # type: ignore[no-untyped-def]
@@ -150,29 +150,29 @@ def _columns(file: Path, header: list[str]) -> _Columns:
 
 def _require_length(where: str, row: list[str], count: int) -> None:
     if len(row) != count:
-        more = "more" if len(row) > count else f"{len(row)} of {count}"
-        raise UserError(f"{where}: expected as many fields as the header has, got {more}")
+        got = "more" if len(row) > count else f"{len(row)} of {count}"
+        raise UserError(f"{where}: expected as many fields as the header has, got {got}")
 
 
 class _Names:
-    """The names of the images, and how they may be written."""
+    """The names of the images, found under every spelling that a table may use."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = dict.fromkeys(names)
 
     def find(self, written: str) -> str | None:
-        """The image that a table names so; None where there is none."""
+        """The name of the image that a table means by `written`; None where there is none."""
         for slashes in (written, written.replace("\\", "/")):
             name = PurePosixPath(slashes).as_posix()
             if name in self._names:
                 return name
-            if not name.isascii() and (found := self._composed.get(_nfc(name))):
-                return found
+            if not name.isascii() and (composed := self._composed.get(_nfc(name))):
+                return composed
         return None
 
     @cached_property
     def _composed(self) -> dict[str, str]:
-        """The names by their letters: some systems write an accent as a character of its own."""
+        """The names by their composed form (NFC): some systems write an accent as a character of its own."""
         return {_nfc(name): name for name in self._names if not name.isascii()}
 
 

@@ -215,8 +215,8 @@ def _part(
                 for cell in cells:
                     yield _encoded(cell, table.paths_within)
 
-    of_all = [label for some in labels for label in some]
-    numbers = class_numbers(of_all, classes, names=names, place=place)
+    all_labels = [label for table_labels in labels for label in table_labels]
+    numbers = class_numbers(all_labels, classes, names=names, place=place)
     return Part(names, numbers, encoded, [file for table in tables for file in table.files])
 
 
@@ -231,8 +231,8 @@ def _encoded(cell: Any, within: Path | None) -> Encoded:
 
 
 def _path_within(folder: Path, path: str) -> Encoded:
-    """A path of a foreign file's making: it may open what came with it, and nothing else on this machine."""
-    # Without following links: the hub's cache is made of links to files elsewhere.
+    """The file at a path that a downloaded table names; paths that lead out of `folder` are refused."""
+    # Links are not followed: files in the hub's cache are links to other folders.
     file = Path(os.path.normpath(folder / path))
     if not file.is_relative_to(folder):
         return Unreadable(f"the path {quoted(path)}, which leads out of {folder}")

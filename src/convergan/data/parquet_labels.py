@@ -1,4 +1,4 @@
-"""Labels of several tables: whether they mean the same, and which classes they are of."""
+"""Labels of several tables, brought to common classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,37 +15,37 @@ class LabelColumn:
     """The labels of one table."""
 
     where: str
-    """The file, or the hub's id and the split, for people."""
+    """Source to name in messages: the file, or the hub's id and the split."""
 
     labels: list[Label]
-    """As they are written down: integers, text, None where there is none."""
+    """Labels as the table has them: integers or text; None for an image without one."""
 
     names: list[str] | None
-    """What the integers stand for; None where the table does not say."""
+    """Names of the classes that integers stand for; None where the table declares none."""
 
     @property
     def is_labelled(self) -> bool:
-        """Whether any of its images is."""
+        """True if at least one image has a label."""
         return any(label is not None for label in self.labels)
 
     @property
     def has_numbers(self) -> bool:
-        """Whether its labels are integers that it does not name."""
+        """True if there are integer labels without declared names."""
         return self.names is None and any(isinstance(label, int) for label in self.labels)
 
     @property
     def has_text(self) -> bool:
-        """Whether its labels are text."""
+        """True if there are labels in text."""
         return any(isinstance(label, str) for label in self.labels)
 
 
 def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
-    """The names of the classes, as the hub's library declares those of a column; None where it does not.
+    """The names of the classes that the hub's library declares for a column; None where it declares none.
 
     Args:
-        where: the file, for people.
-        column: which of its columns.
-        feature: {"_type": "ClassLabel", "names": [...]}, or whatever else stands there.
+        where: name of the file, for messages.
+        column: name of the column.
+        feature: {"_type": "ClassLabel", "names": [...]}, or anything else.
 
     Raises:
         UserError: the names are no list of distinct text.
@@ -82,27 +82,27 @@ def agreed_labels(
     """
     tables = (*train, *test)
     _require_one_kind(tables)
-    of_tables = [_by_name(table) for table in tables]
-    of_train = classes_among(list(chain.from_iterable(of_tables[: len(train)])))
-    classes = _names(train) or of_train
+    table_labels = [_by_name(table) for table in tables]
+    train_classes = classes_among(list(chain.from_iterable(table_labels[: len(train)])))
+    classes = _names(train) or train_classes
     if any(table.names is not None for table in tables):
         # Numbers beside names that are numbers.
-        of_tables = [
+        table_labels = [
             [str(label) if isinstance(label, int) else label for label in labels]
-            for labels in of_tables
+            for labels in table_labels
         ]
         classes = list(map(str, classes))
     _require_known(train, test, classes)
-    return classes, of_tables
+    return classes, table_labels
 
 
 def _names(tables: Sequence[LabelColumn]) -> list[str | int]:
-    """The names that tables declare: of the first one, then what others add."""
+    """All names that the tables declare, each once, in the order of the tables."""
     return list(dict.fromkeys(chain.from_iterable(table.names or () for table in tables)))
 
 
 def _by_name(table: LabelColumn) -> list[Label]:
-    """The labels, with names in place of integers that the table names."""
+    """A table's labels, in which declared names replace the integers."""
     names = table.names
     if names is None:
         return table.labels
@@ -138,7 +138,7 @@ def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
 def _require_known(
     train: Sequence[LabelColumn], test: Sequence[LabelColumn], classes: Sequence[str | int]
 ) -> None:
-    """Refuses test tables that declare classes which the training tables, which declare theirs, lack."""
+    """Refuses classes that a test table declares and the training tables' declarations lack."""
     source = next((table for table in train if table.names is not None), None)
     if source is None:
         return

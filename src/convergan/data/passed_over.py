@@ -9,12 +9,12 @@ from convergan.data.metadata import METADATA, is_table_of_labels
 from convergan.errors import UserError, quoted
 
 _NOT_COUNTED = frozenset({"thumbs.db", "desktop.ini"})
-"""What systems keep beside images, in lower case."""
+"""Files that operating systems keep beside images, in lower case."""
 
 _LONGEST_SUFFIX = 10
 
-_KINDS = 8
-"""That are named at most."""
+_MOST_SUFFIXES = 8
+"""Largest number of suffixes that are listed."""
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx", ".ods")
 _LABEL_WORDS = ("metadata", "label", "labels", "annotations", "classes")
@@ -29,11 +29,11 @@ def count_passed_over(names: Iterable[str]) -> str | None:
         return None
     total = kinds.total()
     listed = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    text = ", ".join(f"{kind} {count}" for kind, count in listed[:_KINDS])
-    rest = sum(count for _, count in listed[_KINDS:])
+    text = ", ".join(f"{kind} {count}" for kind, count in listed[:_MOST_SUFFIXES])
+    unlisted = sum(count for _, count in listed[_MOST_SUFFIXES:])
     return (
         f"{total} file{'' if total == 1 else 's'} passed over: {text}"
-        f"{f', others {rest}' if rest else ''}"
+        f"{f', others {unlisted}' if unlisted else ''}"
     )
 
 
@@ -46,7 +46,7 @@ def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list
         labelled: whether images have labels without them.
 
     Returns:
-        What is to be said of such tables, in sentences.
+        A sentence on each such table.
 
     Raises:
         UserError: no image has a label, and there is a table of labels under another name or in another place

@@ -127,7 +127,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _checksum(named: bytes) -> bytes:
-    """Of a chunk's name and content."""
+    """The CRC-32 of a chunk's name and content, in big-endian bytes."""
     return zlib.crc32(named).to_bytes(4, "big")
 
 

@@ -20,11 +20,11 @@ _SUFFIXES = tuple(SUFFIXES)
 
 
 class Found(NamedTuple):
-    """Files below a folder, relative to it, sorted."""
+    """Names of the files below a folder, relative to it, sorted."""
 
     images: list[str]
     others: list[str]
-    """Those that are passed over, for their suffix."""
+    """Files that are passed over, for their suffix."""
 
 
 def find_images(path: Path) -> list[Path]:
@@ -41,23 +41,23 @@ def find_images(path: Path) -> list[Path]:
 
 
 def find_image_files(path: Path) -> list[str]:
-    """`find_images` as text: half a second sooner for 60,000 files."""
+    """The result of `find_images` as text, which saves half a second for 60,000 files."""
     is_folder = os.path.isdir(path)
-    # What has an image's name may be a pipe or a link to nothing: reading names it, or skips it.
+    # A path with an image's suffix may be a pipe or a broken link, which reading refuses or skips.
     if os.path.isfile(path) or (not is_folder and _is_there(path)):
         require_utf8([str(path)], "a file")
         return [str(path)]
     if not is_folder:
         raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
-    found = find_in_folder(path)
-    if not found.images:
-        passed_over = count_passed_over(found.others)
+    files = find_in_folder(path)
+    if not files.images:
+        passed_over = count_passed_over(files.others)
         raise UserError(
             f"{path}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
             f"{f' ({passed_over})' if passed_over else ''}"
         )
     folder = "" if path == Path() else os.path.join(path, "")
-    return [folder + name for name in found.images]
+    return [folder + name for name in files.images]
 
 
 def _is_there(path: Path) -> bool:
@@ -70,11 +70,11 @@ def find_in_folder(path: Path) -> Found:
     Raises:
         UserError: a folder that cannot be read; an image whose name is no UTF-8.
     """
-    found = Found([], [])
+    files = Found([], [])
     for name in files_below(path):
-        (found.images if name.lower().endswith(_SUFFIXES) else found.others).append(name)
-    require_utf8(found.images, "a file")
-    return found
+        (files.images if name.lower().endswith(_SUFFIXES) else files.others).append(name)
+    require_utf8(files.images, "a file")
+    return files
 
 
 def files_passed_over(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files that may be none: a pipe or a device in a file's place is named, and never opened."""
+"""Opening of regular files; a pipe or a device in a file's place is refused, and never opened."""
 
 import os
 import stat
@@ -44,7 +44,7 @@ def require_regular(file: str | Path | int) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """What there is at a path that holds no file and no folder, for people."""
+    """A description of what is at a path, for messages: `a named pipe`, `nothing there`."""
     try:
         require_regular(path)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The size to bring images to that are too large, or of several sizes."""
+"""The size advised for images that are too large, or of several sizes."""
 
 _SIZES_PX = (32, 64, 128)
-"""Those of the paper's data sets lie among them, and every network of ours takes them."""
+"""Sizes that all networks accept; the range covers the data sets of the paper."""
 
 
 def sensible_size_px(height: int, width: int) -> int:

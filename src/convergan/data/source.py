@@ -102,19 +102,19 @@ def _with_labels(source: Source, store: Store) -> tuple[ImageSet, ImageSet | Non
     """The store's images, training before test, with labels and names but those of skipped images."""
     count = len(source.train.names)
     kept = np.delete(np.arange(store.written.rows), list(store.written.skipped_rows))
-    first_of_test = int((kept < count).sum())
-    of_train = _image_set(source.train, store.images, 0, kept[:first_of_test])
+    test_start = int((kept < count).sum())
+    train = _image_set(source.train, store.images, 0, kept[:test_start])
     if source.test is None:
-        return of_train, None
-    of_test = kept[first_of_test:] - count
-    return of_train, _image_set(source.test, store.images, first_of_test, of_test)
+        return train, None
+    test_rows = kept[test_start:] - count
+    return train, _image_set(source.test, store.images, test_start, test_rows)
 
 
 def _image_set(part: Part, images: Images, start: int, rows: np.ndarray) -> ImageSet:
-    """`start`: where the part's images begin; `rows`: of the part, those that were not skipped."""
+    """The images of a part, from position `start` on, with labels and names of `rows`, those not skipped."""
     stop = start + len(rows)
     names: Sequence[str] = part.names
     if len(rows) < len(names):
         names = ChosenNames(names, rows)
-    some = images.part(start, stop) if isinstance(images, StoredImages) else images[start:stop]
-    return ImageSet(some, part.labels[rows], names)
+    selected = images.part(start, stop) if isinstance(images, StoredImages) else images[start:stop]
+    return ImageSet(selected, part.labels[rows], names)

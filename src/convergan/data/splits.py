@@ -1,4 +1,4 @@
-"""Which training images are labelled, validated on, held out or unlabelled."""
+"""Division of the training images: labelled, validated on, held out or unlabelled."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -13,7 +13,7 @@ from convergan.data.undecoded import Source
 from convergan.errors import UserError, quoted
 from convergan.recipes.settings import DataSettings
 
-# What is drawn with one seed, each from a stream of its own.
+# Streams of random numbers of one seed, one for each draw.
 _CHOICE, _TEST, _FOLDS, _VALIDATION = range(4)
 
 _LABELS_TO_HOLD_OUT_ONCE = 200
@@ -27,7 +27,7 @@ class Split:
     """A data set, divided for one training."""
 
     training: TrainingData
-    """All that the training loop is to be given."""
+    """The images and labels that the training loop is given."""
 
     test: TestSet | None
     """The data's own test set, else the images held out; None where there are neither."""
@@ -37,10 +37,10 @@ class Split:
 
 
 def number_of_folds(settings: DataSettings, data: DataSet | Source, labels: int | None) -> int:
-    """How many folds to cross-validate in; 0: test on the test set, or on a share of the labels held out.
+    """Number of folds to cross-validate in; 0: test on the test set, or on a share of the labels held out.
 
     Args:
-        settings: `folds` decides, where it is set and the data has no test set.
+        settings: their `folds` is the number, where it is set and the data has no test set.
         data: an open data set, or one whose images are not decoded yet.
         labels: labelled images to use, as in `draw_split`.
     """
@@ -113,7 +113,7 @@ def draw_folds(
     chosen = _choose(data, labels, seed)
     generator = _generator(seed, _FOLDS)
     by_class = [generator.permutation(rows) for rows in _by_class(data, chosen)]
-    # First: whoever has two of each of two classes has enough for the folds that nobody asked for.
+    # Checked first: labels that pass suffice for the number of folds chosen by default.
     _require_two(data, by_class, labels, _OR_GIVE_A_TEST_SET)
     if not 2 <= folds <= len(chosen):
         raise UserError(
@@ -152,29 +152,29 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
     wanted = np.full(count, labels // count)
     wanted[generator.permutation(count)[: labels % count]] += 1
     by_class = _by_class(data, available)
-    if any(len(rows) < some for rows, some in zip(by_class, wanted, strict=True)):
+    if any(len(rows) < size for rows, size in zip(by_class, wanted, strict=True)):
         _refuse_labels(data, by_class, labels)
     chosen = [
-        generator.permutation(rows)[:some] for rows, some in zip(by_class, wanted, strict=True)
+        generator.permutation(rows)[:size] for rows, size in zip(by_class, wanted, strict=True)
     ]
     return np.sort(np.concatenate(chosen))
 
 
 def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> NoReturn:
-    """Says how many labels there are, and how many as many of each class come to."""
+    """Raises the error for too few labels, with the numbers that are available."""
     fewest, name = min((len(rows), name) for rows, name in zip(by_class, data.classes, strict=True))
-    most = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {quoted(name)} has"
+    limit = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {quoted(name)} has"
     if fewest == 0:
-        most = f"labelled images of each class, and {quoted(name)} has none"
+        limit = f"labelled images of each class, and {quoted(name)} has none"
     raise UserError(
-        f"labels: expected {most}, got {labels}; labels None uses all {sum(map(len, by_class)):,}"
+        f"labels: expected {limit}, got {labels}; labels None uses all {sum(map(len, by_class)):,}"
     )
 
 
 def _hold_out(
     data: DataSet, rows: np.ndarray, share: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`rows` without a share of each class, and this share; both sorted."""
+    """Takes a share of each class out of `rows`; gives the remaining rows and those taken out, sorted."""
     held_out = []
     for members in _by_class(data, rows):
         count = min(max(round(share * len(members)), 1), len(members) - 1)
@@ -193,12 +193,16 @@ def _divide(
     labels: int | None,
     fold: int = 0,
 ) -> Split:
-    """`labelled`: what is left for training and validation."""
+    """Divides `labelled`, the labels that are not held out, into training and validation."""
     validation = np.empty(0, dtype=np.int64)
     if validation_share > 0 and len(labelled):
         generator = _generator(seed, _VALIDATION, fold)
         _require_two(
-            data, _by_class(data, labelled), labels, "set data.validation-share to 0", left=True
+            data,
+            _by_class(data, labelled),
+            labels,
+            "set data.validation-share to 0",
+            after_testing=True,
         )
         labelled, validation = _hold_out(data, labelled, validation_share, generator)
     everything = np.arange(len(data.train))
@@ -237,23 +241,24 @@ def _require_two(
     labels: int | None,
     otherwise: str,
     *,
-    left: bool = False,
+    after_testing: bool = False,
 ) -> None:
     """Checks that every class has an image to hold out and one to train on.
 
     Args:
-        data: names the classes.
-        by_class: the labelled images of each.
-        labels: as in `draw_split`: what is to be raised where it is set.
-        otherwise: what can be done but to use more labels.
-        left: whether some have been held out already.
+        data: data set with the names of the classes.
+        by_class: the labelled images of each class.
+        labels: as in `draw_split`; where it is set, the message advises to raise it.
+        otherwise: advice for the message, beside using more labels.
+        after_testing: whether images have been held out for testing already.
     """
-    more = "label another one" if labels is None else f"use more labels than {labels}"
+    purpose = " for training" if after_testing else ""
+    advice = "label another one" if labels is None else f"use more labels than {labels}"
     for name, members in zip(data.classes, by_class, strict=True):
         if len(members) < 2:
             raise UserError(
-                f"class {quoted(name)}: expected at least 2 labelled images{' for training' if left else ''},"
-                f" one to hold out and one to train on, got {len(members)}; {more}, or {otherwise}"
+                f"class {quoted(name)}: expected at least 2 labelled images{purpose},"
+                f" one to hold out and one to train on, got {len(members)}; {advice}, or {otherwise}"
             )
 
 

@@ -91,14 +91,14 @@ def open_store(
 
 
 def _remove_former_leftovers(cache: Path) -> None:
-    """Removes what convergan 0.1.0 was writing when it was killed: what it writes, it writes all the time."""
+    """Removes unfinished stores of convergan 0.1.0 whose files have not changed for some time."""
     for leftover in cache.glob("*.building-*"):
         try:
-            last = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
+            modified = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
         except OSError:
             # It has just been renamed or removed.
             continue
-        if time.time() - last > _UNTOUCHED_SECONDS:
+        if time.time() - modified > _UNTOUCHED_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
 
 

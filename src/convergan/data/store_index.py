@@ -1,4 +1,4 @@
-"""What a store says of its pixels, in JSON that is checked when it is read."""
+"""The index of a store of pixels, in JSON that is checked when it is read."""
 
 import hashlib
 import json
@@ -27,11 +27,11 @@ _Size = Annotated[int, Field(gt=0)]
 
 @dataclass(frozen=True)
 class Written:
-    """What a store holds."""
+    """The content of a store: its shape, the skipped images and the checksums."""
 
     shape: tuple[_Size, _Size, _Size, Literal[1, 3]]
     rows: _Size
-    """Images in the source: those in the file and the skipped ones."""
+    """Number of images in the source, the skipped ones included."""
 
     skipped: tuple[SkippedImage, ...]
     skipped_rows: tuple[int, ...]
@@ -45,7 +45,7 @@ class Written:
 class _Index:
     written: Written
     sha256: str
-    """Of what is written: a changed digit in it would give images the labels of others."""
+    """Checksum of `written`: a changed digit would give images wrong labels."""
 
 
 _INDEX_TYPE = TypeAdapter(_Index)
@@ -62,7 +62,7 @@ def read_index(folder: Path, source: Source) -> Written | None:
 
     Args:
         folder: the store.
-        source: what it was decoded from.
+        source: source that the images were decoded from.
 
     Raises:
         DamagedStore: it is no index, or not of this source.
@@ -84,7 +84,7 @@ def read_index(folder: Path, source: Source) -> Written | None:
 
 
 def checked_digests(folder: Path, written: Written) -> Path:
-    """The file of digests.
+    """The path of the file of digests, whose checksum is checked.
 
     Raises:
         DamagedStore: they are not those that were written.
@@ -98,7 +98,7 @@ def checked_digests(folder: Path, written: Written) -> Path:
 
 
 def _fits(written: Written, source: Source) -> bool:
-    """Whether the counts agree with each other, and with the source."""
+    """True if the counts agree with each other and with the source."""
     parts = [source.train] if source.test is None else [source.train, source.test]
     rows = list(written.skipped_rows)
     return (

@@ -94,7 +94,7 @@ class _PixelFile:
         self._file = self._path.open("wb", buffering=2**20)
         self._digest = hashlib.sha256()
         self.digests = bytearray()
-        """Of each image."""
+        """Digests of all images, one after the other."""
 
     def __enter__(self) -> "_PixelFile":
         return self
@@ -106,11 +106,11 @@ class _PixelFile:
 
     @property
     def sha256(self) -> str:
-        """Of what has been added."""
+        """SHA-256, in hexadecimal, of all pixels that have been added."""
         return self._digest.hexdigest()
 
     def add(self, image: np.ndarray) -> None:
-        """`image`: uint8 [height, width, channels]."""
+        """Adds an image, uint8 [height, width, channels]."""
         if image.shape[2] > self.channels:
             self._turn_into_colour(image.shape[0] * image.shape[1])
         elif image.shape[2] < self.channels:
@@ -118,13 +118,13 @@ class _PixelFile:
         self._write(image.tobytes())
 
     def _write(self, pixels: bytes) -> None:
-        """`pixels`: of one image."""
+        """Writes the pixels of one image."""
         self._file.write(pixels)
         self._digest.update(pixels)
         self.digests += image_digest(pixels)
 
     def _turn_into_colour(self, image_bytes: int) -> None:
-        """`image_bytes`: of a grey one."""
+        """Rewrites the file in RGB; a grey image in it has `image_bytes` bytes."""
         self.channels = 3
         self._file.close()
         grey = self._path.with_suffix(".grey")

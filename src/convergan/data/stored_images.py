@@ -1,4 +1,4 @@
-"""Images in a store's files: read as they are asked for, each checked when it is first read."""
+"""Images in a store's files: read when they are indexed, each checked when it is first read."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ import numpy as np
 from convergan.errors import UserError, system_problem
 
 DIGEST_BYTES = 4
-"""Of each image, in the file of digests: the first bytes of the SHA-256 of its pixels."""
+"""Length of an image's digest: the first bytes of the SHA-256 of its pixels."""
 
 _BLOCK_BYTES = 2**24
 
@@ -23,7 +23,7 @@ class DamagedStore(UserError):
 
 
 def image_digest(pixels: bytes) -> bytes:
-    """What tells an image's pixels from damaged ones."""
+    """The digest that shows damage to an image's pixels: `DIGEST_BYTES` bytes."""
     return hashlib.sha256(pixels).digest()[:DIGEST_BYTES]
 
 
@@ -68,7 +68,7 @@ class StoredImages:
 
     @property
     def nbytes(self) -> int:
-        """Of all pixels."""
+        """Number of bytes of all pixels."""
         return len(self) * int(np.prod(self._image_shape, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -85,7 +85,9 @@ class StoredImages:
             return self._read(self._rows[index])
         if np.ndim(index) == 0:
             return self._read([self._rows[index]])[0]
-        return self._read([self._rows[each] for each in np.asarray(index, dtype=np.int64).tolist()])
+        return self._read(
+            [self._rows[position] for position in np.asarray(index, dtype=np.int64).tolist()]
+        )
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[row] for row in range(len(self)))
@@ -123,20 +125,20 @@ class StoredImages:
 
 
 def read_whole(path: Path, shape: tuple[int, int, int, int], sha256: str) -> np.ndarray:
-    """All pixels of a store in memory, checked, which takes half a second for each GB: uint8 of this shape.
+    """All pixels of a store in memory, checked, as uint8 of this shape; takes half a second for each GB.
 
     Raises:
         DamagedStore: they are not those of the checksum.
         OSError: the file cannot be read.
     """
     pixels = np.empty(shape, dtype=np.uint8)
-    rest = pixels.reshape(-1).data
+    unread = pixels.reshape(-1).data
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(rest[:_BLOCK_BYTES]):
-            digest.update(rest[:count])
-            rest = rest[count:]
-    if len(rest) or digest.hexdigest() != sha256:
+        while count := file.readinto(unread[:_BLOCK_BYTES]):
+            digest.update(unread[:count])
+            unread = unread[count:]
+    if len(unread) or digest.hexdigest() != sha256:
         raise DamagedStore(f"{path}: expected the pixels that were written, got others")
     return pixels
 
@@ -151,7 +153,7 @@ class _File:
         weakref.finalize(self, os.close, self._handle)
 
     def read(self, start: int, count: int) -> bytes:
-        """So many bytes from a position on.
+        """The `count` bytes from position `start` on.
 
         Raises:
             DamagedStore: the file ends before, or cannot be read.

@@ -42,7 +42,7 @@ class Source:
     classes: tuple[str, ...]
 
     notes: tuple[str, ...] = ()
-    """As in `DataSet`."""
+    """Notes on the images, as in `DataSet`."""
 
     def __post_init__(self) -> None:
         require_utf8(self.classes, "a class")

@@ -1,4 +1,4 @@
-"""Names that can be written down: into a manifest, a CSV, a report."""
+"""Checks that names can be written in UTF-8, into a manifest, a CSV or a report."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ def require_utf8(names: Iterable[str], what: str) -> None:
     """Refuses names with lone surrogates, as the bytes of a file's name that are no UTF-8 are read.
 
     Args:
-        names: what is going to be written.
+        names: names that are going to be written.
         what: what is named so, such as "a file".
 
     Raises:

@@ -15,41 +15,41 @@ _NOT_THE_USERS = frozenset(
 def files_below(path: Path) -> list[str]:
     """Names, relative to `path` and with `/`, of all files below it, sorted.
 
-    Links to folders are followed, but not in circles. Passed over is what has a name that starts with a dot,
-    and the folders that systems keep for themselves, such as `__MACOSX`.
+    Links to folders are followed, but not in circles. Names that start with a dot are passed over,
+    and so are the folders that systems keep for themselves, such as `__MACOSX`.
 
     Raises:
         UserError: a folder that cannot be read; `path` is no UTF-8.
     """
     require_utf8([str(path)], "a folder")
-    found: list[str] = []
+    names: list[str] = []
     seen: set[str] = set()
     prefixes = [""]
     while prefixes:
         prefix = prefixes.pop()
         folder = os.path.join(path, prefix)
         seen.add(os.path.realpath(folder))
-        below = []
+        subfolders = []
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     if not _is_folder(entry):
-                        found.append(prefix + entry.name)
+                        names.append(prefix + entry.name)
                     elif not (is_the_systems(entry.name) or _leads_back(entry, seen)):
-                        below.append(f"{prefix}{entry.name}/")
+                        subfolders.append(f"{prefix}{entry.name}/")
         except OSError as error:
             raise UserError(
                 f"{printable(str(Path(error.filename or folder)))}: expected a folder that can be read, got"
                 f" {system_problem(error)}"
             ) from error
-        prefixes += sorted(below, reverse=True)
-    return sorted(found)
+        prefixes += sorted(subfolders, reverse=True)
+    return sorted(names)
 
 
 def is_the_systems(folder: str) -> bool:
-    """Whether a folder of this name is hidden, or kept by a system or a tool for itself."""
+    """True if a folder of this name is hidden, or kept by a system or a tool for itself."""
     return folder.startswith(".") or folder.lower() in _NOT_THE_USERS
 
 

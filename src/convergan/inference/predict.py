@@ -113,7 +113,7 @@ def predict_to_csv(
 
 
 def _require_no_input(out: Path, files: Sequence[str]) -> None:
-    """Checks that no image is about to be replaced by what is said of it."""
+    """Checks that the output replaces none of the images."""
     if not out.is_file():
         return
     for file in files:
@@ -148,7 +148,7 @@ def _predict_batches(
     unreadable: Callable[[SkippedImage], None] | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[_Batch]:
-    """See `predict`; what is wrong with the run is raised at once."""
+    """Predicts in batches as `predict` does; errors with the run are raised at once."""
     classifier, config = load_classifier(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")

@@ -1,4 +1,4 @@
-"""What a trained discriminator says of images, whoever asks."""
+"""Outputs of a trained discriminator for images, computed alike for all purposes."""
 
 import torch
 from jaxtyping import Float32

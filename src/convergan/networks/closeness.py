@@ -12,7 +12,7 @@ from convergan.networks.interface import Discriminator
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 
 _SLOWEST_RATE = 0.1
-"""Of the running mean: batch normalization's default momentum."""
+"""Lowest rate of the running mean's update: batch normalization's default momentum."""
 
 
 class ComparingDiscriminator(Discriminator):
@@ -33,7 +33,7 @@ class ComparingDiscriminator(Discriminator):
     closeness_batches: Tensor | None
 
     def set_minibatch(self, minibatch: MinibatchDiscrimination | None) -> int:
-        """Sets `minibatch`; returns the number of closenesses that come with each sample."""
+        """Sets `minibatch`; returns the number of closenesses that are appended to a sample's features."""
         self.minibatch = minibatch
         closenesses = minibatch.out_features - minibatch.in_features if minibatch else 0
         self.register_buffer("running_closeness", torch.zeros(closenesses) if minibatch else None)
@@ -67,10 +67,10 @@ class ComparingDiscriminator(Discriminator):
         activations = self.minibatch(features, sizes)
         if real:
             with torch.no_grad():
-                of_real = activations[:real, features.shape[1] :].float().mean(dim=0)
+                real_mean = activations[:real, features.shape[1] :].float().mean(dim=0)
                 self.closeness_batches.add_(1)
                 rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
-                self.running_closeness.lerp_(of_real, rate)
+                self.running_closeness.lerp_(real_mean, rate)
         return activations
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:

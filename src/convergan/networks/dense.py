@@ -120,6 +120,6 @@ def _differentiable_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None,
     if ctx.relu:
         y = torch.relu(y)
     inputs = (clean, None, None, weight, gain, bias, None)
-    needed = [one for one, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs]
+    needed = [tensor for tensor, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs]
     gradients = iter(torch.autograd.grad(y, needed, gradient, create_graph=True))
     return tuple(next(gradients) if needs else None for needs in ctx.needs_input_grad)

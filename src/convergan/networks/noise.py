@@ -68,7 +68,7 @@ class GaussianNoise(nn.Module):
         return torch.randn_like(like) if self.bank is None else self.bank.cut(like)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The inputs with noise added in training, as they are in evaluation."""
+        """The inputs, with noise added in training and unchanged in evaluation."""
         noise = self.draw(inputs)
         if noise is None:
             return inputs

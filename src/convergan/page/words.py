@@ -20,14 +20,14 @@ def chance(p_value: float) -> str:
     return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
-def about(seconds: float) -> str:
-    """A time that is only estimated: "40 s", "25 min", "1 h 20 min", "3 days"."""
+def approximate_duration(seconds: float) -> str:
+    """An estimated time, rounded: "40 s", "25 min", "1 h 20 min", "3 days"."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"
     if minutes < 48 * 60:
-        hours, rest = divmod(minutes, 60)
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{round(seconds / 86_400):,} days"

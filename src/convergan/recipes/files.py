@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from convergan.errors import UserError, one_line, printable, quoted, reading
-from convergan.ranges import declarations, expected, now, range_in_words
+from convergan.ranges import current_value, declarations, expected, range_in_words
 from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
 
 _RECIPE = TypeAdapter(Recipe)
@@ -78,12 +78,12 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
                 raise UserError(f"{name}: expected settings by name, got {quoted(value)}")
             value = _checked(value, declared, f"{name}.")
         elif range_in_words(declared) and any(
-            isinstance(one, bool) for one in (value if isinstance(value, list) else [value])
+            isinstance(item, bool) for item in (value if isinstance(value, list) else [value])
         ):
             raise UserError(
                 f"{group}{name}: expected {expected(declared, value)}, got {quoted(value)}"
             )
-        checked[name] = now(value, declared)
+        checked[name] = current_value(value, declared)
     return checked
 
 

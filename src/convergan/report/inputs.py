@@ -75,10 +75,10 @@ class ReportInputs:
     """Training images without a label of which the classifier is least sure, the least sure first."""
 
     worth_labelling_note: str = ""
-    """Which images those were chosen from; or why there are none."""
+    """Description of the images that those were chosen from, or the reason that there are none."""
 
     data: list[tuple[str, str]] = field(default_factory=list)
-    """What the images were understood as: lines of a table."""
+    """Facts on the images as they were understood: rows of a table."""
 
     judged: bool = True
-    """Whether there were enough epochs for a warning to be raised at all."""
+    """True if there were enough epochs for a warning to be raised at all."""

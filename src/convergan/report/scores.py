@@ -132,7 +132,7 @@ def read_scores(path: Path) -> Earlier:
             place = ".".join(map(str, problem["loc"])) or "the whole"
             reason = one_line(f"{place}: {problem['msg']}")
             raise UserError(f"{path}: expected {expected}, got another file ({reason})") from None
-    numbers = {one.name: (_estimate(one), one.fingerprint) for one in content.scores}
+    numbers = {score.name: (_estimate(score), score.fingerprint) for score in content.scores}
     return Earlier(str(path), content.images.place, numbers)
 
 

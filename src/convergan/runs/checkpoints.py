@@ -25,7 +25,7 @@ class Unusable(NamedTuple):
 
     path: Path
     problem: str
-    """One line that names the file."""
+    """Description of the problem, in one line that names the file."""
 
 
 class Checkpoint(NamedTuple):
@@ -34,7 +34,7 @@ class Checkpoint(NamedTuple):
     path: Path
     state: dict[str, Any]
     passed_over: tuple[Unusable, ...] = ()
-    """Newer ones."""
+    """Newer checkpoints, which cannot be used."""
 
 
 def save_checkpoint(
@@ -80,9 +80,8 @@ def load_newest_checkpoint(
         except UnusableCheckpoint as error:
             passed_over.append(Unusable(path, str(error)))
     if passed_over:
-        others = len(passed_over) - 1
-        which = "; nor can the older one be used" if others else ""
-        raise UserError(f"{passed_over[0].problem}{which}")
+        older = "; nor can the older one be used" if len(passed_over) > 1 else ""
+        raise UserError(f"{passed_over[0].problem}{older}")
     return None
 
 
@@ -99,7 +98,7 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
             tensors, metadata = load_tensors(path)
             if "skeleton" not in metadata:
                 raise ValueError("other tensors")
-            found = dict(json.loads(metadata.get("origin", "{}")))
+            saved_origin = dict(json.loads(metadata.get("origin", "{}")))
             state = _put_tensors(json.loads(metadata["skeleton"]), tensors)
             if not isinstance(state, dict):
                 raise ValueError("a single value")
@@ -110,7 +109,7 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
                 f"{path}: expected a checkpoint, got {one_line(error)}"
             ) from error
     for kind, wanted in (origin or {}).items():
-        if found.get(kind, wanted) != wanted:
+        if saved_origin.get(kind, wanted) != wanted:
             raise UnusableCheckpoint(
                 f"{path}: expected a checkpoint of this run, got one of another {kind}"
             )
@@ -118,14 +117,14 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a checkpoint so that it is taken for one no longer; gives its new path."""
+    """Renames a checkpoint so that it is ignored from then on; gives its new path."""
     aside = path.with_name(f"{_SET_ASIDE}{path.name}")
     path.replace(aside)
     return aside
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a checkpoint, good or not."""
+    """True if there is a checkpoint, usable or not."""
     return bool(_newest_first(folder))
 
 

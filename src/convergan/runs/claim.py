@@ -1,4 +1,4 @@
-"""A run folder that one process writes: its lock, and what earlier ones left."""
+"""Exclusive use of a run folder by one process: its lock, and the removal of earlier leftovers."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from convergan.files import lock_at_once, make_folder, remove_leftovers
 from convergan.runs.checkpoints import has_checkpoint
 from convergan.runs.folder import RunFolder
 
-# Of convergan 0.1.0, and of safetensors, which writes beside its file.
+# Leftovers of convergan 0.1.0, and of safetensors, which writes to a temporary file first.
 _OLD_ASIDE = ".aside-*"
 _SAFETENSORS_ASIDE = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
@@ -43,11 +43,11 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not begun_before and not _can_go_on(folder):
-                    _unmake(folder)
+                if not begun_before and not _is_resumable(folder):
+                    _remove_run(folder)
     finally:
         for path in new:
-            # Those that hold something by now stay.
+            # Folders that are no longer empty stay.
             with suppress(OSError):
                 path.rmdir()
 
@@ -77,7 +77,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
 
 
 def _holder(lock: Path) -> str:
-    """Who holds a lock, as far as its file says."""
+    """The holder of a lock, in words, as far as its file says."""
     with suppress(OSError, UnicodeDecodeError):
         text = lock.read_text(encoding="utf-8")
         if text.startswith("process "):
@@ -98,12 +98,12 @@ def _remove_leftovers(folder: RunFolder) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _can_go_on(folder: RunFolder) -> bool:
+def _is_resumable(folder: RunFolder) -> bool:
     return any(has_checkpoint(part.checkpoints) for part in folder.parts())
 
 
-def _unmake(folder: RunFolder) -> None:
-    """Removes what a run consists of before its first checkpoint."""
+def _remove_run(folder: RunFolder) -> None:
+    """Removes the files that a run has before its first checkpoint."""
     for part in (folder.checkpoints, folder.samples, folder.folds, folder.tensorboard):
         shutil.rmtree(part, ignore_errors=True)
     for file in (folder.metrics, folder.manifest, folder.recipe):

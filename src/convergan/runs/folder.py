@@ -37,7 +37,7 @@ class RunFolder:
         self.report = path / "report.html"
 
     def fold(self, number: int) -> "RunFolder":
-        """Where metrics, samples and checkpoints of a fold are; folds count from 1."""
+        """The folder of a fold's metrics, samples and checkpoints; folds count from 1."""
         return RunFolder(self.folds / str(number))
 
     def parts(self) -> Iterator["RunFolder"]:
@@ -69,7 +69,7 @@ class RunFolder:
                     "--out DIR writes elsewhere"
                 )
             return
-        if not self.path.is_dir() or any(self._others()):
+        if not self.path.is_dir() or any(self._content()):
             raise UserError(
                 f"{self.path}: expected a new or empty folder, got something else in it"
             )
@@ -78,7 +78,9 @@ class RunFolder:
     def _require_creatable(self) -> None:
         if not is_utf8(str(self.path)):
             raise self._impossible(ValueError("a name that is no UTF-8"))
-        self._require_writable(next(each for each in self.path.absolute().parents if each.exists()))
+        self._require_writable(
+            next(parent for parent in self.path.absolute().parents if parent.exists())
+        )
 
     def _require_writable(self, folder: Path) -> None:
         try:
@@ -130,15 +132,15 @@ class RunFolder:
             f"since{change}; a run keeps its settings, --out DIR begins another with these"
         )
 
-    def _others(self) -> Iterator[Path]:
-        """What is in the folder besides what this package leaves in one where nothing has been begun."""
+    def _content(self) -> Iterator[Path]:
+        """Yields the folder's content, without the lock and temporary files of this package."""
         aside = (".aside-", ".convergan-aside-")
         for path in self.path.iterdir():
             if path != self.lock and not path.name.startswith(aside):
                 yield path
 
     def read_results(self) -> dict[str, Any] | None:
-        """results.json, or None for a run that is not finished.
+        """The content of results.json, or None for a run that is not finished.
 
         Raises:
             UserError: it is damaged.
@@ -148,7 +150,7 @@ class RunFolder:
         return checked_results(self.results, read_json(self.results))
 
     def read_manifest(self) -> dict[str, Any]:
-        """manifest.json.
+        """The content of manifest.json.
 
         Raises:
             UserError: it is missing or damaged.
@@ -157,7 +159,7 @@ class RunFolder:
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote.
+    """The value that `write_json` wrote.
 
     Raises:
         UserError: the file is missing, or holds something else than JSON.

@@ -25,7 +25,7 @@ class _Warning(TypedDict):
 
 @with_config(ConfigDict(extra="allow", strict=True, allow_inf_nan=False))
 class _Line(TypedDict, total=False):
-    """What other code reads of a line; docs/run-folder.md has the meanings."""
+    """Fields of a line that other code reads; docs/run-folder.md has their meanings."""
 
     epoch: Annotated[int, Field(ge=1)]
     step: _Count
@@ -49,12 +49,12 @@ _LINE = TypeAdapter(_Line)
 
 
 class Metrics(NamedTuple):
-    """What could be read of a metrics.jsonl."""
+    """The readable lines of a metrics.jsonl, and the problem with it."""
 
     lines: list[dict[str, Any]]
-    """By epoch, one for each."""
+    """Lines in the order of the epochs, one for each."""
     problem: str | None
-    """What is missing, damaged or there twice, in one line that names the file."""
+    """Epochs and lines that are missing, damaged or doubled, in one line that names the file."""
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def sync_metrics(path: Path) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole lines, by epoch; of lines of one epoch the last. No lines where there is no file.
+    """The undamaged lines by epoch, the last of each epoch; none where there is no file.
 
     Raises:
         UserError: there is something else than a file, or it cannot be read.
@@ -80,9 +80,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
-    """The lines of the first `epochs` epochs, of all epochs by default, and what is wrong with them.
+    """The lines of the first `epochs` epochs, of all epochs by default, and the problem with them.
 
-    A last line that was cut off is nothing wrong: the process ended while it wrote the line of an epoch that
+    A last line that was cut off is no problem: the process ended while it wrote the line of an epoch that
     no checkpoint holds.
 
     Raises:
@@ -105,25 +105,27 @@ def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
                 doubled.add(line["epoch"])
             by_epoch[line["epoch"]] = line
     lines = [by_epoch[epoch] for epoch in sorted(by_epoch)]
-    last = max(by_epoch, default=0) if epochs is None else epochs
-    missing = [epoch for epoch in range(1, last + 1) if epoch not in by_epoch]
+    last_epoch = max(by_epoch, default=0) if epochs is None else epochs
+    missing = [epoch for epoch in range(1, last_epoch + 1) if epoch not in by_epoch]
     if damaged and damaged[-1] == len(texts) and not missing:
         damaged.pop()
-    told = [
-        f"{what} {_list(numbers)}"
-        for what, numbers in (
+    faults = [
+        f"{fault} {_list(numbers)}"
+        for fault, numbers in (
             ("no epoch", missing),
             ("a damaged line", damaged),
             ("two lines of epoch", sorted(doubled)),
         )
         if numbers
     ]
-    problem = f"{path}: expected a line for each epoch, got {' and '.join(told)}" if told else None
+    problem = (
+        f"{path}: expected a line for each epoch, got {' and '.join(faults)}" if faults else None
+    )
     return Metrics(lines, problem)
 
 
 def keep_metrics(path: Path, epochs: int) -> Metrics:
-    """Drops the lines after so many epochs, and all that are damaged or doubled; gives the others."""
+    """Removes lines after `epochs` epochs, and damaged or doubled ones, from the file; gives the others."""
     kept = check_metrics(path, epochs)
     write_text(path, "".join(json.dumps(line) + "\n" for line in kept.lines))
     return kept
@@ -140,9 +142,9 @@ def _line(text: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _list(numbers: list[int], most: int = 5) -> str:
-    some = ", ".join(map(str, numbers[:most]))
-    return some if len(numbers) <= most else f"{some} and {len(numbers) - most} more"
+def _list(numbers: list[int], limit: int = 5) -> str:
+    shown = ", ".join(map(str, numbers[:limit]))
+    return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
 
 
 def _finite(value: Any) -> Any:

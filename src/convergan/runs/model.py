@@ -138,10 +138,10 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
     with reading(folder.model / _CONFIG, "the settings of a model"), torch.device("meta"):
         wanted = sum(weight.numel() for weight in build().parameters())
     with reading(path, "the weights of this run's network"):
-        found = sum(weight.numel() for weight in weights.values())
+        saved = sum(weight.numel() for weight in weights.values())
         # Before it is built: settings that have been damaged may ask for more than there is memory.
-        if wanted > found:
-            raise ValueError(f"those of another: {found:,} numbers in place of {wanted:,}")
+        if wanted > saved:
+            raise ValueError(f"those of another: {saved:,} numbers in place of {wanted:,}")
         network = build()
         try:
             network.load_state_dict(weights)
@@ -164,12 +164,12 @@ def _require_origin(path: Path, origin: Mapping[str, str], folder: RunFolder) ->
     # A damaged manifest says nothing against the weights.
     with suppress(UserError):
         manifest = folder.read_manifest() if folder.manifest.exists() else {}
-    of_run = {
+    run_origin = {
         "recipe": manifest.get("recipe_sha256"),
         "data set": manifest.get("data", {}).get("fingerprint"),
     }
-    for kind, wanted in of_run.items():
-        if None not in (wanted, found := origin.get(kind)) and found != wanted:
+    for kind, wanted in run_origin.items():
+        if None not in (wanted, saved := origin.get(kind)) and saved != wanted:
             raise UserError(f"{path}: expected weights of this run, got those of another {kind}")
 
 

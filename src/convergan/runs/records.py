@@ -1,4 +1,4 @@
-"""results.json and manifest.json: what other code relies on in them, checked when they are read."""
+"""Checks of results.json and manifest.json when they are read, for the values that other code needs."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
@@ -18,7 +18,7 @@ _Interval = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 
 @with_config(_STRICT)
 class _Results(TypedDict):
-    """A run without labels."""
+    """Results of every run; a run without labels has no others."""
 
     recipe: str
     labels: _Count
@@ -32,7 +32,7 @@ class _Results(TypedDict):
 
 @with_config(_STRICT)
 class _Tested(_Results):
-    """A run that was tested."""
+    """Results of a run that was tested."""
 
     folds: NotRequired[_Count]
     test_size: Annotated[int, Field(ge=1)]
@@ -44,7 +44,7 @@ class _Tested(_Results):
 
 @with_config(_STRICT)
 class _Compared(_Tested):
-    """A run that was tested beside a baseline."""
+    """Results of a run that was tested beside a baseline."""
 
     baseline_test_errors: _Count  # type: ignore[misc]
     baseline_test_error_rate: _Share
@@ -73,7 +73,7 @@ _MANIFEST = TypeAdapter(_Manifest)
 
 
 def checked_results(path: Path, values: Any) -> dict[str, Any]:
-    """What a results.json holds, if it is as docs/run-folder.md describes it.
+    """The content of a results.json, checked against docs/run-folder.md.
 
     Raises:
         UserError: a value that is needed is missing or of another kind; the line names `path`.
@@ -85,7 +85,7 @@ def checked_results(path: Path, values: Any) -> dict[str, Any]:
 
 
 def checked_manifest(path: Path, values: Any) -> dict[str, Any]:
-    """What a manifest.json holds. Raises as `checked_results`."""
+    """The content of a manifest.json, checked; raises as `checked_results`."""
     return _checked(path, "the manifest of a run", values, _MANIFEST)
 
 

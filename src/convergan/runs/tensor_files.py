@@ -1,4 +1,4 @@
-"""Tensors in safetensors files that tell when they are damaged."""
+"""Tensors in safetensors files with a checksum, which shows damage."""
 
 import hashlib
 import json
@@ -20,17 +20,17 @@ _SHA256 = "sha256"
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes tensors, whole or not at all, with the SHA-256 of all of it in the file's own metadata.
+    """Writes tensors, whole or not at all, with their SHA-256 in the file's metadata.
 
     Raises:
         UserError: they cannot be written, such as to a disk that is full; what was at `path` stays.
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    beside = dict(metadata or {})
-    beside[_SHA256] = _sha256(on_cpu, beside)
+    file_metadata = dict(metadata or {})
+    file_metadata[_SHA256] = _sha256(on_cpu, file_metadata)
     try:
         with written_aside(path) as aside:
-            save_file(on_cpu, aside, metadata=beside)
+            save_file(on_cpu, aside, metadata=file_metadata)
     except (OSError, SafetensorError) as error:
         size = bytes_in_words(sum(tensor.nbytes for tensor in on_cpu.values()))
         raise UserError(f"{path}: expected to write {size}, got {system_problem(error)}") from error
@@ -66,7 +66,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Of the names, types, shapes and bytes of the tensors, and of the metadata."""
+    """SHA-256 of the names, types, shapes and bytes of the tensors, and of the metadata."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -1,4 +1,4 @@
-"""The generator's losses from what the discriminator says of its samples (Goodfellow et al., 2014).
+"""The generator's losses, from the discriminator's logits for its samples (Goodfellow et al., 2014).
 
 Each takes the logits of D(G(z)): of a discriminator of K classes these are
 `real_probability_logit(logits)` (Section 5). Feature matching, the paper's own loss for the
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def minimax_generator_loss(generated_logits: Float[Tensor, "*generated"]) -> Float[Tensor, ""]:
-    """What the generator minimizes in the minimax game: the discriminator's loss, negated.
+    """The generator's loss in the minimax game: the discriminator's loss, negated.
 
         loss = mean_i log(1 - D(G(z_i)))
 

@@ -23,8 +23,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 
 def _under_transform() -> bool:
-    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
-    backward that is written by hand cannot be."""
+    """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
+    do not support."""
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
@@ -130,17 +130,17 @@ class HistoricalAveraging(nn.Module):
             torch._foreach_add_(means, differences)
 
     def _followed(self) -> list[Tensor]:
-        """The tensors of the player, as they now are."""
-        found = [_looked_up(reference) for reference in self._references]
-        if any(one is None for one in found):
+        """The current tensors of the player."""
+        followed = [_looked_up(reference) for reference in self._references]
+        if any(tensor is None for tensor in followed):
             raise RuntimeError(
                 "what HistoricalAveraging follows no longer exists: it was deleted, or this module"
                 " was copied or unpickled without it; construct HistoricalAveraging(network) for the"
                 " network at hand and load this module's state_dict into it"
             )
         if self._names is None:
-            return found
-        named = dict(found[0].named_parameters())
+            return followed
+        named = dict(followed[0].named_parameters())
         if list(named) != self._names:
             missing = [name for name in self._names if name not in named]
             added = [name for name in named if name not in self._names]
@@ -155,7 +155,7 @@ class HistoricalAveraging(nn.Module):
         return [mean for name, mean in self.named_buffers(recurse=False) if name != "steps"]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistoricalAveraging":
-        """What `.to`, `.half` and the like do to a module; a mean never gets fewer digits than float32."""
+        """Applies a conversion such as `.to` or `.half`, but keeps the means in float32 or wider."""
 
         def with_digits(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
@@ -167,15 +167,18 @@ class HistoricalAveraging(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # For deepcopy and pickle: whatever is copied with this module, the copy will follow.
-        return {**self.__dict__, "_references": tuple(one() for one in self._references)}
+        return {
+            **self.__dict__,
+            "_references": tuple(reference() for reference in self._references),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        references = tuple(_reference(one) for one in state["_references"])
+        references = tuple(_reference(followed) for followed in state["_references"])
         super().__setstate__({**state, "_references": references})
 
 
 class _SquaredDistance(torch.autograd.Function):
-    """The sum of the squares of all differences, in few operations on all of them."""
+    """The sum of all squared differences, with few operations on lists of tensors."""
 
     @staticmethod
     def forward(ctx: Any, means: list[Tensor], *tensors: Tensor) -> Tensor:
@@ -189,7 +192,7 @@ class _SquaredDistance(torch.autograd.Function):
         differences, factor = ctx.saved_tensors, 2 * gradient
         if torch.is_grad_enabled() or _under_transform():  # second gradients, or many at once
             linked = zip(differences, ctx.tensors, strict=True)
-            return None, *(factor * (part + (one - one.detach())) for part, one in linked)
+            return None, *(factor * (part + (tensor - tensor.detach())) for part, tensor in linked)
         return None, *torch._foreach_mul(differences, factor)
 
 
@@ -206,4 +209,4 @@ def _looked_up(reference: Callable[[], Any]) -> Any:
 
 
 def _nothing() -> None:
-    """What a reference to something that no longer exists gives."""
+    """Stands for a reference whose object no longer exists: gives None."""

@@ -244,7 +244,7 @@ def _sums_over_others(
 def _sums_of_parts(
     closeness: Float[Tensor, "kernels n n"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """`_sums_over_others`, from the closeness of all to all."""
+    """The result of `_sums_over_others`, from the closeness of all pairs."""
     sums = torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
     return sums - _membership(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
 
@@ -260,8 +260,8 @@ def _membership(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
 
 
 def _under_transform() -> bool:
-    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
-    backward that is written by hand cannot be."""
+    """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
+    do not support."""
     # Neither is public; without them the plain operations are taken, which are right everywhere.
     transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
     return transformed or getattr(forward_ad, "_current_level", 0) >= 0
@@ -270,7 +270,7 @@ def _under_transform() -> bool:
 def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """`_sums_over_others` by operations that can be exported, transformed and differentiated again."""
+    """Computes `_sums_over_others` by operations that allow export, transforms and second gradients."""
     return _sums_of_parts(_plain_closeness(projected).permute(2, 0, 1), sizes)
 
 
@@ -289,7 +289,7 @@ def _plain_gradient(
     gradient: Float[Tensor, "parts n kernels"],
     sizes: list[int],
 ) -> Float[Tensor, "n kernels kernel_size"]:
-    """What `_sums_over_others` passes back, by operations that can be differentiated again."""
+    """The gradient of `_sums_over_others`, by operations that can be differentiated again."""
     weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected)
     pulls = [
         (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
@@ -301,7 +301,7 @@ def _plain_gradient(
 def _weights_of_pairs(
     gradient: Float[Tensor, "parts n kernels"], sizes: list[int]
 ) -> Float[Tensor, "n n kernels"]:
-    """The gradient of each pair's closeness, which is in the sum of either for the other's part."""
+    """The gradient of each pair's closeness, counted in the sum of each sample for the other's part."""
     of_pairs = torch.cat(
         [
             of_part.unsqueeze(1).expand(-1, size, -1)
@@ -333,13 +333,13 @@ def _pairwise_distances(
 
 
 def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
-    """On a GPU cdist's backward fills a buffer of n n C per kernel: a part of the kernels at a time keeps
-    that to about n n B."""
+    """Number of kernels to compute at a time: on a GPU cdist's backward fills a buffer of n n C per kernel,
+    which is so kept to about n n B."""
     return max(1, by_kernel.shape[0] // by_kernel.shape[2])
 
 
 class _CdistSums(torch.autograd.Function):
-    """`_sums_over_others` by torch.cdist, of which each pair's gradient is taken once for both."""
+    """Computes `_sums_over_others` by torch.cdist, with one gradient for both samples of a pair."""
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:

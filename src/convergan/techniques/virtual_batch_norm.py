@@ -30,25 +30,25 @@ from torch.autograd import forward_ad
 
 
 class _Statistics(NamedTuple):
-    """The reference's, per channel."""
+    """Mean and variance of the reference, per channel."""
 
     mean: Tensor
     variance: Tensor
 
 
 class _UnderWay(threading.local):
-    """What the layers that this thread runs are given: the reference and the batch, unless `ReferenceBatch`
-    gives them the one or the other."""
+    """The input of the layers that this thread runs: reference and batch joined, or, when `ReferenceBatch`
+    keeps statistics, one of the two alone."""
 
     recorded: list[_Statistics] | None = None
-    """Given the reference alone, each layer adds its statistics here."""
+    """Statistics that each layer adds, when its input is the reference alone."""
 
     known: Iterator[_Statistics] | None = None
-    """Given the batch alone, each layer takes the next from here."""
+    """Statistics of which each layer takes the next, when its input is the batch alone."""
 
     @property
     def restricted(self) -> bool:
-        """Whether a layer is given only one of them."""
+        """True if a layer's input is the reference alone or the batch alone."""
         return self.recorded is not None or self.known is not None
 
 
@@ -101,7 +101,7 @@ class _VirtualBatchNorm(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _known(self, rows: int, channels: int) -> tuple[_Statistics | None, bool]:
-        """The reference's statistics, where they are known; and whether the reference is all that there is.
+        """The reference's statistics, where they are known; and whether the input is the reference alone.
 
         Raises:
             ValueError: there should be more, or the channels are not as many as they should be.
@@ -277,8 +277,8 @@ def _centred(
 
 
 class _Centred(torch.autograd.Function):
-    """`_centred`: autograd's own would pass over the samples twice as often; `torch.var_mean` is many times
-    slower on a CPU."""
+    """Computes `_centred` with a backward of its own: autograd's would pass over the samples twice as often,
+    and `torch.var_mean` is many times slower on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -300,8 +300,8 @@ class _Centred(torch.autograd.Function):
 
 
 def _under_transform() -> bool:
-    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
-    backward that is written by hand cannot be."""
+    """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
+    do not support."""
     if torch.compiler.is_compiling():
         return False
     # Neither is public; without them the plain operations are taken, which are right everywhere.
@@ -315,27 +315,27 @@ def _in_single_precision(x: Tensor) -> Tensor:
 
 
 class _Inputs(NamedTuple):
-    """What a network is called with."""
+    """The arguments that a network is called with."""
 
     positional: list[Tensor]
     keywords: dict[str, Tensor]
     others: dict[str, Any]
-    """Keywords that are no tensors."""
+    """Arguments by keyword that are no tensors."""
 
     def tensors(self) -> list[Tensor]:
         return [*self.positional, *self.keywords.values()]
 
 
 class _Frozen(NamedTuple):
-    """The reference's statistics in every layer, and what they were computed from."""
+    """The reference's statistics in every layer, with marks of the tensors that they depend on."""
 
     statistics: list[_Statistics]
     marks: list[Any]
     numbers: Tensor
 
 
-_NUMBERS_OF_EACH = 64
-"""Of every tensor of weights, to notice a change through `.data`, which leaves no other mark."""
+_NUMBERS_PER_TENSOR = 64
+"""Entries of each tensor that are compared, to notice a change through `.data`."""
 
 
 class ReferenceBatch(nn.Module):
@@ -462,8 +462,8 @@ class ReferenceBatch(nn.Module):
         missing = [name for name in self._by_keyword if name not in keywords]
         if missing:
             raise TypeError(f"{missing[0]} must be given: there is a reference of it")
-        rest = {name: value for name, value in keywords.items() if name not in self._by_keyword}
-        for name, value in rest.items():
+        options = {name: value for name, value in keywords.items() if name not in self._by_keyword}
+        for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(
                     f"{name} must be no tensor, or have a reference: {name}=... of the"
@@ -485,7 +485,7 @@ class ReferenceBatch(nn.Module):
                 f"{name} must have the {batch.shape[0]} rows of the first input, got"
                 f" {value.shape[0]}"
             )
-        return _Inputs(positional, tensors, rest)
+        return _Inputs(positional, tensors, options)
 
     def _output(self, output: Any, rows: int, reference_rows: int) -> Tensor:
         if not isinstance(output, Tensor):
@@ -499,7 +499,7 @@ class ReferenceBatch(nn.Module):
         return output[reference_rows:]
 
     def _may_keep_statistics(self, given: _Inputs) -> bool:
-        """Whether statistics that are kept change nothing but the time that a call takes."""
+        """True if kept statistics give the same output as computing them again."""
         if (
             self.training
             or torch.compiler.is_compiling()
@@ -513,7 +513,7 @@ class ReferenceBatch(nn.Module):
             return False
         if any(type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta for tensor in tensors):
             return False
-        # Weights cannot be looked at meanwhile.
+        # Weights cannot be read while a CUDA graph is captured.
         return not (self.reference.is_cuda and torch.cuda.is_current_stream_capturing())
 
     def _with_kept_statistics(self, references: _Inputs, given: _Inputs) -> Tensor:
@@ -536,22 +536,22 @@ class ReferenceBatch(nn.Module):
         return self._output(output, given.positional[0].shape[0], 0)
 
     def _state(self) -> list[Tensor]:
-        """Everything that the reference's statistics depend on."""
+        """The tensors that the reference's statistics depend on."""
         return [*self.parameters(), *self.buffers()]
 
     def _marks(self, others: dict[str, Any]) -> tuple[list[Any], Tensor]:
-        """What changes where the statistics may: of the tensors, which they are, where, how often they were
-        changed, and some of their numbers; and how the network is called."""
+        """Marks that change whenever the statistics may: identity, address, version and a few entries of each
+        tensor, and the other arguments of the call."""
         kind = self.reference.device.type
         marks: list[Any] = [others, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
         numbers = []
         for tensor in self._state():
             version = None if tensor.is_inference() else tensor._version
             marks.append((id(tensor), tensor.data_ptr(), version))
-            some = tensor.detach()
-            if some.ndim and some.numel():
-                some = some.movedim(0, -1)[(0,) * (some.ndim - 1)][:_NUMBERS_OF_EACH]
-            numbers.append(some.reshape(-1).to(self.reference.device, torch.float32))
+            entries = tensor.detach()
+            if entries.ndim and entries.numel():
+                entries = entries.movedim(0, -1)[(0,) * (entries.ndim - 1)][:_NUMBERS_PER_TENSOR]
+            numbers.append(entries.reshape(-1).to(self.reference.device, torch.float32))
         return marks, torch.cat(numbers)
 
 
@@ -559,10 +559,10 @@ class ReferenceBatch(nn.Module):
 def _given(
     recorded: list[_Statistics] | None = None, known: Iterator[_Statistics] | None = None
 ) -> Iterator[None]:
-    """Sets what the layers are given; see `_UnderWay`."""
-    before = _under_way.recorded, _under_way.known
+    """Sets the input of the layers in the block; see `_UnderWay`."""
+    previous = _under_way.recorded, _under_way.known
     _under_way.recorded, _under_way.known = recorded, known
     try:
         yield
     finally:
-        _under_way.recorded, _under_way.known = before
+        _under_way.recorded, _under_way.known = previous

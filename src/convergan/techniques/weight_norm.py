@@ -29,8 +29,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 
 def under_transform() -> bool:
-    """Whether what runs now is transformed by `torch.func` or differentiated in forward mode, which a
-    backward that is written by hand cannot be."""
+    """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
+    do not support."""
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
@@ -353,9 +353,9 @@ def unit_norm(weight: Float[Tensor, "..."], axes: list[int]) -> Float[Tensor, ".
 
 
 class _UnitNorm(torch.autograd.Function):
-    """`unit_norm`: the gradient takes one pass over the weight.
+    """Computes `unit_norm` with a gradient that takes one pass over the weight.
 
-    That of `torch.linalg.vector_norm` takes four, which guard against a norm of 0. With a separate
+    The gradient of `torch.linalg.vector_norm` takes four, which guard against a norm of 0. With a separate
     `setup_context`, torch would inspect the signature at every call: a tenth of a small network's step.
     """
 

@@ -41,10 +41,10 @@ class LoopOptions:
     """Asked between steps; when true, a checkpoint is written and `Interrupted` raised."""
 
     origin: Mapping[str, str] = field(default_factory=dict)
-    """What the training is of, by kind; checkpoints hold it, and those of another origin are not used."""
+    """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
 
     before_checkpoint: Callable[[], None] = lambda: None
-    """Called on rank 0 before a checkpoint is written: what it counts on must be on the disk."""
+    """Function called on rank 0 before a checkpoint is written, to bring on the disk what it relies on."""
 
 
 class Checkpointer:
@@ -58,10 +58,10 @@ class Checkpointer:
         self._time = time.monotonic()
         self._went_back_to: int | None = None
         self.warning: HealthWarning | None = None
-        """What the last `restore` passed over."""
+        """Warning of the last `restore` on checkpoints that it passed over."""
 
     def restore(self, state: TrainingState) -> bool:
-        """Puts back the newest checkpoint that can be used; false where there is none.
+        """Restores the newest checkpoint that can be used; returns False where there is none.
 
         A newer one that cannot be used is set aside, with a warning.
 
@@ -71,11 +71,11 @@ class Checkpointer:
         folder = self._folder
         if folder is None:
             return False
-        found: list[Checkpoint | None] = []
+        loaded: list[Checkpoint | None] = []
         origin = self._options.origin
-        on_rank_zero(self._fabric, lambda: found.append(load_newest_checkpoint(folder, origin)))
-        # The others read the one that rank 0 has found.
-        newest = found[0] if found else None
+        on_rank_zero(self._fabric, lambda: loaded.append(load_newest_checkpoint(folder, origin)))
+        # The other ranks read the checkpoint that rank 0 has found.
+        newest = loaded[0] if loaded else None
         path, passed_over = self._fabric.broadcast(
             (newest.path, newest.passed_over) if newest else (None, ())
         )
@@ -102,7 +102,9 @@ class Checkpointer:
             state.warnings.append(self.warning)
             # First the warning is kept, then its cause is put out of the way.
             self.save(state)
-            on_rank_zero(self._fabric, lambda: [set_aside(one.path) for one in passed_over])
+            on_rank_zero(
+                self._fabric, lambda: [set_aside(unusable.path) for unusable in passed_over]
+            )
         return True
 
     def save(self, state: TrainingState) -> None:

@@ -45,7 +45,7 @@ def precision_of_terms(precision: Literal["32-true", "bf16-mixed"]) -> dict[str,
 def computation_sentence(
     hardware: HardwareSettings, device: torch.device, *, with_baseline: bool = True
 ) -> str:
-    """Where a run computes and how, in a line for the terminal; of a baseline only where one is trained."""
+    """A line for the terminal on the device and the precision of a run, and of its baseline if it has one."""
     terms = precision_of_terms(resolved_precision(hardware, device))
     if not with_baseline:
         del terms["baseline"]

@@ -19,7 +19,7 @@ ROLLBACK = "rollback"
 """Kind of the warning that the loop went back to a checkpoint."""
 
 CHECKPOINT = "checkpoint"
-"""Kind of the warning that a checkpoint could not be used, and an older one was."""
+"""Kind of the warning on a checkpoint that could not be used, in whose place an older one was."""
 
 METRICS = "metrics"
 """Kind of the warning that lines of metrics.jsonl were missing, damaged or there twice."""
@@ -49,7 +49,7 @@ class NotFinite(NamedTuple):
 
 
 def can_be_judged(epochs: int) -> bool:
-    """Whether a run of so many epochs is long enough for each kind of warning."""
+    """True if a run of so many epochs is long enough for each kind of warning."""
     return epochs - math.floor(FIRST_SHARE * epochs) >= PATIENCE
 
 

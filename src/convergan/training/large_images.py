@@ -12,18 +12,18 @@ from convergan.data.splits import number_of_folds
 from convergan.data.training_data import TrainingData
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
-from convergan.page.words import about
+from convergan.page.words import approximate_duration
 from convergan.recipes.settings import Recipe
 from convergan.training.memory import device_cost
 from convergan.training.trial import run_seconds, step_seconds
 from convergan.units import bytes_in_words
 
 LARGEST_UNASKED_PX = 256
-"""Longer side of images that are trained on in their own size without having been asked to."""
+"""Longest side of images that are trained on in their own size where no size is set."""
 
 
 def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
-    """Checks the size that the first image's header tells: photographs of a camera are to be resized.
+    """Checks the size in the first image's header: large photographs must be resized.
 
     Raises:
         UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
@@ -44,7 +44,10 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
     if fabric.world_size == 1:
         seconds = _seconds(fabric, recipe, source, smaller_px)
         ratio = costs[0].step_operations / costs[1].step_operations
-        time, smaller_time = f" and {about(seconds * ratio)}", f" and {about(seconds)}"
+        time, smaller_time = (
+            f" and {approximate_duration(seconds * ratio)}",
+            f" and {approximate_duration(seconds)}",
+        )
     raise UserError(
         f"data.size-px: expected a size, as the images have more than {LARGEST_UNASKED_PX} px, got none and "
         f"images of {width}x{height} px, on which training takes about {memory[0]} of memory{time}; "
@@ -54,7 +57,7 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
 
 
 def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> float:
-    """Of all trainings in another size, by a few steps on noise in the place of the images."""
+    """Estimated duration of all trainings in seconds, from a few steps on noise of another image size."""
     rows = 2 * recipe.batch_size
     shape = (rows, side_px, side_px, recipe.data.channels or 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

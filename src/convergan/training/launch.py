@@ -15,8 +15,8 @@ from convergan.training.signals import Interrupted
 
 ResultT = TypeVar("ResultT")
 
-_PROCESSES = 8
-"""On a CPU of however few cores: enough to try what several processes do."""
+_CPU_PROCESSES = 8
+"""Largest number of processes on a CPU, however few cores it has, to try data-parallel training."""
 
 
 def launch(settings: HardwareSettings) -> Fabric:
@@ -53,35 +53,38 @@ def launch(settings: HardwareSettings) -> Fabric:
 def _require_devices(settings: HardwareSettings) -> None:
     """Checks that the processes to be launched have their devices, before anything is."""
     cores = os.cpu_count() or 1
-    here = {
-        "cpu": max(cores, _PROCESSES),
+    available = {
+        "cpu": max(cores, _CPU_PROCESSES),
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
-    gpu = next((kind for kind in ("cuda", "mps") if here[kind]), None)
+    gpu = next((kind for kind in ("cuda", "mps") if available[kind]), None)
     if settings.accelerator == "auto":
         kind = gpu or "cpu"
     elif settings.accelerator == "gpu":
         kind = gpu or "gpu"
     else:
         kind = settings.accelerator
-    most = here.get(kind, 0)
-    if most == 0:
-        found = ", ".join(["auto", *(name for name, count in here.items() if count)])
+    limit = available.get(kind, 0)
+    if limit == 0:
+        names = ", ".join(["auto", *(name for name, count in available.items() if count)])
         raise UserError(
-            f"hardware.accelerator: expected one of what torch finds here, {found}, got"
+            f"hardware.accelerator: expected one of what torch finds here, {names}, got"
             f" {settings.accelerator}"
         )
-    if settings.devices > most:
-        what = f"for {cores} cores" if kind == "cpu" else f"of {kind} here"
-        raise UserError(f"hardware.devices: expected at most {most} {what}, got {settings.devices}")
+    if settings.devices > limit:
+        place = f"for {cores} cores" if kind == "cpu" else f"of {kind} here"
+        raise UserError(
+            f"hardware.devices: expected at most {limit} {place}, got {settings.devices}"
+        )
 
 
 @contextmanager
 def launched(settings: HardwareSettings) -> Iterator[Fabric]:
-    """What `launch` gives, until the block ends or raises what all processes raise: a mistake, a signal.
+    """Yields what `launch` gives, until the block ends or raises an error that all processes raise.
 
-    Then they part: their connections have threads, and a process that exits beside a running one aborts.
+    Then the processes disconnect: connections have threads, and a process that exits beside a running one
+    aborts.
     """
     joined_before = torch.distributed.is_initialized()
     fabric = launch(settings)
@@ -99,17 +102,16 @@ def _part(joined_before: bool) -> None:
 
 
 class RankFailed(RuntimeError):
-    """What nobody expected happened on one of several ranks; all raise this. A note has the traceback."""
+    """An unexpected error on one of several ranks, raised on all of them; a note has its traceback."""
 
 
 def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
-    """Does a task on each rank. Whatever it raises on one is raised on all: nobody waits for who is gone.
+    """Does a task on each rank. An error on one is raised on all: no rank waits for one that has ended.
 
     Every rank must call it. The task itself must not wait for other ranks.
 
     Raises:
-        UserError: what the first rank that failed found, a mistake of the user's or what the system has
-            against a file.
+        UserError: a user error, or an error of the system with a file, on the first rank that failed.
         RankFailed: that rank raised something else. A single process raises it as it is.
     """
     results: list[ResultT] = []
@@ -127,9 +129,9 @@ def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
         if failure is not None:
             raise failure
         return results[0]
-    told: list[tuple[str, str] | None] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(told, _told(failure))
-    for rank, message in enumerate(told):
+    messages: list[tuple[str, str] | None] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(messages, _message(failure))
+    for rank, message in enumerate(messages):
         if message is None:
             continue
         text, trace = message
@@ -146,8 +148,8 @@ def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
     on_every_rank(fabric, task if fabric.is_global_zero else lambda: None)
 
 
-def _told(failure: Exception | None) -> tuple[str, str] | None:
-    """What the other ranks are told of a failure: its text, and its traceback unless it is the user's."""
+def _message(failure: Exception | None) -> tuple[str, str] | None:
+    """A message on a failure for the other ranks: its text, and its traceback unless it is a user error."""
     if failure is None:
         return None
     if isinstance(failure, UserError):

@@ -325,7 +325,7 @@ def fit(
 
 
 def steps_per_epoch(recipe: Recipe, data: TrainingData) -> int:
-    """Batches that an epoch of this training has."""
+    """Number of batches in an epoch of this training."""
     return max(math.ceil(len(data.unlabelled) / recipe.batch_size), recipe.min_steps_per_epoch)
 
 

@@ -94,9 +94,9 @@ def _require_same(
         ("processes", "hardware.devices"),
     ):
         if manifest[name] != process[name]:
-            begun, now = (
-                FORMER_PRECISIONS.get(one[name], one[name]) for one in (manifest, process)
+            begun, current = (
+                FORMER_PRECISIONS.get(facts[name], facts[name]) for facts in (manifest, process)
             )
             raise UserError(
-                f"{setting}: expected {shortened(str(begun))} as when {folder.path} was begun, got {now}"
+                f"{setting}: expected {shortened(str(begun))} as when {folder.path} was begun, got {current}"
             )

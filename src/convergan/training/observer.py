@@ -28,8 +28,8 @@ class EpochRecord:
 class Observer(Protocol):
     """Watches the loop. Nothing it returns, and nothing that it counts on test images, comes back."""
 
-    def steps_done(self, done: int, of: int) -> None:
-        """So many steps of so many in all are done."""
+    def steps_done(self, done: int, total: int) -> None:
+        """Takes the number of steps done, and of all steps of the training."""
 
     def epoch_ended(
         self,
@@ -39,16 +39,16 @@ class Observer(Protocol):
         baseline: Discriminator | None,
         generator: Generator,
     ) -> None:
-        """An epoch ended with these networks; they must be left as they are."""
+        """Takes the record and the networks of an epoch that ended; the networks must not be changed."""
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
-        """The run begins, or goes on from a checkpoint, after so many epochs; later ones are void."""
+        """Takes the number of epochs after which the run begins or is resumed; later records are void."""
 
 
 class Silent:
     """The observer of the ranks that write nothing."""
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
 
     def epoch_ended(self, *_: object) -> None:

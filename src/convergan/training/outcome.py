@@ -20,7 +20,7 @@ REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
 
 MOST_LOOKED_AT = 10_000
-"""Images without a label that are classified to find those worth labelling."""
+"""Largest number of unlabelled images that are classified to find those worth labelling."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def extremes(
 def worth_labelling(
     data: DataSet, fitted: Fitted, device: torch.device, seed: int
 ) -> tuple[list[Prediction], str]:
-    """The training images without a label that the classifier is least sure of, and whence they are chosen.
+    """The unlabelled training images that the classifier is least sure of, and a note on their choice.
 
     Of more than `MOST_LOOKED_AT` so many are, drawn with the seed.
     """

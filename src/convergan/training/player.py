@@ -95,25 +95,25 @@ class Player(Generic[NetworkT]):
             self.history.load_state_dict(state["history"])
 
     def _update_average(self) -> None:
-        """Moves the averages of the weights, and of the closenesses that go with them."""
+        """Updates the averages of the weights and of the running closenesses."""
         assert self.average is not None
-        now, average = (_running_closeness(one) for one in (self.network, self.average.module))
-        if now is None or average is None:
+        current, average = map(_running_closeness, (self.network, self.average.module))
+        if current is None or average is None:
             self.average.update_parameters(self.network)
             return
         # Each rank has seen other images.
-        now.copy_(sum_over_ranks(now) / ranks())
-        moved = average.lerp(now, self._averaging_rate())
+        current.copy_(sum_over_ranks(current) / ranks())
+        moved = average.lerp(current, self._averaging_rate())
         # Of other buffers the average has the network's.
         self.average.update_parameters(self.network)
         average.copy_(moved)
 
     def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
-        """average += rate (weight - average)."""
+        """Updates averages in place: average += rate (weight - average)."""
         torch._foreach_lerp_(averages, weights, self._averaging_rate())
 
     def _averaging_rate(self) -> float:
-        """One whose horizon is a share of the steps so far."""
+        """The averaging rate whose horizon is a share of the steps so far, at least the one that is set."""
         # Their number is also handed to `_move_average`, on the device: to read it there would be to wait for
         # the step.
         steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]

@@ -30,14 +30,14 @@ class Preparation:
     """A recipe with its images, divided for training."""
 
     recipe: Recipe
-    """As these images allow it, with absolute paths."""
+    """The recipe as these images allow it, with absolute paths."""
     data: DataSet
     split: Split
-    """What the result is trained on."""
+    """Division of the images that the result is trained on."""
     folds: list[Split]
-    """Those of the cross-validation, if the labels are few and there is no test set."""
+    """Divisions for cross-validation, if the labels are few and there is no test set."""
     cost: Cost | None
-    """Of each training; None where the run is finished."""
+    """Cost of each training; None where the run is finished."""
 
 
 def prepare(
@@ -172,7 +172,7 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
 def _fitted(
     recipe: Recipe, classes: tuple[str, ...], source: str
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe as images of these classes allow it, and the classes that it uses.
+    """The recipe adapted to images of these classes, and the classes that it uses.
 
     Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
     """
@@ -188,7 +188,7 @@ def _fitted(
 
 
 def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
-    """The recipe as these images allow it, and the images as it uses them."""
+    """The recipe adapted to these images, and the images as it uses them."""
     recipe, classes = _fitted(recipe, data.classes, data.source)
     if classes:
         return recipe, data

@@ -1,4 +1,4 @@
-"""What the terminal or a log shows of a run while it goes on, and the verdict at its end."""
+"""A run's progress in the terminal or a log, and the verdict at its end."""
 
 import time
 from collections import deque
@@ -15,60 +15,62 @@ from rich.table import Table
 from rich.text import Text
 
 from convergan.errors import printable
-from convergan.page.words import about, number, percent
+from convergan.page.words import approximate_duration, number, percent
 from convergan.progress_bar import LogRate
 from convergan.training.health import HealthWarning
 
 _EPOCHS_LOOKED_BACK = 10
-"""The speed is that of so many epochs: the machine may have become busier since the start."""
+"""Epochs whose speed is taken for the next: the machine may have become busier since the start."""
 
 
 class TimeLeft:
-    """How long all trainings of a run will still take, by the speed of the last epochs."""
+    """Estimate of the time that all trainings of a run still take, from the speed of the last epochs."""
 
     def __init__(self, steps: Sequence[int]) -> None:
         """
         Args:
-            steps: of each training, in their order.
+            steps: number of steps of each training, in their order.
         """
         self._steps = steps
         self._number = 0
         self._done = 0
         self._marks: deque[tuple[float, int]] = deque(maxlen=_EPOCHS_LOOKED_BACK + 1)
-        """Times, and steps that this process had done by then."""
-        self._of_process = 0
+        """Times with the steps that this process had done by them."""
+        self._process_steps = 0
         self._start: float | None = None
 
     def training_begins(self, number: int) -> None:
-        """Training `number`, from 0, begins or goes on now."""
+        """Starts the clock of training `number`, counted from 0, as it begins or is resumed."""
         self._number, self._done, self._start = number, 0, time.monotonic()
         # What lies between two trainings is not to slow down the next.
         self._marks.clear()
 
     def steps_done(self, done: int) -> None:
-        """So many steps of the training are done; fewer than before where it went back."""
+        """Sets the number of steps done in the training, which is lower after a return to a checkpoint."""
         if not self._marks and self._start is not None:
-            self._marks.append((self._start, self._of_process))
-        self._of_process += max(done - self._done, 1) if self._done else 1
+            self._marks.append((self._start, self._process_steps))
+        self._process_steps += max(done - self._done, 1) if self._done else 1
         self._done = done
 
     def epoch_ended(self) -> None:
-        """Takes the time."""
-        self._marks.append((time.monotonic(), self._of_process))
+        """Records the time at which an epoch ends."""
+        self._marks.append((time.monotonic(), self._process_steps))
 
     @property
     def seconds(self) -> float | None:
-        """None before the first step. Trainings that were finished earlier count for nothing."""
-        left = self._steps[self._number] - self._done + sum(self._steps[self._number + 1 :])
+        """Estimated seconds until all trainings end; None before the first step."""
+        remaining_steps = (
+            self._steps[self._number] - self._done + sum(self._steps[self._number + 1 :])
+        )
         if not self._marks:
             return None
         first_time, first_steps = self._marks[0]
-        steps = self._of_process - first_steps
-        return left * (time.monotonic() - first_time) / steps if steps else None
+        steps = self._process_steps - first_steps
+        return remaining_steps * (time.monotonic() - first_time) / steps if steps else None
 
     @property
     def trainings(self) -> int:
-        """That are not finished, the present one among them."""
+        """Number of trainings that are not finished, including the present one."""
         return len(self._steps) - self._number
 
 
@@ -78,10 +80,10 @@ class RunProgress:
     def __init__(self, console: Console, epochs: int, steps: Sequence[int]) -> None:
         """
         Args:
-            console: where.
-            epochs: of each training.
-            steps: of each training, over all its epochs; the last training is the result's, the others are
-                folds.
+            console: console to print to.
+            epochs: number of epochs of each training.
+            steps: number of steps of each training, over all its epochs: of the folds, then of the
+                result.
         """
         self.console, self.epochs = console, epochs
         self.left = TimeLeft(steps)
@@ -96,21 +98,22 @@ class RunProgress:
         return Progress(self, number, title=title)
 
     def tell_time(self, *, resumed: bool) -> None:
-        """Says once, after an epoch, how long everything takes that is not done."""
+        """Prints, once and after an epoch, the estimated time that all remaining trainings take."""
         seconds, trainings = self.left.seconds, self.left.trainings
         if self._told_time or not seconds:
             return
         self._told_time = True
-        what = f"{trainings} trainings" if trainings > 1 else "this training"
+        subject = f"{trainings} trainings" if trainings > 1 else "this training"
         if resumed:
-            text = f"what is left of {what} will take about {about(seconds)}"
+            text = f"what is left of {subject} will take about {approximate_duration(seconds)}"
         else:
             seconds += time.monotonic() - self._start
-            text = f"{what} of {self.epochs:,} epochs will take about {about(seconds)} in all"
+            duration = approximate_duration(seconds)
+            text = f"{subject} of {self.epochs:,} epochs will take about {duration} in all"
         self.say(text)
 
     def say(self, text: str) -> None:
-        """A line, above the bar if there is one."""
+        """Prints a line, above the bar if there is one."""
         with suppress(OSError):
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -162,16 +165,16 @@ class Progress:
             self._bar.stop()
 
     def begins_after(self, epochs_done: int) -> None:
-        """The training begins, or goes on, after so many epochs."""
+        """Shows that the training begins, or is resumed, after `epochs_done` epochs."""
         self._resumed = self._resumed or epochs_done > 0
         self._run.left.training_begins(self._number)
         self._bar.update(self._task, description=self._describe(epochs_done))
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """Moves the bar."""
         self._run.left.steps_done(done)
         if not self._bar.disable:
-            self._bar.update(self._task, completed=done, total=of, left=self._left())
+            self._bar.update(self._task, completed=done, total=total, left=self._time_left())
 
     def epoch_ended(self, line: dict[str, Any]) -> None:
         """Shows the numbers of a line of metrics.jsonl."""
@@ -190,7 +193,12 @@ class Progress:
         if self._bar.disable:
             if self._run.log.is_due():
                 losses = " and ".join(number(loss) for loss in sides.values())
-                parts = [self._describe(line["epoch"]), f"losses {losses}", error, self._left()]
+                parts = [
+                    self._describe(line["epoch"]),
+                    f"losses {losses}",
+                    error,
+                    self._time_left(),
+                ]
                 self._run.say(", ".join(part for part in parts if part))
             return
         losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
@@ -199,7 +207,7 @@ class Progress:
             self._task,
             description=self._describe(line["epoch"]),
             speed=f"{seconds:.2g} s/epoch" if seconds < 10 else f"{seconds:.0f} s/epoch",
-            left=self._left(),
+            left=self._time_left(),
             numbers=f"losses: {losses}" + (f"; {error}{baseline}" if error else ""),
         )
 
@@ -211,9 +219,9 @@ class Progress:
                 f"[yellow]warning[/] {self._title} {warning.epoch}: {text}", highlight=False
             )
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         seconds = self._run.left.seconds
-        return f"{about(seconds)} left" if seconds else ""
+        return f"{approximate_duration(seconds)} left" if seconds else ""
 
     def _describe(self, epoch: int) -> str:
         return f"{self._title} {epoch}/{self._run.epochs}"

@@ -20,7 +20,7 @@ from convergan.training.tensorboard import ScalarLogger
 
 GRID_IMAGES = 100
 GRIDS = 10
-"""Sample grids of a run at most, the last epoch's among them."""
+"""Largest number of sample grids of a run, including the last epoch's."""
 
 
 class Recorder:
@@ -45,24 +45,24 @@ class Recorder:
         self.progress = progress
         self.logger = logger
         self._told: set[HealthWarning] = set()
-        self._of_metrics: list[HealthWarning] = []
-        """For the next line of them."""
+        self._metrics_warnings: list[HealthWarning] = []
+        """Warnings on metrics.jsonl itself, to be written with its next line."""
         if test is not None:
             self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
-        self.progress.steps_done(done, of)
+        self.progress.steps_done(done, total)
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
         problem = keep_metrics(self.folder.metrics, epochs_done).problem
         if problem is not None:
-            warning_of_metrics = HealthWarning(
+            metrics_warning = HealthWarning(
                 epochs_done + 1, METRICS, problem, "the other lines are kept; training is as it was"
             )
-            self._of_metrics.append(warning_of_metrics)
-            self._tell(warning_of_metrics)
+            self._metrics_warnings.append(metrics_warning)
+            self._tell(metrics_warning)
         self.progress.begins_after(epochs_done)
         if warning is not None:
             self._tell(warning)
@@ -76,8 +76,8 @@ class Recorder:
         generator: Generator,
     ) -> None:
         """See `Observer`."""
-        warnings = [*self._of_metrics, *record.warnings]
-        self._of_metrics = []
+        warnings = [*self._metrics_warnings, *record.warnings]
+        self._metrics_warnings = []
         for warning in warnings:
             self._tell(warning)
         line = asdict(record)

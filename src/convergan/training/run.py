@@ -118,7 +118,7 @@ def rehearse(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Does all that `train` does before it trains, and prints what training would take.
+    """Does everything that `train` does before it trains, and prints the cost of training.
 
     The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
     and errors are those of `train`.
@@ -131,7 +131,7 @@ ResultT = TypeVar("ResultT")
 
 
 class _Request:
-    """What `train` was called with, and defaults."""
+    """The arguments of `train`, with defaults filled in."""
 
     def __init__(
         self,
@@ -145,17 +145,17 @@ class _Request:
 
 
 def _launched(task: Callable[[Fabric], ResultT], recipe: Recipe) -> ResultT:
-    """Does a task with the recipe's hardware and threads."""
+    """Runs a task on the recipe's hardware, with its number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
-    others_tell = False
+    rank_zero_prints = False
     try:
         with terminated_by_signals(), launched(recipe.hardware) as fabric:
-            others_tell = not fabric.is_global_zero
+            rank_zero_prints = not fabric.is_global_zero
             return task(fabric)
     except (UserError, RankFailed):
-        if others_tell:
-            # Rank 0 does.
+        if rank_zero_prints:
+            # Rank 0 prints the error.
             raise SystemExit(1) from None
         raise
     finally:
@@ -163,7 +163,7 @@ def _launched(task: Callable[[Fabric], ResultT], recipe: Recipe) -> ResultT:
 
 
 def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> Preparation:
-    """The images, once all that can be known without them is in order."""
+    """Checks all that can be checked without images, then prepares the training with them."""
 
     def check() -> None:
         if request.options.logger == "tensorboard":
@@ -184,11 +184,13 @@ def _prepared(fabric: Fabric, request: _Request, *, finished: bool = False) -> P
             )
 
     on_rank_zero(fabric, check)
-    # One rank decodes what has not been decoded yet, and knows what there is to say of it; then the others
-    # read the same store.
-    first: list[Preparation] = []
-    on_rank_zero(fabric, lambda: first.append(prepared()))
-    preparation = on_every_rank(fabric, lambda: first[0] if first else prepared())
+    # Rank 0 decodes images that are not decoded yet, and reports on them; then the other ranks read the same
+    # store.
+    rank_zero_result: list[Preparation] = []
+    on_rank_zero(fabric, lambda: rank_zero_result.append(prepared()))
+    preparation = on_every_rank(
+        fabric, lambda: rank_zero_result[0] if rank_zero_result else prepared()
+    )
     end_if_asked()
     return preparation
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Ended(BaseException):
-    """An end that a signal asked for."""
+    """Base of the exceptions by which a signal ends a training."""
 
     def __init__(self, signal_number: int = signal.SIGINT) -> None:
         super().__init__(signal_number)
@@ -17,24 +17,23 @@ class _Ended(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What shells give a command that this signal ended: 130 for SIGINT, 143 for SIGTERM."""
+        """The exit code of shells for a command that this signal ended: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.signal_number
 
 
 class Interrupted(_Ended, Exception):
-    """The run was asked to stop and can be resumed."""
+    """Raised when a run stops at a signal and can be resumed."""
 
 
 class Terminated(_Ended, KeyboardInterrupt):
-    """SIGTERM or SIGHUP came while there was nothing to keep, or came twice.
+    """Raised at SIGTERM or SIGHUP while there is nothing to keep, or at the second signal.
 
     As with Ctrl-C, what is under way is left by an exception that nobody takes for a fault of an image.
     """
 
 
 _raised: list[int] = []
-"""Signals for which `Terminated` has been raised. Python discards what is raised while it calls back from the
-end of an object's life, and goes on."""
+"""Signals for which `Terminated` has been raised; Python discards exceptions raised in finalizers."""
 
 
 @contextmanager
@@ -46,12 +45,12 @@ def terminated_by_signals() -> Iterator[None]:
         _raised.append(number)
         raise Terminated(number)
 
-    with _handled(end, _asking_to_end()):
+    with _handled(end, _end_signals()):
         yield
 
 
 def end_if_asked() -> None:
-    """Raises `Terminated` again, if it has been raised and nothing came of it."""
+    """Raises `Terminated` again, if it has been raised and Python discarded it."""
     if _raised:
         raise Terminated(_raised[0])
 
@@ -60,18 +59,18 @@ def end_if_asked() -> None:
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Has the first SIGINT, SIGTERM or SIGHUP ask for a stop between two steps; a second is obeyed at once.
 
-    Yields what tells whether a stop has been asked for. `Interrupted` that leaves the block carries the
-    signal's number.
+    Yields a function that returns True once a stop has been asked for. An `Interrupted` that leaves the block
+    carries the signal's number.
     """
     end_if_asked()
     received: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
         received.append(number)
-        for each, before in previous.items():
-            signal.signal(each, before)
+        for signal_number, handler in previous.items():
+            signal.signal(signal_number, handler)
 
-    with _handled(ask, [signal.SIGINT, *_asking_to_end()]) as previous:
+    with _handled(ask, [signal.SIGINT, *_end_signals()]) as previous:
         try:
             yield lambda: bool(received)
         except Interrupted as end:
@@ -79,8 +78,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             raise
 
 
-def _asking_to_end() -> list[int]:
-    """SIGTERM, and SIGHUP where there is such a signal and `nohup` has not had it ignored."""
+def _end_signals() -> list[int]:
+    """Signals that ask a process to end: SIGTERM, and SIGHUP unless it is ignored, as under `nohup`."""
     hang_up: int | None = getattr(signal, "SIGHUP", None)
     if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
         return [signal.SIGTERM]
@@ -91,13 +90,13 @@ def _asking_to_end() -> list[int]:
 def _handled(
     handler: Callable[[int, FrameType | None], None], numbers: list[int]
 ) -> Iterator[dict[int, Any]]:
-    """Handles the signals so in the block; yields who handled them before. Only a main thread can."""
+    """Installs a handler of signals in the block, if on the main thread; yields the previous handlers."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        # None: installed by something that is not Python, and cannot be put back.
+        # A handler that was not installed from Python is None here, and cannot be restored.
         previous = {n: signal.signal(n, handler) or signal.SIG_DFL for n in numbers}
     try:
         yield previous
     finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)

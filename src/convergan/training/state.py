@@ -87,9 +87,9 @@ class TrainingState:
         """Steps done in all."""
         self.train_seconds = 0.0
         self.rollbacks = 0
-        """Each has halved the learning rate."""
+        """Number of rollbacks, each of which has halved the learning rate."""
         self.warnings: list[HealthWarning] = []
-        """Those that have been told in the epoch under way; its line of metrics will have them."""
+        """Warnings of the epoch under way, to be written with its line of metrics."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
         self.health = HealthMonitor(recipe.epochs)

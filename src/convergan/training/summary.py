@@ -1,4 +1,4 @@
-"""What a run understood of its images, and what it is going to do, before it trains."""
+"""Summary, before training, of a run's images as they were understood and of its trainings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
-from convergan.page.words import about
+from convergan.page.words import approximate_duration
 from convergan.training.loop import steps_per_epoch
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -16,12 +16,12 @@ from convergan.training.trial import run_seconds
 from convergan.units import bytes_in_words
 
 WIDTH = 80
-"""Columns that the lines keep to where names and notes allow it."""
+"""Width of the lines in columns, except where names and notes are longer."""
 
 _LONGEST_NAME = 24
 
 _SKIPPED_SHOWN = 5
-"""Unreadable images that the report names."""
+"""Largest number of unreadable images that the report names."""
 
 
 def summary_lines(preparation: Preparation) -> list[str]:
@@ -30,23 +30,23 @@ def summary_lines(preparation: Preparation) -> list[str]:
     `2 classes: five 30, three 30; 50 unlabelled; test 60`. Notes that do not fit behind the second follow it,
     each on a line of its own.
     """
-    second = "; ".join(filter(None, (_kind(preparation), _folds(preparation))))
+    facts = "; ".join(filter(None, (_kind(preparation), _folds(preparation))))
     notes = _notes(preparation)
-    joined = "; ".join([second, *notes])
-    lines = [joined] if cell_len(joined) <= WIDTH else [second, *notes]
+    joined = "; ".join([facts, *notes])
+    lines = [joined] if cell_len(joined) <= WIDTH else [facts, *notes]
     return [_first_line(preparation), *lines, _trainings(preparation)]
 
 
 def rehearsal_lines(
     preparation: Preparation, seconds: float, device: torch.device, processes: int = 1
 ) -> list[str]:
-    """What training takes, in a line for memory and one for time; and that nothing was trained.
+    """Three lines: the memory and the time that training would take, and that nothing was trained.
 
     Args:
         preparation: what is to be trained.
-        seconds: of a step.
-        device: that it would train on.
-        processes: that would train together.
+        seconds: duration of a step.
+        device: device to train on.
+        processes: number of processes to train together.
     """
     recipe, folds, cost = preparation.recipe, preparation.folds, preparation.cost
     assert cost is not None, "nothing is left to be trained"
@@ -63,14 +63,14 @@ def rehearsal_lines(
     )
     return [
         f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}",
-        f"time: about {about(estimated)} on this machine as busy as it is now, for "
+        f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         "nothing was trained (--dry-run)",
     ]
 
 
 def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
-    """The same facts, and a few more, for a table: (what, how many)."""
+    """Rows (name, value) of a table with the facts of `summary_lines` and further ones."""
     data, training = preparation.data, preparation.split.training
     counts = _labels_of_class(preparation)
     rows = [("images from", printable(data.source))]
@@ -78,7 +78,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         rows.append(
             (
                 f"labels of {_count(len(data.classes), 'class', 'classes')}",
-                _each(data.classes, counts, 1000),
+                _labels_in_words(data.classes, counts, 1000),
             )
         )
     rows += [
@@ -102,7 +102,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
 
 
 def data_facts(preparation: Preparation) -> dict[str, Any]:
-    """What manifest.json says of the labels and the trainings beside the indices."""
+    """Facts on labels and trainings for manifest.json, which holds the indices too."""
     return {
         "unlabelled_size": _unlabelled(preparation),
         "folds": len(preparation.folds),
@@ -113,7 +113,7 @@ def data_facts(preparation: Preparation) -> dict[str, Any]:
 
 
 def steps_of_trainings(preparation: Preparation) -> list[int]:
-    """Steps of each training over all its epochs: the folds, then the result."""
+    """Numbers of steps of the trainings over all epochs: of the folds, then of the result."""
     recipe = preparation.recipe
     splits = [*preparation.folds, preparation.split]
     return [recipe.epochs * steps_per_epoch(recipe, split.training) for split in splits]
@@ -130,25 +130,25 @@ def _first_line(preparation: Preparation) -> str:
         end += f"; {_validation(preparation)}"
     start = f"{_count(len(data.classes), 'class', 'classes')}: "
     width = WIDTH - cell_len(start + end)
-    return start + _each(data.classes, _labels_of_class(preparation), width) + end
+    return start + _labels_in_words(data.classes, _labels_of_class(preparation), width) + end
 
 
-def _each(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
-    """`five 30, three 30`; where that is too wide, the first ones and what the smallest and largest have."""
-    least, most = int(counts.min()), int(counts.max())
-    range_of_all = f"each {least:,}" if least == most else f"each {least:,} to {most:,}"
+def _labels_in_words(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
+    """Labels per class, `five 30, three 30`; if too wide, the first classes and the range of all."""
+    lowest, highest = int(counts.min()), int(counts.max())
+    range_of_all = f"each {lowest:,}" if lowest == highest else f"each {lowest:,} to {highest:,}"
     shown = ""
     for place, (name, number) in enumerate(zip(classes, counts, strict=True)):
         longer = f"{shown}{', ' if shown else ''}{_short(name)} {number:,}"
-        last = place == len(classes) - 1
-        if cell_len(longer if last else f"{longer}, ..., {range_of_all}") > width:
+        is_last = place == len(classes) - 1
+        if cell_len(longer if is_last else f"{longer}, ..., {range_of_all}") > width:
             return f"{shown}, ..., {range_of_all}" if shown else range_of_all
         shown = longer
     return shown
 
 
 def _short(name: str) -> str:
-    """A class's name, on one line and not too long."""
+    """A class's name on one line, cut to `_LONGEST_NAME` columns."""
     name = printable(name)
     if cell_len(name) <= _LONGEST_NAME:
         return name
@@ -156,14 +156,14 @@ def _short(name: str) -> str:
 
 
 def _labels_of_class(preparation: Preparation) -> np.ndarray:
-    """int64 [classes]: labels that are used in any way, to train, to choose or to test."""
+    """Number of labels of each class that are used to train, to validate or to test: int64 [classes]."""
     data, split = preparation.data, preparation.split
     used = np.concatenate([split.training.labelled, split.training.validation, split.held_out])
     return np.bincount(data.train.labels[used], minlength=len(data.classes))
 
 
 def _unlabelled(preparation: Preparation) -> int:
-    """Training images whose label is unknown or not used."""
+    """Number of training images whose label is unknown or not used."""
     split = preparation.split
     used = len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
     return len(preparation.data.train) - used
@@ -218,5 +218,5 @@ def _trainings(preparation: Preparation) -> str:
     return f"1 training of {epochs}; {baseline}"
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"

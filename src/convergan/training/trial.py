@@ -1,4 +1,4 @@
-"""How long training takes, from a few steps of it that leave nothing behind."""
+"""Estimate of the time that training takes, from a few steps that leave nothing behind."""
 
 import statistics
 import time
@@ -16,28 +16,28 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 
 _STEPS = 4
-"""The first, in which memory is claimed and code compiled, is not timed."""
+"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed."""
 
 _PATIENCE_SECONDS = 10.0
-"""Of slow steps one process is content with fewer; several must agree on their number."""
+"""Time after which a single process ends the trial early; several processes always take all steps."""
 
 CLASSIFICATIONS_PER_EPOCH = 3
-"""Of every test image: by the averaged weights, by the weights as they are, by the baseline."""
+"""Classifications of each test image in an epoch: by averaged weights, raw weights and the baseline."""
 
 
 class _Enough(Exception):
-    """The trial may end."""
+    """Raised to end the trial."""
 
 
 class _Stopwatch(Silent):
-    """Notes when each step ended."""
+    """Records the time at which each step ends."""
 
     def __init__(self, *, patient: bool) -> None:
         self.times: list[float] = []
         self._patient = patient
         self._start = time.monotonic()
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         self.times.append(time.monotonic())
         late = not self._patient and self.times[-1] - self._start > _PATIENCE_SECONDS
@@ -46,7 +46,7 @@ class _Stopwatch(Silent):
 
 
 def step_seconds(fabric: Fabric, recipe: Recipe, data: TrainingData) -> float:
-    """Seconds that a step of all players takes: the median of a few. Every rank must call it."""
+    """The median duration of a step of all players, in seconds. Every rank must call it."""
     stopwatch = _Stopwatch(patient=fabric.world_size > 1)
     recipe = replace(recipe, min_steps_per_epoch=max(recipe.min_steps_per_epoch, _STEPS))
     with suppress(_Enough):
@@ -55,14 +55,14 @@ def step_seconds(fabric: Fabric, recipe: Recipe, data: TrainingData) -> float:
 
 
 def run_seconds(seconds: float, cost: Cost, *, steps: int, epochs: int, test_size: int) -> float:
-    """Seconds of all trainings together.
+    """The duration of all trainings and of their tests, in seconds.
 
     Args:
-        seconds: of a step.
-        cost: of a step, and of classifying a test image, which takes as long in proportion.
-        steps: of all trainings together.
-        epochs: of each training.
-        test_size: images of all trainings' tests, which follow each epoch.
+        seconds: duration of a step.
+        cost: operations of a step and of classifying an image, whose durations are taken to be proportional.
+        steps: number of steps of all trainings together.
+        epochs: number of epochs of each training.
+        test_size: number of images that all trainings together are tested on after an epoch.
     """
     tested = CLASSIFICATIONS_PER_EPOCH * test_size * epochs
     return seconds * (steps + tested * cost.test_operations / max(cost.step_operations, 1))
