@@ -33,6 +33,16 @@ def test_they_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert tensors["half"].dtype == torch.bfloat16
 
 
+def test_the_same_tensors_are_the_same_bytes(tmp_path: Path) -> None:
+    entries = {f"entry {number}": str(number) for number in range(8)}
+    contents = set()
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        save_tensors(path, TENSORS, entries)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1 and load_tensors(path)[1] == entries
+
+
 def test_damage_of_any_kind_is_noticed(tmp_path: Path) -> None:
     """Whatever loads is what was written: names, types, shapes, bytes and metadata."""
     path = tmp_path / "a.safetensors"

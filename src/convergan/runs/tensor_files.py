@@ -16,6 +16,9 @@ from convergan.units import bytes_in_words
 
 _SHA256 = "sha256"
 
+_METADATA = "convergan"
+"""The one entry of a file's metadata: the library writes several in another order each time."""
+
 
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
@@ -30,7 +33,8 @@ def save_tensors(
     file_metadata[_SHA256] = _sha256(on_cpu, file_metadata)
     try:
         with written_aside(path) as aside:
-            save_file(on_cpu, aside, metadata=file_metadata)
+            text = json.dumps(file_metadata, sort_keys=True)
+            save_file(on_cpu, aside, metadata={_METADATA: text})
     except (OSError, SafetensorError) as error:
         size = bytes_in_words(sum(tensor.nbytes for tensor in on_cpu.values()))
         raise UserError(f"{path}: expected to write {size}, got {system_problem(error)}") from error
@@ -50,7 +54,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     path.open("rb").close()
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = _entries(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, MemoryError):
         raise
@@ -63,6 +67,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if written is not None and written != _sha256(tensors, metadata):
         raise ValueError("a damaged file (its content does not fit its checksum)")
     return tensors, metadata
+
+
+def _entries(of_file: Mapping[str, str]) -> dict[str, str]:
+    """The metadata as `save_tensors` was given it; convergan 0.1.0 wrote it as it is."""
+    if _METADATA not in of_file:
+        return dict(of_file)
+    entries: dict[str, str] = json.loads(of_file[_METADATA])
+    if not all(isinstance(value, str) for value in entries.values()):
+        raise TypeError("expected text in the metadata, got something else")
+    return entries
 
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
