@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from convergan.errors import UserError, one_line, reading
 from convergan.files import make_folder, write_text
@@ -135,7 +136,11 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
         origin = dict(json.loads(metadata.get(_ORIGIN, "{}")))
     _require_settings(folder.model / _CONFIG, metadata, name)
     _require_origin(path, origin, folder)
-    with reading(folder.model / _CONFIG, "the settings of a model"), torch.device("meta"):
+    with (
+        reading(folder.model / _CONFIG, "the settings of a model"),
+        torch.device("meta"),
+        _WithoutRandomness(),
+    ):
         wanted = sum(weight.numel() for weight in build().parameters())
     with reading(path, "the weights of this run's network"):
         saved = sum(weight.numel() for weight in weights.values())
@@ -148,6 +153,20 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
     return network
+
+
+class _WithoutRandomness(TorchFunctionMode):
+    """Leaves weights as they are where they would be drawn at random.
+
+    Of weights without memory, torch would load its compiler for that, which takes a second.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "trunc_normal_", "uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> None:
