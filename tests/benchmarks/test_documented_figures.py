@@ -131,7 +131,7 @@ def of_several_rows() -> dict[str, tuple[str, ...]]:
             ", ".join(f"{each:.2f}" for each in faster),
             f"{floors[0]:.1f} to {floors[-1]:.1f} x",
         ),
-        "200,000 images, 2,000,000, in place of 20,000, memory-mapped (`--data.resident-mb 0`):"
+        "200,000 images, 2,000,000, in place of 20,000, on the disk (`--data.resident-mb 0`):"
         " a step of `mnist`": (
             f"{shares['seconds']} of the time",
             *3 * ("",),
