@@ -7,10 +7,15 @@ from torch import Tensor
 
 
 def ranks() -> int:
-    """The number of processes that train together."""
+    """The number of processes that work together."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_world_size()
     return 1
+
+
+def rank() -> int:
+    """The number of this process among those that work together, from 0."""
+    return torch.distributed.get_rank() if ranks() > 1 else 0
 
 
 def mean_over_ranks(rows: Tensor) -> Tensor:

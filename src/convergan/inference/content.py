@@ -10,6 +10,7 @@ import torch
 
 from convergan.data.decode import Unreadable
 from convergan.data.image_stream import Channels, ImageStream, Size
+from convergan.distributed import ranks
 from convergan.metrics.frechet import GaussianStatistics
 
 
@@ -30,8 +31,8 @@ def with_sha256(images: ImageStream) -> tuple[ImageStream, Callable[[], str]]:
 
     def sha256() -> str:
         everyones = [digests]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            everyones = [[] for _ in range(torch.distributed.get_world_size())]
+        if ranks() > 1:
+            everyones = [[] for _ in range(ranks())]
             torch.distributed.all_gather_object(everyones, digests)
         return hashlib.sha256(b"".join(sorted(chain(*everyones)))).hexdigest()
 

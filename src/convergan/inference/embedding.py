@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from convergan import distributed
 from convergan.data.batches import to_network
 from convergan.data.decode import Unreadable
 from convergan.data.image_set import SkippedImage
@@ -134,7 +135,7 @@ def embed(
     Raises:
         UserError: an image cannot be read, or the network does not take its size; names it.
     """
-    rank, processes = _rank()
+    rank, processes = distributed.rank(), distributed.ranks()
     device = device_of_process(rank)
     network = embedding.network.to(device)
     own = slice(rank, len(images), processes)
@@ -225,12 +226,6 @@ def _batches(
                 batch = []
         if batch:
             yield batch
-
-
-def _rank() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 def _whole_name(images: ImageStream, name: str) -> str:
