@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from convergan.distributed import ranks
+
 Protocol = Literal["paper", "shuffled"]
 
 SPLITS = 10
@@ -102,7 +104,7 @@ class InceptionScore(Metric):
             output = self.network(images)
         logits = getattr(output, "logits", output)
         if indices is None:
-            if _processes() > 1:
+            if ranks() > 1:
                 raise ValueError(
                     "indices: expected each image's place among all, as there are several processes,"
                     " got None"
@@ -231,8 +233,3 @@ def divergences(
 
 def _negative_entropy(probabilities: Tensor) -> Tensor:
     return torch.special.xlogy(probabilities, probabilities).sum(dim=-1)
-
-
-def _processes() -> int:
-    initialized = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if initialized else 1
