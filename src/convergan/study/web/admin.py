@@ -1,4 +1,7 @@
-"""The researcher's page: behind a token, and safe from other sites' requests."""
+"""The researcher's page: behind a token, and safe from other sites' requests.
+
+Everything that changes something is a form with a token of its own.
+"""
 
 import secrets
 import time
@@ -8,102 +11,124 @@ from fastapi import APIRouter, Cookie, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.errors import UserError
+from convergan.study.database import Database
 from convergan.study.forgetting import delete_participant
 from convergan.study.keys import Keys, same
 from convergan.study.progress import progress_of
 from convergan.study.schema import Study
-from convergan.study.web.site import Site
+from convergan.study.web.site import SiteDep
 
 _COOKIE = "admin"
 _PATH = "/admin"
 _HOURS = 12
 _LARGEST_QUOTA = 100_000
 
+router = APIRouter(prefix=_PATH)
 
-def admin_pages(site: Site) -> APIRouter:
-    """The routes of the admin page. Everything that changes something is a form with a token of its own."""
-    pages = APIRouter(prefix=_PATH)
-    database, keys = site.database, site.keys
 
-    def sign_outs() -> int:
-        with database.reading() as session:
-            return session.get_one(Study, 1).sign_outs
+def _signed_in(site: SiteDep, admin: Annotated[str, Cookie()] = "") -> str:
+    """The cookie of a researcher; whoever has none is sent to the login page."""
+    if not _is_valid(site.keys, admin, _sign_outs(site.database)):
+        raise HTTPException(303, headers={"Location": f"{_PATH}/login"})
+    return admin
 
-    def signed_in(admin: Annotated[str, Cookie()] = "") -> str:
-        if not _is_valid(keys, admin, sign_outs()):
-            raise HTTPException(303, headers={"Location": f"{_PATH}/login"})
-        return admin
 
-    def own_form(
-        admin: Annotated[str, Depends(signed_in)], form_token: Annotated[str, Form()] = ""
-    ) -> None:
-        if not same(form_token, _form_token(keys, admin)):
-            raise HTTPException(403, "This form is not from this session's admin page.")
+_AdminCookie = Annotated[str, Depends(_signed_in)]
 
-    @pages.get("")
-    def overview(admin: Annotated[str, Depends(signed_in)]) -> Response:
-        with database.reading() as session:
-            progress = progress_of(session, time.time())
-        token = _form_token(keys, admin)
-        return site.page("admin", progress=progress, form_token=token, clock=_clock)
 
-    @pages.get("/login")
-    def ask_for_token() -> Response:
-        return site.page("login", wrong=False)
+def _from_own_page(
+    site: SiteDep, admin: _AdminCookie, form_token: Annotated[str, Form()] = ""
+) -> None:
+    """Refuses a form that another session's page, or another site, has sent."""
+    if not same(form_token, _form_token(site.keys, admin)):
+        raise HTTPException(403, "This form is not from this session's admin page.")
 
-    @pages.post("/login")
-    def sign_in(request: Request, token: Annotated[str, Form()] = "") -> Response:
-        if not same(token.strip(), keys.admin_token):
-            return site.page("login", wrong=True, status=403)
-        until = f"{time.time() + _HOURS * 3600:.0f}"
-        response = RedirectResponse(_PATH, 303)
-        response.set_cookie(
-            _COOKIE,
-            keys.signed("admin", f"{until}-{sign_outs()}-{secrets.token_hex(8)}"),
-            max_age=_HOURS * 3600,
-            path=_PATH,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return response
 
-    @pages.post("/logout", dependencies=[Depends(own_form)])
-    def sign_out() -> Response:
-        # The cookie alone could have been copied: on the server all that are signed in are out.
-        with database.writing() as session:
-            session.get_one(Study, 1, with_for_update=True).sign_outs += 1
-        response = RedirectResponse(f"{_PATH}/login", 303)
-        response.delete_cookie(_COOKIE, path=_PATH)
-        return response
+_OWN_FORM = [Depends(_from_own_page)]
 
-    @pages.post("/paused", dependencies=[Depends(own_form)])
-    def pause(paused: Annotated[bool, Form()]) -> Response:
-        with database.writing() as session:
-            session.get_one(Study, 1, with_for_update=True).paused = paused
-        return RedirectResponse(_PATH, 303)
 
-    @pages.post("/quota", dependencies=[Depends(own_form)])
-    def change_quota(quota: Annotated[int, Form(ge=1, le=_LARGEST_QUOTA)]) -> Response:
-        with database.writing() as session:
-            session.get_one(Study, 1, with_for_update=True).quota = quota
-        return RedirectResponse(_PATH, 303)
+@router.get("")
+def overview(site: SiteDep, admin: _AdminCookie) -> Response:
+    """The progress of the study, with forms to steer it."""
+    with site.database.reading() as session:
+        progress = progress_of(session, time.time())
+    token = _form_token(site.keys, admin)
+    return site.page("admin", progress=progress, form_token=token, clock=_clock)
 
-    @pages.get("/delete/{code}")
-    def ask_before_deleting(code: str, admin: Annotated[str, Depends(signed_in)]) -> Response:
-        return site.page("delete", code=code, form_token=_form_token(keys, admin))
 
-    @pages.post("/delete", dependencies=[Depends(own_form)])
-    def remove(code: Annotated[str, Form()]) -> Response:
-        try:
-            found = delete_participant(database, code)
-        except UserError as error:
-            raise HTTPException(503, str(error)) from None
-        if not found:
-            raise HTTPException(404, "There is no participant with this code.")
-        return RedirectResponse(_PATH, 303)
+@router.get("/login")
+def ask_for_token(site: SiteDep) -> Response:
+    """The login page."""
+    return site.page("login", wrong=False)
 
-    return pages
+
+@router.post("/login")
+def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "") -> Response:
+    """Sets the cookie of a researcher who knows the study's token."""
+    if not same(token.strip(), site.keys.admin_token):
+        return site.page("login", wrong=True, status=403)
+    until = f"{time.time() + _HOURS * 3600:.0f}"
+    sign_outs = _sign_outs(site.database)
+    response = RedirectResponse(_PATH, 303)
+    response.set_cookie(
+        _COOKIE,
+        site.keys.signed("admin", f"{until}-{sign_outs}-{secrets.token_hex(8)}"),
+        max_age=_HOURS * 3600,
+        path=_PATH,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@router.post("/logout", dependencies=_OWN_FORM)
+def sign_out(site: SiteDep) -> Response:
+    """Signs out every researcher: a cookie alone could have been copied."""
+    with site.database.writing() as session:
+        session.get_one(Study, 1, with_for_update=True).sign_outs += 1
+    response = RedirectResponse(f"{_PATH}/login", 303)
+    response.delete_cookie(_COOKIE, path=_PATH)
+    return response
+
+
+@router.post("/paused", dependencies=_OWN_FORM)
+def pause(site: SiteDep, paused: Annotated[bool, Form()]) -> Response:
+    """Pauses the study, or lets it go on."""
+    with site.database.writing() as session:
+        session.get_one(Study, 1, with_for_update=True).paused = paused
+    return RedirectResponse(_PATH, 303)
+
+
+@router.post("/quota", dependencies=_OWN_FORM)
+def change_quota(site: SiteDep, quota: Annotated[int, Form(ge=1, le=_LARGEST_QUOTA)]) -> Response:
+    """Changes how many participants the study takes."""
+    with site.database.writing() as session:
+        session.get_one(Study, 1, with_for_update=True).quota = quota
+    return RedirectResponse(_PATH, 303)
+
+
+@router.get("/delete/{code}")
+def ask_before_deleting(site: SiteDep, code: str, admin: _AdminCookie) -> Response:
+    """The page that asks whether a participant is really to be deleted."""
+    return site.page("delete", code=code, form_token=_form_token(site.keys, admin))
+
+
+@router.post("/delete", dependencies=_OWN_FORM)
+def remove(site: SiteDep, code: Annotated[str, Form()]) -> Response:
+    """Deletes a participant with all votes."""
+    try:
+        found = delete_participant(site.database, code)
+    except UserError as error:
+        raise HTTPException(503, str(error)) from None
+    if not found:
+        raise HTTPException(404, "There is no participant with this code.")
+    return RedirectResponse(_PATH, 303)
+
+
+def _sign_outs(database: Database) -> int:
+    with database.reading() as session:
+        return session.get_one(Study, 1).sign_outs
 
 
 def _is_valid(keys: Keys, cookie: str, sign_outs: int) -> bool:

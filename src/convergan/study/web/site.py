@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from convergan.page.environment import templates
@@ -59,3 +60,13 @@ def open_site(database: Database, keys: Keys) -> Site:
     return Site(
         database, keys, Plan(**study.plan), study.codes, study.size_px, study.content_length
     )
+
+
+async def _site_of(request: Request) -> Site:
+    # Not a plain function: FastAPI would wait for one of the few threads to call it in.
+    site: Site = request.app.state.site
+    return site
+
+
+SiteDep = Annotated[Site, Depends(_site_of)]
+"""The site of the application that a request came to, as the parameter of a route."""

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 from convergan.study.tasks import State, authenticated, image_content, state_of
 from convergan.study.timed import claim, replace_seen
 from convergan.study.voting import Ballot, Key, Position, Receipt, record
-from convergan.study.web.site import Site
+from convergan.study.web.site import SiteDep
 
 _Token = Annotated[str, Cookie(alias="session")]
+
+router = APIRouter()
 
 
 class Attempt(BaseModel):
@@ -28,39 +30,38 @@ class Exposure(BaseModel):
     exposure_ms: int
 
 
-def trial_routes(site: Site) -> APIRouter:
-    """The routes that the trial page's script uses."""
-    routes = APIRouter()
-    database, plan = site.database, site.plan
+@router.post("/api/resume")
+def resume(site: SiteDep, token: _Token = "") -> State:
+    """Where the session goes on."""
+    with site.database.writing() as session:
+        participant = authenticated(session, token, time.time(), lock=True)
+        if site.plan.timed:
+            replace_seen(session, participant)
+        return state_of(session, participant)
 
-    @routes.post("/api/resume")
-    def resume(token: _Token = "") -> State:
-        with database.writing() as session:
-            participant = authenticated(session, token, time.time(), lock=True)
-            if plan.timed:
-                replace_seen(session, participant)
-            return state_of(session, participant)
 
-    @routes.post("/api/show")
-    def show(attempt: Attempt, token: _Token = "") -> Exposure:
-        with database.writing() as session:
-            participant = authenticated(session, token, time.time(), lock=True)
-            return Exposure(exposure_ms=claim(session, participant, attempt.position, attempt.key))
+@router.post("/api/show")
+def show(site: SiteDep, attempt: Attempt, token: _Token = "") -> Exposure:
+    """Claims a timed image for one attempt to show it."""
+    with site.database.writing() as session:
+        participant = authenticated(session, token, time.time(), lock=True)
+        return Exposure(exposure_ms=claim(session, participant, attempt.position, attempt.key))
 
-    @routes.post("/api/votes")
-    def vote(ballot: Ballot, token: _Token = "") -> Receipt:
-        # The answer is sent when the block has ended, and the vote is on the disk.
-        with database.writing() as session:
-            now = time.time()
-            participant = authenticated(session, token, now, lock=True)
-            return record(session, plan, participant, ballot, now)
 
-    @routes.get("/image/{address}")
-    def image(address: str, token: _Token = "") -> Response:
-        with database.reading() as session:
-            content = image_content(session, token, address, time.time())
-        if content is None:
-            return Response(status_code=404)
-        return Response(content, media_type="image/png")
+@router.post("/api/votes")
+def vote(site: SiteDep, ballot: Ballot, token: _Token = "") -> Receipt:
+    """Records a vote; the answer is sent when the block has ended, and the vote is on the disk."""
+    with site.database.writing() as session:
+        now = time.time()
+        participant = authenticated(session, token, now, lock=True)
+        return record(session, site.plan, participant, ballot, now)
 
-    return routes
+
+@router.get("/image/{address}")
+def image(site: SiteDep, address: str, token: _Token = "") -> Response:
+    """The image of an open trial, as PNG."""
+    with site.database.reading() as session:
+        content = image_content(session, token, address, time.time())
+    if content is None:
+        return Response(status_code=404)
+    return Response(content, media_type="image/png")
