@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from convergan.cli import main
 from convergan.runs.folder import read_json
 from convergan.runs.metrics import read_metrics
+from convergan.study.database import Database
+from convergan.study.migrate import revision_of, upgrade
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
 # The classifiers of `minibatch` said of an image what depended on those beside it: they are refused.
@@ -165,6 +168,24 @@ def test_a_study_reports_what_it_reported(study: Path, tmp_path: Path) -> None:
         for share in ("accuracy", "error_on_generated", "error_on_real"):
             assert after[share]["value"] == before[share]["value"]
     assert page.read_text().count("data:image/") > 0
+
+
+def test_the_tables_of_a_study_are_those_of_its_revision(study: Path, tmp_path: Path) -> None:
+    then, now = Database(str(study)), Database(str(tmp_path / "new.db"))
+    with then.reading() as old, now.writing() as new:
+        upgrade(new.connection(), revision_of(old.connection()) or "")
+        before, after = (
+            {
+                (kind, name): " ".join((made_by or "").split())
+                for kind, name, made_by in session.execute(
+                    text("SELECT type, name, sql FROM sqlite_master")
+                )
+            }
+            for session in (old, new)
+        )
+    assert before == after and len(before) > 20
+    then.close()
+    now.close()
 
 
 def test_a_study_exports_the_same_votes(study: Path, tmp_path: Path) -> None:

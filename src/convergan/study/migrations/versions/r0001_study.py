@@ -32,6 +32,15 @@ _KEEP_VOTES = {
 
 def upgrade() -> None:
     """Makes the tables."""
+    _make_images()
+    _make_participants()
+    _make_votes()
+    for statement in _KEEP_VOTES[op.get_bind().dialect.name]:
+        op.execute(statement)
+
+
+def _make_images() -> None:
+    """What is the same for all: the study, its arms and its images."""
     op.create_table(
         "study",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -60,6 +69,10 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("images", "name"),
     )
+
+
+def _make_participants() -> None:
+    """Those who take part, and how they are known again."""
     op.create_table(
         "participants",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -87,6 +100,10 @@ def upgrade() -> None:
         sa.Column("platform_study", sa.String(64)),
         _participant(unique=True),
     )
+
+
+def _make_votes() -> None:
+    """What each of them is shown, and answers."""
     op.create_table(
         "trials",
         _participant(primary_key=True),
@@ -111,8 +128,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
-    for statement in _KEEP_VOTES[op.get_bind().dialect.name]:
-        op.execute(statement)
 
 
 def downgrade() -> None:
