@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -72,40 +73,18 @@ def prepare(
             f"got {recipe.batch_size}"
         )
     require_compiler(recipe.hardware)
-    side_px = recipe.data.size_px
-    if side_px is not None and data is None:
-        # At least so much, whatever the images are.
-        shape = (recipe.data.channels or 1, side_px, side_px)
-        _require_networks(recipe, shape, 1)
-    if data is not None:
-        recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
-    elif recipe.data.source == ARRAYS:
-        raise UserError(
-            "data.source: expected images that can be opened again, got those of a run on arrays; "
-            "call train(recipe, out, data=...) from Python"
+    if data is None:
+        memory_check = partial(
+            _require_memory_before_decoding, recipe, device=device, processes=processes
+        )
+        recipe, data = _open(
+            recipe,
+            progress=progress,
+            found=None if finished else found,
+            before_decoding=None if finished else memory_check,
         )
     else:
-        if recipe.data.path is not None:
-            recipe = replace(recipe, data=replace(recipe.data, path=recipe.data.path.resolve()))
-        named = recipe
-
-        def look(source: Source) -> None:
-            if found is not None and not finished:
-                found(named, source)
-
-        def check_memory(source: Source) -> None:
-            size = first_size(source) if side_px is None else (side_px, side_px)
-            if size is None or finished:
-                return
-            # Grey images take less than colour: what is not known must not refuse anything.
-            shape = (recipe.data.channels or 1, *size)
-            fitted, classes = _fitted(recipe, source.classes, source.place)
-            outputs = max(len(classes), 1)
-            require_memory(fitted, shape, outputs, device=device, processes=processes)
-
-        data = open_data_set(
-            recipe.data, progress=progress, found=look, before_decoding=check_memory
-        )
+        recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
     outputs = max(len(data.classes), 1)
@@ -123,6 +102,50 @@ def prepare(
             images_bytes=data.train.images.nbytes if resident and device.type == "cuda" else 0,
         )
     return Preparation(recipe=recipe, data=data, split=split, folds=folds, cost=cost)
+
+
+def _open(
+    recipe: Recipe,
+    *,
+    progress: Callable[[int, int], None] | None,
+    found: Callable[[Recipe, Source], None] | None,
+    before_decoding: Callable[[Source], None] | None,
+) -> tuple[Recipe, DataSet]:
+    """Opens the images that the recipe names; gives them, and the recipe with absolute paths."""
+    settings = recipe.data
+    if settings.size_px is not None:
+        # At least so much, whatever the images are.
+        shape = (settings.channels or 1, settings.size_px, settings.size_px)
+        _require_networks(recipe, shape, 1)
+    if settings.source == ARRAYS:
+        raise UserError(
+            "data.source: expected images that can be opened again, got those of a run on arrays; "
+            "call train(recipe, out, data=...) from Python"
+        )
+    if settings.path is not None:
+        settings = replace(settings, path=settings.path.resolve())
+        recipe = replace(recipe, data=settings)
+    data = open_data_set(
+        settings,
+        progress=progress,
+        found=None if found is None else partial(found, recipe),
+        before_decoding=before_decoding,
+    )
+    return recipe, data
+
+
+def _require_memory_before_decoding(
+    recipe: Recipe, source: Source, *, device: torch.device, processes: int
+) -> None:
+    """Refuses networks that do not fit in memory before the time is spent on decoding images."""
+    side_px = recipe.data.size_px
+    size = first_size(source) if side_px is None else (side_px, side_px)
+    if size is None:
+        return
+    # Grey images take less than colour: what is not known must not refuse anything.
+    shape = (recipe.data.channels or 1, *size)
+    fitted, classes = _fitted(recipe, source.classes, source.place)
+    require_memory(fitted, shape, max(len(classes), 1), device=device, processes=processes)
 
 
 def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
