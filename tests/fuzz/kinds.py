@@ -22,8 +22,8 @@ from convergan.data.decode import Unreadable
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
-from convergan.metrics.estimates import Estimate
 from convergan.metrics.frechet import gaussian_statistics
+from convergan.metrics.metric import Estimate
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
 from convergan.metrics.resampling import Interval
 from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from convergan.errors import UserError
-from convergan.metrics.estimates import (
+from convergan.metrics.metric import (
     Comparison,
     Embedded,
     Estimate,

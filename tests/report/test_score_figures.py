@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from convergan.metrics.estimates import Embedded, InceptionScoreMetric, estimate
+from convergan.metrics.metric import Embedded, InceptionScoreMetric, estimate
 from convergan.report.score_figures import Parts, score_by_count, write_figures
 
 LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3

@@ -19,9 +19,9 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
-from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
+from convergan.metrics.metric import Embedded
 from convergan.networks.classification import classified
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.networks.precision import without_tf32

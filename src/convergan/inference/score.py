@@ -20,7 +20,10 @@ from convergan.inference.score_checks import (
 )
 from convergan.inference.score_inputs import SavedReference, ScoreInputs
 from convergan.inference.score_protocol import METRICS, chosen_metrics, fingerprint
-from convergan.metrics.estimates import (
+from convergan.metrics.fingerprint import require_same
+from convergan.metrics.frechet import FEWEST_IMAGES
+from convergan.metrics.memorization import Neighbours, nearest_training_images
+from convergan.metrics.metric import (
     Comparison,
     Estimate,
     Reference,
@@ -28,9 +31,6 @@ from convergan.metrics.estimates import (
     compare_estimates,
     estimate,
 )
-from convergan.metrics.fingerprint import require_same
-from convergan.metrics.frechet import FEWEST_IMAGES
-from convergan.metrics.memorization import Neighbours, nearest_training_images
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 from convergan.report.scores import Earlier
 

@@ -8,9 +8,9 @@ from convergan.inference.content import statistics_sha256
 from convergan.inference.embedding import Embedding
 from convergan.inference.score_inputs import SavedReference, ScoreInputs
 from convergan.inference.score_protocol import METRICS, OF_STATISTICS, fingerprint, network_name
-from convergan.metrics.estimates import InceptionScoreMetric, KernelMetric, Metric, OverlapMetric
 from convergan.metrics.fingerprint import require_same
 from convergan.metrics.manifold import COVERAGE_NEIGHBOURS
+from convergan.metrics.metric import InceptionScoreMetric, KernelMetric, Metric, OverlapMetric
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 from convergan.report.scores import Earlier
 

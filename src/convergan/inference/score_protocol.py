@@ -5,14 +5,14 @@ from typing import Any
 from convergan.data.image_stream import ImageStream
 from convergan.inference.embedding import Embedding
 from convergan.inference.score_inputs import SavedReference
-from convergan.metrics.estimates import (
+from convergan.metrics.fingerprint import versions
+from convergan.metrics.metric import (
     FrechetMetric,
     InceptionScoreMetric,
     KernelMetric,
     Metric,
     OverlapMetric,
 )
-from convergan.metrics.fingerprint import versions
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 
 METRICS: dict[MetricName, tuple[str, type[Metric]]] = {
@@ -21,8 +21,7 @@ METRICS: dict[MetricName, tuple[str, type[Metric]]] = {
     "kid": ("KID", KernelMetric),
     "pr": ("precision and recall", OverlapMetric),
 }
-"""For people, and as what computes them. A new metric is one file, one class in `estimates.py` and one line
-here."""
+"""For people, and as what computes them. A new metric is one file with a class, and a line here."""
 
 OF_STATISTICS: tuple[MetricName, ...] = ("is", "fid")
 """Those for which a mean and a covariance of the reference are enough."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convergan.errors import UserError, one_line, reading
-from convergan.metrics.estimates import Comparison, Estimate
+from convergan.metrics.metric import Comparison, Estimate
 from convergan.metrics.resampling import Interval
 
 _BETTER = {"FID": "lower", "KID": "lower"}
