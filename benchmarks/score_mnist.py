@@ -20,7 +20,8 @@ from rich.console import Console
 
 from convergan.data.image_stream import open_image_stream, stream_of_array
 from convergan.inference.embedding import Embedding, embed, run_embedding
-from convergan.metrics.metric import InceptionScoreMetric, estimate
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.metric import estimate
 from convergan.recipes.presets import PRESETS
 from convergan.runs.provenance import device_name
 from convergan.training.run import RunOptions, train

@@ -15,12 +15,12 @@ from torchmetrics.image.fid import FrechetInceptionDistance as Torchmetrics
 from convergan.errors import UserError
 from convergan.metrics.frechet import (
     FrechetInceptionDistance,
-    GaussianStatistics,
     distance_of_factors,
     factors_of_images,
     frechet_distance,
     gaussian_statistics,
 )
+from convergan.metrics.metric import GaussianStatistics
 
 
 class Features(nn.Module):

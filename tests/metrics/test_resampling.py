@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from convergan.errors import UserError
+from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import (
     Comparison,
     Embedded,
     Estimate,
-    FrechetMetric,
-    InceptionScoreMetric,
-    KernelMetric,
     Metric,
-    OverlapMetric,
     compare,
     compare_estimates,
     estimate,

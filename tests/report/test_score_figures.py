@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from convergan.metrics.metric import Embedded, InceptionScoreMetric, estimate
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.metric import Embedded, estimate
 from convergan.report.score_figures import Parts, score_by_count, write_figures
 
 LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3

@@ -11,7 +11,7 @@ import torch
 from convergan.data.decode import Unreadable
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.distributed import ranks
-from convergan.metrics.frechet import GaussianStatistics
+from convergan.metrics.metric import GaussianStatistics
 
 
 def with_sha256(images: ImageStream) -> tuple[ImageStream, Callable[[], str]]:

@@ -9,8 +9,10 @@ from convergan.inference.embedding import Embedding
 from convergan.inference.score_inputs import SavedReference, ScoreInputs
 from convergan.inference.score_protocol import METRICS, OF_STATISTICS, fingerprint, network_name
 from convergan.metrics.fingerprint import require_same
-from convergan.metrics.manifold import COVERAGE_NEIGHBOURS
-from convergan.metrics.metric import InceptionScoreMetric, KernelMetric, Metric, OverlapMetric
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, OverlapMetric
+from convergan.metrics.metric import Metric
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 from convergan.report.scores import Earlier
 

@@ -13,7 +13,7 @@ from convergan.inference.embedding import (
     run_embedding,
 )
 from convergan.inference.run_images import images_of_run
-from convergan.metrics.frechet import GaussianStatistics
+from convergan.metrics.metric import GaussianStatistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.report.scores import Earlier, read_scores

@@ -6,13 +6,11 @@ from convergan.data.image_stream import ImageStream
 from convergan.inference.embedding import Embedding
 from convergan.inference.score_inputs import SavedReference
 from convergan.metrics.fingerprint import versions
-from convergan.metrics.metric import (
-    FrechetMetric,
-    InceptionScoreMetric,
-    KernelMetric,
-    Metric,
-    OverlapMetric,
-)
+from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.manifold import OverlapMetric
+from convergan.metrics.metric import Metric
 from convergan.recipes.score_settings import MetricName, ScoreSettings
 
 METRICS: dict[MetricName, tuple[str, type[Metric]]] = {

@@ -5,36 +5,35 @@
 between normal distributions with the means and (unbiased) covariances of the features.
 """
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 
 from convergan.errors import UserError
+from convergan.metrics.metric import (
+    Embedded,
+    GaussianStatistics,
+    Measured,
+    Metric,
+    Reference,
+    Weights,
+    require_images,
+)
+from convergan.metrics.resampling import Interval
+from convergan.metrics.steps import Progress, Steps
 
 FEWEST_IMAGES = 2048
 """With fewer images than features the covariance is singular, and FID tells their number."""
 
 _CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class GaussianStatistics:
-    """Mean and covariance of features."""
-
-    mean: Float[Tensor, "features"]
-    """float64."""
-
-    covariance: Float[Tensor, "features features"]
-    """float64; divided by the number of images less one."""
-
-    count: int | None = None
-    """The number of images, where it is known."""
 
 
 def gaussian_statistics(
@@ -180,6 +179,46 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         mean = total / count
         covariance = (squares - count * torch.outer(mean, mean)) / (count - 1)
         return GaussianStatistics(mean, covariance, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrechetMetric(Metric):
+    """Frechet distance with its interval; every replicate is an eigenvalue problem."""
+
+    replicates: int = 20
+    possible: ClassVar[Mapping[str, Interval]] = {"FID": Interval(0, math.inf)}
+
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
+        if reference is None:
+            raise UserError("FID: expected --reference, got none")
+        require_images("FID", 2, images, reference)
+        warn_if_few(len(images))
+        fixed = (
+            factors_of_statistics(reference) if isinstance(reference, GaussianStatistics) else None
+        )
+
+        def of_weights(
+            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            steps = Steps(progress, len(weights))
+            values = []
+            for number, of_images in enumerate(weights):
+                real = fixed
+                if isinstance(reference, Embedded):
+                    assert reference_weights is not None
+                    real = _factors(reference, reference_weights[number])
+                assert real is not None
+                values.append(distance_of_factors(_factors(images, of_images), real))
+                steps.take()
+            return {"FID": np.array(values)}
+
+        return Measured(of_weights)
+
+
+def _factors(images: Embedded, weights: np.ndarray) -> Factors:
+    return factors_of_images(images.features, torch.from_numpy(weights))
 
 
 def _mean(features: Tensor, weights: Tensor | None) -> tuple[Tensor, int]:

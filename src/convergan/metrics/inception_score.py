@@ -7,23 +7,31 @@ standard deviation (of the population). With H the entropy, the exponent is H(p(
 a part are enough, whatever the number of images.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import Metric as _TorchmetricsMetric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from convergan.distributed import ranks
+from convergan.errors import UserError
+from convergan.metrics.metric import Embedded, Measured, Metric, Reference, Weights
+from convergan.metrics.resampling import Interval
+from convergan.metrics.steps import Progress, Steps
 
 Protocol = Literal["paper", "shuffled"]
 
 SPLITS = 10
 SHUFFLE_SEED = 2020
 """torch-fidelity's: with it, its score and the `shuffled` protocol's are the same number."""
+
+_CHUNK = 1024
 
 
 class SplitScore(NamedTuple):
@@ -36,7 +44,7 @@ class SplitScore(NamedTuple):
     """Of the population of parts: divided by their number."""
 
 
-class InceptionScore(Metric):
+class InceptionScore(_TorchmetricsMetric):
     """The Inception score of the images given to `update`, as a torchmetrics metric.
 
     Its memory does not grow with the images, but the parts they fall into must be known beforehand.
@@ -229,6 +237,61 @@ def divergences(
         torch.special.xlogy(probabilities, probabilities)
         - torch.special.xlogy(probabilities, marginal)
     ).sum(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InceptionScoreMetric(Metric):
+    """Inception score with its interval."""
+
+    replicates: int = 1000
+    protocol: Protocol = "paper"
+    splits: int = SPLITS
+    split_seed: int = SHUFFLE_SEED
+    needs_reference: ClassVar[bool] = False
+    possible: ClassVar[Mapping[str, Interval]] = {"Inception score": Interval(1, math.inf)}
+
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
+        if len(images) < self.splits:
+            raise UserError(
+                f"Inception score: expected at least {self.splits} images, one a split, got {len(images)}"
+            )
+        parts = split_of_images(
+            len(images), self.protocol, splits=self.splits, seed=self.split_seed
+        )
+        once = np.ones((1, len(images)), dtype=np.uint8)
+        stdev = float(_split_scores(images.logits, parts, once).std(correction=0))
+
+        def of_weights(
+            weights: np.ndarray, _: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            scores = _split_scores(images.logits, parts, weights, progress)
+            return {"Inception score": scores.mean(dim=1).numpy()}
+
+        return Measured(of_weights, stdev=stdev, parts=parts)
+
+
+def _split_scores(
+    logits: Tensor, parts: np.ndarray, weights: np.ndarray, progress: Progress | None = None
+) -> Tensor:
+    """float64 [replicates, splits]."""
+    counts = torch.from_numpy(weights)
+    scores = []
+    steps = Steps(progress, len(logits))
+    for part in range(int(parts.max()) + 1):
+        places = torch.from_numpy(np.flatnonzero(parts == part))
+        marginals = torch.zeros(len(counts), logits.shape[1], dtype=torch.float64)
+        negative_entropies = torch.zeros(len(counts), dtype=torch.float64)
+        for some in places.split(_CHUNK):
+            probabilities = logits[some].double().softmax(dim=1)
+            of_some = counts[:, some].double()
+            marginals.addmm_(of_some, probabilities)
+            negative_entropies.addmv_(of_some, _negative_entropy(probabilities))
+            steps.take(len(some))
+        total = counts[:, places].sum(dim=1).double()
+        scores.append(scores_of_sums(marginals / total.unsqueeze(1), negative_entropies / total))
+    return torch.stack(scores, dim=1)
 
 
 def _negative_entropy(probabilities: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ of 1,000 images; over all pairs of all images it has the same expectation, less 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +20,15 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from convergan.errors import UserError
 from convergan.metrics.frechet import FeaturesAlone
+from convergan.metrics.metric import (
+    Embedded,
+    Measured,
+    Metric,
+    Reference,
+    Weights,
+    images_of,
+    require_images,
+)
 from convergan.metrics.steps import Progress, Steps
 
 SUBSETS = 100
@@ -150,6 +161,54 @@ class KernelInceptionDistance(_TorchmetricsKID):
         return kernel_distance_of_subsets(
             real, generated, subsets=self.subsets, subset_size=self.subset_size, seed=self.seed
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelMetric(Metric):
+    """Kernel distance with its interval, which is of all pairs, also where the number is of subsets."""
+
+    replicates: int = 200
+    subsets: int = 0
+    """0: one of all images."""
+    subset_size: int = SUBSET_SIZE
+    subset_seed: int = 0
+
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
+        real = images_of(reference, "KID")
+        require_images("KID", 2, images, real)
+        values, stdev = {}, None
+        if self.subsets:
+            if min(len(images), len(real)) < self.subset_size:
+                raise UserError(
+                    f"kid-subset-size: expected at most {min(len(images), len(real))}, the number of"
+                    f" images, got {self.subset_size}"
+                )
+            of_subsets = kernel_distance_of_subsets(
+                images.features,
+                real.features,
+                subsets=self.subsets,
+                subset_size=self.subset_size,
+                seed=self.subset_seed,
+                progress=progress,
+            )
+            values, stdev = {"KID": float(of_subsets.mean)}, float(of_subsets.stdev)
+
+        def of_weights(
+            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
+        ) -> dict[str, np.ndarray]:
+            assert reference_weights is not None
+            distances = kernel_distance(
+                images.features,
+                real.features,
+                torch.from_numpy(weights),
+                torch.from_numpy(reference_weights),
+                progress,
+            )
+            return {"KID": distances.numpy()}
+
+        return Measured(of_weights, values, stdev)
 
 
 def _weights(features: Tensor, weights: Tensor | None) -> Tensor:

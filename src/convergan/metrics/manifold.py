@@ -9,8 +9,10 @@ k-th nearest other image of the set as its radius.
   balls with a generated image in them (Naeem et al. 2020, arXiv 2002.09797; k = 5).
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +20,16 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from convergan.metrics.membership import Membership
+from convergan.metrics.metric import (
+    Embedded,
+    Measured,
+    Metric,
+    Reference,
+    images_of,
+    require_images,
+)
 from convergan.metrics.neighbours import distance_chunks, nearest
+from convergan.metrics.resampling import Interval
 from convergan.metrics.steps import Progress, Steps
 
 PRECISION_NEIGHBOURS = 3
@@ -110,6 +121,27 @@ def overlap(
         parts.append(_overlap(balls, generated_weights[some], real_weights[some]))
         steps.take(len(generated_weights[some]))
     return Overlap(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapMetric(Metric):
+    """Precision, recall, density and coverage with their intervals."""
+
+    replicates: int = 1000
+    possible: ClassVar[Mapping[str, Interval]] = {
+        "precision": Interval(0, 1),
+        "recall": Interval(0, 1),
+        "density": Interval(0, math.inf),
+        "coverage": Interval(0, 1),
+    }
+
+    def measure(
+        self, images: Embedded, reference: Reference, progress: Progress | None = None
+    ) -> Measured:
+        real = images_of(reference, "precision and recall")
+        require_images("precision and recall", COVERAGE_NEIGHBOURS + 1, images, real)
+        balls = find_balls(images.features, real.features, progress)
+        return Measured(lambda *weights: overlap(balls, *weights)._asdict())
 
 
 def _overlap(balls: Balls, generated_weights: np.ndarray, real_weights: np.ndarray) -> Overlap:

@@ -12,36 +12,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from convergan.errors import UserError
-from convergan.metrics.frechet import (
-    Factors,
-    GaussianStatistics,
-    distance_of_factors,
-    factors_of_images,
-    factors_of_statistics,
-    warn_if_few,
-)
-from convergan.metrics.inception_score import (
-    SHUFFLE_SEED,
-    SPLITS,
-    scores_of_sums,
-    split_of_images,
-)
-from convergan.metrics.inception_score import Protocol as SplitProtocol
-from convergan.metrics.kernel_distance import (
-    SUBSET_SIZE,
-    kernel_distance,
-    kernel_distance_of_subsets,
-)
-from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, find_balls, overlap
 from convergan.metrics.resampling import ANY_NUMBER, Interval, bootstrap_weights, interval
-from convergan.metrics.steps import Progress, Steps
-
-_CHUNK = 1024
+from convergan.metrics.steps import Progress
 
 
 @dataclass(frozen=True)
@@ -53,6 +29,20 @@ class Embedded:
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+@dataclass(frozen=True)
+class GaussianStatistics:
+    """Mean and covariance of features."""
+
+    mean: Float[Tensor, "features"]
+    """float64."""
+
+    covariance: Float[Tensor, "features features"]
+    """float64; divided by the number of images less one."""
+
+    count: int | None = None
+    """The number of images, where it is known."""
 
 
 Reference = Embedded | GaussianStatistics | None
@@ -102,142 +92,6 @@ class Metric(ABC):
     def settings(self) -> dict[str, Any]:
         """For the fingerprint: whatever changes its numbers, and not only their intervals."""
         return {name: value for name, value in asdict(self).items() if name != "replicates"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class InceptionScoreMetric(Metric):
-    """See `inception_score`."""
-
-    replicates: int = 1000
-    protocol: SplitProtocol = "paper"
-    splits: int = SPLITS
-    split_seed: int = SHUFFLE_SEED
-    needs_reference: ClassVar[bool] = False
-    possible: ClassVar[Mapping[str, Interval]] = {"Inception score": Interval(1, math.inf)}
-
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        if len(images) < self.splits:
-            raise UserError(
-                f"Inception score: expected at least {self.splits} images, one a split, got {len(images)}"
-            )
-        parts = split_of_images(
-            len(images), self.protocol, splits=self.splits, seed=self.split_seed
-        )
-        once = np.ones((1, len(images)), dtype=np.uint8)
-        stdev = float(_split_scores(images.logits, parts, once).std(correction=0))
-
-        def of_weights(
-            weights: np.ndarray, _: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            scores = _split_scores(images.logits, parts, weights, progress)
-            return {"Inception score": scores.mean(dim=1).numpy()}
-
-        return Measured(of_weights, stdev=stdev, parts=parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrechetMetric(Metric):
-    """See `frechet`. Every replicate is an eigenvalue problem."""
-
-    replicates: int = 20
-    possible: ClassVar[Mapping[str, Interval]] = {"FID": Interval(0, math.inf)}
-
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        if reference is None:
-            raise UserError("FID: expected --reference, got none")
-        _require("FID", 2, images, reference)
-        warn_if_few(len(images))
-        fixed = (
-            factors_of_statistics(reference) if isinstance(reference, GaussianStatistics) else None
-        )
-
-        def of_weights(
-            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            steps = Steps(progress, len(weights))
-            values = []
-            for number, of_images in enumerate(weights):
-                real = fixed
-                if isinstance(reference, Embedded):
-                    real = _factors(reference, _given(reference_weights)[number])
-                assert real is not None
-                values.append(distance_of_factors(_factors(images, of_images), real))
-                steps.take()
-            return {"FID": np.array(values)}
-
-        return Measured(of_weights)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelMetric(Metric):
-    """See `kernel_distance`. Intervals are of all pairs, also where the number is of subsets."""
-
-    replicates: int = 200
-    subsets: int = 0
-    """0: one of all images."""
-    subset_size: int = SUBSET_SIZE
-    subset_seed: int = 0
-
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        real = _images_of(reference, "KID")
-        _require("KID", 2, images, real)
-        values, stdev = {}, None
-        if self.subsets:
-            if min(len(images), len(real)) < self.subset_size:
-                raise UserError(
-                    f"kid-subset-size: expected at most {min(len(images), len(real))}, the number of"
-                    f" images, got {self.subset_size}"
-                )
-            of_subsets = kernel_distance_of_subsets(
-                images.features,
-                real.features,
-                subsets=self.subsets,
-                subset_size=self.subset_size,
-                seed=self.subset_seed,
-                progress=progress,
-            )
-            values, stdev = {"KID": float(of_subsets.mean)}, float(of_subsets.stdev)
-
-        def of_weights(
-            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            distances = kernel_distance(
-                images.features,
-                real.features,
-                torch.from_numpy(weights),
-                torch.from_numpy(_given(reference_weights)),
-                progress,
-            )
-            return {"KID": distances.numpy()}
-
-        return Measured(of_weights, values, stdev)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverlapMetric(Metric):
-    """See `manifold`: precision, recall, density, coverage."""
-
-    replicates: int = 1000
-    possible: ClassVar[Mapping[str, Interval]] = {
-        "precision": Interval(0, 1),
-        "recall": Interval(0, 1),
-        "density": Interval(0, math.inf),
-        "coverage": Interval(0, 1),
-    }
-
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        real = _images_of(reference, "precision and recall")
-        _require("precision and recall", COVERAGE_NEIGHBOURS + 1, images, real)
-        balls = find_balls(images.features, real.features, progress)
-        return Measured(lambda *weights: overlap(balls, *weights)._asdict())
 
 
 @dataclass(frozen=True)
@@ -370,46 +224,24 @@ def _once_and_again(
     return np.concatenate([np.ones((1, count), dtype=np.uint8), again])
 
 
-def _split_scores(
-    logits: Tensor, parts: np.ndarray, weights: np.ndarray, progress: Progress | None = None
-) -> Tensor:
-    """float64 [replicates, splits]."""
-    counts = torch.from_numpy(weights)
-    scores = []
-    steps = Steps(progress, len(logits))
-    for part in range(int(parts.max()) + 1):
-        places = torch.from_numpy(np.flatnonzero(parts == part))
-        marginals = torch.zeros(len(counts), logits.shape[1], dtype=torch.float64)
-        negative_entropies = torch.zeros(len(counts), dtype=torch.float64)
-        for some in places.split(_CHUNK):
-            probabilities = logits[some].double().softmax(dim=1)
-            of_some = counts[:, some].double()
-            marginals.addmm_(of_some, probabilities)
-            entropies = torch.special.xlogy(probabilities, probabilities).sum(dim=1)
-            negative_entropies.addmv_(of_some, entropies)
-            steps.take(len(some))
-        total = counts[:, places].sum(dim=1).double()
-        scores.append(scores_of_sums(marginals / total.unsqueeze(1), negative_entropies / total))
-    return torch.stack(scores, dim=1)
+def require_images(metric: str, fewest: int, images: Embedded, reference: Reference) -> None:
+    """Refuses fewer images than a metric needs.
 
-
-def _factors(images: Embedded, weights: np.ndarray) -> Factors:
-    return factors_of_images(images.features, torch.from_numpy(weights))
-
-
-def _require(metric: str, fewest: int, images: Embedded, reference: Reference) -> None:
+    Raises:
+        UserError: there are fewer, of the images or of the reference.
+    """
     for what, some in (("images", images), ("reference", reference)):
         if isinstance(some, Embedded) and len(some) < fewest:
             raise UserError(f"{metric}: expected at least {fewest} {what}, got {len(some)}")
 
 
-def _images_of(reference: Reference, name: str) -> Embedded:
+def images_of(reference: Reference, name: str) -> Embedded:
+    """The reference of a metric that needs its images, and not only their statistics.
+
+    Raises:
+        UserError: there is none, or statistics alone.
+    """
     if isinstance(reference, Embedded):
         return reference
     got = "none" if reference is None else "statistics alone"
     raise UserError(f"{name}: expected --reference with images, got {got}")
-
-
-def _given(weights: Weights) -> np.ndarray:
-    assert weights is not None
-    return weights

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from convergan.errors import UserError, one_line, reading
-from convergan.metrics.frechet import GaussianStatistics
+from convergan.metrics.metric import GaussianStatistics
 from convergan.outputs import binary_output
 
 
