@@ -30,7 +30,7 @@ from torch import Tensor
 
 from another_process import in_another_process
 from convergan.runs.provenance import device_name
-from convergan.techniques.minibatch_discrimination import _sums_over_others
+from convergan.techniques.minibatch_discrimination.sums import sums_over_others
 from measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
 from rows import row, timing, write_rows
 
@@ -63,7 +63,7 @@ def by_cdist(projected: Tensor, sizes: list[int]) -> Tensor:
 
 # The peers' sums include each sample itself, which is a constant.
 WAYS: dict[str, Sums] = {
-    "ours": _sums_over_others,
+    "ours": sums_over_others,
     "broadcasting": by_broadcasting,
     "torch.cdist": by_cdist,
 }
@@ -92,8 +92,8 @@ def require_equal(
     """Stops where our sums or gradients differ from those of other ways."""
     projected = projected.detach().requires_grad_()
     itself = torch.block_diag(*(projected.new_ones(1, size) for size in sizes)).unsqueeze(2)
-    ours = _sums_over_others(projected, sizes) + itself
-    gradient = step_of(_sums_over_others, projected, sizes, of_sums)
+    ours = sums_over_others(projected, sizes) + itself
+    gradient = step_of(sums_over_others, projected, sizes, of_sums)
     for way in ways:
         torch.testing.assert_close(ours, way(projected, sizes), **tolerances)
         theirs = step_of(way, projected, sizes, of_sums)

@@ -303,9 +303,9 @@ def test_ways_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None
     ways = [minibatch_discrimination.by_cdist]
     near = partial(minibatch_discrimination.require_equal, of_sums=of_sums, ways=ways, rtol=1e-4)
     near(projected, [20], atol=1e-4)
-    ours = minibatch_discrimination._sums_over_others
+    ours = minibatch_discrimination.sums_over_others
     monkeypatch.setattr(
-        minibatch_discrimination, "_sums_over_others", lambda *words: 1.01 * ours(*words)
+        minibatch_discrimination, "sums_over_others", lambda *words: 1.01 * ours(*words)
     )
     with pytest.raises(AssertionError):
         near(projected, [20], atol=1e-4)

@@ -6,8 +6,13 @@ import torch.distributed
 import torch.multiprocessing
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convergan.techniques import minibatch_discrimination
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
+from convergan.techniques.minibatch_discrimination.sums import (
+    _CdistSums,
+    _plain_sums,
+    _sums_pair_by_pair,
+    sums_over_others,
+)
 
 
 def layer_in_float64(in_features=6, kernels=4, kernel_size=3, **options):
@@ -121,8 +126,9 @@ def test_equals_the_plain_formula_and_its_gradients(
     compare, group_sizes, kernel_size, together, monkeypatch
 ):
     # Few kernels, and few places of the ring, at a time.
-    monkeypatch.setattr(minibatch_discrimination, "_TOGETHER", together)
-    monkeypatch.setattr(minibatch_discrimination, "_AT_ONCE", 3 * together)
+    sums_file = "convergan.techniques.minibatch_discrimination.sums"
+    monkeypatch.setattr(f"{sums_file}._TOGETHER", together)
+    monkeypatch.setattr(f"{sums_file}._AT_ONCE", 3 * together)
     layer = layer_in_float64(9, 7, kernel_size, compare=compare)
     features = torch.randn(9, sum(group_sizes), dtype=torch.float64).T.requires_grad_()
     output = layer(features, group_sizes)[:, 9:]
@@ -166,7 +172,7 @@ def test_the_gradient_is_0_at_equal_points(kernel_size):
 @pytest.mark.parametrize("kernel_size", [3, 9])
 def test_equal_components_of_different_points_have_no_gradient_either(kernel_size):
     m = torch.randint(0, 2, (8, 4, kernel_size)).double().requires_grad_()
-    (sums,) = minibatch_discrimination._sums_over_others(m, [8])
+    (sums,) = sums_over_others(m, [8])
     (gradient,) = torch.autograd.grad(sums.sum(), m)
     closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))  # abs has the gradient 0 at 0
     (expected,) = torch.autograd.grad(closeness.sum(), m)
@@ -257,9 +263,9 @@ def test_the_way_of_other_devices_equals_the_plain_formula(sizes):
     projected = torch.randn(9, 5, 3, dtype=torch.float64, requires_grad=True)
     given = torch.randn(len(sizes), 9, 5, dtype=torch.float64)
     ways = (
-        minibatch_discrimination._CdistSums.apply,
-        minibatch_discrimination._sums_pair_by_pair,
-        minibatch_discrimination._plain_sums,
+        _CdistSums.apply,
+        _sums_pair_by_pair,
+        _plain_sums,
     )
     results = [
         (sums := way(projected, sizes), *torch.autograd.grad(sums, projected, given))

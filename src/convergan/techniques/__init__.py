@@ -1,4 +1,4 @@
-"""The techniques of Sections 3 and 5 of the paper, one file each, for any PyTorch training loop.
+"""The techniques of Sections 3 and 5 of the paper, a file or a folder each, for any PyTorch training loop.
 
-Each file needs only torch and jaxtyping, and none of the others.
+Each needs only torch and jaxtyping, none of the others, and can be copied as it is.
 """

@@ -1,25 +1,12 @@
-"""Minibatch discrimination: the discriminator sees how close samples are (Section 3.2).
+"""Sums of closenesses over the other samples, each pair computed once, and their gradients."""
 
-    M_i = T f(x_i),  a matrix of B kernels x C dimensions per sample
-    c_b(x_i, x_j) = exp(-|| M_{i,b} - M_{j,b} ||_1)
-    o_b(x_i) = sum_{j != i} c_b(x_i, x_j) + bias_b
-
-and o(x_i) is concatenated to f(x_i). A generator that collapses to one point gives itself away.
-
-The paper's sum (Eq. 2) includes j = i, the constant 1, which the authors' code leaves out, as is
-done here. As in their code each of the B C columns of T is normalized and has a learned log scale:
-
-    T = theta exp(log_scale) / || theta ||_2
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import torch.distributed
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
@@ -34,206 +21,16 @@ _Samples = Float[Tensor, "kernel_size n kernels"]
 _PerPair = Float[Tensor, "pairs kernels"]
 
 
-class MinibatchDiscrimination(nn.Module):
-    """Concatenates to each sample's features its closeness to the other samples of the minibatch.
-
-    Groups are contiguous rows of one joint forward pass: labelled, unlabelled and generated, say.
-    With compare="own_group" samples see only their own group ("separately for samples from the
-    generator and from the training data"):
-
-        o_b(x_i) = sum over j != i of i's group of c_b(x_i, x_j) + bias_b
-
-    With compare="both_halves", the authors' variant for ImageNet, there are exactly two groups,
-    real and generated, and each sample is compared with both: twice the outputs, and means over the
-    other samples rather than sums:
-
-        o_{b,h}(x_i) = mean over j != i of half h of c_b(x_i, x_j) + bias_{b,h}
-
-    The outputs are then ordered [all kernels against real, all kernels against generated].
-
-    Memory grows with n B C + n n B for a minibatch of n, never with n n B C, but for second gradients
-    (`create_graph=True`, as gradient penalties need them), under `torch.func` and in forward-mode
-    differentiation: these take ordinary operations, and n n B C.
-
-    The gradient at coinciding samples is 0, and in each component in which two samples are equal. A
-    column of theta of length 0 counts as one of length 1: its component of M is 0.
-
-    Args:
-        in_features: number of features of f(x).
-        kernels: B, the number of closenesses computed.
-        kernel_size: C, the dimensions in which each is computed.
-        compare: "own_group" or "both_halves".
-
-    Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
-    initialized 0; `bias` [outputs], initialized -1. See also `initialize_from_data`.
-
-    Raises:
-        ValueError: a size is not positive, or `compare` is neither of its values.
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        kernels: int = 100,
-        kernel_size: int = 5,
-        *,
-        compare: Literal["own_group", "both_halves"] = "own_group",
-    ) -> None:
-        super().__init__()
-        for name, size in (
-            ("in_features", in_features),
-            ("kernels", kernels),
-            ("kernel_size", kernel_size),
-        ):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        if compare not in ("own_group", "both_halves"):
-            raise ValueError(f"compare must be 'own_group' or 'both_halves', got {compare!r}")
-        self.in_features = in_features
-        self.kernels = kernels
-        self.kernel_size = kernel_size
-        self.compare = compare
-        self.theta = nn.Parameter(torch.empty(in_features, kernels, kernel_size))
-        self.log_scale = nn.Parameter(torch.zeros(kernels, kernel_size))
-        outputs = kernels if compare == "own_group" else 2 * kernels
-        self.bias = nn.Parameter(torch.full((outputs,), -1.0))
-        nn.init.normal_(self.theta, std=0.05)
-
-    @property
-    def out_features(self) -> int:
-        """Number of features that `forward` returns."""
-        return self.in_features + len(self.bias)
-
-    def forward(
-        self,
-        features: Float[Tensor, "batch in_features"],
-        group_sizes: Sequence[int] | None = None,
-    ) -> Float[Tensor, "batch out_features"]:
-        """The features with the samples' closenesses appended.
-
-        Args:
-            features: f(x), any range.
-            group_sizes: number of rows of each group, in the order of the rows. None is one group
-                of all rows. "both_halves" needs two of at least 2 rows each.
-
-        Raises:
-            ValueError: `features` are not [batch, in_features], or `group_sizes` do not add up to
-                the batch, hold a negative number, or are not two where two are needed.
-        """
-        sizes = self._checked_sizes(features, group_sizes)
-        return self._append(features, self._closeness(self._project(features), sizes))
-
-    @torch.no_grad()
-    def initialize_from_data(
-        self,
-        features: Float[Tensor, "batch in_features"],
-        group_sizes: Sequence[int] | None = None,
-    ) -> Float[Tensor, "batch out_features"]:
-        """Set `log_scale` and `bias` from a minibatch, and return `forward` of it.
-
-        Per kernel b, as the authors do:
-
-            m_b = 0.5 mean_i min_{j != i} || M_{i,b} - M_{j,b} ||_1
-            log_scale_b -= log m_b       half the mean distance to the nearest other sample is 1
-            bias = -mean_i (o(x_i) - bias)      the new features have mean zero
-
-        Others are those of the same group, or, with "both_halves", all. Where `torch.distributed` is
-        initialized all ranks of the default group must call: others are those of a rank, the means
-        over i are over the samples of all ranks, and every rank is set to the same.
-
-        Raises:
-            ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
-                finite; or in some kernel all samples are equal to within rounding, so that no scale
-                exists. Nothing is set then.
-        """
-        sizes = self._checked_sizes(features, group_sizes)
-        if min(sizes) < 2:
-            raise ValueError(f"group_sizes must be at least 2 each to initialize, got {sizes}")
-        projected = self._project(features)
-        groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
-        nearest = torch.cat([_nearest_distances(group) for group in groups], dim=1)
-        rows = features.shape[0]
-        scale = _mean_over_ranks(0.5 * nearest.mean(1), rows)
-        # Equal rows of a matrix product may differ in their last bits.
-        rounding = 16 * torch.finfo(projected.dtype).eps * projected.abs().sum(2).mean(0)
-        rounding = _mean_over_ranks(rounding, rows)
-        if not bool(torch.isfinite(scale + rounding).all()):
-            raise ValueError(
-                "features and the layer's weights must be finite to initialize from them, got"
-                f" distances that are not in {int((~torch.isfinite(scale + rounding)).sum())} of"
-                f" {self.kernels} kernels"
-            )
-        if not bool((scale > rounding).all()):
-            raise ValueError(
-                "features must differ between samples to initialize from them, got equal ones in"
-                f" {int((~(scale > rounding)).sum())} of {self.kernels} kernels"
-            )
-        self.log_scale.sub_(scale.log().unsqueeze(1))
-        closeness = self._closeness(self._project(features), sizes)
-        self.bias.copy_(-_mean_over_ranks(closeness.mean(0), rows))
-        return self._append(features, closeness)
-
-    def extra_repr(self) -> str:
-        return (
-            f"in_features={self.in_features}, kernels={self.kernels},"
-            f" kernel_size={self.kernel_size}, compare={self.compare!r}"
-        )
-
-    def _checked_sizes(self, features: Tensor, group_sizes: Sequence[int] | None) -> list[int]:
-        if features.ndim != 2 or features.shape[1] != self.in_features:
-            raise ValueError(
-                f"features must be [batch, {self.in_features}], got shape {tuple(features.shape)}"
-            )
-        batch = features.shape[0]
-        if group_sizes is None and self.compare == "own_group":
-            return [batch]
-        sizes = [batch] if group_sizes is None else list(group_sizes)
-        if sum(sizes) != batch or any(size < 0 for size in sizes):
-            raise ValueError(
-                f"group_sizes must be >= 0 and add up to the batch of {batch}, got {sizes}"
-            )
-        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < 2):
-            raise ValueError(
-                "group_sizes must be two of at least 2 rows each, real and generated, for"
-                f" compare='both_halves', got {sizes}"
-            )
-        return sizes
-
-    def _project(self, features: Tensor) -> Float[Tensor, "batch kernels kernel_size"]:
-        # The scale belongs to the column of theta, so it can be applied to the smaller product.
-        norm = torch.linalg.vector_norm(self.theta, dim=0)
-        scale = self.log_scale.exp() / (norm + (norm == 0))
-        product = features @ self.theta.flatten(1)
-        return product.unflatten(1, scale.shape) * scale
-
-    def _closeness(
-        self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
-    ) -> Float[Tensor, "batch outputs"]:
-        if self.compare == "own_group":
-            if len(sizes) == 1:
-                return _sums_over_others(projected, sizes)[0]
-            groups = zip(projected.split(sizes), sizes, strict=True)
-            return torch.cat([_sums_over_others(group, [size])[0] for group, size in groups])
-        sums = _sums_over_others(projected, sizes)
-        membership = _membership(sums, sizes)
-        others = membership.sum(1, keepdim=True) - membership
-        return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
-
-    def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
-        return torch.cat([features, (closeness + self.bias).to(features.dtype)], dim=1)
-
-
-def _sums_over_others(
+def sums_over_others(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
     """sum over j != i of c_b(x_i, x_j), for j in each of the contiguous parts of these sizes."""
     # Near samples need the digits.
     projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
-        return _plain_sums(projected, sizes)
-    if torch.compiler.is_compiling():
+    exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()
+    if torch.compiler.is_compiling() and not exporting:
         return _sums_of_parts(torch.exp(-_pairwise_distances(projected)), sizes)
-    if _under_transform():
+    if exporting or _under_transform():
         return _plain_sums(projected, sizes)
     if projected.device.type == "cpu" and projected.shape[0] > 1:
         return _sums_pair_by_pair(projected, sizes)
@@ -244,12 +41,12 @@ def _sums_over_others(
 def _sums_of_parts(
     closeness: Float[Tensor, "kernels n n"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """The result of `_sums_over_others`, from the closeness of all pairs."""
+    """The result of `sums_over_others`, from the closeness of all pairs."""
     sums = torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
-    return sums - _membership(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
+    return sums - membership_of(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
 
 
-def _membership(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
+def membership_of(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
     """1 where a sample is in a part, else 0."""
     if len(sizes) == 1:
         return like.new_ones(1, sizes[0])
@@ -270,7 +67,7 @@ def _under_transform() -> bool:
 def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """Computes `_sums_over_others` by operations that allow export, transforms and second gradients."""
+    """Computes `sums_over_others` by operations that allow export, transforms and second gradients."""
     return _sums_of_parts(_plain_closeness(projected).permute(2, 0, 1), sizes)
 
 
@@ -289,7 +86,7 @@ def _plain_gradient(
     gradient: Float[Tensor, "parts n kernels"],
     sizes: list[int],
 ) -> Float[Tensor, "n kernels kernel_size"]:
-    """The gradient of `_sums_over_others`, by operations that can be differentiated again."""
+    """The gradient of `sums_over_others`, by operations that can be differentiated again."""
     weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected)
     pulls = [
         (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
@@ -312,7 +109,7 @@ def _weights_of_pairs(
     return of_pairs + of_pairs.transpose(0, 1)
 
 
-def _nearest_distances(
+def nearest_distances(
     projected: Float[Tensor, "n kernels kernel_size"],
 ) -> Float[Tensor, "kernels n"]:
     """Each sample's distance to its nearest other sample."""
@@ -339,7 +136,7 @@ def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
 
 
 class _CdistSums(torch.autograd.Function):
-    """Computes `_sums_over_others` by torch.cdist, with one gradient for both samples of a pair."""
+    """Computes `sums_over_others` by torch.cdist, with one gradient for both samples of a pair."""
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
@@ -367,7 +164,7 @@ class _CdistSums(torch.autograd.Function):
 def _sums_pair_by_pair(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """`_sums_over_others` on a CPU, where cdist would take each pair three times, both ways around.
+    """`sums_over_others` on a CPU, where cdist would take each pair three times, both ways around.
 
     Here each pair is taken once, in the order of `_Ring` or `_Triangle`: a row of [pairs, kernels]
     holds the pair's distances, then their exponentials, or their weights in the gradient.
@@ -504,16 +301,3 @@ class _Triangle:
 
 def _vector_size(x: Tensor) -> int:
     return _VECTOR_BYTES // x.element_size()
-
-
-def _mean_over_ranks(own: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:
-    """The mean over all ranks' samples of what this one has the mean `own` of, over `rows` samples."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return own
-    ranks = torch.distributed.get_world_size()
-    total = torch.tensor(rows, dtype=torch.float64, device=own.device)
-    torch.distributed.all_reduce(total)
-    # The share is exactly 1 where all have equally many: equal means then keep their digits.
-    mean = own * (rows * ranks / total).to(own.dtype)
-    torch.distributed.all_reduce(mean)
-    return mean / ranks
