@@ -1,4 +1,4 @@
-"""A file has one reason to exist, and a function fits on a screen or two: what grows past that is to be divided."""
+"""A file has one reason to exist, and a function fits on a screen or two: what grows past that is divided."""
 
 import ast
 from collections.abc import Iterator
