@@ -42,8 +42,9 @@ def many(tmp_path_factory):
 
 @pytest.fixture
 def served(make_study, serve, many, monkeypatch):
-    # One session that asks as fast as it can.
-    monkeypatch.setattr(guard, "_SESSION_LIMIT", (10**9, 10**9))
+    # A few sessions, of one address, that ask as fast as they can.
+    for limit in ("_SESSION_LIMIT", "_ADDRESS_LIMIT"):
+        monkeypatch.setattr(guard, limit, (10**9, 10**9))
     sets = {name: many[name] for name in ("made", "best")}
     return serve(make_study(PLAN, real=many["real"], generated=sets))
 
