@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from convergan.data.batches import DeviceImages
 from convergan.data.parquet import find_parquet
-from convergan.data.read_images import read_images
+from convergan.images.read_images import read_images
 from convergan.inference.predict import predict, predict_to_csv
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator

@@ -14,7 +14,7 @@ from convergan.cli import main
 from convergan.runs.folder import read_json
 from convergan.training.progress import print_verdict
 from convergan.training.verdict import error_interval, verdict_sentence
-from images import write_folder
+from drawn_images import write_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

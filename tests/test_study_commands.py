@@ -15,7 +15,7 @@ from convergan import study_commands
 from convergan.cli import main
 from convergan.study.opening import open_study
 from convergan.study.schema import Participant
-from images import write_folder
+from drawn_images import write_folder
 
 CREATE = ["study", "create", "--trials", "4", "--practice", "2", "--checks", "3"]
 

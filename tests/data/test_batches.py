@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from convergan.data import DeviceImages, epoch_order, open_data_set, to_network, to_uint8
+from convergan.data.batches import DeviceImages, epoch_order, to_network, to_uint8
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 

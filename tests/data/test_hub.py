@@ -3,7 +3,7 @@
 import datasets
 import pytest
 
-from convergan.data import open_data_set
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 

@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from convergan.data.decode import Unreadable
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
+from convergan.images.decode import Unreadable
 from convergan.metrics.estimates import Estimate
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics

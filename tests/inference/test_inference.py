@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from convergan.data.image_set import SkippedImage
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.read_images import SkippedImage
 from convergan.inference.predict import predict, predict_to_csv
 from convergan.inference.sample import sample
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, Recipe
 from convergan.training.run import train
-from images import write_folder
+from drawn_images import write_folder
 
 
 @pytest.fixture(scope="module")

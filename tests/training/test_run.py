@@ -21,7 +21,7 @@ from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, rehearse, train
-from images import CLASSES, write_folder
+from drawn_images import CLASSES, write_folder
 
 
 @pytest.fixture

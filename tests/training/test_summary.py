@@ -12,7 +12,7 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, Recipe
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.summary import data_facts, data_rows, steps_of_trainings, summary_lines
-from images import write_folder
+from drawn_images import write_folder
 
 HORSE = "\u99ac"
 """It is two columns wide."""

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from convergan.data.decode import pixels
 from convergan.data.image_set import DataSet, ImageSet, data_set
 from convergan.data.names import ChosenNames, RowNames
+from convergan.images.decode import pixels
 
 _TEST_IMAGES_PER_CLASS = 50
 

@@ -3,8 +3,8 @@
 import warnings
 from itertools import islice
 
-from convergan.data.decode import Encoded, Unreadable, opened
 from convergan.data.undecoded import Source
+from convergan.images.decode import Encoded, Unreadable, opened
 
 _MOST_LOOKED_AT = 16
 

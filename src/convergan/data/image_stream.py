@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from convergan.data.decode import Unreadable, decode_in_order, pixels
 from convergan.data.names import RowNames
 from convergan.data.parquet import find_parquet, parquet_images, split_of
-from convergan.data.read_images import find_image_files
 from convergan.errors import UserError, one_line, reading
+from convergan.images.decode import Unreadable, decode_in_order, pixels
+from convergan.images.read_images import find_image_files
 
 Channels = Literal[1, 3]
 Size = tuple[int, int]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convergan.data.decode import Encoded, Unreadable
 from convergan.data.names import RowNames
 from convergan.data.parquet_labels import LabelColumn, agreed_labels, declared_names
-from convergan.data.regular_files import require_regular
 from convergan.data.undecoded import Label, Part, Source, class_numbers
-from convergan.data.utf8 import require_utf8
-from convergan.data.walk import files_below
 from convergan.errors import UserError, first_of, quoted, reading, shortened
+from convergan.images.decode import Encoded, Unreadable
+from convergan.images.regular_files import require_regular
+from convergan.images.utf8 import require_utf8
+from convergan.images.walk import files_below
 
 _EXPECTED = "a parquet file"
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from convergan.data.image_set import SkippedImage
 from convergan.data.stored_images import DamagedStore
 from convergan.data.undecoded import Source
 from convergan.files import write_text
+from convergan.images.read_images import SkippedImage
 
 PIXELS = "pixels.u8"
 """A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from convergan.data.threads import map_in_threads
+from convergan.images.threads import map_in_threads
 
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")

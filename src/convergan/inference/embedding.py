@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from convergan import distributed
 from convergan.data.batches import to_network
-from convergan.data.decode import Unreadable
-from convergan.data.image_set import SkippedImage
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
+from convergan.images.decode import Unreadable
+from convergan.images.read_images import SkippedImage
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded

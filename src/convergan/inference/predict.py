@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from convergan.data.batches import to_network
-from convergan.data.image_set import SkippedImage
-from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
+from convergan.images.read_images import SkippedImage, find_image_files, read_images
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.networks.classification import classified
 from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convergan.data.decode import pixels
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.data.names import RowNames
+from convergan.images.decode import pixels
 from convergan.inference.sample import draw
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from convergan.data.decode import Unreadable
 from convergan.data.image_stream import ImageStream, Size
 from convergan.errors import UserError
+from convergan.images.decode import Unreadable
 from convergan.inference.embedding import Embedding
 from convergan.inference.score import Scored
 from convergan.inference.score_inputs import SavedReference, ScoreInputs

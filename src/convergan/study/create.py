@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import insert, inspect
 from sqlalchemy.exc import OperationalError
 
-from convergan.data.decode import Unreadable, decode_in_order
 from convergan.errors import UserError, one_line
 from convergan.files import written_aside
+from convergan.images.decode import Unreadable, decode_in_order
 from convergan.study.database import Database
 from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
 from convergan.study.keys import Keys, new_code, new_key_file, new_token

@@ -10,9 +10,9 @@ from random import Random
 
 from PIL import Image
 
-from convergan.data.read_images import find_image_files
-from convergan.data.regular_files import open_regular
 from convergan.errors import UserError
+from convergan.images.read_images import find_image_files
+from convergan.images.regular_files import open_regular
 from convergan.study.plan import REAL, Plan
 
 _SMALLEST_PX, _LARGEST_PX = 8, 256

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from convergan.data import find_images, open_data_set, read_images
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.read_images import find_images, read_images
 from convergan.recipes.settings import DataSettings
 
 

@@ -2,21 +2,29 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from convergan.data.decode import SUFFIXES, Unreadable, decode_in_order
-from convergan.data.image_set import SkippedImage
-from convergan.data.passed_over import count_passed_over
-from convergan.data.regular_files import kind_of
-from convergan.data.utf8 import require_utf8
-from convergan.data.walk import files_below
 from convergan.errors import UserError
+from convergan.images.decode import SUFFIXES, Unreadable, decode_in_order
+from convergan.images.passed_over import count_passed_over
+from convergan.images.regular_files import kind_of
+from convergan.images.utf8 import require_utf8
+from convergan.images.walk import files_below
 
 _SUFFIXES = tuple(SUFFIXES)
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """An image that could not be read and was left out."""
+
+    name: str
+    reason: str
 
 
 class Found(NamedTuple):

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from convergan.data import find_images, open_data_set, read_images
-from convergan.data.decode import Unreadable, decode
 from convergan.data.image_stream import open_image_stream
-from convergan.data.regular_files import open_regular
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.decode import Unreadable, decode
+from convergan.images.read_images import find_images, read_images
+from convergan.images.regular_files import open_regular
 from convergan.recipes.settings import DataSettings
 from convergan.study.image_files import ImageFile
 

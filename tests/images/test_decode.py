@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convergan.data.decode import Unreadable, decode, decode_in_order
+from convergan.images.decode import Unreadable, decode, decode_in_order
 
 
 def file_of(image: Image.Image, format: str = "PNG", **options) -> bytes:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from convergan.data.threads import map_in_threads
+from convergan.images.threads import map_in_threads
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from convergan.data import find_images, open_data_set
 from convergan.data.parquet import find_parquet
-from convergan.data.walk import files_below
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.read_images import find_images
+from convergan.images.walk import files_below
 from convergan.recipes.settings import DataSettings
 from support import without_privileges
 

@@ -8,12 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from convergan.data import data_set_from_arrays, find_images, open_data_set
+from convergan.data.image_set import data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.parquet import find_parquet
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.read_images import find_images
 from convergan.recipes.settings import DataSettings
-from images import png_bytes
+from drawn_images import png_bytes
 
 
 @pytest.fixture(autouse=True)

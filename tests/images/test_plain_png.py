@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from convergan.data.decode import Unreadable, decode, decode_in_order
-from convergan.data.plain_png import piles
+from convergan.images.decode import Unreadable, decode, decode_in_order
+from convergan.images.plain_png import piles
 
 
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
-from convergan.data.plain_png import damaged_chunk, piles
-from convergan.data.regular_files import open_regular
-from convergan.data.threads import map_in_threads
 from convergan.errors import one_line, system_problem
+from convergan.images.plain_png import damaged_chunk, piles
+from convergan.images.regular_files import open_regular
+from convergan.images.threads import map_in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image

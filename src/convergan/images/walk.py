@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError, printable, system_problem
+from convergan.images.utf8 import require_utf8
 
 _NOT_THE_USERS = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
