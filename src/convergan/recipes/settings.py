@@ -32,8 +32,9 @@ class DataSettings(Settings, group="data"):
     """Which images, and how the labelled ones among them are divided."""
 
     source: Annotated[str, Len(1, 200)] = "folder"
-    """`digits` (inside scikit-learn), `folder` (your own images), or the id of a Hugging Face data set;
-    `mnist`, `cifar10`, `svhn` and `imagenet` are short for the usual ids."""
+    """`digits` (inside scikit-learn), `folder` (your own images), or the id of a Hugging Face data set
+    (OWNER/NAME, or OWNER/NAME/CONFIGURATION); `mnist`, `cifar10`, `svhn` and `imagenet` are short for the
+    usual ids."""
 
     path: Path | None = None
     """Folder with the data: parquet files named train-*.parquet and test-*.parquet; or
