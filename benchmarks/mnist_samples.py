@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from convergan.inference.batches import device_of_process
+from convergan.networks.batches import device_of_process
 from convergan.inference.score_command import score_paths
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.runs.folder import RunFolder, read_json

@@ -17,7 +17,7 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
-from convergan.inference.batches import device_of_process, map_batches
+from convergan.networks.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
 from convergan.metrics.inception import INPUT_SIZE_PX

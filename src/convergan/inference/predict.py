@@ -12,7 +12,7 @@ import torch
 from convergan.data.batches import to_network
 from convergan.errors import UserError
 from convergan.images.read_images import SkippedImage, find_image_files, read_images
-from convergan.inference.batches import device_of_process, map_batches
+from convergan.networks.batches import device_of_process, map_batches
 from convergan.networks.classification import classified
 from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config

@@ -11,7 +11,7 @@ from PIL import Image
 from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import aside_folder, sync_folder
-from convergan.inference.batches import device_of_process
+from convergan.networks.batches import device_of_process
 from convergan.networks.interface import Generator
 from convergan.networks.precision import without_tf32
 from convergan.outputs import require_empty_folder, require_output
