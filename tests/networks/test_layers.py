@@ -109,6 +109,8 @@ def test_names_of_the_weights_are_those_of_former_versions() -> None:
     assert list(layer.state_dict()) == ["bias", "running_mean", "running_var"]
     assert [name for name, _ in layer.named_parameters()] == ["bias"]
     assert list(copy.deepcopy(layer).state_dict()) == list(layer.state_dict())
+    # As from a file, which knows no versions.
+    layer.load_state_dict(dict(layer.state_dict()))
     # An initialization by names, such as DCGAN's, has no effect on the gain.
     nn.init.normal_(layer.weight, 1.0, 0.02)
     assert torch.equal(layer.weight, torch.ones(5))

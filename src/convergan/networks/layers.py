@@ -88,7 +88,8 @@ class BatchNormWithoutGain(_BatchNorm):
         gain = state_dict.get(f"{prefix}weight")
         if gain is not None and bool((gain == 1).all()):
             del state_dict[f"{prefix}weight"]
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        # Torch's batch normalization would add the number of batches.
+        nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
 
 
 class ImageByImage(nn.Sequential):
