@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from another_process import in_another_process
-from convergan.data.batches import to_network
 from convergan.data.image_set import DataSet
+from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions

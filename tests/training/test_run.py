@@ -80,7 +80,7 @@ def test_the_manifest_names_the_labelled_images(trained_run: Path) -> None:
 
 
 def test_the_saved_classifier_is_the_one_that_was_tested(trained_run: Path) -> None:
-    from convergan.data.batches import to_network
+    from convergan.networks.pixels import to_network
 
     classifier, config = load_classifier(trained_run)
     data = open_data_set(PRESETS["digits"].data)

@@ -5,7 +5,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from convergan.data.image_set import Images
@@ -37,6 +37,12 @@ class DeviceImages:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        _, height, width, _ = self._images.shape
+        return height, width
+
     def gather(self, indices: np.ndarray) -> UInt8[Tensor, "batch height width channels"]:
         """The images at these positions, on the device, in the order asked for.
 
@@ -54,24 +60,6 @@ class DeviceImages:
         if self.device.type == "cuda":
             return pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels.to(self.device)
-
-
-def to_network(
-    images: UInt8[Tensor, "batch height width channels"], pixel_range: tuple[float, float]
-) -> Float32[Tensor, "batch channels height width"]:
-    """Pixels as a network takes them: 0 becomes `pixel_range[0]`, 255 `pixel_range[1]`."""
-    low, high = pixel_range
-    floats = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    return floats.mul_((high - low) / 255).add_(low)
-
-
-def to_uint8(
-    images: Float32[Tensor, "batch channels height width"], pixel_range: tuple[float, float]
-) -> UInt8[Tensor, "batch height width channels"]:
-    """What a network made as pixels: the inverse of `to_network`, rounded, clamped to 0..255."""
-    low, high = pixel_range
-    levels = (images.to(torch.float32) - low) * (255 / (high - low))
-    return levels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def epoch_order(

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import aside_folder, sync_folder
 from convergan.images.encode import to_png
-from convergan.inference.batches import device_of_process
+from convergan.networks.batches import device_of_process
 from convergan.networks.interface import Generator
+from convergan.networks.pixels import to_uint8
 from convergan.networks.precision import without_tf32
 from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid

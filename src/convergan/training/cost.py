@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
+from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
 from convergan.recipes.settings import ConvSettings, ObjectiveSettings, Recipe
-from convergan.training.classify import BATCH_SIZE
 from convergan.training.samples import DIVERSITY_IMAGES
 from convergan.training.state import INITIALIZATION_IMAGES
 
@@ -99,7 +99,7 @@ def training_cost(
         return max(0.0, small_cost + slope * (images - small_size))
 
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
-    judged_at_once = 0 if in_blocks else BATCH_SIZE
+    judged_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
     if recipe.networks.data_dependent_initialization:
         judged_at_once = max(judged_at_once, INITIALIZATION_IMAGES)
     judging = LARGEST_MAPS_BYTES if in_blocks else extrapolated(_GROUPS * batch, "judging_bytes")

@@ -11,11 +11,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from convergan.data.batches import DeviceImages, EpochOrder, epoch_order, to_network
+from convergan.data.batches import DeviceImages, EpochOrder, epoch_order
 from convergan.data.training_data import TrainingData
 from convergan.distributed import ranks, sum_over_ranks
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.noise import NoiseBank, use_bank
+from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.techniques.semi_supervised import real_probability_logit

@@ -5,9 +5,10 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from convergan.data.batches import DeviceImages, to_uint8
+from convergan.data.batches import DeviceImages
 from convergan.data.test_set import TestSet
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.pixels import to_uint8
 from convergan.page.images import write_sample_grid
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics

@@ -13,11 +13,11 @@ from annotated_types import Interval
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from convergan.data.batches import to_uint8
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.networks.pixels import to_uint8
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict

@@ -7,12 +7,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from convergan.data.batches import DeviceImages, epoch_order, to_network
+from convergan.data.batches import DeviceImages, epoch_order
 from convergan.data.training_data import TrainingData
 from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.health import HealthMonitor, HealthWarning, NotFinite

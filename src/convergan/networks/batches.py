@@ -2,13 +2,17 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from convergan.images.threads import map_in_threads
+from convergan.networks.precision import without_tf32
 
 _Batch = TypeVar("_Batch")
+_Key = TypeVar("_Key")
+_Output = TypeVar("_Output", bound=tuple[Tensor, ...])
 _Result = TypeVar("_Result")
 
 _MOST_THREADS = 16
@@ -16,6 +20,40 @@ _MOST_THREADS = 16
 _SWITCH_SECONDS = 1e-3
 """How long a thread waits at most, between two layers, while another one runs Python: by default 5 ms,
 in which many layers could be computed."""
+
+
+def run_batches(
+    network: Callable[[Tensor], _Output],
+    batches: Iterable[tuple[_Key, Tensor]],
+    device: torch.device,
+    *,
+    bf16: bool = False,
+    in_threads: bool = True,
+) -> Iterator[tuple[_Key, _Output]]:
+    """A network's outputs for many images, a batch at a time and in order, without gradients.
+
+    Args:
+        network: a batch of images to a named tuple of tensors, such as logits and features.
+        batches: what tells a batch apart, and its images; these may be on the CPU.
+        device: where to compute.
+        bf16: whether layers compute in bfloat16, by autocast. Otherwise in fp32, without TF32.
+        in_threads: whether `map_batches` is to run them.
+
+    Returns:
+        For each batch what tells it apart, and its outputs, float32, on the CPU.
+    """
+
+    def through(batch: tuple[_Key, Tensor]) -> tuple[_Key, _Output]:
+        key, images = batch
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+            without_tf32(),
+        ):
+            output: Any = network(images.to(device))
+        return key, output._make(part.float().cpu() for part in output)
+
+    return map_batches(through, batches, device) if in_threads else map(through, batches)
 
 
 def map_batches(
