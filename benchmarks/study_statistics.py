@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.intervals import expanded_percentiles, wilson
+from convergan.statistics.permutation import permutation_p_value
 from convergan.study.power import power_of_difference
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.intervals import expanded_percentiles, wilson
-from convergan.study.statistics.permutation import permutation_p_value
 from convergan.study.statistics.two_way import MEASURES, two_way_replicates
 from rows import row, write_rows
 from simulated_votes import joined, simulated_rates, simulated_votes

@@ -8,12 +8,12 @@ import torch
 
 from convergan.metrics.estimates import Embedded, InceptionScoreMetric, KernelMetric, compare
 from convergan.metrics.resampling import Interval, bootstrap_weights, interval
+from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.correlation import rank_correlation
+from convergan.statistics.equivalence import chance_p_value, equivalence
+from convergan.statistics.intervals import expanded_percentiles, wilson
+from convergan.statistics.permutation import holm
 from convergan.study.analysis import analyse
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.correlation import rank_correlation
-from convergan.study.statistics.equivalence import chance_p_value, equivalence
-from convergan.study.statistics.intervals import expanded_percentiles, wilson
-from convergan.study.statistics.permutation import holm
 from convergan.training.verdict import compare as compare_classifiers
 from convergan.training.verdict import error_interval
 from simulated_votes import simulated_votes

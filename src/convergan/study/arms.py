@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.equivalence import chance_p_value, equivalence
+from convergan.statistics.intervals import Estimate
 from convergan.study.estimates import Estimates, percentile_interval
 from convergan.study.findings import Arm, Block, LearningCurve
 from convergan.study.statistics.agreement import agreement
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.equivalence import chance_p_value, equivalence
-from convergan.study.statistics.intervals import Estimate
 from convergan.study.statistics.learning import learning
 from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from convergan.statistics.bootstrap import REPLICATES, participant_replicates
+from convergan.statistics.intervals import Estimate, Interval, expanded_percentiles, wilson
 from convergan.study.rates import Rates
-from convergan.study.statistics.bootstrap import REPLICATES, participant_replicates
 from convergan.study.statistics.detection import detection
-from convergan.study.statistics.intervals import Estimate, Interval, expanded_percentiles, wilson
 from convergan.study.statistics.two_way import MEASURES, two_way_replicates
 from convergan.study.votes import Votes
 

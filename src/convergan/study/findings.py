@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from convergan.statistics.correlation import Correlation
+from convergan.statistics.equivalence import Equivalence
+from convergan.statistics.intervals import Estimate, Interval
 from convergan.study.statistics.agreement import Agreement
-from convergan.study.statistics.correlation import Correlation
-from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Estimate, Interval
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
 

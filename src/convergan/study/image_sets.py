@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from convergan.errors import UserError
+from convergan.statistics.correlation import Correlation, rank_correlation
 from convergan.study.findings import ImageRate, ImageSet
 from convergan.study.rates import Rates
-from convergan.study.statistics.correlation import Correlation, rank_correlation
 from convergan.study.statistics.image_rates import image_rates
 from convergan.study.votes import Votes
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.intervals import Estimate
+from convergan.statistics.permutation import compare_all
 from convergan.study.estimates import percentile_interval
 from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, threshold
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.intervals import Estimate
-from convergan.study.statistics.permutation import compare_all
 from convergan.study.votes import Votes
 
 

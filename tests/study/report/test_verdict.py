@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from convergan.statistics.equivalence import Equivalence
+from convergan.statistics.intervals import Estimate
 from convergan.study.arms import describe_arm
 from convergan.study.estimates import Estimates
 from convergan.study.findings import Arm, Comparison
 from convergan.study.rates import Rates
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, told_apart, verdict
-from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Estimate
 from convergan.study.thresholds import Thresholds
 from simulated_votes import simulated_rates
 

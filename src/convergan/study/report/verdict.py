@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
+from convergan.statistics.equivalence import CHANCE
 from convergan.study.findings import Arm, Comparison, Findings
 from convergan.study.report.words import (
     interval,
@@ -12,7 +13,6 @@ from convergan.study.report.words import (
     p_words,
 )
 from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, TARGET
-from convergan.study.statistics.equivalence import CHANCE
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
 SIGNIFICANCE = 0.05

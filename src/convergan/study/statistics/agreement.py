@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from convergan.study.statistics.intervals import LEVEL, Interval
+from convergan.statistics.intervals import LEVEL, Interval
 
 
 @dataclass(frozen=True)

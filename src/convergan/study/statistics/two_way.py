@@ -14,7 +14,7 @@ participants and images in every replicate.
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from convergan.study.statistics.bootstrap import REPLICATES, draw_counts
+from convergan.statistics.bootstrap import REPLICATES, draw_counts
 from convergan.study.votes import Votes
 
 MEASURES = ("accuracy", "error_on_generated", "error_on_real")

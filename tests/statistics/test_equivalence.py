@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from convergan.study.statistics.equivalence import chance_p_value, equivalence
+from convergan.statistics.equivalence import chance_p_value, equivalence
 
 
 def test_p_is_the_larger_of_two_one_sided_tests() -> None:

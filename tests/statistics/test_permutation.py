@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_ind
 
-from convergan.study.statistics.permutation import holm, permutation_p_value
+from convergan.statistics.permutation import holm, permutation_p_value
 from simulated_votes import simulated_rates
 
 

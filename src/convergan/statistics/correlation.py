@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 from scipy.stats import norm, rankdata, spearmanr
 
-from convergan.study.statistics.intervals import LEVEL, Interval
+from convergan.statistics.intervals import LEVEL, Interval
 
 _ALL_ARRANGEMENTS = 7  # up to so many, all 5,040 are tried
 _MANY = 500  # from here on Student's t is as good as permutations, says spearmanr

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from convergan.study.statistics.bootstrap import draw_counts, participant_replicates
-from convergan.study.statistics.intervals import expanded_percentiles
+from convergan.statistics.bootstrap import draw_counts, participant_replicates
+from convergan.statistics.intervals import expanded_percentiles
 from simulated_votes import simulated_rates
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, rankdata, spearmanr
 
-from convergan.study.statistics.correlation import rank_correlation
+from convergan.statistics.correlation import rank_correlation
 
 
 @pytest.mark.parametrize("size", [5, 13, 200, 800])

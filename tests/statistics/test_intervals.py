@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from convergan.study.statistics.intervals import expanded_percentiles, wilson
+from convergan.statistics.intervals import expanded_percentiles, wilson
 
 
 def test_wilson_is_its_formula() -> None:
