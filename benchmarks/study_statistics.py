@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.bootstrap import mean_replicates
 from convergan.statistics.intervals import expanded_percentiles, wilson
 from convergan.statistics.permutation import permutation_p_value
 from convergan.study.power import power_of_difference
@@ -35,7 +35,7 @@ def participant_coverage(runs: int, replicates: int) -> list[dict[str, Any]]:
         )
         bounds = [
             expanded_percentiles(
-                participant_replicates(
+                mean_replicates(
                     rates[:, start : start + _BATCH], np.random.default_rng(start), replicates
                 ),
                 participants,

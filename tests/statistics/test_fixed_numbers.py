@@ -7,15 +7,13 @@ import pytest
 import torch
 
 from convergan.metrics.estimates import Embedded, InceptionScoreMetric, KernelMetric, compare
-from convergan.metrics.resampling import Interval, bootstrap_weights, interval
-from convergan.statistics.bootstrap import participant_replicates
+from convergan.statistics.bootstrap import bootstrap_weights, mean_replicates
 from convergan.statistics.correlation import rank_correlation
-from convergan.statistics.equivalence import chance_p_value, equivalence
-from convergan.statistics.intervals import expanded_percentiles, wilson
-from convergan.statistics.permutation import holm
+from convergan.statistics.equivalence import equivalence, mean_p_value
+from convergan.statistics.intervals import Interval, centred_interval, expanded_percentiles, wilson
+from convergan.statistics.multiplicity import holm
 from convergan.study.analysis import analyse
 from convergan.training.verdict import compare as compare_classifiers
-from convergan.training.verdict import error_interval
 from simulated_votes import simulated_votes
 
 RATES = np.random.default_rng(2).normal(0.52, 0.05, 12)
@@ -31,28 +29,30 @@ def test_bootstrap_draws() -> None:
     in_parts = bootstrap_weights(300, 50, seed=8, parts=np.arange(300) % 3)
     digests = [sha256(each.tobytes()).hexdigest()[:16] for each in (together, in_parts)]
     assert digests == ["8e0ef281f079d773", "7d42ac8ff46c50a7"]
-    assert participant_replicates(RATES, np.random.default_rng(3), 3) == exactly(
+    assert mean_replicates(RATES, np.random.default_rng(3), 3) == exactly(
         [0.5039648470810993, 0.5315770865982029, 0.5124031735244842]
     )
 
 
 def test_intervals() -> None:
     replicates = np.random.default_rng(1).normal(3, 2, 500)
-    assert interval(2.5, replicates) == exactly((-0.8871113794540877, 6.236182030071433))
-    assert interval(2.5, replicates[:20]) == exactly((0.02118333594387023, 4.978816664056129))
-    assert interval(0.9, replicates, Interval(0, 1)) == (0, 1)
+    assert centred_interval(2.5, replicates) == exactly((-0.8871113794540877, 6.236182030071433))
+    assert centred_interval(2.5, replicates[:20]) == exactly(
+        (0.02118333594387023, 4.978816664056129)
+    )
+    assert centred_interval(0.9, replicates, Interval(0, 1)) == (0, 1)
     assert wilson(8, 100) == exactly((0.04109346148438061, 0.14998107700948735))
-    assert error_interval(500, 1000) == exactly((0.4690696003681042, 0.5309303996318958))
-    drawn = participant_replicates(RATES, np.random.default_rng(3), 2000)
+    assert wilson(500, 1000) == exactly((0.4690696003681042, 0.5309303996318958))
+    drawn = mean_replicates(RATES, np.random.default_rng(3), 2000)
     assert expanded_percentiles(drawn, 12) == exactly((0.4871517251075654, 0.5567884772231595))
 
 
 def test_tests() -> None:
-    found = equivalence(RATES)
+    found = equivalence(RATES, 0.5, 0.05)
     assert found is not None
     assert found.p_value == exactly(0.054300320229608755)
     assert found.interval == exactly((0.4942045249209363, 0.5507823897185596))
-    assert chance_p_value(RATES) == exactly(0.1810717115436449)
+    assert mean_p_value(RATES, 0.5) == exactly(0.1810717115436449)
     assert holm(np.array([0.01, 0.04, 0.03, 0.005, 0.6])) == exactly([0.04, 0.09, 0.09, 0.025, 0.6])
     scores = np.random.default_rng(4).normal(size=12)
     ranked = rank_correlation(scores, RATES, np.random.default_rng(5))

@@ -1,4 +1,4 @@
-"""Whether a score of images, or of sets of images, ranks them as people do."""
+"""Rank correlation: whether two numbers order the same things alike."""
 
 import math
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from itertools import permutations
 import numpy as np
 from scipy.stats import norm, rankdata, spearmanr
 
-from convergan.statistics.intervals import LEVEL, Interval
+from convergan.statistics.intervals import Interval
+from convergan.statistics.levels import LEVEL
+from convergan.statistics.permutation import PERMUTATIONS
 
 _ALL_ARRANGEMENTS = 7  # up to so many, all 5,040 are tried
 _MANY = 500  # from here on Student's t is as good as permutations, says spearmanr
-_PERMUTATIONS = 10_000
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Correlation:
     """Spearman's rank correlation."""
 
     rho: float
-    """-1 to 1; above 0: the higher the score, the more people err."""
+    """-1 to 1; above 0: the higher one, the higher the other."""
 
     p_value: float
     """Two-sided, of no correlation."""
@@ -32,34 +33,35 @@ class Correlation:
 
 
 def rank_correlation(
-    scores: np.ndarray, errors: np.ndarray, rng: np.random.Generator
+    first: np.ndarray, second: np.ndarray, rng: np.random.Generator
 ) -> Correlation | None:
-    """Spearman's correlation of scores with people's errors.
+    """Spearman's correlation of two numbers of each of n things.
 
     p is exact up to 7, by 10,000 permutations up to 500, by Student's t above. The interval is Fisher's, with
     the standard error sqrt((1 + rho^2 / 2) / (n - 3)) of Bonett and Wright (Psychometrika 65, 2000, 23-28).
 
     Args:
-        scores: [n]
-        errors: [n]
+        first: [n]
+        second: [n]
+        rng: of the permutations.
 
     Returns:
-        None with fewer than three, or where all scores or all errors are equal: there is no ranking.
+        None with fewer than three, or where all of one number are equal: there is no ranking.
     """
-    size = len(scores)
-    if size < 3 or np.ptp(scores) == 0 or np.ptp(errors) == 0:
+    size = len(first)
+    if size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    first, second = _unit_ranks(scores), _unit_ranks(errors)
-    rho = float(first @ second)
+    ranks, others = _unit_ranks(first), _unit_ranks(second)
+    rho = float(ranks @ others)
     if size >= _MANY:
-        p_value = float(spearmanr(scores, errors).pvalue)
+        p_value = float(spearmanr(first, second).pvalue)
     elif size <= _ALL_ARRANGEMENTS:
-        arrangements = np.array(list(permutations(second)))
-        p_value = float(_as_far(arrangements @ first, rho).mean())
+        arrangements = np.array(list(permutations(others)))
+        p_value = float(_as_far(arrangements @ ranks, rho).mean())
     else:
-        arrangements = rng.permuted(np.tile(second, (_PERMUTATIONS, 1)), axis=1)
-        found = _as_far(arrangements @ first, rho).sum()
-        p_value = float((1 + found) / (1 + _PERMUTATIONS))
+        arrangements = rng.permuted(np.tile(others, (PERMUTATIONS, 1)), axis=1)
+        found = _as_far(arrangements @ ranks, rho).sum()
+        p_value = float((1 + found) / (1 + PERMUTATIONS))
     return Correlation(rho, p_value, _interval(rho, size), size)
 
 
@@ -78,4 +80,4 @@ def _interval(rho: float, size: int) -> Interval | None:
         return None
     reach = norm.ppf((1 + LEVEL) / 2) * math.sqrt((1 + rho**2 / 2) / (size - 3))
     centre = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho)))
-    return math.tanh(centre - reach), math.tanh(centre + reach)
+    return Interval(math.tanh(centre - reach), math.tanh(centre + reach))

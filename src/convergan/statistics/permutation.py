@@ -1,4 +1,4 @@
-"""Whether two arms differ: participants change places."""
+"""Permutation tests: whether groups differ, judged by members that change places."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,21 +6,23 @@ from itertools import combinations
 
 import numpy as np
 
+from convergan.statistics.multiplicity import holm
+
 PERMUTATIONS = 10_000
 
 _NUMBERS_AT_ONCE = 4_000_000
-"""So many participants of permutations are held in memory, however many there are."""
+"""So many members of permutations are held in memory, however many there are."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups of participants, compared."""
+    """Two groups, compared."""
 
     first: str
     second: str
 
     p_value: float | None
-    """None where one of the two has fewer than two participants."""
+    """None where one of the two has fewer than two members."""
 
     p_holm: float | None
 
@@ -47,16 +49,16 @@ def permutation_p_value(
     rng: np.random.Generator,
     permutations: int = PERMUTATIONS,
 ) -> np.ndarray:
-    """Two-sided p-value of no difference between the means of two groups of participants.
+    """Two-sided p-value of no difference between the means of two groups.
 
-    The statistic is Welch's t: exact where the arms' participants are exchangeable, and right in
-    large arms also where only the means agree (Janssen 1997; Chung and Romano, Annals of Statistics 41,
+    The statistic is Welch's t: exact where members are exchangeable, and right in
+    large groups also where only the means agree (Janssen 1997; Chung and Romano, Annals of Statistics 41,
     2013, 484-507). The arrangement at hand counts as one of the permutations, so p is never 0 (Phipson and
     Smyth 2010).
 
     Args:
-        first: [participants, ...], at least 2.
-        second: [participants, ...], at least 2.
+        first: [members, ...], at least 2.
+        second: [members, ...], at least 2.
 
     Returns:
         [...], from 1 / (permutations + 1) to 1.
@@ -75,21 +77,8 @@ def permutation_p_value(
     return as_far / (permutations + 1)
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values of several comparisons, adjusted so that a false one is found at most as often as in one
-    (Holm, Scandinavian Journal of Statistics 6, 1979, 65-70).
-
-    The i-th smallest of m becomes the largest of (m - j + 1) p_(j) over j up to i, at most 1.
-    """
-    order = np.argsort(p_values)
-    steps = np.arange(len(p_values), 0, -1) * p_values[order]
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return adjusted
-
-
 def _welch(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Welch's t of each row of `chosen`, bool [arrangements, participants], true for the first group."""
+    """Welch's t of each row of `chosen`, bool [arrangements, members], true for the first group."""
     first = chosen[0].sum()
     second = len(values) - first
     weights = chosen.astype(float)

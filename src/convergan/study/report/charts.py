@@ -5,9 +5,8 @@ import numpy as np
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import percent
-from convergan.statistics.equivalence import CHANCE
 from convergan.study.findings import Arm, Findings
-from convergan.study.rates import Rates
+from convergan.study.rates import CHANCE, Rates
 from convergan.study.report.figures import (
     Mark,
     Points,

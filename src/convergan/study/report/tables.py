@@ -4,7 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from convergan.page.words import chance, count, percent
-from convergan.statistics.intervals import Estimate
+from convergan.study.estimates import Estimate
 from convergan.study.findings import Arm, Comparison, Findings
 from convergan.study.report.verdict import differs, measured, told_apart
 from convergan.study.report.words import (
