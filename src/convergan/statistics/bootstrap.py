@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-REPLICATES = 10_000
+from convergan.statistics.batches import replicates_at_once
 
-_NUMBERS_AT_ONCE = 4_000_000
-"""So many counts are held in memory, however many members there are."""
+REPLICATES = 10_000
 
 
 def draw_counts(members: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
@@ -80,7 +79,7 @@ def mean_replicates(
     known = ~np.isnan(values)
     filled = np.where(known, values, 0)
     found = np.empty((replicates, *values.shape[1:]))
-    step = max(1, _NUMBERS_AT_ONCE // len(values))
+    step = replicates_at_once(len(values))
     for start in range(0, replicates, step):
         part = found[start : start + step]
         counts = draw_counts(len(values), len(part), rng).astype(float)

@@ -6,12 +6,10 @@ from itertools import combinations
 
 import numpy as np
 
+from convergan.statistics.batches import replicates_at_once
 from convergan.statistics.multiplicity import holm
 
 PERMUTATIONS = 10_000
-
-_NUMBERS_AT_ONCE = 4_000_000
-"""So many members of permutations are held in memory, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def permutation_p_value(
     # Sums in another order differ in their last digits.
     distance = np.abs(_welch(members[None], values))[0] * (1 - 1e-9)
     as_far = 1 + np.zeros(distance.shape)
-    step = max(1, _NUMBERS_AT_ONCE // values.size)
+    step = replicates_at_once(values.size)
     for start in range(0, permutations, step):
         size = min(step, permutations - start)
         chosen = rng.permuted(np.tile(members, (size, 1)), axis=1)

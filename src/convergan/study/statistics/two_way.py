@@ -14,14 +14,13 @@ participants and images in every replicate.
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
+from convergan.statistics.batches import replicates_at_once
 from convergan.statistics.bootstrap import REPLICATES, draw_grouped_counts
 from convergan.study.votes import Votes
 
 MEASURES = ("accuracy", "error_on_generated", "error_on_real")
 
 _REPLICATES_AT_ONCE = 250
-_NUMBERS_AT_ONCE = 4_000_000
-"""So many counts are held in memory, however many participants and images there are."""
 
 
 def two_way_replicates(
@@ -62,7 +61,7 @@ def two_way_replicates(
         format="csr",
     )
     found = np.empty((replicates, len(MEASURES), len(arms)))
-    step = min(_REPLICATES_AT_ONCE, max(1, _NUMBERS_AT_ONCE // (len(participants) + len(images))))
+    step = min(_REPLICATES_AT_ONCE, replicates_at_once(len(participants) + len(images)))
     for start in range(0, replicates, step):
         size = min(step, replicates - start)
         of_images = draw_grouped_counts(of_kind, len(images), size, rng).T.astype(float, order="C")
