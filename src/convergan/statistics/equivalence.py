@@ -3,13 +3,17 @@
 That a difference was not shown is no evidence that there is none: "equivalent" takes a test of its own.
 """
 
+import warnings
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import ttest_1samp
 
 from convergan.statistics.intervals import Interval
 from convergan.statistics.levels import SIGNIFICANCE
+
+_Alternative = Literal["two-sided", "greater", "less"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,9 @@ def mean_p_value(values: np.ndarray, expected: float) -> float | None:
     Returns:
         None with fewer than two values.
     """
-    size = len(values)
-    if size < 2:
+    if len(values) < 2:
         return None
-    mean, error = _mean_and_error(values)
-    return float(2 * t.sf(abs(_in_errors(mean - expected, error)), size - 1))
+    return _p_value(values, expected, "two-sided")
 
 
 def equivalence(values: np.ndarray, expected: float, margin: float) -> Equivalence | None:
@@ -58,22 +60,23 @@ def equivalence(values: np.ndarray, expected: float, margin: float) -> Equivalen
     Returns:
         None with fewer than two values.
     """
-    size = len(values)
-    if size < 2:
+    if len(values) < 2:
         return None
-    mean, error = _mean_and_error(values)
-    from_below, from_above = _in_errors(mean - expected + np.array([margin, -margin]), error)
-    p_value = max(t.sf(from_below, size - 1), t.cdf(from_above, size - 1))
-    reach = t.ppf(1 - SIGNIFICANCE, size - 1) * error
-    return Equivalence(margin, float(p_value), Interval(float(mean - reach), float(mean + reach)))
+    p_value = max(
+        _p_value(values, expected - margin, "greater"), _p_value(values, expected + margin, "less")
+    )
+    low, high = _t_test(values, expected, "two-sided").confidence_interval(1 - 2 * SIGNIFICANCE)
+    return Equivalence(margin, p_value, Interval(float(low), float(high)))
 
 
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _p_value(values: np.ndarray, expected: float, alternative: _Alternative) -> float:
+    """Of the t-test; where no value differs from another, t is 0 on the spot, and infinite elsewhere."""
+    of_zero = 1.0 if alternative == "two-sided" else 0.5
+    return float(np.nan_to_num(_t_test(values, expected, alternative).pvalue, nan=of_zero))
 
 
-def _in_errors(distance: np.ndarray | float, error: float) -> np.ndarray:
-    """Student's t; where no value differs from another it is 0 on the spot, and infinite elsewhere."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.divide(distance, error)
-    return np.nan_to_num(found, nan=0, posinf=np.inf, neginf=-np.inf)
+def _t_test(values: np.ndarray, expected: float, alternative: _Alternative) -> Any:
+    # SciPy warns of lost digits where all values are alike.
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return ttest_1samp(values, expected, alternative=alternative)
