@@ -12,8 +12,9 @@ from rich.console import Console
 
 from convergan.cli import main
 from convergan.runs.folder import read_json
+from convergan.statistics.intervals import wilson
 from convergan.training.progress import print_verdict
-from convergan.training.verdict import error_interval, verdict_sentence
+from convergan.training.verdict import verdict_sentence
 from drawn_images import write_folder
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def figures_of_the_demo() -> tuple[str, dict[str, Any]]:
             "test_size": of,
             f"{name}_errors": wrong,
             f"{name}_error_rate": wrong / of,
-            f"{name}_interval": error_interval(wrong, of),
+            f"{name}_interval": wilson(wrong, of),
         }
     return block, results
 

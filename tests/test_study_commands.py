@@ -147,7 +147,7 @@ def test_invitations(study, capsys):
     assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
     shown = capsys.readouterr().out
     assert re.search(
-        r"https://study\.example\.org/join/prolific-[\w.-]{49}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
+        r"https://study\.example\.org/join/prolific-[\w.-]{60}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
         r"&STUDY_ID=\{\{%STUDY_ID%}}&SESSION_ID=\{\{%SESSION_ID%}}$",
         shown,
         flags=re.M,

@@ -25,13 +25,13 @@ from convergan.images.decode import Unreadable
 from convergan.metrics.estimates import Estimate
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
-from convergan.metrics.resampling import Interval
 from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
 from convergan.report.scores import read_scores, scores_as_dict
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
+from convergan.statistics.intervals import Interval
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from convergan.errors import UserError
 from convergan.metrics.estimates import Comparison, Estimate
-from convergan.metrics.resampling import Interval
 from convergan.report.scores import print_scores, read_scores, scores_as_dict, without_nan
+from convergan.statistics.intervals import Interval
 
 NUMBERS = {
     "Inception score": 123.456,

@@ -1,19 +1,9 @@
-"""The verdict: intervals and the paired test against textbook values, and what it says."""
+"""The verdict: the paired test against textbook values, and what it says."""
 
 import numpy as np
 import pytest
 
-from convergan.training.verdict import compare, error_interval, verdict_sentence
-
-
-def test_wilson_interval() -> None:
-    # Wilson (1927), by its formula for 8 of 100 at z = 1.959964.
-    low, high = error_interval(8, 100)
-    z, rate, size = 1.959963984540054, 0.08, 100
-    middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z / (1 + z**2 / size) * np.sqrt(rate * (1 - rate) / size + z**2 / (4 * size**2))
-    assert (low, high) == pytest.approx((middle - half, middle + half))
-    assert error_interval(0, 50)[0] == 0.0
+from convergan.training.verdict import compare, verdict_sentence
 
 
 def wrong(size: int, *places: int) -> np.ndarray:

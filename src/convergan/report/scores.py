@@ -13,7 +13,7 @@ from rich.table import Table
 
 from convergan.errors import UserError, one_line, reading
 from convergan.metrics.estimates import Comparison, Estimate
-from convergan.metrics.resampling import Interval
+from convergan.statistics.intervals import Interval
 
 _BETTER = {"FID": "lower", "KID": "lower"}
 """Of all others higher is better."""

@@ -4,10 +4,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from convergan.statistics.correlation import Correlation
+from convergan.statistics.equivalence import Equivalence
+from convergan.statistics.intervals import Interval
+from convergan.study.estimates import Estimate
 from convergan.study.statistics.agreement import Agreement
-from convergan.study.statistics.correlation import Correlation
-from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Estimate, Interval
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
 
@@ -170,7 +171,7 @@ class Findings:
         plain = asdict(self)
         for arm, found in zip(plain["arms"], self.arms, strict=True):
             if found.equivalence is not None:
-                arm["equivalence"]["indistinguishable"] = found.equivalence.indistinguishable
+                arm["equivalence"]["indistinguishable"] = found.equivalence.equivalent
         return _plain(plain)
 
 

@@ -12,9 +12,10 @@ from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
 from convergan.errors import printable
 from convergan.report.inputs import Prediction
+from convergan.statistics.intervals import wilson
 from convergan.training.classify import classify, predicted_classes
 from convergan.training.loop import Fitted
-from convergan.training.verdict import compare, error_interval
+from convergan.training.verdict import compare
 
 REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
@@ -87,7 +88,7 @@ def _rate(name: str, wrong: np.ndarray) -> dict[str, Any]:
     return {
         f"{name}_errors": errors,
         f"{name}_error_rate": errors / size,
-        f"{name}_interval": error_interval(errors, size),
+        f"{name}_interval": wilson(errors, size),
     }
 
 

@@ -1,15 +1,13 @@
-"""Whether the GAN helped: error rates with intervals, and a paired test against the baseline."""
+"""Whether the GAN helped: a paired test against the baseline, and its words."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from convergan.page.words import percent
-
-CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05
+from convergan.statistics.levels import SIGNIFICANCE
+from convergan.statistics.paired import mcnemar_p_value
 
 Decision = Literal["helped", "hurt", "undecided"]
 
@@ -24,12 +22,6 @@ class Comparison:
     unevenly divided if both were equally good."""
 
 
-def error_interval(errors: int, size: int) -> tuple[float, float]:
-    """The 95 % confidence interval of an error rate (Wilson 1927)."""
-    interval = binomtest(errors, size).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     """Compares two classifiers by which images each got wrong (McNemar 1947, exact).
 
@@ -39,8 +31,7 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     """
     only_ours = int((wrong & ~baseline_wrong).sum())
     only_baseline = int((baseline_wrong & ~wrong).sum())
-    differing = only_ours + only_baseline
-    p_value = float(binomtest(only_ours, differing).pvalue) if differing else 1.0
+    p_value = mcnemar_p_value(only_ours, only_baseline)
     if p_value >= SIGNIFICANCE:
         return Comparison(decision="undecided", p_value=p_value)
     return Comparison(decision="helped" if only_ours < only_baseline else "hurt", p_value=p_value)

@@ -1,4 +1,4 @@
-"""Weights are draws with replacement; intervals have the spread that drawing new images has."""
+"""Intervals of scores have the spread that drawing new images has."""
 
 import numpy as np
 import pytest
@@ -18,28 +18,10 @@ from convergan.metrics.estimates import (
     compare_estimates,
     estimate,
 )
-from convergan.metrics.resampling import Interval, bootstrap_weights, interval
+from convergan.statistics.intervals import Interval
 
 DRAWS = 40
 SHARES = ("precision", "recall", "coverage")
-
-
-def test_weights_are_draws_within_parts() -> None:
-    parts = np.array([0] * 30 + [1] * 50)
-    weights = bootstrap_weights(80, 200, seed=0, parts=parts)
-    assert (weights[:, :30].sum(axis=1) == 30).all()
-    assert (weights[:, 30:].sum(axis=1) == 50).all()
-    # A share 1 - 1/e is drawn at least once.
-    assert (weights > 0).mean() == pytest.approx(1 - (1 - 1 / 40) ** 40, abs=0.01)
-    assert (bootstrap_weights(80, 3, seed=0, parts=parts) == weights[:3]).all()
-
-
-def test_intervals_are_around_the_number() -> None:
-    replicates = np.random.default_rng(0).normal(5, 2, size=20_000)
-    assert interval(1.0, replicates) == pytest.approx((1 - 3.92, 1 + 3.92), abs=0.1)
-    few = interval(1.0, replicates[:20])
-    assert few.low + few.high == pytest.approx(2)
-    assert few.high - 1 == pytest.approx(2.093 * replicates[:20].std(ddof=1), rel=1e-3)
 
 
 def draw(generator: torch.Generator, count: int = 150, shift: float = 0.0) -> Embedded:
@@ -109,8 +91,6 @@ def test_undefined_replicates_are_left_out() -> None:
     assert 2 <= compared.first.replicates < 200
     for between in (compared.interval, compared.first.interval):
         assert between is not None and np.isfinite(between).all()
-    assert interval(1.0, np.array([np.nan, np.nan, 3])) is None
-    assert interval(np.nan, np.arange(9.0)) is None
 
 
 def test_nothing_is_told_from_chance_by_an_undefined_interval() -> None:
