@@ -15,7 +15,8 @@ from convergan.networks.build import NetworkSettings, build_discriminator, build
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
-from convergan.recipes.settings import ConvSettings, ObjectiveSettings, Recipe
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import ConvSettings, Recipe
 from convergan.training.classify import BATCH_SIZE
 from convergan.training.samples import DIVERSITY_IMAGES
 from convergan.training.state import INITIALIZATION_IMAGES
@@ -150,7 +151,7 @@ def _trace(
     weights = [*discriminator.parameters(), *generator.parameters()]
     images = torch.empty(rows, *image_shape)
     with FlopCounterMode(display=False) as discriminator_flops:
-        labelled = [] if objective.discriminator == "binary" else [images]
+        labelled = [images] if objective.is_supervised else []
         kept = _kept_by_discriminator(discriminator, generator, labelled, images, bf16)
         if baseline and labelled:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -199,7 +200,7 @@ def _kept_by_generator(
     for weight in discriminator.parameters():
         weight.requires_grad_(False)
     compared = [images] if discriminator.compares_halves else []
-    if not compared and objective.generator == "feature-matching":
+    if not compared and objective.feature_matching.weight > 0:
         with torch.no_grad():
             _judged(discriminator, [images])
 
@@ -254,5 +255,5 @@ def _player_bytes(recipe: Recipe, network: nn.Module, *, averaged: bool) -> int:
     """Bytes of a player's weights, gradients, Adam moments and, where it has them, averages and history."""
     total = sum(t.nbytes for t in (*network.parameters(), *network.buffers()))
     trained = sum(weight.nbytes for weight in network.parameters() if weight.requires_grad)
-    copies = 3 + (recipe.objective.historical_averaging > 0)
+    copies = 3 + (recipe.objective.historical_averaging.weight > 0)
     return total * (2 if averaged else 1) + trained * copies

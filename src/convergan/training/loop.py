@@ -88,8 +88,8 @@ def fit(
     baseline_objective = baseline_terms(recipe.objective, baseline.history if baseline else None)
     steps = steps_per_epoch(recipe, data)
     device, rank_batch = fabric.device, recipe.batch_size // ranks()
-    supervised = recipe.objective.discriminator == "semi-supervised"
-    matches_features = recipe.objective.generator == "feature-matching"
+    supervised = recipe.objective.is_supervised
+    matches_features = recipe.objective.feature_matching.weight > 0
     compares_halves = discriminator.network.compares_halves
     noise = NoiseBank(device) if uses_noise_bank(recipe.hardware, device) else None
     for player in (discriminator, generator, baseline):

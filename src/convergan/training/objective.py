@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from convergan.distributed import mean_over_ranks
-from convergan.recipes.settings import ObjectiveSettings
+from convergan.recipes.objective import ObjectiveSettings
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import (
     minimax_generator_loss,
@@ -63,32 +63,33 @@ def discriminator_terms(
             step.labels,
             step.unlabelled_logits,
             step.generated_logits,
-            unsupervised_weight=settings.unsupervised_weight,
+            unsupervised_weight=settings.real_or_generated.weight,
         )
-        return loss._asdict()
+        return loss._replace(supervised=settings.supervised.weight * loss.supervised)._asdict()
 
     def smoothed(step: DiscriminatorStep) -> dict[str, Tensor]:
         loss = one_sided_smoothing_loss(
             real_probability_logit(step.unlabelled_logits),
             real_probability_logit(step.generated_logits),
-            positive_target=settings.positive_target,
+            positive_target=settings.real_or_generated.positive_target,
         )
-        return {"real_or_generated": settings.unsupervised_weight * loss}
+        return {"real_or_generated": settings.real_or_generated.weight * loss}
 
     def supervised(step: DiscriminatorStep) -> dict[str, Tensor]:
         assert step.labelled_logits is not None and step.labels is not None
-        return {"supervised": F.cross_entropy(step.labelled_logits, step.labels)}
+        loss = F.cross_entropy(step.labelled_logits, step.labels)
+        return {"supervised": settings.supervised.weight * loss}
 
     terms: list[DiscriminatorTerm]
-    if settings.discriminator == "binary":
+    if not settings.is_supervised:
         # One class: its logsumexp is its logit, and the loss that of Goodfellow et al. (2014).
         terms = [smoothed]
-    elif settings.positive_target < 1:
+    elif settings.real_or_generated.positive_target < 1:
         terms = [supervised, smoothed]
     else:
         terms = [semi_supervised]
     if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
+        terms.append(_historical_averaging(history, settings.historical_averaging.weight))
     return terms
 
 
@@ -98,11 +99,12 @@ def baseline_terms(
     """The terms of the baseline's loss: the discriminator's, but for what needs unlabelled images."""
 
     def supervised(step: BaselineStep) -> dict[str, Tensor]:
-        return {"supervised": F.cross_entropy(step.labelled_logits, step.labels)}
+        loss = F.cross_entropy(step.labelled_logits, step.labels)
+        return {"supervised": settings.supervised.weight * loss}
 
     terms: list[BaselineTerm] = [supervised]
     if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
+        terms.append(_historical_averaging(history, settings.historical_averaging.weight))
     return terms
 
 
@@ -117,32 +119,37 @@ def generator_terms(
         loss = feature_matching_loss(
             mean_over_ranks(step.unlabelled_features),
             mean_over_ranks(step.generated_features),
-            distance=settings.feature_distance,
+            distance=settings.feature_matching.distance,
             reduction="mean",
         )
-        return {"feature_matching": loss}
+        return {"feature_matching": settings.feature_matching.weight * loss}
 
     def minimax(step: GeneratorStep) -> dict[str, Tensor]:
-        return {"minimax": minimax_generator_loss(real_probability_logit(step.generated_logits))}
+        logits = real_probability_logit(step.generated_logits)
+        return {"minimax": settings.minimax.weight * minimax_generator_loss(logits)}
 
     def non_saturating(step: GeneratorStep) -> dict[str, Tensor]:
         logits = real_probability_logit(step.generated_logits)
-        return {"non_saturating": non_saturating_generator_loss(logits)}
+        loss = non_saturating_generator_loss(logits)
+        return {"non_saturating": settings.non_saturating.weight * loss}
 
     def target(step: GeneratorStep) -> dict[str, Tensor]:
         logits = real_probability_logit(step.generated_logits)
-        return {"target": target_generator_loss(logits, settings.generator_target)}
+        loss = target_generator_loss(logits, settings.target.probability)
+        return {"target": settings.target.weight * loss}
 
     terms: list[GeneratorTerm] = [
-        {
-            "feature-matching": feature_matching,
-            "minimax": minimax,
-            "non-saturating": non_saturating,
-            "target": target,
-        }[settings.generator]
+        term
+        for term, weight in (
+            (feature_matching, settings.feature_matching.weight),
+            (minimax, settings.minimax.weight),
+            (non_saturating, settings.non_saturating.weight),
+            (target, settings.target.weight),
+        )
+        if weight > 0
     ]
     if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
+        terms.append(_historical_averaging(history, settings.historical_averaging.weight))
     return terms
 
 

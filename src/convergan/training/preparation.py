@@ -15,6 +15,7 @@ from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import SupervisedSettings
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
@@ -176,14 +177,13 @@ def _fitted(
 
     Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
     """
-    binary = recipe.objective.discriminator == "binary"
-    if classes and not binary:
+    if classes and recipe.objective.is_supervised:
         return recipe, classes
     if recipe.labels is not None and not classes:
         raise UserError(
             f"labels: expected none, as no image of {source} is labelled, got {recipe.labels}"
         )
-    objective = replace(recipe.objective, discriminator="binary")
+    objective = recipe.objective.with_term(SupervisedSettings(weight=0.0))
     return replace(recipe, objective=objective, baseline=False, labels=None), ()
 
 

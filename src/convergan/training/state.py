@@ -37,8 +37,8 @@ class TrainingState:
         self.rank = fabric.global_rank
         _, height, width, channels = data.images.shape
         shape = (channels, height, width)
-        binary = recipe.objective.discriminator == "binary"
-        outputs = 1 if binary else len(data.classes)
+        supervised = recipe.objective.is_supervised
+        outputs = len(data.classes) if supervised else 1
 
         # Networks are built alike on every rank, from streams that all ranks share.
         self.stream = RandomStream(fabric.device, derived_seed(recipe.seed, 0))
@@ -51,7 +51,7 @@ class TrainingState:
                 recipe.optimizer,
                 recipe.hardware,
                 averaged=averaged,
-                with_history=recipe.objective.historical_averaging > 0,
+                with_history=recipe.objective.historical_averaging.weight > 0,
             )
 
         with self.stream():
@@ -69,7 +69,7 @@ class TrainingState:
             self.discriminator = player_of(discriminator, averaged=True)
             self.generator = player_of(generator, averaged=False)
         self.baseline: Player[Discriminator] | None = None
-        if recipe.baseline and not binary:
+        if recipe.baseline and supervised:
             with self.baseline_stream():
                 network = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
                 network.group_size = recipe.batch_size // ranks()
