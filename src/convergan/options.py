@@ -21,6 +21,7 @@ from tyro.constructors import (
 from convergan.errors import UserError, quoted, shortened
 from convergan.ranges import Checked, Former, declarations, fit, number, range_in_words
 from convergan.recipes.base import Settings
+from convergan.recipes.former import current_options
 
 _REGISTRY = ConstructorRegistry()
 
@@ -171,6 +172,10 @@ def parse_options(
         UserError: they do not fit; tyro's framed complaint in one line.
         SystemExit: they ask for help, which has been printed.
     """
+    try:
+        words = current_options(words)
+    except UserError as problem:
+        raise UserError(f"{problem} {see_help(program)}") from None
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):

@@ -80,6 +80,12 @@ def current_objective(values: dict[Any, Any]) -> dict[Any, Any]:
     """
     formers = [name for name in values if is_former(name, values[name])]
     current = {name: value for name, value in values.items() if name not in formers}
+    given = {
+        f"{term}.{name}"
+        for term, group in current.items()
+        if isinstance(group, dict)
+        for name in group
+    }
     for former in formers:
         try:
             settings = replaced(former, values[former])
@@ -93,7 +99,7 @@ def current_objective(values: dict[Any, Any]) -> dict[Any, Any]:
             if not isinstance(group, dict):
                 # An error of its own.
                 continue
-            if name in values.get(term, ()):
+            if setting in given:
                 raise UserError(said_twice(f"objective.{former}", f"objective.{setting}"))
             current[term] = {**group, name: value}
     return current
@@ -106,6 +112,48 @@ def is_former(name: Any, value: Any) -> bool:
         and name in FORMER_OBJECTIVE
         and not (isinstance(value, dict) and replacing(name)[0].startswith(f"{name}."))
     )
+
+
+def current_options(words: list[str]) -> list[str]:
+    """Words of a command line, with present options in place of former ones.
+
+    Raises:
+        UserError: as `current_objective`, with the option that was written.
+    """
+    formers = {_option(former): former for former in FORMER_OBJECTIVE}
+    given = {_as_written(word.partition("=")[0]) for word in words}
+    current: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        option = _as_written(name)
+        if option not in formers:
+            current.append(word)
+            continue
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UserError(f"{option}: expected a value, got none")
+            value = rest.pop(0)
+        try:
+            settings = replaced(formers[option], value)
+        except ValueError as problem:
+            raise UserError(f"{option}: expected {problem}, got {quoted(number(value))}") from None
+        for setting, value in settings.items():
+            if _option(setting) in given:
+                raise UserError(said_twice(option, _option(setting)))
+            current.append(f"{_option(setting)}={value}")
+    return current
+
+
+def _option(setting: str) -> str:
+    """The option of a setting of the objective."""
+    return _as_written(f"--objective.{setting}")
+
+
+def _as_written(option: str) -> str:
+    """An option as the help has it: underscores are understood, too."""
+    return option.replace("_", "-")
 
 
 def said_twice(former: str, present: str) -> str:

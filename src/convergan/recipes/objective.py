@@ -28,27 +28,27 @@ class ObjectiveSettings(Settings, group="objective"):
     """What the two players minimize: the sum of the terms whose weight is not 0."""
 
     supervised: SupervisedSettings = field(default_factory=SupervisedSettings)
-    """Of the discriminator and the baseline: the classes of labelled images (Section 5)."""
+    """The classes of labelled images, in the discriminator's and the baseline's loss (Section 5)."""
 
     real_or_generated: RealOrGeneratedSettings = field(default_factory=RealOrGeneratedSettings)
-    """Of the discriminator: real or generated (Section 5), with smoothed targets (Section 3.4)."""
+    """Real or generated, in the discriminator's loss (Section 5), with smoothed targets (Section 3.4)."""
 
     feature_matching: FeatureMatchingSettings = field(default_factory=FeatureMatchingSettings)
-    """Of the generator: feature matching (Section 3.1)."""
+    """Feature matching, in the generator's loss (Section 3.1)."""
 
     minimax: MinimaxSettings = field(default_factory=MinimaxSettings)
-    """Of the generator: log(1 - D), the authors' choice with minibatch discrimination."""
+    """log(1 - D), in the generator's loss: the authors' choice with minibatch discrimination."""
 
     non_saturating: NonSaturatingSettings = field(default_factory=NonSaturatingSettings)
-    """Of the generator: -log D, which has a slope where the discriminator is sure."""
+    """-log D, in the generator's loss, which has a slope where the discriminator is sure."""
 
     target: TargetSettings = field(default_factory=TargetSettings)
-    """Of the generator: a target for the discriminator, the authors' choice for ImageNet."""
+    """Cross-entropy between a target and D, in the generator's loss: the authors' choice for ImageNet."""
 
     historical_averaging: HistoricalAveragingSettings = field(
         default_factory=HistoricalAveragingSettings
     )
-    """Of all players: historical averaging (Section 3.3)."""
+    """Historical averaging, in every player's loss (Section 3.3)."""
 
     generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
     """Generator steps to each step of the discriminator."""

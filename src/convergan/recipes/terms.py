@@ -34,7 +34,7 @@ class TermSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedSettings(TermSettings, term="supervised"):
-    """The discriminator's and the baseline's classes (Section 5)."""
+    """Settings of the classes that labelled images teach (Section 5)."""
 
     weight: Weight = 1.0
     """Weight of the cross-entropy of the labelled images. 0: there are no classes, the discriminator tells
@@ -43,10 +43,10 @@ class SupervisedSettings(TermSettings, term="supervised"):
 
 @dataclass(frozen=True, kw_only=True)
 class RealOrGeneratedSettings(TermSettings, term="real_or_generated"):
-    """The discriminator's judgement, real or generated (Section 5)."""
+    """Settings of the judgement, real or generated (Section 5)."""
 
     weight: Weight = 0.5
-    """Weight of its cross-entropy. Eq. 5 has 1, the authors' code 0.5."""
+    """Weight of the cross-entropy of unlabelled and generated images. Eq. 5 has 1, the authors' code 0.5."""
 
     positive_target: Annotated[float, Interval(ge=0.5, le=1)] = 1.0
     """What the discriminator is to say of real images: below 1 is one-sided label smoothing
@@ -55,10 +55,10 @@ class RealOrGeneratedSettings(TermSettings, term="real_or_generated"):
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureMatchingSettings(TermSettings, term="feature_matching"):
-    """The generator's features, matched to those of the data (Section 3.1)."""
+    """Settings of feature matching (Section 3.1)."""
 
     weight: Weight = 1.0
-    """Weight of the distance between features; 0 is off."""
+    """Weight of the distance between real and generated features; 0 is off."""
 
     distance: Literal["squared", "absolute"] = "squared"
     """Distance between the batch means of the features, averaged over the features as the authors do."""
@@ -66,26 +66,26 @@ class FeatureMatchingSettings(TermSettings, term="feature_matching"):
 
 @dataclass(frozen=True, kw_only=True)
 class MinimaxSettings(TermSettings, term="minimax"):
-    """The generator's log(1 - D): the authors' choice with minibatch discrimination."""
+    """Settings of log(1 - D), the minimax game's loss of the generator."""
 
     weight: Weight = 0.0
-    """Weight of log(1 - D) in the generator's loss; 0 is off."""
+    """Weight of log(1 - D); 0 is off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NonSaturatingSettings(TermSettings, term="non_saturating"):
-    """The generator's -log D, which has a slope where the discriminator is sure."""
+    """Settings of -log D, the non-saturating loss of the generator."""
 
     weight: Weight = 0.0
-    """Weight of -log D in the generator's loss; 0 is off."""
+    """Weight of -log D; 0 is off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings(TermSettings, term="target"):
-    """The generator's target for the discriminator: the authors' choice for ImageNet."""
+    """Settings of the generator's target for what the discriminator says."""
 
     weight: Weight = 0.0
-    """Weight of the cross-entropy between `probability` and D in the generator's loss; 0 is off."""
+    """Weight of the cross-entropy between `probability` and D; 0 is off."""
 
     probability: Annotated[float, Interval(gt=0, le=1)] = 0.375
     """What the generator makes the discriminator say of generated images. Half of the discriminator's
@@ -94,7 +94,8 @@ class TargetSettings(TermSettings, term="target"):
 
 @dataclass(frozen=True, kw_only=True)
 class HistoricalAveragingSettings(TermSettings, term="historical_averaging"):
-    """All players' distance from the mean of their past weights (Section 3.3)."""
+    """Settings of historical averaging (Section 3.3)."""
 
     weight: Weight = 0.0
-    """Weight of that squared distance in each player's loss; 0 is off."""
+    """Weight of the squared distance between a player's parameters and the mean of their past values; 0 is
+    off."""
