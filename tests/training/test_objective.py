@@ -8,7 +8,18 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from convergan.recipes.settings import ObjectiveSettings, Recipe
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    HistoricalAveragingSettings,
+    MinimaxSettings,
+    NonSaturatingSettings,
+    RealOrGeneratedSettings,
+    SupervisedSettings,
+    TargetSettings,
+    TermSettings,
+)
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.objective import (
@@ -20,6 +31,7 @@ from convergan.training.objective import (
     total,
 )
 from convergan.training.run import train
+from support import with_generator_term
 
 
 def logits(rows: int, classes: int) -> torch.Tensor:
@@ -29,7 +41,10 @@ def logits(rows: int, classes: int) -> torch.Tensor:
 def test_binary_is_the_loss_of_the_first_gans() -> None:
     torch.manual_seed(0)
     step = DiscriminatorStep(None, None, logits(7, 1), logits(5, 1))
-    settings = ObjectiveSettings(discriminator="binary", unsupervised_weight=1.0)
+    settings = ObjectiveSettings(
+        supervised=SupervisedSettings(weight=0.0),
+        real_or_generated=RealOrGeneratedSettings(weight=1.0),
+    )
     real = F.binary_cross_entropy_with_logits(step.unlabelled_logits, torch.ones(7, 1).double())
     generated = F.binary_cross_entropy_with_logits(
         step.generated_logits, torch.zeros(5, 1).double()
@@ -58,7 +73,7 @@ def test_smoothing_without_smoothing_is_the_plain_loss() -> None:
     torch.manual_seed(0)
     step = DiscriminatorStep(logits(3, 4), torch.tensor([0, 2, 1]), logits(7, 4), logits(5, 4))
     plain = total(parts_of(discriminator_terms(ObjectiveSettings(), None), step))
-    nearly = ObjectiveSettings(positive_target=1 - 1e-12)
+    nearly = ObjectiveSettings(real_or_generated=RealOrGeneratedSettings(positive_target=1 - 1e-12))
     assert [*parts_of(discriminator_terms(nearly, None), step)] == [
         "supervised",
         "real_or_generated",
@@ -70,14 +85,18 @@ def test_generators_losses() -> None:
     torch.manual_seed(0)
     step = GeneratorStep(logits(6, 8), logits(5, 8), logits(5, 4))
     score = torch.sigmoid(step.generated_logits.logsumexp(1))
-    minimax = parts_of(generator_terms(ObjectiveSettings(generator="minimax"), None), step)
+    settings = with_generator_term(ObjectiveSettings(), MinimaxSettings(weight=1.0))
+    minimax = parts_of(generator_terms(settings, None), step)
     torch.testing.assert_close(minimax["minimax"], torch.log(1 - score).mean())
-    other = parts_of(generator_terms(ObjectiveSettings(generator="non-saturating"), None), step)
+    settings = with_generator_term(ObjectiveSettings(), NonSaturatingSettings(weight=1.0))
+    other = parts_of(generator_terms(settings, None), step)
     torch.testing.assert_close(other["non_saturating"], -torch.log(score).mean())
     assert step.unlabelled_features is not None
     difference = step.unlabelled_features.mean(0) - step.generated_features.mean(0)
     for distance, expected in (("squared", difference**2), ("absolute", difference.abs())):
-        settings = ObjectiveSettings(feature_distance=distance)  # type: ignore[arg-type]
+        settings = ObjectiveSettings(
+            feature_matching=FeatureMatchingSettings(distance=distance)  # type: ignore[arg-type]
+        )
         parts = parts_of(generator_terms(settings, None), step)
         torch.testing.assert_close(parts["feature_matching"], expected.mean())
 
@@ -88,24 +107,59 @@ def test_historical_averaging_is_weighted() -> None:
     history.update()
     with torch.no_grad():
         weight += 2
-    settings = ObjectiveSettings(historical_averaging=0.25, generator="minimax")
+    settings = with_generator_term(ObjectiveSettings(), MinimaxSettings(weight=1.0))
+    settings = settings.with_term(HistoricalAveragingSettings(weight=0.25))
     step = GeneratorStep(None, logits(5, 8), logits(5, 4))
     parts = parts_of(generator_terms(settings, history), step)
     assert parts["historical_averaging"].item() == pytest.approx(0.25 * 3 * 4)
 
 
+def test_terms_of_the_generator_add_up_by_their_weights() -> None:
+    torch.manual_seed(0)
+    step = GeneratorStep(logits(6, 8), logits(5, 8), logits(5, 4))
+    every = (FeatureMatchingSettings, MinimaxSettings, NonSaturatingSettings, TargetSettings)
+    alone, mixed = [], ObjectiveSettings()
+    for weight, term in enumerate(every, start=2):
+        mixed = mixed.with_term(term(weight=float(weight)))
+        single = with_generator_term(ObjectiveSettings(), term(weight=1.0))
+        alone.append(weight * total(parts_of(generator_terms(single, None), step)))
+    parts = parts_of(generator_terms(mixed, None), step)
+    torch.testing.assert_close(torch.stack(list(parts.values())), torch.stack(alone))
+
+
+def test_the_classes_have_a_weight() -> None:
+    torch.manual_seed(0)
+    step = DiscriminatorStep(logits(3, 4), torch.tensor([0, 2, 1]), logits(7, 4), logits(5, 4))
+    for target in (1.0, 0.9):
+        settings = ObjectiveSettings(
+            real_or_generated=RealOrGeneratedSettings(positive_target=target)
+        )
+        half = settings.with_term(SupervisedSettings(weight=0.5))
+        once, halved = (
+            parts_of(discriminator_terms(each, None), step) for each in (settings, half)
+        )
+        torch.testing.assert_close(halved.pop("supervised"), 0.5 * once.pop("supervised"))
+        assert halved == once
+
+
 @pytest.mark.parametrize(
-    ("changes", "terms"),
+    ("changes", "settings", "terms"),
     [
         (
-            {"generator": "minimax", "generator_steps": 2},
+            {"generator_steps": 2},
+            [FeatureMatchingSettings(weight=0.0), MinimaxSettings(weight=1.0)],
             {
                 "discriminator/supervised", "discriminator/unlabelled",
                 "discriminator/generated", "generator/minimax",
             },
         ),
         (
-            {"generator": "non-saturating", "positive_target": 0.9, "historical_averaging": 0.01},
+            {},
+            [
+                FeatureMatchingSettings(weight=0.0), NonSaturatingSettings(weight=1.0),
+                RealOrGeneratedSettings(positive_target=0.9),
+                HistoricalAveragingSettings(weight=0.01),
+            ],
             {
                 "discriminator/supervised", "discriminator/real_or_generated",
                 "discriminator/historical_averaging", "generator/non_saturating",
@@ -115,12 +169,20 @@ def test_historical_averaging_is_weighted() -> None:
     ],
 )  # fmt: skip
 def test_every_objective_trains(
-    quick_recipe: Recipe, quiet: Console, tmp_path: Path, changes: dict, terms: set[str]
+    quick_recipe: Recipe,
+    quiet: Console,
+    tmp_path: Path,
+    changes: dict,
+    settings: list[TermSettings],
+    terms: set[str],
 ) -> None:
+    objective = replace(quick_recipe.objective, **changes)
+    for term in settings:
+        objective = objective.with_term(term)
     recipe = replace(
         quick_recipe,
         epochs=1,
-        objective=replace(quick_recipe.objective, **changes),
+        objective=objective,
         networks=replace(quick_recipe.networks, minibatch_kernels=8),
     )
     train(recipe, tmp_path / "run", console=quiet)

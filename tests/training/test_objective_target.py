@@ -1,16 +1,17 @@
 """The generator's cross-entropy to a target, against its formula."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
 from convergan.errors import UserError
-from convergan.recipes.settings import ObjectiveSettings
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.terms import NonSaturatingSettings, TargetSettings
 from convergan.training.objective import GeneratorStep, generator_terms, parts_of
+from support import with_generator_term
 
-SETTINGS = ObjectiveSettings(generator="target")
+SETTINGS = with_generator_term(ObjectiveSettings(), TargetSettings(weight=1.0))
 
 
 def loss_of(settings: ObjectiveSettings, logits: torch.Tensor) -> torch.Tensor:
@@ -26,14 +27,14 @@ def test_it_is_the_cross_entropy_of_target_and_real_probability(target: float) -
     total = logits.exp().sum(dim=1)
     real = total / (total + 1)
     expected = -(target * real.log() + (1 - target) * (1 - real).log()).mean()
-    loss = loss_of(replace(SETTINGS, generator_target=target), logits)
+    loss = loss_of(SETTINGS.with_term(TargetSettings(weight=1.0, probability=target)), logits)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
 
 
 def test_the_papers_target() -> None:
     # D = 1/2 where the logsumexp is 0; there every target costs log 2.
     logits = torch.full((4, 2), -math.log(2.0), dtype=torch.float64)
-    assert SETTINGS.generator_target == 0.375
+    assert SETTINGS.target.probability == 0.375
     assert loss_of(SETTINGS, logits).item() == pytest.approx(math.log(2))
 
 
@@ -49,10 +50,9 @@ def test_it_is_lowest_where_the_discriminator_says_the_target() -> None:
 def test_a_target_of_one_is_the_non_saturating_loss() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6, 3)
-    whole = loss_of(replace(SETTINGS, generator_target=1.0), logits)
-    torch.testing.assert_close(
-        whole, loss_of(ObjectiveSettings(generator="non-saturating"), logits)
-    )
+    whole = loss_of(SETTINGS.with_term(TargetSettings(weight=1.0, probability=1.0)), logits)
+    other = with_generator_term(ObjectiveSettings(), NonSaturatingSettings(weight=1.0))
+    torch.testing.assert_close(whole, loss_of(other, logits))
 
 
 def test_it_is_finite_for_large_logits() -> None:
@@ -64,5 +64,7 @@ def test_it_is_finite_for_large_logits() -> None:
 
 @pytest.mark.parametrize("target", [0.0, -0.1, 1.1])
 def test_impossible_targets(target: float) -> None:
-    with pytest.raises(UserError, match=r"objective.generator-target: expected above 0, at most 1"):
-        ObjectiveSettings(generator_target=target)
+    with pytest.raises(
+        UserError, match=r"objective.target.probability: expected above 0, at most 1"
+    ):
+        TargetSettings(probability=target)
