@@ -239,9 +239,9 @@ def test_every_setting_is_documented_beneath_it() -> None:
     import ast
     import inspect
 
-    from convergan.recipes import settings
+    from convergan.recipes import objective, settings, terms
 
-    for node in ast.parse(inspect.getsource(settings)).body:
+    for node in ast.parse("".join(map(inspect.getsource, (settings, objective, terms)))).body:
         if isinstance(node, ast.ClassDef):
             fields = [
                 place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)

@@ -54,7 +54,8 @@ class ObjectiveSettings(Settings, group="objective"):
     """Generator steps to each step of the discriminator."""
 
     others: tuple[TermSettings, ...] = ()
-    """Settings of terms that are registered by others; in recipe.yaml each stands under its own name."""
+    """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands
+    under its own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +70,9 @@ class ObjectiveSettings(Settings, group="objective"):
                     "register_term_settings makes a term known"
                 )
         self._require(len(set(names)) == len(names), "others", "each term once")
+        # The order in which terms are added up shows in the last bits of a result.
+        ordered = tuple(sorted(self.others, key=lambda settings: settings.term_name))
+        object.__setattr__(self, "others", ordered)
 
     @property
     def is_supervised(self) -> bool:

@@ -279,7 +279,7 @@ class Recipe(Settings):
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """What they minimize: the sum of the terms below, each times its weight."""
+    """Losses of the two players: sums of the terms below, each times its weight."""
 
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """How they are trained."""

@@ -89,7 +89,7 @@ class TargetSettings(TermSettings, term="target"):
 
     probability: Annotated[float, Interval(gt=0, le=1)] = 0.375
     """What the generator makes the discriminator say of generated images. Half of the discriminator's
-    `positive_target` is where a smoothed one ends that cannot tell them from real ones (Section 3.4)."""
+    positive target is where a smoothed one ends that cannot tell them from real ones (Section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
