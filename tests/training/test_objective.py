@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 from torch.nn import functional as F
 
+from convergan.errors import UserError
+from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import (
@@ -17,88 +20,98 @@ from convergan.recipes.terms import (
     NonSaturatingSettings,
     RealOrGeneratedSettings,
     SupervisedSettings,
-    TargetSettings,
-    TermSettings,
 )
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.historical_averaging import HistoricalAveraging
-from convergan.training.objective import (
-    DiscriminatorStep,
-    GeneratorStep,
-    discriminator_terms,
-    generator_terms,
-    parts_of,
-    total,
-)
+from convergan.training.objective import losses_of, total
 from convergan.training.run import train
-from support import with_generator_term
+from convergan.training.terms.term import TermOutputs
+
+OFF = FeatureMatchingSettings(weight=0)
 
 
-def logits(rows: int, classes: int) -> torch.Tensor:
-    return torch.randn(rows, classes, dtype=torch.float64)
+def outputs(classes: int = 4, **changes: Any) -> TermOutputs:
+    """TermOutputs for 3 labelled, 7 unlabelled and 5 generated images."""
+    torch.manual_seed(0)
+    groups = {
+        name: DiscriminatorOutput(
+            torch.randn(rows, classes, dtype=torch.float64),
+            torch.randn(rows, 8, dtype=torch.float64),
+        )
+        for name, rows in (("labelled", 3), ("unlabelled", 7), ("generated", 5))
+    }
+    return TermOutputs(groups=groups, labels=torch.tensor([0, 2, 1]) % classes, **changes)
 
 
 def test_binary_is_the_loss_of_the_first_gans() -> None:
-    torch.manual_seed(0)
-    step = DiscriminatorStep(None, None, logits(7, 1), logits(5, 1))
+    step = outputs(classes=1)
     settings = ObjectiveSettings(
-        supervised=SupervisedSettings(weight=0.0),
-        real_or_generated=RealOrGeneratedSettings(weight=1.0),
+        supervised=SupervisedSettings(weight=0), real_or_generated=RealOrGeneratedSettings(weight=1)
     )
-    real = F.binary_cross_entropy_with_logits(step.unlabelled_logits, torch.ones(7, 1).double())
+    real = F.binary_cross_entropy_with_logits(
+        step["unlabelled"].logits, torch.ones(7, 1, dtype=torch.float64)
+    )
     generated = F.binary_cross_entropy_with_logits(
-        step.generated_logits, torch.zeros(5, 1).double()
+        step["generated"].logits, torch.zeros(5, 1, dtype=torch.float64)
     )
-    torch.testing.assert_close(
-        total(parts_of(discriminator_terms(settings, None), step)), real + generated
-    )
+    loss = losses_of(settings)["discriminator"]
+    torch.testing.assert_close(total(loss(step)), real + generated)
 
 
 def test_semi_supervised_has_the_authors_weight() -> None:
-    torch.manual_seed(0)
-    labels = torch.tensor([0, 2, 1])
-    step = DiscriminatorStep(logits(3, 4), labels, logits(7, 4), logits(5, 4))
-    parts = parts_of(discriminator_terms(ObjectiveSettings(), None), step)
+    step = outputs()
+    parts = losses_of(ObjectiveSettings())["discriminator"](step)
+    assert step.labels is not None
     lse_real, lse_generated = (
-        step.unlabelled_logits.logsumexp(1),
-        step.generated_logits.logsumexp(1),
+        step[name].logits.logsumexp(1) for name in ("unlabelled", "generated")
     )
     # The authors' code: .5 (softplus(lse) - lse) and .5 softplus(lse).
     torch.testing.assert_close(parts["unlabelled"], 0.5 * (F.softplus(lse_real) - lse_real).mean())
     torch.testing.assert_close(parts["generated"], 0.5 * F.softplus(lse_generated).mean())
-    torch.testing.assert_close(parts["supervised"], F.cross_entropy(step.labelled_logits, labels))
+    supervised = F.cross_entropy(step["labelled"].logits, step.labels)
+    torch.testing.assert_close(parts["supervised"], supervised)
+    assert list(parts) == ["supervised", "unlabelled", "generated"]
 
 
 def test_smoothing_without_smoothing_is_the_plain_loss() -> None:
-    torch.manual_seed(0)
-    step = DiscriminatorStep(logits(3, 4), torch.tensor([0, 2, 1]), logits(7, 4), logits(5, 4))
-    plain = total(parts_of(discriminator_terms(ObjectiveSettings(), None), step))
+    step = outputs()
+    plain = total(losses_of(ObjectiveSettings())["discriminator"](step))
     nearly = ObjectiveSettings(real_or_generated=RealOrGeneratedSettings(positive_target=1 - 1e-12))
-    assert [*parts_of(discriminator_terms(nearly, None), step)] == [
-        "supervised",
-        "real_or_generated",
-    ]
-    torch.testing.assert_close(total(parts_of(discriminator_terms(nearly, None), step)), plain)
+    parts = losses_of(nearly)["discriminator"](step)
+    assert list(parts) == ["supervised", "real_or_generated"]
+    torch.testing.assert_close(total(parts), plain)
 
 
 def test_generators_losses() -> None:
-    torch.manual_seed(0)
-    step = GeneratorStep(logits(6, 8), logits(5, 8), logits(5, 4))
-    score = torch.sigmoid(step.generated_logits.logsumexp(1))
-    settings = with_generator_term(ObjectiveSettings(), MinimaxSettings(weight=1.0))
-    minimax = parts_of(generator_terms(settings, None), step)
-    torch.testing.assert_close(minimax["minimax"], torch.log(1 - score).mean())
-    settings = with_generator_term(ObjectiveSettings(), NonSaturatingSettings(weight=1.0))
-    other = parts_of(generator_terms(settings, None), step)
-    torch.testing.assert_close(other["non_saturating"], -torch.log(score).mean())
-    assert step.unlabelled_features is not None
-    difference = step.unlabelled_features.mean(0) - step.generated_features.mean(0)
+    step = outputs()
+    score = torch.sigmoid(step["generated"].logits.logsumexp(1))
+    minimax = ObjectiveSettings(feature_matching=OFF, minimax=MinimaxSettings(weight=1))
+    parts = losses_of(minimax)["generator"](step)
+    torch.testing.assert_close(parts["minimax"], torch.log(1 - score).mean())
+    other = ObjectiveSettings(feature_matching=OFF, non_saturating=NonSaturatingSettings(weight=1))
+    parts = losses_of(other)["generator"](step)
+    torch.testing.assert_close(parts["non_saturating"], -torch.log(score).mean())
+    difference = step["unlabelled"].features.mean(0) - step["generated"].features.mean(0)
     for distance, expected in (("squared", difference**2), ("absolute", difference.abs())):
-        settings = ObjectiveSettings(
-            feature_matching=FeatureMatchingSettings(distance=distance)  # type: ignore[arg-type]
-        )
-        parts = parts_of(generator_terms(settings, None), step)
+        matching = FeatureMatchingSettings(distance=distance)  # type: ignore[arg-type]
+        parts = losses_of(ObjectiveSettings(feature_matching=matching))["generator"](step)
         torch.testing.assert_close(parts["feature_matching"], expected.mean())
+
+
+def test_terms_compose() -> None:
+    step = outputs()
+    alone = [
+        losses_of(ObjectiveSettings())["generator"](step)["feature_matching"],
+        losses_of(ObjectiveSettings(feature_matching=OFF, minimax=MinimaxSettings(weight=1)))[
+            "generator"
+        ](step)["minimax"],
+    ]
+    both = ObjectiveSettings(
+        feature_matching=FeatureMatchingSettings(weight=2.0), minimax=MinimaxSettings(weight=0.25)
+    )
+    loss = losses_of(both)["generator"]
+    torch.testing.assert_close(total(loss(step)), 2 * alone[0] + 0.25 * alone[1])
+    assert loss.needs == {"unlabelled", "generated"}
 
 
 def test_historical_averaging_is_weighted() -> None:
@@ -107,59 +120,55 @@ def test_historical_averaging_is_weighted() -> None:
     history.update()
     with torch.no_grad():
         weight += 2
-    settings = with_generator_term(ObjectiveSettings(), MinimaxSettings(weight=1.0))
-    settings = settings.with_term(HistoricalAveragingSettings(weight=0.25))
-    step = GeneratorStep(None, logits(5, 8), logits(5, 4))
-    parts = parts_of(generator_terms(settings, history), step)
-    assert parts["historical_averaging"].item() == pytest.approx(0.25 * 3 * 4)
-
-
-def test_terms_of_the_generator_add_up_by_their_weights() -> None:
-    torch.manual_seed(0)
-    step = GeneratorStep(logits(6, 8), logits(5, 8), logits(5, 4))
-    every = (FeatureMatchingSettings, MinimaxSettings, NonSaturatingSettings, TargetSettings)
-    alone, mixed = [], ObjectiveSettings()
-    for weight, term in enumerate(every, start=2):
-        mixed = mixed.with_term(term(weight=float(weight)))
-        single = with_generator_term(ObjectiveSettings(), term(weight=1.0))
-        alone.append(weight * total(parts_of(generator_terms(single, None), step)))
-    parts = parts_of(generator_terms(mixed, None), step)
-    torch.testing.assert_close(torch.stack(list(parts.values())), torch.stack(alone))
-
-
-def test_the_classes_have_a_weight() -> None:
-    torch.manual_seed(0)
-    step = DiscriminatorStep(logits(3, 4), torch.tensor([0, 2, 1]), logits(7, 4), logits(5, 4))
-    for target in (1.0, 0.9):
-        settings = ObjectiveSettings(
-            real_or_generated=RealOrGeneratedSettings(positive_target=target)
-        )
-        half = settings.with_term(SupervisedSettings(weight=0.5))
-        once, halved = (
-            parts_of(discriminator_terms(each, None), step) for each in (settings, half)
-        )
-        torch.testing.assert_close(halved.pop("supervised"), 0.5 * once.pop("supervised"))
-        assert halved == once
+    settings = ObjectiveSettings(historical_averaging=HistoricalAveragingSettings(weight=0.25))
+    for loss in losses_of(settings).values():
+        parts = loss(outputs(history=history))
+        assert parts["historical_averaging"].item() == pytest.approx(0.25 * 3 * 4)
 
 
 @pytest.mark.parametrize(
-    ("changes", "settings", "terms"),
+    ("settings", "message"),
     [
         (
-            {"generator_steps": 2},
-            [FeatureMatchingSettings(weight=0.0), MinimaxSettings(weight=1.0)],
+            ObjectiveSettings(
+                feature_matching=OFF, historical_averaging=HistoricalAveragingSettings(weight=1)
+            ),
+            "a term of the generator, feature-matching, minimax, non-saturating, target, got 0",
+        ),
+        (
+            ObjectiveSettings(
+                supervised=SupervisedSettings(weight=0),
+                real_or_generated=RealOrGeneratedSettings(weight=0),
+            ),
+            "a term of the discriminator, supervised, real-or-generated, got 0 for each",
+        ),
+    ],
+)
+def test_a_player_without_a_term_is_refused_before_a_run_begins(
+    settings: ObjectiveSettings, message: str, quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(replace(quick_recipe, objective=settings), tmp_path / "run", console=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "terms"),
+    [
+        (
+            {"feature_matching": OFF, "minimax": MinimaxSettings(weight=1), "generator_steps": 2},
             {
                 "discriminator/supervised", "discriminator/unlabelled",
                 "discriminator/generated", "generator/minimax",
             },
         ),
         (
-            {},
-            [
-                FeatureMatchingSettings(weight=0.0), NonSaturatingSettings(weight=1.0),
-                RealOrGeneratedSettings(positive_target=0.9),
-                HistoricalAveragingSettings(weight=0.01),
-            ],
+            {
+                "feature_matching": OFF,
+                "non_saturating": NonSaturatingSettings(weight=1),
+                "real_or_generated": RealOrGeneratedSettings(positive_target=0.9),
+                "historical_averaging": HistoricalAveragingSettings(weight=0.01),
+            },
             {
                 "discriminator/supervised", "discriminator/real_or_generated",
                 "discriminator/historical_averaging", "generator/non_saturating",
@@ -169,20 +178,12 @@ def test_the_classes_have_a_weight() -> None:
     ],
 )  # fmt: skip
 def test_every_objective_trains(
-    quick_recipe: Recipe,
-    quiet: Console,
-    tmp_path: Path,
-    changes: dict,
-    settings: list[TermSettings],
-    terms: set[str],
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, changes: dict, terms: set[str]
 ) -> None:
-    objective = replace(quick_recipe.objective, **changes)
-    for term in settings:
-        objective = objective.with_term(term)
     recipe = replace(
         quick_recipe,
         epochs=1,
-        objective=objective,
+        objective=replace(quick_recipe.objective, **changes),
         networks=replace(quick_recipe.networks, minibatch_kernels=8),
     )
     train(recipe, tmp_path / "run", console=quiet)

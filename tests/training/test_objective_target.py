@@ -1,23 +1,29 @@
 """The generator's cross-entropy to a target, against its formula."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from convergan.errors import UserError
-from convergan.recipes.objective import ObjectiveSettings
+from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.terms import NonSaturatingSettings, TargetSettings
-from convergan.training.objective import GeneratorStep, generator_terms, parts_of
-from support import with_generator_term
+from convergan.training.terms.non_saturating import NonSaturating
+from convergan.training.terms.target import Target
+from convergan.training.terms.term import Term, TermOutputs
 
-SETTINGS = with_generator_term(ObjectiveSettings(), TargetSettings(weight=1.0))
+SETTINGS = TargetSettings(weight=1)
 
 
-def loss_of(settings: ObjectiveSettings, logits: torch.Tensor) -> torch.Tensor:
-    parts = parts_of(generator_terms(settings, None), GeneratorStep(None, logits, logits))
-    assert len(parts) == 1
-    return next(iter(parts.values()))
+def value_of(term: Term, logits: torch.Tensor) -> torch.Tensor:
+    groups = {"generated": DiscriminatorOutput(logits, logits)}
+    (part,) = term.weighted_parts(TermOutputs(groups=groups)).values()
+    return part
+
+
+def loss_of(settings: TargetSettings, logits: torch.Tensor) -> torch.Tensor:
+    return value_of(Target(settings), logits)
 
 
 @pytest.mark.parametrize("target", [0.375, 0.1, 0.9, 1.0])
@@ -27,14 +33,14 @@ def test_it_is_the_cross_entropy_of_target_and_real_probability(target: float) -
     total = logits.exp().sum(dim=1)
     real = total / (total + 1)
     expected = -(target * real.log() + (1 - target) * (1 - real).log()).mean()
-    loss = loss_of(SETTINGS.with_term(TargetSettings(weight=1.0, probability=target)), logits)
+    loss = loss_of(replace(SETTINGS, probability=target), logits)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
 
 
 def test_the_papers_target() -> None:
     # D = 1/2 where the logsumexp is 0; there every target costs log 2.
     logits = torch.full((4, 2), -math.log(2.0), dtype=torch.float64)
-    assert SETTINGS.target.probability == 0.375
+    assert SETTINGS.probability == 0.375
     assert loss_of(SETTINGS, logits).item() == pytest.approx(math.log(2))
 
 
@@ -50,9 +56,10 @@ def test_it_is_lowest_where_the_discriminator_says_the_target() -> None:
 def test_a_target_of_one_is_the_non_saturating_loss() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6, 3)
-    whole = loss_of(SETTINGS.with_term(TargetSettings(weight=1.0, probability=1.0)), logits)
-    other = with_generator_term(ObjectiveSettings(), NonSaturatingSettings(weight=1.0))
-    torch.testing.assert_close(whole, loss_of(other, logits))
+    whole = loss_of(replace(SETTINGS, probability=1.0), logits)
+    torch.testing.assert_close(
+        whole, value_of(NonSaturating(NonSaturatingSettings(weight=1)), logits)
+    )
 
 
 def test_it_is_finite_for_large_logits() -> None:

@@ -3,7 +3,7 @@
 import keyword
 import re
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -53,6 +53,10 @@ class ObjectiveSettings(Settings, group="objective"):
     generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
     """Generator steps to each step of the discriminator."""
 
+    update: Literal["alternating", "simultaneous"] = "alternating"
+    """`alternating`: the generator moves after the discriminator, through its new weights and with other
+    noise. `simultaneous`: both move by one forward pass, in fp32, as the authors' do on ImageNet."""
+
     others: tuple[TermSettings, ...] = ()
     """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands
     under its own."""
@@ -62,6 +66,10 @@ class ObjectiveSettings(Settings, group="objective"):
         for name, declared in declared_terms().items():
             # Of a derived class, which may hold more, files would keep a part.
             self._require(type(getattr(self, name)) is declared, name, declared.__name__)
+        if self.update == "simultaneous":
+            self._require(
+                self.generator_steps == 1, "generator_steps", "1 where update is simultaneous"
+            )
         names = [each.term_name for each in self.others]
         for name, settings in zip(names, self.others, strict=True):
             if TERM_SETTINGS.get(name) is not type(settings):
@@ -78,6 +86,11 @@ class ObjectiveSettings(Settings, group="objective"):
     def is_supervised(self) -> bool:
         """True if there are classes to learn."""
         return self.supervised.weight > 0
+
+    @property
+    def is_simultaneous(self) -> bool:
+        """True if both players move by one forward pass."""
+        return self.update == "simultaneous"
 
     def terms(self) -> dict[str, TermSettings]:
         """The settings of every term by its name: the declared ones in their order, then `others`."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 
+from convergan.errors import UserError
 from convergan.ranges import Former, Seed
 from convergan.recipes.base import Settings
 from convergan.recipes.objective import ObjectiveSettings
@@ -295,3 +296,7 @@ class Recipe(Settings):
             "name",
             "printable characters without slashes",
         )
+        if self.objective.is_simultaneous and self.hardware.precision == "bf16":
+            raise UserError(
+                "hardware.precision: expected auto or fp32 where objective.update is simultaneous, got bf16"
+            )

@@ -190,6 +190,9 @@ def _fitted(
 def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
     """The recipe adapted to these images, and the images as it uses them."""
     recipe, classes = _fitted(recipe, data.classes, data.source)
+    if recipe.objective.is_simultaneous:
+        # One forward pass has one precision, and the generator needs this one.
+        recipe = replace(recipe, hardware=replace(recipe.hardware, precision="fp32"))
     if classes:
         return recipe, data
     unlabelled = np.full(len(data.train), UNLABELLED)
