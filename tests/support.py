@@ -11,6 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
+
 _NOBODY = 65534
 """A user who owns nothing."""
 
@@ -26,6 +29,13 @@ def without_privileges() -> Iterator[None]:
     finally:
         if is_root:
             os.seteuid(0)
+
+
+def with_generator_term(objective: ObjectiveSettings, term: TermSettings) -> ObjectiveSettings:
+    """An objective with another term in place of those that its generator has by default."""
+    for off in (FeatureMatchingSettings(weight=0.0), TargetSettings(weight=0.0)):
+        objective = objective.with_term(off)
+    return objective.with_term(term)
 
 
 def equal_states(first: Any, second: Any) -> bool:

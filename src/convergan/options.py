@@ -19,8 +19,9 @@ from tyro.constructors import (
 )
 
 from convergan.errors import UserError, quoted, shortened
-from convergan.ranges import Checked, Former, declarations, fit, range_in_words
-from convergan.recipes.settings import Settings
+from convergan.ranges import Checked, Former, declarations, fit, number, range_in_words
+from convergan.recipes.base import Settings
+from convergan.recipes.former import current_options
 
 _REGISTRY = ConstructorRegistry()
 
@@ -37,7 +38,7 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     spec = ConstructorRegistry.get_struct_spec(replace(info, markers=(*info.markers, suppress)))
     if not isinstance(spec, StructConstructorSpec):
         return None
-    hidden = ("name", "kind") if issubclass(info.type, Settings) else ()
+    hidden = ("name", "kind", "others") if issubclass(info.type, Settings) else ()
     kind: Any = info.type
     declared = declarations(kind)
     fields = (
@@ -104,10 +105,10 @@ def _read(words: str | list[str], declared: Any) -> Any:
         ValueError: they spell no such value, or one outside its range.
     """
     if isinstance(words, list):
-        return _fitting([_number(word) for word in words], declared)
+        return _fitting([number(word) for word in words], declared)
     if words == "None" and NoneType in _kinds(declared):
         return None
-    return _fitting(_number(words), declared)
+    return _fitting(number(words), declared)
 
 
 def _fitting(value: Any, declared: Any) -> Any:
@@ -115,15 +116,6 @@ def _fitting(value: Any, declared: Any) -> Any:
         return fit(value, declared)
     except ValueError as problem:
         raise ValueError(f"expected {problem}, got {quoted(value)}") from None
-
-
-def _number(word: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
 
 
 def _kinds(declared: Any) -> list[Any]:
@@ -180,6 +172,10 @@ def parse_options(
         UserError: they do not fit; tyro's framed complaint in one line.
         SystemExit: they ask for help, which has been printed.
     """
+    try:
+        words = current_options(words)
+    except UserError as problem:
+        raise UserError(f"{problem} {see_help(program)}") from None
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):

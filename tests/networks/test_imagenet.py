@@ -22,6 +22,7 @@ from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, ImageNetSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_generator
 from convergan.techniques.semi_supervised import real_probability_logit
@@ -32,7 +33,7 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
 from convergan.training.samples import fixed_samples
-from support import equal_states
+from support import equal_states, with_generator_term
 
 SMALL = ImageNetSettings(
     width=2,
@@ -104,8 +105,10 @@ def test_settings_of_the_paper() -> None:
     assert recipe.batch_size == 64
     assert (recipe.optimizer.learning_rate, recipe.optimizer.beta1) == (4e-4, 0.5)
     objective = recipe.objective
-    assert (objective.positive_target, objective.generator) == (0.75, "target")
-    assert objective.generator_target == objective.positive_target / 2
+    assert objective.real_or_generated.positive_target == 0.75
+    on = [name for name, settings in objective.terms().items() if settings.weight > 0]
+    assert on == ["supervised", "real_or_generated", "target"]
+    assert objective.target.probability == objective.real_or_generated.positive_target / 2
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 32), (3, 32, 96)])
@@ -321,13 +324,17 @@ def test_resuming_equals_not_stopping(
     assert equal_states(run(tmp_path / "stopped"), run(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("generator", ["target", "feature-matching"])
+@pytest.mark.parametrize(
+    "term",
+    [TargetSettings(weight=1.0), FeatureMatchingSettings(weight=1.0)],
+    ids=lambda term: term.term_name,
+)
 def test_generated_images_are_never_shown_alone(
     tmp_path: Path,
     recipe: Recipe,
     three_classes: DataSet,
     monkeypatch: pytest.MonkeyPatch,
-    generator: Any,
+    term: TermSettings,
 ) -> None:
     shown: list[tuple[int, ...]] = []
     forward = ImageNetDiscriminator.forward
@@ -342,7 +349,7 @@ def test_generated_images_are_never_shown_alone(
         return forward(self, images, group_sizes)
 
     monkeypatch.setattr(ImageNetDiscriminator, "forward", spied)
-    recipe = replace(recipe, epochs=1, objective=replace(recipe.objective, generator=generator))
+    recipe = replace(recipe, epochs=1, objective=with_generator_term(recipe.objective, term))
     split = draw_split(three_classes, labels=None, seed=0)
     fit(
         launch(recipe.hardware),

@@ -17,7 +17,7 @@ from convergan.errors import UserError
 from convergan.networks.interface import Generator
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
-from convergan.training import loop
+from convergan.training import step
 from convergan.training.checkpointing import Checkpointer
 from convergan.training.loop import learning_rate
 from convergan.training.player import Player
@@ -109,15 +109,15 @@ def test_images_that_are_all_equal_are_a_users_mistake(
         train(recipe, tmp_path / "run", data=data, console=quiet)
 
 
-def poison(step: int) -> Callable[..., torch.Tensor]:
-    """`loop.total`, but not a number at its `step`-th call."""
+def poison(at: int) -> Callable[..., torch.Tensor]:
+    """`step.total`, but not a number at its `at`-th call."""
     calls = 0
-    original = loop.total
+    original = step.total
 
     def poisoned(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        if calls == step:
+        if calls == at:
             parts["unlabelled"] = parts["unlabelled"] * float("nan")
         return original(parts)
 
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Three sums a step: the 61st is the discriminator's at step 20.
-    monkeypatch.setattr(loop, "total", poison(61))
+    monkeypatch.setattr(step, "total", poison(61))
     with pytest.raises(UserError) as caught:
         train(quick_recipe, tmp_path / "run", console=quiet)
     message = str(caught.value)
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 def test_rollback_goes_back_halves_the_rate_and_goes_on(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "total", poison(61))
+    monkeypatch.setattr(step, "total", poison(61))
     options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
     train(quick_recipe, tmp_path / "run", options=options, console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
@@ -196,7 +196,7 @@ def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
 ) -> None:
     """Diverged twice from step 13: the second time it goes back to the one before."""
     poisoned = iter([False] * (2 * 15) + [True] + [False] * (2 * 2) + [True])
-    original = loop.total
+    original = step.total
 
     def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         # Two sums a step, the discriminator's and the generator's.
@@ -205,7 +205,7 @@ def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
         return original(parts)
 
     recipe = replace(quick_recipe, baseline=False)
-    monkeypatch.setattr(loop, "total", total)
+    monkeypatch.setattr(step, "total", total)
     monkeypatch.setattr(Checkpointer, "is_due", lambda self, step: step in (12, 13))
     train(recipe, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet)
     warnings = [

@@ -17,11 +17,13 @@ from convergan.errors import UserError
 from convergan.recipes.files import read_recipe
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, HardwareSettings, Recipe
+from convergan.recipes.terms import NonSaturatingSettings, SupervisedSettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import CLASSES, write_folder
+from support import with_generator_term
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_images_without_labels_give_a_generator(
     )
     results = train(recipe, tmp_path / "run", console=quiet)
     assert "test_errors" not in results
-    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.discriminator == "binary"
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.supervised.weight == 0
     assert (tmp_path / "run" / "model" / "generator.safetensors").exists()
     assert "<html" in (tmp_path / "run" / "report.html").read_text()
     with pytest.raises(UserError, match="labels: expected none"):
@@ -171,7 +173,8 @@ def test_images_without_labels_give_a_generator(
 def test_labels_are_not_used_where_nothing_is_classified(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
-    objective = replace(quick_recipe.objective, discriminator="binary", generator="non-saturating")
+    objective = with_generator_term(quick_recipe.objective, NonSaturatingSettings(weight=1.0))
+    objective = objective.with_term(SupervisedSettings(weight=0.0))
     results = train(
         replace(quick_recipe, epochs=1, objective=objective), tmp_path / "run", console=quiet
     )

@@ -5,11 +5,16 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from convergan.data.image_set import Images
 from convergan.errors import UserError
+
+Pixels = (
+    UInt8[Tensor, "batch height width channels"] | Float32[Tensor, "batch height width channels"]
+)
+"""Images as they are stored: levels 0 to 255, or floats in [0, 1]."""
 
 
 class DeviceImages:
@@ -20,7 +25,8 @@ class DeviceImages:
     ) -> None:
         """
         Args:
-            images: uint8 [n, height, width, channels]; in the CPU's memory it is used as it is, not copied.
+            images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
+                as it is, not copied.
             device: where batches are wanted.
             resident_bytes: images of up to so many bytes are moved to the device once; more stay where they
                 are, and each batch is moved.
@@ -43,7 +49,7 @@ class DeviceImages:
         _, height, width, _ = self._images.shape
         return height, width
 
-    def gather(self, indices: np.ndarray) -> UInt8[Tensor, "batch height width channels"]:
+    def gather(self, indices: np.ndarray) -> Pixels:
         """The images at these positions, on the device, in the order asked for.
 
         Args:
@@ -54,7 +60,7 @@ class DeviceImages:
             return self._resident_images.index_select(0, rows.to(self.device))
         # In the order of the file, as a disk likes it.
         order = np.argsort(indices, kind="stable")
-        batch = np.empty((len(indices), *self._images.shape[1:]), dtype=np.uint8)
+        batch = np.empty((len(indices), *self._images.shape[1:]), dtype=self._images.dtype)
         batch[order] = self._images[indices[order]]
         pixels = torch.from_numpy(batch)
         if self.device.type == "cuda":

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -50,13 +52,15 @@ class LoopOptions:
 class Checkpointer:
     """Writes and reads the checkpoints of one training. Every rank calls every method alike.
 
-    Without a folder nothing is written, and there is nothing to go back to.
+    Without a folder nothing is written: what a divergence goes back to, if that is asked for, is in memory.
     """
 
     def __init__(self, fabric: Fabric, folder: Path | None, options: LoopOptions) -> None:
         self._fabric, self._folder, self._options = fabric, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
+        self._in_memory: list[dict[str, Any]] = []
+        """The newest two states, where there is no folder for them."""
         self.warning: HealthWarning | None = None
         """Warning of the last `restore` on checkpoints that it passed over."""
 
@@ -70,7 +74,9 @@ class Checkpointer:
         """
         folder = self._folder
         if folder is None:
-            return False
+            if self._in_memory:
+                state.load_state_dict(deepcopy(self._in_memory[-1]))
+            return bool(self._in_memory)
         loaded: list[Checkpoint | None] = []
         origin = self._options.origin
         on_rank_zero(self._fabric, lambda: loaded.append(load_newest_checkpoint(folder, origin)))
@@ -115,6 +121,9 @@ class Checkpointer:
         """
         folder = self._folder
         if folder is None:
+            if self._options.roll_back:
+                self._in_memory = [*self._in_memory[-1:], deepcopy(state.state_dict())]
+            self._time = time.monotonic()
             return
         # Every rank takes part: the state holds all their random streams.
         values = state.state_dict()
@@ -125,6 +134,14 @@ class Checkpointer:
 
         on_rank_zero(self._fabric, write)
         self._time = time.monotonic()
+
+    def _drop_newest(self) -> None:
+        """Removes the newest checkpoint, if there is one before it."""
+        folder = self._folder
+        if folder is None:
+            self._in_memory = self._in_memory[:1]
+        else:
+            on_rank_zero(self._fabric, lambda: drop_newest_checkpoint(folder))
 
     def is_due(self, step: int) -> bool:
         """Whether it is time for a checkpoint, or a stop has been asked for."""
@@ -149,17 +166,18 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
-        if self._folder is None:
+        if self._folder is None and not self._options.roll_back:
             raise UserError(f"training diverged: {what}")
         rollbacks, told = state.rollbacks + 1, state.warnings
         self.restore(state)
         passed_over = self.warning
         if state.step == self._went_back_to:
-            folder = self._folder
-            on_rank_zero(self._fabric, lambda: drop_newest_checkpoint(folder))
+            self._drop_newest()
             self.restore(state)
             passed_over = passed_over or self.warning
-        last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
+        last_good = (
+            f"the last good checkpoint, of step {state.step}, is in {self._folder or 'memory'}"
+        )
         if not self._options.roll_back:
             raise UserError(
                 f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "

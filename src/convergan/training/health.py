@@ -122,7 +122,8 @@ class HealthMonitor:
                     "collapse",
                     f"the generator collapses: its samples are {diversity:.0%} as diverse as the data",
                     "the classifier may still be good; for better samples train with "
-                    "--objective.generator minimax --networks.minibatch-kernels 100",
+                    "--objective.feature-matching.weight 0 --objective.minimax.weight 1 "
+                    "--networks.minibatch-kernels 100",
                 )
             )
         if self.saturated_epochs == PATIENCE:
@@ -132,8 +133,8 @@ class HealthMonitor:
                     "saturation",
                     "the discriminator is saturated: it tells every sample from the data "
                     f"(D(x) {real_score:.2f}, D(G(z)) {generated_score:.2f})",
-                    "smooth its targets with --objective.positive-target 0.9, or give it more "
-                    "noise or dropout (--networks.*-noise, --networks.*-dropout)",
+                    "smooth its targets with --objective.real-or-generated.positive-target 0.9, "
+                    "or give it more noise or dropout (--networks.*-noise, --networks.*-dropout)",
                 )
             )
         return warnings

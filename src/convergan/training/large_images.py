@@ -71,7 +71,7 @@ def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> fl
         validation_labels=nothing,
         classes=("first", "second"),
     )
-    labelled = recipe.objective.discriminator != "binary" and bool(source.classes)
+    labelled = recipe.objective.is_supervised and bool(source.classes)
     folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
     trainings = folds + 1
     steps = max(math.ceil(len(source.train.names) / recipe.batch_size), recipe.min_steps_per_epoch)

@@ -59,6 +59,10 @@ class Player(Generic[NetworkT]):
         """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
         self.optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
+        self.move(learning_rate)
+
+    def move(self, learning_rate: float) -> None:
+        """Moves the weights against the gradients that they hold, then the averages towards the weights."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()

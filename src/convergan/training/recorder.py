@@ -1,5 +1,6 @@
 """Watches a run: counts test errors, writes metrics.jsonl and sample grids, shows the progress."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -15,6 +16,7 @@ from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import predicted_classes
 from convergan.training.health import METRICS, HealthWarning
 from convergan.training.observer import EpochRecord
+from convergan.training.player import Player
 from convergan.training.progress import Progress
 from convergan.training.samples import fixed_samples
 from convergan.training.tensorboard import ScalarLogger
@@ -68,14 +70,7 @@ class Recorder:
         if warning is not None:
             self._tell(warning)
 
-    def epoch_ended(
-        self,
-        record: EpochRecord,
-        discriminator: Discriminator,
-        averaged: Discriminator,
-        baseline: Discriminator | None,
-        generator: Generator,
-    ) -> None:
+    def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
         """See `Observer`."""
         warnings = [*self._metrics_warnings, *record.warnings]
         self._metrics_warnings = []
@@ -85,14 +80,14 @@ class Recorder:
         line["warnings"] = [warning._asdict() for warning in warnings]
         if self.test is not None:
             line["test_size"] = len(self.test)
-            line["test_errors"] = self._test_errors(averaged)
-            line["raw_test_errors"] = self._test_errors(discriminator)
-            if baseline is not None:
-                line["baseline_test_errors"] = self._test_errors(baseline)
+            line["test_errors"] = self._test_errors(players["discriminator"].tested)
+            line["raw_test_errors"] = self._test_errors(players["discriminator"].network)
+            if "baseline" in players:
+                line["baseline_test_errors"] = self._test_errors(players["baseline"].tested)
         append_metrics(self.folder.metrics, line)
         # Evenly over the run, and after its last epoch.
         if record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs:
-            self._write_samples(record.epoch, generator)
+            self._write_samples(record.epoch, players["generator"].network)
         if self.logger is not None:
             self.logger.log(line)
         self.progress.epoch_ended(line)
