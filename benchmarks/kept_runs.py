@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.json_files import read_json, write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from rows import RESULTS
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convergan.cli import main
-from convergan.runs.folder import read_json
+from convergan.json_files import read_json
 from convergan.runs.metrics import read_metrics
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"

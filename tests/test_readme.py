@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from convergan.cli import main
-from convergan.runs.folder import read_json
+from convergan.json_files import read_json
 from convergan.training.progress import print_verdict
 from convergan.training.verdict import error_interval, verdict_sentence
 from images import write_folder

@@ -1,6 +1,5 @@
 """The run folder: begun once, resumed with its own recipe alone."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import pytest
 
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.json_files import write_json
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder, json_text, read_json, write_json
+from convergan.runs.folder import RunFolder
 from support import synced_paths
 
 RECIPE = PRESETS["digits"]
@@ -77,32 +77,6 @@ def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     # A run of 0.1.0 has no hash.
     write_json(folder.manifest, {**manifest, "resumed": []})
     folder.begin(read_recipe(folder.recipe), resume=True)
-
-
-def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
-    values = {
-        "numbers": list(range(1000)),
-        "names": ["a", "ü\n"],
-        "nested": [{"a": None, 1: [0.1, -2e-9]}, [], {}],
-        "flag": True,
-    }
-    write_json(tmp_path / "a.json", values)
-    text = (tmp_path / "a.json").read_text()
-    assert json.loads(text) == json.loads(json.dumps(values)) == read_json(tmp_path / "a.json")
-    assert len(text.splitlines()) < 20
-    million = json_text({"labelled": list(range(1_000_000))})
-    assert len(million) < 7_000_000
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        json_text({"a": float("nan")})
-
-
-def test_damaged_json_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    for content in (b"", b"{", b"\xff", b"[NaN]", b"[" * 100_000, b"1" * 10_000):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"^{path}: expected JSON, got .+$") as refused:
-            read_json(path)
-        assert len(str(refused.value)) < 600 and "\n" not in str(refused.value)
 
 
 def test_a_new_folder_gives_those_that_are_new(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from convergan.errors import UserError
-from convergan.runs.folder import RunFolder, write_json
+from convergan.json_files import write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.model import load_classifier, load_generator
 from convergan.training.progress import print_verdict
 from convergan.training.verdict import verdict_sentence

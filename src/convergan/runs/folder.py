@@ -1,13 +1,13 @@
 """Where things are in a run folder, and the rules by which one is begun and resumed."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError, is_utf8, printable, quoted, reading, system_problem
+from convergan.errors import UserError, is_utf8, printable, quoted, system_problem
 from convergan.files import make_folder, try_writing, write_text
+from convergan.json_files import read_json
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
     first_difference,
@@ -156,42 +156,3 @@ class RunFolder:
             UserError: it is missing or damaged.
         """
         return checked_manifest(self.manifest, read_json(self.manifest))
-
-
-def read_json(path: Path) -> Any:
-    """The value that `write_json` wrote.
-
-    Raises:
-        UserError: the file is missing, or holds something else than JSON.
-    """
-    with reading(path, "JSON"):
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-
-
-def write_json(path: Path, values: object) -> None:
-    """Writes indented JSON, whole or not at all. NumPy's and torch's numbers must be converted."""
-    write_text(path, json_text(values))
-
-
-def json_text(values: object) -> str:
-    """Indented JSON, with a line end; a list of numbers stands on one line, however long."""
-    return _indented(values, "\n") + "\n"
-
-
-def _indented(value: Any, line_end: str) -> str:
-    inner = f"{line_end}  "
-    if isinstance(value, dict) and value:
-        entries = (
-            f"{json.dumps(str(key))}: {_indented(entry, inner)}" for key, entry in value.items()
-        )
-        return f"{{{inner}{f',{inner}'.join(entries)}{line_end}}}"
-    if isinstance(value, list | tuple) and any(
-        isinstance(entry, dict | list | tuple | str) for entry in value
-    ):
-        entries = (_indented(entry, inner) for entry in value)
-        return f"[{inner}{f',{inner}'.join(entries)}{line_end}]"
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name}, which is no number of JSON")

@@ -1,7 +1,6 @@
 """metrics.jsonl: one line per epoch, appended as the run goes on."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -11,6 +10,7 @@ from typing_extensions import TypedDict
 
 from convergan.errors import reading
 from convergan.files import naming, write_text
+from convergan.json_files import json_line
 
 _Number = float | None
 _Count = Annotated[int, Field(ge=0)]
@@ -60,7 +60,7 @@ class Metrics(NamedTuple):
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Adds one line. Numbers that are not finite become null: JSON has none."""
     with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+        file.write(json_line(line) + "\n")
 
 
 def sync_metrics(path: Path) -> None:
@@ -127,7 +127,7 @@ def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
 def keep_metrics(path: Path, epochs: int) -> Metrics:
     """Removes lines after `epochs` epochs, and damaged or doubled ones, from the file; gives the others."""
     kept = check_metrics(path, epochs)
-    write_text(path, "".join(json.dumps(line) + "\n" for line in kept.lines))
+    write_text(path, "".join(json_line(line) + "\n" for line in kept.lines))
     return kept
 
 
@@ -145,13 +145,3 @@ def _line(text: bytes) -> dict[str, Any] | None:
 def _list(numbers: list[int], limit: int = 5) -> str:
     shown = ", ".join(map(str, numbers[:limit]))
     return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

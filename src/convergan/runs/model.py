@@ -15,9 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 from convergan.errors import UserError, one_line, reading
 from convergan.files import make_folder, write_text
+from convergan.json_files import json_text, read_json
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
-from convergan.runs.folder import RunFolder, json_text, read_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)

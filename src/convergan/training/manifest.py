@@ -7,9 +7,10 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from convergan.errors import UserError, shortened
+from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import FORMER_PRECISIONS
-from convergan.runs.folder import RunFolder, write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed

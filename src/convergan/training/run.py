@@ -18,6 +18,7 @@ from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.json_files import write_json
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
@@ -25,7 +26,7 @@ from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
 from convergan.report.page import write_report
 from convergan.runs.claim import claimed
-from convergan.runs.folder import RunFolder, write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics, sync_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
