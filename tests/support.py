@@ -4,12 +4,16 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
+
+from convergan.runs.results import Interval, Results
 
 _NOBODY = 65534
 """A user who owns nothing."""
@@ -79,3 +83,34 @@ def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(os, "fsync", note)
     return synced
+
+
+def results_of(
+    errors: int | None = None, baseline_errors: int | None = None, size: int = 500, **fields: Any
+) -> Results:
+    """Results of a run with so many test errors, and of its baseline; None: not tested, no baseline."""
+    untested = Results(
+        recipe="digits",
+        labels=100,
+        seed=0,
+        epochs=2,
+        epoch_chosen=2,
+        train_seconds=3.5,
+        seconds_per_epoch=1.75,
+        device="cpu, 1 thread",
+        precision="32-true",
+        versions={"python": "3.11"},
+    )
+    rates: dict[str, Any] = {}
+    for name, wrong in (("test", errors), ("baseline_test", baseline_errors)):
+        if wrong is not None:
+            interval = binomtest(wrong, size).proportion_ci(method="wilson")
+            rates |= {
+                "test_size": size,
+                f"{name}_errors": wrong,
+                f"{name}_error_rate": wrong / size,
+                f"{name}_interval": Interval(float(interval.low), float(interval.high)),
+            }
+    if baseline_errors is not None:
+        rates |= {"decision": "undecided", "p_value": 0.4}
+    return replace(untested, **{**rates, **fields})

@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from convergan.report import Prediction, ReportInputs, write_report
+from convergan.runs.results import Interval, Results
 
 EPOCHS = 150
 
@@ -45,25 +46,25 @@ def inputs() -> ReportInputs:
     return ReportInputs(
         title="digits, 100 labels, seed 0",
         verdict="The GAN helped: 14 of 500 test images wrong, against 33 with the labels alone.",
-        results={
-            "recipe": "digits",
-            "labels": 100,
-            "seed": 0,
-            "epochs": EPOCHS,
-            "test_size": 500,
-            "test_errors": 14,
-            "test_error_rate": 0.028,
-            "test_interval": [0.0168, 0.0464],
-            "baseline_test_errors": 33,
-            "baseline_test_error_rate": 0.066,
-            "baseline_test_interval": [0.0474, 0.0912],
-            "decision": "helped",
-            "p_value": 0.00042,
-            "train_seconds": 204.7,
-            "seconds_per_epoch": 1.36,
-            "device": "cpu",
-            "precision": "32-true",
-        },
+        results=Results(
+            recipe="digits",
+            labels=100,
+            seed=0,
+            epochs=EPOCHS,
+            test_size=500,
+            test_errors=14,
+            test_error_rate=0.028,
+            test_interval=Interval(0.0168, 0.0464),
+            baseline_test_errors=33,
+            baseline_test_error_rate=0.066,
+            baseline_test_interval=Interval(0.0474, 0.0912),
+            decision="helped",
+            p_value=0.00042,
+            train_seconds=204.7,
+            seconds_per_epoch=1.36,
+            device="cpu",
+            precision="32-true",
+        ),
         epochs=[_epoch(epoch, draw) for epoch in range(1, EPOCHS + 1)],
         recipe={
             "name": "digits",

@@ -65,7 +65,7 @@ def test_folds_are_counted_together(inputs: ReportInputs) -> None:
     one = with_epochs(inputs, {"epoch": 1, "test_errors": 10, "test_size": 40})
     [chart] = charts(one)
     assert "Labels of test images are only counted" in chart.caption and "fold" not in chart.caption
-    [chart] = charts(replace(one, results=inputs.results | {"folds": 4}))
+    [chart] = charts(replace(one, results=replace(inputs.results, folds=4)))
     assert "in the fold that was trained without it, all folds together" in chart.caption
     assert "test images" not in chart.caption
 

@@ -206,8 +206,14 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
 
 def test_without_a_baseline_nothing_is_compared(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    keys = ("baseline_test_errors", "baseline_test_error_rate", "baseline_test_interval")
-    alone = finished.results | dict.fromkeys((*keys, "decision", "p_value"))
+    alone = replace(
+        finished.results,
+        baseline_test_errors=None,
+        baseline_test_error_rate=None,
+        baseline_test_interval=None,
+        decision=None,
+        p_value=None,
+    )
     html = written(tmp_path, replace(finished, results=alone))
     text = words(html)
     assert "14 of 500" in text
@@ -231,13 +237,14 @@ def test_a_gan_that_does_not_help(
     tmp_path: Path, finished: ReportInputs, errors: int, baseline: int, sentence: str
 ) -> None:
     assert finished.results is not None
-    results = finished.results | {
-        "test_errors": errors,
-        "test_error_rate": errors / 500,
-        "baseline_test_errors": baseline,
-        "baseline_test_error_rate": baseline / 500,
-        "decision": "hurt",
-    }
+    results = replace(
+        finished.results,
+        test_errors=errors,
+        test_error_rate=errors / 500,
+        baseline_test_errors=baseline,
+        baseline_test_error_rate=baseline / 500,
+        decision="hurt",
+    )
     html = written(tmp_path, replace(finished, results=results))
     assert sentence in words(html)
     assert re.search(r'class="decision hurt">hurt<', html)
@@ -245,7 +252,7 @@ def test_a_gan_that_does_not_help(
 
 def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=finished.results | {"folds": 4}))
+    html = written(tmp_path, replace(finished, results=replace(finished.results, folds=4)))
     text = words(html)
     assert "Measured by 4-fold cross-validation over 500 labelled images" in text
     assert "The test labels were only counted" not in text
@@ -255,7 +262,7 @@ def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> No
 
 def test_the_chosen_epoch_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=finished.results | {"epoch_chosen": 87}))
+    html = written(tmp_path, replace(finished, results=replace(finished.results, epoch_chosen=87)))
     assert "result from epoch 87" in words(html)
 
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -67,48 +66,6 @@ def test_any_damage_is_one_line(
         assert message is None or message.startswith(str(run.path))
         refused += message is not None
     assert refused > 75
-
-
-def changed(values: dict[str, Any], key: str, value: object) -> dict[str, Any]:
-    return {**values, key: value}
-
-
-def test_values_of_other_kinds_are_refused_by_name(run: RunFolder) -> None:
-    results = json.loads(run.results.read_text())
-    for key, value in (
-        ("test_errors", "seven"),
-        ("test_size", 0),
-        ("baseline_test_error_rate", 1.5),
-        ("test_interval", [0.1]),
-        ("decision", "perhaps"),
-        ("decision", None),
-        ("p_value", None),
-        ("labels", 3.5),
-    ):
-        write_json(run.results, changed(results, key, value))
-        message = told(lambda: show_results(run))
-        assert message is not None and "results.json: expected the results of a run" in message
-        assert f"({key}" in message
-    for key in ("labels", "test_error_rate", "baseline_test_interval"):
-        write_json(run.results, {name: results[name] for name in results if name != key})
-        message = told(lambda: show_results(run))
-        assert message is not None and f"({key}: Field required)" in message
-
-
-def test_results_of_every_kind_are_read(run: RunFolder) -> None:
-    results = json.loads(run.results.read_text())
-    alone = {
-        key: None if key.startswith("baseline") or key in ("decision", "p_value") else value
-        for key, value in results.items()
-    }
-    without_labels = {
-        key: value
-        for key, value in results.items()
-        if "test_" not in key and key not in ("decision", "p_value", "folds")
-    }
-    for values in (results, alone, without_labels):
-        write_json(run.results, values)
-        assert told(lambda: show_results(run)) is None
 
 
 def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder) -> None:

@@ -45,7 +45,7 @@ def test_the_baseline_does_not_change_the_gan(
 ) -> None:
     results = train(replace(quick_recipe, baseline=False), tmp_path / "run", console=quiet)
     assert equal_states(weights_of(tmp_path / "run"), weights_of(trained_run))
-    assert results["baseline_test_errors"] is None
+    assert results.baseline_test_errors is None
     assert "baseline_test_errors" not in read_metrics(tmp_path / "run" / "metrics.jsonl")[0]
 
 
@@ -67,8 +67,8 @@ def test_test_labels_change_nothing_but_the_count(
         )
         results.append(train(recipe, tmp_path / str(number), data=turned, console=quiet))
     assert equal_states(weights_of(tmp_path / "0"), weights_of(tmp_path / "1"))
-    assert results[0]["epoch_chosen"] == results[1]["epoch_chosen"]
-    assert results[0]["test_errors"] < results[1]["test_errors"]
+    assert results[0].epoch_chosen == results[1].epoch_chosen
+    assert results[0].test_errors < results[1].test_errors
 
 
 def test_the_epoch_chosen_is_the_best_by_validation(
@@ -78,10 +78,10 @@ def test_the_epoch_chosen_is_the_best_by_validation(
     results = train(recipe, tmp_path / "run", console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
     errors = [line["validation_errors"] for line in lines]
-    assert results["epoch_chosen"] == 1 + int(np.argmin(errors))
+    assert results.epoch_chosen == 1 + int(np.argmin(errors))
     assert all(line["validation_size"] == 50 for line in lines)
-    chosen = lines[results["epoch_chosen"] - 1]
-    assert results["test_errors"] == chosen["test_errors"]
+    chosen = lines[results.epoch_chosen - 1]
+    assert results.test_errors == chosen["test_errors"]
 
 
 @pytest.mark.parametrize(("labels", "batch_size"), [(100, 33), (50, 7)])
@@ -93,7 +93,7 @@ def test_a_rest_of_one_image_initializes_no_distance(
     recipe = replace(
         quick_recipe, labels=labels, batch_size=batch_size, epochs=1, networks=networks
     )
-    assert np.isfinite(train(recipe, tmp_path / "run", console=quiet)["test_errors"])
+    assert np.isfinite(train(recipe, tmp_path / "run", console=quiet).test_errors)
 
 
 def test_images_that_are_all_equal_are_a_users_mistake(

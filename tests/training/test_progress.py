@@ -8,6 +8,7 @@ from rich.console import Console
 
 from convergan.training.health import HealthWarning
 from convergan.training.progress import RunProgress, TimeLeft, print_verdict
+from support import results_of
 
 LINE = {
     "epoch": 7,
@@ -155,26 +156,21 @@ def test_going_back_does_not_upset_the_time_left(monkeypatch: pytest.MonkeyPatch
 def test_a_path_is_no_markup() -> None:
     console = Console(file=io.StringIO(), width=80)
     report = "[x]/" + "long/" * 20 + ":fire:/report.html"
-    print_verdict(console, {}, "A generator.", report)
+    print_verdict(console, results_of(), "A generator.", report)
     assert console.file.getvalue() == f"A generator.\nreport: {report}\n"  # type: ignore[attr-defined]
 
 
 def test_a_path_is_not_obeyed_by_the_terminal() -> None:
     console = Console(file=io.StringIO(), width=80)
-    print_verdict(console, {}, "A generator.", "a\x1b]0;title\x07\n/report.html")
+    print_verdict(console, results_of(), "A generator.", "a\x1b]0;title\x07\n/report.html")
     assert console.file.getvalue() == (  # type: ignore[attr-defined]
         "A generator.\nreport: a\\x1b]0;title\\x07\\n/report.html\n"
     )
 
 
 def test_the_verdict_is_a_table() -> None:
-    results = {
-        "test_errors": 13, "test_size": 500, "test_error_rate": 0.026, "test_interval": [0.015, 0.044],
-        "baseline_test_errors": 34, "baseline_test_error_rate": 0.068,
-        "baseline_test_interval": [0.049, 0.094],
-    }  # fmt: skip
     console = Console(file=io.StringIO(), width=80)
-    print_verdict(console, results, "The GAN helped.", "runs/demo/report.html")
+    print_verdict(console, results_of(13, 34), "The GAN helped.", "runs/demo/report.html")
     lines = console.file.getvalue().replace("\N{NO-BREAK SPACE}", " ").splitlines()  # type: ignore[attr-defined]
     assert any(line.split()[:4] == ["supervised", "baseline", "34", "500"] for line in lines)
     assert any("2.6 %" in line and "1.5 to 4.4 %" in line for line in lines)

@@ -81,7 +81,7 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     caption = "Share of the images that are classified wrongly; lower is better. "
     if top < highest:
         caption += f"The first epochs lie above the chart (up to {percent(highest)}). "
-    if (inputs.results or {}).get("folds"):
+    if inputs.results and inputs.results.folds:
         caption += (
             "Each labelled image is counted in the fold that was trained without it, all folds "
             "together: nothing was chosen by it there."

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from convergan.runs.results import Results
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -36,10 +38,8 @@ class ReportInputs:
     verdict: str
     """What came of it, in one sentence."""
 
-    results: dict[str, Any] | None
-    """results.json; None for a run without labels. May also hold `test_interval` and
-    `baseline_test_interval` (`[low, high]`, 95 % confidence intervals of the error rates), `folds`,
-    `decision` ("helped", "hurt" or "undecided") and `p_value`."""
+    results: Results | None
+    """What the run came to; None for a run without labels."""
 
     epochs: list[dict[str, Any]]
     """The lines of metrics.jsonl; every key but `epoch` may be absent or None."""

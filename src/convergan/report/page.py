@@ -14,6 +14,7 @@ from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
 from convergan.report.words import confidence, duration, epoch_ranges, rows, tested
+from convergan.runs.results import ErrorRate, Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,7 @@ class Bar:
     name: str
     explanation: str
     kind: str
-    errors: int
-    size: int
-    rate: float
-    interval: tuple[float, float] | None
+    found: ErrorRate
     scale: float
 
     def share(self, rate: float) -> float:
@@ -56,9 +54,9 @@ def _render(inputs: ReportInputs) -> str:
     environment.filters |= {"confidence": confidence, "picture": single_picture}
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
-        decision=(inputs.results or {}).get("decision"),
-        bars=_bars(inputs.results or {}),
-        comparison=_comparison(inputs.results or {}),
+        results=inputs.results,
+        bars=_bars(inputs.results),
+        comparison=_comparison(inputs.results),
         tested=tested(inputs.results),
         facts=_facts(inputs),
         charts=charts(inputs),
@@ -73,44 +71,38 @@ def _render(inputs: ReportInputs) -> str:
     )
 
 
-def _bars(results: dict[str, Any]) -> list[Bar]:
+def _bars(results: Results | None) -> list[Bar]:
+    if results is None:
+        return []
     present = [
-        (name, explanation, kind, key)
-        for name, explanation, kind, key in (
-            ("Semi-supervised GAN", "labelled, unlabelled and generated images", "gan", ""),
+        (name, explanation, kind, found)
+        for name, explanation, kind, found in (
+            (
+                "Semi-supervised GAN",
+                "labelled, unlabelled and generated images",
+                "gan",
+                results.test,
+            ),
             (
                 "Supervised baseline",
                 "the same network, on the labelled images alone",
                 "baseline",
-                "baseline_",
+                results.baseline_test,
             ),
         )
-        if results.get(f"{key}test_error_rate") is not None
+        if found is not None
     ]
-    intervals = {key: results.get(f"{key}test_interval") for *_, key in present}
-    rates = [results[f"{key}test_error_rate"] for *_, key in present]
-    scale = (
-        max([*rates, *(interval[1] for interval in intervals.values() if interval)], default=0) or 1
-    )
+    scale = max((max(found.rate, found.interval.high) for *_, found in present), default=0) or 1
     return [
-        Bar(
-            name=name,
-            explanation=explanation,
-            kind=kind,
-            errors=results[f"{key}test_errors"],
-            size=results["test_size"],
-            rate=results[f"{key}test_error_rate"],
-            interval=intervals[key],
-            scale=scale,
-        )
-        for name, explanation, kind, key in present
+        Bar(name=name, explanation=explanation, kind=kind, found=found, scale=scale)
+        for name, explanation, kind, found in present
     ]
 
 
-def _comparison(results: dict[str, Any]) -> str | None:
-    errors, baseline = results.get("test_errors"), results.get("baseline_test_errors")
-    if errors is None or baseline is None:
+def _comparison(results: Results | None) -> str | None:
+    if results is None or results.test is None or results.baseline_test is None:
         return None
+    errors, baseline = results.test.errors, results.baseline_test.errors
     images = f"on the same {tested(results)}"
     if errors == baseline:
         return f"As many mistakes with the GAN as without it, {images}."
@@ -122,21 +114,27 @@ def _comparison(results: dict[str, Any]) -> str | None:
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     """The numbers to know beside the verdict, as far as this run has them."""
-    results, last = inputs.results or {}, inputs.epochs[-1] if inputs.epochs else {}
-    chosen = results.get("epoch_chosen")
-    generated = {} if inputs.results else last
-    facts = (
-        ("labelled images", results.get("labels"), count),
-        ("test images", None if results.get("folds") else results.get("test_size"), count),
-        ("epochs", last.get("epoch"), count),
-        ("result from epoch", None if chosen == last.get("epoch") else chosen, count),
-        ("training time", results.get("train_seconds") or last.get("train_seconds"), duration),
+    results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else {}
+    facts: list[tuple[str, str]] = []
+    if results is not None:
+        facts.append(("labelled images", count(results.labels)))
+        if results.test_size is not None and not results.folds:
+            facts.append(("test images", count(results.test_size)))
+    if last:
+        facts.append(("epochs", count(last["epoch"])))
+    if results is not None and results.epoch_chosen not in (None, last.get("epoch")):
+        facts.append(("result from epoch", count(results.epoch_chosen)))
+    seconds = results.train_seconds if results else last.get("train_seconds")
+    if seconds is not None:
+        facts.append(("training time", duration(seconds)))
+    generated = {} if results else last
+    more = (
         ("device", inputs.manifest.get("device"), str),
         ("precision", inputs.manifest.get("precision"), _precision),
         ("diversity (data: 1)", generated.get("diversity"), number),
         ("“real” for generated", generated.get("generated_score"), number),
     )
-    return [(name, write(value)) for name, value, write in facts if value is not None]
+    return facts + [(name, write(value)) for name, value, write in more if value is not None]
 
 
 def _precision(of_manifest: str) -> str:

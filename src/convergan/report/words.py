@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from convergan.page.words import SPACE, percent
+from convergan.runs.results import Results
 
 _LIST_SHOWN = 8
 
@@ -13,9 +14,9 @@ def confidence(probability: float) -> str:
     return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
 
 
-def tested(results: dict[str, Any] | None) -> str:
-    """What the errors of results.json are counted on."""
-    return "labelled images" if (results or {}).get("folds") else "test images"
+def tested(results: Results | None) -> str:
+    """What the errors of a run are counted on."""
+    return "labelled images" if results and results.folds else "test images"
 
 
 def duration(seconds: float) -> str:

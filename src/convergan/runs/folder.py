@@ -16,7 +16,8 @@ from convergan.recipes.files import (
     recipe_to_yaml,
 )
 from convergan.recipes.settings import Recipe
-from convergan.runs.records import checked_manifest, checked_results
+from convergan.runs.records import checked_manifest
+from convergan.runs.results import Results, read_results
 
 
 class RunFolder:
@@ -139,15 +140,15 @@ class RunFolder:
             if path != self.lock and not path.name.startswith(aside):
                 yield path
 
-    def read_results(self) -> dict[str, Any] | None:
-        """The content of results.json, or None for a run that is not finished.
+    def read_results(self) -> Results | None:
+        """What results.json holds, or None for a run that is not finished.
 
         Raises:
             UserError: it is damaged.
         """
         if not self.results.exists():
             return None
-        return checked_results(self.results, read_json(self.results))
+        return read_results(self.results)
 
     def read_manifest(self) -> dict[str, Any]:
         """The content of manifest.json.

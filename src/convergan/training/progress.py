@@ -17,6 +17,7 @@ from rich.text import Text
 from convergan.errors import printable
 from convergan.page.words import approximate_duration, number, percent
 from convergan.progress_bar import LogRate
+from convergan.runs.results import Results
 from convergan.training.health import HealthWarning
 
 _EPOCHS_LOOKED_BACK = 10
@@ -227,20 +228,25 @@ class Progress:
         return f"{self._title} {epoch}/{self._run.epochs}"
 
 
-def print_verdict(console: Console, results: dict[str, Any], sentence: str, report: str) -> None:
-    """The verdict of results.json as a table, its sentence, and where the report is."""
-    if "test_errors" in results:
+def print_verdict(console: Console, results: Results, sentence: str, report: str) -> None:
+    """The verdict of a run as a table, its sentence, and where the report is."""
+    rows = [
+        (name, found)
+        for name, found in (
+            ("supervised baseline", results.baseline_test),
+            ("semi-supervised GAN", results.test),
+        )
+        if found is not None
+    ]
+    if rows:
         table = Table("", "errors", "of", "error rate", "95 % interval", box=None, pad_edge=False)
-        rows = [("semi-supervised GAN", "test")]
-        if results["baseline_test_errors"] is not None:
-            rows.insert(0, ("supervised baseline", "baseline_test"))
-        for name, key in rows:
-            low, high = results[f"{key}_interval"]
+        for name, found in rows:
+            low, high = found.interval
             table.add_row(
                 name,
-                str(results[f"{key}_errors"]),
-                str(results["test_size"]),
-                percent(results[f"{key}_error_rate"], size=results["test_size"]),
+                str(found.errors),
+                str(found.size),
+                percent(found.rate, size=found.size),
                 f"{100 * low:.1f} to {percent(high)}",
             )
         console.print(table)

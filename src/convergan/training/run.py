@@ -18,7 +18,6 @@ from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
-from convergan.json_files import write_json
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
@@ -30,6 +29,7 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics, sync_metrics
 from convergan.runs.model import ModelConfig, save_model
 from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.runs.results import Results, write_results
 from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
@@ -43,7 +43,7 @@ from convergan.training.outcome import (
     Outcome,
     extremes,
     outcomes_on,
-    test_results,
+    tested,
     worth_labelling,
 )
 from convergan.training.preparation import Preparation, image_shape, prepare
@@ -90,7 +90,7 @@ def train(
     data: DataSet | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
@@ -101,7 +101,7 @@ def train(
         console: where progress and verdict are shown; default: the terminal.
 
     Returns:
-        What results.json holds.
+        What the run came to, which results.json holds as well.
 
     Raises:
         UserError: a setting, an image or a label does not fit, or training diverged.
@@ -207,7 +207,7 @@ def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Consol
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _train(fabric: Fabric, folder: RunFolder, request: _Request) -> dict[str, Any]:
+def _train(fabric: Fabric, folder: RunFolder, request: _Request) -> Results:
     options, console = request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
@@ -266,7 +266,7 @@ class _Run:
         self.git_commit = git_commit()
         self.progress = RunProgress(console, self.recipe.epochs, steps_of_trainings(preparation))
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> Results:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
         recipe, split, folds = self.recipe, self.split, self.folds
         train_seconds = 0.0
@@ -281,21 +281,20 @@ class _Run:
             fitted = self._fit(self.folder, split, len(folds), stop_requested)
             train_seconds += fitted.train_seconds
         outcomes += outcomes_on(split.test, fitted, self.fabric.device, self.resident_bytes)
-        labels = len(split.training.labelled) + len(split.training.validation)
-        results = {
-            "recipe": recipe.name,
-            "labels": labels,
-            "seed": recipe.seed,
-            "epochs": recipe.epochs,
-            "epoch_chosen": fitted.epoch,
-            **test_results(outcomes, len(folds)),
-            "train_seconds": train_seconds,
-            "seconds_per_epoch": fitted.train_seconds / recipe.epochs,
-            "device": device_name(self.fabric.device),
-            "precision": resolved_precision(recipe.hardware, self.fabric.device),
-            "versions": versions(),
-            "git_commit": self.git_commit,
-        }
+        untested = Results(
+            recipe=recipe.name,
+            labels=len(split.training.labelled) + len(split.training.validation),
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+            epoch_chosen=fitted.epoch,
+            train_seconds=train_seconds,
+            seconds_per_epoch=fitted.train_seconds / recipe.epochs,
+            device=device_name(self.fabric.device),
+            precision=resolved_precision(recipe.hardware, self.fabric.device),
+            versions=versions(),
+            git_commit=self.git_commit,
+        )
+        results = tested(untested, outcomes, len(folds))
         on_rank_zero(self.fabric, lambda: self._write(fitted, results, outcomes))
         return results
 
@@ -354,7 +353,7 @@ class _Run:
                     line[key] = sum(of_fold[key] for of_fold in of_folds)
         return lines
 
-    def _write(self, fitted: Fitted, results: dict[str, Any], outcomes: list[Outcome]) -> None:
+    def _write(self, fitted: Fitted, results: Results, outcomes: list[Outcome]) -> None:
         """Writes the model, the report, and last, as the mark of a finished run, results.json."""
         recipe, data, folder = self.recipe, self.data, self.folder
         config = ModelConfig(
@@ -369,7 +368,7 @@ class _Run:
         shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
         certain, uncertain = extremes(outcomes, data.classes)
         labelling, labelling_note = worth_labelling(data, fitted, self.fabric.device, recipe.seed)
-        labels = f", {results['labels']:,} labels" if data.classes else ""
+        labels = f", {results.labels:,} labels" if data.classes else ""
         write_report(
             folder.report,
             ReportInputs(
@@ -392,4 +391,4 @@ class _Run:
                 judged=can_be_judged(recipe.epochs),
             ),
         )
-        write_json(folder.results, results)
+        write_results(folder.results, results)
