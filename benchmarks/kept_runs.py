@@ -28,7 +28,7 @@ def kept_runs(folder: Path) -> dict[int, KeptRun]:
     for path in folder.glob("*-results.json"):
         seed = int(path.name.removesuffix("-results.json"))
         metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
-        found[seed] = KeptRun(read_json(path), [line["test_errors"] for line in metrics])
+        found[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
     return dict(sorted(found.items()))
 
 

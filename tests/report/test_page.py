@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from convergan.report import Prediction, ReportInputs, write_report
+from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 
@@ -56,7 +57,7 @@ def written(path: Path, inputs: ReportInputs) -> str:
 @pytest.fixture(scope="session")
 def finished(inputs: ReportInputs) -> ReportInputs:
     """A run of which only the results matter: quick to write."""
-    last = {"epoch": 150, "train_seconds": 204.7}
+    last = EpochLine(epoch=150, train_seconds=204.7)
     return replace(inputs, epochs=[last], warnings=[], most_certain=[], least_certain=[])
 
 
@@ -160,10 +161,7 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
             confusion=None,
             most_certain=[],
             least_certain=[],
-            epochs=[
-                {key: value for key, value in epoch.items() if "errors" not in key}
-                for epoch in inputs.epochs
-            ],
+            epochs=[replace(epoch, **dict.fromkeys(OF_TESTS)) for epoch in inputs.epochs],
         ),
     )
     assert Outline(html).headings == [
@@ -281,8 +279,8 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
             least_certain=[replace(card, label=None)],
             recipe={EVIL: EVIL},
             manifest={"command": EVIL},
-            warnings=[{"epoch": 1, "kind": EVIL, "message": EVIL, "advice": EVIL}],
-            epochs=[{"epoch": 1, "losses": {EVIL: 1.0}}],
+            warnings=[HealthWarning(1, EVIL, EVIL, EVIL)],
+            epochs=[EpochLine(epoch=1, losses={EVIL: 1.0})],
         ),
     )
     assert "<script" not in html and "<img src=x" not in html

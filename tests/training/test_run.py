@@ -62,8 +62,8 @@ def test_the_folder_holds_what_the_documentation_promises(
     } <= set(results)  # fmt: skip
     assert (results["labels"], results["test_size"]) == (100, 500)
     last = read_metrics(trained_run / "metrics.jsonl")[-1]
-    assert results["test_errors"] == last["test_errors"]
-    assert results["baseline_test_errors"] == last["baseline_test_errors"]
+    assert results["test_errors"] == last.test_errors
+    assert results["baseline_test_errors"] == last.baseline_test_errors
     assert results["test_error_rate"] == results["test_errors"] / 500
 
 
@@ -122,8 +122,8 @@ def test_few_labels_without_a_test_set_are_cross_validated(
     folds = [
         read_metrics(tmp_path / "run" / "folds" / f"{n}" / "metrics.jsonl") for n in (1, 2, 3, 4)
     ]
-    assert sum(fold[-1]["test_errors"] for fold in folds) == results.test_errors
-    assert results.train_seconds > sum(fold[-1]["train_seconds"] for fold in folds)
+    assert sum(fold[-1].test_errors for fold in folds) == results.test_errors
+    assert results.train_seconds > sum(fold[-1].train_seconds for fold in folds)
     assert "Error rate" in (tmp_path / "run" / "report.html").read_text()
     # Finished folds are not trained again.
     (tmp_path / "run" / "results.json").unlink()
@@ -177,7 +177,7 @@ def test_labels_are_not_used_where_nothing_is_classified(
     )
     assert results.test_errors is None and results.labels == 0
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    assert set(line["losses"]) == {"discriminator/real_or_generated", "generator/non_saturating"}
+    assert set(line.losses) == {"discriminator/real_or_generated", "generator/non_saturating"}
 
 
 def test_unreadable_images_are_named_or_skipped_and_listed(
@@ -293,9 +293,7 @@ def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> No
     train(recipe, tmp_path / "run", options=RunOptions(logger="tensorboard"), console=quiet)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     logged = [int(event.value) for event in events.Scalars("test_errors")]
-    assert logged == [
-        line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
-    ]
+    assert logged == [line.test_errors for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
 
 
 def test_what_is_committed_meanwhile_did_not_train_it(

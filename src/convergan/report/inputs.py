@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import Results
 
 
@@ -41,8 +42,8 @@ class ReportInputs:
     results: Results | None
     """What the run came to; None for a run without labels."""
 
-    epochs: list[dict[str, Any]]
-    """The lines of metrics.jsonl; every key but `epoch` may be absent or None."""
+    epochs: list[EpochLine]
+    """The epochs in their order; a number that is not known is None or NaN."""
 
     recipe: dict[str, Any]
     """recipe.yaml."""
@@ -50,8 +51,8 @@ class ReportInputs:
     manifest: dict[str, Any]
     """manifest.json."""
 
-    warnings: list[dict[str, Any]]
-    """`{"epoch", "kind", "message", "advice"}`, in the order of their epochs."""
+    warnings: list[HealthWarning]
+    """Warnings in the order of their epochs."""
 
     classes: list[str]
     """The names of the classes."""

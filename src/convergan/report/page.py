@@ -1,9 +1,10 @@
 """The page: what stands in it, from the verdict down to the provenance."""
 
+import math
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from convergan.files import write_text
 from convergan.page.environment import templates
@@ -14,6 +15,7 @@ from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
 from convergan.report.words import confidence, duration, epoch_ranges, rows, tested
+from convergan.runs.epochs import HealthWarning
 from convergan.runs.results import ErrorRate, Results
 
 
@@ -114,44 +116,50 @@ def _comparison(results: Results | None) -> str | None:
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     """The numbers to know beside the verdict, as far as this run has them."""
-    results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else {}
+    results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else None
     facts: list[tuple[str, str]] = []
     if results is not None:
         facts.append(("labelled images", count(results.labels)))
         if results.test_size is not None and not results.folds:
             facts.append(("test images", count(results.test_size)))
-    if last:
-        facts.append(("epochs", count(last["epoch"])))
-    if results is not None and results.epoch_chosen not in (None, last.get("epoch")):
-        facts.append(("result from epoch", count(results.epoch_chosen)))
-    seconds = results.train_seconds if results else last.get("train_seconds")
-    if seconds is not None:
+    if last is not None:
+        facts.append(("epochs", count(last.epoch)))
+    chosen = results.epoch_chosen if results else None
+    if chosen is not None and not (last and chosen == last.epoch):
+        facts.append(("result from epoch", count(chosen)))
+    seconds = results.train_seconds if results else last.train_seconds if last else math.nan
+    if math.isfinite(seconds):
         facts.append(("training time", duration(seconds)))
-    generated = {} if results else last
-    more = (
-        ("device", inputs.manifest.get("device"), str),
-        ("precision", inputs.manifest.get("precision"), _precision),
-        ("diversity (data: 1)", generated.get("diversity"), number),
-        ("“real” for generated", generated.get("generated_score"), number),
-    )
-    return facts + [(name, write(value)) for name, value, write in more if value is not None]
+    facts += [
+        (name, write(inputs.manifest[name]))
+        for name, write in (("device", str), ("precision", _precision))
+        if inputs.manifest.get(name) is not None
+    ]
+    if last is not None and results is None:
+        facts += [
+            (name, number(value))
+            for name, value in (
+                ("diversity (data: 1)", last.diversity),
+                ("“real” for generated", last.generated_score),
+            )
+            if math.isfinite(value)
+        ]
+    return facts
 
 
 def _precision(of_manifest: str) -> str:
     return FORMER_PRECISIONS.get(of_manifest, of_manifest)
 
 
-def _warned(warnings: list[dict[str, Any]]) -> list[Warned]:
-    def kind(warning: dict[str, Any]) -> str:
-        return str(warning["kind"])
-
+def _warned(warnings: list[HealthWarning]) -> list[Warned]:
+    kind = attrgetter("kind")
     grouped = ((name, list(group)) for name, group in groupby(sorted(warnings, key=kind), key=kind))
     return [
         Warned(
             name,
-            epoch_ranges(warning["epoch"] for warning in group),
-            group[-1]["message"],
-            group[-1]["advice"],
+            epoch_ranges(warning.epoch for warning in group),
+            group[-1].message,
+            group[-1].advice,
         )
         for name, group in grouped
     ]

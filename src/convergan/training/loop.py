@@ -18,6 +18,7 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput, Gen
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
+from convergan.runs.epochs import EpochRecord
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.classify import predicted_classes
@@ -40,7 +41,7 @@ from convergan.training.objective import (
     parts_of,
     total,
 )
-from convergan.training.observer import EpochRecord, Observer
+from convergan.training.observer import Observer
 from convergan.training.randomness import derived_seed
 from convergan.training.samples import diversity
 from convergan.training.state import TrainingState

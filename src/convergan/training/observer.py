@@ -1,28 +1,9 @@
 """What the loop tells those who watch it."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from convergan.networks.interface import Discriminator, Generator
-from convergan.training.health import HealthWarning
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What one epoch came to. It holds no test error: those who watch count that themselves."""
-
-    epoch: int
-    step: int
-    train_seconds: float
-    seconds_per_epoch: float
-    learning_rate: float
-    losses: dict[str, float]
-    real_score: float
-    generated_score: float
-    diversity: float
-    validation_errors: int | None
-    validation_size: int
-    warnings: list[HealthWarning]
+from convergan.runs.epochs import EpochRecord, HealthWarning
 
 
 class Observer(Protocol):

@@ -5,35 +5,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-import numpy as np
 import torch
 from annotated_types import Interval
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from convergan.data.batches import to_uint8
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
-from convergan.recipes.files import recipe_sha256, recipe_to_dict
+from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import Recipe
-from convergan.report.inputs import ReportInputs
-from convergan.report.page import write_report
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
-from convergan.runs.metrics import read_metrics, sync_metrics
-from convergan.runs.model import ModelConfig, save_model
+from convergan.runs.metrics import sync_metrics
 from convergan.runs.provenance import device_name, git_commit, versions
-from convergan.runs.results import Results, write_results
+from convergan.runs.results import Results
 from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
-from convergan.training.health import can_be_judged
+from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import RankFailed, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted, fit
@@ -41,18 +36,14 @@ from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import (
     Outcome,
-    extremes,
     outcomes_on,
     tested,
-    worth_labelling,
 )
-from convergan.training.preparation import Preparation, image_shape, prepare
+from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
-from convergan.training.samples import fixed_samples
 from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
 from convergan.training.summary import (
-    data_rows,
     rehearsal_lines,
     steps_of_trainings,
     summary_lines,
@@ -60,9 +51,6 @@ from convergan.training.summary import (
 from convergan.training.tensorboard import ScalarLogger, require_tensorboard
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
-
-REPORT_IMAGES = 64
-"""Samples, and images of the data beside them, in the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +283,18 @@ class _Run:
             git_commit=self.git_commit,
         )
         results = tested(untested, outcomes, len(folds))
-        on_rank_zero(self.fabric, lambda: self._write(fitted, results, outcomes))
+        on_rank_zero(
+            self.fabric,
+            lambda: write_end(
+                self.folder,
+                self.preparation,
+                fitted,
+                results,
+                outcomes,
+                device=self.fabric.device,
+                origin=self.origin,
+            ),
+        )
         return results
 
     def _fit(
@@ -338,57 +337,3 @@ class _Run:
                     logger=logger,
                 )
             )
-
-    def _metrics(self) -> list[dict[str, Any]]:
-        """The epochs of the result; with folds, the errors of all of them together."""
-        lines = read_metrics(self.folder.metrics)
-        folds = [
-            {line["epoch"]: line for line in read_metrics(self.folder.fold(number + 1).metrics)}
-            for number in range(len(self.folds))
-        ]
-        for line in lines:
-            of_folds = [fold.get(line["epoch"], {}) for fold in folds]
-            for key in ("test_errors", "raw_test_errors", "baseline_test_errors", "test_size"):
-                if of_folds and all(key in of_fold for of_fold in of_folds):
-                    line[key] = sum(of_fold[key] for of_fold in of_folds)
-        return lines
-
-    def _write(self, fitted: Fitted, results: Results, outcomes: list[Outcome]) -> None:
-        """Writes the model, the report, and last, as the mark of a finished run, results.json."""
-        recipe, data, folder = self.recipe, self.data, self.folder
-        config = ModelConfig(
-            networks=recipe.networks,
-            image_shape=image_shape(data),
-            classes=data.classes,
-            resized=recipe.data.size_px is not None,
-        )
-        save_model(folder, config, fitted.discriminator, fitted.generator, self.origin)
-        epochs = self._metrics()
-        samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
-        shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
-        certain, uncertain = extremes(outcomes, data.classes)
-        labelling, labelling_note = worth_labelling(data, fitted, self.fabric.device, recipe.seed)
-        labels = f", {results.labels:,} labels" if data.classes else ""
-        write_report(
-            folder.report,
-            ReportInputs(
-                title=f"{recipe.name}{labels}, seed {recipe.seed}",
-                verdict=verdict_sentence(results),
-                results=results if outcomes else None,
-                epochs=epochs,
-                recipe=recipe_to_dict(recipe),
-                manifest=folder.read_manifest(),
-                warnings=[warning for line in epochs for warning in line.get("warnings", ())],
-                classes=list(data.classes),
-                confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
-                real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],
-                generated_images=to_uint8(samples, fitted.generator.pixel_range).cpu().numpy(),
-                most_certain=certain,
-                least_certain=uncertain,
-                worth_labelling=labelling,
-                worth_labelling_note=labelling_note,
-                data=data_rows(self.preparation),
-                judged=can_be_judged(recipe.epochs),
-            ),
-        )
-        write_results(folder.results, results)

@@ -14,8 +14,9 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import HealthWarning
 from convergan.techniques.weight_norm import initialize_from_data
-from convergan.training.health import HealthMonitor, HealthWarning, NotFinite
+from convergan.training.health import HealthMonitor, NotFinite
 from convergan.training.player import Player
 from convergan.training.randomness import RandomStream, derived_seed
 from convergan.training.selection import BestEpoch
