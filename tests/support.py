@@ -13,6 +13,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
 from convergan.runs.results import Interval, Results
 
 _NOBODY = 65534
@@ -114,3 +115,48 @@ def results_of(
     if baseline_errors is not None:
         rates |= {"decision": "undecided", "p_value": 0.4}
     return replace(untested, **{**rates, **fields})
+
+
+def process_of() -> TrainingProcess:
+    """What a manifest says of a process on a CPU."""
+    return TrainingProcess(
+        started="2026-11-28T08:36:54+00:00",
+        command="convergan train digits",
+        accelerator="cpu",
+        device="cpu",
+        processes=1,
+        precision="32-true",
+        precision_of_terms={"discriminator": "fp32"},
+        versions={"torch": "2.13.0"},
+        git_commit=None,
+    )
+
+
+def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
+    """The manifest of a run on a CPU."""
+    manifest = Manifest(
+        **vars(process_of()),
+        recipe_sha256=recipe_sha256,
+        seed=0,
+        split_seed=0,
+        data=ManifestData(
+            source="digits",
+            fingerprint="f" * 64,
+            classes=["0", "1"],
+            image_shape=(8, 8, 1),
+            train_size=20,
+            test_size=10,
+            skipped=[],
+        ),
+        labelled=[1, 2],
+        labelled_of_class=[1, 1],
+        validation=[],
+        held_out=[],
+        folds_held_out=[],
+        unlabelled_size=18,
+        folds=0,
+        trainings=1,
+        steps=6,
+        resumed=[],
+    )
+    return replace(manifest, **fields)

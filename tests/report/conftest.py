@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from convergan.report import Prediction, ReportInputs, write_report
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import Interval, Results
+from support import manifest_of
 
 EPOCHS = 150
 
@@ -76,15 +77,12 @@ def inputs() -> ReportInputs:
             "networks": {"kind": "mlp", "hidden": [1000, 500, 250, 250, 250], "input_noise": 0.3},
             "optimizer": {"learning_rate": 0.003, "epsilon": 0.0001},
         },
-        manifest={
-            "command": "convergan train digits --labels 100 --seed 0",
-            "seed": 0,
-            "labelled_indices": draw.choice(1297, 100, replace=False).tolist(),
-            "device": "cpu",
-            "precision": "32-true",
-            "versions": {"convergan": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
-            "git_commit": "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567",
-        },
+        manifest=manifest_of(
+            command="convergan train digits --labels 100 --seed 0",
+            labelled=draw.choice(1297, 100, replace=False).tolist(),
+            versions={"convergan": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
+            git_commit="0f1e2d3c4b5a69788796a5b4c3d2e1f001234567",
+        ),
         warnings=[
             HealthWarning(
                 epoch,

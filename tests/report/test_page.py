@@ -8,6 +8,7 @@ import pytest
 
 from convergan.report import Prediction, ReportInputs, write_report
 from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
+from support import manifest_of
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 
@@ -145,7 +146,7 @@ def test_settings_and_provenance(html: str) -> None:
     text = words(html)
     assert "networks.hidden 1000, 500, 250, 250, 250" in text
     assert "versions.torch 2.13.0" in text
-    assert "labelled_indices 100 values:" in text
+    assert "labelled 100 values:" in text
     assert "git_commit 0f1e2d3c" in text
     assert "convergan train digits --labels 100 --seed 0" in text
 
@@ -189,7 +190,7 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
             results=None,
             epochs=[],
             recipe={},
-            manifest={},
+            manifest=None,
             warnings=[],
             classes=[],
             confusion=None,
@@ -278,7 +279,7 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
             most_certain=[card],
             least_certain=[replace(card, label=None)],
             recipe={EVIL: EVIL},
-            manifest={"command": EVIL},
+            manifest=manifest_of(command=EVIL, versions={EVIL: EVIL}),
             warnings=[HealthWarning(1, EVIL, EVIL, EVIL)],
             epochs=[EpochLine(epoch=1, losses={EVIL: 1.0})],
         ),

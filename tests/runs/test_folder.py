@@ -11,7 +11,7 @@ from convergan.json_files import write_json
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
-from support import synced_paths
+from support import manifest_of, synced_paths
 
 RECIPE = PRESETS["digits"]
 
@@ -54,14 +54,7 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
 def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.begin(RECIPE, resume=False)
-    manifest = {
-        "data": {"fingerprint": "f"},
-        "accelerator": "cpu",
-        "precision": "fp32",
-        "processes": 1,
-    }
-    noted = {**manifest, "resumed": [], "recipe_sha256": recipe_sha256(RECIPE)}
-    write_json(folder.manifest, noted)
+    write_json(folder.manifest, manifest_of(recipe_sha256(RECIPE)))
     folder.begin(RECIPE, resume=True)
     whole = folder.recipe.read_text()
     folder.recipe.write_text(whole.replace("learning_rate: 0.003", "learning_rate: 0.3"))
@@ -75,7 +68,7 @@ def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     ):
         folder.begin(RECIPE, resume=True)
     # A run of 0.1.0 has no hash.
-    write_json(folder.manifest, {**manifest, "resumed": []})
+    write_json(folder.manifest, manifest_of(None))
     folder.begin(read_recipe(folder.recipe), resume=True)
 
 

@@ -1,11 +1,12 @@
 """What a report is made from: plain values and arrays, so that any loop can have one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from convergan.runs.epochs import EpochLine, HealthWarning
+from convergan.runs.manifest import Manifest
 from convergan.runs.results import Results
 
 
@@ -45,11 +46,11 @@ class ReportInputs:
     epochs: list[EpochLine]
     """The epochs in their order; a number that is not known is None or NaN."""
 
-    recipe: dict[str, Any]
-    """recipe.yaml."""
+    recipe: Mapping[str, object]
+    """Every setting by its name; groups of settings are such mappings themselves."""
 
-    manifest: dict[str, Any]
-    """manifest.json."""
+    manifest: Manifest | None
+    """Where the run comes from; None where that is not known."""
 
     warnings: list[HealthWarning]
     """Warnings in the order of their epochs."""

@@ -7,6 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from convergan.files import write_text
+from convergan.json_files import json_values
 from convergan.page.environment import templates
 from convergan.page.images import grid_picture, single_picture
 from convergan.page.words import count, number
@@ -69,7 +70,7 @@ def _render(inputs: ReportInputs) -> str:
         else Confusion.of(inputs.confusion, inputs.classes),
         warned=_warned(inputs.warnings),
         recipe=list(rows(inputs.recipe)),
-        manifest=list(rows(inputs.manifest)),
+        manifest=list(rows(json_values(inputs.manifest))) if inputs.manifest else [],
     )
 
 
@@ -130,11 +131,10 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     seconds = results.train_seconds if results else last.train_seconds if last else math.nan
     if math.isfinite(seconds):
         facts.append(("training time", duration(seconds)))
-    facts += [
-        (name, write(inputs.manifest[name]))
-        for name, write in (("device", str), ("precision", _precision))
-        if inputs.manifest.get(name) is not None
-    ]
+    if inputs.manifest is not None:
+        precision = inputs.manifest.precision
+        facts.append(("device", inputs.manifest.device))
+        facts.append(("precision", FORMER_PRECISIONS.get(precision, precision)))
     if last is not None and results is None:
         facts += [
             (name, number(value))
@@ -145,10 +145,6 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
             if math.isfinite(value)
         ]
     return facts
-
-
-def _precision(of_manifest: str) -> str:
-    return FORMER_PRECISIONS.get(of_manifest, of_manifest)
 
 
 def _warned(warnings: list[HealthWarning]) -> list[Warned]:

@@ -1,6 +1,6 @@
 """How the report of a run writes numbers and settings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from convergan.page.words import SPACE, percent
@@ -43,10 +43,10 @@ def epoch_ranges(epochs: Iterable[int]) -> str:
     return f"epoch {written}" if single else f"epochs {written}"
 
 
-def rows(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def rows(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as lines of a table: `data.source`, `digits`."""
     for key, value in tree.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, Mapping) and value:
             yield from rows(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _written(value)

@@ -7,7 +7,6 @@ from typing import Any
 
 from convergan.errors import UserError, is_utf8, printable, quoted, system_problem
 from convergan.files import make_folder, try_writing, write_text
-from convergan.json_files import read_json
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
     first_difference,
@@ -16,7 +15,7 @@ from convergan.recipes.files import (
     recipe_to_yaml,
 )
 from convergan.recipes.settings import Recipe
-from convergan.runs.records import checked_manifest
+from convergan.runs.manifest import Manifest, read_manifest
 from convergan.runs.results import Results, read_results
 
 
@@ -121,7 +120,7 @@ class RunFolder:
         self, saved: Recipe, wanted: Recipe, difference: tuple[str, Any, Any] | None
     ) -> None:
         """Checks recipe.yaml against the hash in the manifest, which convergan 0.1.0 did not write."""
-        begun_with = self.read_manifest().get("recipe_sha256") if self.manifest.exists() else None
+        begun_with = self.read_manifest().recipe_sha256 if self.manifest.exists() else None
         if begun_with in (None, recipe_sha256(saved)):
             return
         change = ""
@@ -150,10 +149,10 @@ class RunFolder:
             return None
         return read_results(self.results)
 
-    def read_manifest(self) -> dict[str, Any]:
-        """The content of manifest.json.
+    def read_manifest(self) -> Manifest:
+        """What manifest.json holds.
 
         Raises:
             UserError: it is missing or damaged.
         """
-        return checked_manifest(self.manifest, read_json(self.manifest))
+        return read_manifest(self.manifest)

@@ -90,7 +90,7 @@ class Results:
     """Number of test images; of labelled images, each tested in one fold, where there are folds."""
 
     decision: Decision | None = None
-    """Whether the GAN "helped", "hurt" or is "undecided", by the McNemar test at 5 %; None without baseline."""
+    """Whether the GAN "helped" or "hurt", or "undecided": McNemar's test at 5 %; None without a baseline."""
 
     p_value: Share | None = None
     """Of the exact McNemar test of the classifier against the baseline, 0 to 1; None without a baseline."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from convergan.errors import UserError
-from convergan.json_files import write_json
+from convergan.json_files import read_json, write_json
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import load_classifier, load_generator
 from convergan.training.progress import print_verdict
@@ -98,7 +98,7 @@ def test_a_changed_letter_of_a_class_is_noticed(run: RunFolder) -> None:
 
 @pytest.mark.parametrize("kind", ["recipe", "data set"])
 def test_weights_of_another_run_are_noticed(run: RunFolder, kind: str) -> None:
-    manifest = run.read_manifest()
+    manifest = read_json(run.manifest)
     if kind == "recipe":
         manifest["recipe_sha256"] = "0" * 64
     else:
