@@ -209,7 +209,10 @@ def test_metrics_are_on_the_disk_before_a_checkpoint_that_counts_on_them(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda out: (out / "manifest.json").write_bytes(b"\xff"), "manifest.json: expected the manifest"),
+        (
+            lambda out: (out / "manifest.json").write_bytes(b"\xff"),
+            "manifest.json: expected the manifest",
+        ),
         (lambda out: (out / "manifest.json").write_text("[]"), "the manifest of a run"),
         (lambda out: (out / "results.json").write_text("{}"), "the results of a run"),
         (

@@ -7,7 +7,6 @@ from typing import Annotated
 from annotated_types import Ge
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from convergan.data.image_set import SkippedImage
 from convergan.json_files import json_values, read_json, read_json_as, write_json
 from convergan.runs.results import Count
 
@@ -45,6 +44,14 @@ class TrainingProcess:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkippedFile:
+    """An image that could not be read and was left out."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ManifestData:
     """The images of a run."""
 
@@ -66,7 +73,7 @@ class ManifestData:
     test_size: Count | None
     """Number of images of the test set; None where there is none."""
 
-    skipped: list[SkippedImage]
+    skipped: list[SkippedFile]
     """Images that could not be read, and why."""
 
 

@@ -10,7 +10,13 @@ from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder
-from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess, note_resumed
+from convergan.runs.manifest import (
+    Manifest,
+    ManifestData,
+    SkippedFile,
+    TrainingProcess,
+    note_resumed,
+)
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
@@ -49,7 +55,7 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
             image_shape=(height, width, channels),
             train_size=len(data.train),
             test_size=None if data.test is None else len(data.test),
-            skipped=list(data.skipped),
+            skipped=[SkippedFile(name=each.name, reason=each.reason) for each in data.skipped],
         ),
         labelled=split.training.labelled.tolist(),
         labelled_of_class=np.bincount(labels, minlength=len(data.classes)).tolist(),
