@@ -14,6 +14,7 @@ import torch
 from comparison_command import add_device, print_row, results_name
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
@@ -54,9 +55,9 @@ def compare_epochs(
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
         of_peer = peers.run()
-        for side, took, wrong in (("ours", seconds, metrics["test_errors"]), ("peer", *of_peer)):
+        for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *of_peer)):
             times[side].append(took)
             errors[side].append(wrong)
             print(f"epoch {epoch}, {side}: {took:.1f} s, {wrong} errors", flush=True)

@@ -23,6 +23,7 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.computation import resolved_precision, uses_noise_bank
@@ -44,8 +45,8 @@ def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     """Trains up to `EPOCHS`, or goes on with it; says how it was computed."""
     fabric = launch(recipe.hardware)
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
-        print(f"{run.path}, epoch {epoch}: {metrics['test_errors']} errors", flush=True)
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
+        print(f"{run.path}, epoch {epoch}: {line.test_errors} errors", flush=True)
         if epoch == EPOCHS:
             raise Enough
 

@@ -33,6 +33,7 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 from convergan.training.launch import launch
 from convergan.training.preparation import prepare
@@ -129,8 +130,8 @@ def race(
     folder = RunFolder(runs / "run")
     folder.begin(preparation.recipe, resume=True)
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
-        ledger.add(OURS, epoch, seconds, metrics["test_errors"] / len(test))
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
+        ledger.add(OURS, epoch, seconds, line.test_errors / len(test))
         peer.go_on(epoch)
         if ledger.is_done(OURS):
             raise Enough

@@ -40,9 +40,10 @@ import table
 import virtual_batch_norm
 from convergan.cli import main
 from convergan.errors import UserError
+from convergan.json_files import read_json, write_json
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.folder import RunFolder
 from convergan.training.run import train
 from equal_terms import without_baseline
 from kept_runs import keep

@@ -31,6 +31,7 @@ from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSetti
 from convergan.report.scores import read_scores, scores_as_dict
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
+from convergan.runs.results import Results
 from convergan.statistics.intervals import Interval
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
@@ -251,8 +252,8 @@ def _finish(folder: Path) -> Any:
     return _timeless(_train(folder))
 
 
-def _timeless(results: dict[str, Any]) -> Any:
-    return {key: value for key, value in results.items() if "second" not in key}
+def _timeless(results: Results) -> Any:
+    return {key: value for key, value in results.as_json().items() if "second" not in key}
 
 
 def _predict(folder: Path) -> Any:

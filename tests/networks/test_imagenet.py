@@ -294,7 +294,7 @@ def test_training_saving_sampling(
 ) -> None:
     out = tmp_path / "run"
     results = train(recipe, out, data=three_classes, console=quiet)
-    assert results["test_size"] == 12
+    assert results.test_size == 12
     assert (out / "report.html").exists()
     sample(out, 3, tmp_path / "samples")
     assert len(list((tmp_path / "samples").glob("*.png"))) == 3

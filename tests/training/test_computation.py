@@ -177,8 +177,8 @@ def test_bf16_and_fresh_noise_train_as_well(
 ) -> None:
     hardware = replace(quick_recipe.hardware, precision="bf16-mixed", noise="fresh")
     train(replace(quick_recipe, hardware=hardware), tmp_path / "run", console=quiet)
-    reference = read_metrics(trained_run / "metrics.jsonl")[-1]["losses"]
-    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["losses"]
+    reference = read_metrics(trained_run / "metrics.jsonl")[-1].losses
+    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1].losses
     assert losses["discriminator/supervised"] == pytest.approx(
         reference["discriminator/supervised"], rel=0.2
     )

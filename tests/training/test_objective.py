@@ -188,4 +188,4 @@ def test_every_objective_trains(
     )
     train(recipe, tmp_path / "run", console=quiet)
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    assert set(line["losses"]) == terms | {"baseline/supervised"}
+    assert set(line.losses) == terms | {"baseline/supervised"}

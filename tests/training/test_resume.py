@@ -59,7 +59,7 @@ def require_same_run(run: Path, other: Path) -> None:
     timed = ("train_seconds", "seconds_per_epoch")
     lines = [
         [
-            {key: value for key, value in line.items() if key not in timed}
+            {key: value for key, value in line.as_json().items() if key not in timed}
             for line in read_metrics(path)
         ]
         for path in (run / "metrics.jsonl", other / "metrics.jsonl")

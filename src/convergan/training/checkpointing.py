@@ -19,7 +19,8 @@ from convergan.runs.checkpoints import (
     save_checkpoint,
     set_aside,
 )
-from convergan.training.health import CHECKPOINT, ROLLBACK, HealthWarning, NotFinite
+from convergan.runs.epochs import HealthWarning
+from convergan.training.health import CHECKPOINT, ROLLBACK, NotFinite
 from convergan.training.launch import on_every_rank, on_rank_zero
 from convergan.training.signals import Interrupted
 from convergan.training.state import TrainingState

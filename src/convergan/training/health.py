@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from convergan.runs.epochs import HealthWarning
+
 COLLAPSED_BELOW = 0.4
 """Share of the data's diversity below which the generator is called collapsed: batches of data
 themselves differ by a few percent, and healthy generators of this project's recipes stay above 0.6."""
@@ -29,15 +31,6 @@ PATIENCE = 3
 
 FIRST_SHARE = 0.4
 """Share of the run in which a generator that has never been diverse may still be on its way."""
-
-
-class HealthWarning(NamedTuple):
-    """What is wrong, since which epoch, and what to do about it."""
-
-    epoch: int
-    kind: str
-    message: str
-    advice: str
 
 
 class NotFinite(NamedTuple):

@@ -14,6 +14,7 @@ from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
+from convergan.runs.epochs import EpochRecord
 from convergan.training.batch import BatchSource
 from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.computation import discriminator_dtype, memory_layout, resolved_precision
@@ -22,7 +23,7 @@ from convergan.training.launch import on_every_rank
 from convergan.training.meter import LossMeter
 from convergan.training.noise import StepNoise
 from convergan.training.objective import losses_of
-from convergan.training.observer import EpochRecord, Observer, Silent
+from convergan.training.observer import Observer, Silent
 from convergan.training.samples import diversity
 from convergan.training.selection import validation_errors
 from convergan.training.state import TrainingState

@@ -1,29 +1,10 @@
 """What the loop tells those who watch it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from convergan.training.health import HealthWarning
+from convergan.runs.epochs import EpochRecord, HealthWarning
 from convergan.training.player import Player
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What one epoch came to. It holds no test error: those who watch count that themselves."""
-
-    epoch: int
-    step: int
-    train_seconds: float
-    seconds_per_epoch: float
-    learning_rate: float
-    losses: dict[str, float]
-    real_score: float
-    generated_score: float
-    diversity: float
-    validation_errors: int | None
-    validation_size: int
-    warnings: list[HealthWarning]
 
 
 class Observer(Protocol):

@@ -5,9 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-import numpy as np
 import torch
 from annotated_types import Interval
 from lightning_fabric import Fabric
@@ -17,22 +16,19 @@ from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
-from convergan.networks.pixels import to_uint8
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
-from convergan.recipes.files import recipe_sha256, recipe_to_dict
+from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import Recipe
-from convergan.report.inputs import ReportInputs
-from convergan.report.page import write_report
 from convergan.runs.claim import claimed
-from convergan.runs.folder import RunFolder, write_json
-from convergan.runs.metrics import read_metrics, sync_metrics
-from convergan.runs.model import ModelConfig, save_model
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import sync_metrics
 from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.runs.results import Results
 from convergan.terminal import standard_console
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
-from convergan.training.health import can_be_judged
+from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import RankFailed, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted, fit
@@ -40,18 +36,14 @@ from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
 from convergan.training.outcome import (
     Outcome,
-    extremes,
     outcomes_on,
-    test_results,
-    worth_labelling,
+    tested,
 )
-from convergan.training.preparation import Preparation, image_shape, prepare
+from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
-from convergan.training.samples import fixed_samples
 from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
 from convergan.training.summary import (
-    data_rows,
     rehearsal_lines,
     steps_of_trainings,
     summary_lines,
@@ -59,9 +51,6 @@ from convergan.training.summary import (
 from convergan.training.tensorboard import ScalarLogger, require_tensorboard
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
-
-REPORT_IMAGES = 64
-"""Samples, and images of the data beside them, in the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +78,7 @@ def train(
     data: DataSet | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
@@ -100,7 +89,7 @@ def train(
         console: where progress and verdict are shown; default: the terminal.
 
     Returns:
-        What results.json holds.
+        What the run came to, which results.json holds as well.
 
     Raises:
         UserError: a setting, an image or a label does not fit, or training diverged.
@@ -206,7 +195,7 @@ def _say_what_was_read(fabric: Fabric, preparation: Preparation, console: Consol
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _train(fabric: Fabric, folder: RunFolder, request: _Request) -> dict[str, Any]:
+def _train(fabric: Fabric, folder: RunFolder, request: _Request) -> Results:
     options, console = request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(fabric, lambda: stack.enter_context(claimed(folder, resume=options.resume)))
@@ -265,7 +254,7 @@ class _Run:
         self.git_commit = git_commit()
         self.progress = RunProgress(console, self.recipe.epochs, steps_of_trainings(preparation))
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> Results:
         """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
         recipe, split, folds = self.recipe, self.split, self.folds
         train_seconds = 0.0
@@ -280,22 +269,32 @@ class _Run:
             fitted = self._fit(self.folder, split, len(folds), stop_requested)
             train_seconds += fitted.train_seconds
         outcomes += outcomes_on(split.test, fitted, self.fabric.device, self.resident_bytes)
-        labels = len(split.training.labelled) + len(split.training.validation)
-        results = {
-            "recipe": recipe.name,
-            "labels": labels,
-            "seed": recipe.seed,
-            "epochs": recipe.epochs,
-            "epoch_chosen": fitted.epoch,
-            **test_results(outcomes, len(folds)),
-            "train_seconds": train_seconds,
-            "seconds_per_epoch": fitted.train_seconds / recipe.epochs,
-            "device": device_name(self.fabric.device),
-            "precision": resolved_precision(recipe.hardware, self.fabric.device),
-            "versions": versions(),
-            "git_commit": self.git_commit,
-        }
-        on_rank_zero(self.fabric, lambda: self._write(fitted, results, outcomes))
+        untested = Results(
+            recipe=recipe.name,
+            labels=len(split.training.labelled) + len(split.training.validation),
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+            epoch_chosen=fitted.epoch,
+            train_seconds=train_seconds,
+            seconds_per_epoch=fitted.train_seconds / recipe.epochs,
+            device=device_name(self.fabric.device),
+            precision=resolved_precision(recipe.hardware, self.fabric.device),
+            versions=versions(),
+            git_commit=self.git_commit,
+        )
+        results = tested(untested, outcomes, len(folds))
+        on_rank_zero(
+            self.fabric,
+            lambda: write_end(
+                self.folder,
+                self.preparation,
+                fitted,
+                results,
+                outcomes,
+                device=self.fabric.device,
+                origin=self.origin,
+            ),
+        )
         return results
 
     def _fit(
@@ -338,57 +337,3 @@ class _Run:
                     logger=logger,
                 )
             )
-
-    def _metrics(self) -> list[dict[str, Any]]:
-        """The epochs of the result; with folds, the errors of all of them together."""
-        lines = read_metrics(self.folder.metrics)
-        folds = [
-            {line["epoch"]: line for line in read_metrics(self.folder.fold(number + 1).metrics)}
-            for number in range(len(self.folds))
-        ]
-        for line in lines:
-            of_folds = [fold.get(line["epoch"], {}) for fold in folds]
-            for key in ("test_errors", "raw_test_errors", "baseline_test_errors", "test_size"):
-                if of_folds and all(key in of_fold for of_fold in of_folds):
-                    line[key] = sum(of_fold[key] for of_fold in of_folds)
-        return lines
-
-    def _write(self, fitted: Fitted, results: dict[str, Any], outcomes: list[Outcome]) -> None:
-        """Writes the model, the report, and last, as the mark of a finished run, results.json."""
-        recipe, data, folder = self.recipe, self.data, self.folder
-        config = ModelConfig(
-            networks=recipe.networks,
-            image_shape=image_shape(data),
-            classes=data.classes,
-            resized=recipe.data.size_px is not None,
-        )
-        save_model(folder, config, fitted.discriminator, fitted.generator, self.origin)
-        epochs = self._metrics()
-        samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
-        shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
-        certain, uncertain = extremes(outcomes, data.classes)
-        labelling, labelling_note = worth_labelling(data, fitted, self.fabric.device, recipe.seed)
-        labels = f", {results['labels']:,} labels" if data.classes else ""
-        write_report(
-            folder.report,
-            ReportInputs(
-                title=f"{recipe.name}{labels}, seed {recipe.seed}",
-                verdict=verdict_sentence(results),
-                results=results if outcomes else None,
-                epochs=epochs,
-                recipe=recipe_to_dict(recipe),
-                manifest=folder.read_manifest(),
-                warnings=[warning for line in epochs for warning in line.get("warnings", ())],
-                classes=list(data.classes),
-                confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
-                real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],
-                generated_images=to_uint8(samples, fitted.generator.pixel_range).cpu().numpy(),
-                most_certain=certain,
-                least_certain=uncertain,
-                worth_labelling=labelling,
-                worth_labelling_note=labelling_note,
-                data=data_rows(self.preparation),
-                judged=can_be_judged(recipe.epochs),
-            ),
-        )
-        write_json(folder.results, results)

@@ -9,7 +9,8 @@ from torch import Tensor
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.recipes.settings import Recipe
-from convergan.training.health import HealthMonitor, HealthWarning, NotFinite
+from convergan.runs.epochs import HealthWarning
+from convergan.training.health import HealthMonitor, NotFinite
 from convergan.training.objective import Loss
 from convergan.training.players import CLASSIFIERS, build_players
 from convergan.training.randomness import RandomStream, derived_seed

@@ -1,15 +1,13 @@
 """Whether the GAN helped: a paired test against the baseline, and its words."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
 from convergan.page.words import percent
+from convergan.runs.results import Decision, Results
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.paired import mcnemar_p_value
-
-Decision = Literal["helped", "hurt", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +35,23 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     return Comparison(decision="helped" if only_ours < only_baseline else "hurt", p_value=p_value)
 
 
-def verdict_sentence(results: dict[str, Any]) -> str:
-    """The verdict of results.json in one sentence."""
-    if "test_errors" not in results:
+def verdict_sentence(results: Results) -> str:
+    """The verdict of a run in one sentence."""
+    test, baseline = results.test, results.baseline_test
+    if test is None:
         return "A generator of these images; there were no labels to learn classes from."
-    size = results["test_size"]
-    kind = "labelled images by cross-validation" if results.get("folds") else "test images"
-    ours = percent(results["test_error_rate"], size=size)
-    labels = f"With {results['labels']:,} labels, the "
-    if results["baseline_test_errors"] is None:
-        return f"{labels}semi-supervised GAN errs on {ours} of {size:,} {kind}."
-    baseline = percent(results["baseline_test_error_rate"], size=size)
+    kind = "labelled images by cross-validation" if results.folds else "test images"
+    ours = percent(test.rate, size=test.size)
+    labels = f"With {results.labels:,} labels, the "
+    if baseline is None or results.decision is None or results.p_value is None:
+        return f"{labels}semi-supervised GAN errs on {ours} of {test.size:,} {kind}."
     numbers = (
-        f"{labels}supervised baseline errs on {baseline} of {size:,} {kind}, "
-        f"the semi-supervised GAN on {ours}"
+        f"{labels}supervised baseline errs on {percent(baseline.rate, size=test.size)} of "
+        f"{test.size:,} {kind}, the semi-supervised GAN on {ours}"
     )
-    p_value = results["p_value"]
-    chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+    chance = "p < 0.001" if results.p_value < 0.001 else f"p = {results.p_value:.2g}"
     return {
         "helped": f"{numbers}: the GAN helped ({chance}).",
         "hurt": f"{numbers}: the GAN hurt ({chance}); what is saved is its classifier.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
-    }[results["decision"]]
+    }[results.decision]

@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from convergan.errors import UserError
-from convergan.runs.folder import RunFolder, write_json
+from convergan.json_files import read_json, write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.model import load_classifier, load_generator
 from convergan.training.progress import print_verdict
 from convergan.training.verdict import verdict_sentence
@@ -68,48 +68,6 @@ def test_any_damage_is_one_line(
     assert refused > 75
 
 
-def changed(values: dict[str, Any], key: str, value: object) -> dict[str, Any]:
-    return {**values, key: value}
-
-
-def test_values_of_other_kinds_are_refused_by_name(run: RunFolder) -> None:
-    results = json.loads(run.results.read_text())
-    for key, value in (
-        ("test_errors", "seven"),
-        ("test_size", 0),
-        ("baseline_test_error_rate", 1.5),
-        ("test_interval", [0.1]),
-        ("decision", "perhaps"),
-        ("decision", None),
-        ("p_value", None),
-        ("labels", 3.5),
-    ):
-        write_json(run.results, changed(results, key, value))
-        message = told(lambda: show_results(run))
-        assert message is not None and "results.json: expected the results of a run" in message
-        assert f"({key}" in message
-    for key in ("labels", "test_error_rate", "baseline_test_interval"):
-        write_json(run.results, {name: results[name] for name in results if name != key})
-        message = told(lambda: show_results(run))
-        assert message is not None and f"({key}: Field required)" in message
-
-
-def test_results_of_every_kind_are_read(run: RunFolder) -> None:
-    results = json.loads(run.results.read_text())
-    alone = {
-        key: None if key.startswith("baseline") or key in ("decision", "p_value") else value
-        for key, value in results.items()
-    }
-    without_labels = {
-        key: value
-        for key, value in results.items()
-        if "test_" not in key and key not in ("decision", "p_value", "folds")
-    }
-    for values in (results, alone, without_labels):
-        write_json(run.results, values)
-        assert told(lambda: show_results(run)) is None
-
-
 def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder) -> None:
     config = run.model / "config.json"
     values = json.loads(config.read_text())
@@ -140,7 +98,7 @@ def test_a_changed_letter_of_a_class_is_noticed(run: RunFolder) -> None:
 
 @pytest.mark.parametrize("kind", ["recipe", "data set"])
 def test_weights_of_another_run_are_noticed(run: RunFolder, kind: str) -> None:
-    manifest = run.read_manifest()
+    manifest = read_json(run.manifest)
     if kind == "recipe":
         manifest["recipe_sha256"] = "0" * 64
     else:
