@@ -261,7 +261,7 @@ class OptimizerSettings(Settings, group="optimizer"):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareSettings(Settings, group="hardware"):
-    """Where the run computes, as Lightning Fabric names it."""
+    """Where the run computes."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     """`auto`: a GPU if there is one; `gpu`: NVIDIA's or Apple's, `cuda` and `mps` by their own names."""

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages, EpochOrder, epoch_order, to_network
 from convergan.data.training_data import TrainingData
-from convergan.distributed import ranks, sum_over_ranks
+from convergan.distributed import rank, ranks, sum_over_ranks
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.networks.precision import without_tf32
@@ -63,7 +62,7 @@ class Fitted:
 
 @without_tf32()
 def fit(
-    fabric: Fabric,
+    device: torch.device,
     recipe: Recipe,
     data: TrainingData,
     *,
@@ -80,14 +79,14 @@ def fit(
         UserError: a loss or a weight is not finite, and rolling back, if asked for, did not help.
     """
     # 1. Images on the device; players, their optimizers and averages.
-    images = DeviceImages(data.images, fabric.device, resident_bytes=recipe.data.resident_bytes)
-    state = TrainingState(fabric, recipe, data, images)
+    images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
+    state = TrainingState(device, recipe, data, images)
     discriminator, generator, baseline = state.discriminator, state.generator, state.baseline
     discriminator_objective = discriminator_terms(recipe.objective, discriminator.history)
     generator_objective = generator_terms(recipe.objective, generator.history)
     baseline_objective = baseline_terms(recipe.objective, baseline.history if baseline else None)
     steps = steps_per_epoch(recipe, data)
-    device, rank_batch = fabric.device, recipe.batch_size // ranks()
+    rank_batch = recipe.batch_size // ranks()
     supervised = recipe.objective.discriminator == "semi-supervised"
     matches_features = recipe.objective.generator == "feature-matching"
     compares_halves = discriminator.network.compares_halves
@@ -108,10 +107,10 @@ def fit(
         return torch.autocast(device.type, reduced, enabled=reduced != torch.float32)
 
     # 2. Where an earlier process left off. There is always a checkpoint to go back to.
-    checkpointer = Checkpointer(fabric, checkpoints, options)
+    checkpointer = Checkpointer(device, checkpoints, options)
     if not checkpointer.restore(state):
         checkpointer.save(state)
-    on_every_rank(fabric, lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
+    on_every_rank(lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
     watch: LossWatch | None = None
     names: list[str] = []
     resumed_seconds, resumed_time = state.train_seconds, time.monotonic()
@@ -130,7 +129,7 @@ def fit(
                 epoch=state.epochs_done,
                 stream=stream,
             )
-            first = fabric.global_rank * rank_batch
+            first = rank() * rank_batch
             return order[:, first : first + rank_batch]
 
         unlabelled_order = order_of("unlabelled", data.unlabelled, steps)
@@ -145,7 +144,7 @@ def fit(
             losses: dict[str, Tensor] = {}
             if noise is not None and noise_of_steps != state.step // STEPS_OF_NOISE:
                 noise_of_steps = state.step // STEPS_OF_NOISE
-                noise.fill(derived_seed(recipe.seed, 4, fabric.global_rank, noise_of_steps))
+                noise.fill(derived_seed(recipe.seed, 4, rank(), noise_of_steps))
             begin_step(recipe.hardware, device)
             with state.stream():
                 # 4. The discriminator's step: all its batches in one forward pass.
@@ -174,11 +173,11 @@ def fit(
                         generated_logits=logits[-1],
                     ),
                 )
-                discriminator.step(fabric, total(parts), rate)
+                discriminator.step(total(parts), rate)
                 losses.update({f"discriminator/{name}": part for name, part in parts.items()})
 
                 # 5. The generator's steps, through the discriminator as it now is. Without its own
-                #    gradients that is a third cheaper; unwrapped, Fabric does not synchronize them.
+                #    gradients that is a third cheaper; unwrapped, they are not averaged over the ranks.
                 for weight in discriminator.trained:
                     weight.requires_grad_(False)
                 parts_of_turns: list[dict[str, Tensor]] = []
@@ -201,7 +200,7 @@ def fit(
                         generator_objective,
                         GeneratorStep(matched_features, judged.features, judged.logits),
                     )
-                    generator.step(fabric, total(parts), rate)
+                    generator.step(total(parts), rate)
                     parts_of_turns.append(parts)
                 for name in parts_of_turns[0]:
                     of_turns = torch.stack([parts[name] for parts in parts_of_turns])
@@ -218,7 +217,7 @@ def fit(
                     parts = parts_of(
                         baseline_objective, BaselineStep(output.logits.float(), labels)
                     )
-                    baseline.step(fabric, total(parts), rate)
+                    baseline.step(total(parts), rate)
                     losses.update({f"baseline/{name}": part for name, part in parts.items()})
 
             # 7. Losses and scores are kept on the device, and looked at now and then.
@@ -252,7 +251,7 @@ def fit(
         not_finite = not_finite or (watch and watch.look()) or state.find_not_finite()
         if not_finite:
             warning = checkpointer.go_back(state, not_finite)
-            on_every_rank(fabric, partial(observer.begins_after, state.epochs_done, warning))
+            on_every_rank(partial(observer.begins_after, state.epochs_done, warning))
             epoch_first_position, epoch_time = state.position, time.monotonic()
             continue
 
@@ -300,7 +299,7 @@ def fit(
             None if baseline is None else baseline.tested,
             generator.network,
         )
-        on_every_rank(fabric, tell)
+        on_every_rank(tell)
         epoch_first_position, epoch_time = 0, time.monotonic()
         last = state.epochs_done == recipe.epochs
         if last or checkpointer.is_due(state.step):

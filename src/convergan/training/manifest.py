@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from lightning_fabric import Fabric
+import torch
 
+from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import FORMER_PRECISIONS
@@ -16,14 +17,14 @@ from convergan.training.preparation import Preparation, split_seed
 from convergan.training.summary import data_facts
 
 
-def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) -> None:
+def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.device) -> None:
     """Writes manifest.json; on resume, notes the new process and checks that it can go on.
 
     Raises:
         UserError: the images, the kind of device or the number of processes are not those that the run was
             begun with, or the manifest is damaged.
     """
-    process = _process(fabric, preparation)
+    process = _process(device, preparation)
     if folder.manifest.exists():
         manifest = folder.read_manifest()
         _require_same(folder, manifest, preparation, process)
@@ -61,14 +62,14 @@ def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) 
     )
 
 
-def _process(fabric: Fabric, preparation: Preparation) -> dict[str, Any]:
-    precision = resolved_precision(preparation.recipe.hardware, fabric.device)
+def _process(device: torch.device, preparation: Preparation) -> dict[str, Any]:
+    precision = resolved_precision(preparation.recipe.hardware, device)
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(),
-        "accelerator": fabric.device.type,
-        "device": device_name(fabric.device),
-        "processes": fabric.world_size,
+        "accelerator": device.type,
+        "device": device_name(device),
+        "processes": ranks(),
         "precision": precision,
         "precision_of_terms": precision_of_terms(precision),
         "versions": versions(),

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages, epoch_order, to_network
 from convergan.data.training_data import TrainingData
-from convergan.distributed import ranks
+from convergan.distributed import rank, ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
@@ -32,21 +31,21 @@ class TrainingState:
     """
 
     def __init__(
-        self, fabric: Fabric, recipe: Recipe, data: TrainingData, images: DeviceImages
+        self, device: torch.device, recipe: Recipe, data: TrainingData, images: DeviceImages
     ) -> None:
-        self.rank = fabric.global_rank
+        self.rank = rank()
         _, height, width, channels = data.images.shape
         shape = (channels, height, width)
         binary = recipe.objective.discriminator == "binary"
         outputs = 1 if binary else len(data.classes)
 
         # Networks are built alike on every rank, from streams that all ranks share.
-        self.stream = RandomStream(fabric.device, derived_seed(recipe.seed, 0))
-        self.baseline_stream = RandomStream(fabric.device, derived_seed(recipe.seed, 1))
+        self.stream = RandomStream(device, derived_seed(recipe.seed, 0))
+        self.baseline_stream = RandomStream(device, derived_seed(recipe.seed, 1))
 
         def player_of(network: Discriminator | Generator, averaged: bool) -> Player:
             return Player(
-                fabric,
+                device,
                 network,
                 recipe.optimizer,
                 recipe.hardware,
@@ -55,30 +54,28 @@ class TrainingState:
             )
 
         with self.stream():
-            discriminator = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
-            generator = build_generator(recipe.networks, shape).to(fabric.device)
+            discriminator = build_discriminator(recipe.networks, shape, outputs).to(device)
+            generator = build_generator(recipe.networks, shape).to(device)
             discriminator.group_size = recipe.batch_size // ranks()
             _initialize(discriminator, recipe, images, data.unlabelled)
             if (
                 recipe.networks.data_dependent_initialization
                 and generator.data_dependent_initialization
             ):
-                _run_initialization(
-                    generator, generator.latent(INITIALIZATION_IMAGES, fabric.device)
-                )
+                _run_initialization(generator, generator.latent(INITIALIZATION_IMAGES, device))
             self.discriminator = player_of(discriminator, averaged=True)
             self.generator = player_of(generator, averaged=False)
         self.baseline: Player[Discriminator] | None = None
         if recipe.baseline and not binary:
             with self.baseline_stream():
-                network = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
+                network = build_discriminator(recipe.networks, shape, outputs).to(device)
                 network.group_size = recipe.batch_size // ranks()
                 _initialize(network, recipe, images, data.labelled)
                 self.baseline = player_of(network, averaged=True)
 
         # From here on the ranks draw their own noise.
-        self.stream = RandomStream(fabric.device, derived_seed(recipe.seed, 2, self.rank))
-        self.baseline_stream = RandomStream(fabric.device, derived_seed(recipe.seed, 3, self.rank))
+        self.stream = RandomStream(device, derived_seed(recipe.seed, 2, self.rank))
+        self.baseline_stream = RandomStream(device, derived_seed(recipe.seed, 3, self.rank))
 
         self.epochs_done = 0
         self.position = 0
