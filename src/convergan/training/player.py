@@ -10,7 +10,6 @@ from convergan.distributed import data_parallel, ranks, sum_over_ranks
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
-from convergan.training.adam import Adam
 from convergan.training.computation import compiled, memory_layout
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -39,7 +38,7 @@ class Player(Generic[NetworkT]):
         self.settings = settings
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         self.wrapped = compiled(data_parallel(self.network, device), hardware, device)
-        self.optimizer = Adam(
+        self.optimizer = torch.optim.Adam(
             self.trained,
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
