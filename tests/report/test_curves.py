@@ -4,8 +4,8 @@ from typing import Any
 
 from convergan.page.chart import Chart
 from convergan.page.figures import Line
-from convergan.report import ReportInputs
 from convergan.report.curves import charts
+from convergan.report.inputs import ReportInputs
 
 
 def by_title(inputs: ReportInputs) -> dict[str, Chart]:

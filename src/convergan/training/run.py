@@ -23,7 +23,6 @@ from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
-from convergan.report.page import write_report
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder, write_json
 from convergan.runs.metrics import read_metrics, sync_metrics
@@ -351,6 +350,9 @@ class _Run:
 
     def _write(self, fitted: Fitted, results: dict[str, Any], outcomes: list[Outcome]) -> None:
         """Writes the model, the report, and last, as the mark of a finished run, results.json."""
+        # Figures take long to load, and only the end of a run has any.
+        from convergan.report.page import write_report
+
         recipe, data, folder = self.recipe, self.data, self.folder
         config = ModelConfig(
             networks=recipe.networks,

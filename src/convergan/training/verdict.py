@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from convergan.page.words import percent
 
@@ -26,6 +25,9 @@ class Comparison:
 
 def error_interval(errors: int, size: int) -> tuple[float, float]:
     """The 95 % confidence interval of an error rate (Wilson 1927)."""
+    # scipy.stats takes long to load, and only the end of a run needs it.
+    from scipy.stats import binomtest
+
     interval = binomtest(errors, size).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -37,6 +39,8 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
         wrong: bool [test images], true where the semi-supervised classifier errs.
         baseline_wrong: the same of the baseline, in the same order.
     """
+    from scipy.stats import binomtest
+
     only_ours = int((wrong & ~baseline_wrong).sum())
     only_baseline = int((baseline_wrong & ~wrong).sum())
     differing = only_ours + only_baseline
