@@ -23,7 +23,7 @@ _CHILD = "CONVERGAN_LOCAL_RANK"
 """Name of the environment variable that a process has which was started here."""
 
 _HOST = "127.0.0.1"
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 5.0
 """Time for processes to end on their own, after which they are killed."""
 
 

@@ -48,7 +48,12 @@ from convergan.training.preparation import Preparation, image_shape, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.samples import fixed_samples
-from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
+from convergan.training.signals import (
+    Interrupted,
+    end_if_asked,
+    stop_on_signals,
+    terminated_by_signals,
+)
 from convergan.training.summary import (
     data_rows,
     rehearsal_lines,
@@ -152,10 +157,10 @@ def _launched(task: Callable[[torch.device], ResultT], recipe: Recipe) -> Result
         with terminated_by_signals(), launched(recipe.hardware) as device:
             rank_zero_prints = rank() != 0
             return task(device)
-    except (UserError, RankFailed):
+    except (UserError, RankFailed, Interrupted) as end:
         if rank_zero_prints:
-            # Rank 0 prints the error.
-            raise SystemExit(1) from None
+            # Rank 0 prints why.
+            raise SystemExit(end.exit_code if isinstance(end, Interrupted) else 1) from None
         raise
     finally:
         torch.set_num_threads(threads)
