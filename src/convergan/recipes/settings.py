@@ -267,7 +267,8 @@ class HardwareSettings(Settings, group="hardware"):
     """`auto`: a GPU if there is one; `gpu`: NVIDIA's or Apple's, `cuda` and `mps` by their own names."""
 
     devices: Annotated[int, Interval(ge=1, le=256)] = 1
-    """Processes, each with its own device and its share of every batch. Under torchrun, its own count."""
+    """Processes on this machine, each with its own device and its share of every batch. Under torchrun its count
+    is taken."""
 
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
