@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
+import torch
 from rich.console import Console
 from torch.utils.data import Subset
 
@@ -67,7 +67,7 @@ class EpochByEpoch:
 
 
 def fit_in_turns(
-    fabric: Fabric,
+    device: torch.device,
     preparation: Preparation,
     folder: RunFolder,
     epoch_ended: Callable[[int, float, EpochLine], None],
@@ -82,14 +82,14 @@ def fit_in_turns(
             test=split.test,
             epochs=recipe.epochs,
             seed=recipe.seed,
-            device=fabric.device,
+            device=device,
             resident_bytes=recipe.data.resident_bytes,
             progress=progress,
             logger=None,
         )
         with suppress(Enough):
             fit(
-                fabric,
+                device,
                 recipe,
                 split.training,
                 checkpoints=folder.checkpoints,

@@ -1,9 +1,12 @@
 """Collective operations of several ranks, which a single rank skips."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+ValueT = TypeVar("ValueT")
 
 
 def ranks() -> int:
@@ -120,3 +123,21 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if ranks() == 1:
         return flag
     return bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+
+
+def broadcast_object(value: ValueT) -> ValueT:
+    """The `value` that rank 0 has, on every rank; what the others give is not looked at."""
+    if ranks() == 1:
+        return value
+    values = [value]
+    torch.distributed.broadcast_object_list(values)
+    return values[0]
+
+
+def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks."""
+    if ranks() == 1:
+        return network
+    return DistributedDataParallel(
+        network, device_ids=None if device.type == "cpu" else [device.index]
+    )

@@ -31,7 +31,7 @@ from convergan.techniques.weight_norm import (
 )
 from convergan.training import loop
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
@@ -209,7 +209,7 @@ def fit_few_steps(
     monkeypatch.setattr(loop, "TrainingState", state_of)
     with pytest.raises(Enough):
         loop.fit(
-            launch(recipe.hardware),
+            choose_device(recipe.hardware),
             recipe,
             data,
             checkpoints=checkpoints,

@@ -31,7 +31,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
@@ -215,9 +215,9 @@ def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
 
     def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
         options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
-        fabric = launch(comparing_recipe.hardware)
+        device = choose_device(comparing_recipe.hardware)
         recipe, training = comparing_recipe, split.training
-        fit(fabric, recipe, training, checkpoints=folder, observer=Silent(), options=options)
+        fit(device, recipe, training, checkpoints=folder, observer=Silent(), options=options)
         restored = load_newest_checkpoint(folder)
         assert restored is not None
         return {name: part for name, part in restored[1].items() if name != "train_seconds"}

@@ -28,7 +28,7 @@ from convergan.runs.model import load_generator
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
@@ -312,8 +312,8 @@ def test_resuming_equals_not_stopping(
 
     def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
         options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
-        fabric = launch(recipe.hardware)
-        fit(fabric, recipe, split.training, checkpoints=folder, observer=Silent(), options=options)
+        device = choose_device(recipe.hardware)
+        fit(device, recipe, split.training, checkpoints=folder, observer=Silent(), options=options)
         restored = load_newest_checkpoint(folder)
         assert restored is not None
         return {name: part for name, part in restored[1].items() if name != "train_seconds"}
@@ -352,7 +352,7 @@ def test_generated_images_are_never_shown_alone(
     recipe = replace(recipe, epochs=1, objective=with_generator_term(recipe.objective, term))
     split = draw_split(three_classes, labels=None, seed=0)
     fit(
-        launch(recipe.hardware),
+        choose_device(recipe.hardware),
         recipe,
         split.training,
         checkpoints=tmp_path,

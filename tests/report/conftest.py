@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from convergan.report import Prediction, ReportInputs, write_report
+from convergan.report.inputs import Prediction, ReportInputs
+from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import Interval, Results
 from support import manifest_of

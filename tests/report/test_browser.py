@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from browser import Browser, too_wide
-from convergan.report import ReportInputs, write_report
+from convergan.report.inputs import ReportInputs
+from convergan.report.page import write_report
 from support import manifest_of
 
 

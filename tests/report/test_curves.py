@@ -3,8 +3,8 @@ from dataclasses import replace
 
 from convergan.page.chart import Chart
 from convergan.page.figures import Line
-from convergan.report import ReportInputs
 from convergan.report.curves import charts
+from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convergan.report import Prediction, ReportInputs, write_report
+from convergan.report.inputs import Prediction, ReportInputs
+from convergan.report.page import write_report
 from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
 from support import manifest_of
 

@@ -15,9 +15,10 @@ from convergan.networks.classification import classified
 from convergan.recipes.settings import Recipe
 from convergan.training import step
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.launch import launch
 from convergan.training.loop import Fitted, fit
 from support import equal_states
+
+CPU = torch.device("cpu")
 
 
 def training_data() -> TrainingData:
@@ -38,25 +39,25 @@ def test_it_leaves_nothing_behind_and_says_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
-    data, fabric = training_data(), launch(quick_recipe.hardware)
+    data = training_data()
     capfd.readouterr()
-    fitted = fit(fabric, quick_recipe, data)
+    fitted = fit(CPU, quick_recipe, data)
     assert not any(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
     # It is what a run with a folder comes to.
-    kept = fit(fabric, quick_recipe, data, checkpoints=tmp_path / "checkpoints")
+    kept = fit(CPU, quick_recipe, data, checkpoints=tmp_path / "checkpoints")
     assert equal_states(states_of(fitted), states_of(kept))
     assert fitted.epoch == kept.epoch
 
 
 def test_floats_train_as_the_same_whole_numbers_do(quick_recipe: Recipe) -> None:
-    data, fabric = training_data(), launch(quick_recipe.hardware)
+    data = training_data()
     floats = np.asarray(data.images).astype(np.float32) / 255
     recipe = replace(quick_recipe, epochs=1)
-    whole = fit(fabric, recipe, data)
+    whole = fit(CPU, recipe, data)
     for resident_mb in (100, 0):
         settings = replace(recipe, data=replace(recipe.data, resident_mb=resident_mb))
-        fitted = fit(fabric, settings, replace(data, images=floats))
+        fitted = fit(CPU, settings, replace(data, images=floats))
         # Last digits of a division by 255 differ.
         images = torch.from_numpy(floats[:200]).permute(0, 3, 1, 2).contiguous()
         ours, theirs = (
@@ -78,9 +79,9 @@ def test_in_memory_too_it_goes_back_where_it_diverges(
         return original(parts) * (float("nan") if calls == 61 else 1)
 
     monkeypatch.setattr(step, "total", poisoned)
-    data, fabric = training_data(), launch(quick_recipe.hardware)
+    data = training_data()
     with pytest.raises(UserError, match=r"training diverged: .* at step 20"):
-        fit(fabric, quick_recipe, data)
+        fit(CPU, quick_recipe, data)
     calls = 0
-    fitted = fit(fabric, quick_recipe, data, options=LoopOptions(roll_back=True))
+    fitted = fit(CPU, quick_recipe, data, options=LoopOptions(roll_back=True))
     assert all(bool(w.isfinite().all()) for w in fitted.discriminator.parameters())

@@ -28,7 +28,6 @@ from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import minimax_generator_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
 from convergan.training.batch import BatchSource
-from convergan.training.launch import launch
 from convergan.training.noise import StepNoise
 from convergan.training.objective import losses_of
 from convergan.training.run import train
@@ -67,18 +66,18 @@ def game_of(recipe: Recipe) -> tuple[Game, TrainingState]:
         validation_labels=np.arange(0),
         classes=("a", "b", "c"),
     )
-    fabric = launch(recipe.hardware)
+    device = torch.device("cpu")
     images = DeviceImages(pixels, resident_bytes=10**6)
     losses = losses_of(recipe.objective)
-    state = TrainingState(fabric, recipe, data, images, losses)
+    state = TrainingState(device, recipe, data, images, losses)
     batches = BatchSource(images, data, recipe, steps=3, pixel_range=(0.0, 1.0))
     batches.begin_epoch(0)
     game = Game(
-        fabric=fabric,
+        device=device,
         players=state.players,
         losses=losses,
         batches=batches,
-        noise=StepNoise(recipe, [], fabric.device),
+        noise=StepNoise(recipe, [], device),
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous,

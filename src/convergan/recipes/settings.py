@@ -223,13 +223,14 @@ class OptimizerSettings(Settings, group="optimizer"):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareSettings(Settings, group="hardware"):
-    """Where the run computes, as Lightning Fabric names it."""
+    """Where the run computes."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     """`auto`: a GPU if there is one; `gpu`: NVIDIA's or Apple's, `cuda` and `mps` by their own names."""
 
     devices: Annotated[int, Interval(ge=1, le=256)] = 1
-    """Processes, each with its own device and its share of every batch. Under torchrun, its own count."""
+    """Processes on this machine, each with its own device and its share of every batch. Under torchrun its
+    count is taken."""
 
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of

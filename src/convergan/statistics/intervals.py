@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, norm, t
 
 from convergan.statistics.levels import LEVEL
 
@@ -35,6 +34,9 @@ def wilson(count: int, size: int, level: float = LEVEL) -> Interval:
         size: at least 1.
         level: 0 to 1.
     """
+    # scipy.stats takes long to load, and a training needs it at its end alone.
+    from scipy.stats import binomtest
+
     found = binomtest(count, size).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
 
@@ -59,6 +61,8 @@ def expanded_percentiles(
     Returns:
         low [...], high [...].
     """
+    from scipy.stats import norm, t
+
     student = t.ppf((1 - level) / 2, clusters - 1)
     tail = norm.cdf(math.sqrt(clusters / (clusters - 1)) * student)
     low, high = np.nanquantile(replicates, [tail, 1 - tail], axis=0)
@@ -106,6 +110,8 @@ def centred_interval(
     if len(replicates) >= _FEWEST_FOR_QUANTILES:
         low, high = np.quantile(replicates, [tail, 1 - tail]) - replicates.mean()
     else:
+        from scipy.stats import t
+
         high = t.ppf(1 - tail, len(replicates) - 1) * replicates.std(ddof=1)
         low = -high
     return Interval(max(possible.low, float(value + low)), min(possible.high, float(value + high)))

@@ -1,7 +1,5 @@
 """Tests of pairs: two answers about each of the same things."""
 
-from scipy.stats import binomtest
-
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
     """The two-sided p-value of the exact McNemar test, that either of two is wrong equally often.
@@ -18,5 +16,8 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
     Returns:
         0 to 1; 1 where both are wrong on the same.
     """
+    # It takes long to load, and a training needs it at its end alone.
+    from scipy.stats import binomtest
+
     differing = only_first + only_second
     return float(binomtest(only_first, differing).pvalue) if differing else 1.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
+import torch
 
-from convergan.distributed import any_rank, ranks
+from convergan.distributed import any_rank, broadcast_object, ranks
 from convergan.errors import UserError, reading
 from convergan.runs.checkpoints import (
     Checkpoint,
@@ -56,8 +56,8 @@ class Checkpointer:
     Without a folder nothing is written: what a divergence goes back to, if that is asked for, is in memory.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path | None, options: LoopOptions) -> None:
-        self._fabric, self._folder, self._options = fabric, folder, options
+    def __init__(self, device: torch.device, folder: Path | None, options: LoopOptions) -> None:
+        self._device, self._folder, self._options = device, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
         self._in_memory: list[dict[str, Any]] = []
@@ -80,10 +80,10 @@ class Checkpointer:
             return bool(self._in_memory)
         loaded: list[Checkpoint | None] = []
         origin = self._options.origin
-        on_rank_zero(self._fabric, lambda: loaded.append(load_newest_checkpoint(folder, origin)))
+        on_rank_zero(lambda: loaded.append(load_newest_checkpoint(folder, origin)))
         # The other ranks read the checkpoint that rank 0 has found.
         newest = loaded[0] if loaded else None
-        path, passed_over = self._fabric.broadcast(
+        path, passed_over = broadcast_object(
             (newest.path, newest.passed_over) if newest else (None, ())
         )
         self.warning = None
@@ -98,7 +98,7 @@ class Checkpointer:
                 except UserError as error:
                     raise UserError(f"{path}: {error}") from None
 
-        on_every_rank(self._fabric, put_back)
+        on_every_rank(put_back)
         if passed_over:
             self.warning = HealthWarning(
                 state.epochs_done + 1,
@@ -109,9 +109,7 @@ class Checkpointer:
             state.warnings.append(self.warning)
             # First the warning is kept, then its cause is put out of the way.
             self.save(state)
-            on_rank_zero(
-                self._fabric, lambda: [set_aside(unusable.path) for unusable in passed_over]
-            )
+            on_rank_zero(lambda: [set_aside(unusable.path) for unusable in passed_over])
         return True
 
     def save(self, state: TrainingState) -> None:
@@ -133,7 +131,7 @@ class Checkpointer:
             self._options.before_checkpoint()
             save_checkpoint(folder, state.step, values, self._options.origin)
 
-        on_rank_zero(self._fabric, write)
+        on_rank_zero(write)
         self._time = time.monotonic()
 
     def _drop_newest(self) -> None:
@@ -142,7 +140,7 @@ class Checkpointer:
         if folder is None:
             self._in_memory = self._in_memory[:1]
         else:
-            on_rank_zero(self._fabric, lambda: drop_newest_checkpoint(folder))
+            on_rank_zero(lambda: drop_newest_checkpoint(folder))
 
     def is_due(self, step: int) -> bool:
         """Whether it is time for a checkpoint, or a stop has been asked for."""
@@ -150,11 +148,11 @@ class Checkpointer:
             return False
         elapsed = time.monotonic() - self._time
         due = elapsed >= self._options.checkpoint_every_seconds or self._options.stop_requested()
-        return any_rank(due, self._fabric.device)
+        return any_rank(due, self._device)
 
     def stop_if_requested(self) -> None:
         """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""
-        if any_rank(self._options.stop_requested(), self._fabric.device):
+        if any_rank(self._options.stop_requested(), self._device):
             raise Interrupted
 
     def go_back(self, state: TrainingState, not_finite: NotFinite) -> HealthWarning:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lightning_fabric import Fabric
+import torch
 
 from convergan.data.augmentation import VIEWS
 from convergan.data.batches import DeviceImages
@@ -44,7 +44,7 @@ class Fitted:
 
 @without_tf32()
 def fit(
-    fabric: Fabric,
+    device: torch.device,
     recipe: Recipe,
     data: TrainingData,
     *,
@@ -57,7 +57,7 @@ def fit(
     It writes nothing but checkpoints, and prints nothing.
 
     Args:
-        fabric: the process, or one of several, and its device.
+        device: the process, or one of several, and its device.
         recipe: all settings.
         data: the images, and the labels to learn from.
         checkpoints: folder for checkpoints; without one none are written.
@@ -70,10 +70,10 @@ def fit(
     """
     # 1. Images on the device; players, their losses, optimizers and averages.
     observer, options = observer or Silent(), options or LoopOptions()
-    device, steps = fabric.device, steps_per_epoch(recipe, data)
+    device, steps = device, steps_per_epoch(recipe, data)
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     losses = losses_of(recipe.objective)
-    state = TrainingState(fabric, recipe, data, images, losses)
+    state = TrainingState(device, recipe, data, images, losses)
     networks = [player.network for player in state.players.values()]
     batches = BatchSource(
         images,
@@ -85,7 +85,7 @@ def fit(
         views=VIEWS,
     )
     game = Game(
-        fabric=fabric,
+        device=device,
         players=state.players,
         losses=losses,
         batches=batches,
@@ -98,10 +98,10 @@ def fit(
     meter = LossMeter(device)
 
     # 2. Where an earlier process left off. There is always a checkpoint to go back to.
-    checkpointer = Checkpointer(fabric, checkpoints, options)
+    checkpointer = Checkpointer(device, checkpoints, options)
     if not checkpointer.restore(state):
         checkpointer.save(state)
-    on_every_rank(fabric, lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
+    on_every_rank(lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
     clock = _Clock(state)
 
     while state.epochs_done < recipe.epochs:
@@ -133,7 +133,7 @@ def fit(
         not_finite = not_finite or meter.look() or state.find_not_finite()
         if not_finite:
             warning = checkpointer.go_back(state, not_finite)
-            on_every_rank(fabric, partial(observer.begins_after, state.epochs_done, warning))
+            on_every_rank(partial(observer.begins_after, state.epochs_done, warning))
             clock.begin_epoch(state)
             continue
 
@@ -164,7 +164,7 @@ def fit(
             warnings=[*state.warnings, *judged],
         )
         state.warnings, state.position, state.epoch_sums = [], 0, None
-        on_every_rank(fabric, partial(observer.epoch_ended, record, state.players))
+        on_every_rank(partial(observer.epoch_ended, record, state.players))
         clock.begin_epoch(state)
         last = state.epochs_done == recipe.epochs
         if last or checkpointer.is_due(state.step):

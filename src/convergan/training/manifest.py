@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 import numpy as np
-from lightning_fabric import Fabric
+import torch
 
+from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
@@ -23,14 +24,14 @@ from convergan.training.preparation import Preparation, split_seed
 from convergan.training.summary import steps_of_trainings, unlabelled_size
 
 
-def write_manifest(folder: RunFolder, preparation: Preparation, fabric: Fabric) -> None:
+def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.device) -> None:
     """Writes manifest.json; on resume, notes the new process and checks that it can go on.
 
     Raises:
         UserError: the images, the kind of device or the number of processes are not those that the run was
             begun with, or the manifest is damaged.
     """
-    process = _process(fabric, preparation)
+    process = _process(device, preparation)
     if folder.manifest.exists():
         _require_same(folder, folder.read_manifest(), preparation, process)
         note_resumed(folder.manifest, process, recipe_sha256(preparation.recipe))
@@ -71,14 +72,14 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
     )
 
 
-def _process(fabric: Fabric, preparation: Preparation) -> TrainingProcess:
-    precision = resolved_precision(preparation.recipe.hardware, fabric.device)
+def _process(device: torch.device, preparation: Preparation) -> TrainingProcess:
+    precision = resolved_precision(preparation.recipe.hardware, device)
     return TrainingProcess(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command_line(),
-        accelerator=fabric.device.type,
-        device=device_name(fabric.device),
-        processes=fabric.world_size,
+        accelerator=device.type,
+        device=device_name(device),
+        processes=ranks(),
         precision=precision,
         precision_of_terms=precision_of_terms(precision),
         versions=versions(),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages, epoch_order
@@ -28,7 +27,7 @@ INITIALIZATION_IMAGES = 500
 
 
 def build_players(
-    fabric: Fabric,
+    device: torch.device,
     recipe: Recipe,
     data: TrainingData,
     images: DeviceImages,
@@ -38,7 +37,7 @@ def build_players(
     """The players by name; `baseline` only where the recipe wants one and there are classes.
 
     Args:
-        fabric: the process, and its device.
+        device: the process, and its device.
         recipe: all settings.
         data: which images are labelled, and which unlabelled.
         images: the training images.
@@ -54,7 +53,7 @@ def build_players(
 
     def player(name: str, network: Discriminator | Generator) -> Player:
         return Player(
-            fabric,
+            device,
             network,
             recipe.optimizer,
             recipe.hardware,
@@ -63,14 +62,14 @@ def build_players(
         )
 
     def discriminator() -> Discriminator:
-        network = build_discriminator(recipe.networks, shape, outputs).to(fabric.device)
+        network = build_discriminator(recipe.networks, shape, outputs).to(device)
         network.group_size = recipe.batch_size // ranks()
         return network
 
     players = {}
     with streams["game"]():
         judge = discriminator()
-        generator = build_generator(recipe.networks, shape).to(fabric.device)
+        generator = build_generator(recipe.networks, shape).to(device)
         _initialize_discriminator(judge, recipe, images, data.unlabelled)
         _initialize_generator(generator, recipe)
         players["discriminator"] = player("discriminator", judge)

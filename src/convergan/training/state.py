@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lightning_fabric import Fabric
+import torch
 from torch import Tensor
 
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
+from convergan.distributed import rank
 from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import HealthWarning
 from convergan.training.health import HealthMonitor, NotFinite
@@ -31,7 +32,7 @@ class TrainingState:
 
     def __init__(
         self,
-        fabric: Fabric,
+        device: torch.device,
         recipe: Recipe,
         data: TrainingData,
         images: DeviceImages,
@@ -40,15 +41,15 @@ class TrainingState:
         seeds = range(2 * len(_STREAMS))
         # Networks are built alike on every rank, from streams that all ranks share.
         shared = {
-            name: RandomStream(fabric.device, derived_seed(recipe.seed, seeds[number]))
+            name: RandomStream(device, derived_seed(recipe.seed, seeds[number]))
             for number, name in enumerate(_STREAMS)
         }
-        self.players = build_players(fabric, recipe, data, images, losses, shared)
+        self.players = build_players(device, recipe, data, images, losses, shared)
         # From here on the ranks draw their own noise.
         self.streams = {
             name: RandomStream(
-                fabric.device,
-                derived_seed(recipe.seed, seeds[number + len(_STREAMS)], fabric.global_rank),
+                device,
+                derived_seed(recipe.seed, seeds[number + len(_STREAMS)], rank()),
             )
             for number, name in enumerate(_STREAMS)
         }

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from convergan.distributed import ranks, sum_over_ranks
@@ -29,7 +28,7 @@ Parts = dict[str, Tensor]
 class Game:
     """The players with their losses and their images, and the steps that they take."""
 
-    fabric: Fabric
+    device: torch.device
     players: Mapping[str, Player]
     losses: Mapping[str, Loss]
     batches: BatchSource
@@ -52,7 +51,7 @@ class Game:
         parts: Parts = {}
         position = state.position
         self.noise.prepare(state.step)
-        begin_step(self.hardware, self.fabric.device)
+        begin_step(self.hardware, self.device)
         with state.streams["game"]():
             batch = self.batches.real(position, self.losses["discriminator"].needs)
             for name in ("discriminator", "generator"):
@@ -89,7 +88,7 @@ class Game:
             output = player.wrapped(batch.images, batch.sizes)
         outputs = self._outputs("discriminator", batch.split(output), batch)
         parts = self.losses["discriminator"](outputs)
-        player.step(self.fabric, total(parts), learning_rate)
+        player.step(total(parts), learning_rate)
         return outputs, parts
 
     def generator_step(self, position: int, turn: int, learning_rate: float) -> Parts:
@@ -112,7 +111,7 @@ class Game:
         else:
             groups[GENERATED] = discriminator(generated)
         parts = loss(self._outputs("generator", groups))
-        player.step(self.fabric, total(parts), learning_rate)
+        player.step(total(parts), learning_rate)
         return parts
 
     def simultaneous_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
@@ -147,16 +146,16 @@ class Game:
         with self._autocast():
             output = player.wrapped(labelled.images, labelled.sizes)
         parts = self.losses["baseline"](self._outputs("baseline", labelled.split(output), labelled))
-        player.step(self.fabric, total(parts), learning_rate)
+        player.step(total(parts), learning_rate)
         return parts
 
     def _latent(self) -> Tensor:
         generator = self.players["generator"].network
-        return generator.latent(self.batches.size, self.fabric.device)
+        return generator.latent(self.batches.size, self.device)
 
     def _autocast(self) -> torch.autocast:
         reduced = self.discriminator_dtype
-        return torch.autocast(self.fabric.device.type, reduced, enabled=reduced != torch.float32)
+        return torch.autocast(self.device.type, reduced, enabled=reduced != torch.float32)
 
     def _outputs(
         self, name: str, groups: Mapping[str, DiscriminatorOutput], batch: Batch | None = None
