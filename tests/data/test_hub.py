@@ -340,6 +340,7 @@ def test_what_the_hub_has_converted_is_read(hub, part):
     converted = {
         f"default/{part}train/0000.parquet": parquet([0, 1]),
         "default/test/0000.parquet": parquet([1], seed=5),
+        "default/dev/0000.parquet": b"not used",
     }
     publish(hub, converted, branch="refs/convert/parquet")
     data = opened()

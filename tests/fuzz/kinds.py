@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from convergan.data.hub_files import chosen_configuration, files_of_declared, read_card
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
@@ -98,6 +99,24 @@ def _make_parquet(folder: Path) -> None:
         rows = {"image": some, "label": [row % 2 for row in range(len(some))]}
         table = datasets.Dataset.from_dict(rows, features=features)
         table.to_parquet(folder / "images" / f"{split}.parquet")
+
+
+def _make_card(folder: Path) -> None:
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: a\n  default: true\n  data_files:\n  - split: train\n"
+        "    path: data/train-*\n  - split: test\n    path: [data/test-0.parquet]\n"
+        "- config_name: b\n  data_dir: data\n---\n# A data set\n"
+    )
+
+
+def _card(folder: Path) -> Any:
+    text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    configurations, default = read_card("some/one", text)
+    if not configurations:
+        return None
+    chosen = chosen_configuration("some/one", configurations, None, default)
+    names = ["README.md", "data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"]
+    return files_of_declared("some/one", names, configurations[chosen])
 
 
 # Arrays, statistics, scores
@@ -316,6 +335,7 @@ KINDS: tuple[Kind, ...] = (
         _open,
         (*OF_BYTES, *4 * (change_columns,)),
     ),
+    Kind("README.md of the hub", _make_card, "README.md", _card, OF_BYTES),
     Kind(
         "recipe.yaml",
         _make_recipe,

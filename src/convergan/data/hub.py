@@ -117,7 +117,7 @@ def _converted_splits(name: str, configuration: str | None, folder: Path) -> Spl
         raise UserError(
             f"data.source: expected {quoted(name)} to have parquet files on the hub, got none; {_OTHERWISE}"
         )
-    return files_by_name(name, found[chosen_configuration(name, found, configuration)])
+    return found[chosen_configuration(name, found, configuration)]
 
 
 def _download(name: str, revision: str, patterns: list[str]) -> Path:

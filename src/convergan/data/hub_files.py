@@ -89,16 +89,19 @@ def files_by_name(place: str, names: Iterable[str]) -> Splits:
     return {split: [name.as_posix() for name in some] for split, some in splits.items() if some}
 
 
-def converted_configurations(names: Iterable[str]) -> dict[str, list[str]]:
+def converted_configurations(names: Iterable[str]) -> dict[str, Splits]:
     """The files of each configuration on the branch on which the hub keeps what it converted to parquet.
 
     They are named <configuration>/<split>/0000.parquet, or <configuration>/partial-<split>/ where the hub
     converted the first 5 GB alone.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, Splits] = {}
     for name in sorted(names):
         if name.count("/") == 2 and name.endswith(".parquet"):
-            found.setdefault(name.split("/")[0], []).append(name)
+            configuration, folder, _ = name.split("/")
+            splits = found.setdefault(configuration, {})
+            if (split := folder.removeprefix("partial-")) in SPLITS:
+                splits.setdefault(split, []).append(name)
     return found
 
 
