@@ -17,7 +17,7 @@ from convergan.inference.embedding import embed, run_embedding
 from convergan.inference.predict import predict
 from convergan.networks.batches import run_batches
 from convergan.networks.build import build_discriminator
-from convergan.networks.classification import batch_size, classified_pixels, classify_batches
+from convergan.networks.classification import batch_size, classified_pixels
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings
@@ -41,7 +41,7 @@ def pixels(count: int) -> Tensor:
 def test_batches_come_back_in_order_with_what_is_said_of_each_image(in_threads: bool) -> None:
     judge, images = network(), pixels(23)
     batches = enumerate(images.split(4))
-    outputs = list(classify_batches(judge, batches, CPU, in_threads=in_threads))
+    outputs = list(run_batches(judge_pixels(judge), batches, CPU, in_threads=in_threads))
     assert [key for key, _ in outputs] == list(range(6))
     # The network has noise and dropout: it was in evaluation mode, and is in training again.
     assert judge.training
@@ -62,7 +62,7 @@ def test_a_batch_is_read_when_it_is_wanted() -> None:
             read.append(number)
             yield number, pixels(2)
 
-    outputs = classify_batches(network(), batches(), CPU)
+    outputs = run_batches(judge_pixels(network()), batches(), CPU, in_threads=False)
     assert not read
     next(outputs)
     assert read == [0]

@@ -129,6 +129,7 @@ def test_synchronized_batch_normalization_keeps_the_groups() -> None:
     assert torch.equal(synchronized(inputs, SIZES), expected)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_compiled_network_has_the_groups_too() -> None:
     torch._dynamo.reset()
     network = GroupedBatchNorm.convert(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))

@@ -24,7 +24,7 @@ def test_pixels_survive_the_way_to_the_network_and_back(pixel_range):
 
 def test_generated_pixels_are_clamped_and_rounded():
     generated = torch.tensor([-3.0, -1.0, 0.001, 1.0, 9.0]).reshape(1, 1, 1, 5)
-    assert to_uint8(generated, (-1, 1)).flatten().tolist() == [0, 0, 128, 255, 255]
+    assert to_uint8(generated, (-1.0, 1.0)).flatten().tolist() == [0, 0, 128, 255, 255]
 
 
 def test_floats_from_0_to_1_are_pixels_too():

@@ -184,6 +184,7 @@ def test_bf16_and_fresh_noise_train_as_well(
     )
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_network_with_noise_compiles_in_one_piece() -> None:
     hardware = HardwareSettings(compile=True)
     network = discriminator_with(noise=0.5)

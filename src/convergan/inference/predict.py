@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.images.read_images import SkippedImage, find_image_files, read_images
-from convergan.networks.batches import device_of_process
-from convergan.networks.classification import batch_size, classify_batches
+from convergan.networks.batches import device_of_process, run_batches
+from convergan.networks.classification import batch_size, classified_pixels
 from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
 
@@ -161,10 +162,13 @@ def _predict_batches(
     )
     tensors = ((paths, torch.from_numpy(pixels)) for paths, pixels in batches)
 
+    def probabilities_of(pixels: Tensor) -> tuple[Tensor]:
+        return (torch.softmax(classified_pixels(classifier, pixels).logits, dim=1),)
+
     def counted() -> Iterator[_Batch]:
         done = 0
-        for paths, output in classify_batches(classifier, tensors, device, in_threads=True):
-            probabilities = torch.softmax(output.logits, dim=1).numpy()
+        for paths, (on_cpu,) in run_batches(probabilities_of, tensors, device):
+            probabilities = on_cpu.numpy()
             labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
             yield _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
             done += len(paths)

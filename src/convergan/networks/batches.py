@@ -33,7 +33,7 @@ def run_batches(
     """A network's outputs for many images, a batch at a time and in order, without gradients.
 
     Args:
-        network: a batch of images to a named tuple of tensors, such as logits and features.
+        network: a batch of images to a tuple of tensors, which may have names, such as logits and features.
         batches: what tells a batch apart, and its images; these may be on the CPU.
         device: where to compute.
         bf16: whether layers compute in bfloat16, by autocast. Otherwise in fp32, without TF32.
@@ -51,7 +51,10 @@ def run_batches(
             without_tf32(),
         ):
             output: Any = network(images.to(device))
-        return key, output._make(part.float().cpu() for part in output)
+        # Here, not where the results are read: there a GPU would be waited for.
+        parts = [part.float().cpu() for part in output]
+        output = output._make(parts) if hasattr(output, "_make") else tuple(parts)
+        return key, output
 
     return map_batches(through, batches, device) if in_threads else map(through, batches)
 

@@ -1,62 +1,25 @@
 """Outputs of a trained discriminator for images, computed alike for all purposes."""
 
-from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import TypeVar
-
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from convergan.networks.batches import run_batches
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
 
-_Key = TypeVar("_Key")
-
-_BATCH_PIXELS = {"cpu": 2**18}
+_CPU_BATCH_PIXELS = 2**18
 """Pixels in a batch. A CPU has several batches in the network at once, and little gain from larger ones."""
 
-_DEVICE_BATCH_PIXELS = 2**23
+_BATCH_PIXELS = 2**23
+"""Pixels in a batch of other devices."""
 
 
 def batch_size(size_px: tuple[int, int], device_type: str) -> int:
     """The number of images of this height and width that are classified at a time, 16 to 512."""
     height, width = size_px
-    pixels = _BATCH_PIXELS.get(device_type, _DEVICE_BATCH_PIXELS)
+    pixels = _CPU_BATCH_PIXELS if device_type == "cpu" else _BATCH_PIXELS
     return min(max(pixels // (height * width), 16), 512)
-
-
-def classify_batches(
-    network: Discriminator,
-    batches: Iterable[
-        tuple[
-            _Key,
-            UInt8[Tensor, "batch height width channels"]
-            | Float[Tensor, "batch height width channels"],
-        ]
-    ],
-    device: torch.device,
-    *,
-    in_threads: bool = False,
-) -> Iterator[tuple[_Key, DiscriminatorOutput]]:
-    """Logits and features of many images, a batch at a time and in order; see `classified_pixels`.
-
-    Test errors, predictions and scores come from here or from `run_batches` of `classified_pixels`: with
-    batches of `batch_size` they agree on every image.
-
-    Args:
-        network: on `device`.
-        batches: what tells a batch apart, and its images; these may be on the CPU.
-        device: where to compute.
-        in_threads: on a CPU, by as many threads as torch has, each with a batch of its own, while the next
-            ones are read.
-
-    Returns:
-        For each batch what tells it apart, and its outputs, float32, on the CPU.
-    """
-    return run_batches(partial(classified_pixels, network), batches, device, in_threads=in_threads)
 
 
 def classified_pixels(
@@ -64,7 +27,11 @@ def classified_pixels(
     images: UInt8[Tensor, "batch height width channels"]
     | Float[Tensor, "batch height width channels"],
 ) -> DiscriminatorOutput:
-    """`classified` of images as files have them, uint8; or of floats from 0 to 1."""
+    """`classified` of images as files have them, uint8; or of floats from 0 to 1.
+
+    `run_batches` of it is how test errors, predictions and scores come from many images: with batches of
+    `batch_size` they agree on every image.
+    """
     return classified(network, to_network(images, network.pixel_range))
 
 

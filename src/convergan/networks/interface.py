@@ -54,7 +54,9 @@ class Discriminator(nn.Module):
         self.register_forward_hook(_forget_groups, always_call=True)
 
     def forward(
-        self, images: Tensor, group_sizes: Sequence[int] | None = None
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         raise NotImplementedError
 
@@ -86,5 +88,7 @@ class Generator(nn.Module):
         """The noise that `count` images are made from, from `generator` or torch's default one."""
         return torch.rand(count, self.latent_size, device=device, generator=generator)
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
         raise NotImplementedError

@@ -104,7 +104,9 @@ class ImageByImage(nn.Sequential):
         super().__init__(*layers)
         self.most_channels = most_channels
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch maps map_height map_width"]:
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(images)
         pixels = math.prod(images.shape[2:]) * images.shape[0]
@@ -112,6 +114,8 @@ class ImageByImage(nn.Sequential):
         blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
         return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])
 
-    def initialize_from_data(self, images: Tensor) -> Tensor:
+    def initialize_from_data(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch maps map_height map_width"]:
         """All at once, as the layers' statistics are over all images; see `weight_norm`."""
         return super().forward(images)

@@ -410,6 +410,8 @@ class _CdistSumsOverAll(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         own, others, closeness = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
+            # The others come from the own: what they pass on to these is not to be counted here.
+            own, others = own.view_as(own), others.view_as(others)
             sums = _plain_closeness(own, others).sum(1)
             return torch.autograd.grad(sums, (own, others), gradient, create_graph=True)
         weights = gradient.T.unsqueeze(2) * closeness.neg()
