@@ -78,7 +78,7 @@ def read_json(path: Path) -> Any:
 def parse_json_as(text: bytes, kind: TypeAdapter[ValueT]) -> ValueT:
     r"""The value in a text of JSON, checked strictly.
 
-    Bytes of a file's name that are no UTF-8, which `json_line` writes as lone surrogates, are read as escapes:
+    Bytes of a file's name that are no UTF-8, in the file as lone surrogates, are read as escapes:
     in place of the character U+DCFF stand the six of `\udcff`.
 
     Raises:
