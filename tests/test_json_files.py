@@ -186,3 +186,24 @@ def test_damage_is_one_line_for_a_type_too(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match=rf"^{path}: expected what was found, got No such file"):
         read_json_as(path, TypeAdapter(Found), "what was found")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("bad\udcff.png", r"bad\udcff.png"),
+        ("\udc80\udcff", r"\udc80\udcff"),
+        ("\\\udcff", r"\\udcff"),
+        ("\ud83dx", r"\ud83dx"),
+        # No escapes of such bytes: a pair of surrogates, and a text that looks like an escape.
+        ("\U0001f600", "\U0001f600"),
+        (r"\udcff", r"\udcff"),
+    ],
+)
+def test_bytes_of_a_name_that_are_no_utf8_are_read_as_escapes(
+    name: str, read: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, Found(name=name))
+    assert read_json(path)["name"] == name
+    assert read_json_as(path, TypeAdapter(Found), "what was found").name == read

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from convergan.errors import UserError, one_line, quoted, reading
 from convergan.files import write_text
 
 ValueT = TypeVar("ValueT")
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape in a string: of a pair of surrogates, of a lone one, or another."""
 
 
 def json_values(value: Any) -> Any:
@@ -69,6 +75,18 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
 
 
+def parse_json_as(text: bytes, kind: TypeAdapter[ValueT]) -> ValueT:
+    r"""The value in a text of JSON, checked strictly.
+
+    Bytes of a file's name that are no UTF-8, in the file as lone surrogates, are read as escapes:
+    in place of the character U+DCFF stand the six of `\udcff`.
+
+    Raises:
+        ValidationError: it is no JSON, or a value is missing or of another type.
+    """
+    return kind.validate_json(_ESCAPE.sub(_without_lone_surrogate, text), strict=True)
+
+
 def read_json_as(path: Path, kind: TypeAdapter[ValueT], expected: str) -> ValueT:
     """The value in a file of JSON, checked strictly: no text is taken for a number.
 
@@ -84,7 +102,7 @@ def read_json_as(path: Path, kind: TypeAdapter[ValueT], expected: str) -> ValueT
     with reading(path, expected):
         text = path.read_bytes()
         try:
-            return kind.validate_json(text, strict=True)
+            return parse_json_as(text, kind)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
     place = "".join(f"{part}." for part in problem["loc"]).rstrip(".")
@@ -92,6 +110,10 @@ def read_json_as(path: Path, kind: TypeAdapter[ValueT], expected: str) -> ValueT
     if problem["type"] not in ("missing", "json_invalid"):
         reason += f", got {quoted(problem['input'])}"
     raise UserError(f"{path}: expected {expected}, got another file or a damaged one ({reason})")
+
+
+def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    return rb"\\" + escape[0][1:] if escape["lone"] else escape[0]
 
 
 def _indented(value: Any, line_end: str) -> str:

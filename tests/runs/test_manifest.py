@@ -1,13 +1,13 @@
 """manifest.json: its keys in their order, what is read from it, and what a process that resumes changes."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from convergan.errors import UserError
 from convergan.json_files import json_text, json_values, read_json, write_json
-from convergan.runs.manifest import Manifest, note_resumed, read_manifest
+from convergan.runs.manifest import Manifest, SkippedFile, note_resumed, read_manifest
 from support import manifest_of, process_of
 
 KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
@@ -87,3 +87,12 @@ def test_a_value_of_another_kind_is_refused_by_name(
     write_json(path, {**json_values(manifest_of()), **change})
     with pytest.raises(UserError, match=rf"^{path}: .* \({place}: .+\)$"):
         read_manifest(path)
+
+
+def test_a_name_that_is_no_utf8_hinders_no_resume(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    skipped = [SkippedFile(name="cats/bad\udcff.png", reason="cut off")]
+    write_json(path, manifest_of(data=replace(manifest_of().data, skipped=skipped)))
+    assert read_manifest(path).data.skipped[0].name == r"cats/bad\udcff.png"
+    note_resumed(path, process_of(), "a" * 64)
+    assert read_json(path)["data"]["skipped"][0]["name"] == "cats/bad\udcff.png"

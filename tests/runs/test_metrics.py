@@ -199,3 +199,13 @@ def test_errors_of_folds_are_added_where_all_have_counted() -> None:
     assert both.baseline_test_errors is None
     assert with_errors_of(counted, []) == counted
     assert with_errors_of(line, [counted, None]) == line
+
+
+def test_a_name_that_is_no_utf8_damages_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    warning = HealthWarning(1, "metrics", "runs/\udcff/metrics.jsonl: expected a line", "")
+    append_metrics(path, EpochLine(epoch=1, warnings=[warning]))
+    text = path.read_text()
+    kept = keep_metrics(path, 1)
+    assert kept.problem is None and kept.lines[0].warnings[0].message.startswith(r"runs/\udcff/")
+    assert path.read_text() == text

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from convergan.errors import reading
 from convergan.files import naming, write_text
-from convergan.json_files import json_line
+from convergan.json_files import json_line, parse_json_as
 from convergan.runs.epochs import EpochLine
 
 _LINE = TypeAdapter(EpochLine)
@@ -108,7 +108,7 @@ def _checked(path: Path, epochs: int | None) -> tuple[Metrics, list[bytes]]:
 def _line(text: bytes) -> EpochLine | None:
     """The line that a text holds, None if it is damaged."""
     try:
-        return _LINE.validate_json(text, strict=True)
+        return parse_json_as(text, _LINE)
     except ValidationError:
         return None
 
