@@ -115,7 +115,7 @@ def _fitting(value: Any, declared: Any) -> Any:
     try:
         return fit(value, declared)
     except ValueError as problem:
-        unbroken = str(problem).replace(",0", f"{_COMMA}0")
+        unbroken = re.sub(r"(?<=\d),(?=\d{3})", _COMMA, str(problem))
         raise ValueError(f"expected {unbroken}, got {quoted(value)}") from None
 
 
