@@ -337,3 +337,22 @@ def test_present_names_alone_are_no_former_ones() -> None:
     options = ("--objective.historical-averaging.weight=0.5", "--objective.minimax.weight", "1")
     assert parsed(*options).objective == objective
     assert (objective.feature_matching.weight, objective.minimax.weight) == (1.0, 1.0)
+
+
+def test_the_page_of_the_run_folder_names_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    for former in FORMER_OBJECTIVE:
+        assert f"`{former}" in page
+    for name in ObjectiveSettings().terms():
+        assert f"| `{name}` |" in page
+
+
+@pytest.mark.parametrize("columns", [60, 70, 80, 90])
+def test_a_number_is_not_broken_at_its_commas(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in ("historical-averaging", "minimax", "non-saturating", "real-or-generated"):
+        option = f"--objective.{name}.weight"
+        assert main(["train", "digits", option, "-1"]) == 1
+        assert f"{option}: expected 0 to 1,000,000, got -1 (" in capsys.readouterr().err

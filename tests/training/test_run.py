@@ -56,6 +56,9 @@ def test_the_folder_holds_what_the_documentation_promises(
         "classifier.safetensors", "generator.safetensors", "config.json",
     }  # fmt: skip
     assert read_recipe(trained_run / "recipe.yaml") == quick_recipe
+    report = (trained_run / "report.html").read_text()
+    assert "With feature matching they may look wrong" in report
+    assert "objective.feature_matching.weight" in report
     results = read(trained_run / "results.json")
     assert {
         "recipe", "labels", "seed", "epochs", "test_size", "test_errors", "test_error_rate",
@@ -181,6 +184,7 @@ def test_labels_are_not_used_where_nothing_is_classified(
     assert results.test_errors is None and results.labels == 0
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert set(line.losses) == {"discriminator/real_or_generated", "generator/non_saturating"}
+    assert "With feature matching" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_unreadable_images_are_named_or_skipped_and_listed(
