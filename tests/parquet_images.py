@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from images import png_bytes
+from drawn_images import png_bytes
 
 
 def write_parquet(file: Path, images: np.ndarray, labels: np.ndarray, column: str) -> None:

@@ -17,7 +17,7 @@ from convergan.study.keys import Keys
 from convergan.study.plan import Plan
 from convergan.study.serve import SERVER_OPTIONS
 from convergan.study.web.app import make_app
-from images import draw
+from drawn_images import draw
 from visitor import Visitor
 
 # Short, so that tests are; the defaults are tested where they matter.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from images import write_folder
+from drawn_images import write_folder
 
 TRAIN = [
     "train", "folder", "--data.path", "images", "--out", "run", "--epochs", "1",

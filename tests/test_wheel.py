@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from images import write_folder
+from drawn_images import write_folder
 from visitor import Visitor
 
 ROOT = Path(__file__).parents[1]

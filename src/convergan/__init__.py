@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from convergan.distributed import gather_rows as gather_rows
     from convergan.distributed import mean_over_ranks as mean_over_ranks
     from convergan.metrics.frechet import FrechetInceptionDistance as FrechetInceptionDistance
     from convergan.metrics.inception_score import InceptionScore as InceptionScore
     from convergan.metrics.inception_weights import load_inception as load_inception
     from convergan.metrics.kernel_distance import KernelInceptionDistance as KernelInceptionDistance
+    from convergan.networks.grouped_batch_norm import GroupedBatchNorm as GroupedBatchNorm
+    from convergan.networks.grouped_batch_norm import groups_of_batch as groups_of_batch
     from convergan.networks.layers import BatchNormWithoutGain as BatchNormWithoutGain
     from convergan.networks.noise import GaussianNoise as GaussianNoise
     from convergan.techniques.feature_matching import feature_matching_loss as feature_matching_loss
@@ -51,6 +54,7 @@ _MODULE_OF = {
     "BatchNormWithoutGain": "networks.layers",
     "FrechetInceptionDistance": "metrics.frechet",
     "GaussianNoise": "networks.noise",
+    "GroupedBatchNorm": "networks.grouped_batch_norm",
     "HistoricalAveraging": "techniques.historical_averaging",
     "InceptionScore": "metrics.inception_score",
     "KernelInceptionDistance": "metrics.kernel_distance",
@@ -62,6 +66,8 @@ _MODULE_OF = {
     "WeightNormConvTranspose2d": "techniques.weight_norm",
     "WeightNormLinear": "techniques.weight_norm",
     "feature_matching_loss": "techniques.feature_matching",
+    "gather_rows": "distributed",
+    "groups_of_batch": "networks.grouped_batch_norm",
     "initialize_from_data": "techniques.weight_norm",
     "load_inception": "metrics.inception_weights",
     "mean_over_ranks": "distributed",

@@ -155,9 +155,8 @@ class Predict(Checked):
     """Go on without images that cannot be read; they are counted and listed."""
 
     def run(self) -> None:
-        from convergan.data.image_set import SkippedImage
-        from convergan.data.passed_over import count_passed_over
-        from convergan.data.read_images import files_passed_over
+        from convergan.images.passed_over import count_passed_over
+        from convergan.images.read_images import SkippedImage, files_passed_over
         from convergan.inference.predict import predict_to_csv
 
         if not self.images:

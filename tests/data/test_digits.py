@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from convergan.data import open_data_set
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convergan.data import UNLABELLED, data_set_from_arrays
+from convergan.data.image_set import UNLABELLED, data_set_from_arrays
 from convergan.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from convergan.data.decode import Unreadable
 from convergan.data.image_stream import ImageStream, open_image_stream, stream_of_array
 from convergan.errors import UserError
-from images import png_bytes
+from convergan.images.decode import Unreadable
+from drawn_images import png_bytes
 
 EVERYTHING = slice(None)
 

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from convergan.data import UNLABELLED, open_data_set
+from convergan.data.image_set import UNLABELLED
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 

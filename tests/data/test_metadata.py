@@ -1,6 +1,7 @@
 import pytest
 
-from convergan.data import UNLABELLED, open_data_set
+from convergan.data.image_set import UNLABELLED
+from convergan.data.source import open_data_set
 from convergan.data.splits import draw_split
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from convergan.data import draw_split, open_data_set
+from convergan.data.source import open_data_set
+from convergan.data.splits import draw_split
 from convergan.recipes.settings import DataSettings
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

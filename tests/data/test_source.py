@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convergan.data import data_set_from_arrays, open_data_set
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 from parquet_images import write_parquet

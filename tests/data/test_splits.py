@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 
-from convergan.data import (
-    data_set_from_arrays,
-    draw_folds,
-    draw_split,
-    number_of_folds,
-)
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.splits import draw_folds, draw_split, number_of_folds
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 

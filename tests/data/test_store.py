@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convergan.data import open_data_set, store, store_writer
+from convergan.data import store, store_writer
+from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.files import aside_folder
 from convergan.recipes.settings import DataSettings

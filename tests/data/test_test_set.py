@@ -4,7 +4,10 @@ import pickle
 import numpy as np
 import pytest
 
-from convergan.data import TestSet, TrainingData, data_set_from_arrays, draw_split
+from convergan.data.image_set import data_set_from_arrays
+from convergan.data.splits import draw_split
+from convergan.data.test_set import TestSet
+from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 
 LABELS = np.array([0, 1, 2, 2])

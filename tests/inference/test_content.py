@@ -26,7 +26,7 @@ def test_it_is_of_the_pixels_in_any_order(digits: np.ndarray) -> None:
 
 
 def test_what_cannot_be_read_does_not_count(digits: np.ndarray) -> None:
-    from convergan.data.decode import Unreadable
+    from convergan.images.decode import Unreadable
 
     images = stream_of_array("a", digits)
     broken = ImageStream(

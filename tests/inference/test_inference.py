@@ -15,15 +15,16 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from convergan.data.image_set import SkippedImage
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
+from convergan.images.read_images import SkippedImage
 from convergan.inference.predict import predict, predict_to_csv
 from convergan.inference.sample import sample
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.terms import SupervisedSettings
 from convergan.training.run import train
-from images import write_folder
+from drawn_images import write_folder
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ def test_a_spreadsheet_computes_nothing_and_reads_every_name(
 def test_a_pipe_gets_nothing_of_a_run_that_cannot_classify(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    binary = replace(quick_recipe.objective, discriminator="binary")
+    binary = quick_recipe.objective.with_term(SupervisedSettings(weight=0.0))
     recipe = replace(quick_recipe, epochs=1, labels=None, objective=binary)
     train(recipe, tmp_path / "run", console=quiet)
     Image.new("L", (8, 8)).save(tmp_path / "ä.png")

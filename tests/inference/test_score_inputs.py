@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convergan.errors import UserError
-from images import png_bytes
+from drawn_images import png_bytes
 from scoring import QUICK, scored, value
 
 

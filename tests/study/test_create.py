@@ -11,8 +11,8 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
-from convergan.data.decode import decode
 from convergan.errors import UserError
+from convergan.images.decode import decode
 from convergan.study.create import create_study
 from convergan.study.opening import open_study
 from convergan.study.plan import CONSENT, Plan

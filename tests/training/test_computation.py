@@ -177,13 +177,14 @@ def test_bf16_and_fresh_noise_train_as_well(
 ) -> None:
     hardware = replace(quick_recipe.hardware, precision="bf16-mixed", noise="fresh")
     train(replace(quick_recipe, hardware=hardware), tmp_path / "run", console=quiet)
-    reference = read_metrics(trained_run / "metrics.jsonl")[-1]["losses"]
-    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["losses"]
+    reference = read_metrics(trained_run / "metrics.jsonl")[-1].losses
+    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1].losses
     assert losses["discriminator/supervised"] == pytest.approx(
         reference["discriminator/supervised"], rel=0.2
     )
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_network_with_noise_compiles_in_one_piece() -> None:
     hardware = HardwareSettings(compile=True)
     network = discriminator_with(noise=0.5)

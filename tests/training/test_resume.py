@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training import loop, run
@@ -32,7 +33,7 @@ def recipe(quick_recipe: Recipe) -> Recipe:
     return replace(
         quick_recipe,
         data=replace(quick_recipe.data, validation_share=0.2),
-        objective=replace(quick_recipe.objective, historical_averaging=1e-3),
+        objective=quick_recipe.objective.with_term(HistoricalAveragingSettings(weight=1e-3)),
         optimizer=replace(quick_recipe.optimizer, decay_from=0.5),
     )
 
@@ -58,7 +59,7 @@ def require_same_run(run: Path, other: Path) -> None:
     timed = ("train_seconds", "seconds_per_epoch")
     lines = [
         [
-            {key: value for key, value in line.items() if key not in timed}
+            {key: value for key, value in line.as_json().items() if key not in timed}
             for line in read_metrics(path)
         ]
         for path in (run / "metrics.jsonl", other / "metrics.jsonl")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from convergan.data.decode import SUFFIXES
 from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import (
     TEST_FOLDERS,
@@ -12,14 +11,16 @@ from convergan.data.folder_names import (
     meaning,
     require_distinct,
 )
+from convergan.data.label_tables import look_for_tables
 from convergan.data.layout import Entry, Layout
 from convergan.data.listed_images import entries_of_table
 from convergan.data.metadata import METADATA
-from convergan.data.passed_over import count_passed_over, look_for_tables
-from convergan.data.read_images import find_in_folder
 from convergan.data.undecoded import Part, Source, class_numbers, classes_among
-from convergan.data.walk import is_the_systems
 from convergan.errors import UserError, printable, system_problem
+from convergan.images.decode import SUFFIXES
+from convergan.images.passed_over import count_passed_over
+from convergan.images.read_images import find_in_folder
+from convergan.images.walk import is_the_systems
 
 
 def open_image_folder(path: Path) -> Source:

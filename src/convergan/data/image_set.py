@@ -10,22 +10,15 @@ import numpy as np
 
 from convergan.data.names import RowNames
 from convergan.data.stored_images import StoredImages
-from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError
+from convergan.images.read_images import SkippedImage
+from convergan.images.utf8 import require_utf8
 
 UNLABELLED = -1
 """The label of an image whose class is unknown."""
 
 Images = np.ndarray | StoredImages
 """uint8 [n, height, width, channels], 1 or 3 channels: in memory, or read from the disk when indexed."""
-
-
-@dataclass(frozen=True)
-class SkippedImage:
-    """An image that could not be read and was left out."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)

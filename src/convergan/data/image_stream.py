@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
-from convergan.data.decode import Unreadable, decode_in_order, pixels
 from convergan.data.names import RowNames
 from convergan.data.parquet import find_parquet, parquet_images, split_of
-from convergan.data.read_images import find_image_files
 from convergan.errors import UserError, one_line, reading
+from convergan.images.decode import Unreadable, decode_in_order, pixels
+from convergan.images.encode import to_picture
+from convergan.images.read_images import find_image_files
 
 Channels = Literal[1, 3]
 Size = tuple[int, int]
@@ -120,8 +120,7 @@ def stream_of_array(
             if pixel_range is not None:
                 low, high = pixel_range
                 image = np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
-            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-            yield pixels(picture, channels=channels, size=size)
+            yield pixels(to_picture(image), channels=channels, size=size)
 
     return ImageStream(place, names, decoded, pixel_range)
 

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from convergan.data.decode import SUFFIXES
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN, meaning
-from convergan.data.regular_files import open_regular
 from convergan.errors import UserError, first_of, quoted, reading, shortened
+from convergan.images.decode import SUFFIXES
+from convergan.images.regular_files import open_regular
 
 METADATA = "metadata.csv"
 

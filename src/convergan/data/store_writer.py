@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from convergan.data.decode import Unreadable, decode_in_order
-from convergan.data.image_set import SkippedImage
 from convergan.data.sensible_size import sensible_size_px
 from convergan.data.store_index import DIGESTS, PIXELS, Written
 from convergan.data.stored_images import image_digest
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
+from convergan.images.decode import Unreadable, decode_in_order
+from convergan.images.read_images import SkippedImage
 from convergan.recipes.settings import DataSettings
 from convergan.units import bytes_in_words
 

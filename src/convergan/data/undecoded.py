@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convergan.data.decode import Encoded
 from convergan.data.image_set import UNLABELLED
-from convergan.data.utf8 import require_utf8
 from convergan.errors import UserError, first_of, quoted
+from convergan.images.decode import Encoded
+from convergan.images.utf8 import require_utf8
 
 Label = str | int | None
 """A label as it is written down; None where there is none."""

@@ -8,9 +8,9 @@ from itertools import chain
 import numpy as np
 import torch
 
-from convergan.data.decode import Unreadable
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.distributed import ranks
+from convergan.images.decode import Unreadable
 from convergan.metrics.metric import GaussianStatistics
 
 

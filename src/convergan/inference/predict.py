@@ -8,18 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from convergan.data.batches import to_network
-from convergan.data.image_set import SkippedImage
-from convergan.data.read_images import find_image_files, read_images
 from convergan.errors import UserError
-from convergan.inference.batches import device_of_process, map_batches
-from convergan.networks.classification import classified
+from convergan.images.read_images import SkippedImage, find_image_files, read_images
+from convergan.networks.batches import device_of_process, run_batches
+from convergan.networks.classification import batch_size, classified_pixels
 from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
 from convergan.runs.model import load_classifier, load_config
-
-_BATCH_PIXELS = 2**18
-"""In a batch, of which several are in the network at once."""
 
 
 class Predicted(NamedTuple):
@@ -156,27 +152,26 @@ def _predict_batches(
     classifier = classifier.to(device)
     channels, height, width = config.image_shape
 
-    def predicted(batch: tuple[list[str], np.ndarray]) -> _Batch:
-        paths, pixels = batch
-        on_device = to_network(torch.from_numpy(pixels).to(device), classifier.pixel_range)
-        probabilities = torch.softmax(classified(classifier, on_device).logits, dim=1).cpu().numpy()
-        labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
-        return _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
-
     batches = read_images(
         files,
         size=(height, width),
         channels=channels,
         resize=config.resized,
-        batch_size=min(max(_BATCH_PIXELS // (height * width), 16), 512),
+        batch_size=batch_size((height, width), device.type),
         unreadable=unreadable,
     )
+    tensors = ((paths, torch.from_numpy(pixels)) for paths, pixels in batches)
+
+    def probabilities_of(pixels: Tensor) -> tuple[Tensor]:
+        return (torch.softmax(classified_pixels(classifier, pixels).logits, dim=1),)
 
     def counted() -> Iterator[_Batch]:
         done = 0
-        for batch in map_batches(predicted, batches, device):
-            yield batch
-            done += len(batch.paths)
+        for paths, (on_cpu,) in run_batches(probabilities_of, tensors, device):
+            probabilities = on_cpu.numpy()
+            labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
+            yield _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
+            done += len(paths)
             if progress is not None:
                 progress(done, len(files))
 

@@ -5,11 +5,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from convergan.data.decode import pixels
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.data.names import RowNames
+from convergan.images.decode import pixels
+from convergan.images.encode import to_picture
 from convergan.inference.sample import draw
 
 
@@ -25,7 +25,6 @@ def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
     def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
         images = chain.from_iterable(draw(run, count, seed=seed))
         for image in islice(images, some.start, some.stop, some.step):
-            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-            yield pixels(picture, channels=channels, size=size)
+            yield pixels(to_picture(image), channels=channels, size=size)
 
     return ImageStream(str(run), RowNames([("sample", count)]), decoded)

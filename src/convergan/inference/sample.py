@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from convergan.data.batches import to_uint8
 from convergan.errors import UserError
 from convergan.files import aside_folder, sync_folder
-from convergan.inference.batches import device_of_process
+from convergan.images.encode import to_png
+from convergan.networks.batches import device_of_process
 from convergan.networks.interface import Generator
+from convergan.networks.pixels import to_uint8
 from convergan.networks.precision import without_tf32
 from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid
@@ -65,8 +65,7 @@ def sample(
             number = number_of.get(place)
             if number is None:
                 continue
-            pixels = image[:, :, 0] if image.shape[2] == 1 else image
-            Image.fromarray(pixels).save(folder / f"{number:06d}.png", format="PNG")
+            (folder / f"{number:06d}.png").write_bytes(to_png(image))
             if number < _GRID_IMAGES:
                 shown[number] = image
             done += 1

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from convergan.data.image_set import SkippedImage
 from convergan.data.image_stream import ImageStream
+from convergan.images.read_images import SkippedImage
 from convergan.inference.content import with_sha256
 from convergan.inference.embedding import Embedding, Embeddings, Progress, embed
 from convergan.inference.score_checks import (

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from convergan.data.decode import Unreadable
 from convergan.data.image_stream import ImageStream, Size
 from convergan.errors import UserError
+from convergan.images.decode import Unreadable
 from convergan.inference.embedding import Embedding
 from convergan.inference.score import Scored
 from convergan.inference.score_inputs import SavedReference, ScoreInputs
 from convergan.inference.score_protocol import network_name
+from convergan.json_files import json_text
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.reference_statistics import write_statistics
@@ -24,8 +25,7 @@ from convergan.report.score_figures import (
     write_figures,
     write_neighbours,
 )
-from convergan.report.scores import Earlier, scores_as_dict, without_nan
-from convergan.runs.folder import json_text
+from convergan.report.scores import Earlier, scores_as_dict
 
 _PAIRS = 8
 """Of a sample and its nearest training image, in the figure."""
@@ -66,7 +66,7 @@ def write_outputs(
     """Writes what is asked for, and gives its paths."""
     written = []
     if files.json is not None:
-        write_output(files.json, json_text(without_nan(_content(settings, inputs, scored))))
+        write_output(files.json, json_text(_content(settings, inputs, scored)))
         written.append(files.json)
     if files.save_statistics is not None:
         statistics = gaussian_statistics(scored.images.images.features)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 
@@ -27,8 +27,8 @@ from convergan.metrics.metric import (
     Weights,
     require_images,
 )
-from convergan.metrics.resampling import Interval
 from convergan.metrics.steps import Progress, Steps
+from convergan.statistics.intervals import Interval
 
 FEWEST_IMAGES = 2048
 """With fewer images than features the covariance is singular, and FID tells their number."""
@@ -267,7 +267,7 @@ class FeaturesAlone(nn.Module):
         if hasattr(network, "num_features"):
             self.num_features = network.num_features
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
         """See above."""
         with torch.inference_mode():
             output = self.network(images)

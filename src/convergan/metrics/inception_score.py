@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 from torchmetrics import Metric as _TorchmetricsMetric
 from torchmetrics.utilities.distributed import gather_all_tensors
@@ -22,8 +22,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.metrics.metric import Embedded, Measured, Metric, Reference, Weights
-from convergan.metrics.resampling import Interval
 from convergan.metrics.steps import Progress, Steps
+from convergan.statistics.intervals import Interval
 
 Protocol = Literal["paper", "shuffled"]
 
@@ -135,7 +135,9 @@ class InceptionScore(_TorchmetricsMetric):
         self.negative_entropies.index_add_(0, parts, negative_entropies)
         self.counts.index_add_(0, parts, torch.ones_like(parts, dtype=torch.float64))
 
-    def forward(self, images: Tensor, indices: Int[Tensor, "batch"] | None = None) -> SplitScore:
+    def forward(
+        self, images: Shaped[Tensor, "batch *image"], indices: Int[Tensor, "batch"] | None = None
+    ) -> SplitScore:
         """Adds images, as `update` does.
 
         Returns:

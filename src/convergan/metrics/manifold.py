@@ -29,8 +29,8 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.neighbours import distance_chunks, nearest
-from convergan.metrics.resampling import Interval
 from convergan.metrics.steps import Progress, Steps
+from convergan.statistics.intervals import Interval
 
 PRECISION_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5

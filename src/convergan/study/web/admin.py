@@ -20,7 +20,7 @@ from convergan.study.web.site import SiteDep
 
 _COOKIE = "admin"
 _PATH = "/admin"
-_HOURS = 12
+_SECONDS = 12 * 3600
 _LARGEST_QUOTA = 100_000
 
 router = APIRouter(prefix=_PATH)
@@ -67,13 +67,12 @@ def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "")
     """Sets the cookie of a researcher who knows the study's token."""
     if not same(token.strip(), site.keys.admin_token):
         return site.page("login", wrong=True, status=403)
-    until = f"{time.time() + _HOURS * 3600:.0f}"
-    sign_outs = _sign_outs(site.database)
+    text = f"{_sign_outs(site.database)}-{secrets.token_hex(8)}"
     response = RedirectResponse(_PATH, 303)
     response.set_cookie(
         _COOKIE,
-        site.keys.signed("admin", f"{until}-{sign_outs}-{secrets.token_hex(8)}"),
-        max_age=_HOURS * 3600,
+        site.keys.signed_with_time("admin", text),
+        max_age=_SECONDS,
         path=_PATH,
         httponly=True,
         samesite="strict",
@@ -132,11 +131,8 @@ def _sign_outs(database: Database) -> int:
 
 
 def _is_valid(keys: Keys, cookie: str, sign_outs: int) -> bool:
-    text = keys.verified("admin", cookie)
-    if text is None:
-        return False
-    until, _, rest = text.partition("-")
-    return time.time() < int(until) and rest.startswith(f"{sign_outs}-")
+    text = keys.verified_within("admin", cookie, _SECONDS)
+    return text is not None and text.startswith(f"{sign_outs}-")
 
 
 def _form_token(keys: Keys, cookie: str) -> str:

@@ -1,6 +1,6 @@
 """The layer, with its parameters and their initialization from data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -8,7 +8,7 @@ import torch.distributed
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .sums import membership_of, nearest_distances, sums_over_others
+from .sums import membership_of, nearest_distances, sums_over_all, sums_over_others
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -40,6 +40,10 @@ class MinibatchDiscrimination(nn.Module):
         kernels: B, the number of closenesses computed.
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
+        gather: where a batch is spread over processes, a function from this process's rows of a tensor to
+            those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
+            are then compared with those of the whole batch. Each process has as many groups. None: samples
+            are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
     initialized 0; `bias` [outputs], initialized -1. See also `initialize_from_data`.
@@ -55,6 +59,7 @@ class MinibatchDiscrimination(nn.Module):
         kernel_size: int = 5,
         *,
         compare: Literal["own_group", "both_halves"] = "own_group",
+        gather: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         for name, size in (
@@ -70,6 +75,7 @@ class MinibatchDiscrimination(nn.Module):
         self.kernels = kernels
         self.kernel_size = kernel_size
         self.compare = compare
+        self.gather = gather
         self.theta = nn.Parameter(torch.empty(in_features, kernels, kernel_size))
         self.log_scale = nn.Parameter(torch.zeros(kernels, kernel_size))
         outputs = kernels if compare == "own_group" else 2 * kernels
@@ -115,8 +121,8 @@ class MinibatchDiscrimination(nn.Module):
             bias = -mean_i (o(x_i) - bias)      the new features have mean zero
 
         Others are those of the same group, or, with "both_halves", all. Where `torch.distributed` is
-        initialized all ranks of the default group must call: others are those of a rank, the means
-        over i are over the samples of all ranks, and every rank is set to the same.
+        initialized all ranks of the default group must call: others are those of a rank, unless there
+        is `gather`, the means over i are over the samples of all ranks, and every rank is set to the same.
 
         Raises:
             ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
@@ -128,7 +134,8 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(f"group_sizes must be at least 2 each to initialize, got {sizes}")
         projected = self._project(features)
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
-        nearest = torch.cat([nearest_distances(group) for group in groups], dim=1)
+        whole = groups if self.gather is None else map(self.gather, groups)
+        nearest = torch.cat(list(map(nearest_distances, groups, whole)), dim=1)
         rows = features.shape[0]
         scale = _mean_over_ranks(0.5 * nearest.mean(1), rows)
         # Equal rows of a matrix product may differ in their last bits.
@@ -186,6 +193,8 @@ class MinibatchDiscrimination(nn.Module):
     def _closeness(
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
+        if self.gather is not None:
+            return self._closeness_to_whole(projected, sizes, self.gather)
         if self.compare == "own_group":
             if len(sizes) == 1:
                 return sums_over_others(projected, sizes)[0]
@@ -195,6 +204,24 @@ class MinibatchDiscrimination(nn.Module):
         membership = membership_of(sums, sizes)
         others = membership.sum(1, keepdim=True) - membership
         return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
+
+    def _closeness_to_whole(
+        self,
+        projected: Float[Tensor, "batch kernels kernel_size"],
+        sizes: list[int],
+        gather: Callable[[Tensor], Tensor],
+    ) -> Float[Tensor, "batch outputs"]:
+        """`_closeness`, to the samples of all processes."""
+        groups = projected.split(sizes)
+        whole = [gather(group) for group in groups]
+        if self.compare == "own_group":
+            # c(x_i, x_i) is exactly 1.
+            return torch.cat([sums_over_all(*pair) - 1 for pair in zip(groups, whole, strict=True)])
+        sums = torch.stack([sums_over_all(projected, half) for half in whole])
+        membership = membership_of(sums, sizes)
+        counts = torch.tensor([[len(half)] for half in whole], device=sums.device)
+        others = (counts - membership).unsqueeze(2)
+        return torch.cat(list((sums - membership.unsqueeze(2)) / others), dim=1)
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
         return torch.cat([features, (closeness + self.bias).to(features.dtype)], dim=1)

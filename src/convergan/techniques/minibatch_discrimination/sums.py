@@ -29,12 +29,24 @@ def sums_over_others(
     projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
     exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()
     if torch.compiler.is_compiling() and not exporting:
-        return _sums_of_parts(torch.exp(-_pairwise_distances(projected)), sizes)
+        return _sums_of_parts(torch.exp(-_pairwise_distances(projected, projected)), sizes)
     if exporting or _under_transform():
         return _plain_sums(projected, sizes)
     if projected.device.type == "cpu" and projected.shape[0] > 1:
         return _sums_pair_by_pair(projected, sizes)
     sums: Tensor = _CdistSums.apply(projected, sizes)
+    return sums
+
+
+def sums_over_all(
+    own: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "n kernels"]:
+    """sum over all j of c_b(x_i, x_j), of samples x_i and others x_j."""
+    dtype = torch.promote_types(own.dtype, torch.float32)
+    own, others = own.to(dtype), others.to(dtype)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _under_transform():
+        return _plain_closeness(own, others).sum(1)
+    sums: Tensor = _CdistSumsOverAll.apply(own, others)
     return sums
 
 
@@ -68,16 +80,16 @@ def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
     """Computes `sums_over_others` by operations that allow export, transforms and second gradients."""
-    return _sums_of_parts(_plain_closeness(projected).permute(2, 0, 1), sizes)
+    return _sums_of_parts(_plain_closeness(projected, projected).permute(2, 0, 1), sizes)
 
 
 def _plain_closeness(
-    projected: Float[Tensor, "n kernels kernel_size"],
-) -> Float[Tensor, "n n kernels"]:
-    components = projected.unbind(2)
-    distances = (components[0].unsqueeze(1) - components[0]).abs()
-    for component in components[1:]:
-        distances = distances + (component.unsqueeze(1) - component).abs()
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "n m kernels"]:
+    components = list(zip(samples.unbind(2), others.unbind(2), strict=True))
+    distances = (components[0][0].unsqueeze(1) - components[0][1]).abs()
+    for component, other in components[1:]:
+        distances = distances + (component.unsqueeze(1) - other).abs()
     return torch.exp(-distances)
 
 
@@ -87,7 +99,7 @@ def _plain_gradient(
     sizes: list[int],
 ) -> Float[Tensor, "n kernels kernel_size"]:
     """The gradient of `sums_over_others`, by operations that can be differentiated again."""
-    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected)
+    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected, projected)
     pulls = [
         (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
         for component in projected.unbind(2)
@@ -110,23 +122,22 @@ def _weights_of_pairs(
 
 
 def nearest_distances(
-    projected: Float[Tensor, "n kernels kernel_size"],
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
 ) -> Float[Tensor, "kernels n"]:
-    """Each sample's distance to its nearest other sample."""
-    distances = _pairwise_distances(projected)
-    itself = torch.eye(len(projected), dtype=torch.bool, device=projected.device)
-    return distances.masked_fill(itself, torch.inf).amin(2)
+    """Each sample's distance to the nearest of the others, among which it is itself, at 0."""
+    return _pairwise_distances(samples, others).topk(2, dim=2, largest=False).values[:, :, 1]
 
 
 def _pairwise_distances(
-    projected: Float[Tensor, "n kernels kernel_size"],
-) -> Float[Tensor, "kernels n n"]:
-    """L1 distances between all samples, per kernel."""
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "kernels n m"]:
+    """L1 distances between samples and others, per kernel."""
     # cdist knows no half precision.
-    dtype = torch.promote_types(projected.dtype, torch.float32)
-    by_kernel = projected.to(dtype).transpose(0, 1)
-    parts = by_kernel.split(_kernels_at_once(by_kernel))
-    return torch.cat([torch.cdist(part, part, p=1) for part in parts])
+    dtype = torch.promote_types(samples.dtype, torch.float32)
+    by_kernel, others = (some.to(dtype).transpose(0, 1) for some in (samples, others))
+    size = _kernels_at_once(by_kernel)
+    parts = zip(by_kernel.split(size), others.split(size), strict=True)
+    return torch.cat([torch.cdist(*part, p=1) for part in parts])
 
 
 def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
@@ -140,7 +151,7 @@ class _CdistSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
-        closeness = _pairwise_distances(projected).neg_().exp_()
+        closeness = _pairwise_distances(projected, projected).neg_().exp_()
         ctx.save_for_backward(projected, closeness)
         ctx.sizes = sizes
         return _sums_of_parts(closeness, sizes)
@@ -151,14 +162,46 @@ class _CdistSums(torch.autograd.Function):
         if torch.is_grad_enabled() or _under_transform():
             return _plain_gradient(projected, gradient, ctx.sizes), None
         weights = _weights_of_pairs(gradient, ctx.sizes).permute(2, 0, 1) * closeness.neg()
-        by_kernel = projected.transpose(0, 1).contiguous()
-        size = _kernels_at_once(by_kernel)
-        gradients = [
-            # The last argument, the distances, does not matter for p = 1.
-            torch.ops.aten._cdist_backward(of_pairs.contiguous(), part, part, 1.0, of_pairs)
-            for part, of_pairs in zip(by_kernel.split(size), weights.split(size), strict=True)
-        ]
-        return torch.cat(gradients).transpose(0, 1), None
+        return _cdist_gradient(projected, projected, weights), None
+
+
+class _CdistSumsOverAll(torch.autograd.Function):
+    """Computes `sums_over_all` by torch.cdist."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, others: Tensor) -> Tensor:
+        closeness = _pairwise_distances(own, others).neg_().exp_()
+        ctx.save_for_backward(own, others, closeness)
+        return closeness.sum(2).T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        own, others, closeness = ctx.saved_tensors
+        if torch.is_grad_enabled() or _under_transform():
+            # The others come from the own: what they pass on to these is not to be counted here.
+            own, others = own.view_as(own), others.view_as(others)
+            sums = _plain_closeness(own, others).sum(1)
+            return torch.autograd.grad(sums, (own, others), gradient, create_graph=True)
+        weights = gradient.T.unsqueeze(2) * closeness.neg()
+        of_others = _cdist_gradient(others, own, weights.transpose(1, 2))
+        return _cdist_gradient(own, others, weights), of_others
+
+
+def _cdist_gradient(
+    samples: Float[Tensor, "n kernels kernel_size"],
+    others: Float[Tensor, "m kernels kernel_size"],
+    weights: Float[Tensor, "kernels n m"],
+) -> Float[Tensor, "n kernels kernel_size"]:
+    """The gradient of the sum of weights times distances, for the samples."""
+    by_kernel, others = (some.transpose(0, 1).contiguous() for some in (samples, others))
+    size = _kernels_at_once(by_kernel)
+    parts = zip(by_kernel.split(size), others.split(size), weights.split(size), strict=True)
+    gradients = [
+        # The last argument, the distances, does not matter for p = 1.
+        torch.ops.aten._cdist_backward(weight.contiguous(), part, other, 1.0, weight)
+        for part, other, weight in parts
+    ]
+    return torch.cat(gradients).transpose(0, 1)
 
 
 def _sums_pair_by_pair(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from .layers import Statistics, VirtualBatchNorm, given_input, under_transform, under_way
@@ -110,7 +111,9 @@ class ReferenceBatch(nn.Module):
             self.register_buffer(name, tensor.detach().clone())
         self._frozen: _Frozen | None = None
 
-    def forward(self, batch: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
+    def forward(
+        self, batch: Shaped[Tensor, "..."], *others: Shaped[Tensor, "..."], **keywords: Any
+    ) -> Shaped[Tensor, "..."]:
         """The network's output for `batch` alone."""
         given = self._checked(batch, others, keywords)
         references = _Inputs(

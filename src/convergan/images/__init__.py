@@ -1,0 +1,1 @@
+"""Image files: finding, opening and decoding them."""
