@@ -152,7 +152,7 @@ def test_a_term_in_a_file_of_its_own_trains_digits(
 
     train(recipe(0.3), out, console=quiet)
     lines = read_metrics(out / "metrics.jsonl")
-    assert [line["losses"]["discriminator/entropy"] > 0 for line in lines] == [True] * len(lines)
+    assert [line.losses["discriminator/entropy"] > 0 for line in lines] == [True] * len(lines)
     assert not equal_states([classifier_of(out)], [classifier_of(trained_run)])
     # It is a setting like any other: written, read, asked for again on resume.
     assert read_recipe(out / "recipe.yaml").objective.terms()["entropy"].weight == 0.3
@@ -179,7 +179,7 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     (line,) = read_metrics(tmp_path / "straight" / "metrics.jsonl")
     assert {
         "discriminator/strong", "discriminator/labelled", "discriminator/past", "generator/pull_away",
-    } <= line["losses"].keys()  # fmt: skip
+    } <= line.losses.keys()  # fmt: skip
     outputs = module.seen[-1]
     assert list(outputs.groups) == ["labelled", "unlabelled", "weak", "strong", "generated"]
     assert {len(output.logits) for output in outputs.groups.values()} == {recipe.batch_size}
