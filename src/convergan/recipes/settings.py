@@ -267,8 +267,8 @@ class HardwareSettings(Settings, group="hardware"):
     """`auto`: a GPU if there is one; `gpu`: NVIDIA's or Apple's, `cuda` and `mps` by their own names."""
 
     devices: Annotated[int, Interval(ge=1, le=256)] = 1
-    """Processes on this machine, each with its own device and its share of every batch. Under torchrun its count
-    is taken."""
+    """Processes on this machine, each with its own device and its share of every batch. Under torchrun,
+    its own count."""
 
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
