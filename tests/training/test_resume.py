@@ -21,7 +21,7 @@ from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
-from convergan.training import loop, run
+from convergan.training import noise, run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
 from support import equal_states
@@ -122,7 +122,7 @@ def test_noise_is_drawn_anew_where_it_would_have_been(
     recipe: Recipe, tmp_path: Path, stop_after: StopAfter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped between two fillings of the bank, and right before one."""
-    monkeypatch.setattr(loop, "STEPS_OF_NOISE", 7)
+    monkeypatch.setattr(noise, "STEPS_OF_NOISE", 7)
     for name, stops in (("whole", []), ("parts", [10, 21])):
         train_with_stops(recipe, tmp_path / name, stops, stop_after)
     require_same_run(tmp_path / "parts", tmp_path / "whole")

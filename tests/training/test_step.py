@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
+from convergan.json_files import read_json
 from convergan.recipes.files import read_recipe
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.presets import PRESETS
@@ -23,7 +24,6 @@ from convergan.recipes.terms import (
     MinimaxSettings,
     RealOrGeneratedSettings,
 )
-from convergan.runs.folder import read_json
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import minimax_generator_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss

@@ -118,7 +118,7 @@ def registered_terms_are_forgotten() -> Iterator[None]:
 @pytest.fixture
 def load(tmp_path: Path) -> Iterator[object]:
     """Writes a module and imports it."""
-    names = []
+    names = set()
 
     def loaded(name: str, text: str) -> ModuleType:
         path = tmp_path / f"{name}.py"
@@ -127,7 +127,7 @@ def load(tmp_path: Path) -> Iterator[object]:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        names.append(name)
+        names.add(name)
         spec.loader.exec_module(module)
         return module
 
@@ -152,7 +152,7 @@ def test_a_term_in_a_file_of_its_own_trains_digits(
 
     train(recipe(0.3), out, console=quiet)
     lines = read_metrics(out / "metrics.jsonl")
-    assert [line["losses"]["discriminator/entropy"] > 0 for line in lines] == [True] * len(lines)
+    assert [line.losses["discriminator/entropy"] > 0 for line in lines] == [True] * len(lines)
     assert not equal_states([classifier_of(out)], [classifier_of(trained_run)])
     # It is a setting like any other: written, read, asked for again on resume.
     assert read_recipe(out / "recipe.yaml").objective.terms()["entropy"].weight == 0.3
@@ -179,7 +179,7 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     (line,) = read_metrics(tmp_path / "straight" / "metrics.jsonl")
     assert {
         "discriminator/strong", "discriminator/labelled", "discriminator/past", "generator/pull_away",
-    } <= line["losses"].keys()  # fmt: skip
+    } <= line.losses.keys()  # fmt: skip
     outputs = module.seen[-1]
     assert list(outputs.groups) == ["labelled", "unlabelled", "weak", "strong", "generated"]
     assert {len(output.logits) for output in outputs.groups.values()} == {recipe.batch_size}
@@ -221,6 +221,14 @@ def test_what_cannot_be_registered(load, before: str, after: str, message: str) 
     with pytest.raises(UserError, match=message):
         load("my_wrong_term", ENTROPY.replace(before, after))
     assert "entropy" not in registry.TERMS and "entropy" not in objective.TERM_SETTINGS
+
+
+def test_a_cell_of_a_notebook_can_run_again(load, quick_recipe: Recipe) -> None:
+    load("my_entropy", ENTROPY)
+    again = load("my_entropy", ENTROPY.replace("return -(", "return -2 * ("))
+    assert registry.TERMS["entropy"] is again.Entropy
+    recipe = quick_recipe.objective.with_term(again.EntropySettings(weight=1))
+    assert type(recipe.terms()["entropy"]) is again.EntropySettings
 
 
 def test_every_term_says_what_it_needs() -> None:

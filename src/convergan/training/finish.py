@@ -8,7 +8,6 @@ import torch
 from convergan.networks.pixels import to_uint8
 from convergan.recipes.files import recipe_to_dict
 from convergan.report.inputs import ReportInputs
-from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine, with_errors_of
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
@@ -50,6 +49,9 @@ def write_end(
     Raises:
         UserError: a file cannot be written, such as to a disk that is full.
     """
+    # Figures take long to load, and only the end of a run has any.
+    from convergan.report.page import write_report
+
     recipe, data = preparation.recipe, preparation.data
     config = ModelConfig(
         networks=recipe.networks,
