@@ -57,7 +57,7 @@ def fit(
     It writes nothing but checkpoints, and prints nothing.
 
     Args:
-        device: the process, or one of several, and its device.
+        device: that this process trains on; where several processes train together, each has its own.
         recipe: all settings.
         data: the images, and the labels to learn from.
         checkpoints: folder for checkpoints; without one none are written.
@@ -70,11 +70,10 @@ def fit(
     """
     # 1. Images on the device; players, their losses, optimizers and averages.
     observer, options = observer or Silent(), options or LoopOptions()
-    device, steps = device, steps_per_epoch(recipe, data)
+    steps = steps_per_epoch(recipe, data)
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     losses = losses_of(recipe.objective)
     state = TrainingState(device, recipe, data, images, losses)
-    networks = [player.network for player in state.players.values()]
     batches = BatchSource(
         images,
         data,
@@ -89,7 +88,7 @@ def fit(
         players=state.players,
         losses=losses,
         batches=batches,
-        noise=StepNoise(recipe, networks, device),
+        noise=StepNoise(recipe, [player.network for player in state.players.values()], device),
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous,
