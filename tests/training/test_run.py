@@ -80,17 +80,14 @@ def test_the_manifest_names_the_labelled_images(trained_run: Path) -> None:
 
 
 def test_the_saved_classifier_is_the_one_that_was_tested(trained_run: Path) -> None:
-    from convergan.data.batches import to_network
-
-    classifier, config = load_classifier(trained_run)
+    classifier = load_classifier(trained_run)
     data = open_data_set(PRESETS["digits"].data)
     assert data.test is not None
-    with torch.no_grad():
-        images = to_network(torch.from_numpy(data.test.images), classifier.pixel_range)
-        predicted = classifier(images).logits.argmax(dim=1).numpy()
+    images = torch.from_numpy(data.test.images).permute(0, 3, 1, 2)
+    predicted = classifier(images).logits.argmax(dim=1).numpy()
     errors = int((predicted != data.test.labels).sum())
     assert errors == read(trained_run / "results.json")["test_errors"]
-    assert config.classes == data.classes
+    assert classifier.classes == data.classes
 
 
 def test_members_of_an_ensemble_share_one_labelled_set(

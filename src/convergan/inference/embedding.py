@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from convergan import distributed
-from convergan.data.batches import to_network
 from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
@@ -20,12 +18,7 @@ from convergan.images.read_images import SkippedImage
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
-from convergan.metrics.inception import INPUT_SIZE_PX
-from convergan.metrics.inception_weights import find_weights, load_inception, sha256
-from convergan.networks.classification import classified
-from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.networks.precision import without_tf32
-from convergan.runs.model import load_classifier
 
 Precision = Literal["fp32", "bf16"]
 Progress = Callable[[int, int], None]
@@ -41,7 +34,8 @@ class Embedding:
     network: nn.Module
     """uint8 [batch, channels, height, width] to an output with `features` and `logits`."""
 
-    channels: Channels
+    channels: Channels | None
+    """What images are turned to before the network; None: grey ones stay grey."""
     size: Size | None
     """What images are scaled to before the network; None: they stay as they are."""
 
@@ -53,6 +47,9 @@ class Embedding:
 
     precision: Precision = "fp32"
 
+    device: torch.device | None = None
+    """Where the network stays; None: it is moved to the process's device."""
+
 
 class Embeddings(NamedTuple):
     """Embedded images, and what there is to say about them."""
@@ -62,55 +59,6 @@ class Embeddings(NamedTuple):
     """int64 [images]: each one's place among all, those that were skipped included."""
     skipped: list[SkippedImage]
     images_per_second: float
-
-
-def inception_embedding(
-    weights: Path | None = None,
-    *,
-    precision: Precision = "fp32",
-    progress: Progress | None = None,
-) -> Embedding:
-    """The Inception network of 2015 with its public weights; see `load_inception`."""
-    path = find_weights(weights, progress=progress)
-    return Embedding(
-        load_inception(path),
-        channels=3,
-        size=None,
-        classes=(),
-        fingerprint=_fingerprint(
-            "inception-2015-12-05",
-            sha256(path),
-            f"bilinear of TensorFlow 1, to {INPUT_SIZE_PX} px",
-            precision,
-        ),
-        precision=precision,
-    )
-
-
-def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
-    """The classifier of a run: what tells digits apart says more about digits than ImageNet's classes do.
-
-    Raises:
-        UserError: `run` is no finished run, or has no classes.
-    """
-    classifier, config = load_classifier(run)
-    if not config.classes:
-        raise UserError(f"{run}: expected a run with classes, got one trained without labels")
-    channels, height, width = config.image_shape
-    resize = f"Lanczos, to {width}x{height} px" if config.resized else f"none, {width}x{height} px"
-    return Embedding(
-        _RunNetwork(classifier, (height, width)),
-        channels=channels,
-        size=(height, width) if config.resized else None,
-        classes=config.classes,
-        fingerprint=_fingerprint(
-            "classifier of a run",
-            sha256(run / "model" / "classifier.safetensors"),
-            resize,
-            precision,
-        ),
-        precision=precision,
-    )
 
 
 def embed(
@@ -136,7 +84,7 @@ def embed(
         UserError: an image cannot be read, or the network does not take its size; names it.
     """
     rank, processes = distributed.rank(), distributed.ranks()
-    device = device_of_process(rank)
+    device = embedding.device or device_of_process(rank)
     network = embedding.network.to(device)
     own = slice(rank, len(images), processes)
     names = images.names[own] if processes > 1 else images.names
@@ -194,25 +142,6 @@ def embed(
     )
 
 
-class _RunNetwork(nn.Module):
-    """A run's classifier, fed with 8-bit pixels."""
-
-    def __init__(self, classifier: Discriminator, size: Size) -> None:
-        super().__init__()
-        self.classifier, self.size = classifier, size
-
-    def forward(self, images: Tensor) -> DiscriminatorOutput:
-        """See `Embedding.network`."""
-        if images.shape[2:] != self.size:
-            (height, width), (got_height, got_width) = self.size, images.shape[2:]
-            raise UserError(
-                f"expected {width}x{height} pixels (width x height), as the run was trained on, got"
-                f" {got_width}x{got_height}"
-            )
-        pixels = to_network(images.permute(0, 2, 3, 1), self.classifier.pixel_range)
-        return classified(self.classifier, pixels)
-
-
 def _batches(
     images: Iterator[tuple[int, np.ndarray]],
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
@@ -230,13 +159,3 @@ def _batches(
 
 def _whole_name(images: ImageStream, name: str) -> str:
     return name if name.startswith(images.place) else f"{images.place}: {name}"
-
-
-def _fingerprint(network: str, checksum: str, resize: str, precision: Precision) -> dict[str, Any]:
-    return {
-        "network": network,
-        "weights_sha256": checksum,
-        "resize": resize,
-        "pixels": "uint8, 0 to 255",
-        "precision": precision,
-    }
