@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -18,9 +17,11 @@ from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256, recipe_to_dict
+from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.report.inputs import ReportInputs
 from convergan.report.page import write_report
@@ -83,8 +84,8 @@ class RunOptions(Checked):
 
 
 def train(
-    recipe: Recipe,
-    out: Path,
+    recipe: Recipe | str,
+    out: StrPath,
     *,
     data: DataSet | None = None,
     options: RunOptions | None = None,
@@ -93,7 +94,7 @@ def train(
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
-        recipe: all settings.
+        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
         options: how the run is kept.
@@ -106,13 +107,20 @@ def train(
         UserError: a setting, an image or a label does not fit, or training diverged.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from convergan import PRESETS, train
+        >>> results = train(replace(PRESETS["digits"], epochs=5), "runs/digits")  # doctest: +ELLIPSIS
+        10 classes: ...
     """
     request = _Request(recipe, data, options, console)
-    return _launched(lambda fabric: _train(fabric, RunFolder(out), request), recipe)
+    folder = RunFolder(as_path(out, "out"))
+    return _launched(lambda fabric: _train(fabric, folder, request), request.recipe)
 
 
 def rehearse(
-    recipe: Recipe,
+    recipe: Recipe | str,
     *,
     data: DataSet | None = None,
     options: RunOptions | None = None,
@@ -124,7 +132,7 @@ def rehearse(
     and errors are those of `train`.
     """
     request = _Request(recipe, data, options, console)
-    _launched(lambda fabric: _rehearse(fabric, request), recipe)
+    _launched(lambda fabric: _rehearse(fabric, request), request.recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -135,12 +143,16 @@ class _Request:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Recipe | str,
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
     ) -> None:
-        self.recipe, self.data = recipe, data
+        if not isinstance(data, DataSet | None):
+            raise UserError(
+                f"data: expected what data_set_from_arrays gives, got {type(data).__name__}"
+            )
+        self.recipe, self.data = as_recipe(recipe), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 
