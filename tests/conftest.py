@@ -87,6 +87,12 @@ def trained_run(
 
 
 @pytest.fixture
+def quick_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset `digits` as one epoch with ten labels."""
+    monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], epochs=1, labels=10))
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for 2 MB."""
     disk = tmp_path / "disk"
