@@ -108,6 +108,11 @@ def test_a_classifier_is_loaded_once(trained_run: Path, digits: np.ndarray) -> N
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
     output = classifier(torch.from_numpy(digits).permute(0, 3, 1, 2))
     assert output.logits.argmax(dim=1).tolist() == found.labels.tolist()
+    for task in (lambda: predict(classifier, digits), lambda: score(digits, classifier=classifier)):
+        classifier.network.train()
+        with pytest.raises(UserError, match=r"^\w+: expected a module in evaluation mode"):
+            task()
+        classifier.eval()
     for wrong, message in (
         (torch.rand(2, 1, 8, 8), r"images: expected uint8 .* got float32 \[2, 1, 8, 8\]"),
         (torch.zeros(1, 8, 8, dtype=torch.uint8), "images: expected uint8 .* got uint8"),

@@ -11,7 +11,7 @@ from convergan.inference.embedding import Embedding, Precision, Progress
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.paths import StrPath, as_path
-from convergan.runs.classifier import Classifier
+from convergan.runs.classifier import Classifier, require_evaluation_mode
 from convergan.runs.model import load_classifier
 from convergan.runs.tensor_files import tensors_sha256
 
@@ -79,11 +79,7 @@ def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Emb
     Raises:
         UserError: it is in training mode.
     """
-    if module.training:
-        raise UserError(
-            f"classifier: expected a module in evaluation mode, got {type(module).__name__} in training mode;"
-            " its method eval() sets it"
-        )
+    require_evaluation_mode(module, "classifier")
     checksum = tensors_sha256(
         {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
     )

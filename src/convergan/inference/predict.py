@@ -15,7 +15,7 @@ from convergan.images.read_images import SkippedImage, find_image_files, read_im
 from convergan.inference.batches import device_of_process, map_batches
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.runs.classifier import Classifier
+from convergan.runs.classifier import Classifier, require_evaluation_mode
 from convergan.runs.model import load_classifier
 
 Batches = Iterator[tuple[Sequence[str], np.ndarray]]
@@ -79,19 +79,21 @@ def predict(
         Classes, names, labels [n] and probabilities [n, classes].
 
     Raises:
-        UserError: `run` is no finished run or has no classes; there is no image, or one cannot be read or
-            has another size than the run's, and the run was not trained on resized images; an array of
-            another type or shape.
+        UserError: `run` is no finished run, has no classes or is in training mode; there is no image, or one
+            cannot be read or has another size than the run's, and the run was not trained on resized images;
+            an array of another type or shape.
 
     Example:
         >>> import numpy as np
         >>> from convergan import predict
         >>> images = np.zeros((2, 8, 8), dtype=np.uint8)
         >>> predictions = predict("runs/mine", images)
-        >>> [predictions.classes[label] for label in predictions.labels]  # doctest: +SKIP
-        ['3', '3']
+        >>> predictions.probabilities.shape == (2, len(predictions.classes))
+        True
     """
     classifier = run if isinstance(run, Classifier) else load_for_predicting(run)
+    # What the threads below would set and put back, they would for each other.
+    require_evaluation_mode(classifier, "run")
     skipped: list[SkippedImage] = []
     if isinstance(images, np.ndarray | Tensor):
         pixels = _pixels_of(images, classifier)

@@ -12,6 +12,19 @@ from convergan.networks.classification import classified
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 
 
+def require_evaluation_mode(module: nn.Module, name: str) -> None:
+    """Checks that no part of a module is in training mode.
+
+    Raises:
+        UserError: one is; the message names the argument `name`.
+    """
+    if any(part.training for part in module.modules()):
+        raise UserError(
+            f"{name}: expected a module in evaluation mode, got {type(module).__name__} in training mode;"
+            " its method eval() sets it"
+        )
+
+
 class Classifier(nn.Module):
     """The classifier of a finished run, fed with images as files hold them: 8 bits, 0 to 255.
 
