@@ -36,7 +36,7 @@ from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import resolved_precision
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from equal_terms import without_baseline
@@ -120,7 +120,7 @@ def train_in_turns(recipe: Recipe, pixels: Path, shape: Shape, turns: Turns) -> 
     )
     with tempfile.TemporaryDirectory() as checkpoints, PeakMemory() as peak:
         fit(
-            launch(recipe.hardware),
+            choose_device(recipe.hardware),
             recipe,
             data,
             checkpoints=Path(checkpoints),

@@ -37,29 +37,29 @@ def measure(name: str, recipe: Recipe, seeds: int, runs: Path) -> dict[str, Any]
         )
         last = results[-1]
         print(
-            f"{name}, seed {seed}: {last['test_errors']} errors of {last['test_size']}, "
-            f"baseline {last['baseline_test_errors']}, {last['train_seconds']:.0f} s",
+            f"{name}, seed {seed}: {last.test_errors} errors of {last.test_size}, "
+            f"baseline {last.baseline_test_errors}, {last.train_seconds:.0f} s",
             flush=True,
         )
-    ours = [result["test_errors"] for result in results]
-    baseline = [result["baseline_test_errors"] for result in results]
+    ours = [result.test_errors for result in results]
+    baseline = [result.baseline_test_errors for result in results]
     print(f"{name}: {mean(ours):.1f} of {mean(baseline):.1f}: {mean(ours) / mean(baseline):.0%}")
     return row(
         claim="mean test errors at most 60 % of the supervised baseline's",
         setting=f"digits, 100 labels, {name}, seeds 0 to {seeds - 1}",
-        device=results[0]["device"],
-        precision=results[0]["precision"],
+        device=results[0].device,
+        precision=results[0].precision,
         ours=mean(ours),
         peer=mean(baseline),
         peer_name="supervised baseline",
-        unit=f"errors of {results[0]['test_size']}",
+        unit=f"errors of {results[0].test_size}",
         repeats=seeds,
         share_of_peer=mean(ours) / mean(baseline),
         ours_by_seed=ours,
         peer_by_seed=baseline,
         ours_stdev=stdev(ours),
         peer_stdev=stdev(baseline),
-        train_seconds_by_seed=[round(result["train_seconds"], 1) for result in results],
+        train_seconds_by_seed=[round(result.train_seconds, 1) for result in results],
     )
 
 

@@ -14,10 +14,11 @@ import torch
 from comparison_command import add_device, print_row, results_name
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.preparation import Preparation, image_shape, prepare
 from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
 from equal_terms import without_baseline
@@ -44,23 +45,23 @@ def compare_epochs(
     """What `timing` is told of one epoch: ours, the peer's, and the floor."""
     recipe = without_baseline(recipe, data, device)
     torch.manual_seed(recipe.seed)
-    fabric = launch(recipe.hardware)
+    chosen = choose_device(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
     by_workers = seconds_by_workers(make_peer(), data, preparation)
     workers = best_number(by_workers)
     peers = PeersEpochs(make_peer(), data, preparation, workers)
-    precision = resolved_precision(recipe.hardware, fabric.device)
-    products = products_for(precision, fabric.device)
+    precision = resolved_precision(recipe.hardware, chosen)
+    products = products_for(precision, chosen)
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
         of_peer = peers.run()
-        for side, took, wrong in (("ours", seconds, metrics["test_errors"]), ("peer", *of_peer)):
+        for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *of_peer)):
             times[side].append(took)
             errors[side].append(wrong)
             print(f"epoch {epoch}, {side}: {took:.1f} s, {wrong} errors", flush=True)
-        found = medians(interleaved_times(products, repeats=5, device=fabric.device))
+        found = medians(interleaved_times(products, repeats=5, device=chosen))
         for name, took in found.items():
             times[name].append(took)
         if epoch == epochs:
@@ -69,11 +70,11 @@ def compare_epochs(
     with tempfile.TemporaryDirectory() as temporary:
         folder = RunFolder(Path(temporary) / "run")
         folder.begin(preparation.recipe, resume=False)
-        fit_in_turns(fabric, preparation, folder, epoch_ended)
+        fit_in_turns(chosen, preparation, folder, epoch_ended)
     seconds = medians(times)
     rates = rates_of(products, seconds)
     return {
-        "device": device_name(fabric.device),
+        "device": device_name(chosen),
         "precision": precision,
         "times": times,
         "peer": "peer",

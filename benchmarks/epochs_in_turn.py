@@ -6,16 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
+import torch
 from rich.console import Console
 from torch.utils.data import Subset
 
+from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.health import HealthWarning
 from convergan.training.loop import fit, steps_per_epoch
-from convergan.training.observer import EpochRecord
 from convergan.training.preparation import Preparation
 from convergan.training.progress import RunProgress
 from convergan.training.recorder import Recorder
@@ -43,7 +42,7 @@ class EpochByEpoch:
     def __init__(
         self,
         recorder: Recorder,
-        epoch_ended: Callable[[int, float, dict[str, Any]], None],
+        epoch_ended: Callable[[int, float, EpochLine], None],
         begins_after: Callable[[int], None],
     ) -> None:
         self.recorder = recorder
@@ -68,10 +67,10 @@ class EpochByEpoch:
 
 
 def fit_in_turns(
-    fabric: Fabric,
+    device: torch.device,
     preparation: Preparation,
     folder: RunFolder,
-    epoch_ended: Callable[[int, float, dict[str, Any]], None],
+    epoch_ended: Callable[[int, float, EpochLine], None],
     begins_after: Callable[[int], None] = lambda epochs_done: None,
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
@@ -83,14 +82,14 @@ def fit_in_turns(
             test=split.test,
             epochs=recipe.epochs,
             seed=recipe.seed,
-            device=fabric.device,
+            device=device,
             resident_bytes=recipe.data.resident_bytes,
             progress=progress,
             logger=None,
         )
         with suppress(Enough):
             fit(
-                fabric,
+                device,
                 recipe,
                 split.training,
                 checkpoints=folder.checkpoints,

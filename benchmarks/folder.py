@@ -90,21 +90,21 @@ def main() -> None:
             row(
                 claim="a folder of 32x32 images trains with no setting but its path",
                 setting="CIFAR-10 (JPEG), 3 classes, 20 labels each, 300 unlabelled, 4 folds",
-                device=results["device"],
-                precision=results["precision"],
-                ours=results["test_error_rate"],
-                peer=results["baseline_test_error_rate"],
+                device=results.device,
+                precision=results.precision,
+                ours=results.test_error_rate,
+                peer=results.baseline_test_error_rate,
                 peer_name="supervised baseline",
                 unit="cross-validated error rate",
                 repeats=1,
-                interval=results["test_interval"],
-                decision=results["decision"],
+                interval=results.test_interval,
+                decision=results.decision,
                 error_rate_on_900_other_images=wrong,
                 whole_command_seconds=round(seconds),
             )
         ],
     )
-    print(f"cross-validated {results['test_error_rate']:.1%}, on other images {wrong:.1%}; {path}")
+    print(f"cross-validated {results.test_error_rate:.1%}, on other images {wrong:.1%}; {path}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from rich.console import Console
 from convergan.data.image_set import UNLABELLED, DataSet, data_set_from_arrays
 from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
+from convergan.runs.results import Results
 from convergan.training.run import RunOptions, train
 from rows import row, write_rows
 
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/junk"))
     arguments = parser.parse_args()
     data = open_data_set(PRESETS["digits"].data)
-    results: dict[bool, list[dict]] = {False: [], True: []}
+    results: dict[bool, list[Results]] = {False: [], True: []}
     for seed in range(arguments.seeds):
         for junk in (False, True):
             recipe = replace(PRESETS["digits"], labels=10 * CLASSES, seed=seed)
@@ -61,11 +62,11 @@ def main() -> None:
                 )
             )
         print(
-            f"seed {seed}: {[results[junk][-1]['test_errors'] for junk in (False, True)]}",
+            f"seed {seed}: {[results[junk][-1].test_errors for junk in (False, True)]}",
             flush=True,
         )
-    errors = {junk: [result["test_errors"] for result in some] for junk, some in results.items()}
-    baseline = [result["baseline_test_errors"] for result in results[True]]
+    errors = {junk: [result.test_errors for result in some] for junk, some in results.items()}
+    baseline = [result.baseline_test_errors for result in results[True]]
     first = results[True][0]
     path = write_rows(
         "junk",
@@ -73,12 +74,12 @@ def main() -> None:
             row(
                 claim="20 % junk among the unlabelled images is survived",
                 setting=f"digits 0 to 7, 80 labels, 8s and 9s unlabelled, {arguments.seeds} seeds",
-                device=first["device"],
-                precision=first["precision"],
+                device=first.device,
+                precision=first.precision,
                 ours=mean(errors[True]),
                 peer=mean(errors[False]),
                 peer_name="the same without junk",
-                unit=f"errors of {first['test_size']}",
+                unit=f"errors of {first.test_size}",
                 repeats=arguments.seeds,
                 ours_by_seed=errors[True],
                 peer_by_seed=errors[False],
@@ -88,7 +89,7 @@ def main() -> None:
     )
     print(
         f"junk {mean(errors[True]):.1f}, clean {mean(errors[False]):.1f}, "
-        f"supervised baseline {mean(baseline):.1f} errors of {first['test_size']}; {path}"
+        f"supervised baseline {mean(baseline):.1f} errors of {first.test_size}; {path}"
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from convergan.files import write_text, written_aside
+from convergan.json_files import json_line, read_json, write_json
 from convergan.recipes.settings import Recipe
-from convergan.runs.folder import read_json, write_json
 from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
 from epochs_in_turn import PeersEpochs
@@ -117,7 +117,7 @@ class Ledger:
         }
 
     def _write(self) -> None:
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        write_text(self.path, "".join(json_line(line) + "\n" for line in self.lines))
 
 
 class PeersRun:

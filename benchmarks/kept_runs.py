@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.json_files import read_json, write_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from rows import RESULTS
 
@@ -27,7 +28,7 @@ def kept_runs(folder: Path) -> dict[int, KeptRun]:
     for path in folder.glob("*-results.json"):
         seed = int(path.name.removesuffix("-results.json"))
         metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
-        found[seed] = KeptRun(read_json(path), [line["test_errors"] for line in metrics])
+        found[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
     return dict(sorted(found.items()))
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
+from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder, read_json
+from convergan.runs.folder import RunFolder
 from convergan.training.run import RunOptions, train
 from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
 from rows import row, write_rows

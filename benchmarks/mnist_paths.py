@@ -23,10 +23,11 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.computation import resolved_precision, uses_noise_bank
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
 from epochs_in_turn import fit_in_turns
@@ -42,22 +43,22 @@ FAST, REFERENCE = RESULTS / "mnist-fast", RESULTS / "mnist-reference"
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     """Trains up to `EPOCHS`, or goes on with it; says how it was computed."""
-    fabric = launch(recipe.hardware)
+    device = choose_device(recipe.hardware)
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
-        print(f"{run.path}, epoch {epoch}: {metrics['test_errors']} errors", flush=True)
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
+        print(f"{run.path}, epoch {epoch}: {line.test_errors} errors", flush=True)
         if epoch == EPOCHS:
             raise Enough
 
     preparation = prepare(recipe, None, processes=1)
     run.begin(preparation.recipe, resume=True)
     if len(read_metrics(run.metrics)) < EPOCHS:
-        write_manifest(run, preparation, fabric)
-        fit_in_turns(fabric, preparation, run, epoch_ended)
+        write_manifest(run, preparation, device)
+        fit_in_turns(device, preparation, run, epoch_ended)
     return {
         "device": joined(process["device"] for process in processes(run)),
-        "precision": resolved_precision(recipe.hardware, fabric.device),
-        "noise": "bank" if uses_noise_bank(recipe.hardware, fabric.device) else "fresh",
+        "precision": resolved_precision(recipe.hardware, device),
+        "noise": "bank" if uses_noise_bank(recipe.hardware, device) else "fresh",
     }
 
 

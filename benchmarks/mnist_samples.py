@@ -16,10 +16,11 @@ from typing import Any
 
 from rich.console import Console
 
-from convergan.inference.batches import device_of_process
 from convergan.inference.score_command import score_paths
+from convergan.json_files import read_json
+from convergan.networks.batches import device_of_process
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
-from convergan.runs.folder import RunFolder, read_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from kept_runs import trained_at_commits
 from rows import row, write_rows

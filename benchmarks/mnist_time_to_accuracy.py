@@ -33,8 +33,9 @@ import torch
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.preparation import prepare
 from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
 from equal_terms import require_constant_rate, without_baseline
@@ -53,7 +54,7 @@ from pathlib import Path
 import convergan.cli
 from convergan.recipes.presets import PRESETS
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
@@ -66,10 +67,10 @@ class Begun(Silent):
 data, temporary = map(Path, sys.argv[1:])
 recipe = PRESETS["mnist"]
 recipe = replace(recipe, baseline=False, data=replace(recipe.data, path=data, cache=temporary))
-fabric = launch(replace(recipe.hardware, accelerator="cpu"))
+device = choose_device(replace(recipe.hardware, accelerator="cpu"))
 training = prepare(recipe, None, processes=1).split.training
 checkpoints = temporary / "checkpoints"
-fit(fabric, recipe, training, checkpoints=checkpoints, observer=Begun(), options=LoopOptions())
+fit(device, recipe, training, checkpoints=checkpoints, observer=Begun(), options=LoopOptions())
 """,
     PEER: """
 import sys
@@ -117,7 +118,7 @@ def race(
 ) -> Ledger:
     """Trains both until they are done, or goes on with it."""
     recipe = without_baseline(recipe, data)
-    fabric = launch(recipe.hardware)
+    device = choose_device(recipe.hardware)
     torch.manual_seed(recipe.seed)
     preparation = prepare(recipe, None, processes=1)
     test = preparation.split.test
@@ -129,14 +130,14 @@ def race(
     folder = RunFolder(runs / "run")
     folder.begin(preparation.recipe, resume=True)
 
-    def epoch_ended(epoch: int, seconds: float, metrics: dict[str, Any]) -> None:
-        ledger.add(OURS, epoch, seconds, metrics["test_errors"] / len(test))
+    def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
+        ledger.add(OURS, epoch, seconds, line.test_errors / len(test))
         peer.go_on(epoch)
         if ledger.is_done(OURS):
             raise Enough
 
     if not ledger.is_done(OURS):
-        fit_in_turns(fabric, preparation, folder, epoch_ended, lambda done: ledger.keep(OURS, done))
+        fit_in_turns(device, preparation, folder, epoch_ended, lambda done: ledger.keep(OURS, done))
     peer.go_on(epochs)
     return ledger
 

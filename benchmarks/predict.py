@@ -32,12 +32,13 @@ from convergan.images.read_images import read_images
 from convergan.inference.predict import batches_of_files, predict
 from convergan.inference.predict_csv import predict_to_csv
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
-from convergan.training.classify import BATCH_SIZE, classify
+from convergan.training.classify import classify
 from equal_terms import WORKERS
 from measure import MatrixProduct, Task, interleaved_times, medians
 from rows import timing, write_rows
@@ -203,7 +204,7 @@ def main() -> None:
                 lambda: torch.softmax(classify(network, in_memory, np.arange(count)), dim=1),
                 network,
                 InMemory(pixels),
-                BATCH_SIZE,
+                batch_size(SHAPE[1:], "cpu"),
                 arguments.repeats,
             ),
         ]

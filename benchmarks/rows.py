@@ -1,6 +1,5 @@
 """The JSON of a benchmark: a list of rows, one per setting."""
 
-import json
 import os
 import shlex
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
+from convergan.json_files import spread_json_text
 from convergan.runs.provenance import git_commit, versions
 from measure import Times, medians, quartiles_of_ratio
 
@@ -86,5 +86,5 @@ def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
     """Writes <name>.json into the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    write_text(path, json.dumps(rows, indent=2) + "\n")
+    write_text(path, spread_json_text(rows))
     return path

@@ -81,10 +81,10 @@ def main() -> None:
         [
             row(
                 claim="real images score 9.5 to 10, images without meaning far less, copies 1",
-                setting=f"MNIST's test images, `mnist` with {results['labels']:,} labels, "
-                f"{arguments.epochs} epochs, {results['test_errors']} errors",
+                setting=f"MNIST's test images, `mnist` with {results.labels:,} labels, "
+                f"{arguments.epochs} epochs, {results.test_errors} errors",
                 device=device_name(torch.device("cpu")),
-                precision=results["precision"],
+                precision=results.precision,
                 ours=found["real"]["score"],
                 peer=found["permuted pixels"]["score"],
                 peer_name="permuted pixels",

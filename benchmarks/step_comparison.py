@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from another_process import in_another_process
-from convergan.data.batches import to_network
 from convergan.data.image_set import DataSet
+from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import resolved_precision
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
@@ -100,14 +100,14 @@ def compare_steps(
     recipe = replace(
         without_baseline(recipe, device=device), min_steps_per_epoch=warm_up + steps + 1
     )
-    fabric = launch(recipe.hardware)
+    chosen = choose_device(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
-    precision = resolved_precision(recipe.hardware, fabric.device)
-    products = products_for(precision, fabric.device)
+    precision = resolved_precision(recipe.hardware, chosen)
+    products = products_for(precision, chosen)
     batches = batches_in_memory(preparation)
-    make_task = partial(steps_of, make_peer, batches, fabric.device)
+    make_task = partial(steps_of, make_peer, batches, chosen)
     with (
-        in_another_process(make_task, fabric.device) as peers_step,
+        in_another_process(make_task, chosen) as peers_step,
         tempfile.TemporaryDirectory() as checkpoints,
         suppress(Enough),
     ):
@@ -115,10 +115,10 @@ def compare_steps(
             {"peer": peers_step, **products},
             steps=steps,
             warm_up=warm_up,
-            device=fabric.device,
+            device=chosen,
         )
         fit(
-            fabric,
+            chosen,
             recipe,
             preparation.split.training,
             checkpoints=Path(checkpoints),
@@ -130,7 +130,7 @@ def compare_steps(
     classes = len(preparation.data.classes)
     operations = step_operations(recipe, image_shape(preparation.data), classes)
     return {
-        "device": device_name(fabric.device),
+        "device": device_name(chosen),
         "precision": precision,
         "times": turns.times(),
         "peer": "peer",

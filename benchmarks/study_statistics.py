@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from convergan.statistics.bootstrap import mean_replicates
+from convergan.statistics.intervals import expanded_percentiles, wilson
+from convergan.statistics.permutation import permutation_p_value
 from convergan.study.power import power_of_difference
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.intervals import expanded_percentiles, wilson
-from convergan.study.statistics.permutation import permutation_p_value
 from convergan.study.statistics.two_way import MEASURES, two_way_replicates
 from rows import row, write_rows
 from simulated_votes import joined, simulated_rates, simulated_votes
@@ -35,7 +35,7 @@ def participant_coverage(runs: int, replicates: int) -> list[dict[str, Any]]:
         )
         bounds = [
             expanded_percentiles(
-                participant_replicates(
+                mean_replicates(
                     rates[:, start : start + _BATCH], np.random.default_rng(start), replicates
                 ),
                 participants,

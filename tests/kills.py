@@ -74,7 +74,7 @@ def values(run: Path) -> dict[str, Any]:
         "results": {key: value for key, value in results.items() if key not in TIMES},
         "metrics": {
             str(path.relative_to(run)): [
-                {key: value for key, value in line.items() if key not in TIMES}
+                {key: value for key, value in line.as_json().items() if key not in TIMES}
                 for line in read_metrics(path)
             ]
             for path in sorted(run.rglob("metrics.jsonl"))

@@ -4,12 +4,19 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
+
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
+from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
+from convergan.runs.results import Interval, Results
 
 _NOBODY = 65534
 """A user who owns nothing."""
@@ -26,6 +33,13 @@ def without_privileges() -> Iterator[None]:
     finally:
         if is_root:
             os.seteuid(0)
+
+
+def with_generator_term(objective: ObjectiveSettings, term: TermSettings) -> ObjectiveSettings:
+    """An objective with another term in place of those that its generator has by default."""
+    for off in (FeatureMatchingSettings(weight=0.0), TargetSettings(weight=0.0)):
+        objective = objective.with_term(off)
+    return objective.with_term(term)
 
 
 def equal_states(first: Any, second: Any) -> bool:
@@ -79,3 +93,79 @@ def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(os, "fsync", note)
     return synced
+
+
+def results_of(
+    errors: int | None = None, baseline_errors: int | None = None, size: int = 500, **fields: Any
+) -> Results:
+    """Results of a run with so many test errors, and of its baseline; None: not tested, no baseline."""
+    untested = Results(
+        recipe="digits",
+        labels=100,
+        seed=0,
+        epochs=2,
+        epoch_chosen=2,
+        train_seconds=3.5,
+        seconds_per_epoch=1.75,
+        device="cpu, 1 thread",
+        precision="32-true",
+        versions={"python": "3.11"},
+    )
+    rates: dict[str, Any] = {}
+    for name, wrong in (("test", errors), ("baseline_test", baseline_errors)):
+        if wrong is not None:
+            interval = binomtest(wrong, size).proportion_ci(method="wilson")
+            rates |= {
+                "test_size": size,
+                f"{name}_errors": wrong,
+                f"{name}_error_rate": wrong / size,
+                f"{name}_interval": Interval(float(interval.low), float(interval.high)),
+            }
+    if baseline_errors is not None:
+        rates |= {"decision": "undecided", "p_value": 0.4}
+    return replace(untested, **{**rates, **fields})
+
+
+def process_of() -> TrainingProcess:
+    """What a manifest says of a process on a CPU."""
+    return TrainingProcess(
+        started="2026-11-28T08:36:54+00:00",
+        command="convergan train digits",
+        accelerator="cpu",
+        device="cpu",
+        processes=1,
+        precision="32-true",
+        precision_of_terms={"discriminator": "fp32"},
+        versions={"torch": "2.13.0"},
+        git_commit=None,
+    )
+
+
+def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
+    """The manifest of a run on a CPU."""
+    manifest = Manifest(
+        **vars(process_of()),
+        recipe_sha256=recipe_sha256,
+        seed=0,
+        split_seed=0,
+        data=ManifestData(
+            source="digits",
+            fingerprint="f" * 64,
+            classes=["0", "1"],
+            image_shape=(8, 8, 1),
+            train_size=20,
+            test_size=10,
+            skipped=[],
+        ),
+        labelled=[1, 2],
+        labelled_of_class=[1, 1],
+        validation=[],
+        held_out=[],
+        folds_held_out=[],
+        unlabelled_size=18,
+        folds=0,
+        trainings=1,
+        steps=6,
+        resumed=[],
+    )
+    return replace(manifest, **fields)

@@ -67,7 +67,7 @@ def test_help_is_instant(words: tuple[str, ...]) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("module", ["convergan", "convergan.cli"])
+@pytest.mark.parametrize("module", ["convergan", "convergan.cli", "convergan.runs.folder"])
 def test_importing_needs_no_torch(module: str) -> None:
     code = (
         f"import sys, {module}; print([m for m in ('torch', 'numpy', 'rich') if m in sys.modules])"

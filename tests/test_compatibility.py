@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convergan.cli import main
-from convergan.runs.folder import read_json
+from convergan.json_files import read_json
 from convergan.runs.metrics import read_metrics
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
@@ -108,11 +108,13 @@ def test_a_stopped_run_goes_on_to_the_same_end(run: str, tmp_path: Path) -> None
     expected = read_metrics(KEPT / run / "finished" / "metrics.jsonl")
     assert lines[: len(before)] == before and len(lines) == len(expected)
     for line, other in zip(lines, expected, strict=True):
-        assert line["step"] == other["step"]
-        assert line["losses"] == pytest.approx(other["losses"], **LOSSES)
+        assert line.step == other.step
+        assert line.losses == pytest.approx(other.losses, **LOSSES)
         # A hundredth of the images may lie on the border.
-        for key in [key for key in other if key.endswith("errors")]:
-            assert line[key] == pytest.approx(other[key], abs=max(1, other["test_size"] / 100))
+        assert line.test_size == other.test_size is not None
+        now, then = line.as_json(), other.as_json()
+        for key in [key for key in then if key.endswith("errors")]:
+            assert now[key] == pytest.approx(then[key], abs=max(1, other.test_size / 100))
     predictions = tmp_path / "predictions.csv"
     command("predict", tmp_path / "run", images_of(run), "--out", predictions)
     for after, before in zip(rows(predictions), rows(KEPT / run / "predictions.csv"), strict=True):

@@ -1,5 +1,6 @@
 """What is installed is what is in the checkout."""
 
+import ast
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,3 +20,13 @@ def test_files_that_are_no_code_are_installed_too() -> None:
     assert len(files) > 20
     missing = [file for file in files if not any(fnmatch(file, each) for each in patterns)]
     assert missing == []
+
+
+def test_the_package_takes_nothing_from_its_own_public_names() -> None:
+    """They load what they stand for, so that no contract on imports would see what they bring."""
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "convergan":
+                names = {name.name for name in node.names}
+                modules = {path.stem for path in PACKAGE.iterdir()}
+                assert names <= {"__version__", *modules}, f"{file}:{node.lineno}"

@@ -5,17 +5,18 @@ import re
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from convergan.cli import main
-from convergan.runs.folder import read_json
+from convergan.json_files import read_json
+from convergan.runs.results import Results
 from convergan.training.progress import print_verdict
-from convergan.training.verdict import error_interval, verdict_sentence
+from convergan.training.verdict import verdict_sentence
 from drawn_images import write_folder
+from support import results_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,24 +80,16 @@ def test_the_readmes_commands_one_after_the_other(
         run(command, more)
 
 
-def figures_of_the_demo() -> tuple[str, dict[str, Any]]:
+def figures_of_the_demo() -> tuple[str, Results]:
     """The README's block, without blanks that break no line, and what results.json says in these numbers."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
     (block,) = [text for language, text in fenced if not language and "GAN" in text]
     found = re.findall(r"^(?:supervised baseline|semi-supervised GAN) +(\d+) +(\d+) ", block, re.M)
-    results: dict[str, Any] = {"labels": 100, "decision": "helped", "p_value": 0.0}
-    for name, (errors, size) in zip(("baseline_test", "test"), found, strict=True):
-        wrong, of = int(errors), int(size)
-        results |= {
-            "test_size": of,
-            f"{name}_errors": wrong,
-            f"{name}_error_rate": wrong / of,
-            f"{name}_interval": error_interval(wrong, of),
-        }
-    return block, results
+    (baseline, size), (errors, _) = [tuple(map(int, numbers)) for numbers in found]
+    return block, results_of(errors, baseline, size, decision="helped", p_value=0.0)
 
 
-def shown(results: dict[str, Any]) -> str:
+def shown(results: Results) -> str:
     console = Console(file=io.StringIO(), width=80)
     print_verdict(console, results, verdict_sentence(results), "runs/demo/report.html")
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
@@ -123,7 +116,7 @@ def test_the_demo_comes_near_its_figures(
     _, stated = figures_of_the_demo()
     for name in ("baseline_test_errors", "test_errors"):
         # Seen so far: 48 to 62, and 12 to 16.
-        assert abs(results[name] - stated[name]) <= 20
+        assert abs(results[name] - getattr(stated, name)) <= 20
 
 
 def snippets() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import socket
 import subprocess
@@ -146,7 +147,7 @@ def test_invitations(study, capsys):
     assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
     shown = capsys.readouterr().out
     assert re.search(
-        r"https://study\.example\.org/join/prolific-[\w.-]{49}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
+        r"https://study\.example\.org/join/prolific-[\w.-]{60}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
         r"&STUDY_ID=\{\{%STUDY_ID%}}&SESSION_ID=\{\{%SESSION_ID%}}$",
         shown,
         flags=re.M,
@@ -247,3 +248,24 @@ def test_links_are_shown_and_not_obeyed(study, capsys, way):
     shown = capsys.readouterr().out
     assert r"http://a\x1b]0;owned\x07/join/" in shown
     assert shown.replace("\n", "").isprintable()
+
+
+def test_no_command_of_a_study_needs_torch(folder):
+    """In a process of its own, where torch cannot be imported."""
+    (folder / "without" / "torch").mkdir(parents=True)
+    (folder / "without" / "torch" / "__init__.py").write_text("raise ImportError('no torch here')")
+    paths = [str(folder / "without"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "convergan.cli", *words],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    done = run(*CREATE, "--real", "real", "--generated", "samples")
+    assert done.returncode == 0, done.stderr
+    assert "study: study.db" in done.stdout
+    # What shows that it could not be imported.
+    failed = run("predict", "run", "real/circles", "--debug")
+    assert failed.returncode == 1 and "no torch here" in failed.stderr

@@ -1,9 +1,12 @@
 """Collective operations of several ranks, which a single rank skips."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+ValueT = TypeVar("ValueT")
 
 
 def ranks() -> int:
@@ -41,6 +44,50 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     return summed / ranks()
 
 
+def gather_rows(rows: Tensor) -> Tensor:
+    """The rows of the batch that all ranks hold together, in the order of the ranks; gradients flow to each
+    rank's rows.
+
+    For losses in which samples of all ranks meet, such as those of samples that are compared with each other.
+    A rank's rows get the sum of the gradients of all ranks' losses. `DistributedDataParallel` averages the
+    gradients of the weights over the ranks: they are then those of one process that holds the whole batch,
+    where the mean of the ranks' losses is the loss of that process. So it is if each rank computes the same
+    loss of all rows, and if each computes the mean over its own rows and has as many as the others. On one
+    rank the rows come back as they are.
+
+    Args:
+        rows: this rank's part of the batch, [rows, ...]; the ranks may hold different numbers of rows, also
+            none. Every rank must call, and must call `backward` if one does.
+
+    Returns:
+        [all rows, ...], of the same type.
+    """
+    if ranks() == 1:
+        return rows
+    count = torch.tensor([rows.shape[0]], device=rows.device)
+    counts = torch.cat(gather_from_ranks(count)).tolist()
+    gathered: Tensor = _GatherRows.apply(rows, counts)
+    return gathered
+
+
+class _GatherRows(torch.autograd.Function):
+    """The rows of all ranks. Each rank's loss depends on them: their gradients are summed."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
+        first = sum(counts[: rank()])
+        ctx.own = slice(first, first + counts[rank()])
+        # Every rank has to send as many.
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: rows.shape[0]] = rows
+        parts = gather_from_ranks(padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _SumOverRanks.apply(gradient)[ctx.own], None
+
+
 class _SumOverRanks(torch.autograd.Function):
     """The sum of every rank's values. Each rank's loss depends on it: their gradients are summed as well."""
 
@@ -57,7 +104,7 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     """The sum of every rank's `values`, without gradient."""
     if ranks() == 1:
         return values
-    values = values.detach().clone()
+    values = values.detach().clone(memory_format=torch.contiguous_format)
     torch.distributed.all_reduce(values)
     return values
 
@@ -76,3 +123,21 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if ranks() == 1:
         return flag
     return bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+
+
+def broadcast_object(value: ValueT) -> ValueT:
+    """The `value` that rank 0 has, on every rank; what the others give is not looked at."""
+    if ranks() == 1:
+        return value
+    values = [value]
+    torch.distributed.broadcast_object_list(values)
+    return values[0]
+
+
+def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks."""
+    if ranks() == 1:
+        return network
+    return DistributedDataParallel(
+        network, device_ids=None if device.type == "cpu" else [device.index]
+    )

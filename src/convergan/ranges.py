@@ -88,6 +88,16 @@ def fit(value: Any, declared: Any) -> Any:
         raise ValueError(expected(declared, value)) from None
 
 
+def number(word: str) -> int | float | str:
+    """The number that a word spells, or the word."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
 def current_value(value: Any, declared: Any) -> Any:
     """The value, or the one that replaces it if it is a value of an earlier version."""
     for limit in get_args(declared)[1:] if get_origin(declared) is Annotated else ():

@@ -26,7 +26,9 @@ _Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
 def _require_extra() -> None:
     missing = [
-        name for name in ("alembic", "fastapi", "sqlalchemy", "uvicorn") if not find_spec(name)
+        name
+        for name in ("alembic", "fastapi", "itsdangerous", "sqlalchemy", "uvicorn")
+        if not find_spec(name)
     ]
     if missing:
         raise UserError(

@@ -35,14 +35,16 @@ import predict
 import rows
 import score_mnist
 import score_speed
+import start_up
 import study_load
 import table
 import virtual_batch_norm
 from convergan.cli import main
 from convergan.errors import UserError
+from convergan.json_files import read_json, write_json
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.folder import RunFolder
 from convergan.training.run import train
 from equal_terms import without_baseline
 from kept_runs import keep
@@ -491,3 +493,11 @@ def test_each_row_stands_below_its_claim(
     assert [line[-1] if line[0] == "some:" else line[0] for line in lines] == [
         "fast", "setting", "first", "third", "small", "setting", "second",
     ]  # fmt: skip
+
+
+def test_the_start_is_timed_to_the_end_of_the_first_step(tmp_path: Path) -> None:
+    words = ["train", "digits", "--out", "run", "--hardware.accelerator", "cpu"]
+    source = start_up.ROOT / "src"
+    start = start_up.cpu_seconds(start_up.TO_THE_FIRST_STEP, words, source, tmp_path)
+    of_torch = start_up.cpu_seconds(start_up.TO_TORCH, [], source, tmp_path)
+    assert 0 < of_torch < start < 30

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from convergan.json_files import read_json, write_json
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder, read_json, write_json
+from convergan.runs.folder import RunFolder
 from kept_epochs import OURS, PEER, Ledger, conditions
 from kept_runs import keep
 from mnist_paths import EPOCHS, compared, usable

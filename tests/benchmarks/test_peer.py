@@ -31,7 +31,7 @@ from convergan.techniques.weight_norm import (
 )
 from convergan.training import loop
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
@@ -167,12 +167,12 @@ def test_the_loop_takes_the_steps_that_the_peer_takes(
         peer.step(*batches_of_step(recipe, seen, step))
         trace.append([weight.detach().clone() for weight in peer.discriminator.parameters()])
     assert not latents
-    require_equal(state.discriminator.network, peer.discriminator)
-    require_equal(state.generator.network, peer.generator)
+    require_equal(state.players["discriminator"].network, peer.discriminator)
+    require_equal(state.players["generator"].network, peer.generator)
     with torch.no_grad():
         for weight, *of_steps in zip(peer.discriminator.parameters(), *trace, strict=True):
             weight.copy_(torch.stack(of_steps).mean(dim=0))
-    require_equal(state.discriminator.tested, peer.discriminator)
+    require_equal(state.players["discriminator"].tested, peer.discriminator)
 
 
 def fit_few_steps(
@@ -189,8 +189,8 @@ def fit_few_steps(
 
     def state_of(*given: Any) -> TrainingState:
         states.append(TrainingState(*given))
-        generator = states[0].generator.network
-        take_weights(peer.discriminator, states[0].discriminator.network)
+        generator = states[0].players["generator"].network
+        take_weights(peer.discriminator, states[0].players["discriminator"].network)
         take_weights(peer.generator, generator)
         draw = generator.latent
 
@@ -209,7 +209,7 @@ def fit_few_steps(
     monkeypatch.setattr(loop, "TrainingState", state_of)
     with pytest.raises(Enough):
         loop.fit(
-            launch(recipe.hardware),
+            choose_device(recipe.hardware),
             recipe,
             data,
             checkpoints=checkpoints,

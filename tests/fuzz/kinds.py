@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from convergan.data.hub_files import chosen_configuration, files_of_declared, read_card
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
@@ -25,13 +26,14 @@ from convergan.images.decode import Unreadable
 from convergan.metrics.estimates import Estimate
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
-from convergan.metrics.resampling import Interval
 from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
 from convergan.report.scores import read_scores, scores_as_dict
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
+from convergan.runs.results import Results
+from convergan.statistics.intervals import Interval
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
@@ -97,6 +99,24 @@ def _make_parquet(folder: Path) -> None:
         rows = {"image": some, "label": [row % 2 for row in range(len(some))]}
         table = datasets.Dataset.from_dict(rows, features=features)
         table.to_parquet(folder / "images" / f"{split}.parquet")
+
+
+def _make_card(folder: Path) -> None:
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: a\n  default: true\n  data_files:\n  - split: train\n"
+        "    path: data/train-*\n  - split: test\n    path: [data/test-0.parquet]\n"
+        "- config_name: b\n  data_dir: data\n---\n# A data set\n"
+    )
+
+
+def _card(folder: Path) -> Any:
+    text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    configurations, default = read_card("some/one", text)
+    if not configurations:
+        return None
+    chosen = chosen_configuration("some/one", configurations, None, default)
+    names = ["README.md", "data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"]
+    return files_of_declared("some/one", names, configurations[chosen])
 
 
 # Arrays, statistics, scores
@@ -251,8 +271,8 @@ def _finish(folder: Path) -> Any:
     return _timeless(_train(folder))
 
 
-def _timeless(results: dict[str, Any]) -> Any:
-    return {key: value for key, value in results.items() if "second" not in key}
+def _timeless(results: Results) -> Any:
+    return {key: value for key, value in results.as_json().items() if "second" not in key}
 
 
 def _predict(folder: Path) -> Any:
@@ -315,6 +335,7 @@ KINDS: tuple[Kind, ...] = (
         _open,
         (*OF_BYTES, *4 * (change_columns,)),
     ),
+    Kind("README.md of the hub", _make_card, "README.md", _card, OF_BYTES),
     Kind(
         "recipe.yaml",
         _make_recipe,

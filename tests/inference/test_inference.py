@@ -23,6 +23,7 @@ from convergan.inference.predict_csv import predict_to_csv
 from convergan.inference.sample_files import sample_to_folder
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.terms import SupervisedSettings
 from convergan.runs.model import load_classifier
 from convergan.training.run import train
 from drawn_images import write_folder
@@ -195,7 +196,7 @@ def test_a_spreadsheet_computes_nothing_and_reads_every_name(
 def test_a_pipe_gets_nothing_of_a_run_that_cannot_classify(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    binary = replace(quick_recipe.objective, discriminator="binary")
+    binary = quick_recipe.objective.with_term(SupervisedSettings(weight=0.0))
     recipe = replace(quick_recipe, epochs=1, labels=None, objective=binary)
     train(recipe, tmp_path / "run", console=quiet)
     Image.new("L", (8, 8)).save(tmp_path / "ä.png")

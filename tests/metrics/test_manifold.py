@@ -12,7 +12,7 @@ from torch import Tensor
 
 from convergan.metrics.manifold import find_balls, overlap
 from convergan.metrics.membership import Membership
-from convergan.metrics.resampling import bootstrap_weights
+from convergan.statistics.bootstrap import bootstrap_weights
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def peaks_of(*tasks: str) -> list[int]:
         "import re, torch\n"
         "from pathlib import Path\n"
         "from convergan.metrics.manifold import find_balls, overlap\n"
-        "from convergan.metrics.resampling import bootstrap_weights\n"
+        "from convergan.statistics.bootstrap import bootstrap_weights\n"
         "def memory(name):\n"
         "    status = Path('/proc/self/status').read_text()\n"
         "    return int(re.search(name + r':\\s+(\\d+)', status)[1])\n"

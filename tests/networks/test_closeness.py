@@ -28,15 +28,16 @@ from convergan.networks.build import NetworkSettings, build_discriminator
 from convergan.networks.classification import classified
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
+from convergan.recipes.terms import NonSaturatingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
-from support import equal_states
+from support import equal_states, with_generator_term
 
 SHAPE = (3, 32, 32)
 KINDS: dict[str, NetworkSettings] = {
@@ -134,7 +135,7 @@ def test_networks_without_kernels_have_the_weights_that_they_had(kind: str) -> N
 def comparing_recipe(quick_recipe: Recipe) -> Recipe:
     assert isinstance(quick_recipe.networks, MLPSettings)
     networks = replace(quick_recipe.networks, minibatch_kernels=8)
-    objective = replace(quick_recipe.objective, generator="non-saturating")
+    objective = with_generator_term(quick_recipe.objective, NonSaturatingSettings(weight=1.0))
     return replace(quick_recipe, epochs=2, networks=networks, objective=objective)
 
 
@@ -216,9 +217,9 @@ def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
 
     def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
         options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
-        fabric = launch(comparing_recipe.hardware)
+        device = choose_device(comparing_recipe.hardware)
         recipe, training = comparing_recipe, split.training
-        fit(fabric, recipe, training, checkpoints=folder, observer=Silent(), options=options)
+        fit(device, recipe, training, checkpoints=folder, observer=Silent(), options=options)
         restored = load_newest_checkpoint(folder)
         assert restored is not None
         return {name: part for name, part in restored[1].items() if name != "train_seconds"}

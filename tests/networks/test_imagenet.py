@@ -22,17 +22,18 @@ from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, ImageNetSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_generator
 from convergan.techniques.semi_supervised import real_probability_logit
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
-from convergan.training.launch import launch
+from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
 from convergan.training.samples import fixed_samples
-from support import equal_states
+from support import equal_states, with_generator_term
 
 SMALL = ImageNetSettings(
     width=2,
@@ -104,8 +105,10 @@ def test_settings_of_the_paper() -> None:
     assert recipe.batch_size == 64
     assert (recipe.optimizer.learning_rate, recipe.optimizer.beta1) == (4e-4, 0.5)
     objective = recipe.objective
-    assert (objective.positive_target, objective.generator) == (0.75, "target")
-    assert objective.generator_target == objective.positive_target / 2
+    assert objective.real_or_generated.positive_target == 0.75
+    on = [name for name, settings in objective.terms().items() if settings.weight > 0]
+    assert on == ["supervised", "real_or_generated", "target"]
+    assert objective.target.probability == objective.real_or_generated.positive_target / 2
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 32), (3, 32, 96)])
@@ -291,7 +294,7 @@ def test_training_saving_sampling(
 ) -> None:
     out = tmp_path / "run"
     results = train(recipe, out, data=three_classes, console=quiet)
-    assert results["test_size"] == 12
+    assert results.test_size == 12
     assert (out / "report.html").exists()
     sample(out, 3, out=tmp_path / "samples")
     assert len(list((tmp_path / "samples").glob("*.png"))) == 3
@@ -309,8 +312,8 @@ def test_resuming_equals_not_stopping(
 
     def run(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
         options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
-        fabric = launch(recipe.hardware)
-        fit(fabric, recipe, split.training, checkpoints=folder, observer=Silent(), options=options)
+        device = choose_device(recipe.hardware)
+        fit(device, recipe, split.training, checkpoints=folder, observer=Silent(), options=options)
         restored = load_newest_checkpoint(folder)
         assert restored is not None
         return {name: part for name, part in restored[1].items() if name != "train_seconds"}
@@ -321,13 +324,17 @@ def test_resuming_equals_not_stopping(
     assert equal_states(run(tmp_path / "stopped"), run(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("generator", ["target", "feature-matching"])
+@pytest.mark.parametrize(
+    "term",
+    [TargetSettings(weight=1.0), FeatureMatchingSettings(weight=1.0)],
+    ids=lambda term: term.term_name,
+)
 def test_generated_images_are_never_shown_alone(
     tmp_path: Path,
     recipe: Recipe,
     three_classes: DataSet,
     monkeypatch: pytest.MonkeyPatch,
-    generator: Any,
+    term: TermSettings,
 ) -> None:
     shown: list[tuple[int, ...]] = []
     forward = ImageNetDiscriminator.forward
@@ -342,10 +349,10 @@ def test_generated_images_are_never_shown_alone(
         return forward(self, images, group_sizes)
 
     monkeypatch.setattr(ImageNetDiscriminator, "forward", spied)
-    recipe = replace(recipe, epochs=1, objective=replace(recipe.objective, generator=generator))
+    recipe = replace(recipe, epochs=1, objective=with_generator_term(recipe.objective, term))
     split = draw_split(three_classes, labels=None, seed=0)
     fit(
-        launch(recipe.hardware),
+        choose_device(recipe.hardware),
         recipe,
         split.training,
         checkpoints=tmp_path,

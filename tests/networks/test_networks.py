@@ -10,7 +10,7 @@ from torch import Tensor
 from convergan.errors import UserError
 from convergan.networks import layers
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
+from convergan.networks.layers import ImageByImage
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, MLPSettings
@@ -143,16 +143,6 @@ def test_noise_has_its_deviation_and_only_in_training() -> None:
     inputs = torch.ones(200, 200)
     assert (noise(inputs) - inputs).std().item() == pytest.approx(0.3, rel=0.02)
     assert torch.equal(noise.eval()(inputs), inputs)
-
-
-def test_batch_norm_without_gain_equals_torchs() -> None:
-    torch.manual_seed(0)
-    ours, torchs = BatchNormWithoutGain(5), torch.nn.BatchNorm1d(5)
-    for _ in range(3):
-        inputs = torch.randn(20, 5) * 3 + 1
-        torch.testing.assert_close(ours(inputs), torchs(inputs))
-    torch.testing.assert_close(ours.eval()(inputs), torchs.eval()(inputs))
-    assert [name for name, _ in ours.named_parameters()] == ["bias"]
 
 
 def test_samples_are_compared_in_groups_as_large_as_in_a_step() -> None:

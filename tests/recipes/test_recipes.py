@@ -42,15 +42,15 @@ def test_settings_of_the_paper() -> None:
     assert mnist.networks.hidden == (1000, 500, 250, 250, 250)
     assert (mnist.networks.input_noise, mnist.networks.hidden_noise) == (0.3, 0.5)
     assert (mnist.batch_size, mnist.optimizer.beta1, mnist.optimizer.beta2) == (100, 0.5, 0.999)
-    assert mnist.objective.feature_distance == "squared"
+    assert mnist.objective.feature_matching.distance == "squared"
     for recipe, width, epochs, constant in ((cifar, 96, 1200, 800), (svhn, 64, 900, 600)):
         assert isinstance(recipe.networks, ConvSettings)
         assert (recipe.networks.width, recipe.epochs) == (width, epochs)
         assert recipe.optimizer.decay_from * recipe.epochs == pytest.approx(constant)
         assert recipe.optimizer.learning_rate == 3e-4
-        assert recipe.objective.feature_distance == "absolute"
+        assert recipe.objective.feature_matching.distance == "absolute"
     for recipe in (mnist, cifar, svhn):
-        assert recipe.objective.unsupervised_weight == 0.5
+        assert recipe.objective.real_or_generated.weight == 0.5
         assert (recipe.optimizer.beta1, recipe.optimizer.beta2) == (0.5, 0.999)
 
 
@@ -239,9 +239,9 @@ def test_every_setting_is_documented_beneath_it() -> None:
     import ast
     import inspect
 
-    from convergan.recipes import settings
+    from convergan.recipes import objective, settings, terms
 
-    for node in ast.parse(inspect.getsource(settings)).body:
+    for node in ast.parse("".join(map(inspect.getsource, (settings, objective, terms)))).body:
         if isinstance(node, ast.ClassDef):
             fields = [
                 place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from convergan.report import Prediction, ReportInputs, write_report
+from convergan.report.inputs import Prediction, ReportInputs
+from convergan.report.page import write_report
+from convergan.runs.epochs import EpochLine, HealthWarning
+from convergan.runs.results import Interval, Results
+from support import manifest_of
 
 EPOCHS = 150
 
@@ -45,25 +49,25 @@ def inputs() -> ReportInputs:
     return ReportInputs(
         title="digits, 100 labels, seed 0",
         verdict="The GAN helped: 14 of 500 test images wrong, against 33 with the labels alone.",
-        results={
-            "recipe": "digits",
-            "labels": 100,
-            "seed": 0,
-            "epochs": EPOCHS,
-            "test_size": 500,
-            "test_errors": 14,
-            "test_error_rate": 0.028,
-            "test_interval": [0.0168, 0.0464],
-            "baseline_test_errors": 33,
-            "baseline_test_error_rate": 0.066,
-            "baseline_test_interval": [0.0474, 0.0912],
-            "decision": "helped",
-            "p_value": 0.00042,
-            "train_seconds": 204.7,
-            "seconds_per_epoch": 1.36,
-            "device": "cpu",
-            "precision": "32-true",
-        },
+        results=Results(
+            recipe="digits",
+            labels=100,
+            seed=0,
+            epochs=EPOCHS,
+            test_size=500,
+            test_errors=14,
+            test_error_rate=0.028,
+            test_interval=Interval(0.0168, 0.0464),
+            baseline_test_errors=33,
+            baseline_test_error_rate=0.066,
+            baseline_test_interval=Interval(0.0474, 0.0912),
+            decision="helped",
+            p_value=0.00042,
+            train_seconds=204.7,
+            seconds_per_epoch=1.36,
+            device="cpu",
+            precision="32-true",
+        ),
         epochs=[_epoch(epoch, draw) for epoch in range(1, EPOCHS + 1)],
         recipe={
             "name": "digits",
@@ -74,22 +78,19 @@ def inputs() -> ReportInputs:
             "networks": {"kind": "mlp", "hidden": [1000, 500, 250, 250, 250], "input_noise": 0.3},
             "optimizer": {"learning_rate": 0.003, "epsilon": 0.0001},
         },
-        manifest={
-            "command": "convergan train digits --labels 100 --seed 0",
-            "seed": 0,
-            "labelled_indices": draw.choice(1297, 100, replace=False).tolist(),
-            "device": "cpu",
-            "precision": "32-true",
-            "versions": {"convergan": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
-            "git_commit": "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567",
-        },
+        manifest=manifest_of(
+            command="convergan train digits --labels 100 --seed 0",
+            labelled=draw.choice(1297, 100, replace=False).tolist(),
+            versions={"convergan": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
+            git_commit="0f1e2d3c4b5a69788796a5b4c3d2e1f001234567",
+        ),
         warnings=[
-            {
-                "epoch": epoch,
-                "kind": "collapse",
-                "message": f"Generated images are too much alike (diversity {diversity}).",
-                "advice": "Add minibatch discrimination: --networks.minibatch-kernels 100.",
-            }
+            HealthWarning(
+                epoch,
+                "collapse",
+                f"Generated images are too much alike (diversity {diversity}).",
+                "Add minibatch discrimination: --networks.minibatch-kernels 100.",
+            )
             for epoch, diversity in ((12, 0.31), (13, 0.33), (14, 0.38), (40, 0.4))
         ],
         classes=classes,
@@ -101,30 +102,28 @@ def inputs() -> ReportInputs:
     )
 
 
-def _epoch(epoch: int, draw: np.random.Generator) -> dict[str, object]:
+def _epoch(epoch: int, draw: np.random.Generator) -> EpochLine:
     early = float(np.exp(-epoch / 9))
     noise = float(draw.normal())
-    return {
-        "epoch": epoch,
-        "step": 13 * epoch,
-        "train_seconds": 1.36 * epoch,
-        "learning_rate": 0.003,
-        "losses": {
+    return EpochLine(
+        epoch=epoch,
+        step=13 * epoch,
+        train_seconds=1.36 * epoch,
+        learning_rate=0.003,
+        losses={
             "discriminator/supervised": 0.004 + 2.1 * early * (1 + 0.05 * noise),
             "discriminator/unlabelled": 0.21 + 0.3 * early + 0.01 * noise,
             "discriminator/generated": 0.17 + 0.4 * early + 0.01 * noise,
             "generator/feature_matching": 0.009 + 0.2 * early + 0.001 * noise,
         },
-        "real_score": 0.86 - 0.35 * early + 0.012 * noise,
-        "generated_score": 0.16 + 0.3 * early + 0.012 * float(draw.normal()),
-        "diversity": 0.93 - 0.8 * early + 0.015 * noise,
-        "test_errors": 14 + round(22 * np.exp(-epoch / 30) + 380 * np.exp(-epoch / 4)),
-        "test_size": 500,
-        "raw_test_errors": 21 + round(30 * np.exp(-epoch / 30) + 300 * early + abs(3 * noise)),
-        "baseline_test_errors": 33 + round(350 * np.exp(-epoch / 3) + abs(float(draw.normal()))),
-        "validation_errors": None,
-        "warnings": [],
-    }
+        real_score=0.86 - 0.35 * early + 0.012 * noise,
+        generated_score=0.16 + 0.3 * early + 0.012 * float(draw.normal()),
+        diversity=0.93 - 0.8 * early + 0.015 * noise,
+        test_errors=14 + round(22 * np.exp(-epoch / 30) + 380 * np.exp(-epoch / 4)),
+        test_size=500,
+        raw_test_errors=21 + round(30 * np.exp(-epoch / 30) + 300 * early + abs(3 * noise)),
+        baseline_test_errors=33 + round(350 * np.exp(-epoch / 3) + abs(float(draw.normal()))),
+    )
 
 
 @pytest.fixture(scope="session")

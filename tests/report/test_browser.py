@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from browser import Browser, too_wide
-from convergan.report import ReportInputs, write_report
+from convergan.report.inputs import ReportInputs
+from convergan.report.page import write_report
+from support import manifest_of
 
 
 def test_nothing_overflows_at_any_width(
@@ -30,7 +32,7 @@ def test_nothing_overflows_at_any_width(
             classes=names,
             confusion=confusion,
             least_certain=[long_card],
-            manifest={"command": "x" * 300, "y" * 120: 1},
+            manifest=manifest_of(command="x" * 300, versions={"y" * 120: "1"}),
         ),
         "hundred": replace(unplotted, classes=["n" * 70] * 100, confusion=np.ones((100, 100), int)),
     }

@@ -1,11 +1,11 @@
 import math
 from dataclasses import replace
-from typing import Any
 
 from convergan.page.chart import Chart
 from convergan.page.figures import Line
-from convergan.report import ReportInputs
 from convergan.report.curves import charts
+from convergan.report.inputs import ReportInputs
+from convergan.runs.epochs import EpochLine
 
 
 def by_title(inputs: ReportInputs) -> dict[str, Chart]:
@@ -16,7 +16,7 @@ def lines(chart: Chart) -> list[Line]:
     return [key for key, _ in chart.legend if isinstance(key, Line)]
 
 
-def with_epochs(inputs: ReportInputs, *epochs: dict[str, Any]) -> ReportInputs:
+def with_epochs(inputs: ReportInputs, *epochs: EpochLine) -> ReportInputs:
     return replace(inputs, epochs=list(epochs), warnings=[])
 
 
@@ -27,8 +27,10 @@ def test_a_whole_run_has_all_charts(inputs: ReportInputs) -> None:
 
 
 def test_an_error_rate_is_errors_over_images(inputs: ReportInputs) -> None:
-    epoch = {"test_errors": 10, "test_size": 40, "validation_errors": 3, "validation_size": 30}
-    [chart] = charts(with_epochs(inputs, {"epoch": 1, **epoch}))
+    epoch = EpochLine(
+        epoch=1, test_errors=10, test_size=40, validation_errors=3, validation_size=30
+    )
+    [chart] = charts(with_epochs(inputs, epoch))
     assert [(line.name, line.values) for line in lines(chart)] == [
         ("semi-supervised GAN", [0.25]),
         ("GAN, validation images", [0.1]),
@@ -37,23 +39,23 @@ def test_an_error_rate_is_errors_over_images(inputs: ReportInputs) -> None:
 
 
 def test_absent_and_infinite_values_leave_gaps(inputs: ReportInputs) -> None:
-    losses = [1.0, math.nan, None, math.inf, 2.0]
-    epochs = [{"epoch": n, "losses": {"a/b_c": loss}} for n, loss in enumerate(losses, start=1)]
-    [chart] = charts(with_epochs(inputs, *epochs, {"epoch": 6, "losses": None}, {"epoch": 7}))
+    losses = [1.0, math.nan, -math.inf, math.inf, 2.0]
+    epochs = [EpochLine(epoch=n, losses={"a/b_c": loss}) for n, loss in enumerate(losses, start=1)]
+    [chart] = charts(with_epochs(inputs, *epochs, EpochLine(epoch=6)))
     [line], [(_, last)] = lines(chart), chart.legend
     assert (line.name, line.x, line.values, last) == ("a: b c", [1, 5], [1.0, 2.0], "2")
 
 
 def test_without_numbers_there_are_no_charts(inputs: ReportInputs) -> None:
     assert charts(with_epochs(inputs)) == []
-    assert charts(with_epochs(inputs, {"epoch": 1})) == []
-    nothing = {"epoch": 1, "validation_errors": None, "validation_size": 0, "real_score": None}
+    assert charts(with_epochs(inputs, EpochLine(epoch=1))) == []
+    nothing = EpochLine(epoch=1, validation_errors=0, validation_size=0, test_errors=3)
     assert charts(with_epochs(inputs, nothing)) == []
 
 
 def test_a_bad_start_is_named_rather_than_drawn(inputs: ReportInputs) -> None:
     errors = [90, 50, 6, 5, 5, 4]
-    epochs = [{"epoch": n, "test_errors": e, "test_size": 100} for n, e in enumerate(errors, 1)]
+    epochs = [EpochLine(epoch=n, test_errors=e, test_size=100) for n, e in enumerate(errors, 1)]
     [chart] = charts(with_epochs(inputs, *epochs))
     assert "above the chart (up to 90.0\N{NO-BREAK SPACE}%)" in chart.caption
     [chart] = charts(with_epochs(inputs, *epochs[2:]))
@@ -62,17 +64,19 @@ def test_a_bad_start_is_named_rather_than_drawn(inputs: ReportInputs) -> None:
 
 def test_folds_are_counted_together(inputs: ReportInputs) -> None:
     assert inputs.results is not None
-    one = with_epochs(inputs, {"epoch": 1, "test_errors": 10, "test_size": 40})
+    one = with_epochs(inputs, EpochLine(epoch=1, test_errors=10, test_size=40))
     [chart] = charts(one)
     assert "Labels of test images are only counted" in chart.caption and "fold" not in chart.caption
-    [chart] = charts(replace(one, results=inputs.results | {"folds": 4}))
+    [chart] = charts(replace(one, results=replace(inputs.results, folds=4)))
     assert "in the fold that was trained without it, all folds together" in chart.caption
     assert "test images" not in chart.caption
 
 
 def test_losses_that_are_zero_or_negative_can_be_drawn(inputs: ReportInputs) -> None:
-    epochs = [{"epoch": n, "losses": {"generator": value}} for n, value in ((1, 0.0), (2, -700.0))]
+    epochs = [
+        EpochLine(epoch=n, losses={"generator": value}) for n, value in ((1, 0.0), (2, -700.0))
+    ]
     [chart] = charts(with_epochs(inputs, *epochs))
     assert "logarithmic" not in chart.svg
-    [chart] = charts(with_epochs(inputs, {"epoch": 1, "test_errors": 0, "test_size": 5}))
+    [chart] = charts(with_epochs(inputs, EpochLine(epoch=1, test_errors=0, test_size=5)))
     assert chart.svg

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convergan.report import Prediction, ReportInputs, write_report
+from convergan.report.inputs import Prediction, ReportInputs
+from convergan.report.page import write_report
+from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
+from support import manifest_of
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 
@@ -56,7 +59,7 @@ def written(path: Path, inputs: ReportInputs) -> str:
 @pytest.fixture(scope="session")
 def finished(inputs: ReportInputs) -> ReportInputs:
     """A run of which only the results matter: quick to write."""
-    last = {"epoch": 150, "train_seconds": 204.7}
+    last = EpochLine(epoch=150, train_seconds=204.7)
     return replace(inputs, epochs=[last], warnings=[], most_certain=[], least_certain=[])
 
 
@@ -144,7 +147,7 @@ def test_settings_and_provenance(html: str) -> None:
     text = words(html)
     assert "networks.hidden 1000, 500, 250, 250, 250" in text
     assert "versions.torch 2.13.0" in text
-    assert "labelled_indices 100 values:" in text
+    assert "labelled 100 values:" in text
     assert "git_commit 0f1e2d3c" in text
     assert "convergan train digits --labels 100 --seed 0" in text
 
@@ -160,10 +163,7 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
             confusion=None,
             most_certain=[],
             least_certain=[],
-            epochs=[
-                {key: value for key, value in epoch.items() if "errors" not in key}
-                for epoch in inputs.epochs
-            ],
+            epochs=[replace(epoch, **dict.fromkeys(OF_TESTS)) for epoch in inputs.epochs],
         ),
     )
     assert Outline(html).headings == [
@@ -191,7 +191,7 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
             results=None,
             epochs=[],
             recipe={},
-            manifest={},
+            manifest=None,
             warnings=[],
             classes=[],
             confusion=None,
@@ -206,8 +206,14 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
 
 def test_without_a_baseline_nothing_is_compared(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    keys = ("baseline_test_errors", "baseline_test_error_rate", "baseline_test_interval")
-    alone = finished.results | dict.fromkeys((*keys, "decision", "p_value"))
+    alone = replace(
+        finished.results,
+        baseline_test_errors=None,
+        baseline_test_error_rate=None,
+        baseline_test_interval=None,
+        decision=None,
+        p_value=None,
+    )
     html = written(tmp_path, replace(finished, results=alone))
     text = words(html)
     assert "14 of 500" in text
@@ -231,13 +237,14 @@ def test_a_gan_that_does_not_help(
     tmp_path: Path, finished: ReportInputs, errors: int, baseline: int, sentence: str
 ) -> None:
     assert finished.results is not None
-    results = finished.results | {
-        "test_errors": errors,
-        "test_error_rate": errors / 500,
-        "baseline_test_errors": baseline,
-        "baseline_test_error_rate": baseline / 500,
-        "decision": "hurt",
-    }
+    results = replace(
+        finished.results,
+        test_errors=errors,
+        test_error_rate=errors / 500,
+        baseline_test_errors=baseline,
+        baseline_test_error_rate=baseline / 500,
+        decision="hurt",
+    )
     html = written(tmp_path, replace(finished, results=results))
     assert sentence in words(html)
     assert re.search(r'class="decision hurt">hurt<', html)
@@ -245,7 +252,7 @@ def test_a_gan_that_does_not_help(
 
 def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=finished.results | {"folds": 4}))
+    html = written(tmp_path, replace(finished, results=replace(finished.results, folds=4)))
     text = words(html)
     assert "Measured by 4-fold cross-validation over 500 labelled images" in text
     assert "The test labels were only counted" not in text
@@ -255,7 +262,7 @@ def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> No
 
 def test_the_chosen_epoch_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=finished.results | {"epoch_chosen": 87}))
+    html = written(tmp_path, replace(finished, results=replace(finished.results, epoch_chosen=87)))
     assert "result from epoch 87" in words(html)
 
 
@@ -273,9 +280,9 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
             most_certain=[card],
             least_certain=[replace(card, label=None)],
             recipe={EVIL: EVIL},
-            manifest={"command": EVIL},
-            warnings=[{"epoch": 1, "kind": EVIL, "message": EVIL, "advice": EVIL}],
-            epochs=[{"epoch": 1, "losses": {EVIL: 1.0}}],
+            manifest=manifest_of(command=EVIL, versions={EVIL: EVIL}),
+            warnings=[HealthWarning(1, EVIL, EVIL, EVIL)],
+            epochs=[EpochLine(epoch=1, losses={EVIL: 1.0})],
         ),
     )
     assert "<script" not in html and "<img src=x" not in html

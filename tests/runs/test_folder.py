@@ -1,6 +1,5 @@
 """The run folder: begun once, resumed with its own recipe alone."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import pytest
 
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.json_files import write_json
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
-from convergan.runs.folder import RunFolder, json_text, read_json, write_json
-from support import synced_paths
+from convergan.runs.folder import RunFolder
+from support import manifest_of, synced_paths
 
 RECIPE = PRESETS["digits"]
 
@@ -54,14 +54,7 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
 def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.begin(RECIPE, resume=False)
-    manifest = {
-        "data": {"fingerprint": "f"},
-        "accelerator": "cpu",
-        "precision": "fp32",
-        "processes": 1,
-    }
-    noted = {**manifest, "resumed": [], "recipe_sha256": recipe_sha256(RECIPE)}
-    write_json(folder.manifest, noted)
+    write_json(folder.manifest, manifest_of(recipe_sha256(RECIPE)))
     folder.begin(RECIPE, resume=True)
     whole = folder.recipe.read_text()
     folder.recipe.write_text(whole.replace("learning_rate: 0.003", "learning_rate: 0.3"))
@@ -75,34 +68,8 @@ def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     ):
         folder.begin(RECIPE, resume=True)
     # A run of 0.1.0 has no hash.
-    write_json(folder.manifest, {**manifest, "resumed": []})
+    write_json(folder.manifest, manifest_of(None))
     folder.begin(read_recipe(folder.recipe), resume=True)
-
-
-def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
-    values = {
-        "numbers": list(range(1000)),
-        "names": ["a", "ü\n"],
-        "nested": [{"a": None, 1: [0.1, -2e-9]}, [], {}],
-        "flag": True,
-    }
-    write_json(tmp_path / "a.json", values)
-    text = (tmp_path / "a.json").read_text()
-    assert json.loads(text) == json.loads(json.dumps(values)) == read_json(tmp_path / "a.json")
-    assert len(text.splitlines()) < 20
-    million = json_text({"labelled": list(range(1_000_000))})
-    assert len(million) < 7_000_000
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        json_text({"a": float("nan")})
-
-
-def test_damaged_json_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    for content in (b"", b"{", b"\xff", b"[NaN]", b"[" * 100_000, b"1" * 10_000):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"^{path}: expected JSON, got .+$") as refused:
-            read_json(path)
-        assert len(str(refused.value)) < 600 and "\n" not in str(refused.value)
 
 
 def test_a_new_folder_gives_those_that_are_new(tmp_path: Path) -> None:

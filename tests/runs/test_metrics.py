@@ -1,30 +1,37 @@
 """metrics.jsonl: one line for each epoch, whatever happened to the file."""
 
+import json
+import math
 import random
 import resource
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from convergan.errors import UserError
+from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning, with_errors_of
 from convergan.runs.metrics import append_metrics, check_metrics, keep_metrics, read_metrics
 from support import damaged
 
 
 def written(path: Path, epochs: list[int]) -> Path:
     for epoch in epochs:
-        append_metrics(path, {"epoch": epoch, "losses": {"a": 0.5}, "test_errors": epoch})
+        append_metrics(path, EpochLine(epoch=epoch, losses={"a": 0.5}, test_errors=epoch))
     return path
 
 
-def epochs_of(lines: list[dict[str, object]]) -> list[object]:
-    return [line["epoch"] for line in lines]
+def epochs_of(lines: list[EpochLine]) -> list[int]:
+    return [line.epoch for line in lines]
 
 
 def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    append_metrics(path, {"epoch": 1, "losses": {"a": float("nan")}})
-    assert read_metrics(path)[0]["losses"]["a"] is None
+    append_metrics(path, EpochLine(epoch=1, losses={"a": math.nan, "b": math.inf}, diversity=0.5))
+    values = json.loads(path.read_text())
+    assert values["losses"] == {"a": None, "b": None} and values["real_score"] is None
+    (line,) = read_metrics(path)
+    assert math.isnan(line.losses["a"]) and math.isnan(line.real_score) and line.diversity == 0.5
 
 
 def test_a_cut_off_last_line_is_nothing_wrong(tmp_path: Path) -> None:
@@ -85,7 +92,120 @@ def test_a_line_that_finds_no_room_names_the_file(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
     try:
         with pytest.raises(OSError) as told:
-            append_metrics(path, {"epoch": 2})
+            append_metrics(path, EpochLine(epoch=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert told.value.filename == str(path) and told.value.strerror == "File too large"
+
+
+RECORD = EpochRecord(
+    epoch=2,
+    step=26,
+    train_seconds=0.5,
+    seconds_per_epoch=0.25,
+    learning_rate=0.003,
+    losses={"discriminator/supervised": 1.5, "generator/feature_matching": math.nan},
+    real_score=0.75,
+    generated_score=0.5,
+    diversity=0.25,
+    validation_errors=None,
+    validation_size=0,
+    warnings=[HealthWarning(2, "collapse", "it collapses", "do this")],
+)
+OF_LOOP = (
+    '{"epoch": 2, "step": 26, "train_seconds": 0.5, "seconds_per_epoch": 0.25, "learning_rate": 0.003, '
+    '"losses": {"discriminator/supervised": 1.5, "generator/feature_matching": null}, '
+    '"real_score": 0.75, "generated_score": 0.5, "diversity": 0.25, "validation_errors": null, '
+    '"validation_size": 0, "warnings": [{"epoch": 2, "kind": "collapse", "message": "it collapses", '
+    '"advice": "do this"}]'
+)
+
+
+@pytest.mark.parametrize(
+    ("tests", "text"),
+    [
+        ({}, ""),
+        (
+            {"test_size": 500, "test_errors": 7, "raw_test_errors": 8},
+            ', "test_size": 500, "test_errors": 7, "raw_test_errors": 8',
+        ),
+        (
+            {"test_size": 5, "test_errors": 0, "raw_test_errors": 1, "baseline_test_errors": 2},
+            ', "test_size": 5, "test_errors": 0, "raw_test_errors": 1, "baseline_test_errors": 2',
+        ),
+    ],
+    ids=["no test", "no baseline", "baseline"],
+)
+def test_a_line_to_the_letter(tests: dict[str, int], text: str, tmp_path: Path) -> None:
+    """Programs of users read these keys; those of tests are absent where there is none."""
+    path, line = tmp_path / "metrics.jsonl", EpochLine(**vars(RECORD), **tests)
+    append_metrics(path, line)
+    assert path.read_text() == f"{OF_LOOP}{text}}}\n"
+    (read,) = read_metrics(path)
+    assert read.as_json()["warnings"] == line.as_json()["warnings"]
+    append_metrics(path, read)
+    first, second = path.read_text().splitlines()
+    assert first == second
+
+
+def test_the_loop_can_record_no_test_error() -> None:
+    names = {field.name for field in fields(EpochRecord)}
+    of_tests = {field.name for field in fields(EpochLine)} - names
+    assert of_tests == {"test_size", "test_errors", "raw_test_errors", "baseline_test_errors"}
+    assert not [name for name in names if "test" in name]
+
+
+@pytest.mark.parametrize("run", ["digits", "folder", "imagenet", "minibatch"])
+def test_lines_of_an_earlier_version_are_read(run: str, tmp_path: Path) -> None:
+    kept = Path(__file__).parents[1] / "fixtures" / "0.1.0" / run / "finished" / "metrics.jsonl"
+    for line in read_metrics(kept):
+        append_metrics(tmp_path / "metrics.jsonl", line)
+    assert (tmp_path / "metrics.jsonl").read_text() == kept.read_text()
+
+
+def test_keys_of_other_versions_are_read_over_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(
+        '{"epoch": 1, "fid": [3.5, null],  "test_errors": 2}\n{"epoch": 2}\n{"epoch": 3}\n'
+    )
+    first, *_ = read_metrics(path)
+    assert (first.epoch, first.test_errors, first.losses) == (1, 2, {})
+    assert keep_metrics(path, 2).problem is None
+    assert path.read_text() == '{"epoch": 1, "fid": [3.5, null],  "test_errors": 2}\n{"epoch": 2}\n'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"epoch": 0}',
+        '{"epoch": 1.0}',
+        '{"epoch": 1, "test_errors": -1}',
+        '{"epoch": 1, "test_size": 0}',
+        '{"epoch": 1, "losses": {"a": "1"}}',
+        '{"epoch": 1, "diversity": NaN}',
+        '{"epoch": 1, "warnings": [{"kind": "collapse"}]}',
+    ],
+)
+def test_a_value_of_another_kind_damages_a_line(line: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f"{line}\n")
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_errors_of_folds_are_added_where_all_have_counted() -> None:
+    line = EpochLine(epoch=3)
+    counted = EpochLine(epoch=3, test_size=6, test_errors=2, raw_test_errors=1)
+    both = with_errors_of(line, [counted, replace(counted, test_size=7, baseline_test_errors=5)])
+    assert (both.test_size, both.test_errors, both.raw_test_errors) == (13, 4, 2)
+    assert both.baseline_test_errors is None
+    assert with_errors_of(counted, []) == counted
+    assert with_errors_of(line, [counted, None]) == line
+
+
+def test_a_name_that_is_no_utf8_damages_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    warning = HealthWarning(1, "metrics", "runs/\udcff/metrics.jsonl: expected a line", "")
+    append_metrics(path, EpochLine(epoch=1, warnings=[warning]))
+    text = path.read_text()
+    kept = keep_metrics(path, 1)
+    assert kept.problem is None and kept.lines[0].warnings[0].message.startswith(r"runs/\udcff/")
+    assert path.read_text() == text

@@ -1,6 +1,7 @@
 """Data-parallel training in a loop of one's own: the ranks end with what one process would."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from convergan import (
+    MinibatchDiscrimination,
     WeightNormConv2d,
     WeightNormLinear,
     feature_matching_loss,
+    gather_rows,
     initialize_from_data,
     mean_over_ranks,
 )
@@ -33,6 +36,79 @@ def data() -> tuple[Tensor, Tensor]:
     images = torch.randn(24, 2, 3, 3, dtype=torch.float64)
     images[ROWS[1]] += 2
     return images, torch.randn(24, 2, 3, 3, dtype=torch.float64)
+
+
+# Rows of each rank's groups: of two, or all rows in one.
+GROUPS: dict[str, list[list[int]]] = {
+    "own_group": [[4, 5], [8, 7]],
+    "both_halves": [[2, 7], [8, 7]],
+}
+
+
+def rows_in_order(compare: str) -> list[Tensor]:
+    """The rows of `features` that a rank has, of all its groups, where those of one group lie together."""
+    (first, second), (third, fourth) = GROUPS[compare]
+    groups = torch.arange(24).split([first, third, second, fourth])
+    return [torch.cat([groups[0], groups[2]]), torch.cat([groups[1], groups[3]])]
+
+
+def features() -> Tensor:
+    torch.manual_seed(2)
+    return torch.randn(24, 6, dtype=torch.float64)
+
+
+class Compared(nn.Module):
+    """A layer, and then the closeness of samples of the minibatch."""
+
+    def __init__(self, compare: Any, gather: Any = None) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.first = nn.Linear(6, 5)
+        self.minibatch = MinibatchDiscrimination(5, 7, 3, compare=compare, gather=gather)
+        self.double()
+
+    def forward(self, inputs: Tensor, sizes: list[int]) -> Tensor:
+        return self.minibatch(self.first(inputs).sin(), sizes)
+
+
+def loss_of(outputs: Tensor, inputs: Tensor, penalty: bool) -> Tensor:
+    """The sum over samples; with a gradient penalty, which needs second gradients."""
+    loss = outputs.sin().sum()
+    if penalty:
+        (gradient,) = torch.autograd.grad(loss, inputs, create_graph=True)
+        loss = loss + gradient.square().sum()
+    return loss
+
+
+def compare_samples(rank: int) -> dict[str, Any]:
+    """Outputs and gradients of a rank whose samples are compared with those of both."""
+    result: dict[str, Any] = {}
+    for compare, sizes in GROUPS.items():
+        inputs = features()[rows_in_order(compare)[rank]].requires_grad_()
+        network = Compared(compare, gather_rows)
+        network.minibatch.initialize_from_data(network.first(inputs).sin(), sizes[rank])
+        result[f"{compare} state"] = dict(network.state_dict())
+        parallel = DistributedDataParallel(network)
+        for penalty in (False, True):
+            parallel.zero_grad()
+            outputs = parallel(inputs, sizes[rank])
+            # The gradients of the weights are averaged over two ranks.
+            (2 * loss_of(outputs, inputs, penalty)).backward()
+            name = f"{compare} penalty" if penalty else compare
+            result[name] = (outputs.detach(), [each.grad.clone() for each in network.parameters()])
+    return result
+
+
+def gather(rank: int) -> tuple[Tensor, ...]:
+    """All rows, and gradients of losses that differ on the ranks, the second that of a gradient."""
+    rows = features()[ROWS[rank]].t().contiguous().t().requires_grad_()
+    everything = gather_rows(rows)
+    loss = ((rank + 1) * everything.sin() @ everything.t()).square().sum()
+    (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.cos().sum(), rows)
+    # One rank has no row; integers have no gradient.
+    few = gather_rows(torch.arange(3 * rank, dtype=torch.int32).unsqueeze(1))
+    return everything.detach(), gradient.detach(), second, few
 
 
 def work(rank: int, folder: str) -> None:
@@ -65,20 +141,29 @@ def work(rank: int, folder: str) -> None:
     except ValueError as error:
         message = str(error)
     result = (state, outputs, loss.detach(), gradients, half, same.state_dict(), message)
+    together = {"gathered": gather(rank), **compare_samples(rank)}
+    torch.save(together, f"{folder}/together-{rank}.pt")
     torch.save(result, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each of two ranks came to."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.multiprocessing.spawn(work, args=(str(folder),), nprocs=2)
-    return [load(folder, rank) for rank in range(2)]
+    return folder
 
 
-def load(folder: Path, rank: int) -> tuple:
-    return torch.load(folder / f"{rank}.pt", weights_only=True)
+@pytest.fixture(scope="module")
+def results(folder: Path) -> list[tuple]:
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def together(folder: Path) -> list[dict[str, Any]]:
+    """What they came to with each other's rows."""
+    return [torch.load(folder / f"together-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 # Two processes take long to start: what they leave is looked at by several tests.
@@ -124,3 +209,49 @@ def test_means_over_ranks_are_taken_in_float32(results: list[tuple]) -> None:
 def test_data_that_is_not_finite_on_one_rank_is_an_error_on_all(results: list[tuple]) -> None:
     for *_, message in results:
         assert "x and the weights must be finite to initialize from" in message
+
+
+exactly = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def test_gathered_rows_are_all_and_get_the_gradients_of_all_losses(
+    together: list[dict[str, Any]],
+) -> None:
+    leaf = features().requires_grad_()
+    assert gather_rows(leaf) is leaf
+
+    def gradient_of(rank: int) -> Tensor:
+        loss = ((rank + 1) * leaf.sin() @ leaf.t()).square().sum()
+        return torch.autograd.grad(loss, leaf, create_graph=True)[0]
+
+    summed = gradient_of(0) + gradient_of(1)
+    # Each rank takes the cosine of the gradient of its own rows.
+    (second,) = torch.autograd.grad(summed.cos().sum(), leaf)
+    for rank, rows in enumerate(ROWS):
+        everything, gradient, of_gradient, few = together[rank]["gathered"]
+        assert torch.equal(everything, leaf)
+        torch.testing.assert_close(gradient, summed[rows].detach(), **exactly)
+        torch.testing.assert_close(of_gradient, second[rows], **exactly)
+        assert few.tolist() == [[0], [1], [2]] and few.dtype == torch.int32
+
+
+@pytest.mark.parametrize("compare", GROUPS)
+def test_samples_of_two_ranks_are_compared_as_on_one(
+    compare: str, together: list[dict[str, Any]]
+) -> None:
+    inputs = features().requires_grad_()
+    network = Compared(compare)
+    sizes = [sum(of_ranks) for of_ranks in zip(*GROUPS[compare], strict=True)]
+    network.minibatch.initialize_from_data(network.first(inputs).sin(), sizes)
+    for of_rank in together:
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(of_rank[f"{compare} state"][name], value, **exactly)
+    for penalty in (False, True):
+        network.zero_grad()
+        outputs = network(inputs, sizes)
+        loss_of(outputs, inputs, penalty).backward()
+        name = f"{compare} penalty" if penalty else compare
+        for of_rank, rows in zip(together, rows_in_order(compare), strict=True):
+            torch.testing.assert_close(of_rank[name][0], outputs[rows].detach(), **exactly)
+            for gradient, parameter in zip(of_rank[name][1], network.parameters(), strict=True):
+                torch.testing.assert_close(gradient, parameter.grad, **exactly)

@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from convergan.json_files import read_json
 from convergan.recipes.settings import HardwareSettings, Recipe
-from convergan.runs.folder import read_json
 from convergan.training import run
 from convergan.training.computation import resolved_precision
 from convergan.training.run import RunOptions, train

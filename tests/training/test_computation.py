@@ -18,7 +18,7 @@ from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.recipes.settings import FORMER_PRECISIONS, HardwareSettings, MLPSettings, Recipe
 from convergan.runs.metrics import read_metrics
-from convergan.training import computation, loop
+from convergan.training import computation, step
 from convergan.training.computation import (
     compiled,
     discriminator_dtype,
@@ -76,7 +76,7 @@ def test_passes_are_in_the_precision_that_is_told(
         parts.extend(terms.values())
         return total(terms)
 
-    monkeypatch.setattr(loop, "total", summed)
+    monkeypatch.setattr(step, "total", summed)
     hook = nn.modules.module.register_module_forward_hook(note)
     try:
         train(recipe, tmp_path / "run", console=quiet)
@@ -113,7 +113,7 @@ def test_fp32_is_not_tf32_while_training(
         found.add(convolutions.fp32_precision)
         return total(terms)
 
-    monkeypatch.setattr(loop, "total", summed)
+    monkeypatch.setattr(step, "total", summed)
     train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
     assert found == {"ieee"} and before != "ieee"
     assert convolutions.fp32_precision == before
@@ -177,13 +177,14 @@ def test_bf16_and_fresh_noise_train_as_well(
 ) -> None:
     hardware = replace(quick_recipe.hardware, precision="bf16-mixed", noise="fresh")
     train(replace(quick_recipe, hardware=hardware), tmp_path / "run", console=quiet)
-    reference = read_metrics(trained_run / "metrics.jsonl")[-1]["losses"]
-    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["losses"]
+    reference = read_metrics(trained_run / "metrics.jsonl")[-1].losses
+    losses = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1].losses
     assert losses["discriminator/supervised"] == pytest.approx(
         reference["discriminator/supervised"], rel=0.2
     )
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_network_with_noise_compiles_in_one_piece() -> None:
     hardware = HardwareSettings(compile=True)
     network = discriminator_with(noise=0.5)
@@ -196,7 +197,7 @@ def test_a_network_with_noise_compiles_in_one_piece() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_a_compiled_network_computes_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked_shapes: None
 ) -> None:
     # A folder of its own: what other processes compile at the same time stays theirs.
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))

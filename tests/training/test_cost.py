@@ -52,10 +52,10 @@ def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
-with launched(recipe.hardware) as fabric:
+with launched(recipe.hardware) as device:
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
-    fit(fabric, preparation.recipe, preparation.split.training, checkpoints=None, observer=Silent(),
+    fit(device, preparation.recipe, preparation.split.training, checkpoints=None, observer=Silent(),
         options=LoopOptions())
 print("costs", preparation.cost.memory_bytes, status("VmHWM") - before)
 """

@@ -19,6 +19,7 @@ from convergan.errors import UserError
 from convergan.recipes.files import read_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.checkpoints import load_newest_checkpoint
+from convergan.runs.epochs import HealthWarning
 from convergan.runs.metrics import read_metrics
 from convergan.runs.tensor_files import load_tensors
 from convergan.training import run
@@ -55,7 +56,7 @@ def stopped(
             console=Console(quiet=True),
         )
     assert len(list((out / "checkpoints").iterdir())) == 2
-    assert [line["epoch"] for line in read_metrics(out / "metrics.jsonl")] == [1]
+    assert [line.epoch for line in read_metrics(out / "metrics.jsonl")] == [1]
     return out
 
 
@@ -66,8 +67,8 @@ def resumed(out: Path, recipe: Recipe) -> str:
     return console.export_text()
 
 
-def warnings_of(out: Path) -> list[dict[str, Any]]:
-    return [warning for line in read_metrics(out / "metrics.jsonl") for warning in line["warnings"]]
+def warnings_of(out: Path) -> list[HealthWarning]:
+    return [warning for line in read_metrics(out / "metrics.jsonl") for warning in line.warnings]
 
 
 def require_same_result(out: Path, whole: Path) -> None:
@@ -76,7 +77,7 @@ def require_same_result(out: Path, whole: Path) -> None:
         assert equal_states(load_file(files[0]), load_file(files[1]))
     lines = [
         [
-            {key: value for key, value in line.items() if key not in (*TIMES, "warnings")}
+            {key: value for key, value in line.as_json().items() if key not in (*TIMES, "warnings")}
             for line in read_metrics(folder / "metrics.jsonl")
         ]
         for folder in (out, whole)
@@ -99,8 +100,8 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_stays(
     assert f"warning epoch 2: {newest}: expected a checkpoint, got a damaged file" in shown
     assert shown.count("damaged file") == 1
     (warning,) = warnings_of(stopped)
-    assert warning["kind"] == "checkpoint" and warning["epoch"] == 2
-    assert f"goes on from {older.name}" in warning["advice"]
+    assert warning.kind == "checkpoint" and warning.epoch == 2
+    assert f"goes on from {older.name}" in warning.advice
     assert "damaged file" in (stopped / "report.html").read_text()
     assert (stopped / "checkpoints" / f"unusable-{newest.name}").exists()
     require_same_result(stopped, trained_run)
@@ -122,7 +123,7 @@ def test_a_warning_outlives_a_kill_in_the_same_epoch(
         patch.setattr(run.Recorder, "steps_done", kill)
         resumed(stopped, quick_recipe)
     resumed(stopped, quick_recipe)
-    assert [warning["kind"] for warning in warnings_of(stopped)] == ["checkpoint"]
+    assert [warning.kind for warning in warnings_of(stopped)] == ["checkpoint"]
 
 
 def test_all_damaged_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
@@ -192,8 +193,8 @@ def test_damaged_metrics_are_told_and_the_good_lines_stay(
     metrics.write_bytes(metrics.read_bytes().replace(b"{", b"\xff", 1))
     shown = resumed(stopped, quick_recipe)
     assert "warning epoch 2" in shown and "got no epoch 1 and a damaged line 1" in shown
-    assert [line["epoch"] for line in read_metrics(metrics)] == [2, 3]
-    assert [warning["kind"] for warning in warnings_of(stopped)] == ["metrics"]
+    assert [line.epoch for line in read_metrics(metrics)] == [2, 3]
+    assert [warning.kind for warning in warnings_of(stopped)] == ["metrics"]
 
 
 def test_metrics_are_on_the_disk_before_a_checkpoint_that_counts_on_them(
@@ -208,7 +209,10 @@ def test_metrics_are_on_the_disk_before_a_checkpoint_that_counts_on_them(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda out: (out / "manifest.json").write_bytes(b"\xff"), "manifest.json: expected JSON"),
+        (
+            lambda out: (out / "manifest.json").write_bytes(b"\xff"),
+            "manifest.json: expected the manifest",
+        ),
         (lambda out: (out / "manifest.json").write_text("[]"), "the manifest of a run"),
         (lambda out: (out / "results.json").write_text("{}"), "the results of a run"),
         (
@@ -251,7 +255,7 @@ def test_two_commands_never_train_in_one_folder(
     resumed(stopped, quick_recipe)
     assert len(refused) == 2
     assert all(f"{stopped}: expected a run that no other process" in said for said in refused)
-    assert [line["epoch"] for line in read_metrics(stopped / "metrics.jsonl")] == [1, 2, 3]
+    assert [line.epoch for line in read_metrics(stopped / "metrics.jsonl")] == [1, 2, 3]
 
 
 def fill_up(disk: Path) -> None:

@@ -1,8 +1,14 @@
 """Health: the first bad loss by name and step; warnings when they are due, once."""
 
+import re
+
 import pytest
 import torch
 
+from convergan.cli import TrainRecipe
+from convergan.options import parse_options
+from convergan.recipes.former import FORMER_OBJECTIVE
+from convergan.recipes.presets import PRESETS
 from convergan.training.health import (
     HealthMonitor,
     LossWatch,
@@ -58,6 +64,19 @@ def test_saturation_of_the_discriminator() -> None:
     warnings = [monitor.epoch(epoch, 1.0, 0.999, 0.001) for epoch in range(1, 6)]
     assert [len(some) for some in warnings] == [0, 0, 1, 0, 0]
     assert warnings[2][0].kind == "saturation"
+
+
+@pytest.mark.parametrize("scores", [(0.0, 0.6, 0.4), (1.0, 0.999, 0.001)])
+def test_the_options_that_are_advised_exist(scores: tuple[float, float, float]) -> None:
+    monitor = HealthMonitor(3)
+    (warning,) = [warning for epoch in range(1, 5) for warning in monitor.epoch(epoch, *scores)]
+    advised = re.findall(r"(--[a-z.-]+) ([\d.]+)", warning.advice)
+    assert advised
+    default = TrainRecipe(recipe=PRESETS["digits"])
+    words = [word for option in advised for word in option]
+    chosen = parse_options(TrainRecipe, words, program="train", default=default)
+    assert chosen.recipe != default.recipe
+    assert not any(option.removeprefix("--objective.") in FORMER_OBJECTIVE for option, _ in advised)
     # Sure of the data alone is no saturation.
     assert not any(HealthMonitor(9).epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
 

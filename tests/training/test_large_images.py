@@ -67,10 +67,10 @@ def test_images_of_256_px_are_taken_and_larger_ones_where_a_size_is_given(
     folder = write_photos(tmp_path / "photos", 300, 200)
     recipe = replace(recipe_for(folder, tmp_path / "cache"), epochs=1, min_steps_per_epoch=1)
     resized = replace(recipe, data=replace(recipe.data, size_px=16, folds=0))
-    assert train(resized, tmp_path / "run", console=quiet)["epochs"] == 1
+    assert train(resized, tmp_path / "run", console=quiet).epochs == 1
     write_photos(tmp_path / "small", 256, 9)
     kept = replace(recipe, data=replace(recipe.data, path=tmp_path / "small", folds=0))
-    assert train(kept, tmp_path / "kept", console=quiet)["epochs"] == 1
+    assert train(kept, tmp_path / "kept", console=quiet).epochs == 1
 
 
 def test_the_size_is_that_of_the_upright_image(tmp_path: Path) -> None:

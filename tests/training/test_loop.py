@@ -17,7 +17,7 @@ from convergan.errors import UserError
 from convergan.networks.interface import Generator
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
-from convergan.training import loop
+from convergan.training import step
 from convergan.training.checkpointing import Checkpointer
 from convergan.training.loop import learning_rate
 from convergan.training.player import Player
@@ -45,8 +45,8 @@ def test_the_baseline_does_not_change_the_gan(
 ) -> None:
     results = train(replace(quick_recipe, baseline=False), tmp_path / "run", console=quiet)
     assert equal_states(weights_of(tmp_path / "run"), weights_of(trained_run))
-    assert results["baseline_test_errors"] is None
-    assert "baseline_test_errors" not in read_metrics(tmp_path / "run" / "metrics.jsonl")[0]
+    assert results.baseline_test_errors is None
+    assert "baseline_test_errors" not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_test_labels_change_nothing_but_the_count(
@@ -67,8 +67,8 @@ def test_test_labels_change_nothing_but_the_count(
         )
         results.append(train(recipe, tmp_path / str(number), data=turned, console=quiet))
     assert equal_states(weights_of(tmp_path / "0"), weights_of(tmp_path / "1"))
-    assert results[0]["epoch_chosen"] == results[1]["epoch_chosen"]
-    assert results[0]["test_errors"] < results[1]["test_errors"]
+    assert results[0].epoch_chosen == results[1].epoch_chosen
+    assert results[0].test_errors < results[1].test_errors
 
 
 def test_the_epoch_chosen_is_the_best_by_validation(
@@ -77,11 +77,11 @@ def test_the_epoch_chosen_is_the_best_by_validation(
     recipe = replace(quick_recipe, epochs=6, data=replace(quick_recipe.data, validation_share=0.5))
     results = train(recipe, tmp_path / "run", console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    errors = [line["validation_errors"] for line in lines]
-    assert results["epoch_chosen"] == 1 + int(np.argmin(errors))
-    assert all(line["validation_size"] == 50 for line in lines)
-    chosen = lines[results["epoch_chosen"] - 1]
-    assert results["test_errors"] == chosen["test_errors"]
+    errors = [line.validation_errors for line in lines]
+    assert results.epoch_chosen == 1 + int(np.argmin(errors))
+    assert all(line.validation_size == 50 for line in lines)
+    chosen = lines[results.epoch_chosen - 1]
+    assert results.test_errors == chosen.test_errors
 
 
 @pytest.mark.parametrize(("labels", "batch_size"), [(100, 33), (50, 7)])
@@ -93,7 +93,7 @@ def test_a_rest_of_one_image_initializes_no_distance(
     recipe = replace(
         quick_recipe, labels=labels, batch_size=batch_size, epochs=1, networks=networks
     )
-    assert np.isfinite(train(recipe, tmp_path / "run", console=quiet)["test_errors"])
+    assert np.isfinite(train(recipe, tmp_path / "run", console=quiet).test_errors)
 
 
 def test_images_that_are_all_equal_are_a_users_mistake(
@@ -109,15 +109,15 @@ def test_images_that_are_all_equal_are_a_users_mistake(
         train(recipe, tmp_path / "run", data=data, console=quiet)
 
 
-def poison(step: int) -> Callable[..., torch.Tensor]:
-    """`loop.total`, but not a number at its `step`-th call."""
+def poison(at: int) -> Callable[..., torch.Tensor]:
+    """`step.total`, but not a number at its `at`-th call."""
     calls = 0
-    original = loop.total
+    original = step.total
 
     def poisoned(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        if calls == step:
+        if calls == at:
             parts["unlabelled"] = parts["unlabelled"] * float("nan")
         return original(parts)
 
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Three sums a step: the 61st is the discriminator's at step 20.
-    monkeypatch.setattr(loop, "total", poison(61))
+    monkeypatch.setattr(step, "total", poison(61))
     with pytest.raises(UserError) as caught:
         train(quick_recipe, tmp_path / "run", console=quiet)
     message = str(caught.value)
@@ -143,14 +143,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 def test_rollback_goes_back_halves_the_rate_and_goes_on(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "total", poison(61))
+    monkeypatch.setattr(step, "total", poison(61))
     options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
     train(quick_recipe, tmp_path / "run", options=options, console=quiet)
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    assert [line["epoch"] for line in lines] == [1, 2, 3]
-    assert lines[0]["learning_rate"] == 3e-3 and lines[2]["learning_rate"] == 1.5e-3
-    (warning,) = lines[1]["warnings"]
-    assert warning["kind"] == "rollback" and "went back to step 20" in warning["message"]
+    assert [line.epoch for line in lines] == [1, 2, 3]
+    assert lines[0].learning_rate == 3e-3 and lines[2].learning_rate == 1.5e-3
+    (warning,) = lines[1].warnings
+    assert warning.kind == "rollback" and "went back to step 20" in warning.message
 
 
 def spoil(*, after: int) -> Callable[..., None]:
@@ -177,9 +177,9 @@ def test_weights_that_are_not_finite_never_reach_a_checkpoint(
     monkeypatch.setattr(Player, "step", spoil(after=10))
     options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
     train(quick_recipe, tmp_path / "run", options=options, console=quiet)
-    (warning,) = read_metrics(tmp_path / "run" / "metrics.jsonl")[0]["warnings"]
-    assert "a weight of the generator is nan at step 10" in warning["message"]
-    assert "went back to step 9" in warning["message"]
+    (warning,) = read_metrics(tmp_path / "run" / "metrics.jsonl")[0].warnings
+    assert "a weight of the generator is nan at step 10" in warning.message
+    assert "went back to step 9" in warning.message
 
 
 def test_weights_that_are_not_finite_after_the_last_step_are_no_result(
@@ -196,7 +196,7 @@ def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
 ) -> None:
     """Diverged twice from step 13: the second time it goes back to the one before."""
     poisoned = iter([False] * (2 * 15) + [True] + [False] * (2 * 2) + [True])
-    original = loop.total
+    original = step.total
 
     def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         # Two sums a step, the discriminator's and the generator's.
@@ -205,13 +205,13 @@ def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
         return original(parts)
 
     recipe = replace(quick_recipe, baseline=False)
-    monkeypatch.setattr(loop, "total", total)
+    monkeypatch.setattr(step, "total", total)
     monkeypatch.setattr(Checkpointer, "is_due", lambda self, step: step in (12, 13))
     train(recipe, tmp_path / "run", options=RunOptions(on_divergence="rollback"), console=quiet)
     warnings = [
-        warning["message"].rsplit("; ")[-1]
+        warning.message.rsplit("; ")[-1]
         for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
-        for warning in line["warnings"]
+        for warning in line.warnings
     ]
     assert warnings == ["went back to step 13", "went back to step 12"]
 
@@ -247,4 +247,4 @@ def test_the_unlabelled_epoch_is_whole_and_small_data_is_repeated(
 ) -> None:
     recipe = replace(quick_recipe, epochs=1, min_steps_per_epoch=20)
     train(recipe, tmp_path / "run", console=quiet)
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[0]["step"] == 20
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[0].step == 20

@@ -53,6 +53,6 @@ def test_it_learns_and_resumes(
         with pytest.raises(Interrupted):
             train(recipe, tmp_path / "run", data=data, console=quiet)
     train(recipe, tmp_path / "run", data=data, options=RunOptions(resume=True), console=quiet)
-    errors = [line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    errors = [line.test_errors for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     assert len(errors) == 10
     assert errors[-1] < 0.9 * errors[0]

@@ -7,16 +7,23 @@ import pytest
 import torch
 
 from convergan.errors import UserError
-from convergan.recipes.settings import ObjectiveSettings
-from convergan.training.objective import GeneratorStep, generator_terms, parts_of
+from convergan.networks.interface import DiscriminatorOutput
+from convergan.recipes.terms import NonSaturatingSettings, TargetSettings
+from convergan.training.terms.non_saturating import NonSaturating
+from convergan.training.terms.target import Target
+from convergan.training.terms.term import Term, TermOutputs
 
-SETTINGS = ObjectiveSettings(generator="target")
+SETTINGS = TargetSettings(weight=1)
 
 
-def loss_of(settings: ObjectiveSettings, logits: torch.Tensor) -> torch.Tensor:
-    parts = parts_of(generator_terms(settings, None), GeneratorStep(None, logits, logits))
-    assert len(parts) == 1
-    return next(iter(parts.values()))
+def value_of(term: Term, logits: torch.Tensor) -> torch.Tensor:
+    groups = {"generated": DiscriminatorOutput(logits, logits)}
+    (part,) = term.weighted_parts(TermOutputs(groups=groups)).values()
+    return part
+
+
+def loss_of(settings: TargetSettings, logits: torch.Tensor) -> torch.Tensor:
+    return value_of(Target(settings), logits)
 
 
 @pytest.mark.parametrize("target", [0.375, 0.1, 0.9, 1.0])
@@ -26,14 +33,14 @@ def test_it_is_the_cross_entropy_of_target_and_real_probability(target: float) -
     total = logits.exp().sum(dim=1)
     real = total / (total + 1)
     expected = -(target * real.log() + (1 - target) * (1 - real).log()).mean()
-    loss = loss_of(replace(SETTINGS, generator_target=target), logits)
+    loss = loss_of(replace(SETTINGS, probability=target), logits)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
 
 
 def test_the_papers_target() -> None:
     # D = 1/2 where the logsumexp is 0; there every target costs log 2.
     logits = torch.full((4, 2), -math.log(2.0), dtype=torch.float64)
-    assert SETTINGS.generator_target == 0.375
+    assert SETTINGS.probability == 0.375
     assert loss_of(SETTINGS, logits).item() == pytest.approx(math.log(2))
 
 
@@ -49,9 +56,9 @@ def test_it_is_lowest_where_the_discriminator_says_the_target() -> None:
 def test_a_target_of_one_is_the_non_saturating_loss() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6, 3)
-    whole = loss_of(replace(SETTINGS, generator_target=1.0), logits)
+    whole = loss_of(replace(SETTINGS, probability=1.0), logits)
     torch.testing.assert_close(
-        whole, loss_of(ObjectiveSettings(generator="non-saturating"), logits)
+        whole, value_of(NonSaturating(NonSaturatingSettings(weight=1)), logits)
     )
 
 
@@ -64,5 +71,7 @@ def test_it_is_finite_for_large_logits() -> None:
 
 @pytest.mark.parametrize("target", [0.0, -0.1, 1.1])
 def test_impossible_targets(target: float) -> None:
-    with pytest.raises(UserError, match=r"objective.generator-target: expected above 0, at most 1"):
-        ObjectiveSettings(generator_target=target)
+    with pytest.raises(
+        UserError, match=r"objective.target.probability: expected above 0, at most 1"
+    ):
+        TargetSettings(probability=target)

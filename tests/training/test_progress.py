@@ -2,24 +2,27 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from convergan.training.health import HealthWarning
+from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.training.progress import RunProgress, TimeLeft, print_verdict
+from support import results_of
 
-LINE = {
-    "epoch": 7,
-    "losses": {
-        "discriminator/supervised": 0.5, "discriminator/generated": 0.25,
+LINE = EpochLine(
+    epoch=7,
+    losses={
+        "discriminator/supervised": 0.5,
+        "discriminator/generated": 0.25,
         "generator/feature_matching": 0.04,
     },
-    "test_errors": 42,
-    "test_size": 500,
-    "baseline_test_errors": 60,
-    "seconds_per_epoch": 0.31,
-}  # fmt: skip
+    test_errors=42,
+    test_size=500,
+    baseline_test_errors=60,
+    seconds_per_epoch=0.31,
+)
 
 
 def shown(*, terminal: bool) -> str:
@@ -62,7 +65,7 @@ def test_the_longest_numbers_fit_in_80_columns() -> None:
         progress.begins_after(999)
         progress.steps_done(999, 1200)
         progress.steps_done(1000, 1200)
-        progress.epoch_ended({**LINE, "epoch": 1200, "seconds_per_epoch": 1234.5})
+        progress.epoch_ended(replace(LINE, epoch=1200, seconds_per_epoch=1234.5))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     # What the terminal shows last, without what colours it and moves its cursor.
     *_, title, numbers, _ = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", text).split("\n")
@@ -91,7 +94,7 @@ def train_one(
         for step in range(steps):
             clock.now += seconds
             progress.steps_done((epoch - 1) * steps + step + 1, epochs * steps)
-        progress.epoch_ended({**LINE, "epoch": epoch})
+        progress.epoch_ended(replace(LINE, epoch=epoch))
 
 
 def test_a_log_has_a_line_a_minute_at_most_with_the_time_left_of_all_trainings(
@@ -135,7 +138,7 @@ def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch
     for done in range(81, 91):
         clock.now += 6
         second.steps_done(done, 100)
-    second.epoch_ended({**LINE, "epoch": 9})
+    second.epoch_ended(replace(LINE, epoch=9))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     # 10 steps of this fold and 100 of the result, 6 s each.
     assert lines[0] == "what is left of 2 trainings will take about 11 min"
@@ -155,26 +158,21 @@ def test_going_back_does_not_upset_the_time_left(monkeypatch: pytest.MonkeyPatch
 def test_a_path_is_no_markup() -> None:
     console = Console(file=io.StringIO(), width=80)
     report = "[x]/" + "long/" * 20 + ":fire:/report.html"
-    print_verdict(console, {}, "A generator.", report)
+    print_verdict(console, results_of(), "A generator.", report)
     assert console.file.getvalue() == f"A generator.\nreport: {report}\n"  # type: ignore[attr-defined]
 
 
 def test_a_path_is_not_obeyed_by_the_terminal() -> None:
     console = Console(file=io.StringIO(), width=80)
-    print_verdict(console, {}, "A generator.", "a\x1b]0;title\x07\n/report.html")
+    print_verdict(console, results_of(), "A generator.", "a\x1b]0;title\x07\n/report.html")
     assert console.file.getvalue() == (  # type: ignore[attr-defined]
         "A generator.\nreport: a\\x1b]0;title\\x07\\n/report.html\n"
     )
 
 
 def test_the_verdict_is_a_table() -> None:
-    results = {
-        "test_errors": 13, "test_size": 500, "test_error_rate": 0.026, "test_interval": [0.015, 0.044],
-        "baseline_test_errors": 34, "baseline_test_error_rate": 0.068,
-        "baseline_test_interval": [0.049, 0.094],
-    }  # fmt: skip
     console = Console(file=io.StringIO(), width=80)
-    print_verdict(console, results, "The GAN helped.", "runs/demo/report.html")
+    print_verdict(console, results_of(13, 34), "The GAN helped.", "runs/demo/report.html")
     lines = console.file.getvalue().replace("\N{NO-BREAK SPACE}", " ").splitlines()  # type: ignore[attr-defined]
     assert any(line.split()[:4] == ["supervised", "baseline", "34", "500"] for line in lines)
     assert any("2.6 %" in line and "1.5 to 4.4 %" in line for line in lines)

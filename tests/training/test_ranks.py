@@ -78,18 +78,18 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
             raise failure
         return rank
 
-    with launched(recipe.hardware) as fabric:
+    with launched(recipe.hardware):
         for name, (failing, failure) in FAILURES.items():
             task = partial(fail, failing, failure)
             try:
                 if failing == 0:
-                    on_rank_zero(fabric, task)
+                    on_rank_zero(task)
                 else:
-                    on_every_rank(fabric, task)
+                    on_every_rank(task)
             except Exception as error:
                 trace = "in fail" in "".join(getattr(error, "__notes__", []))
                 told[name] = [type(error).__name__, str(error), trace]
-        told["none"] = [on_every_rank(fabric, lambda: rank)]
+        told["none"] = [on_every_rank(lambda: rank)]
     original, calls = run.prepare, []
 
     def refuse(*arguments: Any, **options: Any) -> Any:

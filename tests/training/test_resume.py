@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
-from convergan.training import loop, run
+from convergan.training import run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
 from support import equal_states
@@ -32,7 +33,7 @@ def recipe(quick_recipe: Recipe) -> Recipe:
     return replace(
         quick_recipe,
         data=replace(quick_recipe.data, validation_share=0.2),
-        objective=replace(quick_recipe.objective, historical_averaging=1e-3),
+        objective=quick_recipe.objective.with_term(HistoricalAveragingSettings(weight=1e-3)),
         optimizer=replace(quick_recipe.optimizer, decay_from=0.5),
     )
 
@@ -58,7 +59,7 @@ def require_same_run(run: Path, other: Path) -> None:
     timed = ("train_seconds", "seconds_per_epoch")
     lines = [
         [
-            {key: value for key, value in line.items() if key not in timed}
+            {key: value for key, value in line.as_json().items() if key not in timed}
             for line in read_metrics(path)
         ]
         for path in (run / "metrics.jsonl", other / "metrics.jsonl")
@@ -121,7 +122,7 @@ def test_noise_is_drawn_anew_where_it_would_have_been(
     recipe: Recipe, tmp_path: Path, stop_after: StopAfter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped between two fillings of the bank, and right before one."""
-    monkeypatch.setattr(loop, "STEPS_OF_NOISE", 7)
+    monkeypatch.setattr(noise, "STEPS_OF_NOISE", 7)
     for name, stops in (("whole", []), ("parts", [10, 21])):
         train_with_stops(recipe, tmp_path / name, stops, stop_after)
     require_same_run(tmp_path / "parts", tmp_path / "whole")

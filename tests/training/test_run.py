@@ -17,11 +17,13 @@ from convergan.errors import UserError
 from convergan.recipes.files import read_recipe
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, HardwareSettings, Recipe
+from convergan.recipes.terms import NonSaturatingSettings, SupervisedSettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import CLASSES, write_folder
+from support import with_generator_term
 
 
 @pytest.fixture
@@ -54,6 +56,9 @@ def test_the_folder_holds_what_the_documentation_promises(
         "classifier.safetensors", "generator.safetensors", "config.json",
     }  # fmt: skip
     assert read_recipe(trained_run / "recipe.yaml") == quick_recipe
+    report = (trained_run / "report.html").read_text()
+    assert "With feature matching they may look wrong" in report
+    assert "objective.feature_matching.weight" in report
     results = read(trained_run / "results.json")
     assert {
         "recipe", "labels", "seed", "epochs", "test_size", "test_errors", "test_error_rate",
@@ -62,8 +67,8 @@ def test_the_folder_holds_what_the_documentation_promises(
     } <= set(results)  # fmt: skip
     assert (results["labels"], results["test_size"]) == (100, 500)
     last = read_metrics(trained_run / "metrics.jsonl")[-1]
-    assert results["test_errors"] == last["test_errors"]
-    assert results["baseline_test_errors"] == last["baseline_test_errors"]
+    assert results["test_errors"] == last.test_errors
+    assert results["baseline_test_errors"] == last.baseline_test_errors
     assert results["test_error_rate"] == results["test_errors"] / 500
 
 
@@ -109,23 +114,23 @@ def test_few_labels_without_a_test_set_are_cross_validated(
     write_folder(tmp_path / "images", labelled=8)
     results = train(folder_recipe, tmp_path / "run", console=quiet)
     # Every label is tested on once, by a classifier that never saw it; the result has seen all.
-    assert (results["folds"], results["test_size"], results["labels"]) == (4, 24, 24)
-    low, high = results["test_interval"]
-    assert low <= results["test_error_rate"] <= high
-    assert results["decision"] in ("helped", "hurt", "undecided")
+    assert (results.folds, results.test_size, results.labels) == (4, 24, 24)
+    low, high = results.test_interval
+    assert low <= results.test_error_rate <= high
+    assert results.decision in ("helped", "hurt", "undecided")
     manifest = read(tmp_path / "run" / "manifest.json")
     held_out = manifest["folds_held_out"]
     assert sorted(index for fold in held_out for index in fold) == manifest["labelled"]
     folds = [
         read_metrics(tmp_path / "run" / "folds" / f"{n}" / "metrics.jsonl") for n in (1, 2, 3, 4)
     ]
-    assert sum(fold[-1]["test_errors"] for fold in folds) == results["test_errors"]
-    assert results["train_seconds"] > sum(fold[-1]["train_seconds"] for fold in folds)
+    assert sum(fold[-1].test_errors for fold in folds) == results.test_errors
+    assert results.train_seconds > sum(fold[-1].train_seconds for fold in folds)
     assert "Error rate" in (tmp_path / "run" / "report.html").read_text()
     # Finished folds are not trained again.
     (tmp_path / "run" / "results.json").unlink()
     again = train(folder_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
-    assert again["test_errors"] == results["test_errors"]
+    assert again.test_errors == results.test_errors
 
 
 def test_a_share_of_the_labels_is_held_out(
@@ -134,7 +139,7 @@ def test_a_share_of_the_labels_is_held_out(
     write_folder(tmp_path / "images", labelled=10, unlabelled=10)
     recipe = replace(folder_recipe, data=replace(folder_recipe.data, folds=0, test_share=0.3))
     results = train(recipe, tmp_path / "run", console=quiet)
-    assert (results["folds"], results["test_size"], results["labels"]) == (0, 9, 21)
+    assert (results.folds, results.test_size, results.labels) == (0, 9, 21)
     manifest = read(tmp_path / "run" / "manifest.json")
     assert not set(manifest["held_out"]) & set(manifest["labelled"])
 
@@ -144,7 +149,7 @@ def test_a_test_folder_is_the_test_set(
 ) -> None:
     write_folder(tmp_path / "images", labelled=6, unlabelled=6, test=5)
     results = train(folder_recipe, tmp_path / "run", console=quiet)
-    assert (results["folds"], results["test_size"]) == (0, 15)
+    assert (results.folds, results.test_size) == (0, 15)
     config = load_config(tmp_path / "run")
     assert (config.classes, config.image_shape, config.resized) == (CLASSES, (3, 32, 32), False)
 
@@ -157,8 +162,8 @@ def test_images_without_labels_give_a_generator(
         folder_recipe, data=replace(folder_recipe.data, path=tmp_path / "all" / "unlabelled")
     )
     results = train(recipe, tmp_path / "run", console=quiet)
-    assert "test_errors" not in results
-    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.discriminator == "binary"
+    assert results.test_errors is None
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.supervised.weight == 0
     assert (tmp_path / "run" / "model" / "generator.safetensors").exists()
     assert "<html" in (tmp_path / "run" / "report.html").read_text()
     with pytest.raises(UserError, match="labels: expected none"):
@@ -168,13 +173,15 @@ def test_images_without_labels_give_a_generator(
 def test_labels_are_not_used_where_nothing_is_classified(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
-    objective = replace(quick_recipe.objective, discriminator="binary", generator="non-saturating")
+    objective = with_generator_term(quick_recipe.objective, NonSaturatingSettings(weight=1.0))
+    objective = objective.with_term(SupervisedSettings(weight=0.0))
     results = train(
         replace(quick_recipe, epochs=1, objective=objective), tmp_path / "run", console=quiet
     )
-    assert "test_errors" not in results and results["labels"] == 0
+    assert results.test_errors is None and results.labels == 0
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    assert set(line["losses"]) == {"discriminator/real_or_generated", "generator/non_saturating"}
+    assert set(line.losses) == {"discriminator/real_or_generated", "generator/non_saturating"}
+    assert "With feature matching" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_unreadable_images_are_named_or_skipped_and_listed(
@@ -202,8 +209,8 @@ def test_memory_mapped_images_train_alike(
         train(recipe, tmp_path / f"run-{resident_mb}", console=quiet)
         lines.append(read_metrics(tmp_path / f"run-{resident_mb}" / "metrics.jsonl"))
     for resident, mapped in zip(*lines, strict=True):
-        assert resident["losses"] == mapped["losses"]
-        assert resident["test_errors"] == mapped["test_errors"]
+        assert resident.losses == mapped.losses
+        assert resident.test_errors == mapped.test_errors
 
 
 def test_junk_among_the_unlabelled_is_survived(
@@ -233,9 +240,9 @@ def test_junk_among_the_unlabelled_is_survived(
         )
         recipe = replace(quick_recipe, labels=80, epochs=12)
         results = train(recipe, tmp_path / name, data=mixed, console=quiet)
-        errors[name] = results["test_errors"]
+        errors[name] = results.test_errors
     assert len(junk) / (len(images) + len(junk)) == pytest.approx(0.2, abs=0.01)
-    assert results["test_size"] == 400
+    assert results.test_size == 400
     assert errors["junk"] <= errors["clean"] + 24
 
 
@@ -290,9 +297,7 @@ def test_tensorboard(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> No
     train(recipe, tmp_path / "run", options=RunOptions(logger="tensorboard"), console=quiet)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     logged = [int(event.value) for event in events.Scalars("test_errors")]
-    assert logged == [
-        line["test_errors"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")
-    ]
+    assert logged == [line.test_errors for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
 
 
 def test_what_is_committed_meanwhile_did_not_train_it(
@@ -303,14 +308,14 @@ def test_what_is_committed_meanwhile_did_not_train_it(
 
     monkeypatch.setattr("convergan.training.run.git_commit", git_commit)
     results = train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
-    assert results["git_commit"] == "first"
+    assert results.git_commit == "first"
 
 
 def test_threads_are_the_runs_alone(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     recipe = replace(quick_recipe, epochs=1, hardware=HardwareSettings(threads=before + 1))
     results = train(recipe, tmp_path / "run", console=quiet)
-    assert results["device"] == f"cpu, {before + 1} threads"
+    assert results.device == f"cpu, {before + 1} threads"
     assert torch.get_num_threads() == before
 
 

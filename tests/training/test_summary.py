@@ -10,9 +10,11 @@ from rich.cells import cell_len
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, Recipe
+from convergan.training.manifest import new_manifest
 from convergan.training.preparation import Preparation, prepare
-from convergan.training.summary import data_facts, data_rows, steps_of_trainings, summary_lines
+from convergan.training.summary import data_rows, steps_of_trainings, summary_lines
 from drawn_images import write_folder
+from support import process_of
 
 HORSE = "\u99ac"
 """It is two columns wide."""
@@ -126,9 +128,9 @@ def test_the_table_and_the_manifest_hold_the_same_facts() -> None:
         "trainings": "5 trainings of 100 epochs: 4 folds, then the result; each beside a baseline",
         "note": "a note",
     }
-    facts = data_facts(preparation)
-    assert (facts["unlabelled_size"], facts["folds"], facts["trainings"]) == (50, 4, 5)
-    assert facts["notes"] == ["a note"]
+    manifest = new_manifest(preparation, process_of())
+    assert (manifest.unlabelled_size, manifest.folds, manifest.trainings) == (50, 4, 5)
+    assert manifest.notes == ["a note"]
 
 
 def test_steps_are_those_that_the_loop_takes() -> None:
@@ -136,4 +138,4 @@ def test_steps_are_those_that_the_loop_takes() -> None:
     recipe = replace(PRESETS["digits"], labels=None, epochs=3, batch_size=10, min_steps_per_epoch=2)
     preparation = prepared(data_of({"a": 20, "b": 20}, unlabelled=5), recipe)
     assert steps_of_trainings(preparation) == [3 * 4] * 4 + [3 * 5]
-    assert data_facts(preparation)["steps"] == 63
+    assert new_manifest(preparation, process_of()).steps == 63

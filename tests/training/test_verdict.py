@@ -1,19 +1,12 @@
-"""The verdict: intervals and the paired test against textbook values, and what it says."""
+"""The verdict: the paired test against textbook values, and what it says."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from convergan.training.verdict import compare, error_interval, verdict_sentence
-
-
-def test_wilson_interval() -> None:
-    # Wilson (1927), by its formula for 8 of 100 at z = 1.959964.
-    low, high = error_interval(8, 100)
-    z, rate, size = 1.959963984540054, 0.08, 100
-    middle = (rate + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z / (1 + z**2 / size) * np.sqrt(rate * (1 - rate) / size + z**2 / (4 * size**2))
-    assert (low, high) == pytest.approx((middle - half, middle + half))
-    assert error_interval(0, 50)[0] == 0.0
+from convergan.training.verdict import compare, verdict_sentence
+from support import results_of
 
 
 def wrong(size: int, *places: int) -> np.ndarray:
@@ -42,16 +35,13 @@ def test_only_images_where_one_of_two_errs_count() -> None:
     ],
 )
 def test_one_sentence(decision: str, p_value: float, words: str) -> None:
-    results = {
-        "labels": 100, "folds": 0, "test_size": 500, "test_errors": 13, "test_error_rate": 0.026,
-        "baseline_test_errors": 34, "baseline_test_error_rate": 0.068,
-        "decision": decision, "p_value": p_value,
-    }  # fmt: skip
+    results = results_of(13, 34, decision=decision, p_value=p_value)
     sentence = verdict_sentence(results).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence.startswith(
         "With 100 labels, the supervised baseline errs on 6.8 % of 500 test images, "
         "the semi-supervised GAN on 2.6 %"
     )
     assert words in sentence
-    assert "cross-validation" in verdict_sentence({**results, "folds": 4})
-    assert "baseline" not in verdict_sentence({**results, "baseline_test_errors": None})
+    assert "cross-validation" in verdict_sentence(replace(results, folds=4))
+    assert "baseline" not in verdict_sentence(results_of(13))
+    assert verdict_sentence(results_of()).startswith("A generator of these images")

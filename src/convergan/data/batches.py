@@ -11,6 +11,11 @@ from torch import Tensor
 from convergan.data.image_set import Images
 from convergan.errors import UserError
 
+Pixels = (
+    UInt8[Tensor, "batch height width channels"] | Float32[Tensor, "batch height width channels"]
+)
+"""Images as they are stored: levels 0 to 255, or floats in [0, 1]."""
+
 
 class DeviceImages:
     """Images that batches are gathered from: wholly on the device, or read from the disk as needed."""
@@ -20,7 +25,8 @@ class DeviceImages:
     ) -> None:
         """
         Args:
-            images: uint8 [n, height, width, channels]; in the CPU's memory it is used as it is, not copied.
+            images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
+                as it is, not copied.
             device: where batches are wanted.
             resident_bytes: images of up to so many bytes are moved to the device once; more stay where they
                 are, and each batch is moved.
@@ -37,7 +43,13 @@ class DeviceImages:
     def __len__(self) -> int:
         return len(self._images)
 
-    def gather(self, indices: np.ndarray) -> UInt8[Tensor, "batch height width channels"]:
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        _, height, width, _ = self._images.shape
+        return height, width
+
+    def gather(self, indices: np.ndarray) -> Pixels:
         """The images at these positions, on the device, in the order asked for.
 
         Args:
@@ -48,30 +60,12 @@ class DeviceImages:
             return self._resident_images.index_select(0, rows.to(self.device))
         # In the order of the file, as a disk likes it.
         order = np.argsort(indices, kind="stable")
-        batch = np.empty((len(indices), *self._images.shape[1:]), dtype=np.uint8)
+        batch = np.empty((len(indices), *self._images.shape[1:]), dtype=self._images.dtype)
         batch[order] = self._images[indices[order]]
         pixels = torch.from_numpy(batch)
         if self.device.type == "cuda":
             return pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels.to(self.device)
-
-
-def to_network(
-    images: UInt8[Tensor, "batch height width channels"], pixel_range: tuple[float, float]
-) -> Float32[Tensor, "batch channels height width"]:
-    """Pixels as a network takes them: 0 becomes `pixel_range[0]`, 255 `pixel_range[1]`."""
-    low, high = pixel_range
-    floats = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    return floats.mul_((high - low) / 255).add_(low)
-
-
-def to_uint8(
-    images: Float32[Tensor, "batch channels height width"], pixel_range: tuple[float, float]
-) -> UInt8[Tensor, "batch height width channels"]:
-    """What a network made as pixels: the inverse of `to_network`, rounded, clamped to 0..255."""
-    low, high = pixel_range
-    levels = (images.to(torch.float32) - low) * (255 / (high - low))
-    return levels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def epoch_order(

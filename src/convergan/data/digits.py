@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: 1,797 real images that come with a dependency."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,13 +20,12 @@ def open_digits(*, size_px: int | None = None, channels: Literal[1, 3] | None = 
     say otherwise. Names count the rows as scikit-learn does.
     """
     from PIL import Image
-    from sklearn.datasets import load_digits
 
-    loaded = load_digits()
-    grey = np.rint(loaded.images * 255 / 16).astype(np.uint8)
+    table = _table()
+    grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     size = None if size_px is None else (size_px, size_px)
     images = np.stack([pixels(Image.fromarray(x), channels=channels, size=size) for x in grey])
-    labels = loaded.target.astype(np.int64)
+    labels = table[:, -1].astype(np.int64)
     generator = np.random.default_rng(0)
     of_test = np.sort(
         np.concatenate(
@@ -41,3 +42,12 @@ def open_digits(*, size_px: int | None = None, channels: Literal[1, 3] | None = 
         for rows in (of_train, of_test)
     )
     return data_set(train, test, [str(digit) for digit in range(10)], source="digits")
+
+
+def _table() -> np.ndarray:
+    """The rows of scikit-learn's file of digits: 64 levels from 0 to 16, and the digit."""
+    # To import scikit-learn, which imports pandas, would take longer than all else of a start but torch.
+    package = find_spec("sklearn")
+    assert package is not None and package.origin is not None
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    return np.loadtxt(path, delimiter=",")

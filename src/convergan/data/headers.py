@@ -1,17 +1,11 @@
 """Sizes of images, from the headers of their files."""
 
-import warnings
 from itertools import islice
 
 from convergan.data.undecoded import Source
-from convergan.images.decode import Encoded, Unreadable, opened
+from convergan.images.header import read_header
 
 _MOST_LOOKED_AT = 16
-
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
-
-_ORIENTATION = 0x0112
 
 
 def first_size(source: Source) -> tuple[int, int] | None:
@@ -19,25 +13,5 @@ def first_size(source: Source) -> tuple[int, int] | None:
 
     No pixel is decoded. What is wrong with a file is told when it is decoded.
     """
-    for encoded in islice(source.train.encoded(), _MOST_LOOKED_AT):
-        size = _size(encoded)
-        if size is not None:
-            return size
-    return None
-
-
-def _size(encoded: Encoded) -> tuple[int, int] | None:
-    from PIL import Image
-
-    if isinstance(encoded, Unreadable):
-        return None
-    try:
-        with opened(encoded) as file, warnings.catch_warnings():
-            # Of a decompression bomb, say.
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                turned = image.getexif().get(_ORIENTATION) in _TURNED
-                width, height = image.size[::-1] if turned else image.size
-                return height, width
-    except Exception:  # Pillow raises anything on a broken file
-        return None
+    headers = map(read_header, islice(source.train.encoded(), _MOST_LOOKED_AT))
+    return next(((header.height, header.width) for header in headers if header), None)

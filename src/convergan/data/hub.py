@@ -1,12 +1,25 @@
-"""Data sets of the Hugging Face hub, downloaded by its library."""
+"""Data sets of the Hugging Face hub, downloaded as the parquet files that they are kept in."""
 
-from collections.abc import Iterator
+import sys
+from dataclasses import replace
+from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from convergan.data.parquet import Table, open_tables
-from convergan.data.undecoded import Source
-from convergan.errors import UserError, first_of, one_line, quoted, reading
+from convergan.data.hub_files import (
+    Splits,
+    chosen_configuration,
+    converted_configurations,
+    files_by_name,
+    files_of_declared,
+    read_card,
+)
+from convergan.data.parquet import SPLITS, open_parquet
+from convergan.data.undecoded import Part, Source
+from convergan.errors import UserError, first_of, one_line, quoted
+
+if TYPE_CHECKING:
+    from huggingface_hub.utils import tqdm
 
 # Short name: (id on the hub, its configuration).
 _SHORT_NAMES: dict[str, tuple[str, str | None]] = {
@@ -16,53 +29,182 @@ _SHORT_NAMES: dict[str, tuple[str, str | None]] = {
     "imagenet": ("ILSVRC/imagenet-1k", None),
 }
 
+_CONVERTED = "refs/convert/parquet"
+"""The branch on which the hub keeps data sets of other formats, converted to parquet."""
+
+_SMALL_FILES = ["README.md", ".gitattributes"]
+"""With one of these a commit's folder is there; the hub writes the second into every data set."""
+
+_OTHERWISE = "--data.path takes a folder with its parquet files, or with images"
+
 
 def hub_id(source: str) -> tuple[str, str | None]:
-    """The id and the configuration that a short name stands for; any other source is an id itself."""
-    return _SHORT_NAMES.get(source, (source, None))
+    """The id and the configuration that a source stands for.
+
+    Args:
+        source: a short name, OWNER/NAME, or OWNER/NAME/CONFIGURATION.
+    """
+    if source in _SHORT_NAMES:
+        return _SHORT_NAMES[source]
+    owner, name, configuration = source.split("/") if source.count("/") == 2 else ("", "", "")
+    return (f"{owner}/{name}", configuration) if configuration else (source, None)
 
 
 def open_hub(source: str) -> Source:
-    """A data set of the hub, downloaded into the library's own cache where it is not there yet.
+    """A data set of the hub, downloaded into the cache of the hub's library where it is not there yet.
+
+    The parquet files of the splits `train`, `test` and `validation` are downloaded: those of the data set
+    itself, or, if it is kept in another format, those that the hub converted it to. Files that are there are
+    not downloaded again, and without a network they are used as they are.
+
+    Args:
+        source: as for `hub_id`.
 
     Raises:
-        UserError: it cannot be loaded (no network, no such id, no permission), has no split `train`, or
-            what `parquet.open_tables` raises.
+        UserError: it cannot be downloaded (no network, no such id, no permission), has several configurations
+            and none is chosen, has no parquet files or no split `train`, or what `parquet.open_parquet`
+            raises.
     """
-    from datasets import DatasetDict, load_dataset
-
     name, configuration = hub_id(source)
-    try:
-        splits = load_dataset(name, configuration)
-    except Exception as error:  # of many kinds: of the network, the hub, the data's own format
+    folder = _download(name, "main", _SMALL_FILES)
+    splits, default = _own_splits(name, configuration, folder)
+    notes: tuple[str, ...] = ()
+    if not splits:
+        folder = _download(name, _CONVERTED, _SMALL_FILES)
+        splits = _converted_splits(name, configuration or default, folder)
+        if any("/partial-" in file for files in splits.values() for file in files):
+            notes = (f"The hub converted the first 5 GB of {name} alone, and these are used.",)
+    if "train" not in splits:
         raise UserError(
-            f"data.source: cannot load {quoted(name)} from the Hugging Face hub ({one_line(error)});"
-            " --data.path takes a folder with its parquet files, or with images"
-        ) from error
-    if not isinstance(splits, DatasetDict) or "train" not in splits:
-        got = first_of(splits) if isinstance(splits, DatasetDict) else "none"
-        raise UserError(
-            f"data.source: expected {quoted(name)} to have a split named train, got {got}"
+            f"data.source: expected {quoted(name)} to have a split named train, got"
+            f" {first_of(splits) or 'none'}"
         )
-    wanted = [split for split in ("train", "test", "validation") if split in splits]
-    return open_tables(name, {split: [_table(name, split, splits[split])] for split in wanted})
+    # The commit, not its branch: that may have moved since its files were listed.
+    _download(name, folder.name, [escape(file) for files in splits.values() for file in files])
+    files = {split: [folder / file for file in splits.get(split, [])] for split in SPLITS}
+    opened = open_parquet(folder, files, place=name)
+    test = None if opened.test is None else _by_content(opened.test)
+    return replace(opened, train=_by_content(opened.train), test=test, notes=opened.notes + notes)
 
 
-def _table(name: str, split: str, rows: Any) -> Table:
-    """`rows`: a `datasets.Dataset`."""
+def _own_splits(name: str, configuration: str | None, folder: Path) -> tuple[Splits, str | None]:
+    """The parquet files that a data set is kept in, none if it is kept otherwise; the default configuration.
 
-    def batches(column: str, count: int) -> Iterator[list[Any]]:
-        with reading(f"{name}/{split}", "a data set of the Hugging Face hub"):
-            # The Arrow format hands out the encoded images; any other one decodes them.
-            for batch in rows.select_columns([column]).with_format("arrow").iter(count):
-                yield batch.column(0).to_pylist()
+    Args:
+        name: id on the hub.
+        configuration: the one that is asked for.
+        folder: of the branch `main`, with README.md.
+    """
+    names = _names(name, folder)
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    configurations, default = read_card(name, text)
+    if configurations:
+        chosen = chosen_configuration(name, configurations, configuration, default)
+        return files_of_declared(name, names, configurations[chosen]), chosen
+    parquet = [file for file in names if file.endswith(".parquet")]
+    if parquet and configuration is not None:
+        folders = sorted({file.split("/")[0] for file in parquet if "/" in file})
+        chosen = chosen_configuration(name, folders or ["default"], configuration)
+        parquet = [file for file in parquet if file.startswith(f"{chosen}/") or not folders]
+    return files_by_name(name, parquet), None
 
-    return Table(
-        name=f"{split} row",
-        rows=len(rows),
-        columns=rows.column_names,
-        features=rows.features.to_dict(),
-        files=[Path(each["filename"]) for each in rows.cache_files],
-        paths_within=None,
-        batches=batches,
+
+def _converted_splits(name: str, configuration: str | None, folder: Path) -> Splits:
+    """The files that the hub converted; `folder` is of the branch of these."""
+    found = converted_configurations(_names(name, folder))
+    if not found:
+        raise UserError(
+            f"data.source: expected {quoted(name)} to have parquet files on the hub, got none; {_OTHERWISE}"
+        )
+    return found[chosen_configuration(name, found, configuration)]
+
+
+def _download(name: str, revision: str, patterns: list[str]) -> Path:
+    """Downloads the files that match, unless they are there; the folder of the revision's commit.
+
+    Args:
+        name: id on the hub.
+        revision: branch or commit.
+        patterns: as those of a shell.
+    """
+    from huggingface_hub import snapshot_download
+
+    shown = sys.stderr.isatty() and patterns != _SMALL_FILES
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                repo_type="dataset",
+                revision=revision,
+                allow_patterns=patterns,
+                tqdm_class=None if shown else _hidden_bar(),
+            )
+        )
+    except Exception as error:  # of many kinds: of the network, the hub, the disk
+        raise _not_loaded(name, error) from error
+
+
+def _names(name: str, folder: Path) -> list[str]:
+    """All files of a commit, downloaded or not: the hub's library keeps a list beside the commit's folder."""
+    from huggingface_hub import HfApi, get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    commit = folder.name
+    try:
+        try:
+            tree = get_cached_repo_tree(name, repo_type="dataset", revision=commit)
+        except CachedRepoTreeNotFoundError:
+            # Another tool filled the cache, or it cannot be written.
+            return HfApi().list_repo_files(name, repo_type="dataset", revision=commit)
+    except Exception as error:
+        raise _not_loaded(name, error) from error
+    return [file.path for file in tree]
+
+
+def _not_loaded(name: str, error: Exception) -> UserError:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        IncompleteSnapshotError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
+
+    if isinstance(error, GatedRepoError):
+        reason = (
+            f"its owners let in whom they know: ask for access at https://huggingface.co/datasets/{name},"
+            " then log in with `hf auth login` or set HF_TOKEN"
+        )
+    elif isinstance(error, RepositoryNotFoundError):
+        reason = "there is none of this name, or it is private and HF_TOKEN is not set"
+    elif isinstance(error, RevisionNotFoundError):
+        reason = "it holds no parquet files, nor has the hub converted it to any"
+    elif isinstance(error, IncompleteSnapshotError | LocalEntryNotFoundError):
+        unreachable = one_line(error.__cause__ or error)
+        reason = f"not all of it is in the cache, and the hub cannot be reached: {unreachable}"
+    else:
+        reason = one_line(error)
+    return UserError(
+        f"data.source: cannot load {quoted(name)} from the Hugging Face hub ({reason}); {_OTHERWISE}"
+    )
+
+
+def _hidden_bar() -> "type[tqdm]":
+    """A progress bar that is not shown."""
+    from huggingface_hub.utils import tqdm
+
+    class Hidden(tqdm):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **{**settings, "disable": True})
+
+    return Hidden
+
+
+def _by_content(part: Part) -> Part:
+    """The part with its files where their content lies.
+
+    The hub's library keeps files by the hash of their content, and in a commit's folder links to them: a
+    commit that leaves them as they are costs no new decoding.
+    """
+    return replace(part, files=[file.resolve() for file in part.files])

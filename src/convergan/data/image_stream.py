@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from convergan.data.names import RowNames
 from convergan.data.parquet import find_parquet, parquet_images, split_of
 from convergan.errors import UserError, one_line, reading
 from convergan.images.decode import Unreadable, decode_in_order, pixels
+from convergan.images.encode import to_picture
 from convergan.images.read_images import find_image_files
 
 Channels = Literal[1, 3]
@@ -125,8 +125,7 @@ def turned(
 ) -> Iterator[np.ndarray]:
     """Images in memory, uint8 [height, width, channels], as `decode.pixels` has those of files."""
     for image in images:
-        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        yield pixels(picture, channels=channels, size=size)
+        yield pixels(to_picture(image), channels=channels, size=size)
 
 
 def channels_last(place: str, images: np.ndarray) -> np.ndarray:

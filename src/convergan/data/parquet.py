@@ -17,6 +17,9 @@ from convergan.images.regular_files import require_regular
 from convergan.images.utf8 import require_utf8
 from convergan.images.walk import files_below
 
+SPLITS = ("train", "test", "validation")
+"""The splits that are used."""
+
 _EXPECTED = "a parquet file"
 
 # Rows held at a time: of encoded images, and of labels.
@@ -40,15 +43,15 @@ class Table:
     files: Sequence[Path]
     """The files that hold the rows."""
 
-    paths_within: Path | None
-    """Where images given as paths must lie, absolute. None: anywhere, as the hub's library wrote them."""
+    paths_within: Path
+    """Where images given as paths must lie, absolute."""
 
     batches: Callable[[str, int], Iterator[list[Any]]]
     """Reads one column, given its name, so many rows at a time; raises UserError where it is damaged."""
 
     @property
     def file(self) -> str:
-        """The file, or the split of the hub, whose rows these are."""
+        """The file whose rows these are."""
         return self.name.removesuffix(" row")
 
 
@@ -64,19 +67,30 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
             cannot be read.
     """
     names = sorted(name for name in map(Path, files_below(path)) if name.suffix == ".parquet")
+    splits = files_by_split(path, names)
+    return {split: [path / name for name in some] for split, some in splits.items()}
+
+
+def files_by_split(place: str | Path, names: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files by their splits, as in `find_parquet`.
+
+    Args:
+        place: what the files are named relative to.
+        names: the files, sorted.
+
+    Raises:
+        UserError: some files name their splits and another does not.
+    """
     named = {name: split for name in names if (split := split_of(name))}
     if not named:
         named = dict.fromkeys(names, "train")
     for name in names:
         if name not in named:
             raise UserError(
-                f"{path / name}: expected train, test or val in the name of the file or its folder,"
+                f"{place}/{name}: expected train, test or val in the name of the file or its folder,"
                 f" as in {next(iter(named))}, got none"
             )
-    return {
-        split: [path / name for name in names if split.startswith(named[name])]
-        for split in ("train", "test", "validation")
-    }
+    return {split: [name for name in names if split.startswith(named[name])] for split in SPLITS}
 
 
 def split_of(name: Path) -> str | None:
@@ -89,30 +103,8 @@ def split_of(name: Path) -> str | None:
     return None
 
 
-def open_parquet(path: Path, files: dict[str, list[Path]]) -> Source:
-    """The images of parquet files.
-
-    Args:
-        path: the folder that the files are named relative to.
-        files: of each split, as `find_parquet` returns them.
-
-    Raises:
-        UserError: no training images, a broken file or one whose name is no UTF-8, or what `open_tables`
-            raises.
-    """
-    if not files["train"]:
-        raise UserError(
-            f"{path}: expected parquet files named train-*.parquet, or in a folder train,"
-            " got none for training"
-        )
-    return open_tables(
-        str(path),
-        {split: [_table(path, file) for file in some] for split, some in files.items() if some},
-    )
-
-
-def open_tables(place: str, splits: dict[str, list[Table]]) -> Source:
-    """The images of tables with a column of images and perhaps one of labels.
+def open_parquet(path: Path, files: dict[str, list[Path]], *, place: str | None = None) -> Source:
+    """The images of parquet files with a column of images and perhaps one of labels.
 
     The image column is the one that the hub's library says is one, else `image` or `img`. The label column
     is `label`, else the only one of classes. Empty and negative labels mean unlabelled. The test set is the
@@ -122,17 +114,29 @@ def open_tables(place: str, splits: dict[str, list[Table]]) -> Source:
     such table and then of the others. Labels count by name: a table may list the same names in another
     order, or hold text. Otherwise the classes are the sorted distinct labels of the training images.
 
+    Args:
+        path: the folder that the files are named relative to.
+        files: of each split, as `find_parquet` returns them.
+        place: the source's name, for messages and manifests. None: the folder.
+
     Raises:
-        UserError: no image column; several columns that may be the labels; labels that are neither
-            integers nor text; tables whose labels do not agree (see `parquet_labels.agreed_labels`); or a
-            label outside the classes.
+        UserError: no training images; a broken file or one whose name is no UTF-8; no image column; several
+            columns that may be the labels; labels that are neither integers nor text; tables whose labels do
+            not agree (see `parquet_labels.agreed_labels`); or a label outside the classes.
     """
+    if not files["train"]:
+        raise UserError(
+            f"{path}: expected parquet files named train-*.parquet, or in a folder train,"
+            " got none for training"
+        )
+    place = place or str(path)
+    splits = {split: [_table(path, file) for file in some] for split, some in files.items()}
     train_tables = splits["train"]
     train = [_labels(place, table) for table in train_tables]
     test_tables: list[Table] = []
     test: list[LabelColumn] = []
     for split in ("test", "validation"):
-        labels = [_labels(place, table) for table in splits.get(split, [])]
+        labels = [_labels(place, table) for table in splits[split]]
         if any(column.is_labelled for column in labels):
             test_tables, test = splits[split], labels
             break
@@ -220,13 +224,13 @@ def _part(
     return Part(names, numbers, encoded, [file for table in tables for file in table.files])
 
 
-def _encoded(cell: Any, within: Path | None) -> Encoded:
+def _encoded(cell: Any, within: Path) -> Encoded:
     # The hub's images are bytes, or a path to a file beside them.
     if isinstance(cell, dict):
         path = cell.get("path")
         cell = cell.get("bytes")
         if not cell and path and isinstance(path, str):
-            return Path(path) if within is None else _path_within(within, path)
+            return _path_within(within, path)
     return cell if isinstance(cell, bytes) else b""
 
 

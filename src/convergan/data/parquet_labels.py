@@ -15,7 +15,7 @@ class LabelColumn:
     """The labels of one table."""
 
     where: str
-    """Source to name in messages: the file, or the hub's id and the split."""
+    """The file, to name in messages."""
 
     labels: list[Label]
     """Labels as the table has them: integers or text; None for an image without one."""

@@ -12,6 +12,7 @@ from convergan.data.stored_images import DamagedStore
 from convergan.data.undecoded import Source
 from convergan.files import write_text
 from convergan.images.read_images import SkippedImage
+from convergan.json_files import json_line
 
 PIXELS = "pixels.u8"
 """A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
@@ -54,7 +55,7 @@ _INDEX_TYPE = TypeAdapter(_Index)
 def write_index(folder: Path, written: Written) -> None:
     """Writes a store's index, whole or not at all."""
     index = _Index(written, _checksum(written))
-    write_text(folder / _INDEX, json.dumps(asdict(index)))
+    write_text(folder / _INDEX, json_line(index))
 
 
 def read_index(folder: Path, source: Source) -> Written | None:

@@ -16,7 +16,8 @@ class TrainingData:
     """
 
     images: Images
-    """uint8 [n, height, width, channels]: all training images; use those that the indices below name."""
+    """uint8, or float32 in [0, 1], [n, height, width, channels]: all training images; use those that the
+    indices below name."""
 
     labelled: np.ndarray
     """int64 [labels], sorted: indices of the labelled images."""

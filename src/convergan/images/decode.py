@@ -29,7 +29,8 @@ Not among them: AVIF, which not every build of Pillow decodes, and TGA, whose fi
 that any broken file could be taken for one.
 """
 
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""Formats that are decoded, by Pillow's names."""
 
 _SMALL_BYTES = 16 * 1024
 """Smaller files take longer to open than to decode."""
@@ -63,7 +64,7 @@ def decode(
     if isinstance(encoded, Unreadable):
         raise encoded
     try:
-        with opened(encoded) as file, Image.open(file, formats=_FORMATS) as image:
+        with opened(encoded) as file, Image.open(file, formats=FORMATS) as image:
             image.load()
             if "exif" in image.info or image.format == "TIFF":
                 ImageOps.exif_transpose(image, in_place=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,16 +15,12 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
-from convergan.inference.batches import device_of_process, map_batches
 from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.estimates import Embedded
-from convergan.networks.precision import without_tf32
+from convergan.networks.batches import device_of_process, run_batches
 
 Precision = Literal["fp32", "bf16"]
 Progress = Callable[[int, int], None]
-
-_BATCH_SIZE = 16
-"""Of images of one size. Larger ones are no faster on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,12 @@ class Embedding:
     """Network, weights_sha256, resize, pixels, precision, versions."""
 
     precision: Precision = "fp32"
+
+    batch_size: int = 16
+    """Images of one size in a batch. Larger ones of Inception's are no faster on a CPU."""
+
+    required_size: Size | None = None
+    """What images have to measure; None: anything."""
 
     device: torch.device | None = None
     """Where the network stays; None: it is moved to the process's device."""
@@ -100,31 +102,27 @@ def embed(
                         f"{_whole_name(images, names[place])}: expected a readable image, got {image}"
                     )
                 skipped[place] = str(image)
-            else:
-                yield place, image
+                continue
+            if embedding.required_size not in (None, image.shape[:2]):
+                raise UserError(
+                    f"{_whole_name(images, names[place])}: expected {_size(embedding.required_size)} pixels"
+                    f" (width x height), as the run was trained on, got {_size(image.shape)}"
+                )
+            yield place, image
 
-    def through(batch: list[tuple[int, np.ndarray]]) -> tuple[list[int], Tensor, Tensor]:
-        places = [place for place, _ in batch]
-        pixels = torch.from_numpy(np.stack([image for _, image in batch])).to(device)
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=embedding.precision == "bf16"),
-        ):
-            try:
-                output = network(pixels.permute(0, 3, 1, 2))
-            except UserError as error:
-                raise UserError(f"{_whole_name(images, names[places[0]])}: {error}") from None
-        features = output.features[:, :0] if logits_alone else output.features
-        return places, features.float().cpu(), output.logits.float().cpu()
+    def outputs_of(pixels: Tensor) -> Any:
+        output = network(pixels.permute(0, 3, 1, 2))
+        return output._replace(features=output.features[:, :0]) if logits_alone else output
 
     kept: list[int] = []
     rows = Rows(total)
-    with without_tf32():
-        for of_batch, *outputs in map_batches(through, _batches(readable()), device):
-            kept += of_batch
-            rows.append(outputs)
-            if progress is not None:
-                progress(len(kept) + len(skipped), total)
+    batches = _batches(readable(), embedding.batch_size)
+    bf16 = embedding.precision == "bf16"
+    for of_batch, output in run_batches(outputs_of, batches, device, bf16=bf16):
+        kept += of_batch
+        rows.append([output.features, output.logits])
+        if progress is not None:
+            progress(len(kept) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
     places = np.array(kept, dtype=np.int64) * processes + rank
     reasons = {rank + place * processes: reason for place, reason in skipped.items()}
@@ -143,19 +141,29 @@ def embed(
 
 
 def _batches(
-    images: Iterator[tuple[int, np.ndarray]],
-) -> Iterator[list[tuple[int, np.ndarray]]]:
-    """Some images of one size at a time."""
+    images: Iterator[tuple[int, np.ndarray]], batch_size: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Some images of one size at a time, and their places."""
     for _, same in groupby(images, key=lambda pair: pair[1].shape):
-        batch: list[tuple[int, np.ndarray]] = []
-        for pair in same:
-            batch.append(pair)
-            if len(batch) == _BATCH_SIZE:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        while batch := list(islice(same, batch_size)):
+            places, pixels = zip(*batch, strict=True)
+            yield list(places), torch.from_numpy(np.stack(pixels))
+
+
+def _size(size: tuple[int, ...]) -> str:
+    """Width and height, from height and width."""
+    return f"{size[1]}x{size[0]}"
 
 
 def _whole_name(images: ImageStream, name: str) -> str:
     return name if name.startswith(images.place) else f"{images.place}: {name}"
+
+
+def _fingerprint(network: str, checksum: str, resize: str, precision: Precision) -> dict[str, Any]:
+    return {
+        "network": network,
+        "weights_sha256": checksum,
+        "resize": resize,
+        "pixels": "uint8, 0 to 255",
+        "precision": precision,
+    }

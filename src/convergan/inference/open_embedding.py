@@ -10,6 +10,8 @@ from convergan.errors import UserError
 from convergan.inference.embedding import Embedding, Precision, Progress
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
+from convergan.networks.batches import device_of_process
+from convergan.networks.classification import batch_size
 from convergan.paths import StrPath, as_path
 from convergan.runs.classifier import Classifier, require_evaluation_mode
 from convergan.runs.model import load_classifier
@@ -115,6 +117,8 @@ def _of_classifier(
             precision,
         ),
         precision=precision,
+        batch_size=batch_size((height, width), (device or device_of_process()).type),
+        required_size=(height, width),
         device=device,
     )
 

@@ -12,7 +12,8 @@ from convergan.data.image_stream import channels_last, turned
 from convergan.data.names import RowNames
 from convergan.errors import UserError
 from convergan.images.read_images import SkippedImage, find_image_files, read_images
-from convergan.inference.batches import device_of_process, map_batches
+from convergan.networks.batches import device_of_process, run_batches
+from convergan.networks.classification import batch_size
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.runs.classifier import Classifier, require_evaluation_mode
@@ -20,9 +21,6 @@ from convergan.runs.model import load_classifier
 
 Batches = Iterator[tuple[Sequence[str], np.ndarray]]
 """Names of images, and their pixels: uint8 [batch, height, width, channels]."""
-
-_BATCH_PIXELS = 2**18
-"""In a batch, of which several are in the network at once."""
 
 
 @dataclass(frozen=True)
@@ -164,17 +162,17 @@ def predicted_batches(
     """Names, and float32 [batch, classes]: the probabilities of images, batch by batch, in order."""
     device = next(classifier.parameters()).device
 
-    def predicted(batch: tuple[Sequence[str], np.ndarray]) -> tuple[Sequence[str], np.ndarray]:
-        names, pixels = batch
-        on_device = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
-        return names, torch.softmax(classifier(on_device).logits, dim=1).cpu().numpy()
+    def probabilities_of(pixels: Tensor) -> tuple[Tensor]:
+        return (torch.softmax(classifier(pixels.permute(0, 3, 1, 2)).logits, dim=1),)
 
-    return map_batches(predicted, batches, device)
+    tensors = ((names, torch.from_numpy(pixels)) for names, pixels in batches)
+    for names, (probabilities,) in run_batches(probabilities_of, tensors, device):
+        yield names, probabilities.numpy()
 
 
 def _batch_size(classifier: Classifier) -> int:
     _, height, width = classifier.image_shape
-    return min(max(_BATCH_PIXELS // (height * width), 16), 512)
+    return batch_size((height, width), next(classifier.parameters()).device.type)
 
 
 def _pixels_of(images: np.ndarray | Tensor, classifier: Classifier) -> np.ndarray:
@@ -194,12 +192,12 @@ def _pixels_of(images: np.ndarray | Tensor, classifier: Classifier) -> np.ndarra
 
 def _batches_of_array(pixels: np.ndarray, classifier: Classifier) -> Batches:
     channels, height, width = classifier.image_shape
-    names, batch_size = RowNames([("row", len(pixels))]), _batch_size(classifier)
-    for first in range(0, len(pixels), batch_size):
-        some = pixels[first : first + batch_size]
+    names, size = RowNames([("row", len(pixels))]), _batch_size(classifier)
+    for first in range(0, len(pixels), size):
+        some = pixels[first : first + size]
         if some.shape[1:] == (height, width, channels):
             # Torch wants memory that could be written to.
             batch = some.copy()
         else:
             batch = np.stack(list(turned(some, channels, (height, width))))
-        yield names[first : first + batch_size], batch
+        yield names[first : first + size], batch

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convergan.data.batches import to_uint8
 from convergan.data.image_stream import Channels, ImageStream, Size, turned
 from convergan.data.names import RowNames
-from convergan.inference.batches import device_of_process
+from convergan.networks.batches import device_of_process
 from convergan.networks.interface import Generator
+from convergan.networks.pixels import to_uint8
 from convergan.networks.precision import without_tf32
 from convergan.runs.model import load_generator
 

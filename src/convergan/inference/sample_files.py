@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
-from PIL import Image
 
 from convergan.errors import UserError, quoted
 from convergan.files import aside_folder, sync_folder
+from convergan.images.encode import to_png
 from convergan.inference.run_images import draw
 from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid
@@ -77,8 +77,7 @@ def write_samples(
     shown: dict[int, np.ndarray] = {}
     with _filled_at_once(out) as folder:
         for done, (number, image) in enumerate(numbered, 1):
-            pixels = image[:, :, 0] if image.shape[2] == 1 else image
-            Image.fromarray(pixels).save(folder / f"{number:06d}.png", format="PNG")
+            (folder / f"{number:06d}.png").write_bytes(to_png(image))
             if number < _GRID_IMAGES:
                 shown[number] = image
             if progress is not None:

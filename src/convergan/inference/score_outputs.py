@@ -9,6 +9,7 @@ from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.inference.score_protocol import network_name
 from convergan.inference.scores import Scores
+from convergan.json_files import json_text
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.reference_statistics import write_statistics
@@ -21,7 +22,6 @@ from convergan.report.score_figures import (
     write_figures,
     write_neighbours,
 )
-from convergan.runs.folder import json_text
 
 _PAIRS = 8
 """Of a sample and its nearest training image, in the figure."""

@@ -7,10 +7,11 @@ from convergan.data.image_stream import ImageStream
 from convergan.images.read_images import SkippedImage
 from convergan.inference.embedding import Embedding, Embeddings
 from convergan.inference.score_inputs import SavedReference, ScoreInputs
+from convergan.json_files import json_values
 from convergan.metrics.estimates import Comparison, Estimate
 from convergan.metrics.memorization import Neighbours
 from convergan.recipes.score_settings import MetricName, ScoreSettings
-from convergan.report.scores import Earlier, scores_as_dict, without_nan
+from convergan.report.scores import Earlier, scores_as_dict
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,5 @@ class Scores:
         )
         if self.authenticity is not None:
             content["authenticity"] = self.authenticity
-        plain: dict[str, Any] = without_nan(content)
+        plain: dict[str, Any] = json_values(content)
         return plain

@@ -1,8 +1,8 @@
 """Every metric as one kind of thing: numbers, and the same numbers on bootstrap replicates.
 
 A metric looks at images as a network sees them (`Embedded`) and at a reference. What it measures can be had
-again for replicates, which are rows of weights (`resampling`): how often each image counts. So two sets of
-images can be compared on the same replicates of the reference.
+again for replicates, which are rows of weights (`bootstrap_weights`): how often each image counts. So two
+sets of images can be compared on the same replicates of the reference.
 """
 
 import math
@@ -38,8 +38,14 @@ from convergan.metrics.kernel_distance import (
     kernel_distance_of_subsets,
 )
 from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, find_balls, overlap
-from convergan.metrics.resampling import ANY_NUMBER, Interval, bootstrap_weights, interval
 from convergan.metrics.steps import Progress, Steps
+from convergan.statistics.bootstrap import bootstrap_weights
+from convergan.statistics.intervals import (
+    ANY_NUMBER,
+    Interval,
+    centred_interval,
+    interval_of_difference,
+)
 
 _CHUNK = 1024
 
@@ -315,7 +321,7 @@ def compare(
     for one, other in zip(ours, theirs, strict=True):
         difference = one.value - other.value
         low, high = metric.possible.get(one.name, ANY_NUMBER)
-        between = interval(
+        between = centred_interval(
             difference, of_ours[one.name] - of_theirs[one.name], Interval(low - high, high - low)
         )
         comparisons.append(Comparison(one.name, one, other, difference, between))
@@ -325,15 +331,13 @@ def compare(
 def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
     """The same number of two sets of images that were measured apart, and the interval of their difference.
 
-    From the two intervals alone (Zou & Donner 2008, DOI 10.1002/sim.3095), as if the two had nothing in
-    common: what both owe to the same reference does not cancel, as it does in `compare`.
+    From the two intervals alone (`interval_of_difference`), as if the two had nothing in common: what both
+    owe to the same reference does not cancel, as it does in `compare`.
     """
     difference = first.value - second.value
     between = None
     if first.interval is not None and second.interval is not None:
-        below = math.hypot(first.value - first.interval.low, second.interval.high - second.value)
-        above = math.hypot(first.interval.high - first.value, second.value - second.interval.low)
-        between = Interval(difference - below, difference + above)
+        between = interval_of_difference(first.value, first.interval, second.value, second.interval)
     return Comparison(first.name, first, second, difference, between)
 
 
@@ -356,7 +360,7 @@ def _estimates(
     estimates = []
     for name, (once, *again) in found.items():
         value = float(measured.values.get(name, once))
-        between = interval(value, np.array(again), metric.possible.get(name, ANY_NUMBER))
+        between = centred_interval(value, np.array(again), metric.possible.get(name, ANY_NUMBER))
         used = int(np.isfinite(again).sum())
         estimates.append(Estimate(name, value, between, used, measured.stdev))
     return estimates, {name: values[1:] for name, values in found.items()}

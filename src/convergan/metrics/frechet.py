@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 
@@ -242,7 +242,7 @@ class FeaturesAlone(nn.Module):
         if hasattr(network, "num_features"):
             self.num_features = network.num_features
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
         """See above."""
         with torch.inference_mode():
             output = self.network(images)

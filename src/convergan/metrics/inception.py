@@ -24,6 +24,9 @@ FEATURES = 2048
 OUTPUTS = 1008
 _BATCH_NORM_EPSILON = 1e-3
 
+_Maps = Float[Tensor, "batch _ height width"]
+_NewMaps = Float[Tensor, "batch _ _ _"]
+
 _Take = Callable[[str, torch.Size], Tensor]
 """Takes the entry of a name out of a state dict, checking its shape."""
 
@@ -173,7 +176,7 @@ class _Convolution(nn.Module):
         self.convolution.weight.copy_(weight)
         self.convolution.bias.copy_(bias)  # type: ignore[union-attr]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         return F.relu_(self.convolution(x))
 
 
@@ -202,7 +205,7 @@ class _Pointwise(nn.Module):
         self.convolution.weight.copy_(torch.cat([weight for weight, _ in folded]))
         self.bias.copy_(torch.cat([bias for _, bias in folded]))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: _Maps) -> list[_Maps]:
         branches = list(self.convolution(x).split(list(self.outputs.values()), dim=1))
         if self.pooled:
             branches[-1] = _average_pool(branches[-1])
@@ -232,7 +235,7 @@ class _BlockA(nn.Module):
         self.branch3x3dbl_2 = _Convolution(64, 96, 3, padding=1)
         self.branch3x3dbl_3 = _Convolution(96, 96, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         single, five, three, pool = self.pointwise(x)
         three = self.branch3x3dbl_3(self.branch3x3dbl_2(three))
         return torch.cat([single, self.branch5x5_2(five), three, pool], 1)
@@ -248,7 +251,7 @@ class _BlockB(nn.Module):
         self.branch3x3dbl_2 = _Convolution(64, 96, 3, padding=1)
         self.branch3x3dbl_3 = _Convolution(96, 96, 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), double, F.max_pool2d(x, 3, stride=2)], 1)
 
@@ -270,7 +273,7 @@ class _BlockC(nn.Module):
         self.branch7x7dbl_4 = _column(width, width, 7)
         self.branch7x7dbl_5 = _row(width, 192, 7)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         single, seven, double, pool = self.pointwise(x)
         seven = self.branch7x7_3(self.branch7x7_2(seven))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(double))
@@ -289,7 +292,7 @@ class _BlockD(nn.Module):
         self.branch7x7x3_3 = _Convolution(192, 192, (7, 1), padding=(3, 0))
         self.branch7x7x3_4 = _Convolution(192, 192, 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         three, seven = self.pointwise(x)
         seven = self.branch7x7x3_4(self.branch7x7x3_3(self.branch7x7x3_2(seven)))
         return torch.cat([self.branch3x3_2(three), seven, F.max_pool2d(x, 3, stride=2)], 1)
@@ -313,7 +316,7 @@ class _BlockE(nn.Module):
         self.branch3x3dbl_3a = _row(384, 384, 3)
         self.branch3x3dbl_3b = _column(384, 384, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: _Maps) -> _NewMaps:
         single, three, double, *pool = self.pointwise(x)
         if self.branch_pool is not None:
             pool = [self.branch_pool(F.max_pool2d(x, 3, stride=1, padding=1))]

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
@@ -127,7 +127,9 @@ class InceptionScore(Metric):
         self.negative_entropies.index_add_(0, parts, negative_entropies)
         self.counts.index_add_(0, parts, torch.ones_like(parts, dtype=torch.float64))
 
-    def forward(self, images: Tensor, indices: Int[Tensor, "batch"] | None = None) -> SplitScore:
+    def forward(
+        self, images: Shaped[Tensor, "batch *image"], indices: Int[Tensor, "batch"] | None = None
+    ) -> SplitScore:
         """Adds images, as `update` does.
 
         Returns:

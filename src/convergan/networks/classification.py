@@ -1,11 +1,38 @@
 """Outputs of a trained discriminator for images, computed alike for all purposes."""
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
+
+_CPU_BATCH_PIXELS = 2**18
+"""Pixels in a batch. A CPU has several batches in the network at once, and little gain from larger ones."""
+
+_BATCH_PIXELS = 2**23
+"""Pixels in a batch of other devices."""
+
+
+def batch_size(size_px: tuple[int, int], device_type: str) -> int:
+    """The number of images of this height and width that are classified at a time, 16 to 512."""
+    height, width = size_px
+    pixels = _CPU_BATCH_PIXELS if device_type == "cpu" else _BATCH_PIXELS
+    return min(max(pixels // (height * width), 16), 512)
+
+
+def classified_pixels(
+    network: Discriminator,
+    images: UInt8[Tensor, "batch height width channels"]
+    | Float[Tensor, "batch height width channels"],
+) -> DiscriminatorOutput:
+    """`classified` of images as files have them, uint8; or of floats from 0 to 1.
+
+    `run_batches` of it is how test errors, predictions and scores come from many images: with batches of
+    `batch_size` they agree on every image.
+    """
+    return classified(network, to_network(images, network.pixel_range))
 
 
 def classified(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from convergan.errors import UserError
@@ -78,7 +79,9 @@ class ConvDiscriminator(ComparingDiscriminator):
         self.output = WeightNormLinear(wide + closenesses, outputs, initial_stdev=0.1)
 
     def forward(
-        self, images: Tensor, group_sizes: Sequence[int] | None = None
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         features = self.layers(images).mean(dim=(2, 3))
         activations = self.with_closeness(features, group_sizes)
@@ -128,7 +131,9 @@ class ConvGenerator(Generator):
         )
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
         maps = torch.relu(self.dense_norm(self.dense(latent)))
         images = torch.tanh(self.layers(maps.unflatten(1, (self.first_width, *self.first_size))))
         _, height, width = self.image_shape

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from convergan.networks.noise import GaussianNoise
@@ -32,7 +33,7 @@ class NoisyDense(WeightNormLinear):
         self.noise = GaussianNoise(stdev)
         self.relu = relu
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch in_features"]) -> Float[Tensor, "batch out_features"]:
         if under_transform():
             y = super().forward(self.noise(x))
             return torch.relu(y) if self.relu else y
@@ -42,7 +43,9 @@ class NoisyDense(WeightNormLinear):
         return y
 
     @torch.no_grad()
-    def initialize_from_data(self, x: Tensor) -> Tensor:
+    def initialize_from_data(
+        self, x: Float[Tensor, "batch in_features"]
+    ) -> Float[Tensor, "batch out_features"]:
         """Sets gain and bias as `WeightNormLinear` does, from noisy inputs; the outputs."""
         y = super().initialize_from_data(self.noise(x))
         return torch.relu(y) if self.relu else y

@@ -94,7 +94,9 @@ class ImageNetDiscriminator(ComparingDiscriminator):
         self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
 
     def forward(
-        self, images: Tensor, group_sizes: Sequence[int] | None = None
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         features = self.layers(images)
         logits = self.output(self.with_closeness(features, group_sizes))
@@ -135,7 +137,9 @@ class ImageNetGenerator(Generator):
         """The noise of all sizes for `count` images, uniform in [-1, 1)."""
         return super().latent(count, device, generator).mul_(2).sub_(1)
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
         return self.images(latent)
 
 
@@ -183,7 +187,9 @@ class _Levels(nn.Module):
         )
         self.convolutions = nn.ModuleList([*doublings, output])
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(
+        self, latent: Float[Tensor, "reference_and_batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
         first, *noise = latent.split(self.noise_sizes, dim=1)
         maps = self.dense(first).unflatten(1, self.first_shape)
         for norm, convolution, fresh, shape in zip(

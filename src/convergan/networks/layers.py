@@ -1,16 +1,19 @@
 """Layers of the paper's networks that are none of its techniques."""
 
 import math
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 LARGEST_MAPS_BYTES = 20 * 2**20
 """Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
 clears the pages of each anew: a fifth of a step of `cifar10`."""
 
 
-class BatchNormWithoutGain(nn.Module):
+class BatchNormWithoutGain(_BatchNorm):
     """Batch normalization over all axes but the channels', with a trained bias and no gain.
 
         y = (x - mean) / sqrt(variance + 1e-5) + bias
@@ -19,36 +22,74 @@ class BatchNormWithoutGain(nn.Module):
     paper's generators. In training the statistics are those of the batch, under data parallelism of each
     process's own; in evaluation the running ones, which move by a tenth a batch as in `nn.BatchNorm2d`.
 
+    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that takes the statistics of all
+    processes' samples, which torch does on GPUs alone. The gain of that layer is a parameter of ones that
+    requires no gradient: no optimizer moves it. Its weights can be loaded here again; weights from here can
+    be loaded there with `strict=False`, since they hold no gain.
+
     Args:
         num_features: channels, or features of a dense layer.
+
+    Raises:
+        ValueError: the inputs have no channels' axis.
     """
 
+    # Before the second version the number of batches was not saved, and is not here.
+    _version = 1
+
     unit_gain: Tensor
-    running_mean: Tensor
-    running_var: Tensor
 
     def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.register_buffer("unit_gain", torch.ones(num_features), persistent=False)
+        super().__init__(num_features, affine=False)
+        del self._parameters["weight"]
+        self.affine = True
         self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("unit_gain", torch.ones(num_features), persistent=False)
+        self.register_buffer("num_batches_tracked", self.num_batches_tracked, persistent=False)
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> nn.Parameter:  # type: ignore[override]
         """Ones: there is no gain. What an initialization by names writes into them has no effect."""
-        return self.unit_gain.clone()
+        # Not None: torch's synchronized layer computes the bias's gradient only beside a gain.
+        return nn.Parameter(self.unit_gain.clone(), requires_grad=False)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(
+        self, inputs: Float[Tensor, "batch channels *positions"]
+    ) -> Float[Tensor, "batch channels *positions"]:
         """The normalized inputs, in their shape."""
+        self._check_input_dim(inputs)
+        rate = self.momentum
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if rate is None:
+                # The mean of all batches, as `torch.optim.swa_utils.update_bn` wants it.
+                rate = 1 / float(self.num_batches_tracked)
+        tracked = not self.training or self.track_running_stats
         return nn.functional.batch_norm(
             inputs,
-            self.running_mean,
-            self.running_var,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
             weight=self.unit_gain,
             bias=self.bias,
-            training=self.training,
+            training=self.training or self.running_mean is None,
+            momentum=0.0 if rate is None else rate,
+            eps=self.eps,
         )
+
+    def _check_input_dim(self, inputs: Tensor) -> None:
+        if inputs.ndim < 2:
+            raise ValueError(
+                f"inputs must be [batch, {self.num_features}, ...], got shape {tuple(inputs.shape)}"
+            )
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        # Of a converted layer.
+        state_dict.pop(f"{prefix}num_batches_tracked", None)
+        gain = state_dict.get(f"{prefix}weight")
+        if gain is not None and bool((gain == 1).all()):
+            del state_dict[f"{prefix}weight"]
+        # Torch's batch normalization would add the number of batches.
+        nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
 
 
 class ImageByImage(nn.Sequential):
@@ -63,7 +104,9 @@ class ImageByImage(nn.Sequential):
         super().__init__(*layers)
         self.most_channels = most_channels
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch maps map_height map_width"]:
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(images)
         pixels = math.prod(images.shape[2:]) * images.shape[0]
@@ -71,6 +114,8 @@ class ImageByImage(nn.Sequential):
         blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
         return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])
 
-    def initialize_from_data(self, images: Tensor) -> Tensor:
+    def initialize_from_data(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch maps map_height map_width"]:
         """All at once, as the layers' statistics are over all images; see `weight_norm`."""
         return super().forward(images)

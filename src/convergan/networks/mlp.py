@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import prod
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from convergan.networks.closeness import ComparingDiscriminator
@@ -53,7 +54,9 @@ class MLPDiscriminator(ComparingDiscriminator):
         )
 
     def forward(
-        self, images: Tensor, group_sizes: Sequence[int] | None = None
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         features = self.hidden(images.flatten(1))
         activations = features
@@ -81,5 +84,7 @@ class MLPGenerator(Generator):
             layers += [layer, BatchNormWithoutGain(width), nn.Softplus()]
         self.layers = nn.Sequential(*layers, WeightNormLinear(widths[-1], prod(image_shape)))
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
         return torch.sigmoid(self.layers(latent)).unflatten(1, self.image_shape)

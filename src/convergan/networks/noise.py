@@ -1,6 +1,7 @@
 """Gaussian noise, drawn afresh or cut out of a bank."""
 
 import torch
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 BANK_SIZE = 2**22
@@ -29,7 +30,7 @@ class NoiseBank:
         generator = torch.Generator(self._numbers.device).manual_seed(seed)
         self._numbers.normal_(generator=generator)
 
-    def cut(self, like: Tensor) -> Tensor:
+    def cut(self, like: Float[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
         """Standard normal float32 numbers in the shape of `like`, to be read only.
 
         The place is drawn from torch's default generator of the CPU. Shapes that need more than a quarter of
@@ -61,13 +62,13 @@ class GaussianNoise(nn.Module):
         self.stdev = stdev
         self.bank: NoiseBank | None = None
 
-    def draw(self, like: Tensor) -> Tensor | None:
+    def draw(self, like: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"] | None:
         """Standard normal numbers in the shape of `like`; None where no noise is to be added."""
         if not self.training or self.stdev == 0:
             return None
         return torch.randn_like(like) if self.bank is None else self.bank.cut(like)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The inputs, with noise added in training and unchanged in evaluation."""
         noise = self.draw(inputs)
         if noise is None:

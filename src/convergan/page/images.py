@@ -3,13 +3,12 @@
 import math
 from base64 import b64encode
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from convergan.errors import UserError
+from convergan.images.encode import to_picture, to_png
 from convergan.outputs import binary_output
 
 GUTTER_PX = 2
@@ -37,7 +36,7 @@ def write_sample_grid(path: Path, images: np.ndarray, *, columns: int | None = N
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with binary_output(path) as file:
-        file.write(_png(_grid(images, columns)))
+        file.write(to_png(_grid(images, columns)))
 
 
 def grid_picture(images: np.ndarray) -> Picture:
@@ -96,19 +95,10 @@ def _scaled_down(images: np.ndarray) -> np.ndarray:
     if scale >= 1:
         return images
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = [
-        Image.fromarray(image.squeeze(-1) if channels == 1 else image).resize(size)
-        for image in images
-    ]
+    small = [to_picture(image).resize(size) for image in images]
     return np.stack([np.asarray(image).reshape(size[1], size[0], channels) for image in small])
 
 
-def _png(grid: np.ndarray) -> bytes:
-    file = BytesIO()
-    Image.fromarray(grid).save(file, "PNG")
-    return file.getvalue()
-
-
 def _picture(grid: np.ndarray, *, enlarged: bool) -> Picture:
-    uri = "data:image/png;base64," + b64encode(_png(grid)).decode()
+    uri = "data:image/png;base64," + b64encode(to_png(grid)).decode()
     return Picture(uri, grid.shape[1], grid.shape[0], enlarged)

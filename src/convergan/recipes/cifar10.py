@@ -5,13 +5,9 @@ starts with the weights instead of zero, and looks back over a tenth of the step
 authors' 1e-4, after 100,000 steps.
 """
 
-from convergan.recipes.settings import (
-    ConvSettings,
-    DataSettings,
-    ObjectiveSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import ConvSettings, DataSettings, OptimizerSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings
 
 RECIPE = Recipe(
     name="cifar10",
@@ -19,7 +15,7 @@ RECIPE = Recipe(
     epochs=1200,
     data=DataSettings(source="cifar10"),
     networks=ConvSettings(width=96),
-    objective=ObjectiveSettings(feature_distance="absolute"),
+    objective=ObjectiveSettings(feature_matching=FeatureMatchingSettings(distance="absolute")),
     # Constant to epoch 800 of 1,200.
     optimizer=OptimizerSettings(learning_rate=3e-4, decay_from=2 / 3),
 )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -13,7 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from convergan.errors import UserError, one_line, printable, quoted, reading
 from convergan.paths import StrPath, as_path
 from convergan.ranges import current_value, declarations, expected, range_in_words
+from convergan.recipes.former import current_objective, with_former_names
+from convergan.recipes.objective import TERM_SETTINGS
 from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
+from convergan.recipes.terms import TermSettings
 
 _RECIPE = TypeAdapter(Recipe)
 _NETWORKS: dict[str, Any] = {
@@ -21,7 +25,7 @@ _NETWORKS: dict[str, Any] = {
     "conv": ConvSettings,
     "imagenet": ImageNetSettings,
 }
-_GROUPS = ("data", "networks", "objective", "optimizer", "hardware")
+_OTHER_TERMS: Any = {"objective": {"others"}}
 
 _LARGEST = 65_536
 """Bytes of a recipe.yaml: ours have some 2,000."""
@@ -36,7 +40,20 @@ which changes last digits alone; whether the images are the same is checked by t
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """The settings as nested dictionaries of plain values."""
-    return _RECIPE.dump_python(recipe, mode="json")
+    values = _RECIPE.dump_python(recipe, mode="json", exclude=_OTHER_TERMS)
+    for term in recipe.objective.others:
+        values["objective"][term.term_name] = _plain(term)
+    return values
+
+
+def _plain(term: TermSettings, *, exclude_defaults: bool = False) -> dict[str, Any]:
+    settings: Any = type(term)
+    return _adapter(settings).dump_python(term, mode="json", exclude_defaults=exclude_defaults)
+
+
+@cache
+def _adapter(settings: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(settings)
 
 
 def recipe_from_dict(values: object, origin: str) -> Recipe:
@@ -47,7 +64,7 @@ def recipe_from_dict(values: object, origin: str) -> Recipe:
     try:
         return _RECIPE.validate_python(_checked(values, Recipe))
     except ValidationError as error:
-        raise UserError(f"{origin}: {_first_problem(error, values)}") from None
+        raise UserError(f"{origin}: {_first_problem(error, values, Recipe)}") from None
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
 
@@ -68,15 +85,19 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
                 f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {quoted(kind)}"
             )
     known = declarations(settings)
-    checked = {}
+    checked: dict[str, Any] = {}
+    if group == "objective.":
+        values = current_objective(values)
+        known = {name: declared for name, declared in known.items() if name != "others"}
+        others = [name for name in values if name not in known]
+        checked["others"] = [_other_term(name, values[name], known) for name in others]
+        values = {name: value for name, value in values.items() if name in known}
     for name, value in values.items():
         if name not in known:
             raise UserError(f"{group}{_unknown(name, known)}")
         declared = known[name]
-        if name in _GROUPS:
-            if not isinstance(value, dict):
-                raise UserError(f"{name}: expected settings by name, got {quoted(value)}")
-            value = _checked(value, declared, f"{name}.")
+        if f"{group}{name}" == "networks" or is_dataclass(declared):
+            value = _checked(_by_name(f"{group}{name}", value), declared, f"{group}{name}.")
         elif range_in_words(declared) and any(
             isinstance(item, bool) for item in (value if isinstance(value, list) else [value])
         ):
@@ -87,6 +108,28 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
     return checked
 
 
+def _by_name(name: str, value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{name}: expected settings by name, got {quoted(value)}")
+    return value
+
+
+def _other_term(name: Any, value: Any, known: Collection[str]) -> TermSettings:
+    """The settings of a term that the objective does not declare among the names that it knows."""
+    settings: Any = TERM_SETTINGS.get(name) if isinstance(name, str) else None
+    if settings is None:
+        problem = f"objective.{_unknown(name, [*known, *TERM_SETTINGS])}"
+        if isinstance(value, dict):
+            problem += "; a term of your own has to be registered first"
+        raise UserError(problem)
+    group = f"objective.{name}"
+    checked = _checked(_by_name(group, value), settings, f"{group}.")
+    try:
+        return _adapter(settings).validate_python(checked)
+    except ValidationError as error:
+        raise UserError(f"{group}.{_first_problem(error, value, settings)}") from None
+
+
 def _unknown(name: object, known: Collection[str]) -> str:
     close = get_close_matches(name, known, n=1) if isinstance(name, str) else []
     meant = f", perhaps {close[0]}" if close else ""
@@ -94,14 +137,14 @@ def _unknown(name: object, known: Collection[str]) -> str:
     return f"{shown}: expected the name of a setting{meant}, got another"
 
 
-def _first_problem(error: ValidationError, values: dict[str, Any]) -> str:
-    """The first setting that does not fit, in our words."""
+def _first_problem(error: ValidationError, values: dict[str, Any], settings: Any) -> str:
+    """The first of these settings that does not fit, in our words."""
     for problem in error.errors(include_context=False, include_url=False):
         place = [str(part) for part in problem["loc"]]
-        group: Any = Recipe
+        group: Any = settings
         got: Any = values
         names: list[str] = []
-        if place[0] == "networks" and len(place) > 1:
+        if group is Recipe and place[0] == "networks" and len(place) > 1:
             # pydantic tells of all kinds of networks.
             group = _NETWORKS[values["networks"]["kind"]]
             if place[1] != group.__name__:
@@ -184,9 +227,16 @@ def recipe_sha256(recipe: Recipe) -> str:
     setting added later leaves it as it was.
     """
     # As read from a file: a whole number is a float where one is declared.
-    read = _RECIPE.validate_python(recipe_to_dict(recipe))
-    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True)
+    read = recipe_from_dict(recipe_to_dict(recipe), "recipe")
+    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True, exclude=_OTHER_TERMS)
     chosen.setdefault("networks", {})["kind"] = read.networks.kind
+    # By the names of the first version: runs are known by these hashes.
+    chosen["objective"] = with_former_names(
+        dict(_flat(chosen.get("objective", {}))), dict(_flat(recipe_to_dict(read)["objective"]))
+    )
+    for term in read.objective.others:
+        differing = _plain(term, exclude_defaults=True)
+        chosen["objective"][term.term_name] = {"weight": term.weight, **differing}
     settings = {name: value for name, value in _flat(chosen) if name not in FREE_TO_CHANGE}
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()

@@ -8,13 +8,9 @@ batch that serves as both. Neither the paper nor the code says how long to train
 it is stopped, and its disabled option has 25 epochs.
 """
 
-from convergan.recipes.settings import (
-    DataSettings,
-    ImageNetSettings,
-    ObjectiveSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import DataSettings, ImageNetSettings, OptimizerSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings, RealOrGeneratedSettings, TargetSettings
 
 RECIPE = Recipe(
     name="imagenet",
@@ -24,11 +20,10 @@ RECIPE = Recipe(
     data=DataSettings(source="imagenet", size_px=128),
     networks=ImageNetSettings(),
     objective=ObjectiveSettings(
-        unsupervised_weight=1.0,
-        positive_target=0.75,
-        generator="target",
+        real_or_generated=RealOrGeneratedSettings(weight=1.0, positive_target=0.75),
+        feature_matching=FeatureMatchingSettings(weight=0.0),
         # Half the positive target.
-        generator_target=0.375,
+        target=TargetSettings(weight=1.0, probability=0.375),
     ),
     optimizer=OptimizerSettings(
         learning_rate=4e-4,

@@ -12,13 +12,24 @@ learning, Section 5 says, minibatch discrimination does not work at all.
 from dataclasses import replace
 
 from convergan.recipes import mnist
-from convergan.recipes.settings import MLPSettings, ObjectiveSettings, OptimizerSettings, Recipe
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    NonSaturatingSettings,
+    RealOrGeneratedSettings,
+)
 
 RECIPE: Recipe = replace(
     mnist.RECIPE,
     name="mnist-mb",
     epochs=30,
     networks=MLPSettings(minibatch_kernels=100, minibatch_kernel_size=5),
-    objective=ObjectiveSettings(generator="non-saturating", generator_steps=3, positive_target=0.9),
+    objective=ObjectiveSettings(
+        real_or_generated=RealOrGeneratedSettings(positive_target=0.9),
+        feature_matching=FeatureMatchingSettings(weight=0.0),
+        non_saturating=NonSaturatingSettings(weight=1.0),
+        generator_steps=3,
+    ),
     optimizer=OptimizerSettings(learning_rate=1e-3, decay_from=0.5),
 )

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 
-from convergan.ranges import Checked, Former, Seed
+from convergan.errors import UserError
+from convergan.ranges import Former, Seed
+from convergan.recipes.base import Settings
+from convergan.recipes.objective import ObjectiveSettings
 
 # Wide enough for whatever a machine may train, and so that nothing overflows.
 _Width = Annotated[int, Interval(ge=1, le=65_536)]
@@ -21,19 +24,14 @@ FORMER_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
 """Lightning's words, which recipes had and manifests have, and ours."""
 
 
-class Settings(Checked):
-    """What all settings have in common: a name that is not declared is refused when read from a file."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Settings, group="data"):
     """Which images, and how the labelled ones among them are divided."""
 
     source: Annotated[str, Len(1, 200)] = "folder"
-    """`digits` (inside scikit-learn), `folder` (your own images), or the id of a Hugging Face data set;
-    `mnist`, `cifar10`, `svhn` and `imagenet` are short for the usual ids."""
+    """`digits` (inside scikit-learn), `folder` (your own images), or the id of a Hugging Face data set
+    (OWNER/NAME, or OWNER/NAME/CONFIGURATION); `mnist`, `cifar10`, `svhn` and `imagenet` are short for the
+    usual ids."""
 
     path: Path | None = None
     """Folder with the data: parquet files named train-*.parquet and test-*.parquet; or
@@ -196,42 +194,6 @@ class ImageNetSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveSettings(Settings, group="objective"):
-    """What the two players minimize."""
-
-    discriminator: Literal["semi-supervised", "binary"] = "semi-supervised"
-    """`semi-supervised`: the classes and "generated" at once (Section 5). `binary`: real or generated
-    only, for images without labels."""
-
-    unsupervised_weight: Annotated[float, Interval(gt=0, le=1e6)] = 0.5
-    """Weight of the real-or-generated part beside the classes. Eq. 5 has 1, the authors' code 0.5."""
-
-    positive_target: Annotated[float, Interval(ge=0.5, le=1)] = 1.0
-    """What the discriminator is to say of real images: below 1 is one-sided label smoothing
-    (Section 3.4)."""
-
-    generator: Literal["feature-matching", "minimax", "non-saturating", "target"] = (
-        "feature-matching"
-    )
-    """`feature-matching` (Section 3.1); `minimax`: log(1 - D), the authors' choice with minibatch
-    discrimination; `non-saturating`: -log D; `target`: the cross-entropy between `generator_target` and
-    D, the authors' choice for ImageNet."""
-
-    generator_target: Annotated[float, Interval(gt=0, le=1)] = 0.375
-    """What `target` makes the discriminator say of generated images. Half of `positive_target` is where a
-    smoothed discriminator ends that cannot tell them from real ones (Section 3.4)."""
-
-    feature_distance: Literal["squared", "absolute"] = "squared"
-    """Distance between the batch means of the features, averaged over the features as the authors do."""
-
-    generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
-    """Generator steps to each step of the discriminator."""
-
-    historical_averaging: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
-    """Weight of historical averaging in both players' costs (Section 3.3)."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
@@ -261,13 +223,14 @@ class OptimizerSettings(Settings, group="optimizer"):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareSettings(Settings, group="hardware"):
-    """Where the run computes, as Lightning Fabric names it."""
+    """Where the run computes."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     """`auto`: a GPU if there is one; `gpu`: NVIDIA's or Apple's, `cuda` and `mps` by their own names."""
 
     devices: Annotated[int, Interval(ge=1, le=256)] = 1
-    """Processes, each with its own device and its share of every batch. Under torchrun, its own count."""
+    """Processes on this machine, each with its own device and its share of every batch. Under torchrun its
+    count is taken."""
 
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
     """Threads of the CPU. Unset: one per core. Small networks are as fast with one, and with more of
@@ -319,7 +282,7 @@ class Recipe(Settings):
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """What they minimize."""
+    """Losses of the two players: sums of the terms below, each times its weight."""
 
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """How they are trained."""
@@ -335,3 +298,7 @@ class Recipe(Settings):
             "name",
             "printable characters without slashes",
         )
+        if self.objective.is_simultaneous and self.hardware.precision == "bf16":
+            raise UserError(
+                "hardware.precision: expected auto or fp32 where objective.update is simultaneous, got bf16"
+            )

@@ -5,13 +5,9 @@ starts with the weights instead of zero, and looks back over a tenth of the step
 authors' 1e-4, after 100,000 steps.
 """
 
-from convergan.recipes.settings import (
-    ConvSettings,
-    DataSettings,
-    ObjectiveSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import ConvSettings, DataSettings, OptimizerSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings
 
 RECIPE = Recipe(
     name="svhn",
@@ -19,7 +15,7 @@ RECIPE = Recipe(
     epochs=900,
     data=DataSettings(source="svhn"),
     networks=ConvSettings(width=64),
-    objective=ObjectiveSettings(feature_distance="absolute"),
+    objective=ObjectiveSettings(feature_matching=FeatureMatchingSettings(distance="absolute")),
     # Constant to epoch 600 of 900.
     optimizer=OptimizerSettings(learning_rate=3e-4, decay_from=2 / 3),
 )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
@@ -10,23 +9,23 @@ from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import number, percent
 from convergan.report.inputs import ReportInputs
+from convergan.runs.epochs import EpochLine
 
-Epochs = Sequence[dict[str, Any]]
+Value = Callable[[EpochLine], float | None]
+"""A number of an epoch."""
 
 
 def charts(inputs: ReportInputs) -> list[Chart]:
     """The charts that this run has numbers for."""
-    marked = sorted({warning["epoch"] for warning in inputs.warnings})
+    marked = sorted({warning.epoch for warning in inputs.warnings})
     made = (make(inputs, marked) for make in (_errors, _losses, _scores, _diversity))
     return [chart for chart in made if chart]
 
 
-def _line(
-    name: str, style: int, epochs: Epochs, value: Callable[[dict[str, Any]], Any]
-) -> Line | None:
+def _line(name: str, style: int, epochs: Sequence[EpochLine], value: Value) -> Line | None:
     """None where no epoch has the value. NaN and infinity, which a broken run logs, are left out."""
-    points = [(epoch["epoch"], value(epoch)) for epoch in epochs]
-    points = [(x, float(y)) for x, y in points if y is not None and math.isfinite(y)]
+    found = [(epoch.epoch, value(epoch)) for epoch in epochs]
+    points = [(x, float(y)) for x, y in found if y is not None and math.isfinite(y)]
     return Line(name, [x for x, _ in points], [y for _, y in points], style) if points else None
 
 
@@ -53,24 +52,14 @@ def _chart(
 
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
-    def rate(errors: str, size: str) -> Callable[[dict[str, Any]], float | None]:
-        def of(epoch: dict[str, Any]) -> float | None:
-            if epoch.get(errors) is None or not epoch.get(size):
-                return None
-            return epoch[errors] / epoch[size]
-
-        return of
-
+    values: tuple[tuple[str, Value], ...] = (
+        ("semi-supervised GAN", lambda it: _share(it.test_errors, it.test_size)),
+        ("supervised baseline", lambda it: _share(it.baseline_test_errors, it.test_size)),
+        ("GAN, not averaged", lambda it: _share(it.raw_test_errors, it.test_size)),
+        ("GAN, validation images", lambda it: _share(it.validation_errors, it.validation_size)),
+    )
     lines = _present(
-        _line(name, style, inputs.epochs, rate(errors, size))
-        for style, (name, errors, size) in enumerate(
-            (
-                ("semi-supervised GAN", "test_errors", "test_size"),
-                ("supervised baseline", "baseline_test_errors", "test_size"),
-                ("GAN, not averaged", "raw_test_errors", "test_size"),
-                ("GAN, validation images", "validation_errors", "validation_size"),
-            )
-        )
+        _line(name, style, inputs.epochs, value) for style, (name, value) in enumerate(values)
     )
     if not lines:
         return None
@@ -81,7 +70,7 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     caption = "Share of the images that are classified wrongly; lower is better. "
     if top < highest:
         caption += f"The first epochs lie above the chart (up to {percent(highest)}). "
-    if (inputs.results or {}).get("folds"):
+    if inputs.results and inputs.results.folds:
         caption += (
             "Each labelled image is counted in the fold that was trained without it, all folds "
             "together: nothing was chosen by it there."
@@ -105,11 +94,15 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     )
 
 
-def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
-    def loss(term: str) -> Callable[[dict[str, Any]], float | None]:
-        return lambda epoch: (epoch.get("losses") or {}).get(term)
+def _share(errors: int | None, size: int | None) -> float | None:
+    return errors / size if errors is not None and size else None
 
-    terms = dict.fromkeys(term for epoch in inputs.epochs for term in epoch.get("losses") or {})
+
+def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    def loss(term: str) -> Value:
+        return lambda epoch: epoch.losses.get(term)
+
+    terms = dict.fromkeys(term for epoch in inputs.epochs for term in epoch.losses)
     lines = _present(
         _line(
             term.replace("/", ": ").replace("_", " "),
@@ -146,8 +139,8 @@ def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
 def _scores(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     lines = _present(
         [
-            _line("real images", 0, inputs.epochs, lambda epoch: epoch.get("real_score")),
-            _line("generated images", 1, inputs.epochs, lambda epoch: epoch.get("generated_score")),
+            _line("real images", 0, inputs.epochs, lambda epoch: epoch.real_score),
+            _line("generated images", 1, inputs.epochs, lambda epoch: epoch.generated_score),
         ]
     )
     if not lines:
@@ -173,7 +166,7 @@ def _scores(inputs: ReportInputs, marked: list[int]) -> Chart | None:
 
 
 def _diversity(inputs: ReportInputs, marked: list[int]) -> Chart | None:
-    line = _line("generated images", 0, inputs.epochs, lambda epoch: epoch.get("diversity"))
+    line = _line("generated images", 0, inputs.epochs, lambda epoch: epoch.diversity)
     if not line:
         return None
     caption = (

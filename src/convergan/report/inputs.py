@@ -1,9 +1,13 @@
 """What a report is made from: plain values and arrays, so that any loop can have one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+
+from convergan.runs.epochs import EpochLine, HealthWarning
+from convergan.runs.manifest import Manifest
+from convergan.runs.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +40,20 @@ class ReportInputs:
     verdict: str
     """What came of it, in one sentence."""
 
-    results: dict[str, Any] | None
-    """results.json; None for a run without labels. May also hold `test_interval` and
-    `baseline_test_interval` (`[low, high]`, 95 % confidence intervals of the error rates), `folds`,
-    `decision` ("helped", "hurt" or "undecided") and `p_value`."""
+    results: Results | None
+    """What the run came to; None for a run without labels."""
 
-    epochs: list[dict[str, Any]]
-    """The lines of metrics.jsonl; every key but `epoch` may be absent or None."""
+    epochs: list[EpochLine]
+    """The epochs in their order; a number that is not known is None or NaN."""
 
-    recipe: dict[str, Any]
-    """recipe.yaml."""
+    recipe: Mapping[str, object]
+    """Every setting by its name; groups of settings are such mappings themselves."""
 
-    manifest: dict[str, Any]
-    """manifest.json."""
+    manifest: Manifest | None
+    """Where the run comes from; None where that is not known."""
 
-    warnings: list[dict[str, Any]]
-    """`{"epoch", "kind", "message", "advice"}`, in the order of their epochs."""
+    warnings: list[HealthWarning]
+    """Warnings in the order of their epochs."""
 
     classes: list[str]
     """The names of the classes."""

@@ -1,11 +1,13 @@
 """The page: what stands in it, from the verdict down to the provenance."""
 
+import math
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from convergan.files import write_text
+from convergan.json_files import json_values
 from convergan.page.environment import templates
 from convergan.page.images import grid_picture, single_picture
 from convergan.page.words import count, number
@@ -14,6 +16,8 @@ from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
 from convergan.report.words import confidence, duration, epoch_ranges, rows, tested
+from convergan.runs.epochs import HealthWarning
+from convergan.runs.results import ErrorRate, Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +27,7 @@ class Bar:
     name: str
     explanation: str
     kind: str
-    errors: int
-    size: int
-    rate: float
-    interval: tuple[float, float] | None
+    found: ErrorRate
     scale: float
 
     def share(self, rate: float) -> float:
@@ -56,9 +57,9 @@ def _render(inputs: ReportInputs) -> str:
     environment.filters |= {"confidence": confidence, "picture": single_picture}
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
-        decision=(inputs.results or {}).get("decision"),
-        bars=_bars(inputs.results or {}),
-        comparison=_comparison(inputs.results or {}),
+        results=inputs.results,
+        bars=_bars(inputs.results),
+        comparison=_comparison(inputs.results),
         tested=tested(inputs.results),
         facts=_facts(inputs),
         charts=charts(inputs),
@@ -69,48 +70,42 @@ def _render(inputs: ReportInputs) -> str:
         else Confusion.of(inputs.confusion, inputs.classes),
         warned=_warned(inputs.warnings),
         recipe=list(rows(inputs.recipe)),
-        manifest=list(rows(inputs.manifest)),
+        manifest=list(rows(json_values(inputs.manifest))) if inputs.manifest else [],
     )
 
 
-def _bars(results: dict[str, Any]) -> list[Bar]:
+def _bars(results: Results | None) -> list[Bar]:
+    if results is None:
+        return []
     present = [
-        (name, explanation, kind, key)
-        for name, explanation, kind, key in (
-            ("Semi-supervised GAN", "labelled, unlabelled and generated images", "gan", ""),
+        (name, explanation, kind, found)
+        for name, explanation, kind, found in (
+            (
+                "Semi-supervised GAN",
+                "labelled, unlabelled and generated images",
+                "gan",
+                results.test,
+            ),
             (
                 "Supervised baseline",
                 "the same network, on the labelled images alone",
                 "baseline",
-                "baseline_",
+                results.baseline_test,
             ),
         )
-        if results.get(f"{key}test_error_rate") is not None
+        if found is not None
     ]
-    intervals = {key: results.get(f"{key}test_interval") for *_, key in present}
-    rates = [results[f"{key}test_error_rate"] for *_, key in present]
-    scale = (
-        max([*rates, *(interval[1] for interval in intervals.values() if interval)], default=0) or 1
-    )
+    scale = max((max(found.rate, found.interval.high) for *_, found in present), default=0) or 1
     return [
-        Bar(
-            name=name,
-            explanation=explanation,
-            kind=kind,
-            errors=results[f"{key}test_errors"],
-            size=results["test_size"],
-            rate=results[f"{key}test_error_rate"],
-            interval=intervals[key],
-            scale=scale,
-        )
-        for name, explanation, kind, key in present
+        Bar(name=name, explanation=explanation, kind=kind, found=found, scale=scale)
+        for name, explanation, kind, found in present
     ]
 
 
-def _comparison(results: dict[str, Any]) -> str | None:
-    errors, baseline = results.get("test_errors"), results.get("baseline_test_errors")
-    if errors is None or baseline is None:
+def _comparison(results: Results | None) -> str | None:
+    if results is None or results.test is None or results.baseline_test is None:
         return None
+    errors, baseline = results.test.errors, results.baseline_test.errors
     images = f"on the same {tested(results)}"
     if errors == baseline:
         return f"As many mistakes with the GAN as without it, {images}."
@@ -122,38 +117,45 @@ def _comparison(results: dict[str, Any]) -> str | None:
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     """The numbers to know beside the verdict, as far as this run has them."""
-    results, last = inputs.results or {}, inputs.epochs[-1] if inputs.epochs else {}
-    chosen = results.get("epoch_chosen")
-    generated = {} if inputs.results else last
-    facts = (
-        ("labelled images", results.get("labels"), count),
-        ("test images", None if results.get("folds") else results.get("test_size"), count),
-        ("epochs", last.get("epoch"), count),
-        ("result from epoch", None if chosen == last.get("epoch") else chosen, count),
-        ("training time", results.get("train_seconds") or last.get("train_seconds"), duration),
-        ("device", inputs.manifest.get("device"), str),
-        ("precision", inputs.manifest.get("precision"), _precision),
-        ("diversity (data: 1)", generated.get("diversity"), number),
-        ("“real” for generated", generated.get("generated_score"), number),
-    )
-    return [(name, write(value)) for name, value, write in facts if value is not None]
+    results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else None
+    facts: list[tuple[str, str]] = []
+    if results is not None:
+        facts.append(("labelled images", count(results.labels)))
+        if results.test_size is not None and not results.folds:
+            facts.append(("test images", count(results.test_size)))
+    if last is not None:
+        facts.append(("epochs", count(last.epoch)))
+    chosen = results.epoch_chosen if results else None
+    if chosen is not None and not (last and chosen == last.epoch):
+        facts.append(("result from epoch", count(chosen)))
+    seconds = results.train_seconds if results else last.train_seconds if last else math.nan
+    if math.isfinite(seconds):
+        facts.append(("training time", duration(seconds)))
+    if inputs.manifest is not None:
+        precision = inputs.manifest.precision
+        facts.append(("device", inputs.manifest.device))
+        facts.append(("precision", FORMER_PRECISIONS.get(precision, precision)))
+    if last is not None and results is None:
+        facts += [
+            (name, number(value))
+            for name, value in (
+                ("diversity (data: 1)", last.diversity),
+                ("“real” for generated", last.generated_score),
+            )
+            if math.isfinite(value)
+        ]
+    return facts
 
 
-def _precision(of_manifest: str) -> str:
-    return FORMER_PRECISIONS.get(of_manifest, of_manifest)
-
-
-def _warned(warnings: list[dict[str, Any]]) -> list[Warned]:
-    def kind(warning: dict[str, Any]) -> str:
-        return str(warning["kind"])
-
+def _warned(warnings: list[HealthWarning]) -> list[Warned]:
+    kind = attrgetter("kind")
     grouped = ((name, list(group)) for name, group in groupby(sorted(warnings, key=kind), key=kind))
     return [
         Warned(
             name,
-            epoch_ranges(warning["epoch"] for warning in group),
-            group[-1]["message"],
-            group[-1]["advice"],
+            epoch_ranges(warning.epoch for warning in group),
+            group[-1].message,
+            group[-1].advice,
         )
         for name, group in grouped
     ]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from convergan.errors import UserError, one_line, reading
+from convergan.json_files import read_json_as
 from convergan.metrics.estimates import Comparison, Estimate
-from convergan.metrics.resampling import Interval
+from convergan.statistics.intervals import Interval
 
 _BETTER = {"FID": "lower", "KID": "lower"}
 """Of all others higher is better."""
@@ -107,31 +107,13 @@ def scores_as_dict(
     return entries
 
 
-def without_nan(value: Any) -> Any:
-    """The same, with None for numbers that are not finite: JSON has no others."""
-    if isinstance(value, Mapping):
-        return {name: without_nan(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def read_scores(path: Path) -> Earlier:
     """The numbers of a JSON file of `convergan score`.
 
     Raises:
         UserError: the file is not there, or is no such file.
     """
-    expected = "the JSON of convergan score"
-    with reading(path, expected):
-        text = path.read_bytes()
-        try:
-            content = _FILE.validate_json(text, strict=True)
-        except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, problem["loc"])) or "the whole"
-            reason = one_line(f"{place}: {problem['msg']}")
-            raise UserError(f"{path}: expected {expected}, got another file ({reason})") from None
+    content = read_json_as(path, _FILE, "the JSON of convergan score")
     numbers = {score.name: (_estimate(score), score.fingerprint) for score in content.scores}
     return Earlier(str(path), content.images.place, numbers)
 

@@ -1,9 +1,10 @@
 """How the report of a run writes numbers and settings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from convergan.page.words import SPACE, percent
+from convergan.runs.results import Results
 
 _LIST_SHOWN = 8
 
@@ -13,9 +14,9 @@ def confidence(probability: float) -> str:
     return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
 
 
-def tested(results: dict[str, Any] | None) -> str:
-    """What the errors of results.json are counted on."""
-    return "labelled images" if (results or {}).get("folds") else "test images"
+def tested(results: Results | None) -> str:
+    """What the errors of a run are counted on."""
+    return "labelled images" if results and results.folds else "test images"
 
 
 def duration(seconds: float) -> str:
@@ -42,10 +43,10 @@ def epoch_ranges(epochs: Iterable[int]) -> str:
     return f"epoch {written}" if single else f"epochs {written}"
 
 
-def rows(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def rows(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as lines of a table: `data.source`, `digits`."""
     for key, value in tree.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, Mapping) and value:
             yield from rows(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _written(value)

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from convergan.data.batches import to_network
 from convergan.errors import UserError
-from convergan.networks.classification import classified
+from convergan.networks.classification import classified_pixels
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 
 
@@ -89,4 +88,4 @@ class Classifier(nn.Module):
             )
         if got_channels != channels:
             raise UserError(f"images: expected channels: {channels}, got {got_channels}")
-        return classified(self.network, to_network(images.permute(0, 2, 3, 1), self.pixel_range))
+        return classified_pixels(self.network, images.permute(0, 2, 3, 1))

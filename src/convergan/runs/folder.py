@@ -1,12 +1,11 @@
 """Where things are in a run folder, and the rules by which one is begun and resumed."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergan.errors import UserError, is_utf8, printable, quoted, reading, system_problem
+from convergan.errors import UserError, is_utf8, printable, quoted, system_problem
 from convergan.files import make_folder, try_writing, write_text
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
@@ -16,7 +15,8 @@ from convergan.recipes.files import (
     recipe_to_yaml,
 )
 from convergan.recipes.settings import Recipe
-from convergan.runs.records import checked_manifest, checked_results
+from convergan.runs.manifest import Manifest, read_manifest
+from convergan.runs.results import Results, read_results
 
 
 class RunFolder:
@@ -120,7 +120,7 @@ class RunFolder:
         self, saved: Recipe, wanted: Recipe, difference: tuple[str, Any, Any] | None
     ) -> None:
         """Checks recipe.yaml against the hash in the manifest, which convergan 0.1.0 did not write."""
-        begun_with = self.read_manifest().get("recipe_sha256") if self.manifest.exists() else None
+        begun_with = self.read_manifest().recipe_sha256 if self.manifest.exists() else None
         if begun_with in (None, recipe_sha256(saved)):
             return
         change = ""
@@ -139,59 +139,20 @@ class RunFolder:
             if path != self.lock and not path.name.startswith(aside):
                 yield path
 
-    def read_results(self) -> dict[str, Any] | None:
-        """The content of results.json, or None for a run that is not finished.
+    def read_results(self) -> Results | None:
+        """What results.json holds, or None for a run that is not finished.
 
         Raises:
             UserError: it is damaged.
         """
         if not self.results.exists():
             return None
-        return checked_results(self.results, read_json(self.results))
+        return read_results(self.results)
 
-    def read_manifest(self) -> dict[str, Any]:
-        """The content of manifest.json.
+    def read_manifest(self) -> Manifest:
+        """What manifest.json holds.
 
         Raises:
             UserError: it is missing or damaged.
         """
-        return checked_manifest(self.manifest, read_json(self.manifest))
-
-
-def read_json(path: Path) -> Any:
-    """The value that `write_json` wrote.
-
-    Raises:
-        UserError: the file is missing, or holds something else than JSON.
-    """
-    with reading(path, "JSON"):
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-
-
-def write_json(path: Path, values: object) -> None:
-    """Writes indented JSON, whole or not at all. NumPy's and torch's numbers must be converted."""
-    write_text(path, json_text(values))
-
-
-def json_text(values: object) -> str:
-    """Indented JSON, with a line end; a list of numbers stands on one line, however long."""
-    return _indented(values, "\n") + "\n"
-
-
-def _indented(value: Any, line_end: str) -> str:
-    inner = f"{line_end}  "
-    if isinstance(value, dict) and value:
-        entries = (
-            f"{json.dumps(str(key))}: {_indented(entry, inner)}" for key, entry in value.items()
-        )
-        return f"{{{inner}{f',{inner}'.join(entries)}{line_end}}}"
-    if isinstance(value, list | tuple) and any(
-        isinstance(entry, dict | list | tuple | str) for entry in value
-    ):
-        entries = (_indented(entry, inner) for entry in value)
-        return f"[{inner}{f',{inner}'.join(entries)}{line_end}]"
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name}, which is no number of JSON")
+        return read_manifest(self.manifest)

@@ -1,66 +1,32 @@
 """metrics.jsonl: one line per epoch, appended as the run goes on."""
 
-import json
-import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter, ValidationError
 
 from convergan.errors import reading
 from convergan.files import naming, write_text
+from convergan.json_files import json_line, parse_json_as
+from convergan.runs.epochs import EpochLine
 
-_Number = float | None
-_Count = Annotated[int, Field(ge=0)]
-
-
-class _Warning(TypedDict):
-    epoch: int
-    kind: str
-    message: str
-    advice: str
-
-
-@with_config(ConfigDict(extra="allow", strict=True, allow_inf_nan=False))
-class _Line(TypedDict, total=False):
-    """Fields of a line that other code reads; docs/run-folder.md has their meanings."""
-
-    epoch: Annotated[int, Field(ge=1)]
-    step: _Count
-    train_seconds: _Number
-    seconds_per_epoch: _Number
-    learning_rate: _Number
-    losses: dict[str, _Number]
-    real_score: _Number
-    generated_score: _Number
-    diversity: _Number
-    test_errors: _Count
-    raw_test_errors: _Count
-    baseline_test_errors: _Count
-    test_size: Annotated[int, Field(ge=1)]
-    validation_errors: _Count | None
-    validation_size: _Count
-    warnings: list[_Warning]
-
-
-_LINE = TypeAdapter(_Line)
+_LINE = TypeAdapter(EpochLine)
 
 
 class Metrics(NamedTuple):
     """The readable lines of a metrics.jsonl, and the problem with it."""
 
-    lines: list[dict[str, Any]]
+    lines: list[EpochLine]
     """Lines in the order of the epochs, one for each."""
     problem: str | None
     """Epochs and lines that are missing, damaged or doubled, in one line that names the file."""
 
 
-def append_metrics(path: Path, line: dict[str, Any]) -> None:
+def append_metrics(path: Path, line: EpochLine) -> None:
     """Adds one line. Numbers that are not finite become null: JSON has none."""
     with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+        file.write(json_line(line.as_json()) + "\n")
 
 
 def sync_metrics(path: Path) -> None:
@@ -70,7 +36,7 @@ def sync_metrics(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[EpochLine]:
     """The undamaged lines by epoch, the last of each epoch; none where there is no file.
 
     Raises:
@@ -88,7 +54,22 @@ def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
     Raises:
         UserError: as `read_metrics`.
     """
-    by_epoch: dict[int, dict[str, Any]] = {}
+    return _checked(path, epochs)[0]
+
+
+def keep_metrics(path: Path, epochs: int) -> Metrics:
+    """Removes lines after `epochs` epochs, and damaged or doubled ones, from the file; gives the others.
+
+    Those stay as they are, with keys of other versions.
+    """
+    kept, texts = _checked(path, epochs)
+    write_text(path, "".join(f"{text.decode()}\n" for text in texts))
+    return kept
+
+
+def _checked(path: Path, epochs: int | None) -> tuple[Metrics, list[bytes]]:
+    """The metrics as `check_metrics` gives them, and the text of each line."""
+    by_epoch: dict[int, tuple[EpochLine, bytes]] = {}
     damaged: list[int] = []
     doubled: set[int] = set()
     content = b""
@@ -100,11 +81,10 @@ def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
         line = _line(text)
         if line is None:
             damaged.append(number)
-        elif epochs is None or line["epoch"] <= epochs:
-            if line["epoch"] in by_epoch:
-                doubled.add(line["epoch"])
-            by_epoch[line["epoch"]] = line
-    lines = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+        elif epochs is None or line.epoch <= epochs:
+            if line.epoch in by_epoch:
+                doubled.add(line.epoch)
+            by_epoch[line.epoch] = line, text
     last_epoch = max(by_epoch, default=0) if epochs is None else epochs
     missing = [epoch for epoch in range(1, last_epoch + 1) if epoch not in by_epoch]
     if damaged and damaged[-1] == len(texts) and not missing:
@@ -121,37 +101,18 @@ def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
     problem = (
         f"{path}: expected a line for each epoch, got {' and '.join(faults)}" if faults else None
     )
-    return Metrics(lines, problem)
+    found = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    return Metrics([line for line, _ in found], problem), [text for _, text in found]
 
 
-def keep_metrics(path: Path, epochs: int) -> Metrics:
-    """Removes lines after `epochs` epochs, and damaged or doubled ones, from the file; gives the others."""
-    kept = check_metrics(path, epochs)
-    write_text(path, "".join(json.dumps(line) + "\n" for line in kept.lines))
-    return kept
-
-
-def _line(text: bytes) -> dict[str, Any] | None:
+def _line(text: bytes) -> EpochLine | None:
     """The line that a text holds, None if it is damaged."""
     try:
-        line: dict[str, Any] = json.loads(text)
-        _LINE.validate_python(line)
-        return line if "epoch" in line else None
-    # Damage takes any form: text that is no UTF-8 or no JSON, deep nesting, other types.
-    except (ValueError, RecursionError):
+        return parse_json_as(text, _LINE)
+    except ValidationError:
         return None
 
 
 def _list(numbers: list[int], limit: int = 5) -> str:
     shown = ", ".join(map(str, numbers[:limit]))
     return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

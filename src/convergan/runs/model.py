@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,11 +14,12 @@ from torch.overrides import TorchFunctionMode
 
 from convergan.errors import UserError, one_line, reading
 from convergan.files import make_folder, write_text
+from convergan.json_files import json_text, read_json
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.paths import StrPath, as_path
 from convergan.runs.classifier import Classifier
-from convergan.runs.folder import RunFolder, json_text, read_json
+from convergan.runs.folder import RunFolder
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -220,14 +220,12 @@ def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> Non
 
 def _require_origin(path: Path, origin: Mapping[str, str], folder: RunFolder) -> None:
     """Checks that weights are of the run that the manifest beside them tells of, if there is one."""
-    manifest: dict[str, Any] = {}
-    # A damaged manifest says nothing against the weights.
-    with suppress(UserError):
-        manifest = folder.read_manifest() if folder.manifest.exists() else {}
-    run_origin = {
-        "recipe": manifest.get("recipe_sha256"),
-        "data set": manifest.get("data", {}).get("fingerprint"),
-    }
+    try:
+        manifest = folder.read_manifest()
+    except UserError:
+        # One that is damaged, or not there, says nothing against the weights.
+        return
+    run_origin = {"recipe": manifest.recipe_sha256, "data set": manifest.data.fingerprint}
     for kind, wanted in run_origin.items():
         if None not in (wanted, saved := origin.get(kind)) and saved != wanted:
             raise UserError(f"{path}: expected weights of this run, got those of another {kind}")

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from convergan.errors import UserError
+from convergan.statistics.bootstrap import REPLICATES
+from convergan.statistics.permutation import PERMUTATIONS, compare_all
 from convergan.study.arms import describe_arm
 from convergan.study.estimates import Estimates
 from convergan.study.findings import Comparison, Findings
 from convergan.study.image_sets import image_sets, set_correlation
-from convergan.study.rates import Rates, rates_of
-from convergan.study.statistics.bootstrap import REPLICATES
-from convergan.study.statistics.equivalence import MARGIN
+from convergan.study.rates import MARGIN, Rates, rates_of
 from convergan.study.statistics.learning import BLOCK_TRIALS
-from convergan.study.statistics.permutation import PERMUTATIONS, compare_all
 from convergan.study.thresholds import Thresholds
 from convergan.study.unavailable import unavailable
 from convergan.study.votes import Votes

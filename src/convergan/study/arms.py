@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from convergan.study.estimates import Estimates, percentile_interval
+from convergan.statistics.bootstrap import mean_replicates
+from convergan.statistics.equivalence import equivalence, mean_p_value
+from convergan.statistics.intervals import expanded_percentile_interval
+from convergan.study.estimates import Estimate, Estimates
 from convergan.study.findings import Arm, Block, LearningCurve
+from convergan.study.rates import CHANCE
 from convergan.study.statistics.agreement import agreement
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.equivalence import chance_p_value, equivalence
-from convergan.study.statistics.intervals import Estimate
 from convergan.study.statistics.learning import learning
 from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
@@ -38,8 +39,8 @@ def describe_arm(
         error_on_real=estimates.of(name, "error_on_real"),
         d_prime=estimates.of(name, "d_prime"),
         criterion=estimates.of(name, "criterion"),
-        chance_p_value=None if timed else chance_p_value(rates.accuracy),
-        equivalence=None if timed else equivalence(rates.accuracy, margin),
+        chance_p_value=None if timed else mean_p_value(rates.accuracy, CHANCE),
+        equivalence=None if timed else equivalence(rates.accuracy, CHANCE, margin),
         agreement=None if here is None else agreement(here.image, here.answered_generated),
         learning=None if here is None or timed else _learning(here, block_trials, rng),
         response_seconds=None if here is None else _response_seconds(here),
@@ -55,7 +56,7 @@ def _feedback(votes: Votes) -> bool | None:
 
 def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> LearningCurve:
     found = learning(votes, block_trials)
-    blocks = participant_replicates(found.accuracy, rng)
+    blocks = mean_replicates(found.accuracy, rng)
     return LearningCurve(
         blocks=[
             Block(first_trial=int(first), last_trial=int(last), accuracy=estimate)
@@ -64,7 +65,7 @@ def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> Lear
             )
             if (estimate := _estimate(numbers, replicates))
         ],
-        gain=_estimate(found.gain, participant_replicates(found.gain, rng)),
+        gain=_estimate(found.gain, mean_replicates(found.gain, rng)),
     )
 
 
@@ -73,7 +74,7 @@ def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> Estimate | None:
     known = numbers[~np.isnan(numbers)]
     if known.size == 0:
         return None
-    interval = percentile_interval(replicates, known.size)
+    interval = expanded_percentile_interval(replicates, known.size)
     return Estimate(value=float(known.mean()), participants=interval)
 
 

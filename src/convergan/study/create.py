@@ -13,12 +13,12 @@ from sqlalchemy.exc import OperationalError
 from convergan.errors import UserError, one_line
 from convergan.files import written_aside
 from convergan.images.decode import Unreadable, decode_in_order
+from convergan.images.encode import to_png
 from convergan.study.database import Database
 from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
 from convergan.study.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
-from convergan.study.picture import to_png
 from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
 from convergan.study.staircase import SETTLED
@@ -51,7 +51,7 @@ def create_study(
 ) -> Created:
     """Makes the database of a new study: the plan, and the images as participants will get them.
 
-    Every image, real or generated, is decoded, brought to one size and encoded alike (`to_png`).
+    Every image, real or generated, is decoded, brought to one size and encoded alike, to files of one length.
 
     Args:
         where: a new file, or the URL of a database without a study, as for `Database`.
@@ -138,7 +138,7 @@ def _fill(
             if isinstance(pixels, Unreadable):
                 raise UserError(f"{file.path}: expected a readable image, got {pixels}")
             grey.append(pixels.shape[2] == 1)
-            content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)))
+            content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)), compress=False)
             length = len(content)
             session.execute(
                 insert(Image).values(

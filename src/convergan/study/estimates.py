@@ -1,16 +1,34 @@
 """The means of the arms and their differences, each with its intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from convergan.statistics.bootstrap import REPLICATES, mean_replicates
+from convergan.statistics.intervals import Interval, expanded_percentile_interval, wilson
 from convergan.study.rates import Rates
-from convergan.study.statistics.bootstrap import REPLICATES, participant_replicates
 from convergan.study.statistics.detection import detection
-from convergan.study.statistics.intervals import Estimate, Interval, expanded_percentiles, wilson
 from convergan.study.statistics.two_way import MEASURES, two_way_replicates
 from convergan.study.votes import Votes
 
 NUMBERS = (*MEASURES, "d_prime", "criterion")
 """What every participant has one of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over participants, with 95 % intervals; None where there is none to be had."""
+
+    value: float
+
+    participants: Interval | None
+    """Other participants, the same images."""
+
+    participants_and_images: Interval | None = None
+    """Other participants and other images."""
+
+    naive: Interval | None = None
+    """As if all votes were independent of each other."""
 
 
 class Estimates:
@@ -29,8 +47,7 @@ class Estimates:
         self.numbers = {arm: _numbers(self.rates[arm]) for arm in self.arms}
         """float64 [participants, 5] of each arm: the NUMBERS, NaN where unknown."""
         self._replicates = {
-            arm: participant_replicates(numbers, rng, replicates)
-            for arm, numbers in self.numbers.items()
+            arm: mean_replicates(numbers, rng, replicates) for arm, numbers in self.numbers.items()
         }
         self._two_way = (
             None if votes is None else two_way_replicates(votes, self.arms, rng, replicates)
@@ -60,7 +77,7 @@ class Estimates:
         replicates = self._replicates[arm][:, NUMBERS.index(number)]
         return Estimate(
             value=float(known.mean()),
-            participants=percentile_interval(replicates, known.size),
+            participants=expanded_percentile_interval(replicates, known.size),
             participants_and_images=self._two_way_interval(number, arm),
             naive=_naive(self.rates[arm], number),
         )
@@ -71,7 +88,7 @@ class Estimates:
         replicates = self._replicates[first][:, column] - self._replicates[second][:, column]
         return Estimate(
             value=float(known[0].mean() - known[1].mean()),
-            participants=percentile_interval(replicates, min(each.size for each in known)),
+            participants=expanded_percentile_interval(replicates, min(each.size for each in known)),
             participants_and_images=self._two_way_interval(number, first, second),
         )
 
@@ -88,17 +105,9 @@ class Estimates:
         clusters = min(
             min(self._known(each, number).size, self._images[each][column]) for each in arms
         )
-        return percentile_interval(
+        return expanded_percentile_interval(
             replicates[0] if minus is None else replicates[0] - replicates[1], clusters
         )
-
-
-def percentile_interval(replicates: np.ndarray, clusters: int) -> Interval | None:
-    """None with fewer than two clusters: one says nothing of others."""
-    if clusters < 2:
-        return None
-    low, high = expanded_percentiles(replicates, clusters)
-    return float(low), float(high)
 
 
 def _numbers(rates: Rates) -> np.ndarray:

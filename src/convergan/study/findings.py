@@ -1,13 +1,14 @@
 """What a study found: everything that its report shows, and its JSON."""
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from convergan.json_files import json_values
+from convergan.statistics.correlation import Correlation
+from convergan.statistics.equivalence import Equivalence
+from convergan.statistics.intervals import Interval
+from convergan.study.estimates import Estimate
 from convergan.study.statistics.agreement import Agreement
-from convergan.study.statistics.correlation import Correlation
-from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Estimate, Interval
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
 
@@ -167,16 +168,8 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values: intervals as lists, what is not a number as null."""
-        plain = asdict(self)
+        plain: dict[str, Any] = json_values(self)
         for arm, found in zip(plain["arms"], self.arms, strict=True):
             if found.equivalence is not None:
-                arm["equivalence"]["indistinguishable"] = found.equivalence.indistinguishable
-        return _plain(plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+                arm["equivalence"]["indistinguishable"] = found.equivalence.equivalent
+        return plain

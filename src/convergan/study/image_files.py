@@ -1,6 +1,5 @@
 """The image files of a study: which are used, to what size they come, and what would give them away."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from random import Random
 
-from PIL import Image
-
 from convergan.errors import UserError
+from convergan.images.header import Header, read_header
 from convergan.images.read_images import find_image_files
-from convergan.images.regular_files import open_regular
 from convergan.study.plan import REAL, Plan
 
 _SMALLEST_PX, _LARGEST_PX = 8, 256
@@ -35,13 +32,9 @@ class ImageFile:
         return Path(self.path).relative_to(self.folder).as_posix()
 
     @cached_property
-    def header(self) -> tuple[str, int, int] | None:
-        """Format, width and height as they stand in the file; None where they cannot be read."""
-        try:
-            with os.fdopen(open_regular(self.path), "rb") as file, Image.open(file) as image:
-                return str(image.format), *image.size
-        except OSError:
-            return None
+    def header(self) -> Header | None:
+        """Format and size; None where they cannot be read."""
+        return read_header(self.path)
 
 
 def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
@@ -71,7 +64,7 @@ def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
 
 def common_size_px(files: Iterable[ImageFile]) -> int:
     """The smaller side of the smallest image; at least 8 and at most 256."""
-    sides = [side for file in files if file.header for side in file.header[1:]]
+    sides = [min(file.header.height, file.header.width) for file in files if file.header]
     return max(_SMALLEST_PX, min(_LARGEST_PX, *sides))
 
 
@@ -84,8 +77,8 @@ def tell_tales(files: Sequence[ImageFile], grey: Sequence[bool]) -> list[str]:
     """
     found = []
     for what, value_of in (
-        ("format", lambda file, _: file.header and file.header[0]),
-        ("size", lambda file, _: file.header and f"{file.header[1]}x{file.header[2]}"),
+        ("format", lambda file, _: file.header and file.header.format),
+        ("size", lambda file, _: file.header and f"{file.header.width}x{file.header.height}"),
         ("colour", lambda _, is_grey: "grey" if is_grey else "colour"),
     ):
         counted: dict[str, Counter[str]] = {}

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from convergan.errors import UserError
+from convergan.statistics.correlation import Correlation, rank_correlation
+from convergan.statistics.intervals import Interval
 from convergan.study.findings import ImageRate, ImageSet
 from convergan.study.rates import Rates
-from convergan.study.statistics.correlation import Correlation, rank_correlation
 from convergan.study.statistics.image_rates import image_rates
 from convergan.study.votes import Votes
 
@@ -85,7 +86,7 @@ def _image_set(
                     votes=int(tries[place]),
                     fooled=int(fooled[place]),
                     rate=float(found.rate[place]),
-                    interval=(float(found.low[place]), float(found.high[place])),
+                    interval=Interval(float(found.low[place]), float(found.high[place])),
                     score=image_scores.get(str(names[place])),
                 )
                 for place in np.argsort(-found.rate, kind="stable")

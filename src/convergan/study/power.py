@@ -5,8 +5,7 @@ import math
 from scipy.stats import nct, t
 
 from convergan.errors import UserError
-
-SIGNIFICANCE = 0.05
+from convergan.statistics.levels import SIGNIFICANCE
 
 
 def power_of_difference(

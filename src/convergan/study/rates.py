@@ -6,6 +6,12 @@ import numpy as np
 
 from convergan.study.votes import Votes
 
+CHANCE = 0.5
+"""The accuracy of who guesses: half of the images are generated."""
+
+MARGIN = 0.05
+"""How far from chance an accuracy may be and still count as chance, where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class Rates:

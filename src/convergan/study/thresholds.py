@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convergan.study.estimates import percentile_interval
+from convergan.statistics.bootstrap import mean_replicates
+from convergan.statistics.intervals import expanded_percentile_interval
+from convergan.statistics.permutation import compare_all
+from convergan.study.estimates import Estimate
 from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, threshold
-from convergan.study.statistics.bootstrap import participant_replicates
-from convergan.study.statistics.intervals import Estimate
-from convergan.study.statistics.permutation import compare_all
 from convergan.study.votes import Votes
 
 
@@ -79,7 +79,7 @@ class Thresholds:
             arm: np.array([threshold(each) for each in settled[arm]]) for arm in self._settled
         }
         self._replicates = {
-            arm: participant_replicates(each, rng) for arm, each in self._thresholds.items()
+            arm: mean_replicates(each, rng) for arm, each in self._thresholds.items()
         }
 
     def __contains__(self, arm: str) -> bool:
@@ -94,7 +94,7 @@ class Thresholds:
         return Threshold(
             exposure_ms=Estimate(
                 value=float(known.mean()),
-                participants=percentile_interval(self._replicates[arm], known.size),
+                participants=expanded_percentile_interval(self._replicates[arm], known.size),
             ),
             participants=known.size,
             reached_longest=sum(LONGEST_MS in each for each in self._settled[arm]),
@@ -119,5 +119,5 @@ class Thresholds:
         replicates = self._replicates[first] - self._replicates[second]
         return Estimate(
             value=float(one.mean() - other.mean()),
-            participants=percentile_interval(replicates, min(one.size, other.size)),
+            participants=expanded_percentile_interval(replicates, min(one.size, other.size)),
         )

@@ -12,7 +12,7 @@ done here. As in their code each of the B C columns of T is normalized and has a
     T = theta exp(log_scale) / || theta ||_2
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -63,6 +63,10 @@ class MinibatchDiscrimination(nn.Module):
         kernels: B, the number of closenesses computed.
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
+        gather: where a batch is spread over processes, a function from this process's rows of a tensor to
+            those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
+            are then compared with those of the whole batch. Each process has as many groups. None: samples
+            are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
     initialized 0; `bias` [outputs], initialized -1. See also `initialize_from_data`.
@@ -78,6 +82,7 @@ class MinibatchDiscrimination(nn.Module):
         kernel_size: int = 5,
         *,
         compare: Literal["own_group", "both_halves"] = "own_group",
+        gather: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         for name, size in (
@@ -93,6 +98,7 @@ class MinibatchDiscrimination(nn.Module):
         self.kernels = kernels
         self.kernel_size = kernel_size
         self.compare = compare
+        self.gather = gather
         self.theta = nn.Parameter(torch.empty(in_features, kernels, kernel_size))
         self.log_scale = nn.Parameter(torch.zeros(kernels, kernel_size))
         outputs = kernels if compare == "own_group" else 2 * kernels
@@ -138,8 +144,8 @@ class MinibatchDiscrimination(nn.Module):
             bias = -mean_i (o(x_i) - bias)      the new features have mean zero
 
         Others are those of the same group, or, with "both_halves", all. Where `torch.distributed` is
-        initialized all ranks of the default group must call: others are those of a rank, the means
-        over i are over the samples of all ranks, and every rank is set to the same.
+        initialized all ranks of the default group must call: others are those of a rank, unless there
+        is `gather`, the means over i are over the samples of all ranks, and every rank is set to the same.
 
         Raises:
             ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
@@ -151,7 +157,8 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(f"group_sizes must be at least 2 each to initialize, got {sizes}")
         projected = self._project(features)
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
-        nearest = torch.cat([_nearest_distances(group) for group in groups], dim=1)
+        whole = groups if self.gather is None else map(self.gather, groups)
+        nearest = torch.cat(list(map(_nearest_distances, groups, whole)), dim=1)
         rows = features.shape[0]
         scale = _mean_over_ranks(0.5 * nearest.mean(1), rows)
         # Equal rows of a matrix product may differ in their last bits.
@@ -209,6 +216,8 @@ class MinibatchDiscrimination(nn.Module):
     def _closeness(
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
+        if self.gather is not None:
+            return self._closeness_to_whole(projected, sizes, self.gather)
         if self.compare == "own_group":
             if len(sizes) == 1:
                 return _sums_over_others(projected, sizes)[0]
@@ -218,6 +227,26 @@ class MinibatchDiscrimination(nn.Module):
         membership = _membership(sums, sizes)
         others = membership.sum(1, keepdim=True) - membership
         return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
+
+    def _closeness_to_whole(
+        self,
+        projected: Float[Tensor, "batch kernels kernel_size"],
+        sizes: list[int],
+        gather: Callable[[Tensor], Tensor],
+    ) -> Float[Tensor, "batch outputs"]:
+        """`_closeness`, to the samples of all processes."""
+        groups = projected.split(sizes)
+        whole = [gather(group) for group in groups]
+        if self.compare == "own_group":
+            # c(x_i, x_i) is exactly 1.
+            return torch.cat(
+                [_sums_over_all(*pair) - 1 for pair in zip(groups, whole, strict=True)]
+            )
+        sums = torch.stack([_sums_over_all(projected, half) for half in whole])
+        membership = _membership(sums, sizes)
+        counts = torch.tensor([[len(half)] for half in whole], device=sums.device)
+        others = (counts - membership).unsqueeze(2)
+        return torch.cat(list((sums - membership.unsqueeze(2)) / others), dim=1)
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
         return torch.cat([features, (closeness + self.bias).to(features.dtype)], dim=1)
@@ -232,12 +261,24 @@ def _sums_over_others(
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return _plain_sums(projected, sizes)
     if torch.compiler.is_compiling():
-        return _sums_of_parts(torch.exp(-_pairwise_distances(projected)), sizes)
+        return _sums_of_parts(torch.exp(-_pairwise_distances(projected, projected)), sizes)
     if _under_transform():
         return _plain_sums(projected, sizes)
     if projected.device.type == "cpu" and projected.shape[0] > 1:
         return _sums_pair_by_pair(projected, sizes)
     sums: Tensor = _CdistSums.apply(projected, sizes)
+    return sums
+
+
+def _sums_over_all(
+    own: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "n kernels"]:
+    """sum over all j of c_b(x_i, x_j), of samples x_i and others x_j."""
+    dtype = torch.promote_types(own.dtype, torch.float32)
+    own, others = own.to(dtype), others.to(dtype)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _under_transform():
+        return _plain_closeness(own, others).sum(1)
+    sums: Tensor = _CdistSumsOverAll.apply(own, others)
     return sums
 
 
@@ -271,16 +312,16 @@ def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
     """Computes `_sums_over_others` by operations that allow export, transforms and second gradients."""
-    return _sums_of_parts(_plain_closeness(projected).permute(2, 0, 1), sizes)
+    return _sums_of_parts(_plain_closeness(projected, projected).permute(2, 0, 1), sizes)
 
 
 def _plain_closeness(
-    projected: Float[Tensor, "n kernels kernel_size"],
-) -> Float[Tensor, "n n kernels"]:
-    components = projected.unbind(2)
-    distances = (components[0].unsqueeze(1) - components[0]).abs()
-    for component in components[1:]:
-        distances = distances + (component.unsqueeze(1) - component).abs()
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "n m kernels"]:
+    components = list(zip(samples.unbind(2), others.unbind(2), strict=True))
+    distances = (components[0][0].unsqueeze(1) - components[0][1]).abs()
+    for component, other in components[1:]:
+        distances = distances + (component.unsqueeze(1) - other).abs()
     return torch.exp(-distances)
 
 
@@ -290,7 +331,7 @@ def _plain_gradient(
     sizes: list[int],
 ) -> Float[Tensor, "n kernels kernel_size"]:
     """The gradient of `_sums_over_others`, by operations that can be differentiated again."""
-    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected)
+    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected, projected)
     pulls = [
         (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
         for component in projected.unbind(2)
@@ -313,23 +354,22 @@ def _weights_of_pairs(
 
 
 def _nearest_distances(
-    projected: Float[Tensor, "n kernels kernel_size"],
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
 ) -> Float[Tensor, "kernels n"]:
-    """Each sample's distance to its nearest other sample."""
-    distances = _pairwise_distances(projected)
-    itself = torch.eye(len(projected), dtype=torch.bool, device=projected.device)
-    return distances.masked_fill(itself, torch.inf).amin(2)
+    """Each sample's distance to the nearest of the others, among which it is itself, at 0."""
+    return _pairwise_distances(samples, others).topk(2, dim=2, largest=False).values[:, :, 1]
 
 
 def _pairwise_distances(
-    projected: Float[Tensor, "n kernels kernel_size"],
-) -> Float[Tensor, "kernels n n"]:
-    """L1 distances between all samples, per kernel."""
+    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+) -> Float[Tensor, "kernels n m"]:
+    """L1 distances between samples and others, per kernel."""
     # cdist knows no half precision.
-    dtype = torch.promote_types(projected.dtype, torch.float32)
-    by_kernel = projected.to(dtype).transpose(0, 1)
-    parts = by_kernel.split(_kernels_at_once(by_kernel))
-    return torch.cat([torch.cdist(part, part, p=1) for part in parts])
+    dtype = torch.promote_types(samples.dtype, torch.float32)
+    by_kernel, others = (some.to(dtype).transpose(0, 1) for some in (samples, others))
+    size = _kernels_at_once(by_kernel)
+    parts = zip(by_kernel.split(size), others.split(size), strict=True)
+    return torch.cat([torch.cdist(*part, p=1) for part in parts])
 
 
 def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
@@ -343,7 +383,7 @@ class _CdistSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
-        closeness = _pairwise_distances(projected).neg_().exp_()
+        closeness = _pairwise_distances(projected, projected).neg_().exp_()
         ctx.save_for_backward(projected, closeness)
         ctx.sizes = sizes
         return _sums_of_parts(closeness, sizes)
@@ -354,14 +394,46 @@ class _CdistSums(torch.autograd.Function):
         if torch.is_grad_enabled() or _under_transform():
             return _plain_gradient(projected, gradient, ctx.sizes), None
         weights = _weights_of_pairs(gradient, ctx.sizes).permute(2, 0, 1) * closeness.neg()
-        by_kernel = projected.transpose(0, 1).contiguous()
-        size = _kernels_at_once(by_kernel)
-        gradients = [
-            # The last argument, the distances, does not matter for p = 1.
-            torch.ops.aten._cdist_backward(of_pairs.contiguous(), part, part, 1.0, of_pairs)
-            for part, of_pairs in zip(by_kernel.split(size), weights.split(size), strict=True)
-        ]
-        return torch.cat(gradients).transpose(0, 1), None
+        return _cdist_gradient(projected, projected, weights), None
+
+
+class _CdistSumsOverAll(torch.autograd.Function):
+    """Computes `_sums_over_all` by torch.cdist."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, others: Tensor) -> Tensor:
+        closeness = _pairwise_distances(own, others).neg_().exp_()
+        ctx.save_for_backward(own, others, closeness)
+        return closeness.sum(2).T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        own, others, closeness = ctx.saved_tensors
+        if torch.is_grad_enabled() or _under_transform():
+            # The others come from the own: what they pass on to these is not to be counted here.
+            own, others = own.view_as(own), others.view_as(others)
+            sums = _plain_closeness(own, others).sum(1)
+            return torch.autograd.grad(sums, (own, others), gradient, create_graph=True)
+        weights = gradient.T.unsqueeze(2) * closeness.neg()
+        of_others = _cdist_gradient(others, own, weights.transpose(1, 2))
+        return _cdist_gradient(own, others, weights), of_others
+
+
+def _cdist_gradient(
+    samples: Float[Tensor, "n kernels kernel_size"],
+    others: Float[Tensor, "m kernels kernel_size"],
+    weights: Float[Tensor, "kernels n m"],
+) -> Float[Tensor, "n kernels kernel_size"]:
+    """The gradient of the sum of weights times distances, for the samples."""
+    by_kernel, others = (some.transpose(0, 1).contiguous() for some in (samples, others))
+    size = _kernels_at_once(by_kernel)
+    parts = zip(by_kernel.split(size), others.split(size), weights.split(size), strict=True)
+    gradients = [
+        # The last argument, the distances, does not matter for p = 1.
+        torch.ops.aten._cdist_backward(weight.contiguous(), part, other, 1.0, weight)
+        for part, other, weight in parts
+    ]
+    return torch.cat(gradients).transpose(0, 1)
 
 
 def _sums_pair_by_pair(

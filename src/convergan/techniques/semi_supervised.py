@@ -107,12 +107,53 @@ def semi_supervised_loss(
         # Looked for after the fact: reading labels is no part of an ordinary step, or of a vmap.
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(f"labels must be in [0, {classes}), got {int(wrong)}") from None
-    unlabelled = F.softplus(-real_probability_logit(unlabelled_logits)).mean()
-    generated = F.softplus(real_probability_logit(generated_logits)).mean()
+    unlabelled, generated = real_or_generated_loss(unlabelled_logits, generated_logits)
     return SemiSupervisedLoss(
         supervised=supervised,
         unlabelled=unsupervised_weight * unlabelled,
         generated=unsupervised_weight * generated,
+    )
+
+
+class RealOrGeneratedLoss(NamedTuple):
+    """Both halves of the unsupervised loss, each a scalar >= 0 in nats."""
+
+    unlabelled: Float[Tensor, ""]
+    """-E log D(x) over the unlabelled samples."""
+    generated: Float[Tensor, ""]
+    """-E log(1 - D(G(z))) over the generated samples."""
+
+
+def real_or_generated_loss(
+    unlabelled_logits: Float[Tensor, "unlabelled classes"],
+    generated_logits: Float[Tensor, "generated classes"],
+) -> RealOrGeneratedLoss:
+    """The unsupervised part of `semi_supervised_loss` alone, for losses of other terms (Eq. 6).
+
+        unlabelled = mean_j softplus(-logsumexp(unlabelled_logits[j]))
+        generated  = mean_k softplus(+logsumexp(generated_logits[k]))
+
+    Finite, with finite gradients, for logits of any finite size. Computed in float32, or wider if the
+    logits are.
+
+    Args:
+        unlabelled_logits: logits of the K classes for each unlabelled sample, at least one.
+        generated_logits: the same for each generated sample; their number may differ.
+
+    Raises:
+        ValueError: a batch is empty.
+    """
+    for name, logits in (
+        ("unlabelled_logits", unlabelled_logits),
+        ("generated_logits", generated_logits),
+    ):
+        if logits.ndim != 2 or logits.numel() == 0:
+            raise ValueError(
+                f"{name} must be [batch, classes], neither of them 0, got shape {tuple(logits.shape)}"
+            )
+    return RealOrGeneratedLoss(
+        unlabelled=F.softplus(-real_probability_logit(unlabelled_logits)).mean(),
+        generated=F.softplus(real_probability_logit(generated_logits)).mean(),
     )
 
 

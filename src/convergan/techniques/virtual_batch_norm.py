@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
@@ -412,7 +412,9 @@ class ReferenceBatch(nn.Module):
             self.register_buffer(name, tensor.detach().clone())
         self._frozen: _Frozen | None = None
 
-    def forward(self, batch: Tensor, *others: Tensor, **keywords: Any) -> Tensor:
+    def forward(
+        self, batch: Shaped[Tensor, "..."], *others: Shaped[Tensor, "..."], **keywords: Any
+    ) -> Shaped[Tensor, "..."]:
         """The network's output for `batch` alone."""
         given = self._checked(batch, others, keywords)
         references = _Inputs(

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from lightning_fabric import Fabric
+import torch
 
-from convergan.distributed import any_rank, ranks
+from convergan.distributed import any_rank, broadcast_object, ranks
 from convergan.errors import UserError, reading
 from convergan.runs.checkpoints import (
     Checkpoint,
@@ -17,7 +19,8 @@ from convergan.runs.checkpoints import (
     save_checkpoint,
     set_aside,
 )
-from convergan.training.health import CHECKPOINT, ROLLBACK, HealthWarning, NotFinite
+from convergan.runs.epochs import HealthWarning
+from convergan.training.health import CHECKPOINT, ROLLBACK, NotFinite
 from convergan.training.launch import on_every_rank, on_rank_zero
 from convergan.training.signals import Interrupted
 from convergan.training.state import TrainingState
@@ -50,13 +53,15 @@ class LoopOptions:
 class Checkpointer:
     """Writes and reads the checkpoints of one training. Every rank calls every method alike.
 
-    Without a folder nothing is written, and there is nothing to go back to.
+    Without a folder nothing is written: what a divergence goes back to, if that is asked for, is in memory.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path | None, options: LoopOptions) -> None:
-        self._fabric, self._folder, self._options = fabric, folder, options
+    def __init__(self, device: torch.device, folder: Path | None, options: LoopOptions) -> None:
+        self._device, self._folder, self._options = device, folder, options
         self._time = time.monotonic()
         self._went_back_to: int | None = None
+        self._in_memory: list[dict[str, Any]] = []
+        """The newest two states, where there is no folder for them."""
         self.warning: HealthWarning | None = None
         """Warning of the last `restore` on checkpoints that it passed over."""
 
@@ -70,13 +75,15 @@ class Checkpointer:
         """
         folder = self._folder
         if folder is None:
-            return False
+            if self._in_memory:
+                state.load_state_dict(deepcopy(self._in_memory[-1]))
+            return bool(self._in_memory)
         loaded: list[Checkpoint | None] = []
         origin = self._options.origin
-        on_rank_zero(self._fabric, lambda: loaded.append(load_newest_checkpoint(folder, origin)))
+        on_rank_zero(lambda: loaded.append(load_newest_checkpoint(folder, origin)))
         # The other ranks read the checkpoint that rank 0 has found.
         newest = loaded[0] if loaded else None
-        path, passed_over = self._fabric.broadcast(
+        path, passed_over = broadcast_object(
             (newest.path, newest.passed_over) if newest else (None, ())
         )
         self.warning = None
@@ -91,7 +98,7 @@ class Checkpointer:
                 except UserError as error:
                     raise UserError(f"{path}: {error}") from None
 
-        on_every_rank(self._fabric, put_back)
+        on_every_rank(put_back)
         if passed_over:
             self.warning = HealthWarning(
                 state.epochs_done + 1,
@@ -102,9 +109,7 @@ class Checkpointer:
             state.warnings.append(self.warning)
             # First the warning is kept, then its cause is put out of the way.
             self.save(state)
-            on_rank_zero(
-                self._fabric, lambda: [set_aside(unusable.path) for unusable in passed_over]
-            )
+            on_rank_zero(lambda: [set_aside(unusable.path) for unusable in passed_over])
         return True
 
     def save(self, state: TrainingState) -> None:
@@ -115,6 +120,9 @@ class Checkpointer:
         """
         folder = self._folder
         if folder is None:
+            if self._options.roll_back:
+                self._in_memory = [*self._in_memory[-1:], deepcopy(state.state_dict())]
+            self._time = time.monotonic()
             return
         # Every rank takes part: the state holds all their random streams.
         values = state.state_dict()
@@ -123,8 +131,16 @@ class Checkpointer:
             self._options.before_checkpoint()
             save_checkpoint(folder, state.step, values, self._options.origin)
 
-        on_rank_zero(self._fabric, write)
+        on_rank_zero(write)
         self._time = time.monotonic()
+
+    def _drop_newest(self) -> None:
+        """Removes the newest checkpoint, if there is one before it."""
+        folder = self._folder
+        if folder is None:
+            self._in_memory = self._in_memory[:1]
+        else:
+            on_rank_zero(lambda: drop_newest_checkpoint(folder))
 
     def is_due(self, step: int) -> bool:
         """Whether it is time for a checkpoint, or a stop has been asked for."""
@@ -132,11 +148,11 @@ class Checkpointer:
             return False
         elapsed = time.monotonic() - self._time
         due = elapsed >= self._options.checkpoint_every_seconds or self._options.stop_requested()
-        return any_rank(due, self._fabric.device)
+        return any_rank(due, self._device)
 
     def stop_if_requested(self) -> None:
         """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""
-        if any_rank(self._options.stop_requested(), self._fabric.device):
+        if any_rank(self._options.stop_requested(), self._device):
             raise Interrupted
 
     def go_back(self, state: TrainingState, not_finite: NotFinite) -> HealthWarning:
@@ -149,17 +165,18 @@ class Checkpointer:
             UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
         """
         what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
-        if self._folder is None:
+        if self._folder is None and not self._options.roll_back:
             raise UserError(f"training diverged: {what}")
         rollbacks, told = state.rollbacks + 1, state.warnings
         self.restore(state)
         passed_over = self.warning
         if state.step == self._went_back_to:
-            folder = self._folder
-            on_rank_zero(self._fabric, lambda: drop_newest_checkpoint(folder))
+            self._drop_newest()
             self.restore(state)
             passed_over = passed_over or self.warning
-        last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
+        last_good = (
+            f"the last good checkpoint, of step {state.step}, is in {self._folder or 'memory'}"
+        )
         if not self._options.roll_back:
             raise UserError(
                 f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "

@@ -1,29 +1,34 @@
-"""Logits of a trained discriminator for many images."""
+"""Logits of a trained discriminator for many images, named by their indices."""
+
+from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
-from convergan.data.batches import DeviceImages, to_network
-from convergan.networks.classification import classified
+from convergan.data.batches import DeviceImages
+from convergan.networks.batches import run_batches
+from convergan.networks.classification import batch_size, classified_pixels
 from convergan.networks.interface import Discriminator
 
-BATCH_SIZE = 500
 
-
-def classify(network: Discriminator, images: DeviceImages, indices: np.ndarray) -> Tensor:
-    """Logits [len(indices), classes]; see `classified`."""
+def classify(
+    network: Discriminator, images: DeviceImages, indices: np.ndarray
+) -> Float32[Tensor, "images classes"]:
+    """Logits, on the CPU; see `classified_pixels`."""
+    size = batch_size(images.size_px, images.device.type)
     batches = (
-        images.gather(indices[first : first + BATCH_SIZE])
-        for first in range(0, len(indices), BATCH_SIZE)
+        (first, images.gather(indices[first : first + size]))
+        for first in range(0, len(indices), size)
     )
-    return torch.cat(
-        [classified(network, to_network(batch, network.pixel_range)).logits for batch in batches]
-    )
+    judge = partial(classified_pixels, network)
+    outputs = run_batches(judge, batches, images.device, in_threads=False)
+    return torch.cat([output.logits for _, output in outputs])
 
 
 def predicted_classes(
     network: Discriminator, images: DeviceImages, indices: np.ndarray
 ) -> np.ndarray:
     """The class of each of these images, int64 [len(indices)]."""
-    return classify(network, images, indices).argmax(dim=1).cpu().numpy()
+    return classify(network, images, indices).argmax(dim=1).numpy()

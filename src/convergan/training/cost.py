@@ -12,13 +12,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
+from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
-from convergan.recipes.settings import ConvSettings, ObjectiveSettings, Recipe
-from convergan.training.classify import BATCH_SIZE
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.training.batch import GENERATED, GROUPS, UNLABELLED
+from convergan.training.objective import losses_of
+from convergan.training.players import INITIALIZATION_IMAGES
 from convergan.training.samples import DIVERSITY_IMAGES
-from convergan.training.state import INITIALIZATION_IMAGES
+from convergan.training.terms.term import TEACHER
 
 _TRACED_BATCH_SIZES = (4, 8)
 """Batch sizes that are traced; the cost of larger batches is extrapolated from these two."""
@@ -28,9 +32,6 @@ _LIBRARIES_BYTES = 40 * 10**6
 
 _MOVING_MAPS = 2
 """Feature maps that a pass holds for no gradient: the input and the output of the layer that runs."""
-
-_GROUPS = 3
-"""Batches in the discriminator's step: labelled, unlabelled and generated images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,10 @@ def training_cost(
         )
         discriminator = build_discriminator(recipe.networks, image_shape, outputs)
         generator = build_generator(recipe.networks, image_shape)
-        held = _player_bytes(recipe, discriminator, averaged=True) * (2 if recipe.baseline else 1)
-        held += _player_bytes(recipe, generator, averaged=False)
+        held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
+        held += _player_bytes(recipe, "generator", generator, averaged=False)
+        if recipe.baseline:
+            held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
 
     def extrapolated(images: int, name: str) -> float:
         small_cost, large_cost = getattr(small, name), getattr(large, name)
@@ -99,10 +102,11 @@ def training_cost(
         return max(0.0, small_cost + slope * (images - small_size))
 
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
-    judged_at_once = 0 if in_blocks else BATCH_SIZE
+    judged_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
     if recipe.networks.data_dependent_initialization:
         judged_at_once = max(judged_at_once, INITIALIZATION_IMAGES)
-    judging = LARGEST_MAPS_BYTES if in_blocks else extrapolated(_GROUPS * batch, "judging_bytes")
+    images_in_step = batch * (len(_real_groups(recipe.objective)) + 1)
+    judging = LARGEST_MAPS_BYTES if in_blocks else extrapolated(images_in_step, "judging_bytes")
     moving = max(
         extrapolated(batch, "kept_bytes")
         + _MOVING_MAPS * max(judging, extrapolated(batch, "making_bytes")),
@@ -150,13 +154,19 @@ def _trace(
     weights = [*discriminator.parameters(), *generator.parameters()]
     images = torch.empty(rows, *image_shape)
     with FlopCounterMode(display=False) as discriminator_flops:
-        labelled = [] if objective.discriminator == "binary" else [images]
-        kept = _kept_by_discriminator(discriminator, generator, labelled, images, bf16)
-        if baseline and labelled:
+        real = [images for _ in _real_groups(objective)]
+        kept = _kept_by_discriminator(
+            discriminator, generator, real, bf16, through_generator=objective.is_simultaneous
+        )
+        if TEACHER in losses_of(objective)["discriminator"].needs:
+            with torch.no_grad():
+                discriminator(images)
+        if baseline and objective.is_supervised:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                _kept(lambda: _judged(discriminator, labelled), weights)
+                _kept(lambda: _judged(discriminator, [images]), weights)
     with FlopCounterMode(display=False) as generator_flops:
-        kept = max(kept, _kept_by_generator(objective, discriminator, generator, images))
+        if not objective.is_simultaneous:
+            kept = max(kept, _kept_by_generator(objective, discriminator, generator, images))
     discriminator.eval()
     generator.eval()
     with torch.no_grad():
@@ -174,21 +184,28 @@ def _trace(
     )
 
 
+def _real_groups(objective: ObjectiveSettings) -> frozenset[str]:
+    """The groups of real images in the discriminator's step."""
+    return (losses_of(objective)["discriminator"].needs & set(GROUPS) - {GENERATED}) | {UNLABELLED}
+
+
 def _kept_by_discriminator(
     discriminator: Discriminator,
     generator: Generator,
-    labelled: list[Tensor],
-    images: Tensor,
+    real: list[Tensor],
     bf16: bool,
+    *,
+    through_generator: bool,
 ) -> int:
-    """Bytes that autograd keeps in the discriminator's step, as `loop.fit` takes it."""
-    with torch.no_grad():
-        generated = generator(generator.latent(len(images), "cpu"))
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        return _kept(
-            lambda: _judged(discriminator, [*labelled, images, generated]),
-            [*discriminator.parameters()],
-        )
+    """Bytes that autograd keeps in the discriminator's step, as `step.Game` takes it."""
+
+    def step() -> Tensor:
+        with torch.set_grad_enabled(through_generator):
+            generated = generator(generator.latent(len(real[0]), "cpu"))
+        return _judged(discriminator, [*real, generated])
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16 and not through_generator):
+        return _kept(step, [*discriminator.parameters(), *generator.parameters()])
 
 
 def _kept_by_generator(
@@ -199,7 +216,7 @@ def _kept_by_generator(
     for weight in discriminator.parameters():
         weight.requires_grad_(False)
     compared = [images] if discriminator.compares_halves else []
-    if not compared and objective.generator == "feature-matching":
+    if not compared and UNLABELLED in losses_of(objective)["generator"].needs:
         with torch.no_grad():
             _judged(discriminator, [images])
 
@@ -250,9 +267,9 @@ class _LargestMap(TorchDispatchMode):
         return result
 
 
-def _player_bytes(recipe: Recipe, network: nn.Module, *, averaged: bool) -> int:
+def _player_bytes(recipe: Recipe, player: str, network: nn.Module, *, averaged: bool) -> int:
     """Bytes of a player's weights, gradients, Adam moments and, where it has them, averages and history."""
     total = sum(t.nbytes for t in (*network.parameters(), *network.buffers()))
     trained = sum(weight.nbytes for weight in network.parameters() if weight.requires_grad)
-    copies = 3 + (recipe.objective.historical_averaging > 0)
+    copies = 3 + losses_of(recipe.objective)[player].has_history
     return total * (2 if averaged else 1) + trained * copies

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from convergan.runs.epochs import HealthWarning
+
 COLLAPSED_BELOW = 0.4
 """Share of the data's diversity below which the generator is called collapsed: batches of data
 themselves differ by a few percent, and healthy generators of this project's recipes stay above 0.6."""
@@ -29,15 +31,6 @@ PATIENCE = 3
 
 FIRST_SHARE = 0.4
 """Share of the run in which a generator that has never been diverse may still be on its way."""
-
-
-class HealthWarning(NamedTuple):
-    """What is wrong, since which epoch, and what to do about it."""
-
-    epoch: int
-    kind: str
-    message: str
-    advice: str
 
 
 class NotFinite(NamedTuple):
@@ -122,7 +115,8 @@ class HealthMonitor:
                     "collapse",
                     f"the generator collapses: its samples are {diversity:.0%} as diverse as the data",
                     "the classifier may still be good; for better samples train with "
-                    "--objective.generator minimax --networks.minibatch-kernels 100",
+                    "--objective.feature-matching.weight 0 --objective.minimax.weight 1 "
+                    "--networks.minibatch-kernels 100",
                 )
             )
         if self.saturated_epochs == PATIENCE:
@@ -132,8 +126,8 @@ class HealthMonitor:
                     "saturation",
                     "the discriminator is saturated: it tells every sample from the data "
                     f"(D(x) {real_score:.2f}, D(G(z)) {generated_score:.2f})",
-                    "smooth its targets with --objective.positive-target 0.9, or give it more "
-                    "noise or dropout (--networks.*-noise, --networks.*-dropout)",
+                    "smooth its targets with --objective.real-or-generated.positive-target 0.9, "
+                    "or give it more noise or dropout (--networks.*-noise, --networks.*-dropout)",
                 )
             )
         return warnings

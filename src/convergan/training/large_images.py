@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from lightning_fabric import Fabric
+import torch
 
 from convergan.data.headers import first_size
 from convergan.data.image_set import UNLABELLED
@@ -11,6 +11,7 @@ from convergan.data.sensible_size import sensible_size_px
 from convergan.data.splits import number_of_folds
 from convergan.data.training_data import TrainingData
 from convergan.data.undecoded import Source
+from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.page.words import approximate_duration
 from convergan.recipes.settings import Recipe
@@ -22,7 +23,7 @@ LARGEST_UNASKED_PX = 256
 """Longest side of images that are trained on in their own size where no size is set."""
 
 
-def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
+def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
     """Checks the size in the first image's header: large photographs must be resized.
 
     Raises:
@@ -35,14 +36,11 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
     height, width = size
     smaller_px = sensible_size_px(height, width)
     shapes = ((recipe.data.channels or 3, side[0], side[1]) for side in (size, (smaller_px,) * 2))
-    costs = [
-        device_cost(recipe, shape, 2, device=fabric.device, processes=fabric.world_size)
-        for shape in shapes
-    ]
+    costs = [device_cost(recipe, shape, 2, device=device, processes=ranks()) for shape in shapes]
     memory = [bytes_in_words(cost.memory_bytes) for cost in costs]
     time, smaller_time = "", ""
-    if fabric.world_size == 1:
-        seconds = _seconds(fabric, recipe, source, smaller_px)
+    if ranks() == 1:
+        seconds = _seconds(device, recipe, source, smaller_px)
         ratio = costs[0].step_operations / costs[1].step_operations
         time, smaller_time = (
             f" and {approximate_duration(seconds * ratio)}",
@@ -56,7 +54,7 @@ def require_size(fabric: Fabric, recipe: Recipe, source: Source) -> None:
     )
 
 
-def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> float:
+def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int) -> float:
     """Estimated duration of all trainings in seconds, from a few steps on noise of another image size."""
     rows = 2 * recipe.batch_size
     shape = (rows, side_px, side_px, recipe.data.channels or 3)
@@ -71,7 +69,7 @@ def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> fl
         validation_labels=nothing,
         classes=("first", "second"),
     )
-    labelled = recipe.objective.discriminator != "binary" and bool(source.classes)
+    labelled = recipe.objective.is_supervised and bool(source.classes)
     folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
     trainings = folds + 1
     steps = max(math.ceil(len(source.train.names) / recipe.batch_size), recipe.min_steps_per_epoch)
@@ -80,8 +78,8 @@ def _seconds(fabric: Fabric, recipe: Recipe, source: Source, side_px: int) -> fl
     else:
         test_size = int((source.train.labels != UNLABELLED).sum())
     return run_seconds(
-        step_seconds(fabric, recipe, data),
-        device_cost(recipe, (shape[3], side_px, side_px), 2, device=fabric.device),
+        step_seconds(device, recipe, data),
+        device_cost(recipe, (shape[3], side_px, side_px), 2, device=device),
         steps=trainings * steps * recipe.epochs,
         epochs=recipe.epochs,
         test_size=test_size,

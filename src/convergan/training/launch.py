@@ -1,4 +1,4 @@
-"""Lightning Fabric as a recipe's hardware settings describe it."""
+"""The processes of a run and their devices, as a recipe's hardware settings describe them."""
 
 import os
 import traceback
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from lightning_fabric import Fabric
+from torch.distributed import Store
 
+from convergan.distributed import rank, ranks
 from convergan.errors import UserError, file_problem, one_line
 from convergan.recipes.settings import HardwareSettings
+from convergan.training.local_ranks import TIMEOUT, is_child, local_ranks
 from convergan.training.signals import Interrupted
 
 ResultT = TypeVar("ResultT")
@@ -19,39 +21,14 @@ _CPU_PROCESSES = 8
 """Largest number of processes on a CPU, however few cores it has, to try data-parallel training."""
 
 
-def launch(settings: HardwareSettings) -> Fabric:
-    """One process, or several, launched here or already by torchrun.
+def choose_device(
+    settings: HardwareSettings, *, local_rank: int = 0, processes: int = 1
+) -> torch.device:
+    """The device of one of the processes on this machine.
 
     Raises:
-        UserError: this machine does not have the accelerator, or not so many devices.
+        UserError: this machine does not have the accelerator, or not so many devices as processes.
     """
-    devices, nodes = settings.devices, 1
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    else:
-        _require_devices(settings)
-    several = devices * nodes > 1
-    try:
-        fabric = Fabric(
-            accelerator=settings.accelerator,
-            devices=devices,
-            num_nodes=nodes,
-            strategy="ddp" if several else "auto",
-            # The loop lowers the precision of the discriminator's step alone.
-            precision="32-true",
-        )
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f"hardware: expected what this machine has, got accelerator {settings.accelerator}, "
-            f"devices {devices}"
-        ) from error
-    fabric.launch()
-    return fabric
-
-
-def _require_devices(settings: HardwareSettings) -> None:
-    """Checks that the processes to be launched have their devices, before anything is."""
     cores = os.cpu_count() or 1
     available = {
         "cpu": max(cores, _CPU_PROCESSES),
@@ -72,40 +49,98 @@ def _require_devices(settings: HardwareSettings) -> None:
             f"hardware.accelerator: expected one of what torch finds here, {names}, got"
             f" {settings.accelerator}"
         )
-    if settings.devices > limit:
+    if processes > limit:
         place = f"for {cores} cores" if kind == "cpu" else f"of {kind} here"
-        raise UserError(
-            f"hardware.devices: expected at most {limit} {place}, got {settings.devices}"
-        )
+        raise UserError(f"hardware.devices: expected at most {limit} {place}, got {processes}")
+    return torch.device("cpu") if kind == "cpu" else torch.device(kind, local_rank)
 
 
 @contextmanager
-def launched(settings: HardwareSettings) -> Iterator[Fabric]:
-    """Yields what `launch` gives, until the block ends or raises an error that all processes raise.
+def launched(settings: HardwareSettings) -> Iterator[torch.device]:
+    """Joins the processes of a run, and yields the device of this one.
 
-    Then the processes disconnect: connections have threads, and a process that exits beside a running one
-    aborts.
+    They are those of torchrun, or this one and those that it starts, which run the same command. `ranks` and
+    `rank` of `convergan.distributed` tell their number and this one's in the block. At its end, and after an
+    error that all processes raise, they disconnect: connections have threads, and a process that exits beside
+    a running one aborts.
+
+    Raises:
+        UserError: this machine does not have the accelerator, or not so many devices; or another process
+            ended while this one needed it.
     """
-    joined_before = torch.distributed.is_initialized()
-    fabric = launch(settings)
+    under_torchrun = torch.distributed.is_torchelastic_launched()
+    local_rank, processes, world_size = 0, settings.devices, settings.devices
+    if under_torchrun or is_child():
+        local_rank = int(os.environ["LOCAL_RANK"])
+    if under_torchrun:
+        processes = int(os.environ["LOCAL_WORLD_SIZE"])
+        world_size = int(os.environ["WORLD_SIZE"])
+    device = choose_device(settings, local_rank=local_rank, processes=processes)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if world_size == 1:
+        yield device
+        return
+    if settings.threads is None and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, _usable_cores() // processes))
+    if under_torchrun:
+        with _connected(device):
+            yield device
+        return
+    local = local_ranks(processes)
+    with local.watched():
+        try:
+            with _connected(device, local.meeting(), local.rank, local.count):
+                yield device
+        except (UserError, Interrupted, RankFailed):
+            raise
+        except BaseException as error:
+            # The others do not know of it, and wait for this process.
+            loss = local.loss(seconds=2) if isinstance(error, RuntimeError) else None
+            local.kill()
+            if loss is None:
+                raise
+            raise UserError(
+                f"hardware.devices: expected {local.count} processes to the end, but {loss};"
+                " --resume goes on from the last checkpoint"
+            ) from error
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _connected(
+    device: torch.device, store: Store | None = None, rank: int = -1, world_size: int = -1
+) -> Iterator[None]:
+    """Connects the processes in the block, unless they are; without a store by torchrun's environment."""
+    if torch.distributed.is_initialized():
+        yield
+        return
+    torch.distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=store,
+        rank=rank,
+        world_size=world_size,
+        timeout=TIMEOUT,
+        device_id=None if device.type == "cpu" else device,
+    )
     try:
-        yield fabric
+        yield
     except (UserError, Interrupted, RankFailed):
-        _part(joined_before)
-        raise
-    _part(joined_before)
-
-
-def _part(joined_before: bool) -> None:
-    if torch.distributed.is_initialized() and not joined_before:
         torch.distributed.destroy_process_group()
+        raise
+    torch.distributed.destroy_process_group()
 
 
 class RankFailed(RuntimeError):
     """An unexpected error on one of several ranks, raised on all of them; a note has its traceback."""
 
 
-def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
+def on_every_rank(task: Callable[[], ResultT]) -> ResultT:
     """Does a task on each rank. An error on one is raised on all: no rank waits for one that has ended.
 
     Every rank must call it. The task itself must not wait for other ranks.
@@ -125,27 +160,27 @@ def on_every_rank(fabric: Fabric, task: Callable[[], ResultT]) -> ResultT:
         failure.__cause__ = error
     except Exception as error:
         failure = error
-    if fabric.world_size == 1:
+    if ranks() == 1:
         if failure is not None:
             raise failure
         return results[0]
-    messages: list[tuple[str, str] | None] = [None] * fabric.world_size
+    messages: list[tuple[str, str] | None] = [None] * ranks()
     torch.distributed.all_gather_object(messages, _message(failure))
-    for rank, message in enumerate(messages):
+    for of, message in enumerate(messages):
         if message is None:
             continue
         text, trace = message
         if not trace:
             raise UserError(text) from failure
-        failed = RankFailed(f"rank {rank}: {text}")
+        failed = RankFailed(f"rank {of}: {text}")
         failed.add_note(trace)
         raise failed from failure
     return results[0]
 
 
-def on_rank_zero(fabric: Fabric, task: Callable[[], object]) -> None:
+def on_rank_zero(task: Callable[[], object]) -> None:
     """Does a task on rank 0 alone; what it raises is raised on every rank, as by `on_every_rank`."""
-    on_every_rank(fabric, task if fabric.is_global_zero else lambda: None)
+    on_every_rank(task if rank() == 0 else lambda: None)
 
 
 def _message(failure: Exception | None) -> tuple[str, str] | None:

@@ -1,170 +1,85 @@
-"""What the two players minimize, as lists of terms built from a recipe."""
+"""What each player minimizes: the terms of a recipe whose weight is not 0."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
-from convergan.distributed import mean_over_ranks
-from convergan.recipes.settings import ObjectiveSettings
-from convergan.techniques.feature_matching import feature_matching_loss
-from convergan.techniques.generator_losses import (
-    minimax_generator_loss,
-    non_saturating_generator_loss,
-    target_generator_loss,
-)
-from convergan.techniques.historical_averaging import HistoricalAveraging
-from convergan.techniques.label_smoothing import one_sided_smoothing_loss
-from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
+from convergan.errors import UserError
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.training.batch import LABELLED, STRONG, WEAK
+from convergan.training.terms.registry import TERMS
+from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermOutputs
 
 
-class DiscriminatorStep(NamedTuple):
-    """What the discriminator's terms look at. `labelled_logits` and `labels` are None without labels."""
+@dataclass(frozen=True)
+class Loss:
+    """The loss of one player: the sum of its terms, each multiplied by its weight."""
 
-    labelled_logits: Tensor | None
-    labels: Tensor | None
-    unlabelled_logits: Tensor
-    generated_logits: Tensor
+    terms: tuple[Term, ...]
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """All that the terms look at; see `Term.needs`."""
+        return frozenset().union(*(term.needs for term in self.terms))
 
-class BaselineStep(NamedTuple):
-    """What the baseline's terms look at."""
+    @property
+    def has_history(self) -> bool:
+        """True if a term looks at the history of the player's weights."""
+        return HISTORY in self.needs
 
-    labelled_logits: Tensor
-    labels: Tensor
-
-
-class GeneratorStep(NamedTuple):
-    """What the generator's terms look at. `unlabelled_features` is None where no term compares them."""
-
-    unlabelled_features: Tensor | None
-    generated_features: Tensor
-    generated_logits: Tensor
-
-
-Step = DiscriminatorStep | BaselineStep | GeneratorStep
-DiscriminatorTerm = Callable[[DiscriminatorStep], dict[str, Tensor]]
-BaselineTerm = Callable[[BaselineStep], dict[str, Tensor]]
-GeneratorTerm = Callable[[GeneratorStep], dict[str, Tensor]]
-"""A term gives its weighted parts by name; a player minimizes the sum of all its terms' parts."""
+    def __call__(self, outputs: TermOutputs) -> dict[str, Float[Tensor, ""]]:
+        """The weighted parts of all terms by name; the player minimizes their `total`."""
+        parts: dict[str, Tensor] = {}
+        for term in self.terms:
+            parts.update(term.weighted_parts(outputs))
+        return parts
 
 
-def discriminator_terms(
-    settings: ObjectiveSettings, history: HistoricalAveraging | None
-) -> list[DiscriminatorTerm]:
-    """The terms of the discriminator's loss (Sections 3.3, 3.4 and 5)."""
-
-    def semi_supervised(step: DiscriminatorStep) -> dict[str, Tensor]:
-        assert step.labelled_logits is not None and step.labels is not None
-        loss = semi_supervised_loss(
-            step.labelled_logits,
-            step.labels,
-            step.unlabelled_logits,
-            step.generated_logits,
-            unsupervised_weight=settings.unsupervised_weight,
-        )
-        return loss._asdict()
-
-    def smoothed(step: DiscriminatorStep) -> dict[str, Tensor]:
-        loss = one_sided_smoothing_loss(
-            real_probability_logit(step.unlabelled_logits),
-            real_probability_logit(step.generated_logits),
-            positive_target=settings.positive_target,
-        )
-        return {"real_or_generated": settings.unsupervised_weight * loss}
-
-    def supervised(step: DiscriminatorStep) -> dict[str, Tensor]:
-        assert step.labelled_logits is not None and step.labels is not None
-        return {"supervised": F.cross_entropy(step.labelled_logits, step.labels)}
-
-    terms: list[DiscriminatorTerm]
-    if settings.discriminator == "binary":
-        # One class: its logsumexp is its logit, and the loss that of Goodfellow et al. (2014).
-        terms = [smoothed]
-    elif settings.positive_target < 1:
-        terms = [supervised, smoothed]
-    else:
-        terms = [semi_supervised]
-    if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
-    return terms
-
-
-def baseline_terms(
-    settings: ObjectiveSettings, history: HistoricalAveraging | None
-) -> list[BaselineTerm]:
-    """The terms of the baseline's loss: the discriminator's, but for what needs unlabelled images."""
-
-    def supervised(step: BaselineStep) -> dict[str, Tensor]:
-        return {"supervised": F.cross_entropy(step.labelled_logits, step.labels)}
-
-    terms: list[BaselineTerm] = [supervised]
-    if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
-    return terms
-
-
-def generator_terms(
-    settings: ObjectiveSettings, history: HistoricalAveraging | None
-) -> list[GeneratorTerm]:
-    """The terms of the generator's loss (Sections 3.1 to 3.3)."""
-
-    def feature_matching(step: GeneratorStep) -> dict[str, Tensor]:
-        assert step.unlabelled_features is not None
-        # Eq. 1 compares means over the whole batch, which several ranks hold together.
-        loss = feature_matching_loss(
-            mean_over_ranks(step.unlabelled_features),
-            mean_over_ranks(step.generated_features),
-            distance=settings.feature_distance,
-            reduction="mean",
-        )
-        return {"feature_matching": loss}
-
-    def minimax(step: GeneratorStep) -> dict[str, Tensor]:
-        return {"minimax": minimax_generator_loss(real_probability_logit(step.generated_logits))}
-
-    def non_saturating(step: GeneratorStep) -> dict[str, Tensor]:
-        logits = real_probability_logit(step.generated_logits)
-        return {"non_saturating": non_saturating_generator_loss(logits)}
-
-    def target(step: GeneratorStep) -> dict[str, Tensor]:
-        logits = real_probability_logit(step.generated_logits)
-        return {"target": target_generator_loss(logits, settings.generator_target)}
-
-    terms: list[GeneratorTerm] = [
-        {
-            "feature-matching": feature_matching,
-            "minimax": minimax,
-            "non-saturating": non_saturating,
-            "target": target,
-        }[settings.generator]
-    ]
-    if history is not None:
-        terms.append(_historical_averaging(history, settings.historical_averaging))
-    return terms
-
-
-def _historical_averaging(
-    history: HistoricalAveraging, weight: float
-) -> Callable[[Step], dict[str, Tensor]]:
-    def historical_averaging(_: Step) -> dict[str, Tensor]:
-        return {"historical_averaging": weight * history.penalty()}
-
-    return historical_averaging
-
-
-def parts_of(
-    terms: list[DiscriminatorTerm] | list[BaselineTerm] | list[GeneratorTerm], step: Step
-) -> dict[str, Tensor]:
-    """All parts of a loss by name; their sum is what the player minimizes."""
-    parts: dict[str, Tensor] = {}
-    for term in terms:
-        parts.update(term(step))  # type: ignore[arg-type]
-    return parts
-
-
-def total(parts: dict[str, Tensor]) -> Tensor:
+def total(parts: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
     """The sum of a loss's parts."""
     return torch.stack(list(parts.values())).sum()
+
+
+def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
+    """The loss of each player by its name.
+
+    Raises:
+        UserError: a player has no term, or a term needs labels where there are no classes.
+    """
+    terms = [
+        TERMS[name](term_settings)
+        for name, term_settings in settings.terms().items()
+        if term_settings.weight > 0
+    ]
+    losses = {
+        player: Loss(tuple(term for term in terms if player in term.players)) for player in PLAYERS
+    }
+    for term in terms:
+        if LABELLED in term.needs and not settings.is_supervised:
+            raise UserError(
+                f"objective.{_option(term.name)}.weight: expected 0 where no classes are learnt"
+                f" (objective.supervised.weight 0), got {term.settings.weight:g}"
+            )
+    for player in ("discriminator", "generator"):
+        # Historical averaging alone would hold the player where it is.
+        if losses[player].needs <= {HISTORY}:
+            names = ", ".join(
+                _option(name)
+                for name, term in TERMS.items()
+                if player in term.players and not term.needs <= {HISTORY}
+            )
+            raise UserError(
+                f"objective: expected a weight above 0 of a term of the {player}, {names}, got 0 for each"
+            )
+    return losses
+
+
+def views_needed(losses: dict[str, Loss]) -> frozenset[str]:
+    """The views of the unlabelled images that some term looks at."""
+    return frozenset().union(*(loss.needs for loss in losses.values())) & {WEAK, STRONG}
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")

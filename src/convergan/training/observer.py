@@ -1,28 +1,10 @@
 """What the loop tells those who watch it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
-from convergan.networks.interface import Discriminator, Generator
-from convergan.training.health import HealthWarning
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What one epoch came to. It holds no test error: those who watch count that themselves."""
-
-    epoch: int
-    step: int
-    train_seconds: float
-    seconds_per_epoch: float
-    learning_rate: float
-    losses: dict[str, float]
-    real_score: float
-    generated_score: float
-    diversity: float
-    validation_errors: int | None
-    validation_size: int
-    warnings: list[HealthWarning]
+from convergan.runs.epochs import EpochRecord, HealthWarning
+from convergan.training.player import Player
 
 
 class Observer(Protocol):
@@ -31,15 +13,8 @@ class Observer(Protocol):
     def steps_done(self, done: int, total: int) -> None:
         """Takes the number of steps done, and of all steps of the training."""
 
-    def epoch_ended(
-        self,
-        record: EpochRecord,
-        discriminator: Discriminator,
-        averaged: Discriminator,
-        baseline: Discriminator | None,
-        generator: Generator,
-    ) -> None:
-        """Takes the record and the networks of an epoch that ended; the networks must not be changed."""
+    def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
+        """Takes the record of an epoch that ended, and the players by name, which must not be changed."""
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """Takes the number of epochs after which the run begins or is resumed; later records are void."""

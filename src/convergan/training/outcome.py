@@ -1,8 +1,7 @@
 """What trained classifiers say of test images, and the numbers that come of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,9 +11,11 @@ from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
 from convergan.errors import printable
 from convergan.report.inputs import Prediction
+from convergan.runs.results import Interval, Results
+from convergan.statistics.intervals import wilson
 from convergan.training.classify import classify, predicted_classes
 from convergan.training.loop import Fitted
-from convergan.training.verdict import compare, error_interval
+from convergan.training.verdict import compare
 
 REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
@@ -62,33 +63,34 @@ def outcomes_on(
     ]
 
 
-def test_results(outcomes: list[Outcome], folds: int) -> dict[str, Any]:
-    """The part of results.json that test images decide; of several folds, over all of them."""
+def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
+    """The results with what test images decide; of several folds, over all of them."""
     if not outcomes:
-        return {}
+        return results
     wrong = np.concatenate([outcome.wrong for outcome in outcomes])
-    baseline = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
-    results = {"folds": folds, **_rate("test", wrong)}
-    if not baseline:
-        nothing = dict.fromkeys(_rate("baseline_test", wrong))
-        return {**results, **nothing, "test_size": len(wrong), "decision": None, "p_value": None}
-    comparison = compare(wrong, np.concatenate(baseline))
-    return {
-        **results,
-        **_rate("baseline_test", np.concatenate(baseline)),
-        "test_size": len(wrong),
-        "decision": comparison.decision,
-        "p_value": comparison.p_value,
-    }
-
-
-def _rate(name: str, wrong: np.ndarray) -> dict[str, Any]:
     errors, size = int(wrong.sum()), len(wrong)
-    return {
-        f"{name}_errors": errors,
-        f"{name}_error_rate": errors / size,
-        f"{name}_interval": error_interval(errors, size),
-    }
+    results = replace(
+        results,
+        folds=folds,
+        test_size=size,
+        test_errors=errors,
+        test_error_rate=errors / size,
+        test_interval=Interval(*wilson(errors, size)),
+    )
+    of_baseline = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
+    if not of_baseline:
+        return results
+    baseline_wrong = np.concatenate(of_baseline)
+    baseline_errors = int(baseline_wrong.sum())
+    comparison = compare(wrong, baseline_wrong)
+    return replace(
+        results,
+        baseline_test_errors=baseline_errors,
+        baseline_test_error_rate=baseline_errors / size,
+        baseline_test_interval=Interval(*wilson(baseline_errors, size)),
+        decision=comparison.decision,
+        p_value=comparison.p_value,
+    )
 
 
 def extremes(

@@ -3,11 +3,10 @@
 from typing import Any, Generic, TypeVar
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from convergan.distributed import ranks, sum_over_ranks
+from convergan.distributed import data_parallel, ranks, sum_over_ranks
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
@@ -19,13 +18,13 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 class Player(Generic[NetworkT]):
     """One side of the game, and how it takes a step.
 
-    `network` is the module itself; `local` runs it, compiled where the recipe says so; `wrapped` is Fabric's,
-    whose forward also synchronizes gradients.
+    `network` is the module itself; `local` runs it, compiled where the recipe says so; of several
+    ranks `wrapped` is what averages gradients over them.
     """
 
     def __init__(
         self,
-        fabric: Fabric,
+        device: torch.device,
         network: NetworkT,
         settings: OptimizerSettings,
         hardware: HardwareSettings,
@@ -33,20 +32,21 @@ class Player(Generic[NetworkT]):
         averaged: bool,
         with_history: bool,
     ) -> None:
-        layout = memory_layout(fabric.device)
-        self.network = network.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
-        self.local = compiled(self.network, hardware, fabric.device)
+        layout = memory_layout(device)
+        self.network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.local = compiled(self.network, hardware, device)
         self.settings = settings
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
-        self.wrapped, self.optimizer = fabric.setup(
-            self.local,
-            torch.optim.Adam(
-                self.trained,
-                lr=settings.learning_rate,
-                betas=(settings.beta1, settings.beta2),
-                eps=settings.epsilon,
-                fused=fabric.device.type in ("cpu", "cuda"),
-            ),
+        parallel = data_parallel(self.network, device)
+        self.wrapped = (
+            self.local if parallel is self.network else compiled(parallel, hardware, device)
+        )
+        self.optimizer = torch.optim.Adam(
+            self.trained,
+            lr=settings.learning_rate,
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.epsilon,
+            fused=device.type in ("cpu", "cuda"),
         )
         self.average = (
             AveragedModel(self.network, multi_avg_fn=self._move_average, use_buffers=False)
@@ -55,10 +55,14 @@ class Player(Generic[NetworkT]):
         )
         self.history = HistoricalAveraging(self.network) if with_history else None
 
-    def step(self, fabric: Fabric, loss: Tensor, learning_rate: float) -> None:
+    def step(self, loss: Tensor, learning_rate: float) -> None:
         """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
         self.optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss)
+        loss.backward()
+        self.move(learning_rate)
+
+    def move(self, learning_rate: float) -> None:
+        """Moves the weights against the gradients that they hold, then the averages towards the weights."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()

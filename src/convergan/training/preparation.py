@@ -15,6 +15,7 @@ from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import SupervisedSettings
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
@@ -176,20 +177,22 @@ def _fitted(
 
     Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
     """
-    binary = recipe.objective.discriminator == "binary"
-    if classes and not binary:
+    if classes and recipe.objective.is_supervised:
         return recipe, classes
     if recipe.labels is not None and not classes:
         raise UserError(
             f"labels: expected none, as no image of {source} is labelled, got {recipe.labels}"
         )
-    objective = replace(recipe.objective, discriminator="binary")
+    objective = recipe.objective.with_term(SupervisedSettings(weight=0.0))
     return replace(recipe, objective=objective, baseline=False, labels=None), ()
 
 
 def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
     """The recipe adapted to these images, and the images as it uses them."""
     recipe, classes = _fitted(recipe, data.classes, data.source)
+    if recipe.objective.is_simultaneous:
+        # One forward pass has one precision, and the generator needs this one.
+        recipe = replace(recipe, hardware=replace(recipe.hardware, precision="fp32"))
     if classes:
         return recipe, data
     unlabelled = np.full(len(data.train), UNLABELLED)

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -17,7 +16,8 @@ from rich.text import Text
 from convergan.errors import printable
 from convergan.page.words import approximate_duration, number, percent
 from convergan.progress_bar import LogRate
-from convergan.training.health import HealthWarning
+from convergan.runs.epochs import EpochLine, HealthWarning
+from convergan.runs.results import Results
 
 _EPOCHS_LOOKED_BACK = 10
 """Epochs whose speed is taken for the next: the machine may have become busier since the start."""
@@ -176,25 +176,25 @@ class Progress:
         if not self._bar.disable:
             self._bar.update(self._task, completed=done, total=total, left=self._time_left())
 
-    def epoch_ended(self, line: dict[str, Any]) -> None:
-        """Shows the numbers of a line of metrics.jsonl."""
+    def epoch_ended(self, line: EpochLine) -> None:
+        """Shows the numbers of an epoch."""
         self._run.left.epoch_ended()
         self._run.tell_time(resumed=self._resumed or self._number > 0)
         sides = {"discriminator": 0.0, "generator": 0.0}
-        for name, loss in line["losses"].items():
+        for name, loss in line.losses.items():
             side = name.split("/")[0]
             if side in sides:
                 sides[side] += loss
         error, baseline = "", ""
-        if "test_errors" in line:
-            error = f"error {100 * line['test_errors'] / line['test_size']:.1f}%"
-        if "baseline_test_errors" in line:
-            baseline = f" (baseline {100 * line['baseline_test_errors'] / line['test_size']:.1f}%)"
+        if line.test_size is not None and line.test_errors is not None:
+            error = f"error {100 * line.test_errors / line.test_size:.1f}%"
+        if line.test_size is not None and line.baseline_test_errors is not None:
+            baseline = f" (baseline {100 * line.baseline_test_errors / line.test_size:.1f}%)"
         if self._bar.disable:
             if self._run.log.is_due():
                 losses = " and ".join(number(loss) for loss in sides.values())
                 parts = [
-                    self._describe(line["epoch"]),
+                    self._describe(line.epoch),
                     f"losses {losses}",
                     error,
                     self._time_left(),
@@ -202,10 +202,10 @@ class Progress:
                 self._run.say(", ".join(part for part in parts if part))
             return
         losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
-        seconds = line["seconds_per_epoch"]
+        seconds = line.seconds_per_epoch
         self._bar.update(
             self._task,
-            description=self._describe(line["epoch"]),
+            description=self._describe(line.epoch),
             speed=f"{seconds:.2g} s/epoch" if seconds < 10 else f"{seconds:.0f} s/epoch",
             left=self._time_left(),
             numbers=f"losses: {losses}" + (f"; {error}{baseline}" if error else ""),
@@ -227,20 +227,25 @@ class Progress:
         return f"{self._title} {epoch}/{self._run.epochs}"
 
 
-def print_verdict(console: Console, results: dict[str, Any], sentence: str, report: str) -> None:
-    """The verdict of results.json as a table, its sentence, and where the report is."""
-    if "test_errors" in results:
+def print_verdict(console: Console, results: Results, sentence: str, report: str) -> None:
+    """The verdict of a run as a table, its sentence, and where the report is."""
+    rows = [
+        (name, found)
+        for name, found in (
+            ("supervised baseline", results.baseline_test),
+            ("semi-supervised GAN", results.test),
+        )
+        if found is not None
+    ]
+    if rows:
         table = Table("", "errors", "of", "error rate", "95 % interval", box=None, pad_edge=False)
-        rows = [("semi-supervised GAN", "test")]
-        if results["baseline_test_errors"] is not None:
-            rows.insert(0, ("supervised baseline", "baseline_test"))
-        for name, key in rows:
-            low, high = results[f"{key}_interval"]
+        for name, found in rows:
+            low, high = found.interval
             table.add_row(
                 name,
-                str(results[f"{key}_errors"]),
-                str(results["test_size"]),
-                percent(results[f"{key}_error_rate"], size=results["test_size"]),
+                str(found.errors),
+                str(found.size),
+                percent(found.rate, size=found.size),
                 f"{100 * low:.1f} to {percent(high)}",
             )
         console.print(table)

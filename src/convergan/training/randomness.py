@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convergan.distributed import gather_from_ranks
+from convergan.distributed import gather_from_ranks, rank
 
 
 def derived_seed(*parts: int) -> int:
@@ -44,9 +44,9 @@ class RandomStream:
             ]
         }
 
-    def load_state_dict(self, state: dict[str, Any], rank: int) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts back what `state_dict` gave, for this rank."""
-        self._states = [states[rank] for states in state["ranks"]]
+        self._states = [states[rank()] for states in state["ranks"]]
 
     def _current(self) -> list[Tensor]:
         return [

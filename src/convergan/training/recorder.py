@@ -1,19 +1,22 @@
 """Watches a run: counts test errors, writes metrics.jsonl and sample grids, shows the progress."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from convergan.data.batches import DeviceImages, to_uint8
+from convergan.data.batches import DeviceImages
 from convergan.data.test_set import TestSet
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.pixels import to_uint8
 from convergan.page.images import write_sample_grid
+from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import predicted_classes
-from convergan.training.health import METRICS, HealthWarning
-from convergan.training.observer import EpochRecord
+from convergan.training.health import METRICS
+from convergan.training.player import Player
 from convergan.training.progress import Progress
 from convergan.training.samples import fixed_samples
 from convergan.training.tensorboard import ScalarLogger
@@ -67,31 +70,28 @@ class Recorder:
         if warning is not None:
             self._tell(warning)
 
-    def epoch_ended(
-        self,
-        record: EpochRecord,
-        discriminator: Discriminator,
-        averaged: Discriminator,
-        baseline: Discriminator | None,
-        generator: Generator,
-    ) -> None:
+    def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
         """See `Observer`."""
         warnings = [*self._metrics_warnings, *record.warnings]
         self._metrics_warnings = []
         for warning in warnings:
             self._tell(warning)
-        line = asdict(record)
-        line["warnings"] = [warning._asdict() for warning in warnings]
+        line = EpochLine(**vars(replace(record, warnings=warnings)))
         if self.test is not None:
-            line["test_size"] = len(self.test)
-            line["test_errors"] = self._test_errors(averaged)
-            line["raw_test_errors"] = self._test_errors(discriminator)
-            if baseline is not None:
-                line["baseline_test_errors"] = self._test_errors(baseline)
+            classifier, baseline = players["discriminator"], players.get("baseline")
+            line = replace(
+                line,
+                test_size=len(self.test),
+                test_errors=self._test_errors(classifier.tested),
+                raw_test_errors=self._test_errors(classifier.network),
+                baseline_test_errors=None
+                if baseline is None
+                else self._test_errors(baseline.tested),
+            )
         append_metrics(self.folder.metrics, line)
         # Evenly over the run, and after its last epoch.
         if record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs:
-            self._write_samples(record.epoch, generator)
+            self._write_samples(record.epoch, players["generator"].network)
         if self.logger is not None:
             self.logger.log(line)
         self.progress.epoch_ended(line)

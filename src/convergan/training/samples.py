@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convergan.data.batches import DeviceImages, epoch_order, to_network
+from convergan.data.batches import DeviceImages, epoch_order
 from convergan.networks.interface import Generator
+from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
 from convergan.training.health import mean_pairwise_distance
 

@@ -2,7 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
+
+from convergan.data.batches import DeviceImages
+from convergan.data.training_data import TrainingData
+from convergan.networks.interface import Discriminator
+from convergan.training.classify import predicted_classes
 
 
 class BestEpoch:
@@ -31,3 +37,9 @@ class BestEpoch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
         self.epoch, self.errors, self.weights = state["epoch"], state["errors"], state["weights"]
+
+
+def validation_errors(network: Discriminator, images: DeviceImages, data: TrainingData) -> int:
+    """The number of validation images that a classifier errs on."""
+    predicted = predicted_classes(network, images, data.validation)
+    return int(np.count_nonzero(predicted != data.validation_labels))

@@ -1,7 +1,6 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +82,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         )
     rows += [
         ("labels used", f"{int(counts.sum()):,}" if data.classes else "none"),
-        ("unlabelled images", f"{_unlabelled(preparation):,}"),
+        ("unlabelled images", f"{unlabelled_size(preparation):,}"),
         ("training images in all", f"{len(data.train):,}"),
         ("tested on", _test(preparation).removeprefix("test ")),
     ]
@@ -101,17 +100,6 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
     return rows
 
 
-def data_facts(preparation: Preparation) -> dict[str, Any]:
-    """Facts on labels and trainings for manifest.json, which holds the indices too."""
-    return {
-        "unlabelled_size": _unlabelled(preparation),
-        "folds": len(preparation.folds),
-        "trainings": len(preparation.folds) + 1,
-        "steps": sum(steps_of_trainings(preparation)),
-        "notes": list(preparation.data.notes),
-    }
-
-
 def steps_of_trainings(preparation: Preparation) -> list[int]:
     """Numbers of steps of the trainings over all epochs: of the folds, then of the result."""
     recipe = preparation.recipe
@@ -119,9 +107,16 @@ def steps_of_trainings(preparation: Preparation) -> list[int]:
     return [recipe.epochs * steps_per_epoch(recipe, split.training) for split in splits]
 
 
+def unlabelled_size(preparation: Preparation) -> int:
+    """Number of training images whose label is unknown or not used."""
+    split = preparation.split
+    used = len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
+    return len(preparation.data.train) - used
+
+
 def _first_line(preparation: Preparation) -> str:
     data = preparation.data
-    unlabelled = _unlabelled(preparation)
+    unlabelled = unlabelled_size(preparation)
     end = f"; {unlabelled:,} unlabelled" if unlabelled else "; none unlabelled"
     if not data.classes:
         return f"no labels: {_count(len(data.train), 'image', 'images')} to learn a generator from"
@@ -160,13 +155,6 @@ def _labels_of_class(preparation: Preparation) -> np.ndarray:
     data, split = preparation.data, preparation.split
     used = np.concatenate([split.training.labelled, split.training.validation, split.held_out])
     return np.bincount(data.train.labels[used], minlength=len(data.classes))
-
-
-def _unlabelled(preparation: Preparation) -> int:
-    """Number of training images whose label is unknown or not used."""
-    split = preparation.split
-    used = len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
-    return len(preparation.data.train) - used
 
 
 def _test(preparation: Preparation) -> str:

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from convergan.errors import UserError
+from convergan.runs.epochs import EpochLine
 
 
 def require_tensorboard() -> None:
@@ -24,9 +24,11 @@ class ScalarLogger:
 
         self._writer = SummaryWriter(str(folder))
 
-    def log(self, line: dict[str, Any]) -> None:
+    def log(self, line: EpochLine) -> None:
         """Adds one line of metrics.jsonl; losses are grouped, what is not a number is left out."""
-        scalars = {key: value for key, value in line.items() if isinstance(value, int | float)}
-        for name, value in {**scalars, **line["losses"]}.items():
-            self._writer.add_scalar(name, value, line["epoch"])
+        numbers = {
+            name: value for name, value in vars(line).items() if isinstance(value, int | float)
+        }
+        for name, value in {**numbers, **line.losses}.items():
+            self._writer.add_scalar(name, value, line.epoch)
         self._writer.flush()

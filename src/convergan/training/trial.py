@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
-from lightning_fabric import Fabric
+import torch
 
 from convergan.data.training_data import TrainingData
+from convergan.distributed import ranks
 from convergan.recipes.settings import Recipe
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.cost import Cost
@@ -45,12 +46,12 @@ class _Stopwatch(Silent):
             raise _Enough
 
 
-def step_seconds(fabric: Fabric, recipe: Recipe, data: TrainingData) -> float:
+def step_seconds(device: torch.device, recipe: Recipe, data: TrainingData) -> float:
     """The median duration of a step of all players, in seconds. Every rank must call it."""
-    stopwatch = _Stopwatch(patient=fabric.world_size > 1)
+    stopwatch = _Stopwatch(patient=ranks() > 1)
     recipe = replace(recipe, min_steps_per_epoch=max(recipe.min_steps_per_epoch, _STEPS))
     with suppress(_Enough):
-        fit(fabric, recipe, data, checkpoints=None, observer=stopwatch, options=LoopOptions())
+        fit(device, recipe, data, checkpoints=None, observer=stopwatch, options=LoopOptions())
     return statistics.median(end - start for start, end in pairwise(stopwatch.times))
 
 

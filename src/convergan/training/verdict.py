@@ -1,17 +1,13 @@
-"""Whether the GAN helped: error rates with intervals, and a paired test against the baseline."""
+"""Whether the GAN helped: a paired test against the baseline, and its words."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from convergan.page.words import percent
-
-CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05
-
-Decision = Literal["helped", "hurt", "undecided"]
+from convergan.runs.results import Decision, Results
+from convergan.statistics.levels import SIGNIFICANCE
+from convergan.statistics.paired import mcnemar_p_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +20,6 @@ class Comparison:
     unevenly divided if both were equally good."""
 
 
-def error_interval(errors: int, size: int) -> tuple[float, float]:
-    """The 95 % confidence interval of an error rate (Wilson 1927)."""
-    interval = binomtest(errors, size).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     """Compares two classifiers by which images each got wrong (McNemar 1947, exact).
 
@@ -39,32 +29,29 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     """
     only_ours = int((wrong & ~baseline_wrong).sum())
     only_baseline = int((baseline_wrong & ~wrong).sum())
-    differing = only_ours + only_baseline
-    p_value = float(binomtest(only_ours, differing).pvalue) if differing else 1.0
+    p_value = mcnemar_p_value(only_ours, only_baseline)
     if p_value >= SIGNIFICANCE:
         return Comparison(decision="undecided", p_value=p_value)
     return Comparison(decision="helped" if only_ours < only_baseline else "hurt", p_value=p_value)
 
 
-def verdict_sentence(results: dict[str, Any]) -> str:
-    """The verdict of results.json in one sentence."""
-    if "test_errors" not in results:
+def verdict_sentence(results: Results) -> str:
+    """The verdict of a run in one sentence."""
+    test, baseline = results.test, results.baseline_test
+    if test is None:
         return "A generator of these images; there were no labels to learn classes from."
-    size = results["test_size"]
-    kind = "labelled images by cross-validation" if results.get("folds") else "test images"
-    ours = percent(results["test_error_rate"], size=size)
-    labels = f"With {results['labels']:,} labels, the "
-    if results["baseline_test_errors"] is None:
-        return f"{labels}semi-supervised GAN errs on {ours} of {size:,} {kind}."
-    baseline = percent(results["baseline_test_error_rate"], size=size)
+    kind = "labelled images by cross-validation" if results.folds else "test images"
+    ours = percent(test.rate, size=test.size)
+    labels = f"With {results.labels:,} labels, the "
+    if baseline is None or results.decision is None or results.p_value is None:
+        return f"{labels}semi-supervised GAN errs on {ours} of {test.size:,} {kind}."
     numbers = (
-        f"{labels}supervised baseline errs on {baseline} of {size:,} {kind}, "
-        f"the semi-supervised GAN on {ours}"
+        f"{labels}supervised baseline errs on {percent(baseline.rate, size=test.size)} of "
+        f"{test.size:,} {kind}, the semi-supervised GAN on {ours}"
     )
-    p_value = results["p_value"]
-    chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+    chance = "p < 0.001" if results.p_value < 0.001 else f"p = {results.p_value:.2g}"
     return {
         "helped": f"{numbers}: the GAN helped ({chance}).",
         "hurt": f"{numbers}: the GAN hurt ({chance}); what is saved is its classifier.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
-    }[results["decision"]]
+    }[results.decision]

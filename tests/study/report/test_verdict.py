@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from convergan.statistics.equivalence import Equivalence
+from convergan.statistics.intervals import Interval
 from convergan.study.arms import describe_arm
-from convergan.study.estimates import Estimates
+from convergan.study.estimates import Estimate, Estimates
 from convergan.study.findings import Arm, Comparison
 from convergan.study.rates import Rates
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, told_apart, verdict
-from convergan.study.statistics.equivalence import Equivalence
-from convergan.study.statistics.intervals import Estimate
 from convergan.study.thresholds import Thresholds
 from simulated_votes import simulated_rates
 
@@ -23,9 +23,9 @@ def arm(
     middle = (low + high) / 2
     return replace(
         report.findings.arms[0],
-        accuracy=Estimate(value=middle, participants=(low, high)),
+        accuracy=Estimate(value=middle, participants=Interval(low, high)),
         chance_p_value=of_chance,
-        equivalence=Equivalence(0.05, p_value, (low, high)),
+        equivalence=Equivalence(0.05, p_value, Interval(low, high)),
     )
 
 

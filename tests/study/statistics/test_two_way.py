@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from convergan.statistics.intervals import expanded_percentiles
 from convergan.study.rates import rates_of
-from convergan.study.statistics.intervals import expanded_percentiles
 from convergan.study.statistics.two_way import MEASURES, two_way_replicates
 from convergan.study.votes import Votes
 from simulated_votes import joined, simulated_votes

@@ -1,6 +1,7 @@
 """The researcher's page: who gets in, what it shows, what it changes."""
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -54,7 +55,13 @@ def test_nobody_gets_in_without_the_token(served):
     for token in ("", "wrong", served.study.keys.admin_token[:-1]):
         answer = visitor.submit("/admin/login", {"token": token})
         assert answer.status == 403 and "not this study" in answer.text
-    for cookie in ("x", "99999999999-ab.", served.study.keys.signed("entry", "99999999999-ab")):
+    keys = served.study.keys
+    for cookie in (
+        "x",
+        "0-ab.",
+        keys.signed("admin", "0-ab"),
+        keys.signed_with_time("entry", "0-ab"),
+    ):
         visitor.cookies["admin"] = cookie
         assert visitor.get("/admin").status == 303
     assert study_row(served).quota == QUICK.participants and not study_row(served).paused
@@ -72,7 +79,10 @@ def test_a_form_needs_the_token_of_its_own_session(served, researcher, path, fie
 
 def test_signing_in_ends(served, researcher, monkeypatch):
     assert researcher.get("/admin").status == 200
-    monkeypatch.setattr("convergan.study.web.admin.time.time", lambda: 1e11)
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 12 * 3600 - 60)
+    assert researcher.get("/admin").status == 200
+    monkeypatch.setattr("time.time", lambda: now + 12 * 3600 + 60)
     assert researcher.get("/admin").status == 303
 
 
@@ -88,7 +98,7 @@ def test_signing_out_ends_every_session_on_the_server(served, researcher):
     assert answer.headers["location"] == "/admin/login" and not study_row(served).paused
     researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
     assert researcher.get("/admin").status == 200
-    old = served.study.keys.signed("admin", "99999999999-0123456789abcdef")
+    old = served.study.keys.signed_with_time("admin", "0-0123456789abcdef")
     copied.cookies["admin"] = old
     assert copied.get("/admin").status == 303
 

@@ -107,6 +107,26 @@ def test_someone_who_comes_again_goes_on(served):
     assert count(served) == 1
 
 
+def test_a_personal_link_lets_one_person_in_once_however_it_is_spelled(served):
+    link = new_link(served.study.keys, "personal")
+    served.visitor().join(link)
+    for other in (f"{link[:-1]}{chr(ord(link[-1]) ^ 1)}", f"{link}=", f"{link[:-4]}!{link[-4:]}"):
+        assert served.visitor().get(f"/join/{other}").status == 404
+    assert count(served) == 1
+
+
+def test_links_given_out_before_signatures_changed_lead_in(served):
+    """A person who came by one before and comes by it again goes on."""
+    text = "personal-Zk3_-qT9xW0aB7cD"
+    signature = served.study.keys.hashed("signature of link", text)[:32]
+    first, again = served.visitor(), served.visitor()
+    first.join(f"{text}.{signature}")
+    first.vote(1, "real")
+    again.join(f"{text}.{signature}")
+    assert again.resume()["answered"] == 1 and count(served) == 1
+    assert served.visitor().get(f"/join/{text}.{signature[:-1]}").status == 404
+
+
 def test_a_full_and_a_paused_study_say_so(make_study, serve):
     served = serve(make_study(replace(QUICK, participants=1)))
     served.participant()

@@ -1,9 +1,9 @@
 """The JSON of a report."""
 
-import json
 from pathlib import Path
 
 from convergan import __version__
+from convergan.json_files import spread_json_text
 from convergan.outputs import write_output
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.verdict import cautions
@@ -19,4 +19,4 @@ def write_json(path: Path, report: StudyReport) -> None:
         "convergan": __version__,
         **report.findings.as_json(),
     }
-    write_output(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_output(path, spread_json_text(content))

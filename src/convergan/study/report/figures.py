@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from convergan.page.figures import TEXT, figure, ink, page_colour, percent_axis
-from convergan.study.statistics.intervals import Interval
+from convergan.statistics.intervals import Interval
 
 _NAME_LETTERS = 26
 _ROW_HEIGHT, _TWO_LINES_HEIGHT = 27, 36

@@ -8,12 +8,11 @@ from rich.console import Console
 from convergan.errors import UserError, printable
 from convergan.outputs import is_standard_output, require_output
 from convergan.study.analysis import analyse
-from convergan.study.rates import Rates, rates_of
+from convergan.study.rates import MARGIN, Rates, rates_of
 from convergan.study.report.as_json import write_json
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.page import write_page
 from convergan.study.report.terminal import print_report
-from convergan.study.statistics.equivalence import MARGIN
 from convergan.study.statistics.learning import BLOCK_TRIALS
 from convergan.study.votes import Votes
 from convergan.study.votes_import import read_scores

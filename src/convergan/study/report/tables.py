@@ -4,6 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from convergan.page.words import chance, count, percent
+from convergan.study.estimates import Estimate
 from convergan.study.findings import Arm, Comparison, Findings
 from convergan.study.report.verdict import differs, measured, told_apart
 from convergan.study.report.words import (
@@ -17,7 +18,6 @@ from convergan.study.report.words import (
     points,
     points_interval,
 )
-from convergan.study.statistics.intervals import Estimate
 from convergan.study.thresholds import ThresholdComparison
 
 MOST_COMPARISONS = 10

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
+from convergan.statistics.levels import SIGNIFICANCE
 from convergan.study.findings import Arm, Comparison, Findings
+from convergan.study.rates import CHANCE
 from convergan.study.report.words import (
     interval,
     milliseconds,
@@ -12,10 +14,7 @@ from convergan.study.report.words import (
     p_words,
 )
 from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, TARGET
-from convergan.study.statistics.equivalence import CHANCE
 from convergan.study.thresholds import Threshold, ThresholdComparison
-
-SIGNIFICANCE = 0.05
 
 FEW_PARTICIPANTS = 10
 """Below this, intervals over participants are too narrow."""
@@ -37,9 +36,9 @@ def told_apart(arm: Arm) -> str:
             return "worse than chance"
         better = "better than chance"
         # So many votes that even a difference that does not matter is seen.
-        small = arm.equivalence is not None and arm.equivalence.indistinguishable
+        small = arm.equivalence is not None and arm.equivalence.equivalent
         return f"{better}, by less than the margin" if small else better
-    if arm.equivalence is not None and arm.equivalence.indistinguishable:
+    if arm.equivalence is not None and arm.equivalence.equivalent:
         return "indistinguishable"
     return "undecided"
 

@@ -1,9 +1,9 @@
 """How a study's report writes its numbers."""
 
 from convergan.page.words import SPACE, chance, percent
+from convergan.statistics.correlation import Correlation
+from convergan.statistics.intervals import Interval
 from convergan.study.findings import Findings
-from convergan.study.statistics.correlation import Correlation
-from convergan.study.statistics.intervals import Interval
 from convergan.study.thresholds import Threshold
 
 _MINUS = "\N{MINUS SIGN}"

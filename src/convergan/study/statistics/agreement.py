@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from convergan.study.statistics.intervals import LEVEL, Interval
+from convergan.statistics.intervals import Interval
+from convergan.statistics.levels import LEVEL
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,6 @@ def agreement(image: np.ndarray, answer: np.ndarray) -> Agreement | None:
         return None
     error = np.sqrt((size - 1) / size * ((without_one - without_one.mean()) ** 2).sum())
     reach = t.ppf((1 + LEVEL) / 2, size - 1) * error
-    return Agreement(float(value), (float(value - reach), float(min(1, value + reach))), size)
+    return Agreement(
+        float(value), Interval(float(value - reach), float(min(1, value + reach))), size
+    )

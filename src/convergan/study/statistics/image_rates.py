@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaln, expit, logit
 
-from convergan.study.statistics.intervals import LEVEL
+from convergan.statistics.levels import LEVEL
 
 _DRAWS = 4_000
 _REACH = 6  # standard errors of the mean that the grid spans on either side

@@ -14,14 +14,13 @@ participants and images in every replicate.
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from convergan.study.statistics.bootstrap import REPLICATES, draw_counts
+from convergan.statistics.batches import replicates_at_once
+from convergan.statistics.bootstrap import REPLICATES, draw_grouped_counts
 from convergan.study.votes import Votes
 
 MEASURES = ("accuracy", "error_on_generated", "error_on_real")
 
 _REPLICATES_AT_ONCE = 250
-_NUMBERS_AT_ONCE = 4_000_000
-"""So many counts are held in memory, however many participants and images there are."""
 
 
 def two_way_replicates(
@@ -62,11 +61,13 @@ def two_way_replicates(
         format="csr",
     )
     found = np.empty((replicates, len(MEASURES), len(arms)))
-    step = min(_REPLICATES_AT_ONCE, max(1, _NUMBERS_AT_ONCE // (len(participants) + len(images))))
+    step = min(_REPLICATES_AT_ONCE, replicates_at_once(len(participants) + len(images)))
     for start in range(0, replicates, step):
         size = min(step, replicates - start)
-        of_images = _grouped_counts(of_kind, len(images), size, rng)
-        of_participants = _grouped_counts(of_arm, len(participants), size, rng)
+        of_images = draw_grouped_counts(of_kind, len(images), size, rng).T.astype(float, order="C")
+        of_participants = draw_grouped_counts(of_arm, len(participants), size, rng).T.astype(
+            float, order="C"
+        )
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: none of the participant's images drawn
             for measure, rates in enumerate(_rates(*np.split(sums @ of_images, 4))):
                 drawn = of_participants * ~np.isnan(rates)
@@ -81,13 +82,3 @@ def _rates(
     """The MEASURES, [participants, replicates] each."""
     accuracy = 1 - (fooled + doubted) / (generated + real)
     return accuracy, fooled / generated, doubted / real
-
-
-def _grouped_counts(
-    groups: list[np.ndarray], members: int, size: int, rng: np.random.Generator
-) -> np.ndarray:
-    """float64 [members, size]: how often each is drawn, each group among itself."""
-    counts = np.empty((members, size))
-    for group in groups:
-        counts[group] = draw_counts(len(group), size, rng).T
-    return counts

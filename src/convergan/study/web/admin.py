@@ -16,7 +16,7 @@ from convergan.study.web.site import Site
 
 _COOKIE = "admin"
 _PATH = "/admin"
-_HOURS = 12
+_SECONDS = 12 * 3600
 _LARGEST_QUOTA = 100_000
 
 
@@ -55,12 +55,11 @@ def admin_pages(site: Site) -> APIRouter:
     def sign_in(request: Request, token: Annotated[str, Form()] = "") -> Response:
         if not same(token.strip(), keys.admin_token):
             return site.page("login", wrong=True, status=403)
-        until = f"{time.time() + _HOURS * 3600:.0f}"
         response = RedirectResponse(_PATH, 303)
         response.set_cookie(
             _COOKIE,
-            keys.signed("admin", f"{until}-{sign_outs()}-{secrets.token_hex(8)}"),
-            max_age=_HOURS * 3600,
+            keys.signed_with_time("admin", f"{sign_outs()}-{secrets.token_hex(8)}"),
+            max_age=_SECONDS,
             path=_PATH,
             httponly=True,
             samesite="strict",
@@ -107,11 +106,8 @@ def admin_pages(site: Site) -> APIRouter:
 
 
 def _is_valid(keys: Keys, cookie: str, sign_outs: int) -> bool:
-    text = keys.verified("admin", cookie)
-    if text is None:
-        return False
-    until, _, rest = text.partition("-")
-    return time.time() < int(until) and rest.startswith(f"{sign_outs}-")
+    text = keys.verified_within("admin", cookie, _SECONDS)
+    return text is not None and text.startswith(f"{sign_outs}-")
 
 
 def _form_token(keys: Keys, cookie: str) -> str:

@@ -1,0 +1,93 @@
+"""Claim: a training begins with fewer CPU seconds of start than under Lightning Fabric.
+
+    python benchmarks/start_up.py [--peer b4354fd] [--repeats 10]
+
+Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the first
+step, in processes of their own and in turn. The peer is the last commit that stood on Fabric, which must be
+installed for it: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from measure import Seconds, interleaved_times, medians
+from rows import timing, write_rows
+
+ROOT = Path(__file__).parent.parent
+
+TO_THE_FIRST_STEP = """
+import sys, time
+from convergan import cli
+from convergan.training import run
+
+def steps_done(self, done, of):
+    print("CPU seconds", time.process_time(), flush=True)
+    sys.exit(0)
+
+run.Recorder.steps_done = steps_done
+cli.main(sys.argv[1:])
+"""
+
+TO_TORCH = "import time, torch; print('CPU seconds', time.process_time())"
+
+
+def cpu_seconds(code: str, words: list[str], source: Path, cache: Path) -> Seconds:
+    """CPU seconds of a process up to the place where its code prints them."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(source),
+                "OMP_NUM_THREADS": "1",
+                "CONVERGAN_CACHE": str(cache),
+            },
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+    return Seconds(out.rpartition("CPU seconds ")[2])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", default="b4354fd")
+    parser.add_argument("--repeats", type=int, default=10)
+    arguments = parser.parse_args()
+    words = ["train", "digits", "--out", "run", "--hardware.accelerator", "cpu"]
+    with tempfile.TemporaryDirectory() as temporary:
+        peer, cache = Path(temporary, "peer"), Path(temporary, "cache")
+        peer.mkdir()
+        archive = subprocess.run(
+            ["git", "archive", arguments.peer, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+        subprocess.run(["tar", "-x", "-C", peer], input=archive.stdout, check=True)
+        tasks = {
+            "ours": partial(cpu_seconds, TO_THE_FIRST_STEP, words, ROOT / "src", cache),
+            "peer": partial(cpu_seconds, TO_THE_FIRST_STEP, words, peer / "src", cache),
+            "torch": partial(cpu_seconds, TO_TORCH, [], ROOT / "src", cache),
+        }
+        times = interleaved_times(tasks, repeats=arguments.repeats, warm_up=1)
+    row = timing(
+        claim="a training begins with fewer CPU seconds than under Lightning Fabric",
+        setting="digits, from the start of Python to the end of the first step",
+        device="cpu, 1 thread",
+        precision="32-true",
+        times=times,
+        peer="peer",
+        peer_name=f"Lightning Fabric, commit {arguments.peer}",
+        floor=medians(times)["torch"],
+        unit="CPU seconds",
+        repeats=arguments.repeats,
+    )
+    print(write_rows("start-up", [row]), row["ours"], row["peer"], row["floor"])
+
+
+if __name__ == "__main__":
+    main()

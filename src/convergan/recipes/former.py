@@ -1,0 +1,185 @@
+"""Names that settings of the objective had in earlier versions, which are still understood."""
+
+from typing import Any
+
+from convergan.errors import UserError, quoted
+from convergan.ranges import declarations, fit, number
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    HistoricalAveragingSettings,
+    MinimaxSettings,
+    NonSaturatingSettings,
+    RealOrGeneratedSettings,
+    SupervisedSettings,
+    TargetSettings,
+)
+
+Setting = tuple[Any, str]
+"""The settings of a term, and the name of one of their fields."""
+
+_GENERATOR_TERMS = (
+    FeatureMatchingSettings,
+    MinimaxSettings,
+    NonSaturatingSettings,
+    TargetSettings,
+)
+
+FORMER_OBJECTIVE: dict[str, Setting | dict[str, dict[Setting, float]]] = {
+    "discriminator": {
+        "semi-supervised": {(SupervisedSettings, "weight"): 1.0},
+        "binary": {(SupervisedSettings, "weight"): 0.0},
+    },
+    "unsupervised_weight": (RealOrGeneratedSettings, "weight"),
+    "positive_target": (RealOrGeneratedSettings, "positive_target"),
+    "generator": {
+        chosen.term_name.replace("_", "-"): {
+            (term, "weight"): float(term is chosen) for term in _GENERATOR_TERMS
+        }
+        for chosen in _GENERATOR_TERMS
+    },
+    "generator_target": (TargetSettings, "probability"),
+    "feature_distance": (FeatureMatchingSettings, "distance"),
+    "historical_averaging": (HistoricalAveragingSettings, "weight"),
+}
+"""Each former name with the setting that has taken its place, or with its values and what each sets."""
+
+
+def replacing(former: str) -> list[str]:
+    """The names that have taken a former one's place: `minimax.weight`."""
+    settings = FORMER_OBJECTIVE[former]
+    fields = [settings] if isinstance(settings, tuple) else next(iter(settings.values()))
+    return [f"{term.term_name}.{name}" for term, name in fields]
+
+
+def replaced(former: str, value: Any) -> dict[str, Any]:
+    """The settings, by name, that a former name with this value stands for.
+
+    Raises:
+        ValueError: there is no such value; the message says what is expected.
+    """
+    settings = FORMER_OBJECTIVE[former]
+    if isinstance(settings, tuple):
+        term, name = settings
+        if isinstance(value, str):
+            # 3e-4 is text in YAML.
+            value = number(value)
+        values = [fit(value, declarations(term)[name])]
+    else:
+        if not isinstance(value, str) or value not in settings:
+            raise ValueError(f"one of {', '.join(settings)}")
+        values = list(settings[value].values())
+    return dict(zip(replacing(former), values, strict=True))
+
+
+def current_objective(values: dict[Any, Any]) -> dict[Any, Any]:
+    """The settings of the objective from a file, with present names in place of former ones.
+
+    Raises:
+        UserError: a former name has a value that it never had, or stands beside a present one of the same
+            setting.
+    """
+    formers = [name for name in values if is_former(name, values[name])]
+    current = {name: value for name, value in values.items() if name not in formers}
+    given = {
+        f"{term}.{name}"
+        for term, group in current.items()
+        if isinstance(group, dict)
+        for name in group
+    }
+    for former in formers:
+        try:
+            settings = replaced(former, values[former])
+        except ValueError as problem:
+            raise UserError(
+                f"objective.{former}: expected {problem}, got {quoted(values[former])}"
+            ) from None
+        for setting, value in settings.items():
+            term, name = setting.split(".")
+            group = current.get(term, {})
+            if not isinstance(group, dict):
+                # An error of its own.
+                continue
+            if setting in given:
+                raise UserError(said_twice(f"objective.{former}", f"objective.{setting}"))
+            current[term] = {**group, name: value}
+    return current
+
+
+def is_former(name: Any, value: Any) -> bool:
+    """True if a name in a file is a former one; of `historical_averaging` its value tells."""
+    return (
+        isinstance(name, str)
+        and name in FORMER_OBJECTIVE
+        and not (isinstance(value, dict) and replacing(name)[0].startswith(f"{name}."))
+    )
+
+
+def current_options(words: list[str]) -> list[str]:
+    """Words of a command line, with present options in place of former ones.
+
+    Raises:
+        UserError: as `current_objective`, with the option that was written.
+    """
+    formers = {_option(former): former for former in FORMER_OBJECTIVE}
+    given = {_as_written(word.partition("=")[0]) for word in words}
+    current: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        option = _as_written(name)
+        if option not in formers:
+            current.append(word)
+            continue
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UserError(f"{option}: expected a value, got none")
+            value = rest.pop(0)
+        try:
+            settings = replaced(formers[option], value)
+        except ValueError as problem:
+            raise UserError(f"{option}: expected {problem}, got {quoted(number(value))}") from None
+        for setting, value in settings.items():
+            if _option(setting) in given:
+                raise UserError(said_twice(option, _option(setting)))
+            current.append(f"{_option(setting)}={value}")
+    return current
+
+
+def _option(setting: str) -> str:
+    """The option of a setting of the objective."""
+    return _as_written(f"--objective.{setting}")
+
+
+def _as_written(option: str) -> str:
+    """An option as the help has it: underscores are understood, too."""
+    return option.replace("_", "-")
+
+
+def said_twice(former: str, present: str) -> str:
+    """The message for a setting that is given by its former and by its present name."""
+    return f"{former}: expected it without {present}, which has taken its place, got both"
+
+
+def with_former_names(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the objective with former names wherever these can say the same.
+
+    Args:
+        settings: `minimax.weight` and its value, without what is at its default.
+        values: the same with all values.
+    """
+    named = dict(settings)
+    for former, meaning in FORMER_OBJECTIVE.items():
+        names = [name for name in replacing(former) if name in named]
+        if not names:
+            continue
+        if isinstance(meaning, tuple):
+            named[former] = named.pop(names[0])
+            continue
+        wanted = {name: values[name] for name in replacing(former)}
+        for value in meaning:
+            if replaced(former, value) == wanted:
+                for name in names:
+                    del named[name]
+                named[former] = value
+    return named

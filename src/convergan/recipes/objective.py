@@ -1,0 +1,171 @@
+"""What the players minimize, as settings: the terms of their losses, and whatever others register."""
+
+import keyword
+import re
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
+
+from convergan.errors import UserError, quoted
+from convergan.ranges import declarations
+from convergan.recipes.base import Settings
+from convergan.recipes.former import FORMER_OBJECTIVE
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    HistoricalAveragingSettings,
+    MinimaxSettings,
+    NonSaturatingSettings,
+    RealOrGeneratedSettings,
+    SupervisedSettings,
+    TargetSettings,
+    TermSettings,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(Settings, group="objective"):
+    """What the two players minimize: the sum of the terms whose weight is not 0."""
+
+    supervised: SupervisedSettings = field(default_factory=SupervisedSettings)
+    """The classes of labelled images, in the discriminator's and the baseline's loss (Section 5)."""
+
+    real_or_generated: RealOrGeneratedSettings = field(default_factory=RealOrGeneratedSettings)
+    """Real or generated, in the discriminator's loss (Section 5), with smoothed targets (Section 3.4)."""
+
+    feature_matching: FeatureMatchingSettings = field(default_factory=FeatureMatchingSettings)
+    """Feature matching, in the generator's loss (Section 3.1)."""
+
+    minimax: MinimaxSettings = field(default_factory=MinimaxSettings)
+    """log(1 - D), in the generator's loss: the authors' choice with minibatch discrimination."""
+
+    non_saturating: NonSaturatingSettings = field(default_factory=NonSaturatingSettings)
+    """-log D, in the generator's loss, which has a slope where the discriminator is sure."""
+
+    target: TargetSettings = field(default_factory=TargetSettings)
+    """Cross-entropy between a target and D, in the generator's loss: the authors' choice for ImageNet."""
+
+    historical_averaging: HistoricalAveragingSettings = field(
+        default_factory=HistoricalAveragingSettings
+    )
+    """Historical averaging, in every player's loss (Section 3.3)."""
+
+    generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """Generator steps to each step of the discriminator."""
+
+    update: Literal["alternating", "simultaneous"] = "alternating"
+    """`alternating`: the generator moves after the discriminator, through its new weights and with other
+    noise. `simultaneous`: both move by one forward pass, in fp32, as the authors' do on ImageNet."""
+
+    others: tuple[TermSettings, ...] = ()
+    """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands
+    under its own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, declared in declared_terms().items():
+            # Of a derived class, which may hold more, files would keep a part.
+            self._require(type(getattr(self, name)) is declared, name, declared.__name__)
+        if self.update == "simultaneous":
+            self._require(
+                self.generator_steps == 1, "generator_steps", "1 where update is simultaneous"
+            )
+        names = [each.term_name for each in self.others]
+        for name, settings in zip(names, self.others, strict=True):
+            if TERM_SETTINGS.get(name) is not type(settings):
+                raise UserError(
+                    f"objective: expected settings of a registered term, got {quoted(settings)}; "
+                    "register_term_settings makes a term known"
+                )
+        self._require(len(set(names)) == len(names), "others", "each term once")
+        # The order in which terms are added up shows in the last bits of a result.
+        ordered = tuple(sorted(self.others, key=lambda settings: settings.term_name))
+        object.__setattr__(self, "others", ordered)
+
+    @property
+    def is_supervised(self) -> bool:
+        """True if there are classes to learn."""
+        return self.supervised.weight > 0
+
+    @property
+    def is_simultaneous(self) -> bool:
+        """True if both players move by one forward pass."""
+        return self.update == "simultaneous"
+
+    def terms(self) -> dict[str, TermSettings]:
+        """The settings of every term by its name: the declared ones in their order, then `others`."""
+        declared = {name: getattr(self, name) for name in declared_terms()}
+        return declared | {each.term_name: each for each in self.others}
+
+    def with_term(self, settings: TermSettings) -> "ObjectiveSettings":
+        """The objective with these settings of a term in place of those that it has, or beside its others.
+
+        Raises:
+            UserError: the term is not registered.
+        """
+        name = settings.term_name
+        if name in declared_terms():
+            changes: dict[str, Any] = {name: settings}
+            return replace(self, **changes)
+        others = {each.term_name: each for each in self.others} | {name: settings}
+        return replace(self, others=tuple(others.values()))
+
+
+def declared_terms() -> dict[str, type[TermSettings]]:
+    """The terms that `ObjectiveSettings` declares, in their order, each with its settings."""
+    return {
+        name: declared
+        for name, declared in declarations(ObjectiveSettings).items()
+        if isinstance(declared, type) and issubclass(declared, TermSettings)
+    }
+
+
+TERM_SETTINGS: dict[str, type[TermSettings]] = {}
+"""The settings of all registered terms by name, without those that `ObjectiveSettings` declares."""
+
+
+def register_term_settings(name: str, settings: type[TermSettings]) -> None:
+    """Makes the settings of a term known by its name: in recipe.yaml they are `objective: {<name>: ...}`.
+
+    The same class may be registered again, and so may one of the same module and name, in place of its
+    earlier self: a cell of a notebook that runs a second time.
+
+    Args:
+        name: the term's name, as a variable is written: lower-case letters, digits, underscores.
+        settings: a frozen dataclass derived from `TermSettings`, with a default for each of its fields.
+
+    Raises:
+        UserError: the name is none or is taken by another class; the class is no such dataclass, or has a
+            name already.
+    """
+    if not (
+        isinstance(name, str)
+        and re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)
+        and not keyword.iskeyword(name)
+    ):
+        raise UserError(f"name: expected the name of a term as in my_term, got {quoted(name)}")
+    if not (
+        isinstance(settings, type)
+        and issubclass(settings, TermSettings)
+        and "__dataclass_fields__" in vars(settings)
+    ):
+        raise UserError(
+            f"settings: expected a frozen dataclass derived from TermSettings for the term {name}, "
+            f"got {quoted(settings)}"
+        )
+    taken = TERM_SETTINGS.get(name)
+    own = name in declarations(ObjectiveSettings) or name in FORMER_OBJECTIVE
+    if own or (taken is not None and _origin(taken) != _origin(settings)):
+        by = "the objective itself" if taken is None else _origin(taken)
+        raise UserError(f"name: expected one that is free, got {name}, which is taken by {by}")
+    if settings.term_name not in ("", name):
+        raise UserError(
+            f"settings: expected a class without a name for the term {name}, "
+            f"got {_origin(settings)}, which is that of {settings.term_name}"
+        )
+    settings.take_name(name)
+    TERM_SETTINGS[name] = settings
+
+
+def _origin(settings: type) -> str:
+    return f"{settings.__module__}.{settings.__qualname__}"

@@ -1,0 +1,155 @@
+"""manifest.json: which images, seeds, versions and devices a run's result came from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from convergan.json_files import json_values, read_json, read_json_as, write_json
+from convergan.runs.results import Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProcess:
+    """One process that trained a run, or all that trained it together."""
+
+    started: str
+    """Time of its start in UTC, "2026-11-28T08:36:54+00:00"."""
+
+    command: str
+    """Command that it was started with."""
+
+    accelerator: str
+    """Kind of device: "cpu" or "cuda"."""
+
+    device: str
+    """Device in words: "cpu, 2 threads", or the GPU's name."""
+
+    processes: Annotated[int, Ge(1)]
+    """Number of processes that trained together."""
+
+    precision: str
+    """Arithmetic of the training: "32-true" or "bf16-mixed"."""
+
+    precision_of_terms: dict[str, str]
+    """What that means for each part of a step: "fp32" or "bf16"."""
+
+    versions: dict[str, str]
+    """Versions of Python and of packages, by name."""
+
+    git_commit: str | None
+    """Commit of the checkout that trained, with "-dirty" if it was changed; None for an installed package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedFile:
+    """An image that could not be read and was left out."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestData:
+    """The images of a run."""
+
+    source: str
+    """Where they are from."""
+
+    fingerprint: str
+    """SHA-256 by which the data set is known again."""
+
+    classes: list[str]
+    """Names of the classes; none where nothing is classified."""
+
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+
+    train_size: Count
+    """Number of training images, labelled or not."""
+
+    test_size: Count | None
+    """Number of images of the test set; None where there is none."""
+
+    skipped: list[SkippedFile]
+    """Images that could not be read, and why."""
+
+
+@with_config(ConfigDict(allow_inf_nan=False))
+@dataclass(frozen=True, kw_only=True)
+class Manifest(TrainingProcess):
+    """The content of manifest.json: the process that began the run, its images and who went on with it.
+
+    Its keys are these names in this order. Indices are those of the training images. What convergan 0.1.0 did
+    not write is None in its manifests.
+    """
+
+    recipe_sha256: str | None = None
+    """Hash of recipe.yaml as it was when the run began."""
+
+    seed: int
+    """Seed of the run."""
+
+    split_seed: int
+    """Seed that decides which images are labelled, held out and in which fold."""
+
+    data: ManifestData
+
+    labelled: list[int]
+    """Indices of the labelled images that are trained on."""
+
+    labelled_of_class: list[int]
+    """Number of those in each class."""
+
+    validation: list[int]
+    """Indices of the labelled images that choose among epochs."""
+
+    held_out: list[int]
+    """Indices of the labelled images that are tested on."""
+
+    folds_held_out: list[list[int]]
+    """Indices of the labelled images that each fold is tested on."""
+
+    unlabelled_size: Count | None = None
+    """Number of training images whose label is unknown or not used."""
+
+    folds: Count | None = None
+    """Number of folds of the cross-validation."""
+
+    trainings: Count | None = None
+    """Number of trainings: of the folds, and of the result."""
+
+    steps: Count | None = None
+    """Number of steps of all trainings together."""
+
+    notes: list[str] = field(default_factory=list)
+    """What the images were read without."""
+
+    resumed: list[TrainingProcess]
+    """Processes that went on with the run, in their order."""
+
+
+_MANIFEST = TypeAdapter(Manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads a manifest.json, of this version or an earlier one; keys that are unknown are ignored.
+
+    Raises:
+        UserError: the file is missing or damaged; the line names it, and the key whose value is missing or
+            of another kind.
+    """
+    return read_json_as(path, _MANIFEST, "the manifest of a run")
+
+
+def note_resumed(path: Path, process: TrainingProcess, recipe_sha256: str) -> None:
+    """Adds a process that goes on with a run to its manifest, and the recipe's hash where it has none yet.
+
+    All else stays as it is in the file, with keys of other versions.
+    """
+    values = read_json(path)
+    values["recipe_sha256"] = recipe_sha256
+    values["resumed"].append(json_values(process))
+    write_json(path, values)

@@ -1,0 +1,176 @@
+"""results.json: what a run came to."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from annotated_types import Ge
+from annotated_types import Interval as Range
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from convergan.errors import UserError
+from convergan.json_files import read_json_as, write_json
+
+Count = Annotated[int, Ge(0)]
+Share = Annotated[float, Range(ge=0, le=1)]
+Seconds = Annotated[float, Ge(0)]
+
+Decision = Literal["helped", "hurt", "undecided"]
+
+_EXPECTED = "the results of a run"
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval of an error rate; a list of two in JSON."""
+
+    low: Share
+    high: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRate:
+    """The mistakes of one classifier on the test images."""
+
+    errors: int
+    size: int
+    """Number of test images."""
+
+    rate: float
+    """errors / size."""
+
+    interval: Interval
+
+
+@with_config(ConfigDict(allow_inf_nan=False))
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a run came to: the content of results.json, whose keys are these names in this order.
+
+    A run whose images have no labels was not tested: what is said of tests is None then, and its keys are
+    absent from the file. In a run without a baseline what is said of the baseline is None.
+    """
+
+    recipe: str
+    """Name of the recipe."""
+
+    labels: Count
+    """Number of labels that were trained on or chose among epochs; 0 for a generator alone."""
+
+    seed: int
+    """Seed of the run, 0 or more."""
+
+    epochs: Annotated[int, Ge(1)]
+    """Number of epochs of each training."""
+
+    epoch_chosen: Annotated[int, Ge(1)] | None = None
+    """Epoch that the saved weights are of, from 1: the last, or the best on validation images."""
+
+    folds: Count = 0
+    """Number of folds of the cross-validation; 0 where there was none."""
+
+    test_errors: Count | None = None
+    """Mistakes of the saved classifier on the test images; with folds, of their classifiers."""
+
+    test_error_rate: Share | None = None
+    """test_errors / test_size, 0 to 1."""
+
+    test_interval: Interval | None = None
+    """95 % Wilson interval of test_error_rate for so many images; it does not hold the spread over seeds."""
+
+    baseline_test_errors: Count | None = None
+    """Mistakes of the supervised baseline on the same images."""
+
+    baseline_test_error_rate: Share | None = None
+    """baseline_test_errors / test_size, 0 to 1."""
+
+    baseline_test_interval: Interval | None = None
+    """95 % Wilson interval of baseline_test_error_rate."""
+
+    test_size: Annotated[int, Ge(1)] | None = None
+    """Number of test images; of labelled images, each tested in one fold, where there are folds."""
+
+    decision: Decision | None = None
+    """Whether the GAN "helped" or "hurt", or "undecided": McNemar's test at 5 %; None without a baseline."""
+
+    p_value: Share | None = None
+    """Of the exact McNemar test of the classifier against the baseline, 0 to 1; None without a baseline."""
+
+    train_seconds: Seconds
+    """Duration of all trainings, over all resumes, in seconds."""
+
+    seconds_per_epoch: Seconds
+    """Duration of an epoch of the result's training, on average."""
+
+    device: str
+    """Device of the process that ended the run: "cpu, 2 threads", or the GPU's name."""
+
+    precision: str
+    """Arithmetic of the training: "32-true" or "bf16-mixed"."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of Python and of packages, by name, in the process that ended the run."""
+
+    git_commit: str | None = None
+    """Commit of the checkout that trained, with "-dirty" if it was changed; None for an installed package."""
+
+    @property
+    def test(self) -> ErrorRate | None:
+        """Mistakes of the saved classifier; None for a run that was not tested."""
+        return self._error_rate(self.test_errors, self.test_error_rate, self.test_interval)
+
+    @property
+    def baseline_test(self) -> ErrorRate | None:
+        """Mistakes of the baseline; None for a run without one."""
+        return self._error_rate(
+            self.baseline_test_errors, self.baseline_test_error_rate, self.baseline_test_interval
+        )
+
+    def _error_rate(
+        self, errors: int | None, rate: float | None, interval: Interval | None
+    ) -> ErrorRate | None:
+        if errors is None or rate is None or interval is None or self.test_size is None:
+            return None
+        return ErrorRate(errors=errors, size=self.test_size, rate=rate, interval=interval)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of results.json."""
+        untested = () if self.test else ("folds", *_OF_TESTS, *_OF_BASELINE)
+        names = (field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names if name not in untested}
+
+
+_OF_TESTS = ("test_size", "test_errors", "test_error_rate", "test_interval")
+_OF_BASELINE = (
+    "baseline_test_errors",
+    "baseline_test_error_rate",
+    "baseline_test_interval",
+    "decision",
+    "p_value",
+)
+_RESULTS = TypeAdapter(Results)
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Writes a results.json, whole or not at all."""
+    write_json(path, results.as_json())
+
+
+def read_results(path: Path) -> Results:
+    """Reads a results.json, of this version or an earlier one; keys that are unknown are ignored.
+
+    Raises:
+        UserError: the file is missing or damaged; the line names it, and the key whose value is missing or
+            of another kind.
+    """
+    results = read_json_as(path, _RESULTS, _EXPECTED)
+    # Of each group all or nothing; a baseline was tested on the classifier's own test images.
+    needed: tuple[str, ...] = ()
+    for group in (_OF_BASELINE, _OF_TESTS):
+        if needed or any(getattr(results, name) is not None for name in group):
+            needed = (*needed, *group)
+    for name in needed:
+        if getattr(results, name) is None:
+            raise UserError(
+                f"{path}: expected {_EXPECTED}, got another file or a damaged one ({name}: Field required)"
+            )
+    return results

@@ -1,0 +1,157 @@
+"""The images of one step, in named groups, and where they come from."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from convergan.data.batches import DeviceImages, EpochOrder, epoch_order
+from convergan.data.training_data import TrainingData
+from convergan.distributed import rank, ranks
+from convergan.networks.interface import DiscriminatorOutput
+from convergan.networks.pixels import to_network
+from convergan.recipes.settings import Recipe
+
+LABELLED, UNLABELLED, WEAK, STRONG, GENERATED = GROUPS = (
+    "labelled",
+    "unlabelled",
+    "weak",
+    "strong",
+    "generated",
+)
+"""Names of the groups, in the order in which they lie in a batch: the real ones first. `weak` and `strong`
+are views of the unlabelled images."""
+
+View = Callable[[Float[Tensor, "batch channels height width"], tuple[float, float]], Tensor]
+"""A function of images and of the range of their pixels that returns other images with the same classes."""
+
+
+class Batch:
+    """Images of one step in named groups, which a discriminator sees in one forward pass.
+
+    Args:
+        groups: images [rows, channels, height, width] by the name of their group, one of `GROUPS`.
+        labels: classes of the group `labelled`, int64 [rows].
+
+    Raises:
+        ValueError: there is no group, or one of another name.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, Float[Tensor, "rows channels height width"]],
+        labels: Int64[Tensor, "labelled"] | None = None,
+    ) -> None:
+        if not groups or not groups.keys() <= set(GROUPS):
+            raise ValueError(f"groups must be some of {', '.join(GROUPS)}, got {list(groups)}")
+        self.groups = {name: groups[name] for name in GROUPS if name in groups}
+        self.labels = labels
+
+    def __getitem__(self, name: str) -> Float[Tensor, "rows channels height width"]:
+        return self.groups[name]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of images in each group, in the order of the groups."""
+        return [len(images) for images in self.groups.values()]
+
+    @property
+    def images(self) -> Float[Tensor, "batch channels height width"]:
+        """The images of all groups, one group after the other."""
+        return torch.cat([*self.groups.values()])
+
+    def with_group(self, name: str, images: Float[Tensor, "rows channels height width"]) -> "Batch":
+        """A batch with one more group."""
+        return Batch({**self.groups, name: images}, self.labels)
+
+    def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
+        """The output of a discriminator for `images` by group, logits in float32."""
+        logits = output.logits.float().split(self.sizes)
+        features = output.features.split(self.sizes)
+        parts = map(DiscriminatorOutput, logits, features)
+        return dict(zip(self.groups, parts, strict=True))
+
+
+class BatchSource:
+    """The batches of real images that one process trains on: its share of every batch of the recipe.
+
+    Which images a step sees is a function of the seed, the epoch and the step alone.
+    """
+
+    def __init__(
+        self,
+        images: DeviceImages,
+        data: TrainingData,
+        recipe: Recipe,
+        *,
+        steps: int,
+        pixel_range: tuple[float, float],
+        memory_format: torch.memory_format = torch.contiguous_format,
+        views: Mapping[str, View] | None = None,
+    ) -> None:
+        """
+        Args:
+            images: the training images.
+            data: which of them are labelled, and which unlabelled.
+            recipe: batch size, seed and generator steps.
+            steps: number of steps of an epoch.
+            pixel_range: lowest and highest value of the pixels that the networks take.
+            memory_format: of the batches.
+            views: by the name of a group, the function that makes its images from unlabelled ones.
+        """
+        self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
+        self._pixel_range, self._memory_format = pixel_range, memory_format
+        self._views = views or {}
+        self.size = recipe.batch_size // ranks()
+        """Images of each group in this process's share of a batch."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draws the order of an epoch, counted from 0."""
+        data, generator_steps = self._data, self._recipe.objective.generator_steps
+        self._unlabelled = self._order("unlabelled", data.unlabelled, self._steps, epoch)
+        self._matched = self._order(
+            "matched", data.unlabelled, self._steps * generator_steps, epoch
+        )
+        self._labelled = (
+            self._order("labelled", data.labelled, self._steps, epoch)
+            if len(data.labelled)
+            else None
+        )
+
+    def real(self, position: int, groups: Collection[str]) -> Batch:
+        """The real images of the discriminator's step at `position` of the epoch: the groups asked for, and
+        always the unlabelled ones."""
+        batch = Batch({UNLABELLED: self._gathered(self._unlabelled[position])})
+        if LABELLED in groups and self._labelled is not None:
+            indices = self._labelled[position]
+            classes = self._data.labels[np.searchsorted(self._data.labelled, indices)]
+            labels = torch.from_numpy(classes).to(self._images.device, non_blocking=True)
+            batch = Batch({LABELLED: self._gathered(indices), **batch.groups}, labels)
+        for name in (WEAK, STRONG):
+            if name in groups:
+                view = self._views[name](batch[UNLABELLED], self._pixel_range)
+                batch = batch.with_group(name, view)
+        return batch
+
+    def matched(self, position: int, turn: int) -> Float[Tensor, "rows channels height width"]:
+        """The unlabelled images that a generator step is compared with: others than the discriminator's."""
+        turns = self._recipe.objective.generator_steps
+        return self._gathered(self._matched[position * turns + turn])
+
+    def _order(self, stream: str, indices: np.ndarray, steps: int, epoch: int) -> EpochOrder:
+        order = epoch_order(
+            indices,
+            steps=steps,
+            batch_size=self._recipe.batch_size,
+            seed=self._recipe.seed,
+            epoch=epoch,
+            stream=stream,
+        )
+        first = rank() * self.size
+        return order[:, first : first + self.size]
+
+    def _gathered(self, indices: np.ndarray) -> Float[Tensor, "rows channels height width"]:
+        images = to_network(self._images.gather(indices), self._pixel_range)
+        return images.contiguous(memory_format=self._memory_format)

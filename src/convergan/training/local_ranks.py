@@ -1,0 +1,182 @@
+"""Processes that train together on this machine: rank 0, and those that it starts, watches and ends."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+from torch.distributed import PrefixStore, TCPStore
+
+from convergan.errors import UserError
+
+TIMEOUT = timedelta(days=1)
+"""Longest time that ranks wait for one another: rank 0 may decode a large data set meanwhile. A rank that
+ends is noticed at once."""
+
+_CHILD = "CONVERGAN_LOCAL_RANK"
+"""Name of the environment variable that a process has which was started here."""
+
+_HOST = "127.0.0.1"
+_GRACE_SECONDS = 5.0
+"""Time for processes to end on their own, after which they are killed."""
+
+
+class LocalRanks:
+    """The processes of one command, each of which runs it from its beginning.
+
+    A script that trains twice has both trainings on the same processes, as under torchrun.
+
+    Args:
+        rank: this process's.
+        count: number of processes.
+        store: what they find each other by.
+        children: on rank 0 the processes of the others, in the order of their ranks.
+    """
+
+    def __init__(
+        self, rank: int, count: int, store: TCPStore, children: list[subprocess.Popen[bytes]]
+    ) -> None:
+        self.rank, self.count = rank, count
+        self._store, self._children = store, children
+        self._meetings = 0
+
+    def meeting(self) -> PrefixStore:
+        """A place for the ranks to find each other in, not used before: all must call alike."""
+        self._meetings += 1
+        return PrefixStore(f"meeting {self._meetings}", self._store)
+
+    def loss(self, seconds: float = 0.0) -> str | None:
+        """Words on a process that has failed, if there is one or comes to be within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for rank, child in enumerate(self._children, start=1):
+                code = child.poll()
+                if code:
+                    how = f"ended by {_signal_name(-code)}" if code < 0 else f"failed, code {code}"
+                    return f"rank {rank} {how}"
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.05)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Ends this process if another has failed in the block, and that has not led out of it soon after.
+
+        Ranks that compute together on CPUs lose the connection at once; on GPUs they would wait for ever.
+        """
+        left = threading.Event()
+
+        def watch() -> None:
+            while not left.wait(0.5):
+                loss = self.loss()
+                if loss is not None and not left.wait(_GRACE_SECONDS):
+                    print(f"convergan: {loss}, and the others cannot go on", file=sys.stderr)
+                    self.kill()
+                    os._exit(1)
+
+        if self._children:
+            threading.Thread(target=watch, name="watch over ranks", daemon=True).start()
+        try:
+            yield
+        finally:
+            left.set()
+
+    def end(self) -> None:
+        """Waits for the children to end, and kills those that do not."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for child in self._children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.0, deadline - time.monotonic()))
+        self.kill()
+
+    def kill(self) -> None:
+        """Kills the children that still run: in a collective operation they heed no other signal."""
+        for child in self._children:
+            child.kill()
+        for child in self._children:
+            child.wait()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+_processes: LocalRanks | None = None
+
+
+def local_ranks(count: int) -> LocalRanks:
+    """The processes of this command, started at the first call.
+
+    Raises:
+        UserError: there are others than `count` already, or the command cannot be run once more.
+    """
+    global _processes
+    if _processes is None:
+        _processes = _joined() if is_child() else _started(count)
+    if _processes.count != count:
+        raise UserError(
+            f"hardware.devices: expected {_processes.count}, the number of processes that this command has"
+            f" begun with, got {count}"
+        )
+    if (loss := _processes.loss()) is not None:
+        raise UserError(f"hardware.devices: expected {count} processes that run, but {loss}")
+    return _processes
+
+
+def is_child() -> bool:
+    """Whether this process was started by `local_ranks` in another."""
+    return _CHILD in os.environ
+
+
+def _started(count: int) -> LocalRanks:
+    if hasattr(sys, "ps1"):
+        raise UserError(
+            "hardware.devices: expected 1 in an interactive Python, which cannot be run"
+            f" once more, got {count}"
+        )
+    # Port 0: one that is free, and from now on this process's.
+    store = TCPStore(_HOST, 0, count, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
+    # The same command, with Python's own options.
+    command = [sys.executable, *sys.orig_argv[1:]]
+    children: list[subprocess.Popen[bytes]] = []
+    processes = LocalRanks(0, count, store, children)
+    atexit.register(processes.end)
+    for rank in range(1, count):
+        environment = {
+            _CHILD: str(rank),
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+            "MASTER_ADDR": _HOST,
+            "MASTER_PORT": str(store.port),
+        }
+        # A child's standard input says nothing, and ends when this process does, however it does.
+        children.append(
+            subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
+        )
+    return processes
+
+
+def _joined() -> LocalRanks:
+    threading.Thread(target=_end_with_parent, name="watch over rank 0", daemon=True).start()
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    port = int(os.environ["MASTER_PORT"])
+    store = TCPStore(_HOST, port, count, is_master=False, wait_for_workers=False, timeout=TIMEOUT)
+    return LocalRanks(rank, count, store, [])
+
+
+def _end_with_parent() -> None:
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os._exit(1)

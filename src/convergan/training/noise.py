@@ -1,0 +1,36 @@
+"""The bank that the noise layers of all players cut their numbers from."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from convergan.distributed import rank
+from convergan.networks.noise import NoiseBank, use_bank
+from convergan.recipes.settings import Recipe
+from convergan.training.computation import uses_noise_bank
+from convergan.training.randomness import derived_seed
+
+STEPS_OF_NOISE = 500
+"""Steps between two fillings of the bank."""
+
+
+class StepNoise:
+    """The noise of a training: a bank that is filled anew every few hundred steps, where one is used.
+
+    Which numbers it holds is a function of the seed and the step, so that a resumed run sees the same.
+    """
+
+    def __init__(self, recipe: Recipe, networks: Iterable[nn.Module], device: torch.device) -> None:
+        self._seed = recipe.seed
+        self._bank = NoiseBank(device) if uses_noise_bank(recipe.hardware, device) else None
+        self._filling = -1
+        for network in networks:
+            use_bank(network, self._bank)
+
+    def prepare(self, step: int) -> None:
+        """Fills the bank for a step, counted from 0 over the whole training, if it is due."""
+        filling = step // STEPS_OF_NOISE
+        if self._bank is not None and filling != self._filling:
+            self._filling = filling
+            self._bank.fill(derived_seed(self._seed, 4, rank(), filling))

@@ -1,0 +1,128 @@
+"""The players of a recipe: built and initialized alike on every rank."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convergan.data.batches import DeviceImages, epoch_order
+from convergan.data.training_data import TrainingData
+from convergan.distributed import ranks
+from convergan.errors import UserError
+from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.pixels import to_network
+from convergan.recipes.settings import Recipe
+from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.objective import Loss
+from convergan.training.player import Player
+from convergan.training.randomness import RandomStream
+
+CLASSIFIERS = ("discriminator", "baseline")
+"""The players that classify images. The baseline is the discriminator, trained on labelled images alone."""
+
+INITIALIZATION_IMAGES = 500
+"""Images of the data-dependent initialization, as in the authors' code."""
+
+
+def build_players(
+    device: torch.device,
+    recipe: Recipe,
+    data: TrainingData,
+    images: DeviceImages,
+    losses: Mapping[str, Loss],
+    streams: Mapping[str, RandomStream],
+) -> dict[str, Player]:
+    """The players by name; `baseline` only where the recipe wants one and there are classes.
+
+    Args:
+        device: the process, and its device.
+        recipe: all settings.
+        data: which images are labelled, and which unlabelled.
+        images: the training images.
+        losses: what each player minimizes.
+        streams: random numbers of the `game`, that is of discriminator and generator, and of the `baseline`.
+
+    Raises:
+        UserError: the networks cannot take such images, or not be initialized from them.
+    """
+    _, height, width, channels = data.images.shape
+    shape = (channels, height, width)
+    outputs = len(data.classes) if recipe.objective.is_supervised else 1
+
+    def player(name: str, network: Discriminator | Generator) -> Player:
+        return Player(
+            device,
+            network,
+            recipe.optimizer,
+            recipe.hardware,
+            averaged=name in CLASSIFIERS,
+            with_history=losses[name].has_history,
+        )
+
+    def discriminator() -> Discriminator:
+        network = build_discriminator(recipe.networks, shape, outputs).to(device)
+        network.group_size = recipe.batch_size // ranks()
+        return network
+
+    players = {}
+    with streams["game"]():
+        judge = discriminator()
+        generator = build_generator(recipe.networks, shape).to(device)
+        _initialize_discriminator(judge, recipe, images, data.unlabelled)
+        _initialize_generator(generator, recipe)
+        players["discriminator"] = player("discriminator", judge)
+        players["generator"] = player("generator", generator)
+    if recipe.baseline and recipe.objective.is_supervised:
+        with streams["baseline"]():
+            baseline = discriminator()
+            _initialize_discriminator(baseline, recipe, images, data.labelled)
+            players["baseline"] = player("baseline", baseline)
+    return players
+
+
+def _initialize_discriminator(
+    network: Discriminator, recipe: Recipe, images: DeviceImages, indices: np.ndarray
+) -> None:
+    """Sets the gains and biases of a discriminator from a batch of its own data, if so wished.
+
+    Raises:
+        UserError: they cannot be set from these images, such as when all are equal.
+    """
+    if not recipe.networks.data_dependent_initialization:
+        return
+    count = min(INITIALIZATION_IMAGES, len(indices))
+    if count > 1 and network.groups_of(count)[-1] == 1:
+        # One that has no other in its group says nothing of distances.
+        count -= 1
+    order = epoch_order(
+        indices, steps=1, batch_size=count, seed=recipe.seed, epoch=0, stream="initialization"
+    )
+    with torch.no_grad():
+        try:
+            _run_initialization(network, to_network(images.gather(order[0]), network.pixel_range))
+        except ValueError as error:
+            raise UserError(
+                "networks.data-dependent-initialization: expected images that the discriminator can be "
+                f"initialized from, got {count} of which it says: {error}"
+            ) from None
+
+
+def _initialize_generator(network: Generator, recipe: Recipe) -> None:
+    """Sets the gains and biases of a generator from its own noise, if so wished and if the authors do."""
+    if recipe.networks.data_dependent_initialization and network.data_dependent_initialization:
+        device = next(network.parameters()).device
+        _run_initialization(network, network.latent(INITIALIZATION_IMAGES, device))
+
+
+def _run_initialization(network: Discriminator | Generator, inputs: Tensor) -> None:
+    """`initialize_from_data`; a network that has no layer to set from data sees it all the same.
+
+    Batch normalization's running statistics begin with it, and the numbers drawn after it stay the same.
+    """
+    if any(hasattr(layer, "initialize_from_data") for layer in network.modules()):
+        initialize_from_data(network, inputs)
+    else:
+        with torch.no_grad():
+            network(inputs)

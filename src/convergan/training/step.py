@@ -1,0 +1,194 @@
+"""One step of training: what each player sees, its loss, and how its weights move."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convergan.distributed import ranks, sum_over_ranks
+from convergan.networks.classification import classified
+from convergan.networks.interface import DiscriminatorOutput
+from convergan.recipes.settings import HardwareSettings
+from convergan.techniques.semi_supervised import real_probability_logit
+from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, WEAK, Batch, BatchSource
+from convergan.training.computation import begin_step
+from convergan.training.noise import StepNoise
+from convergan.training.objective import Loss, total
+from convergan.training.player import Player
+from convergan.training.state import TrainingState
+from convergan.training.terms.term import TEACHER, TermOutputs
+
+Parts = dict[str, Tensor]
+"""The parts of a player's loss, each a scalar, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """The players with their losses and their images, and the steps that they take."""
+
+    device: torch.device
+    players: Mapping[str, Player]
+    losses: Mapping[str, Loss]
+    batches: BatchSource
+    noise: StepNoise
+    hardware: HardwareSettings
+    generator_steps: int
+    simultaneous: bool
+    """Whether both players' losses come from one forward pass."""
+
+    discriminator_dtype: torch.dtype
+    """What the matrix products of the steps of discriminator and baseline are computed in."""
+
+    def step(self, state: TrainingState, learning_rate: float) -> tuple[Parts, Tensor]:
+        """Takes the step of all players at `state.position` of the epoch.
+
+        Returns:
+            The parts of all losses as `<player>/<part>`, and the means of D(x) over the unlabelled images and
+            of D(G(z)) over the generated ones, [2].
+        """
+        parts: Parts = {}
+        position = state.position
+        self.noise.prepare(state.step)
+        begin_step(self.hardware, self.device)
+        with state.streams["game"]():
+            batch = self.batches.real(position, self.losses["discriminator"].needs)
+            for name in ("discriminator", "generator"):
+                self.players[name].network.train()
+            if self.simultaneous:
+                outputs, of_players = self.simultaneous_step(batch, learning_rate)
+                parts.update(of_players)
+            else:
+                outputs, of_discriminator = self.discriminator_step(batch, learning_rate)
+                parts.update(_prefixed("discriminator", of_discriminator))
+                turns = []
+                with _frozen(self.players["discriminator"]):
+                    for turn in range(self.generator_steps):
+                        turns.append(self.generator_step(position, turn, learning_rate))
+                means = {name: torch.stack([p[name] for p in turns]).mean() for name in turns[0]}
+                parts.update(_prefixed("generator", means))
+        if "baseline" in self.players and LABELLED in batch.groups:
+            with state.streams["baseline"]():
+                of_baseline = self.baseline_step(batch, learning_rate)
+            parts.update(_prefixed("baseline", of_baseline))
+        with torch.no_grad():
+            scores = [
+                torch.sigmoid(real_probability_logit(outputs[group].logits)).mean()
+                for group in (UNLABELLED, GENERATED)
+            ]
+        return parts, torch.stack(scores)
+
+    def discriminator_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
+        """A step of the discriminator: the batch and as many generated images in one forward pass."""
+        player, generator = self.players["discriminator"], self.players["generator"]
+        with torch.no_grad():
+            batch = batch.with_group(GENERATED, generator.local(self._latent()))
+        with self._autocast():
+            output = player.wrapped(batch.images, batch.sizes)
+        outputs = self._outputs("discriminator", batch.split(output), batch)
+        parts = self.losses["discriminator"](outputs)
+        player.step(total(parts), learning_rate)
+        return outputs, parts
+
+    def generator_step(self, position: int, turn: int, learning_rate: float) -> Parts:
+        """A step of the generator through the discriminator as it is, whose weights are frozen."""
+        # Unwrapped, the discriminator's gradients are not synchronized.
+        discriminator, player = self.players["discriminator"].local, self.players["generator"]
+        loss = self.losses["generator"]
+        groups: dict[str, DiscriminatorOutput] = {}
+        compares_halves = self.players["discriminator"].network.compares_halves
+        if UNLABELLED in loss.needs and not compares_halves:
+            with torch.no_grad():
+                groups[UNLABELLED] = discriminator(self.batches.matched(position, turn))
+        generated = player.wrapped(self._latent())
+        if compares_halves:
+            # Real ones beside the generated, as in the discriminator's step.
+            matched = self.batches.matched(position, turn)
+            batch = Batch({UNLABELLED: matched, GENERATED: generated})
+            groups = batch.split(discriminator(batch.images, batch.sizes))
+            groups[UNLABELLED] = _detached(groups[UNLABELLED])
+        else:
+            groups[GENERATED] = discriminator(generated)
+        parts = loss(self._outputs("generator", groups))
+        player.step(total(parts), learning_rate)
+        return parts
+
+    def simultaneous_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
+        """A step of both players from one forward pass, as the authors take it on ImageNet.
+
+        Each moves against the gradient of its own loss by its own weights; neither sees the other's new
+        weights. All of it is in float32, which the generator needs.
+        """
+        discriminator, generator = self.players["discriminator"], self.players["generator"]
+        batch = batch.with_group(GENERATED, generator.local(self._latent()))
+        groups = batch.split(discriminator.local(batch.images, batch.sizes))
+        outputs = self._outputs("discriminator", groups, batch)
+        parts = self.losses["discriminator"](outputs)
+        groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
+        of_generator = self.losses["generator"](self._outputs("generator", groups))
+        gradients = [
+            torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
+            for player, loss in ((discriminator, parts), (generator, of_generator))
+        ]
+        for player, of_player in zip((discriminator, generator), gradients, strict=True):
+            for weight, gradient in zip(player.trained, of_player, strict=True):
+                weight.grad = None if gradient is None else sum_over_ranks(gradient) / ranks()
+            player.move(learning_rate)
+        both = _prefixed("discriminator", parts) | _prefixed("generator", of_generator)
+        return outputs, both
+
+    def baseline_step(self, batch: Batch, learning_rate: float) -> Parts:
+        """A step of the baseline: the discriminator's, on the labelled images alone."""
+        player = self.players["baseline"]
+        player.network.train()
+        labelled = Batch({LABELLED: batch[LABELLED]}, batch.labels)
+        with self._autocast():
+            output = player.wrapped(labelled.images, labelled.sizes)
+        parts = self.losses["baseline"](self._outputs("baseline", labelled.split(output), labelled))
+        player.step(total(parts), learning_rate)
+        return parts
+
+    def _latent(self) -> Tensor:
+        generator = self.players["generator"].network
+        return generator.latent(self.batches.size, self.device)
+
+    def _autocast(self) -> torch.autocast:
+        reduced = self.discriminator_dtype
+        return torch.autocast(self.device.type, reduced, enabled=reduced != torch.float32)
+
+    def _outputs(
+        self, name: str, groups: Mapping[str, DiscriminatorOutput], batch: Batch | None = None
+    ) -> TermOutputs:
+        """What the terms of a player see."""
+        teacher = None
+        if batch is not None and TEACHER in self.losses[name].needs:
+            images = batch[WEAK if WEAK in batch.groups else UNLABELLED]
+            with self._autocast():
+                teacher = classified(self.players["discriminator"].tested, images)
+        return TermOutputs(
+            groups=groups,
+            labels=None if batch is None else batch.labels,
+            teacher=teacher,
+            history=self.players[name].history,
+        )
+
+
+def _prefixed(player: str, parts: Parts) -> Parts:
+    return {f"{player}/{name}": part for name, part in parts.items()}
+
+
+def _detached(output: DiscriminatorOutput) -> DiscriminatorOutput:
+    return DiscriminatorOutput(*(part.detach() for part in output))
+
+
+@contextmanager
+def _frozen(player: Player) -> Iterator[None]:
+    """The weights take no gradients in the block, which makes a step through them a third cheaper."""
+    for weight in player.trained:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in player.trained:
+            weight.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""The terms of the players' losses: one file each, and one line in `registry`."""

@@ -1,0 +1,88 @@
+"""One addend of a player's loss, and what it is computed from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from convergan.networks.interface import DiscriminatorOutput
+from convergan.recipes.terms import TermSettings
+from convergan.techniques.historical_averaging import HistoricalAveraging
+from convergan.training.batch import GROUPS
+
+TEACHER, HISTORY = "teacher", "history"
+NEEDS = frozenset({*GROUPS, TEACHER, HISTORY})
+"""All that a term can see: the discriminator's logits and features of a group of images, those of the
+averaged discriminator, and the history of the player's weights."""
+
+PLAYERS = ("discriminator", "generator", "baseline")
+"""Names of the players. The baseline is the same discriminator, trained on the labelled images alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermOutputs:
+    """What the terms of one player see in one step."""
+
+    groups: Mapping[str, DiscriminatorOutput]
+    """Logits, in float32, and features by the name of a group."""
+
+    labels: Int64[Tensor, "labelled"] | None = None
+    """The classes of the group `labelled`."""
+
+    teacher: DiscriminatorOutput | None = None
+    """What the average of the discriminator's weights says of the group `weak`, where there is one, else of
+    `unlabelled`: in evaluation mode and without gradient."""
+
+    history: HistoricalAveraging | None = None
+    """The past of the player's own weights."""
+
+    def __getitem__(self, group: str) -> DiscriminatorOutput:
+        if group not in self.groups:
+            raise LookupError(
+                f"{group}: expected one of {', '.join(self.groups)}, which is what these terms need;"
+                " a term lists all that it looks at in `needs`"
+            )
+        return self.groups[group]
+
+
+class Term(ABC):
+    """One addend of a player's loss: `weight` times its value; 0 is off.
+
+    A subclass sets the class variables and computes the value. `register_term` makes it known.
+
+    Args:
+        settings: the weight, and whatever else the subclass of `TermSettings` has.
+    """
+
+    name: ClassVar[str]
+    """Name of the term: in `objective.<name>` of a recipe, and of the losses in metrics.jsonl."""
+
+    settings_class: ClassVar[type[TermSettings]]
+    """The dataclass of the term's settings."""
+
+    players: ClassVar[frozenset[str]]
+    """The players whose losses it is an addend of."""
+
+    needs: ClassVar[frozenset[str]]
+    """What it looks at, of `NEEDS`; the loop prepares what the terms need, and nothing else.
+
+    In the discriminator's step every group can be needed, in the baseline's `labelled` alone, and in the
+    generator's `unlabelled`, without gradient, and `generated`."""
+
+    def __init__(self, settings: TermSettings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""] | dict[str, Float[Tensor, ""]]:
+        """The value before the weight; or its parts by name, whose sum is the value."""
+
+    def weighted_parts(self, outputs: TermOutputs) -> dict[str, Float[Tensor, ""]]:
+        """The parts of the value, each multiplied by the weight; one without parts has the term's name."""
+        value = self(outputs)
+        parts = value if isinstance(value, dict) else {self.name: value}
+        weight = self.settings.weight
+        # A step of small networks notices each operation.
+        return parts if weight == 1 else {name: weight * part for name, part in parts.items()}

@@ -1,0 +1,116 @@
+"""Numbers of fixed data and seeds: whoever changes a draw or a formula sees here whose numbers change."""
+
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import torch
+
+from convergan.metrics.estimates import Embedded, InceptionScoreMetric, KernelMetric, compare
+from convergan.statistics.bootstrap import bootstrap_weights, mean_replicates
+from convergan.statistics.correlation import rank_correlation
+from convergan.statistics.equivalence import equivalence, mean_p_value
+from convergan.statistics.intervals import Interval, centred_interval, expanded_percentiles, wilson
+from convergan.statistics.multiplicity import holm
+from convergan.study.analysis import analyse
+from convergan.training.verdict import compare as compare_classifiers
+from simulated_votes import simulated_votes
+
+RATES = np.random.default_rng(2).normal(0.52, 0.05, 12)
+
+
+def exactly(expected: object) -> object:
+    """But for the last digits, in which processors differ."""
+    return pytest.approx(expected, rel=1e-12)
+
+
+def test_bootstrap_draws() -> None:
+    together = bootstrap_weights(1000, 50, seed=7)
+    in_parts = bootstrap_weights(300, 50, seed=8, parts=np.arange(300) % 3)
+    digests = [sha256(each.tobytes()).hexdigest()[:16] for each in (together, in_parts)]
+    assert digests == ["8e0ef281f079d773", "7d42ac8ff46c50a7"]
+    assert mean_replicates(RATES, np.random.default_rng(3), 3) == exactly(
+        [0.5039648470810993, 0.5315770865982029, 0.5124031735244842]
+    )
+
+
+def test_intervals() -> None:
+    replicates = np.random.default_rng(1).normal(3, 2, 500)
+    assert centred_interval(2.5, replicates) == exactly((-0.8871113794540877, 6.236182030071433))
+    assert centred_interval(2.5, replicates[:20]) == exactly(
+        (0.02118333594387023, 4.978816664056129)
+    )
+    assert centred_interval(0.9, replicates, Interval(0, 1)) == (0, 1)
+    assert wilson(8, 100) == exactly((0.04109346148438061, 0.14998107700948735))
+    assert wilson(500, 1000) == exactly((0.4690696003681042, 0.5309303996318958))
+    drawn = mean_replicates(RATES, np.random.default_rng(3), 2000)
+    assert expanded_percentiles(drawn, 12) == exactly((0.4871517251075654, 0.5567884772231595))
+
+
+def test_tests() -> None:
+    found = equivalence(RATES, 0.5, 0.05)
+    assert found is not None
+    assert found.p_value == exactly(0.054300320229608755)
+    assert found.interval == exactly((0.4942045249209363, 0.5507823897185596))
+    assert mean_p_value(RATES, 0.5) == exactly(0.1810717115436449)
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005, 0.6])) == exactly([0.04, 0.09, 0.09, 0.025, 0.6])
+    scores = np.random.default_rng(4).normal(size=12)
+    ranked = rank_correlation(scores, RATES, np.random.default_rng(5))
+    assert ranked is not None
+    assert (ranked.rho, ranked.p_value) == exactly((-0.5034965034965035, 0.09879012098790121))
+    assert ranked.interval == exactly((-0.8475729712814992, 0.13861477162845054))
+    few = rank_correlation(scores[:6], RATES[:6], np.random.default_rng(5))
+    assert few is not None and few.p_value == exactly(0.24166666666666667)
+    rng = np.random.default_rng(0)
+    wrong, baseline_wrong = rng.random(400) < 0.1, rng.random(400) < 0.15
+    assert compare_classifiers(wrong, baseline_wrong).p_value == exactly(0.5764306261883931)
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "between", "of_first"),
+    [
+        (
+            InceptionScoreMetric(splits=3, replicates=200),
+            -0.08086740829615136,
+            (-0.1974916944868479, 0.04358265082350263),
+            (1.3055361671072967, 1.4432535668857338),
+        ),
+        (
+            KernelMetric(replicates=30),
+            0.06214319630057785,
+            (-0.563371412179977, 0.6876578047811327),
+            (-0.29010451214452626, 0.6144705424477301),
+        ),
+    ],
+    ids=["Inception score", "KID"],
+)
+def test_scores(
+    metric: InceptionScoreMetric | KernelMetric,
+    difference: float,
+    between: tuple[float, float],
+    of_first: tuple[float, float],
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.randn(60, 4, generator=generator) for _ in range(3)]
+    sets = [Embedded(each, torch.cat([each, -each], dim=1)) for each in features]
+    (found,) = compare(metric, *sets, seed=4)
+    # The features are of 32 bits.
+    assert found.difference == pytest.approx(difference, rel=1e-5)
+    assert found.interval == pytest.approx(between, rel=1e-5)
+    assert found.first.interval == pytest.approx(of_first, rel=1e-5)
+
+
+def test_findings_of_a_study() -> None:
+    votes = simulated_votes(
+        np.random.default_rng(6), {"a": 0.7, "b": 0.75}, participants=6, trials=20, pool=30
+    )
+    findings = analyse(votes, seed=1)
+    accuracy, compared = findings.arms[0].accuracy, findings.comparisons[0]
+    assert accuracy.participants == exactly((0.6333333333333333, 0.8057033338088179))
+    assert accuracy.participants_and_images == exactly((0.49904944436519594, 0.8682124171941341))
+    assert accuracy.naive == exactly((0.6215576502025921, 0.7821843637896146))
+    assert compared.accuracy.participants == exactly((-0.16403666714215787, 0.09166666666666656))
+    assert compared.p_value == exactly(574 / 924)
+    image = findings.image_sets[0].images[0]
+    assert (image.image, image.rate) == ("set a/11", exactly(0.33617683634670104))
+    assert image.interval == exactly((0.15094657668249245, 0.6537119193256506))

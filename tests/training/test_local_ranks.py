@@ -1,0 +1,125 @@
+"""The processes of one command: they meet, train in turn, and none outlives another."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RANKS = """
+import os, sys
+from convergan.distributed import broadcast_object, rank, ranks
+from convergan.recipes.settings import HardwareSettings
+from convergan.training.launch import launched, on_every_rank
+
+hardware = HardwareSettings(accelerator="cpu", devices=2)
+
+def meet():
+    with launched(hardware) as device:
+        on_every_rank(lambda: print(f"rank {rank()} of {ranks()} pid {os.getpid()}", flush=True))
+        yield broadcast_object(f"from {rank()}, {sys.argv[1:]}")
+"""
+
+FOR_EVER = """
+for told in meet():
+    while True:
+        on_every_rank(lambda: None)
+"""
+
+TWICE = """
+from convergan.errors import UserError
+for number in range(2):
+    for told in meet():
+        print(f"meeting {number}: {told}", flush=True)
+assert ranks() == 1
+hardware = HardwareSettings(accelerator="cpu", devices=3)
+try:
+    next(meet())
+except UserError as error:
+    print(error, flush=True)
+"""
+
+
+def begun(code: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RANKS + code, *words], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or waits to be buried by whoever inherited it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_script_that_trains_twice_has_both_on_the_same_processes() -> None:
+    process = begun(TWICE, "some", "words")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    lines = sorted(out.splitlines())
+    assert len({line for line in lines if line.startswith("rank ")}) == 2
+    # Each rank has its words, and what rank 0 told.
+    for number in range(2):
+        told = f"meeting {number}: from 0, ['some', 'words']"
+        assert lines.count(told) == 2
+    mistake = "hardware.devices: expected 2, the number of processes that this command has begun with, got 3"
+    assert lines.count(mistake) == 2
+    assert err == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+@pytest.mark.parametrize(
+    ("rank", "number", "exit_code", "told"),
+    [
+        (0, signal.SIGKILL, -signal.SIGKILL, ""),
+        (0, signal.SIGTERM, -signal.SIGTERM, ""),
+        (1, signal.SIGKILL, 1, "expected 2 processes to the end, but rank 1 ended by SIGKILL"),
+    ],
+)
+def test_no_rank_outlives_another(rank: int, number: int, exit_code: int, told: str) -> None:
+    process = begun(FOR_EVER)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    pids = {int(r): int(pid) for r, pid in re.findall(r"rank (.) of 2 pid (\d+)", "".join(lines))}
+    assert pids[0] == process.pid
+    os.kill(pids[rank], number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == exit_code
+    assert told in err
+    deadline = time.monotonic() + 10
+    while not has_ended(pids[1]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_lost_rank_is_noticed_where_nothing_else_would_tell() -> None:
+    """As on GPUs, where a collective operation waits for ever."""
+    wait = """
+import time
+from convergan.training import local_ranks
+local_ranks._GRACE_SECONDS = 0.2
+for told in meet():
+    if rank() == 1:
+        os._exit(3)
+    time.sleep(60)
+"""
+    process = begun(wait)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err == "convergan: rank 1 failed, code 3, and the others cannot go on\n"
+
+
+def test_an_interactive_python_is_told_that_it_has_one_process() -> None:
+    process = begun("import sys; sys.ps1 = '>>> '; next(meet())")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "hardware.devices: expected 1 in an interactive Python" in err

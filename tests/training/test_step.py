@@ -1,0 +1,213 @@
+"""The steps of the players: against the same updates written out by hand."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from convergan.data.batches import DeviceImages
+from convergan.data.training_data import TrainingData
+from convergan.errors import UserError
+from convergan.json_files import read_json
+from convergan.recipes.files import read_recipe
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    MinimaxSettings,
+    RealOrGeneratedSettings,
+)
+from convergan.techniques.feature_matching import feature_matching_loss
+from convergan.techniques.generator_losses import minimax_generator_loss
+from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
+from convergan.training.batch import BatchSource
+from convergan.training.noise import StepNoise
+from convergan.training.objective import losses_of
+from convergan.training.run import train
+from convergan.training.state import TrainingState
+from convergan.training.step import Game
+
+RATE = 0.01
+
+OBJECTIVE = ObjectiveSettings(
+    real_or_generated=RealOrGeneratedSettings(weight=0.7),
+    feature_matching=FeatureMatchingSettings(weight=2.0),
+    minimax=MinimaxSettings(weight=0.3),
+)
+
+RECIPE = replace(
+    PRESETS["digits"],
+    batch_size=8,
+    # Without noise a forward pass can be repeated.
+    networks=MLPSettings(
+        hidden=(12, 10), generator_hidden=(9,), latent_size=5, input_noise=0, hidden_noise=0
+    ),
+    hardware=HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh"),
+    objective=OBJECTIVE,
+)
+
+
+def game_of(recipe: Recipe) -> tuple[Game, TrainingState]:
+    """A game on twenty images of noise, at the first step of the first epoch."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+    data = TrainingData(
+        images=pixels,
+        labelled=np.arange(9),
+        labels=np.arange(9) % 3,
+        unlabelled=np.arange(20),
+        validation=np.arange(0),
+        validation_labels=np.arange(0),
+        classes=("a", "b", "c"),
+    )
+    device = torch.device("cpu")
+    images = DeviceImages(pixels, resident_bytes=10**6)
+    losses = losses_of(recipe.objective)
+    state = TrainingState(device, recipe, data, images, losses)
+    batches = BatchSource(images, data, recipe, steps=3, pixel_range=(0.0, 1.0))
+    batches.begin_epoch(0)
+    game = Game(
+        device=device,
+        players=state.players,
+        losses=losses,
+        batches=batches,
+        noise=StepNoise(recipe, [], device),
+        hardware=recipe.hardware,
+        generator_steps=recipe.objective.generator_steps,
+        simultaneous=recipe.objective.is_simultaneous,
+        discriminator_dtype=torch.float32,
+    )
+    return game, state
+
+
+class Adam:
+    """Adam with the epsilon outside of the root, written out."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        self.settings = recipe.optimizer
+        self.weights = [weight for weight in network.parameters() if weight.requires_grad]
+        self.first = [torch.zeros_like(weight) for weight in self.weights]
+        self.second = [torch.zeros_like(weight) for weight in self.weights]
+        self.steps = 0
+
+    def gradients(self, loss: Tensor) -> list[Tensor]:
+        return list(torch.autograd.grad(loss, self.weights, retain_graph=True))
+
+    def move(self, gradients: list[Tensor]) -> None:
+        beta1, beta2 = self.settings.beta1, self.settings.beta2
+        self.steps += 1
+        for number, (weight, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
+            self.first[number] = beta1 * self.first[number] + (1 - beta1) * gradient
+            self.second[number] = beta2 * self.second[number] + (1 - beta2) * gradient**2
+            first = self.first[number] / (1 - beta1**self.steps)
+            second = self.second[number] / (1 - beta2**self.steps)
+            weight.data -= RATE * first / (second.sqrt() + self.settings.epsilon)
+
+
+def latents_of(game: Game, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The latents that the game draws, as it draws them."""
+    generator, drawn = game.players["generator"].network, []
+    draw = generator.latent
+
+    def recorded(*arguments: Any) -> Tensor:
+        drawn.append(draw(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(generator, "latent", recorded)
+    return drawn
+
+
+def discriminator_loss(discriminator: nn.Module, groups: dict[str, Tensor], labels: Tensor) -> Any:
+    logits = {name: discriminator(images).logits for name, images in groups.items()}
+    return semi_supervised_loss(
+        logits["labelled"],
+        labels,
+        logits["unlabelled"],
+        logits["generated"],
+        unsupervised_weight=0.7,
+    ).total
+
+
+def generator_loss(discriminator: nn.Module, real: Tensor, generated: Tensor) -> Tensor:
+    judged, features = discriminator(generated), discriminator(real).features.detach()
+    distance = feature_matching_loss(features, judged.features, reduction="mean")
+    return 2 * distance + 0.3 * minimax_generator_loss(real_probability_logit(judged.logits))
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_steps_are_those_written_out_by_hand(update: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPE, objective=replace(OBJECTIVE, update=update))
+    game, state = game_of(recipe)
+    players = [game.players[name].network for name in ("discriminator", "generator")]
+    discriminator, generator = (copy.deepcopy(network).train() for network in players)
+    adams = Adam(discriminator, recipe), Adam(generator, recipe)
+    latents = latents_of(game, monkeypatch)
+    for position in range(3):
+        state.position = position
+        latents.clear()
+        game.step(state, RATE)
+        batch = game.batches.real(position, {"labelled"})
+        assert batch.labels is not None
+        generated = generator(latents[0])
+        groups = {**batch.groups, "generated": generated.detach()}
+        of_discriminator = adams[0].gradients(
+            discriminator_loss(discriminator, groups, batch.labels)
+        )
+        if update == "simultaneous":
+            assert len(latents) == 1
+            real = batch["unlabelled"]
+            of_generator = adams[1].gradients(generator_loss(discriminator, real, generated))
+            adams[0].move(of_discriminator)
+        else:
+            adams[0].move(of_discriminator)
+            real, generated = game.batches.matched(position, 0), generator(latents[1])
+            of_generator = adams[1].gradients(generator_loss(discriminator, real, generated))
+        adams[1].move(of_generator)
+    for player, by_hand in zip(players, (discriminator, generator), strict=True):
+        for weight, expected in zip(player.parameters(), by_hand.parameters(), strict=True):
+            torch.testing.assert_close(weight, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_simultaneous_steps_train_and_differ_from_alternating_ones() -> None:
+    after = []
+    for update in ("alternating", "simultaneous"):
+        game, state = game_of(replace(RECIPE, objective=replace(OBJECTIVE, update=update)))
+        before = copy.deepcopy(game.players["generator"].network)
+        parts, scores = game.step(state, RATE)
+        assert all(part.isfinite() for part in parts.values()) and scores.shape == (2,)
+        after.append(torch.cat([w.flatten() for w in game.players["generator"].trained]))
+        moved = zip(before.parameters(), game.players["generator"].trained, strict=False)
+        assert any(not torch.equal(weight, now) for weight, now in moved)
+    assert not torch.equal(*after)
+
+
+def test_the_discriminators_weights_can_move_again_after_a_generators_step_that_fails() -> None:
+    game, state = game_of(RECIPE)
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError
+
+    game.players["generator"].wrapped = fail
+    with pytest.raises(RuntimeError):
+        game.step(state, RATE)
+    assert all(weight.requires_grad for weight in game.players["discriminator"].trained)
+
+
+def test_simultaneous_updates_are_recorded_as_what_they_are(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    objective = replace(quick_recipe.objective, update="simultaneous")
+    recipe = replace(quick_recipe, objective=objective, epochs=2)
+    train(recipe, tmp_path / "run", console=quiet)
+    assert read_json(tmp_path / "run" / "manifest.json")["precision"] == "32-true"
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.is_simultaneous
+    with pytest.raises(UserError, match=r"hardware\.precision: expected auto or fp32 where"):
+        replace(recipe, hardware=replace(recipe.hardware, precision="bf16"))
+    with pytest.raises(UserError, match=r"objective\.generator-steps: expected 1 where update"):
+        replace(objective, generator_steps=2)
