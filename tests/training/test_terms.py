@@ -106,13 +106,7 @@ class PullAway(Term):
 '''
 
 
-@pytest.fixture(autouse=True)
-def registered_terms_are_forgotten() -> Iterator[None]:
-    before = [(known, dict(known)) for known in (registry.TERMS, objective.TERM_SETTINGS)]
-    yield
-    for known, entries in before:
-        known.clear()
-        known.update(entries)
+pytestmark = pytest.mark.usefixtures("registered_terms_are_forgotten")
 
 
 @pytest.fixture
@@ -221,6 +215,13 @@ def test_what_cannot_be_registered(load, before: str, after: str, message: str) 
     with pytest.raises(UserError, match=message):
         load("my_wrong_term", ENTROPY.replace(before, after))
     assert "entropy" not in registry.TERMS and "entropy" not in objective.TERM_SETTINGS
+
+
+def test_the_cell_of_a_notebook_may_run_twice(load) -> None:
+    first, second = load("my_entropy", ENTROPY), load("my_entropy", ENTROPY)
+    assert first.Entropy is not second.Entropy is registry.TERMS["entropy"]
+    with pytest.raises(UserError, match="expected a name that no other term has"):
+        load("another_entropy", ENTROPY)
 
 
 def test_every_term_says_what_it_needs() -> None:
