@@ -127,7 +127,7 @@ def load(tmp_path: Path) -> Iterator[object]:
 
     yield loaded
     for name in names:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
 
 
 def classifier_of(run: Path) -> dict[str, torch.Tensor]:
