@@ -273,7 +273,7 @@ def test_prediction(
     words = ("--data", mnist_folder, "--folder", tmp_path, "--repeats", 1, "--threads", 1)
     files, in_memory = command(predict, *words)
     assert files["peer_name"].endswith("batches of 334")
-    assert in_memory["peer_name"].endswith("batches of 500")
+    assert in_memory["peer_name"].endswith("batches of 334")
     assert files["ours_images_per_second"] == pytest.approx(1000 / files["ours"], abs=0.5)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from convergan import (
     DataSettings,
     InceptionScore,
+    Results,
     ScoreSettings,
     UserError,
     load_classifier,
@@ -292,7 +293,8 @@ def test_training_takes_the_name_of_a_preset_and_a_path_as_text(
     quick_digits: None, quiet: Console, tmp_path: Path
 ) -> None:
     results = train("digits", f"{tmp_path}/run", console=quiet)
-    assert results["recipe"] == "digits" and results["epochs"] == 1
+    assert isinstance(results, Results)
+    assert results.recipe == "digits" and results.epochs == 1
     assert (tmp_path / "run" / "report.html").exists()
     for options, message in (
         (

@@ -22,6 +22,7 @@ from convergan import (
     WeightNormLinear,
 )
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.layers import BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings
@@ -112,6 +113,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Inputs]] = {
     ),
     "GaussianNoise": (lambda: GaussianNoise(0.5), randn(6)),
     "BatchNormWithoutGain": (lambda: BatchNormWithoutGain(6), randn(6)),
+    "GroupedBatchNorm": (lambda: GroupedBatchNorm(BatchNormWithoutGain(6)), randn(6)),
     "VirtualBatchNorm1d": (lambda: VirtualBatchNorm1d(6, N), joint(6)),
     "of sequences": (lambda: VirtualBatchNorm1d(6, N), joint(6, 5)),
     "VirtualBatchNorm2d": (lambda: VirtualBatchNorm2d(6, N), joint(6, 3, 2)),

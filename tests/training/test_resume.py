@@ -21,7 +21,7 @@ from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
-from convergan.training import run
+from convergan.training import noise, run
 from convergan.training.checkpointing import Interrupted
 from convergan.training.run import RunOptions, train
 from support import equal_states

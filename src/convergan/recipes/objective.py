@@ -155,18 +155,17 @@ def register_term_settings(name: str, settings: type[TermSettings]) -> None:
         )
     taken = TERM_SETTINGS.get(name)
     own = name in declarations(ObjectiveSettings) or name in FORMER_OBJECTIVE
-    if own or (taken is not None and origin(taken) != origin(settings)):
-        by = "the objective itself" if taken is None else origin(taken)
+    if own or (taken is not None and _origin(taken) != _origin(settings)):
+        by = "the objective itself" if taken is None else _origin(taken)
         raise UserError(f"name: expected one that is free, got {name}, which is taken by {by}")
     if settings.term_name not in ("", name):
         raise UserError(
             f"settings: expected a class without a name for the term {name}, "
-            f"got {origin(settings)}, which is that of {settings.term_name}"
+            f"got {_origin(settings)}, which is that of {settings.term_name}"
         )
     settings.take_name(name)
     TERM_SETTINGS[name] = settings
 
 
-def origin(declared: type) -> str:
-    """Module and name of a class, by which it is taken for its earlier self."""
-    return f"{declared.__module__}.{declared.__qualname__}"
+def _origin(settings: type) -> str:
+    return f"{settings.__module__}.{settings.__qualname__}"

@@ -1,7 +1,7 @@
 """All terms by name: those of the paper, and those that somebody else has registered."""
 
 from convergan.errors import UserError
-from convergan.recipes.objective import origin, register_term_settings
+from convergan.recipes.objective import register_term_settings
 from convergan.training.terms.feature_matching import FeatureMatching
 from convergan.training.terms.historical_averaging import HistoricalAveragingPenalty
 from convergan.training.terms.minimax import Minimax
@@ -28,9 +28,9 @@ TERMS: dict[str, type[Term]] = {
 def register_term(term: type[Term]) -> type[Term]:
     """Makes a term known: its settings are then a group of `objective`, in Python and in recipe.yaml.
 
-    A decorator of a subclass of `Term`. To train with it, put its settings, with a weight above 0, into a
-    recipe: `replace(recipe, objective=recipe.objective.with_term(settings))`. A term of the same module and
-    name takes the place of its earlier self: a cell of a notebook that runs a second time.
+    A decorator of a subclass of `Term`. The same class may be registered again, as by a cell of a notebook
+    that runs a second time. To train with it, put its settings, with a weight above 0, into a
+    recipe: `replace(recipe, objective=recipe.objective.with_term(settings))`.
 
     Raises:
         UserError: its name is taken, or `players` or `needs` hold what there is not.
@@ -41,8 +41,12 @@ def register_term(term: type[Term]) -> type[Term]:
                 f"{term.name}.{what}: expected one or more of {', '.join(sorted(known))},"
                 f" got {', '.join(sorted(given)) or 'none'}"
             )
-    if origin(TERMS.get(term.name, term)) != origin(term):
+    if _origin(TERMS.get(term.name, term)) != _origin(term):
         raise UserError(f"{term.name}: expected a name that no other term has, got that of one")
     register_term_settings(term.name, term.settings_class)
     TERMS[term.name] = term
     return term
+
+
+def _origin(term: type[Term]) -> tuple[str, str]:
+    return term.__module__, term.__qualname__
