@@ -42,8 +42,8 @@ def scores(run: Path, classifier: Path, data: Path, count: int) -> dict[str, dic
             "interval": one.interval,
             "fingerprint": scored.fingerprints[metric],
         }
-        for metric, one in scored.estimates
-        if one.name in SCORES[metric]
+        for name, one in scored.numbers.items()
+        if name in SCORES[metric := scored.metric_of[name]]
     }
 
 

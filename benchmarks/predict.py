@@ -29,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from convergan.data.batches import DeviceImages
 from convergan.data.parquet import find_parquet
 from convergan.images.read_images import read_images
-from convergan.inference.predict import predict, predict_to_csv
+from convergan.inference.predict import batches_of_files, predict
+from convergan.inference.predict_csv import predict_to_csv
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator
@@ -171,14 +172,12 @@ def main() -> None:
         folder, run = Path(temporary) / "images", Path(temporary) / "run"
         count = write_files(arguments.data, folder)
         write_run(run)
-        network, _ = load_classifier(run)
-        files = Files(folder)
-        # The first says how many it takes at once.
-        batch_ends: list[int] = []
-        predicted = predict(run, folder, progress=lambda done, of: batch_ends.append(done))
-        ours = torch.from_numpy(np.stack([each.probabilities for each in predicted]))
+        classifier = load_classifier(run)
+        network, files = classifier.network, Files(folder)
+        first, _ = next(batches_of_files(classifier, files.paths, None))
+        ours = torch.from_numpy(predict(run, folder).probabilities)
         # Both must say the same of every image.
-        theirs = under_data_loader(network, files, batch_ends[0], 0)
+        theirs = under_data_loader(network, files, len(first), 0)
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
         pixels = np.concatenate(
             [
@@ -196,7 +195,7 @@ def main() -> None:
                 ),
                 network,
                 files,
-                batch_ends[0],
+                len(first),
                 arguments.repeats,
             ),
             compare(

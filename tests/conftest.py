@@ -15,9 +15,11 @@ import torch
 from rich.console import Console
 
 from browser import Browser, open_browser
+from convergan.recipes.objective import TERM_SETTINGS
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
 from convergan.training.run import train
+from convergan.training.terms.registry import TERMS
 
 # Tests run in processes side by side, whose threads would fight over the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -84,6 +86,22 @@ def trained_run(
     out = tmp_path_factory.mktemp("runs") / "trained"
     train(quick_recipe, out, console=quiet)
     return out
+
+
+@pytest.fixture
+def quick_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset `digits` as one epoch with ten labels."""
+    monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], epochs=1, labels=10))
+
+
+@pytest.fixture
+def registered_terms_are_forgotten() -> Iterator[None]:
+    """Terms that the test registers are known to it alone."""
+    before = [(known, dict(known)) for known in (TERMS, TERM_SETTINGS)]
+    yield
+    for known, entries in before:
+        known.clear()
+        known.update(entries)
 
 
 @pytest.fixture

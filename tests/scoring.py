@@ -5,17 +5,17 @@ from typing import Any
 
 from rich.console import Console
 
-from convergan.inference.score import Scored
 from convergan.inference.score_command import score_paths
+from convergan.inference.scores import Scores
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 
 QUICK = ScoreSettings(replicates=20, count=60)
 
 
-def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scored:
+def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scores:
     chosen = ScoreFiles(**{"classifier": run, "overwrite": True, **files})
     return score_paths(images, chosen, settings, Console(quiet=True))
 
 
-def value(found: Scored, name: str) -> float:
-    return next(one.value for _, one in found.estimates if one.name == name)
+def value(found: Scores, name: str) -> float:
+    return found.numbers[name].value

@@ -20,9 +20,11 @@ from PIL import Image
 
 import convergan
 from convergan import cli
-from convergan.cli import Predict, TrainRecipe, main
+from convergan.cli import main
 from convergan.errors import UserError
+from convergan.image_commands import Predict
 from convergan.recipes.presets import PRESETS
+from convergan.train_commands import TrainRecipe
 
 COMMAND = [sys.executable, "-m", "convergan.cli"]
 
@@ -450,7 +452,7 @@ def test_no_exception_reaches_the_user_as_a_traceback(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli.Predict, "run", fail)
+    monkeypatch.setattr(Predict, "run", fail)
     assert cli.main(["predict", "run", "images"]) == code
     told = capsys.readouterr().err
     assert told.startswith(f"convergan: {line}") and told.count("\n") == 1
@@ -472,7 +474,7 @@ def test_a_warning_is_a_line(
     def warn(*_: object) -> None:
         warnings.warn("first\n  second", stacklevel=1)
 
-    monkeypatch.setattr(cli.Predict, "run", warn)
+    monkeypatch.setattr(Predict, "run", warn)
     assert cli.main(["predict", "run", "images"]) == 0
     assert capsys.readouterr().err == "convergan: warning: first second\n"
 

@@ -1,21 +1,51 @@
-"""Every public name has a docstring and a place in the documentation."""
+"""The public names: what there is, where it is documented, and that docs and examples use no more."""
 
+import ast
+import doctest
 import inspect
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import convergan
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 NAMES = [name for name in convergan.__all__ if name != "__version__"]
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+
+# Each of them has an example that runs.
+TASKS = [
+    *("train", "predict", "sample", "score", "load_classifier", "load_generator", "read_recipe"),
+    *("data_set_from_arrays", "Classifier", "precision_recall_density_coverage"),
+    *("frechet_distance", "load_inception"),
+]
+
+
+def module_of(name: str) -> str:
+    """Where a name is defined, as the stub has it."""
+    return convergan._MODULE_OF[name]
 
 
 def page_of(name: str) -> Path:
-    """Where a name belongs: metrics are told of with the scores."""
-    is_metric = ".metrics." in getattr(convergan, name).__module__
-    return DOCS / ("scores.md" if is_metric else "techniques.md")
+    """Where a name belongs: metrics with the scores, a study's statistics with these, and so on."""
+    pages = {"metrics": "scores", "study": "study-statistics", "techniques": "techniques"}
+    pages |= {"networks": "techniques", "distributed": "techniques"}
+    if ".terms" in module_of(name):
+        return DOCS / "terms.md"
+    return DOCS / f"{pages.get(module_of(name).split('.')[1], 'python')}.md"
+
+
+def snippets_of(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+
+
+def prose_of(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
 def lacks_docstrings(value: object) -> list[str]:
@@ -41,17 +71,98 @@ def test_it_has_docstrings(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_documented_where_it_belongs(name: str) -> None:
-    text = page_of(name).read_text()
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
-    assert re.search(rf"`{name}\b", prose), f"{page_of(name).name} does not tell of {name}"
+    page = page_of(name)
+    assert re.search(rf"`{name}\b", prose_of(page)), f"{page.name} does not tell of {name}"
 
 
 def test_the_snippets_use_all_techniques() -> None:
-    snippets = "\n".join(
-        re.findall(
-            r"^```python\n(.*?)^```", (DOCS / "techniques.md").read_text(), flags=re.S | re.M
-        )
-    )
+    snippets = "\n".join(snippets_of(DOCS / "techniques.md"))
     techniques = [name for name in NAMES if page_of(name).name == "techniques.md"]
     assert len(techniques) > 15
     assert [name for name in techniques if not re.search(rf"\b{name}\b", snippets)] == []
+
+
+def private_names(code: str) -> list[str]:
+    """What a script takes from the package that is no public name of it."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names if each.name.startswith("convergan.")]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("convergan"):
+            names = [each.name for each in node.names]
+            public = node.module == "convergan" and set(names) <= set(convergan.__all__)
+            found += [] if public else [f"{node.module}: {', '.join(names)}"]
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "convergan":
+            found += [] if node.attr in convergan.__all__ else [f"convergan.{node.attr}"]
+    return found
+
+
+def test_private_names_are_seen() -> None:
+    public = "import convergan\nfrom convergan import train\nconvergan.score"
+    assert private_names(public) == []
+    for code in (
+        "from convergan.training.run import train",
+        "import convergan.errors",
+        "from convergan import training",
+        "import convergan\nconvergan.training",
+    ):
+        assert len(private_names(code)) == 1, code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_documentation_uses_public_names_alone(page: Path) -> None:
+    assert [name for code in snippets_of(page) for name in private_names(code)] == []
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda e: e.name)
+def test_the_examples_use_public_names_alone(example: Path) -> None:
+    assert private_names(example.read_text(encoding="utf-8")) == []
+
+
+def test_recipes_need_no_torch() -> None:
+    code = (
+        "import sys; from convergan import PRESETS, Recipe, UserError, ScoreSettings, read_recipe; "
+    )
+    code += "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_type_checkers_see_every_name_as_it_is(tmp_path: Path) -> None:
+    """The stub that they read re-exports what `import convergan` loads, and nothing else."""
+    stub = ast.parse((ROOT / "src" / "convergan" / "__init__.pyi").read_text(encoding="utf-8"))
+    exported = {}
+    for statement in stub.body:
+        if isinstance(statement, ast.ImportFrom):
+            for each in statement.names:
+                # Only `X as X` is handed on by a stub.
+                assert each.asname == each.name
+                exported[each.name] = statement.module
+    assert list(exported) == NAMES
+    for name, module in exported.items():
+        assert getattr(convergan, name) is getattr(sys.modules[str(module)], name)
+
+
+@pytest.mark.usefixtures("quick_digits", "unchecked_shapes")
+@pytest.mark.parametrize("name", TASKS)
+def test_the_example_of_a_docstring_runs(
+    name: str, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained_run, "runs/mine")
+    docstring = inspect.getdoc(getattr(convergan, name)) or ""
+    test = doctest.DocTestParser().get_doctest(docstring, {}, name, None, None)
+    assert test.examples
+    told: list[str] = []
+    assert doctest.DocTestRunner().run(test, out=told.append).failed == 0, "".join(told)
+
+
+def test_every_task_has_an_example() -> None:
+    own = {"convergan.training", "convergan.inference", "convergan.runs"}
+    tasks = [
+        name
+        for name in NAMES
+        if module_of(name).rpartition(".")[0] in own
+        and inspect.isfunction(getattr(convergan, name))
+    ]
+    assert len(tasks) >= 6 and set(tasks) <= set(TASKS)

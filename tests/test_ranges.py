@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from annotated_types import Interval
 
-import convergan.cli
 from convergan.cli import main
 from convergan.errors import UserError, quoted
+from convergan.image_commands import Sample
 from convergan.ranges import Checked, declarations, fit
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict
 from convergan.recipes.presets import PRESETS
@@ -32,7 +32,7 @@ PENDING: list[Any] = [Checked]
 while PENDING:
     CLASSES.append(PENDING.pop())
     PENDING += CLASSES[-1].__subclasses__()
-assert convergan.cli.Sample in CLASSES and Plan in CLASSES and ScoreSettings in CLASSES
+assert Sample in CLASSES and Plan in CLASSES and ScoreSettings in CLASSES
 CLASSES = [each for each in CLASSES if "__dataclass_fields__" in vars(each)]
 
 

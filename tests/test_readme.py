@@ -3,6 +3,7 @@
 import io
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,21 +127,21 @@ def snippets() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.usefixtures("registered_terms_are_forgotten", "unchecked_shapes")
 @pytest.mark.parametrize(
     "code", [code for _, code in snippets()], ids=[name for name, _ in snippets()]
 )
 def test_every_snippet_runs(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    code: str,
+    tmp_path: Path,
+    trained_run: Path,
+    quick_digits: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from dataclasses import replace
-
-    from convergan.recipes import presets
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(
-        presets.PRESETS, "digits", replace(presets.PRESETS["digits"], epochs=1, labels=10)
-    )
+    if "train(" not in code:
+        shutil.copytree(trained_run, "runs/mine")
     generator = np.random.default_rng(0)
     labels = np.arange(40) % 4
     given = {

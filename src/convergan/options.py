@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stderr
 from dataclasses import replace
 from itertools import dropwhile, takewhile
@@ -18,7 +18,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from convergan.errors import UserError, quoted, shortened
+from convergan.errors import UserError, one_line, quoted, shortened
 from convergan.ranges import Checked, Former, declarations, fit, number, range_in_words
 from convergan.recipes.base import Settings
 from convergan.recipes.former import current_options
@@ -195,7 +195,7 @@ def parse_options(
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(f"{_one_line(complaint.getvalue())} {see_help(program)}") from None
+        raise UserError(f"{_first_message(complaint.getvalue())} {see_help(program)}") from None
 
 
 _REWORDED = (
@@ -215,7 +215,7 @@ _REWORDED = (
 """Patterns of tyro's messages, and their replacements."""
 
 
-def _one_line(complaint: str) -> str:
+def _first_message(complaint: str) -> str:
     """The first message in tyro's framed complaint, and its guess of the option that was meant.
 
     Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
@@ -235,6 +235,16 @@ def _one_line(complaint: str) -> str:
         similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
         text += f"; perhaps you meant {similar}"
     return shortened(text.replace(_COMMA, ","))
+
+
+def require_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
+    """Checks that the first word is one of the choices, or asks tyro for help or for completion."""
+    word = words[0] if words else "nothing"
+    if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
+        expected = ", ".join(choices)
+        raise UserError(
+            f"{what}: expected one of {expected}, got {one_line(word)} {see_help(program)}"
+        )
 
 
 def see_help(program: str) -> str:

@@ -10,7 +10,9 @@ LABELS = np.array([0, 1, 2, -1, 1, 0])
 
 
 def test_arrays_become_a_data_set_without_being_copied():
-    data = data_set_from_arrays(IMAGES, LABELS, IMAGES[:2], np.array([1, 2]), ["a", "b", "c"])
+    data = data_set_from_arrays(
+        IMAGES, LABELS, IMAGES[:2], np.array([1, 2]), classes=["a", "b", "c"]
+    )
     assert data.train.images.shape == (6, 4, 5, 1)
     assert np.shares_memory(data.train.images, IMAGES)
     assert data.train.labels.tolist() == LABELS.tolist()

@@ -276,15 +276,15 @@ def _timeless(results: Results) -> Any:
 
 
 def _predict(folder: Path) -> Any:
-    network, config = load_classifier(folder / "run")
+    classifier = load_classifier(folder / "run")
     torch.manual_seed(0)
     with torch.no_grad():
-        outputs = network(torch.linspace(-1, 1, 5 * 64).reshape(5, 1, 8, 8))
-    return config.classes, _hash(*(each for each in outputs if isinstance(each, torch.Tensor)))
+        outputs = classifier.network(torch.linspace(-1, 1, 5 * 64).reshape(5, 1, 8, 8))
+    return classifier.classes, _hash(*(each for each in outputs if isinstance(each, torch.Tensor)))
 
 
 def _sample(folder: Path) -> Any:
-    network, _ = load_generator(folder / "run")
+    network = load_generator(folder / "run")
     torch.manual_seed(0)
     with torch.no_grad():
         return _hash(network(network.latent(5, "cpu")))

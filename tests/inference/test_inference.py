@@ -18,11 +18,13 @@ from rich.console import Console
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.images.read_images import SkippedImage
-from convergan.inference.predict import predict, predict_to_csv
-from convergan.inference.sample import sample
+from convergan.inference.predict import batches_of_files, find_files, predict, predicted_batches
+from convergan.inference.predict_csv import predict_to_csv
+from convergan.inference.sample_files import sample_to_folder
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import ConvSettings, Recipe
 from convergan.recipes.terms import SupervisedSettings
+from convergan.runs.model import load_classifier
 from convergan.training.run import train
 from drawn_images import write_folder
 
@@ -80,11 +82,13 @@ def test_the_file_says_what_python_is_told(
     # As spreadsheets write and expect it where there is more than ASCII.
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8-sig") as file:
         header, *rows = csv.reader(file)
-    predicted = list(predict(trained_run, folder))
+    predicted = predict(trained_run, folder)
     assert len(rows) == len(predicted) == 600 and header[:3] == ["path", "label", "confidence"]
-    for row, each in zip(rows, predicted, strict=True):
-        numbers = [f"{value:.6f}" for value in (each.confidence, *each.probabilities)]
-        assert row == [each.path, each.label, *numbers]
+    assert tuple(header[3:]) == predicted.classes
+    for place, row in enumerate(rows):
+        numbers = (predicted.confidences[place], *predicted.probabilities[place])
+        said = [predicted.names[place], predicted.classes[predicted.labels[place]]]
+        assert row == [*said, *(f"{value:.6f}" for value in numbers)]
     written = io.StringIO()
     csv.writer(written).writerows([header, *rows])
     assert written.getvalue().encode("utf-8-sig") == (tmp_path / "out.csv").read_bytes()
@@ -99,9 +103,12 @@ def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) ->
     try:
         torch.set_num_threads(3)
         sys.setswitchinterval(0.004)
-        predicted = predict(trained_run, digit_files)
+        classifier = load_classifier(trained_run)
+        batches = batches_of_files(classifier, find_files(digit_files), None)
+        # More batches than are in the network at once.
+        predicted = predicted_batches(classifier, (batch for batch in list(batches) * 9))
         assert next(predicted) and sys.getswitchinterval() < 0.004
-        assert len(list(predicted)) == 59
+        assert len(list(predicted)) == 8
         assert torch.get_num_threads() == in_a_new_thread() == 3
         assert sys.getswitchinterval() == pytest.approx(0.004)
     finally:
@@ -212,9 +219,9 @@ def test_a_grid_that_cannot_be_written_leaves_the_folder_as_it_was(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("convergan.inference.sample.write_sample_grid", fail)
+    monkeypatch.setattr("convergan.inference.sample_files.write_sample_grid", fail)
     with pytest.raises(OSError, match="No space left"):
-        sample(trained_run, 3, tmp_path / "new")
+        sample_to_folder(trained_run, 3, tmp_path / "new")
     assert not list(tmp_path.iterdir())
 
 
@@ -240,9 +247,9 @@ def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None
 
 
 def test_samples_are_the_same_whatever_the_count(trained_run: Path, tmp_path: Path) -> None:
-    sample(trained_run, 3, tmp_path / "few")
-    grid = sample(trained_run, 300, tmp_path / "many")
-    other = sample(trained_run, 3, tmp_path / "other", seed=1)
+    sample_to_folder(trained_run, 3, tmp_path / "few")
+    grid = sample_to_folder(trained_run, 300, tmp_path / "many")
+    other = sample_to_folder(trained_run, 3, tmp_path / "other", seed=1)
     assert len(list((tmp_path / "many").iterdir())) == 300
     for number in range(3):
         name = f"{number:06d}.png"
@@ -257,14 +264,14 @@ def test_samples_are_the_same_whatever_the_count(trained_run: Path, tmp_path: Pa
 def test_samples_overwrite_nothing(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="expected a new or empty folder"):
-        sample(trained_run, 1, tmp_path)
+        sample_to_folder(trained_run, 1, tmp_path)
     with pytest.raises(UserError, match="count: expected 1 or more, got 0"):
-        sample(trained_run, 0, tmp_path / "new")
+        sample_to_folder(trained_run, 0, tmp_path / "new")
     (tmp_path / "kept-grid.png").write_text("mine")
     with pytest.raises(UserError, match=r"^out: expected a new file, got .*kept-grid\.png"):
-        sample(trained_run, 1, tmp_path / "kept")
+        sample_to_folder(trained_run, 1, tmp_path / "kept")
     assert (tmp_path / "kept-grid.png").read_text() == "mine" and not (tmp_path / "kept").exists()
-    sample(trained_run, 1, tmp_path / "kept", overwrite=True)
+    sample_to_folder(trained_run, 1, tmp_path / "kept", overwrite=True)
     assert Image.open(tmp_path / "kept-grid.png").size
 
 
@@ -278,9 +285,9 @@ def test_an_interrupted_folder_of_samples_is_not_in_the_way(
     mine.mkdir()
     for out in (tmp_path / "new", mine):
         with pytest.raises(KeyboardInterrupt):
-            sample(trained_run, 3, out, progress=interrupt)
+            sample_to_folder(trained_run, 3, out, progress=interrupt)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
-    sample(trained_run, 3, mine)
+    sample_to_folder(trained_run, 3, mine)
     assert len(list(mine.iterdir())) == 3
 
 
@@ -288,21 +295,21 @@ def test_folders_that_are_no_finished_run(
     trained_run: Path, quick_recipe: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="expected a run folder, got none"):
-        sample(tmp_path, 1, tmp_path / "out")
+        sample_to_folder(tmp_path, 1, tmp_path / "out")
     (tmp_path / "recipe.yaml").write_text((trained_run / "recipe.yaml").read_text())
     with pytest.raises(UserError, match="expected a finished run"):
-        sample(tmp_path, 1, tmp_path / "out")
+        sample_to_folder(tmp_path, 1, tmp_path / "out")
     model = tmp_path / "model"
     model.mkdir()
     config = (trained_run / "model" / "config.json").read_text()
     (model / "config.json").write_text(config)
     with pytest.raises(UserError, match=r"generator.safetensors: expected the weights"):
-        sample(tmp_path, 1, tmp_path / "out")
+        sample_to_folder(tmp_path, 1, tmp_path / "out")
     weights = (trained_run / "model" / "classifier.safetensors").read_bytes()
     (model / "generator.safetensors").write_bytes(weights)
     with pytest.raises(UserError, match=r"generator.safetensors: expected the weights"):
-        sample(tmp_path, 1, tmp_path / "out")
+        sample_to_folder(tmp_path, 1, tmp_path / "out")
     (model / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config.json: expected the settings of a model"):
-        sample(tmp_path, 1, tmp_path / "out")
+        sample_to_folder(tmp_path, 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()

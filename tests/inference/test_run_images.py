@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convergan.inference.run_images import images_of_run
-from convergan.inference.sample import draw
+from convergan.inference.run_images import draw, images_of_run
 
 
 @pytest.mark.parametrize(

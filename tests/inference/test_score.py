@@ -19,9 +19,13 @@ from convergan.cli import main
 from convergan.data.image_stream import open_image_stream, stream_of_array
 from convergan.errors import UserError
 from convergan.inference.best_samples import best_samples
-from convergan.inference.embedding import embed, run_embedding
-from convergan.inference.sample import draw, sample
-from convergan.inference.score import Scored, score
+from convergan.inference.embedding import embed
+from convergan.inference.open_embedding import run_embedding
+from convergan.inference.run_images import draw
+from convergan.inference.sample_files import sample_to_folder
+from convergan.inference.score import measure
+from convergan.inference.score_inputs import ScoreInputs
+from convergan.inference.scores import Scores
 from convergan.metrics.inception_score import InceptionScore, divergences
 from convergan.metrics.reference_statistics import read_statistics
 from convergan.recipes.score_settings import ScoreSettings
@@ -57,7 +61,7 @@ def test_every_metric_tells_digits_from_noise(trained_run: Path, arrays: dict[st
         ("coverage", 1),
     ):
         assert sign * (value(real, name) - value(noise, name)) > 0, name
-    assert all(one.interval for _, one in real.estimates)
+    assert all(one.interval for one in real.numbers.values())
 
 
 def test_the_inception_score_is_that_of_the_metric(
@@ -126,7 +130,7 @@ def test_statistics_stand_for_the_reference(
     direct = scored(trained_run, arrays["some"], reference=arrays["others"])
     scored(trained_run, arrays["others"], save_statistics=statistics)
     by_file = scored(trained_run, arrays["some"], reference=statistics)
-    assert [one.name for _, one in by_file.estimates] == ["Inception score", "FID"]
+    assert list(by_file.numbers) == ["Inception score", "FID"]
     assert value(by_file, "FID") == pytest.approx(value(direct, "FID"), rel=1e-9)
     np.savez(tmp_path / "other.npz", mu=np.zeros(3), sigma=np.eye(3))
     with pytest.raises(UserError, match=r"expected statistics of .* features, as the network has"):
@@ -139,8 +143,8 @@ def test_earlier_scores_are_compared_if_they_are_comparable(
     path = tmp_path / "earlier.json"
     earlier = scored(trained_run, arrays["permuted"], json=path)
     found = scored(trained_run, arrays["some"], versus=path)
-    ((_, compared),) = found.comparisons
-    assert compared.second == earlier.estimates[0][1]
+    (compared,) = found.comparisons.values()
+    assert compared.second == earlier.numbers["Inception score"]
     assert compared.difference == pytest.approx(
         value(found, "Inception score") - value(earlier, "Inception score")
     )
@@ -161,7 +165,7 @@ def test_a_reference_is_its_images_wherever_they_are(
     reference, earlier = tmp_path / "reference.npy", tmp_path / "earlier.json"
     fid = replace(QUICK, metrics=("fid",))
 
-    def again(**files: Any) -> Scored:
+    def again(**files: Any) -> Scores:
         return scored(trained_run, arrays["some"], fid, **{"reference": reference, **files})
 
     np.save(reference, np.load(arrays["others"]))
@@ -193,8 +197,8 @@ def test_what_an_earlier_call_did_not_measure_is_still_measured(
     both = {"versus": earlier, "reference": arrays["others"]}
     settings = replace(QUICK, metrics=("is", "kid"))
     found = scored(trained_run, arrays["some"], settings, json=later, **both)
-    assert [one.name for _, one in found.estimates] == ["Inception score", "KID"]
-    assert [one.name for _, one in found.comparisons] == ["Inception score"]
+    assert list(found.numbers) == ["Inception score", "KID"]
+    assert list(found.comparisons) == ["Inception score"]
     content = json.loads(later.read_text())
     assert content["versus"] == {"place": str(arrays["permuted"]), "scores": str(earlier)}
     assert ["versus" in entry for entry in content["scores"]] == [True, False]
@@ -221,12 +225,18 @@ def test_few_images_of_the_reference_are_told_of_too(
     embedding = run_embedding(trained_run)
     images, few = (open_image_stream(arrays[name]) for name in ("some", "others"))
     with pytest.warns(UserWarning, match="FID beside a reference of 60 images, fewer than 2,048"):
-        score(images, embedding, ScoreSettings(metrics=("fid",), replicates=0), reference=few)
+        measure(
+            ScoreInputs(images=images, reference=few),
+            embedding,
+            ScoreSettings(metrics=("fid",), replicates=0),
+        )
 
 
 def test_a_set_is_not_told_from_itself(trained_run: Path, arrays: dict[str, Path]) -> None:
     found = scored(trained_run, arrays["some"], versus=arrays["some"])
-    assert [(one.difference, one.distinguishable) for _, one in found.comparisons] == [(0, False)]
+    assert [(one.difference, one.distinguishable) for one in found.comparisons.values()] == [
+        (0, False)
+    ]
 
 
 def test_unreadable_images_are_named_or_counted(
@@ -250,7 +260,7 @@ def test_unreadable_images_are_named_or_counted(
 
 
 def test_a_runs_own_samples_are_scored(trained_run: Path, tmp_path: Path) -> None:
-    sample(trained_run, 60, tmp_path / "samples", seed=0)
+    sample_to_folder(trained_run, 60, tmp_path / "samples", seed=0)
     by_run, by_files = (scored(trained_run, path) for path in (trained_run, tmp_path / "samples"))
     assert value(by_run, "Inception score") == pytest.approx(value(by_files, "Inception score"))
 
@@ -335,7 +345,8 @@ def test_every_step_is_told(trained_run: Path, arrays: dict[str, Path]) -> None:
     some, others = (open_image_stream(arrays[name]) for name in ("some", "others"))
     settings = replace(QUICK, metrics=("is", "kid"))
     embedding = run_embedding(trained_run)
-    score(some, embedding, settings, reference=others, training=others, stage=stage)
+    inputs = ScoreInputs(images=some, reference=others, training=others)
+    measure(inputs, embedding, settings, stage=stage)
     assert list(steps) == [
         ("looking at images", "images"),
         ("looking at reference", "images"),
@@ -353,5 +364,7 @@ def test_any_module_will_do() -> None:
 
     embedding = Embedding(Constant(), 1, None, (), {"network": "constant"})
     images = np.zeros((20, 4, 4), dtype=np.uint8)
-    found = score(stream_of_array("a", images), embedding, ScoreSettings(replicates=10))
-    assert found.estimates[0][1].value == pytest.approx(1, abs=1e-12)
+    found = measure(
+        ScoreInputs(images=stream_of_array("a", images)), embedding, ScoreSettings(replicates=10)
+    )
+    assert found.numbers["Inception score"].value == pytest.approx(1, abs=1e-12)

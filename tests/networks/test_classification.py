@@ -13,7 +13,8 @@ from torch import Tensor
 from convergan.data.batches import DeviceImages
 from convergan.data.image_stream import stream_of_array
 from convergan.data.source import open_data_set
-from convergan.inference.embedding import embed, run_embedding
+from convergan.inference.embedding import embed
+from convergan.inference.open_embedding import run_embedding
 from convergan.inference.predict import predict
 from convergan.networks.batches import run_batches
 from convergan.networks.build import build_discriminator
@@ -96,7 +97,8 @@ def test_training_predict_and_score_say_the_same_of_every_image(
     data = open_data_set(PRESETS["digits"].data)
     assert data.test is not None
     images = data.test.images
-    judge, config = load_classifier(trained_run)
+    classifier = load_classifier(trained_run)
+    judge = classifier.network
 
     on_device = DeviceImages(images, resident_bytes=0)
     tested = classify(judge, on_device, np.arange(len(images)))
@@ -110,7 +112,7 @@ def test_training_predict_and_score_say_the_same_of_every_image(
 
     for number, image in enumerate(images):
         Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:04d}.png")
-    predicted = list(predict(trained_run, tmp_path))
-    assert [config.classes.index(each.label) for each in predicted] == classes.tolist()
-    probabilities = np.stack([each.probabilities for each in predicted])
-    assert np.array_equal(probabilities, torch.softmax(tested, dim=1).numpy())
+    for given in (tmp_path, images):
+        predicted = predict(classifier, given)
+        assert predicted.labels.tolist() == classes.tolist()
+        assert np.array_equal(predicted.probabilities, torch.softmax(tested, dim=1).numpy())

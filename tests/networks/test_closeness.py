@@ -19,8 +19,10 @@ from convergan.data.image_stream import stream_of_array
 from convergan.data.source import open_data_set
 from convergan.data.splits import draw_split
 from convergan.errors import UserError
-from convergan.inference.embedding import embed, run_embedding
-from convergan.inference.predict import predict, predict_to_csv
+from convergan.inference.embedding import embed
+from convergan.inference.open_embedding import run_embedding
+from convergan.inference.predict import predict
+from convergan.inference.predict_csv import predict_to_csv
 from convergan.inference.sample import sample
 from convergan.networks.build import NetworkSettings, build_discriminator
 from convergan.networks.classification import classified
@@ -165,9 +167,9 @@ def test_test_errors_are_those_of_predict_and_of_score(
     assert int((labels != data.test.labels).sum()) == errors
     seen = embed(run_embedding(comparing_run), stream_of_array("digits", data.test.images))
     assert np.array_equal(np.asarray(seen.images.logits).argmax(axis=1), labels)
-    (alone,) = predict(comparing_run, sorted(folder.iterdir())[3])
-    beside = list(predict(comparing_run, folder))[3]
-    np.testing.assert_allclose(alone.probabilities, beside.probabilities, atol=1e-6)
+    (alone,) = predict(comparing_run, sorted(folder.iterdir())[3]).probabilities
+    beside = predict(comparing_run, folder).probabilities[3]
+    np.testing.assert_allclose(alone, beside, atol=1e-6)
 
 
 def plain_weights(run: Path, name: str) -> None:
@@ -193,7 +195,7 @@ def test_a_run_of_before_is_refused_in_one_line_but_its_generator_works(
     ) as told:
         load_classifier(old)
     assert "\n" not in str(told.value)
-    sample(old, 2, tmp_path / "samples")
+    sample(old, 2, out=tmp_path / "samples")
     assert len(list((tmp_path / "samples").iterdir())) == 2
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convergan.cli import TrainRecipe, main
+from convergan.cli import main
 from convergan.errors import UserError
 from convergan.options import parse_options
 from convergan.recipes.files import read_recipe, recipe_from_dict, recipe_sha256, recipe_to_dict
@@ -23,6 +23,7 @@ from convergan.recipes.terms import (
     SupervisedSettings,
     TargetSettings,
 )
+from convergan.train_commands import TrainRecipe
 
 OLD_RUNS = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from annotated_types import Interval
 
-from convergan.cli import TrainRecipe, main
+from convergan.cli import main
 from convergan.errors import UserError
 from convergan.options import parse_options
 from convergan.recipes.files import (
@@ -29,6 +29,7 @@ from convergan.recipes.objective import (
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import MinimaxSettings, SupervisedSettings, TermSettings
+from convergan.train_commands import TrainRecipe
 
 
 @dataclass(frozen=True, kw_only=True)

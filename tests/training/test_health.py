@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from convergan.cli import TrainRecipe
 from convergan.options import parse_options
 from convergan.recipes.former import FORMER_OBJECTIVE
 from convergan.recipes.presets import PRESETS
+from convergan.train_commands import TrainRecipe
 from convergan.training.health import (
     HealthMonitor,
     LossWatch,

@@ -106,13 +106,7 @@ class PullAway(Term):
 '''
 
 
-@pytest.fixture(autouse=True)
-def registered_terms_are_forgotten() -> Iterator[None]:
-    before = [(known, dict(known)) for known in (registry.TERMS, objective.TERM_SETTINGS)]
-    yield
-    for known, entries in before:
-        known.clear()
-        known.update(entries)
+pytestmark = pytest.mark.usefixtures("registered_terms_are_forgotten")
 
 
 @pytest.fixture

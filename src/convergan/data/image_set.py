@@ -68,6 +68,7 @@ def data_set_from_arrays(
     labels: np.ndarray | None = None,
     test_images: np.ndarray | None = None,
     test_labels: np.ndarray | None = None,
+    *,
     classes: Sequence[str] | None = None,
 ) -> DataSet:
     """A data set of images that are in memory already; the arrays are used as they are, not copied.
@@ -81,6 +82,15 @@ def data_set_from_arrays(
 
     Raises:
         UserError: an array of another type, shape or length, or a label outside the classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from convergan import data_set_from_arrays
+        >>> images = np.zeros((100, 8, 8), dtype=np.uint8)
+        >>> labels = np.where(np.arange(100) < 20, np.arange(100) % 2, -1)
+        >>> data = data_set_from_arrays(images, labels, classes=["cat", "dog"])
+        >>> len(data.train), data.classes
+        (100, ('cat', 'dog'))
     """
     train_pixels = _pixels("images", images)
     train_labels = _labels("labels", labels, len(train_pixels))

@@ -1,6 +1,6 @@
 """Images to look at once, in order, without a store: of a folder, of parquet files, of an array."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -100,6 +100,40 @@ def stream_of_array(
     Raises:
         UserError: it is no array of images, or its range of values is not clear.
     """
+    images = channels_last(place, images)
+    if images.dtype == np.uint8:
+        pixel_range = None
+    else:
+        _require_range(place, images, pixel_range)
+    names = RowNames([("row", len(images))])
+
+    def in_eight_bits(image: np.ndarray) -> np.ndarray:
+        if pixel_range is None:
+            return image
+        low, high = pixel_range
+        eight_bits: np.ndarray = np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
+        return eight_bits
+
+    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
+        return turned(map(in_eight_bits, images[some]), channels, size)
+
+    return ImageStream(place, names, decoded, pixel_range)
+
+
+def turned(
+    images: Iterable[np.ndarray], channels: Channels | None, size: Size | None
+) -> Iterator[np.ndarray]:
+    """Images in memory, uint8 [height, width, channels], as `decode.pixels` has those of files."""
+    for image in images:
+        yield pixels(to_picture(image), channels=channels, size=size)
+
+
+def channels_last(place: str, images: np.ndarray) -> np.ndarray:
+    """An array of images, or a view of it, as [n, height, width, channels].
+
+    Raises:
+        UserError: it is no array of images.
+    """
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
@@ -109,20 +143,7 @@ def stream_of_array(
             f"{place}: expected images [n, height, width, channels] or [n, channels, height, width] with"
             f" 1 or 3 channels, got {list(images.shape)}"
         )
-    if images.dtype == np.uint8:
-        pixel_range = None
-    else:
-        _require_range(place, images, pixel_range)
-    names = RowNames([("row", len(images))])
-
-    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
-        for image in images[some]:
-            if pixel_range is not None:
-                low, high = pixel_range
-                image = np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
-            yield pixels(to_picture(image), channels=channels, size=size)
-
-    return ImageStream(place, names, decoded, pixel_range)
+    return images
 
 
 def _require_range(place: str, images: np.ndarray, pixel_range: PixelRange | None) -> None:

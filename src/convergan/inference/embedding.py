@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from convergan import distributed
@@ -18,13 +16,8 @@ from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
 from convergan.inference.rows import Rows, rows_of_all
-from convergan.metrics.inception import INPUT_SIZE_PX
-from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.metrics.metric import Embedded
 from convergan.networks.batches import device_of_process, run_batches
-from convergan.networks.classification import batch_size, classified_pixels
-from convergan.networks.interface import Discriminator, DiscriminatorOutput
-from convergan.runs.model import load_classifier
 
 Precision = Literal["fp32", "bf16"]
 Progress = Callable[[int, int], None]
@@ -37,7 +30,8 @@ class Embedding:
     network: nn.Module
     """uint8 [batch, channels, height, width] to an output with `features` and `logits`."""
 
-    channels: Channels
+    channels: Channels | None
+    """What images are turned to before the network; None: grey ones stay grey."""
     size: Size | None
     """What images are scaled to before the network; None: they stay as they are."""
 
@@ -55,6 +49,9 @@ class Embedding:
     required_size: Size | None = None
     """What images have to measure; None: anything."""
 
+    device: torch.device | None = None
+    """Where the network stays; None: it is moved to the process's device."""
+
 
 class Embeddings(NamedTuple):
     """Embedded images, and what there is to say about them."""
@@ -64,57 +61,6 @@ class Embeddings(NamedTuple):
     """int64 [images]: each one's place among all, those that were skipped included."""
     skipped: list[SkippedImage]
     images_per_second: float
-
-
-def inception_embedding(
-    weights: Path | None = None,
-    *,
-    precision: Precision = "fp32",
-    progress: Progress | None = None,
-) -> Embedding:
-    """The Inception network of 2015 with its public weights; see `load_inception`."""
-    path = find_weights(weights, progress=progress)
-    return Embedding(
-        load_inception(path),
-        channels=3,
-        size=None,
-        classes=(),
-        fingerprint=_fingerprint(
-            "inception-2015-12-05",
-            sha256(path),
-            f"bilinear of TensorFlow 1, to {INPUT_SIZE_PX} px",
-            precision,
-        ),
-        precision=precision,
-    )
-
-
-def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
-    """The classifier of a run: what tells digits apart says more about digits than ImageNet's classes do.
-
-    Raises:
-        UserError: `run` is no finished run, or has no classes.
-    """
-    classifier, config = load_classifier(run)
-    if not config.classes:
-        raise UserError(f"{run}: expected a run with classes, got one trained without labels")
-    channels, height, width = config.image_shape
-    resize = f"Lanczos, to {width}x{height} px" if config.resized else f"none, {width}x{height} px"
-    return Embedding(
-        _RunNetwork(classifier),
-        channels=channels,
-        size=(height, width) if config.resized else None,
-        classes=config.classes,
-        fingerprint=_fingerprint(
-            "classifier of a run",
-            sha256(run / "model" / "classifier.safetensors"),
-            resize,
-            precision,
-        ),
-        precision=precision,
-        batch_size=batch_size((height, width), device_of_process().type),
-        required_size=(height, width),
-    )
 
 
 def embed(
@@ -140,7 +86,7 @@ def embed(
         UserError: an image cannot be read, or the network does not take its size; names it.
     """
     rank, processes = distributed.rank(), distributed.ranks()
-    device = device_of_process(rank)
+    device = embedding.device or device_of_process(rank)
     network = embedding.network.to(device)
     own = slice(rank, len(images), processes)
     names = images.names[own] if processes > 1 else images.names
@@ -192,18 +138,6 @@ def embed(
         [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
         len(images) / seconds,
     )
-
-
-class _RunNetwork(nn.Module):
-    """A run's classifier, fed with 8-bit pixels."""
-
-    def __init__(self, classifier: Discriminator) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> DiscriminatorOutput:
-        """See `Embedding.network`."""
-        return classified_pixels(self.classifier, images.permute(0, 2, 3, 1))
 
 
 def _batches(

@@ -1,185 +1,203 @@
-"""Classes of images, as a CSV file."""
+"""Classes of images: what a run's classifier says of files and of arrays."""
 
-import csv
-import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from convergan.data.image_stream import channels_last, turned
+from convergan.data.names import RowNames
 from convergan.errors import UserError
 from convergan.images.read_images import SkippedImage, find_image_files, read_images
 from convergan.networks.batches import device_of_process, run_batches
-from convergan.networks.classification import batch_size, classified_pixels
-from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
-from convergan.runs.model import load_classifier, load_config
+from convergan.networks.classification import batch_size
+from convergan.paths import StrPath, as_path
+from convergan.progress_bar import progress_bar
+from convergan.runs.classifier import Classifier, require_evaluation_mode
+from convergan.runs.model import load_classifier
+
+Batches = Iterator[tuple[Sequence[str], np.ndarray]]
+"""Names of images, and their pixels: uint8 [batch, height, width, channels]."""
 
 
-class Predicted(NamedTuple):
-    """What the classifier says of one image."""
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of images, in their order."""
 
-    path: str
-    label: str
-    confidence: float
-    """Probability of `label`, 0 to 1."""
+    classes: tuple[str, ...]
+    """The name of each class."""
+
+    names: list[str]
+    """Of each image: its path, or of an array `row 0`, `row 1` and so on."""
+
+    labels: np.ndarray
+    """int64 [images]: the most probable class of each, an index into `classes`."""
+
     probabilities: np.ndarray
-    """float32 [classes]."""
+    """float32 [images, classes]: each row sums to 1."""
+
+    skipped: tuple[SkippedImage, ...] = ()
+    """Files that could not be read and were left out: `name` and `reason` of each."""
+
+    def __len__(self) -> int:
+        """The number of images classified."""
+        return len(self.labels)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """float32 [images]: the probability of the label of each, 0 to 1."""
+        confidences: np.ndarray = self.probabilities.max(axis=1)
+        return confidences
 
 
 def predict(
-    run: Path,
-    images: Path | Sequence[Path],
+    run: StrPath | Classifier,
+    images: StrPath | Iterable[StrPath] | np.ndarray | Tensor,
     *,
-    unreadable: Callable[[SkippedImage], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Predicted]:
-    """Classifies images: files, and all images in folders and the folders below them, sorted by path.
+    skip_unreadable: bool = False,
+    progress: bool = False,
+) -> Predictions:
+    """Classifies images: files, all images in folders and in the folders below them, or an array.
 
-    Images are decoded as in training: to the run's grey or colour, and resized where training resized.
+    Images are treated as in training: turned to the run's grey or colour, and resized where training resized.
+    The same images are given the same probabilities, whether they come as files or as an array. A GPU is used
+    where there is one; a classifier that is handed over stays on its device.
 
     Args:
-        run: the folder of a finished run.
-        images: an image or a folder, or several.
-        unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
-        progress: called with the number of images done and of all.
+        run: the folder of a finished run, or what `load_classifier` made of it.
+        images: an image or a folder, or several; files are sorted by path, each counts once. Or uint8 [n,
+            height, width], [n, height, width, channels] or [n, channels, height, width], 1 or 3 channels.
+        skip_unreadable: go on without files that cannot be read; they are listed in `skipped`.
+        progress: show a progress bar on the standard error.
+
+    Returns:
+        Classes, names, labels [n] and probabilities [n, classes].
 
     Raises:
-        UserError: `run` is no finished run or has no classes; there is no image, or one cannot be read or
-            has another size than the run's, and the run was not trained on resized images.
+        UserError: `run` is no finished run, has no classes or is in training mode; there is no image, or one
+            cannot be read or has another size than the run's, and the run was not trained on resized images;
+            an array of another type or shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from convergan import predict
+        >>> images = np.zeros((2, 8, 8), dtype=np.uint8)
+        >>> predictions = predict("runs/mine", images)
+        >>> predictions.probabilities.shape == (2, len(predictions.classes))
+        True
     """
-    files = _find(images)
-    for batch in _predict_batches(run, files, unreadable, progress):
-        yield from map(Predicted, *batch)
+    classifier = run if isinstance(run, Classifier) else load_for_predicting(run)
+    # What the threads below would set and put back, they would for each other.
+    require_evaluation_mode(classifier, "run")
+    skipped: list[SkippedImage] = []
+    if isinstance(images, np.ndarray | Tensor):
+        pixels = _pixels_of(images, classifier)
+        count, batches = len(pixels), _batches_of_array(pixels, classifier)
+    else:
+        files = find_files(images)
+        left_out = skipped.append if skip_unreadable else None
+        count, batches = len(files), batches_of_files(classifier, files, left_out)
+    names: list[str] = []
+    probabilities = [np.empty((0, len(classifier.classes)), dtype=np.float32)]
+    with progress_bar("predicting", quiet=not progress) as told:
+        for some, of_some in predicted_batches(classifier, batches):
+            names += some
+            probabilities.append(of_some)
+            told(len(names) + len(skipped), count)
+    together = np.concatenate(probabilities)
+    return Predictions(classifier.classes, names, together.argmax(axis=1), together, tuple(skipped))
 
 
-def predict_to_csv(
-    run: Path,
-    images: Path | Sequence[Path],
-    out: Path,
-    *,
-    overwrite: bool = False,
-    unreadable: Callable[[SkippedImage], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Writes path, label, confidence and a column per class; gives the number of images classified.
+def load_for_predicting(run: StrPath) -> Classifier:
+    """A run's classifier on the device that images are classified on. Raises as `load_classifier`."""
+    return load_classifier(run).to(device_of_process())
 
-    A file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
-    plain ASCII, and no cell is taken for a formula (`./` goes before such a path, an apostrophe before such
-    a class).
 
-    Args:
-        run, images, unreadable, progress: as in `predict`.
-        out: a new file, whole or not at all; or a pipe, or `-`, the standard output.
-        overwrite: replace a file that is there.
+def find_files(images: StrPath | Iterable[StrPath]) -> list[str]:
+    """The image files among and below some paths, each once, sorted below each path.
 
     Raises:
-        UserError: as `predict`; `out` exists, is a folder, or is in none. Then `out` stays as it was.
+        UserError: there is none, or what is there is no path.
     """
-    require_output(out, name="out", overwrite=overwrite)
-    config = load_config(run)
-    files = _find(images)
-    _require_no_input(out, files)
-    count = 0
-    # Numbers need no quotes: it is faster to leave only the text to `csv`.
-    text = csv.writer(_Echo())
-    line = "%s" + ",%.6f" * (1 + len(config.classes)) + "\r\n"
-    cell_of = {name: spreadsheet_text(name) for name in config.classes}
-    batches = _predict_batches(run, files, unreadable, progress)
-    # Programs that read a pipe take a byte order mark for a part of the first name.
-    marked = not is_stream(out) and not all(map(str.isascii, (*files, *config.classes)))
-    with text_output(out) as file:
-        if marked:
-            file.write("\N{BYTE ORDER MARK}")
-        csv.writer(file).writerow(["path", "label", "confidence", *cell_of.values()])
-        for paths, labels, confidences, probabilities in batches:
-            numbers = np.column_stack([confidences, probabilities]).tolist()
-            file.writelines(
-                line
-                % (
-                    text.writerow([_path_cell(path), cell_of[label]]).removesuffix("\r\n"),
-                    *of_classes,
-                )
-                for path, label, of_classes in zip(paths, labels, numbers, strict=True)
-            )
-            count += len(paths)
-    return count
-
-
-def _require_no_input(out: Path, files: Sequence[str]) -> None:
-    """Checks that the output replaces none of the images."""
-    if not out.is_file():
-        return
-    for file in files:
-        if os.path.basename(file) == out.name and os.path.samefile(file, out):
-            raise UserError(f"out: expected another file than the image {out}, got that one")
-
-
-def _path_cell(path: str) -> str:
-    """The path, or the same path in other words that no spreadsheet takes for a formula."""
-    return path if spreadsheet_text(path) == path else f"./{path}"
-
-
-def _find(images: Path | Sequence[Path]) -> list[str]:
-    """The image files among and below some paths, each once."""
-    places = [images] if isinstance(images, Path) else images
+    several = isinstance(images, Iterable) and not isinstance(images, str | bytes)
+    given: Any = images if several else [images]
+    places = [as_path(place, "images") for place in given]
+    if not places:
+        raise UserError("images: expected an image or a folder of images, got nothing")
     return list(dict.fromkeys(file for place in places for file in find_image_files(place)))
 
 
-class _Batch(NamedTuple):
-    """What `Predicted` holds, of several images."""
-
-    paths: list[str]
-    labels: list[str]
-    confidences: list[float]
-    probabilities: np.ndarray
-    """float32 [images, classes]."""
-
-
-def _predict_batches(
-    run: Path,
+def batches_of_files(
+    classifier: Classifier,
     files: Sequence[str],
     unreadable: Callable[[SkippedImage], None] | None,
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[_Batch]:
-    """Predicts in batches as `predict` does; errors with the run are raised at once."""
-    classifier, config = load_classifier(run)
-    if not config.classes:
-        raise UserError(f"{run}: expected a run with classes, got one trained without labels")
-    device = device_of_process()
-    classifier = classifier.to(device)
-    channels, height, width = config.image_shape
+) -> Batches:
+    """Image files as the classifier takes them.
 
-    batches = read_images(
+    Args:
+        classifier: whose size and channels they are brought to.
+        files: as `find_files` gives them.
+        unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
+
+    Raises:
+        UserError: an unreadable image, or one of another size; names its file.
+    """
+    channels, height, width = classifier.image_shape
+    return read_images(
         files,
         size=(height, width),
         channels=channels,
-        resize=config.resized,
-        batch_size=batch_size((height, width), device.type),
+        resize=classifier.resized,
+        batch_size=_batch_size(classifier),
         unreadable=unreadable,
     )
-    tensors = ((paths, torch.from_numpy(pixels)) for paths, pixels in batches)
+
+
+def predicted_batches(
+    classifier: Classifier, batches: Batches
+) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    """Names, and float32 [batch, classes]: the probabilities of images, batch by batch, in order."""
+    device = next(classifier.parameters()).device
 
     def probabilities_of(pixels: Tensor) -> tuple[Tensor]:
-        return (torch.softmax(classified_pixels(classifier, pixels).logits, dim=1),)
+        return (torch.softmax(classifier(pixels.permute(0, 3, 1, 2)).logits, dim=1),)
 
-    def counted() -> Iterator[_Batch]:
-        done = 0
-        for paths, (on_cpu,) in run_batches(probabilities_of, tensors, device):
-            probabilities = on_cpu.numpy()
-            labels = [config.classes[best] for best in probabilities.argmax(axis=1).tolist()]
-            yield _Batch(paths, labels, probabilities.max(axis=1).tolist(), probabilities)
-            done += len(paths)
-            if progress is not None:
-                progress(done, len(files))
-
-    return counted()
+    tensors = ((names, torch.from_numpy(pixels)) for names, pixels in batches)
+    for names, (probabilities,) in run_batches(probabilities_of, tensors, device):
+        yield names, probabilities.numpy()
 
 
-class _Echo:
-    """A file that keeps nothing: `csv` then returns the line that it writes."""
+def _batch_size(classifier: Classifier) -> int:
+    _, height, width = classifier.image_shape
+    return batch_size((height, width), next(classifier.parameters()).device.type)
 
-    def write(self, line: str) -> str:
-        return line
+
+def _pixels_of(images: np.ndarray | Tensor, classifier: Classifier) -> np.ndarray:
+    """uint8 [n, height, width, channels] of a size that the classifier takes."""
+    array: Any = images.numpy(force=True) if isinstance(images, Tensor) else images
+    pixels = channels_last("images", array)
+    if pixels.dtype != np.uint8:
+        raise UserError(f"images: expected uint8, 0 to 255, got {pixels.dtype}")
+    _, height, width = classifier.image_shape
+    got_height, got_width = pixels.shape[1:3]
+    if not classifier.resized and (got_height, got_width) != (height, width):
+        raise UserError(
+            f"images: expected {width}x{height} pixels (width x height), got {got_width}x{got_height}"
+        )
+    return pixels
+
+
+def _batches_of_array(pixels: np.ndarray, classifier: Classifier) -> Batches:
+    channels, height, width = classifier.image_shape
+    names, size = RowNames([("row", len(pixels))]), _batch_size(classifier)
+    for first in range(0, len(pixels), size):
+        some = pixels[first : first + size]
+        if some.shape[1:] == (height, width, channels):
+            # Torch wants memory that could be written to.
+            batch = some.copy()
+        else:
+            batch = np.stack(list(turned(some, channels, (height, width))))
+        yield names[first : first + size], batch

@@ -1,16 +1,21 @@
-"""The images of a run's generator, to be looked at and not written."""
+"""The images of a run's generator, drawn as they are asked for."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from convergan.data.image_stream import Channels, ImageStream, Size
+from convergan.data.image_stream import Channels, ImageStream, Size, turned
 from convergan.data.names import RowNames
-from convergan.images.decode import pixels
-from convergan.images.encode import to_picture
-from convergan.inference.sample import draw
+from convergan.networks.batches import device_of_process
+from convergan.networks.interface import Generator
+from convergan.networks.pixels import to_uint8
+from convergan.networks.precision import without_tf32
+from convergan.runs.model import load_generator
+
+_BATCH_SIZE = 256
 
 
 def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
@@ -24,7 +29,32 @@ def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
 
     def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
         images = chain.from_iterable(draw(run, count, seed=seed))
-        for image in islice(images, some.start, some.stop, some.step):
-            yield pixels(to_picture(image), channels=channels, size=size)
+        return turned(islice(images, some.start, some.stop, some.step), channels, size)
 
     return ImageStream(str(run), RowNames([("sample", count)]), decoded)
+
+
+def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Images from a run's generator: uint8 [batch, height, width, channels], `count` of them in all.
+
+    The same run, seed and device give the same images, whatever the count.
+
+    Raises:
+        UserError: `run` is no finished run; raised at once.
+    """
+    generator = load_generator(run)
+    device = device_of_process()
+    return _draw(generator.to(device), count, device, seed)
+
+
+def _draw(
+    generator: Generator, count: int, device: torch.device, seed: int
+) -> Iterator[np.ndarray]:
+    # On the CPU whatever the device: its stream is the same everywhere.
+    noise = torch.Generator().manual_seed(seed)
+    for first in range(0, count, _BATCH_SIZE):
+        # Whole batches, so that the noise does not depend on the count.
+        latent = generator.latent(_BATCH_SIZE, "cpu", noise).to(device)
+        with torch.no_grad(), without_tf32():
+            images = to_uint8(generator(latent), generator.pixel_range)[: count - first]
+        yield images.cpu().numpy()

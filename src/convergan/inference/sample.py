@@ -1,140 +1,133 @@
-"""Images from a run's generator, as PNG files."""
+"""Images from a run's generator, as an array."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from torch import nn
 
 from convergan.errors import UserError
-from convergan.files import aside_folder, sync_folder
-from convergan.images.encode import to_png
-from convergan.networks.batches import device_of_process
-from convergan.networks.interface import Generator
-from convergan.networks.pixels import to_uint8
-from convergan.networks.precision import without_tf32
-from convergan.outputs import require_empty_folder, require_output
-from convergan.page.images import write_sample_grid
-from convergan.runs.model import load_generator
-
-_BATCH_SIZE = 256
-_GRID_IMAGES = 100
+from convergan.inference.best_samples import best_samples
+from convergan.inference.open_embedding import open_embedding
+from convergan.inference.run_images import draw
+from convergan.inference.sample_files import (
+    Count,
+    chosen_samples,
+    require_number,
+    require_room,
+    write_samples,
+)
+from convergan.paths import StrPath, as_path
+from convergan.progress_bar import progress_bar
+from convergan.ranges import Seed
 
 
 def sample(
-    run: Path,
+    run: StrPath,
     count: int,
-    out: Path,
     *,
     seed: int = 0,
-    places: Sequence[int] | None = None,
+    best: float | None = None,
+    classifier: StrPath | nn.Module | None = None,
+    weights: StrPath | None = None,
+    out: StrPath | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Writes `count` images as 000000.png, 000001.png, ..., and the first hundred as grid.png beside `out`.
+    progress: bool = False,
+) -> np.ndarray:
+    """Draws images from the generator of a run.
 
-    The same run, seed and device give the same images, whatever the count.
+    The same run, seed and device give the same images, and fewer of them are the first of more.
 
     Args:
         run: the folder of a finished run.
-        count: images to draw, 1 or more.
-        out: the folder they go to; new or empty.
-        seed: of the noise that they are made from.
-        places: which of all that the seed gives, in the order in which they are to be written; `count` of
-            them. None: the first.
+        count: images to draw, 1 or more; all are held in memory.
+        seed: of the noise that they are made from, 0 or more.
+        best: draw more, and keep this share of them, above 0 and at most 1, the best first, by what an image
+            adds to the Inception score: Section 6.2 of the paper keeps 0.01.
+        classifier: for `best`: what looks at the images, as in `score`.
+        weights: for `best`: the Inception network's weights, as in `score`.
+        out: a folder, new or empty, to write the images to as well: 000000.png, 000001.png and so on, and the
+            first hundred as `<out>-grid.png` beside it.
         overwrite: replace a grid that is there; `out` must be new or empty all the same.
-        progress: called with the number of images done and of all.
+        progress: show a progress bar on the standard error.
 
     Returns:
-        The grid's path, `<out>-grid.png`: outside the folder, so that it holds samples alone.
+        uint8 [count, height, width, channels], 1 or 3 channels.
 
     Raises:
-        UserError: `run` is no finished run, `count` is below 1, `out` holds something, or the grid exists.
+        UserError: `run` is no finished run, a number is out of its range, `out` holds something, or the grid
+            exists.
+
+    Example:
+        >>> from convergan import sample
+        >>> images = sample("runs/mine", 16, seed=1)
+        >>> len(images), images.dtype
+        (16, dtype('uint8'))
     """
-    if count < 1:
-        raise UserError(f"count: expected 1 or more, got {count}")
-    grid = require_room(out, overwrite=overwrite)
+    run = as_path(run, "run")
+    folder = None if out is None else as_path(out, "out")
+    count = require_number(count, Count, "count")
+    seed = require_number(seed, Seed, "seed")
+    if folder is not None:
+        require_room(folder, overwrite=overwrite)
+    if best is None:
+        require_no_choice(classifier=classifier, weights=weights)
+    places = None
+    if best is not None:
+        places = choose_best(
+            run, count, best, seed=seed, classifier=classifier, weights=weights, quiet=not progress
+        )
+    with progress_bar("sampling", quiet=not progress) as told:
+        images = _drawn(run, count, seed, places, told)
+    if folder is not None:
+        write_samples(folder, enumerate(images), count, overwrite=overwrite)
+    return images
+
+
+def require_no_choice(**options: object) -> None:
+    """Checks that nothing is set that only a choice of the best uses.
+
+    Raises:
+        UserError: something is.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"{name}: expected --best beside it, got none")
+
+
+def choose_best(
+    run: Path,
+    count: int,
+    best: float,
+    *,
+    seed: int,
+    classifier: StrPath | nn.Module | None,
+    weights: StrPath | None,
+    quiet: bool = False,
+) -> Sequence[int]:
+    """Places of the best samples, as `best_samples` has them; arguments are those of `sample`."""
+    with progress_bar("the network's weights", unit="bytes", quiet=quiet) as told:
+        embedding = open_embedding(
+            classifier=classifier, weights=weights, precision="fp32", progress=told
+        )
+    with progress_bar("looking at samples", quiet=quiet) as told:
+        return best_samples(run, count, best, embedding, seed=seed, progress=told)
+
+
+def _drawn(
+    run: Path,
+    count: int,
+    seed: int,
+    places: Sequence[int] | None,
+    progress: Callable[[int, int], None],
+) -> np.ndarray:
+    """All images at once: uint8 [count, height, width, channels]."""
     wanted = range(count) if places is None else places
-    number_of = {place: number for number, place in enumerate(wanted)}
-    drawn = draw(run, max(wanted) + 1, seed=seed)
-    shown: dict[int, np.ndarray] = {}
-    done = 0
-    with _filled_at_once(out) as folder:
-        for place, image in enumerate(image for batch in drawn for image in batch):
-            number = number_of.get(place)
-            if number is None:
-                continue
-            (folder / f"{number:06d}.png").write_bytes(to_png(image))
-            if number < _GRID_IMAGES:
-                shown[number] = image
-            done += 1
-            if progress is not None:
-                progress(done, count)
-        # Before the images move to their place: where it fails, the next try finds none in its way.
-        write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
-    return grid
-
-
-def require_room(out: Path, *, overwrite: bool = False) -> Path:
-    """Checks that images can go to the folder `out`, and their grid beside it; gives the grid's path.
-
-    Raises:
-        UserError: `out` is a file, or holds something; or the grid exists and `overwrite` is off.
-    """
-    require_empty_folder(out, name="out")
-    grid = out.parent / f"{out.name}-grid.png"
-    # Folders that are to be made are new, and so is what will be beside them.
-    if out.parent.is_dir():
-        require_output(grid, name="out", overwrite=overwrite)
-    return grid
-
-
-@contextmanager
-def _filled_at_once(out: Path) -> Iterator[Path]:
-    """Yields a folder whose files move to `out` when the block ends; if it raises, none does.
-
-    A half-filled `out` would be refused at the next try. It may be the place of a mounted volume, which
-    cannot be renamed: so the files are.
-    """
-    made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with aside_folder(out) as folder:
-            files = folder / "files"
-            files.mkdir()
-            yield files
-            for file in files.iterdir():
-                file.rename(out / file.name)
-            sync_folder(out)
-    except BaseException:
-        if made:
-            with suppress(OSError):
-                out.rmdir()
-        raise
-
-
-def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Images from a run's generator: uint8 [batch, height, width, channels], `count` of them in all.
-
-    The same run, seed and device give the same images, whatever the count.
-
-    Raises:
-        UserError: `run` is no finished run; raised at once.
-    """
-    generator, _ = load_generator(run)
-    device = device_of_process()
-    return _draw(generator.to(device), count, device, seed)
-
-
-def _draw(
-    generator: Generator, count: int, device: torch.device, seed: int
-) -> Iterator[np.ndarray]:
-    # On the CPU whatever the device: its stream is the same everywhere.
-    noise = torch.Generator().manual_seed(seed)
-    for first in range(0, count, _BATCH_SIZE):
-        # Whole batches, so that the noise does not depend on the count.
-        latent = generator.latent(_BATCH_SIZE, "cpu", noise).to(device)
-        with torch.no_grad(), without_tf32():
-            images = to_uint8(generator(latent), generator.pixel_range)[: count - first]
-        yield images.cpu().numpy()
+    images = np.empty(0)
+    chosen = chosen_samples(draw(run, max(wanted) + 1, seed=seed), wanted)
+    for done, (number, image) in enumerate(chosen, 1):
+        if done == 1:
+            images = np.empty((count, *image.shape), dtype=np.uint8)
+        images[number] = image
+        progress(done, count)
+    return images

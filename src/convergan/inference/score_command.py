@@ -10,13 +10,11 @@ import torch
 from rich.console import Console
 
 from convergan.errors import UserError, printable
-from convergan.inference.score import Scored, score
-from convergan.inference.score_checks import require_sets
-from convergan.inference.score_inputs import ScoreInputs, open_embedding, open_inputs
+from convergan.inference.score import score_inputs
+from convergan.inference.score_inputs import open_inputs
 from convergan.inference.score_outputs import require_writable, write_outputs
-from convergan.inference.score_protocol import chosen_metrics
+from convergan.inference.scores import Scores
 from convergan.outputs import is_standard_output
-from convergan.progress_bar import progress_bar
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.report.scores import print_scores
 from convergan.terminal import standard_console
@@ -24,7 +22,7 @@ from convergan.terminal import standard_console
 
 def score_paths(
     images: Path, files: ScoreFiles, settings: ScoreSettings, console: Console | None = None
-) -> Scored:
+) -> Scores:
     """Scores what is at `images`; prints a table, and writes the files that are asked for.
 
     Under torchrun the processes share the images; the first of them prints and writes.
@@ -38,48 +36,39 @@ def score_paths(
     with _processes() as rank:
         quiet = rank > 0
         require_writable(files)
-        inputs = open_inputs(images, files, settings)
+        inputs = open_inputs(
+            images,
+            settings,
+            reference=files.reference,
+            versus=files.versus,
+            training=files.training,
+        )
         if files.save_statistics is not None and len(inputs.images) < 2:
             raise UserError("save_statistics: expected at least 2 images, got 1")
-        # Before the network, which may have to be downloaded.
-        require_sets(inputs, settings, chosen_metrics(settings, inputs.reference))
-        with progress_bar("the network's weights", unit="bytes", quiet=quiet) as progress:
-            embedding = open_embedding(
-                classifier=files.classifier,
-                weights=files.weights,
-                precision=settings.precision,
-                progress=progress,
-            )
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            scored = score(
-                inputs.images,
-                embedding,
-                settings,
-                versus=inputs.versus,
-                reference=inputs.reference,
-                training=inputs.training,
-                stage=lambda title, unit: progress_bar(title, unit=unit, quiet=quiet),
+            scores = score_inputs(
+                inputs, settings, classifier=files.classifier, weights=files.weights, quiet=quiet
             )
         if quiet:
-            return scored
+            return scores
         notes = [str(warning.message) for warning in told]
-        if files.figures is not None and len(scored.images.images) < settings.splits:
+        if files.figures is not None and len(scores.images.images) < settings.splits:
             notes.append(
                 f"no figure of the score by the number of images: expected {settings.splits} images"
-                f" or more, one a split, got {len(scored.images.images)}"
+                f" or more, one a split, got {len(scores.images.images)}"
             )
-        _print(console, inputs, scored, notes)
-        for path in write_outputs(files, settings, inputs, embedding, scored):
+        _print(console, scores, notes)
+        for path in write_outputs(files, scores):
             _say(console, f"wrote {path}")
-        return scored
+        return scores
 
 
-def _print(console: Console, inputs: ScoreInputs, scored: Scored, notes: list[str]) -> None:
-    speed = scored.images.images_per_second
-    place, count = inputs.images.place, len(scored.images.images)
+def _print(console: Console, scores: Scores, notes: list[str]) -> None:
+    speed = scores.images.images_per_second
+    place, count = scores.inputs.images.place, len(scores.images.images)
     _say(console, f"{place}: {count:,} images, {speed:,.0f} a second")
-    for name, seen in scored.sets.items():
+    for name, seen in scores.sets.items():
         if seen.skipped:
             first = seen.skipped[0]
             _say(
@@ -87,14 +76,10 @@ def _print(console: Console, inputs: ScoreInputs, scored: Scored, notes: list[st
                 f"{name}: left out {len(seen.skipped):,} that cannot be read, the first {first.name}:"
                 f" {first.reason}",
             )
-    print_scores(
-        console,
-        [one for _, one in scored.estimates],
-        [one for _, one in scored.comparisons],
-    )
-    if scored.memorization is not None:
+    print_scores(console, list(scores.numbers.values()), list(scores.comparisons.values()))
+    if scores.authenticity is not None:
         console.print(
-            f"authenticity {scored.memorization.authenticity:.3f}: the share of images that are no closer"
+            f"authenticity {scores.authenticity:.3f}: the share of images that are no closer"
             " to a training image than another training image is; about .5 for real ones, 0 for copies"
         )
     for note in dict.fromkeys(notes):

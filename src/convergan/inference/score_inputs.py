@@ -1,23 +1,24 @@
-"""What `convergan score` starts from: sets of images, saved statistics, earlier scores, a network."""
+"""What scores start from: sets of images, saved statistics, earlier scores."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from convergan.data.image_stream import ImageStream, open_image_stream
+import numpy as np
+from torch import Tensor
+
+from convergan.data.image_stream import ImageStream, open_image_stream, stream_of_array
 from convergan.errors import UserError
-from convergan.inference.embedding import (
-    Embedding,
-    Precision,
-    Progress,
-    inception_embedding,
-    run_embedding,
-)
 from convergan.inference.run_images import images_of_run
 from convergan.metrics.metric import GaussianStatistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.paths import StrPath, as_path
+from convergan.recipes.score_settings import ScoreSettings
 from convergan.report.scores import Earlier, read_scores
 from convergan.runs.folder import RunFolder
+
+Given = StrPath | np.ndarray | Tensor
+"""Images as they are given: where they are, or an array of them."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,24 @@ class ScoreInputs:
         return {name: value for name, value in vars(self).items() if isinstance(value, ImageStream)}
 
 
-def open_inputs(images: Path, files: ScoreFiles, settings: ScoreSettings) -> ScoreInputs:
-    """Opens all that is named on the command line, and reads no image.
+def open_inputs(
+    images: Given,
+    settings: ScoreSettings,
+    *,
+    reference: Given | None = None,
+    versus: Given | None = None,
+    training: Given | None = None,
+) -> ScoreInputs:
+    """Opens all that is given, and reads no image of a file. See `score` for the arguments.
 
     Raises:
         UserError: one of them is not there, or a setting fits none of them.
     """
-    scored = _open(images, settings)
-    versus: ImageStream | Earlier | None = None
-    if files.versus is not None:
-        earlier = files.versus.suffix == ".json"
-        versus = read_scores(files.versus) if earlier else _open(files.versus, settings)
-    reference: ImageStream | SavedReference | None = None
-    if files.reference is not None:
-        reference = read_reference(files.reference) or _open(files.reference, settings)
     inputs = ScoreInputs(
-        images=scored,
-        versus=versus,
-        reference=reference,
-        training=None if files.training is None else _open(files.training, settings),
+        images=_open(images, "images", settings),
+        versus=None if versus is None else _open_versus(versus, settings),
+        reference=None if reference is None else _open_reference(reference, settings),
+        training=None if training is None else _open(training, "training", settings),
     )
     for name, expected in (
         ("pixel_range", "floats"),
@@ -84,28 +84,29 @@ def read_reference(path: Path) -> SavedReference | None:
     return SavedReference(str(path), statistics, network)
 
 
-def open_embedding(
-    *,
-    classifier: Path | None,
-    weights: Path | None,
-    precision: Precision,
-    progress: Progress | None = None,
-) -> Embedding:
-    """The classifier of a run where one is named, else the Inception network.
-
-    Raises:
-        UserError: both are named, or one that is named is not there.
-    """
-    if classifier is None:
-        return inception_embedding(weights, precision=precision, progress=progress)
-    if weights is not None:
-        raise UserError("weights: expected none beside --classifier, which has its own")
-    return run_embedding(classifier, precision=precision)
-
-
-def _open(path: Path, settings: ScoreSettings) -> ImageStream:
+def _open(given: Given, name: str, settings: ScoreSettings) -> ImageStream:
     """Images that are there, or, of a run, that its generator draws."""
+    if isinstance(given, np.ndarray | Tensor):
+        array: Any = given.numpy(force=True) if isinstance(given, Tensor) else given
+        return stream_of_array(name, array, settings.pixel_range)
+    path = as_path(given, name)
     if RunFolder(path).recipe.exists():
         drawn = images_of_run(path, settings.count, settings.seed)
         return replace(drawn, seed=settings.seed)
     return open_image_stream(path, split=settings.split, pixel_range=settings.pixel_range)
+
+
+def _open_versus(given: Given, settings: ScoreSettings) -> ImageStream | Earlier:
+    if not isinstance(given, np.ndarray | Tensor):
+        path = as_path(given, "versus")
+        if path.suffix == ".json":
+            return read_scores(path)
+    return _open(given, "versus", settings)
+
+
+def _open_reference(given: Given, settings: ScoreSettings) -> ImageStream | SavedReference:
+    if not isinstance(given, np.ndarray | Tensor):
+        saved = read_reference(as_path(given, "reference"))
+        if saved is not None:
+            return saved
+    return _open(given, "reference", settings)

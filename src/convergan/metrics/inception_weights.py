@@ -12,6 +12,8 @@ import torch
 from convergan.errors import UserError, one_line, system_problem
 from convergan.files import cache_folder, written_aside
 from convergan.metrics.inception import InceptionNetwork
+from convergan.paths import StrPath, as_path
+from convergan.progress_bar import progress_bar
 
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
@@ -21,19 +23,27 @@ SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _SECONDS_WITHOUT_ANSWER = 30
 
 
-def load_inception(
-    weights: Path | None = None, *, progress: Callable[[int, int], None] | None = None
-) -> InceptionNetwork:
-    """The network with its public weights, on the CPU.
+def load_inception(weights: StrPath | None = None, *, progress: bool = False) -> InceptionNetwork:
+    """The Inception network of 2015 with its public weights, on the CPU, in evaluation mode.
 
     Args:
         weights: their file, or None for the one in the cache, which is downloaded where there is none.
-        progress: called with the bytes downloaded and all of them.
+        progress: show a progress bar of the download on the standard error.
+
+    Returns:
+        A module from uint8 [batch, 3, height, width], of any size, to `features` [batch, 2048] and `logits`
+        [batch, 1008].
 
     Raises:
         UserError: there is no such file and it cannot be downloaded, or it is another file.
+
+    Example:
+        >>> from convergan import InceptionScore, load_inception
+        >>> score = InceptionScore(load_inception(), count=50_000)  # doctest: +SKIP
     """
-    path = find_weights(weights, progress=progress)
+    given = None if weights is None else as_path(weights, "weights")
+    with progress_bar("the network's weights", unit="bytes", quiet=not progress) as told:
+        path = find_weights(given, progress=told)
     if sha256(path) != SHA256:
         raise UserError(
             f"{path}: expected the weights with SHA-256 {SHA256}, got {sha256(path)}; {ADDRESS} has them"

@@ -12,13 +12,14 @@ k-th nearest other image of the set as its radius.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from convergan.errors import UserError
 from convergan.metrics.membership import Membership
 from convergan.metrics.metric import (
     Embedded,
@@ -39,13 +40,16 @@ _REPLICATES = 128
 """At a time."""
 
 
-class Overlap(NamedTuple):
+NumberT = TypeVar("NumberT", float, np.ndarray)
+
+
+class Overlap(NamedTuple, Generic[NumberT]):
     """One number each, or one for each replicate; density may exceed 1."""
 
-    precision: np.ndarray
-    recall: np.ndarray
-    density: np.ndarray
-    coverage: np.ndarray
+    precision: NumberT
+    recall: NumberT
+    density: NumberT
+    coverage: NumberT
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,37 @@ class Balls:
 
     in_generated: Membership
     """The real image is in the ball of PRECISION_NEIGHBOURS around the generated one."""
+
+
+def precision_recall_density_coverage(
+    generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]
+) -> Overlap[float]:
+    """How far generated and real images overlap, from their features; see the head of this file.
+
+    Args:
+        generated: 6 images or more, on the CPU.
+        real: likewise.
+
+    Returns:
+        `precision`, `recall` and `coverage`, 0 to 1, and `density`, 0 or more.
+
+    Raises:
+        UserError: fewer images.
+        ValueError: features of different length.
+
+    Example:
+        >>> import torch
+        >>> from convergan import precision_recall_density_coverage
+        >>> real = torch.randn(50, 8)
+        >>> precision_recall_density_coverage(real, real).precision
+        1.0
+    """
+    for name, features in (("generated", generated), ("real", real)):
+        if len(features) <= COVERAGE_NEIGHBOURS:
+            raise UserError(
+                f"{name}: expected at least {COVERAGE_NEIGHBOURS + 1} images, got {len(features)}"
+            )
+    return Overlap(*(float(numbers[0]) for numbers in overlap(find_balls(generated, real))))
 
 
 def find_balls(
@@ -100,7 +135,7 @@ def overlap(
     generated_weights: Integer[np.ndarray, "replicates n"] | None = None,
     real_weights: Integer[np.ndarray, "replicates m"] | None = None,
     progress: Progress | None = None,
-) -> Overlap:
+) -> Overlap[np.ndarray]:
     """All four; see the head of this file.
 
     Args:
@@ -144,7 +179,9 @@ class OverlapMetric(Metric):
         return Measured(lambda *weights: overlap(balls, *weights)._asdict())
 
 
-def _overlap(balls: Balls, generated_weights: np.ndarray, real_weights: np.ndarray) -> Overlap:
+def _overlap(
+    balls: Balls, generated_weights: np.ndarray, real_weights: np.ndarray
+) -> Overlap[np.ndarray]:
     # Whole numbers below 2^24 are exact in 32 bits.
     generated, real = (
         np.ascontiguousarray(weights.T, dtype=np.float32)

@@ -6,13 +6,13 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from convergan.errors import UserError, one_line, printable, quoted, reading
+from convergan.paths import StrPath, as_path
 from convergan.ranges import current_value, declarations, expected, range_in_words
 from convergan.recipes.former import current_objective, with_former_names
 from convergan.recipes.objective import TERM_SETTINGS
@@ -167,13 +167,22 @@ def recipe_to_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Reads a recipe.yaml.
+def read_recipe(path: StrPath) -> Recipe:
+    """The settings in a recipe.yaml, as every run folder holds one.
+
+    Args:
+        path: the file.
 
     Raises:
         UserError: the file is missing, is not YAML, is larger than any recipe, holds an alias or a setting
             twice, or an unknown, missing or impossible setting.
+
+    Example:
+        >>> from convergan import read_recipe
+        >>> read_recipe("runs/mine/recipe.yaml").name
+        'digits'
     """
+    path = as_path(path, "path")
     with reading(path, "a recipe.yaml"):
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)

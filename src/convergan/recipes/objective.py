@@ -75,7 +75,7 @@ class ObjectiveSettings(Settings, group="objective"):
             if TERM_SETTINGS.get(name) is not type(settings):
                 raise UserError(
                     f"objective: expected settings of a registered term, got {quoted(settings)}; "
-                    "register_term_settings makes a term known"
+                    "register_term makes a term known"
                 )
         self._require(len(set(names)) == len(names), "others", "each term once")
         # The order in which terms are added up shows in the last bits of a result.

@@ -1,5 +1,6 @@
 """The list of recipes: a new data set is one file beside this one and one name here."""
 
+from convergan.errors import UserError, quoted
 from convergan.recipes import cifar10, digits, folder, imagenet, mnist, mnist_minibatch, svhn
 from convergan.recipes.settings import Recipe
 
@@ -11,3 +12,18 @@ SUMMARIES: dict[str, str] = {
     file.RECIPE.name: (file.__doc__ or "").split("\n\n")[0].replace("\n", " ") for file in _FILES
 }
 """What each recipe is for, in a sentence."""
+
+
+def as_recipe(given: Recipe | str) -> Recipe:
+    """The recipe, or the preset of that name.
+
+    Raises:
+        UserError: there is none of that name, or it is something else.
+    """
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, str) and given in PRESETS:
+        return PRESETS[given]
+    raise UserError(
+        f"recipe: expected a Recipe or one of {', '.join(PRESETS)}, got {quoted(given)}"
+    )

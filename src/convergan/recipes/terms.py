@@ -13,7 +13,7 @@ Weight = Annotated[float, Interval(ge=0, le=1e6)]
 
 @dataclass(frozen=True, kw_only=True)
 class TermSettings(Settings):
-    """Base of the settings of one term; a class of your own is made known by `register_term_settings`."""
+    """Base of the settings of one term; `register_term` makes one of your own known."""
 
     term_name: ClassVar[str] = ""
     """Name of the term: `objective.<name>.weight` is its weight."""

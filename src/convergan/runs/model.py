@@ -17,6 +17,8 @@ from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.paths import StrPath, as_path
+from convergan.runs.classifier import Classifier
 from convergan.runs.folder import RunFolder
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
@@ -75,13 +77,13 @@ def save_model(
     write_text(folder.model / _CONFIG, settings)
 
 
-def load_config(run: Path) -> ModelConfig:
+def load_config(run: StrPath) -> ModelConfig:
     """The settings of a run's model.
 
     Raises:
         UserError: `run` is no run folder, or its training has not finished, or the settings are damaged.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(as_path(run, "run"))
     path = folder.model / _CONFIG
     if not path.exists():
         if not folder.recipe.exists():
@@ -99,33 +101,72 @@ def load_config(run: Path) -> ModelConfig:
         raise UserError(f"{path}: expected the settings of a model, got {problem}") from None
 
 
-def load_classifier(run: Path) -> tuple[Discriminator, ModelConfig]:
+def load_classifier(run: StrPath) -> Classifier:
     """A run's classifier with its averaged weights, in evaluation mode, on the CPU.
 
+    Args:
+        run: the folder of a finished run with classes.
+
+    Returns:
+        A module that takes uint8 images [batch, channels, height, width] and knows its classes and their
+        size: see `Classifier`. `predict` and `score` take it in place of the folder.
+
     Raises:
-        UserError: as `load_config`; or the weights are missing, damaged, of another network or of another
-            run, or the settings are not those that they were saved with. Whatever a file does not say, as
-            those of convergan 0.1.0, is taken to fit.
+        UserError: `run` is no run folder, its training has not finished, or it was trained without labels;
+            the weights are missing, damaged, of another network or of another run, or the settings are not
+            those that they were saved with. Whatever a file does not say, as those of convergan 0.1.0, is
+            taken to fit.
+
+    Example:
+        >>> from convergan import load_classifier
+        >>> classifier = load_classifier("runs/mine")
+        >>> len(classifier.classes) > 1
+        True
     """
     config = load_config(run)
-    outputs = max(len(config.classes), 1)
+    if not config.classes:
+        raise UserError(f"{run}: expected a run with classes, got one trained without labels")
     network = _load(
-        lambda: build_discriminator(config.networks, config.image_shape, outputs),
-        RunFolder(run),
+        lambda: build_discriminator(config.networks, config.image_shape, len(config.classes)),
+        RunFolder(Path(run)),
         _CLASSIFIER,
     )
-    return network.eval(), config
+    classifier = Classifier(
+        network,
+        classes=config.classes,
+        image_shape=config.image_shape,
+        resized=config.resized,
+    )
+    return classifier.eval()
 
 
-def load_generator(run: Path) -> tuple[Generator, ModelConfig]:
-    """A run's generator, in evaluation mode, on the CPU. Raises as `load_classifier`."""
+def load_generator(run: StrPath) -> Generator:
+    """A run's generator, in evaluation mode, on the CPU.
+
+    Args:
+        run: the folder of a finished run.
+
+    Returns:
+        A module that makes images [batch, channels, height, width], floats in its `pixel_range`, from what
+        its `latent(count, device)` draws.
+
+    Raises:
+        UserError: as `load_classifier`, but for a run without labels, which has a generator too.
+
+    Example:
+        >>> from convergan import load_generator
+        >>> generator = load_generator("runs/mine")
+        >>> images = generator(generator.latent(5, "cpu"))
+        >>> len(images)
+        5
+    """
     config = load_config(run)
     network = _load(
         lambda: build_generator(config.networks, config.image_shape),
-        RunFolder(run),
+        RunFolder(Path(run)),
         _GENERATOR,
     )
-    return network.eval(), config
+    return network.eval()
 
 
 def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> NetworkT:

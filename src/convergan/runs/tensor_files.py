@@ -30,7 +30,7 @@ def save_tensors(
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     file_metadata = dict(metadata or {})
-    file_metadata[_SHA256] = _sha256(on_cpu, file_metadata)
+    file_metadata[_SHA256] = tensors_sha256(on_cpu, file_metadata)
     try:
         with written_aside(path) as aside:
             text = json.dumps(file_metadata, sort_keys=True)
@@ -64,7 +64,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except Exception as error:
         raise ValueError(f"a damaged file ({one_line(error)})") from error
     written = metadata.pop(_SHA256, None)
-    if written is not None and written != _sha256(tensors, metadata):
+    if written is not None and written != tensors_sha256(tensors, metadata):
         raise ValueError("a damaged file (its content does not fit its checksum)")
     return tensors, metadata
 
@@ -79,9 +79,9 @@ def _entries(of_file: Mapping[str, str]) -> dict[str, str]:
     return entries
 
 
-def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of the names, types, shapes and bytes of the tensors, and of the metadata."""
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+def tensors_sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of the names, types, shapes and bytes of tensors on the CPU, and of the metadata."""
+    digest = hashlib.sha256(json.dumps(dict(metadata or {}), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())

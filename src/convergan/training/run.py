@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import torch
@@ -16,9 +15,11 @@ from convergan.data.splits import Split
 from convergan.distributed import rank, ranks
 from convergan.errors import UserError
 from convergan.files import make_folder
+from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
@@ -77,8 +78,8 @@ class RunOptions(Checked):
 
 
 def train(
-    recipe: Recipe,
-    out: Path,
+    recipe: Recipe | str,
+    out: StrPath,
     *,
     data: DataSet | None = None,
     options: RunOptions | None = None,
@@ -87,7 +88,7 @@ def train(
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
-        recipe: all settings.
+        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
         options: how the run is kept.
@@ -100,13 +101,20 @@ def train(
         UserError: a setting, an image or a label does not fit, or training diverged.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
         Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from convergan import PRESETS, train
+        >>> results = train(replace(PRESETS["digits"], epochs=5), "runs/digits")  # doctest: +ELLIPSIS
+        10 classes: ...
     """
     request = _Request(recipe, data, options, console)
-    return _launched(lambda device: _train(device, RunFolder(out), request), recipe)
+    folder = RunFolder(as_path(out, "out"))
+    return _launched(lambda device: _train(device, folder, request), request.recipe)
 
 
 def rehearse(
-    recipe: Recipe,
+    recipe: Recipe | str,
     *,
     data: DataSet | None = None,
     options: RunOptions | None = None,
@@ -118,7 +126,7 @@ def rehearse(
     and errors are those of `train`.
     """
     request = _Request(recipe, data, options, console)
-    _launched(lambda device: _rehearse(device, request), recipe)
+    _launched(lambda device: _rehearse(device, request), request.recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -129,12 +137,16 @@ class _Request:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Recipe | str,
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
     ) -> None:
-        self.recipe, self.data = recipe, data
+        if not isinstance(data, DataSet | None):
+            raise UserError(
+                f"data: expected what data_set_from_arrays gives, got {type(data).__name__}"
+            )
+        self.recipe, self.data = as_recipe(recipe), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 

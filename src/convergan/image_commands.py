@@ -1,0 +1,150 @@
+"""`convergan predict`, `sample` and `score`: what finished runs and images are for. Heavy imports wait until
+one runs."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+from tyro.conf import AvoidSubcommands, Positional, arg
+
+from convergan.errors import UserError, printable
+from convergan.outputs import STANDARD_OUTPUT, is_standard_output
+from convergan.progress_bar import progress_bar
+from convergan.ranges import Checked, Seed
+from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+
+
+@dataclass(kw_only=True)
+class Predict(Checked):
+    """Classify images with a finished run, into a CSV file."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a finished run."""
+
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES")]
+    """Images, or folders of images (and of folders of images)."""
+
+    out: Path = field(default=Path("predictions.csv"))
+    """The file to write: path, label, confidence, and one column per class. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace a file that is there."""
+
+    skip_unreadable: bool = False
+    """Go on without images that cannot be read; they are counted and listed."""
+
+    def run(self) -> None:
+        from convergan.images.passed_over import count_passed_over
+        from convergan.images.read_images import SkippedImage, files_passed_over
+        from convergan.inference.predict_csv import predict_to_csv
+
+        if not self.images:
+            raise UserError("images: expected an image or a folder of images, got nothing")
+        skipped: list[SkippedImage] = []
+        with progress_bar("predicting") as progress:
+            count = predict_to_csv(
+                self.run_folder,
+                self.images,
+                self.out,
+                overwrite=self.overwrite,
+                unreadable=skipped.append if self.skip_unreadable else None,
+                progress=progress,
+            )
+        passed_over = [name for place in self.images for name in files_passed_over(place)]
+        if told := count_passed_over(passed_over):
+            print(told, file=sys.stderr)
+        for image in skipped:
+            print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
+        left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
+        _report_on(self.out, f"{count:,} images{left_out}")
+
+
+@dataclass(kw_only=True)
+class Sample(Checked):
+    """Draw images from the generator of a finished run."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a finished run."""
+
+    count: Annotated[int, Interval(ge=1, le=10**8)]
+    """How many images."""
+
+    out: Path
+    """Folder to write them to, as PNG files; new or empty."""
+
+    seed: Seed = 0
+    """Seed of the noise that they are made from."""
+
+    best: Annotated[float, Interval(gt=0, le=1)] | None = None
+    """Draw more, and keep this share: the paper's 0.01, say."""
+
+    by: Literal["inception"] | None = None
+    """For --best: what they are the best by. Unset: inception, an image's contribution to the Inception
+    score."""
+
+    classifier: Path | None = None
+    """For --best: a run whose classifier looks at the images. Unset: the Inception network of 2015."""
+
+    weights: Path | None = None
+    """For --best: the Inception network's weights. Unset: from the cache, or downloaded into it."""
+
+    overwrite: bool = False
+    """Replace the grid of images beside the folder, <out>-grid.png; the folder must be new or empty."""
+
+    def run(self) -> None:
+        from convergan.inference.sample import choose_best, require_no_choice
+        from convergan.inference.sample_files import require_room, sample_to_folder
+
+        places = None
+        if self.best is None:
+            require_no_choice(by=self.by, classifier=self.classifier, weights=self.weights)
+        else:
+            require_room(self.out, overwrite=self.overwrite)
+            places = choose_best(
+                self.run_folder,
+                self.count,
+                self.best,
+                seed=self.seed,
+                classifier=self.classifier,
+                weights=self.weights,
+            )
+        with progress_bar("sampling") as progress:
+            grid = sample_to_folder(
+                self.run_folder,
+                self.count,
+                self.out,
+                seed=self.seed,
+                places=places,
+                overwrite=self.overwrite,
+                progress=progress,
+            )
+        print(printable(f"{self.out}: {self.count:,} images; {grid} shows some"))
+
+
+@dataclass(kw_only=True)
+class Score(Checked):
+    """Inception score and its company, with intervals, of images or of a run's generator."""
+
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
+    """A folder of images, parquet files, a .npy or .npz, or a run."""
+
+    files: Annotated[ScoreFiles, arg(name=""), AvoidSubcommands]
+    """What is beside the images, and where results go."""
+
+    settings: Annotated[ScoreSettings, arg(name=""), AvoidSubcommands]
+    """How they are scored."""
+
+    def run(self) -> None:
+        from convergan.inference.score_command import score_paths
+
+        score_paths(self.images, self.files, self.settings)
+
+
+def _report_on(out: Path, text: str) -> None:
+    """Prints what has been written, to the standard error if the output is the standard output."""
+    print(
+        f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
+        file=sys.stderr if is_standard_output(out) else sys.stdout,
+    )

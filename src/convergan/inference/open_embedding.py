@@ -1,0 +1,133 @@
+"""The networks that look at images: Inception, a run's classifier, a module from Python."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convergan.errors import UserError
+from convergan.inference.embedding import Embedding, Precision, Progress
+from convergan.metrics.inception import INPUT_SIZE_PX
+from convergan.metrics.inception_weights import find_weights, load_inception, sha256
+from convergan.networks.batches import device_of_process
+from convergan.networks.classification import batch_size
+from convergan.paths import StrPath, as_path
+from convergan.runs.classifier import Classifier, require_evaluation_mode
+from convergan.runs.model import load_classifier
+from convergan.runs.tensor_files import tensors_sha256
+
+
+def open_embedding(
+    *,
+    classifier: StrPath | nn.Module | None,
+    weights: StrPath | None,
+    precision: Precision,
+    progress: Progress | None = None,
+) -> Embedding:
+    """The classifier of a run or a module where one is given, else the Inception network.
+
+    Raises:
+        UserError: weights are named beside a classifier; what is named is not there; or a module is in
+            training mode.
+    """
+    if classifier is None:
+        path = None if weights is None else as_path(weights, "weights")
+        return inception_embedding(path, precision=precision, progress=progress)
+    if weights is not None:
+        raise UserError("weights: expected none beside --classifier, which has its own")
+    if isinstance(classifier, nn.Module):
+        return module_embedding(classifier, precision=precision)
+    return run_embedding(as_path(classifier, "classifier"), precision=precision)
+
+
+def inception_embedding(
+    weights: Path | None = None,
+    *,
+    precision: Precision = "fp32",
+    progress: Progress | None = None,
+) -> Embedding:
+    """The Inception network of 2015 with its public weights; see `load_inception`."""
+    path = find_weights(weights, progress=progress)
+    return Embedding(
+        load_inception(path),
+        channels=3,
+        size=None,
+        classes=(),
+        fingerprint=_fingerprint(
+            "inception-2015-12-05",
+            sha256(path),
+            f"bilinear of TensorFlow 1, to {INPUT_SIZE_PX} px",
+            precision,
+        ),
+        precision=precision,
+    )
+
+
+def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
+    """The classifier of a run: what tells digits apart says more about digits than ImageNet's classes do.
+
+    Raises:
+        UserError: `run` is no finished run, or has no classes.
+    """
+    classifier = load_classifier(run)
+    checksum = sha256(run / "model" / "classifier.safetensors")
+    return _of_classifier(classifier, checksum, precision)
+
+
+def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Embedding:
+    """A module on its own device, as `score` takes one; its checksum is that of its tensors.
+
+    Raises:
+        UserError: it is in training mode.
+    """
+    require_evaluation_mode(module, "classifier")
+    checksum = tensors_sha256(
+        {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+    )
+    first = next(module.parameters(), None)
+    device = None if first is None else first.device
+    if isinstance(module, Classifier):
+        return _of_classifier(module, checksum, precision, device)
+    return Embedding(
+        module,
+        channels=None,
+        size=None,
+        classes=(),
+        fingerprint=_fingerprint(f"module {type(module).__name__}", checksum, "none", precision),
+        precision=precision,
+        device=device,
+    )
+
+
+def _of_classifier(
+    classifier: Classifier, checksum: str, precision: Precision, device: torch.device | None = None
+) -> Embedding:
+    channels, height, width = classifier.image_shape
+    size = f"{width}x{height} px"
+    return Embedding(
+        classifier,
+        channels=channels,
+        size=(height, width) if classifier.resized else None,
+        classes=classifier.classes,
+        fingerprint=_fingerprint(
+            "classifier of a run",
+            checksum,
+            f"Lanczos, to {size}" if classifier.resized else f"none, {size}",
+            precision,
+        ),
+        precision=precision,
+        batch_size=batch_size((height, width), (device or device_of_process()).type),
+        required_size=(height, width),
+        device=device,
+    )
+
+
+def _fingerprint(network: str, checksum: str, resize: str, precision: Precision) -> dict[str, Any]:
+    return {
+        "network": network,
+        "weights_sha256": checksum,
+        "resize": resize,
+        "pixels": "uint8, 0 to 255",
+        "precision": precision,
+    }

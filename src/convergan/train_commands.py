@@ -1,0 +1,157 @@
+"""`convergan train`: one command for each recipe. Heavy imports wait until one runs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+from annotated_types import Interval
+from tyro.conf import AvoidSubcommands, arg, subcommand
+
+from convergan.errors import UserError, one_line
+from convergan.options import parse_options, require_choice
+from convergan.ranges import Checked
+from convergan.recipes.presets import PRESETS, SUMMARIES
+from convergan.recipes.settings import Recipe
+
+
+class Stopped(Exception):
+    """The user ended the command; the message says how to go on."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(kw_only=True)
+class TrainRecipe(Checked):
+    """Train a classifier and a generator, and see whether the generator helped the classifier."""
+
+    out: Path | None = None
+    """Folder of the run. Unset: runs/<recipe>-<labels>-seed<seed>."""
+
+    resume: bool = False
+    """Continue the run in that folder exactly where its last checkpoint left it."""
+
+    checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
+    """Time between checkpoints: what a killed run loses at most."""
+
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    """On a loss that is not finite: `stop`; or `rollback` to the last checkpoint, halve the learning
+    rate and go on, at most three times."""
+
+    logger: Literal["none", "tensorboard"] = "none"
+    """Where each epoch's numbers go beside metrics.jsonl."""
+
+    dry_run: bool = False
+    """Read the images, say what they were understood as and what training would take, and stop there."""
+
+    recipe: Annotated[Recipe, arg(name=""), AvoidSubcommands]
+    """Everything that decides the result."""
+
+    def run(self) -> None:
+        from convergan.runs.folder import RunFolder
+
+        recipe = self.recipe
+        out = self.out
+        if out is None:
+            labels = "" if recipe.labels is None else f"-{recipe.labels}"
+            out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}"
+        # A rehearsal writes nothing there; who names a folder for it wants to know.
+        wanted = self.out is not None or not self.dry_run
+        if wanted and os.environ.get("RANK", "0") == "0":
+            # Here as well as in `train`: what follows takes seconds to load.
+            RunFolder(out).require_place(resume=self.resume)
+
+        from convergan.training.run import RunOptions, rehearse, train
+        from convergan.training.signals import Interrupted, Terminated
+
+        options = RunOptions(
+            resume=self.resume,
+            checkpoint_every_seconds=self.checkpoint_every_seconds,
+            on_divergence=self.on_divergence,
+            logger=self.logger,
+        )
+        try:
+            if self.dry_run:
+                rehearse(recipe, options=options)
+            else:
+                train(recipe, out, options=options)
+        except Interrupted as end:
+            message = f"stopped; the same command with --out {out} --resume goes on"
+            raise Stopped(message, end.exit_code) from None
+        except Terminated as end:
+            raise Stopped("stopped", end.exit_code) from None
+
+
+# One subcommand for each recipe: a type that is built from a list, which type checkers do not follow.
+_RECIPES: Any = Union[  # noqa: UP007
+    tuple(
+        Annotated[
+            TrainRecipe,
+            subcommand(
+                name,
+                default=TrainRecipe(recipe=recipe),
+                description=SUMMARIES[name],
+                prefix_name=False,
+            ),
+        ]
+        for name, recipe in PRESETS.items()
+    )
+]
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train a classifier from few labels, with the paper's GAN.
+
+    `convergan train RECIPE --help` lists a recipe's settings.
+    `convergan train --from FILE` repeats the run whose recipe.yaml FILE is.
+    """
+
+    recipe: Annotated[_RECIPES, arg(name="")]
+    """The settings to start from."""
+
+    def run(self) -> None:
+        self.recipe.run()
+
+
+def parse_train(words: list[str], program: str) -> Any:
+    """The training that the words after `convergan train` spell; see `options.parse_options`."""
+    file, words = _take_from(words)
+    if file is not None:
+        if words[:1] and words[0] in PRESETS:
+            raise UserError(
+                f"from: expected no recipe beside the file {file}, got {one_line(words[0])}"
+            )
+        from convergan.recipes.files import read_recipe
+
+        saved = TrainRecipe(recipe=read_recipe(Path(file)))
+        return parse_options(TrainRecipe, words, program=f"{program} --from {file}", default=saved)
+    require_choice("recipe", PRESETS, words, program)
+    name, *arguments = words
+    if name not in PRESETS:
+        return parse_options(Train, words, program=program)
+    preset = TrainRecipe(recipe=PRESETS[name])
+    return parse_options(
+        TrainRecipe,
+        arguments,
+        program=f"{program} {name}",
+        default=preset,
+        description=SUMMARIES[name],
+    )
+
+
+def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
+    """The file that `--from` names, wherever it stands, and the other words."""
+    for place, word in enumerate(words):
+        option, equals, file = word.partition("=")
+        if option != "--from":
+            continue
+        rest = words[place + 1 :]
+        if not equals and rest:
+            file = rest.pop(0)
+        if not file:
+            raise UserError("from: expected the path of a recipe.yaml, got nothing")
+        return file, words[:place] + rest
+    return None, words
