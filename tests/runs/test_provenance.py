@@ -1,14 +1,16 @@
-"""The commit that a run or a benchmark notes."""
+"""The commit and the versions that a run or a benchmark notes."""
 
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from convergan.runs import provenance
-from convergan.runs.provenance import git_commit
+from convergan.runs.provenance import git_commit, versions
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -111,3 +113,12 @@ def test_a_copy_inside_another_checkout_has_none(
     code.touch()
     monkeypatch.setattr(provenance, "__file__", str(code))
     assert git_commit() is None
+
+
+def test_versions_are_noted_of_what_is_installed_with_the_package() -> None:
+    """Not of what its developers have beside it: there training would end with an error."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    needed = [
+        re.split(r"[^\w.-]", each)[0] for each in tomllib.loads(text)["project"]["dependencies"]
+    ]
+    assert versions().keys() <= {"python", "convergan", *needed}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("convergan", "torch", "numpy", "datasets", "pillow")
+_PACKAGES = ("convergan", "torch", "numpy", "pyarrow", "pillow")
 
 
 def versions() -> dict[str, str]:
