@@ -17,6 +17,7 @@ from convergan.runs.folder import RunFolder
 
 # Leftovers of convergan 0.1.0, and of safetensors, which writes to a temporary file first.
 _OLD_ASIDE = ".aside-*"
+_ATTEMPTS = 20
 _SAFETENSORS_ASIDE = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
 
@@ -56,7 +57,7 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
 def _locked(folder: RunFolder) -> Iterator[None]:
     # Any thread may release it.
     lock = FileLock(folder.lock, thread_local=False)
-    if not lock_at_once(lock):
+    if not _acquired(lock):
         raise UserError(
             f"{folder.path}: expected a run that no other process is training, got one that is being "
             f"trained{_holder(folder.lock)}"
@@ -74,6 +75,17 @@ def _locked(folder: RunFolder) -> Iterator[None]:
         with suppress(OSError):
             folder.lock.unlink()
         lock.release()
+
+
+def _acquired(lock: FileLock) -> bool:
+    """Acquires the lock in a run folder; false where another process holds it, or comes and goes all the time."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return lock_at_once(lock)
+        except FileNotFoundError:
+            # A process that has just ended took its empty folder with it.
+            make_folder(Path(lock.lock_file).parent)
+    return False
 
 
 def _holder(lock: Path) -> str:

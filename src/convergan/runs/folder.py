@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,11 @@ class RunFolder:
     def _content(self) -> Iterator[Path]:
         """Yields the folder's content, without the lock and temporary files of this package."""
         aside = (".aside-", ".convergan-aside-")
-        for path in self.path.iterdir():
+        # A process that has just ended may take its empty folder with it.
+        found: list[Path] = []
+        with suppress(FileNotFoundError):
+            found = list(self.path.iterdir())
+        for path in found:
             if path != self.lock and not path.name.startswith(aside):
                 yield path
 
