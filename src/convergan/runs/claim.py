@@ -78,7 +78,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
 
 
 def _acquired(lock: FileLock) -> bool:
-    """Acquires the lock in a run folder; false where another process holds it, or comes and goes all the time."""
+    """Acquires the lock in a run folder; false where another process holds it, or comes and goes."""
     for _ in range(_ATTEMPTS):
         try:
             return lock_at_once(lock)
