@@ -77,7 +77,7 @@ class Sample(Checked):
     seed: Seed = 0
     """Seed of the noise that they are made from."""
 
-    best: Annotated[float, Interval(gt=0, le=1)] | None = None
+    best: Annotated[float, Interval(ge=1e-4, le=1)] | None = None
     """Draw more, and keep this share: the paper's 0.01, say."""
 
     by: Literal["inception"] | None = None

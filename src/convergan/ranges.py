@@ -1,5 +1,6 @@
 """Ranges declared beside settings: whatever lies outside them is refused, in one line that names it."""
 
+import math
 from collections.abc import Collection, Mapping, Sized
 from dataclasses import fields
 from functools import cache
@@ -150,10 +151,10 @@ def range_in_words(declared: Any) -> str | None:
     return None
 
 
-def _fit(value: Any, declared: Any) -> Any:
+def _fit(value: Any, declared: Any, *, bounded: bool = False) -> Any:
     origin, members = get_origin(declared), get_args(declared)
     if origin is Annotated:
-        value = _fit(current_value(value, declared), members[0])
+        value = _fit(current_value(value, declared), members[0], bounded=True)
         return _kept(value, all(_holds(limit, value) for limit in members[1:]))
     if origin in (Union, UnionType):
         for member in members:
@@ -173,6 +174,8 @@ def _fit(value: Any, declared: Any) -> Any:
     if declared in (int, float):
         _kept(value, isinstance(value, Integral if declared is int else Real))
         _kept(value, not isinstance(value, bool))
+        # A range says more of what it leaves out.
+        _kept(value, bounded or math.isfinite(value))
         # Declared as a whole: true is no number, and 1 is 1.0.
         return value if type(value) is declared else declared(value)
     if declared is Path and isinstance(value, str):
@@ -190,7 +193,7 @@ def _kept(value: Any, holds: bool) -> Any:
 
 def _takes(declared: Any, value: Any) -> bool:
     try:
-        _fit(value, declared)
+        _fit(value, declared, bounded=True)
     except (ValueError, OverflowError):
         return False
     return True

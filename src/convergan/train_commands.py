@@ -63,6 +63,7 @@ class TrainRecipe(Checked):
             # Here as well as in `train`: what follows takes seconds to load.
             RunFolder(out).require_place(resume=self.resume)
 
+        from convergan.training.launch import RankFailed, launched_rank
         from convergan.training.run import RunOptions, rehearse, train
         from convergan.training.signals import Interrupted, Terminated
 
@@ -77,7 +78,12 @@ class TrainRecipe(Checked):
                 rehearse(recipe, options=options)
             else:
                 train(recipe, out, options=options)
-        except Interrupted as end:
+        except (UserError, RankFailed, Interrupted) as end:
+            if launched_rank() != 0:
+                # Rank 0 prints why.
+                raise SystemExit(getattr(end, "exit_code", 1)) from None
+            if not isinstance(end, Interrupted):
+                raise
             message = f"stopped; the same command with --out {out} --resume goes on"
             raise Stopped(message, end.exit_code) from None
         except Terminated as end:

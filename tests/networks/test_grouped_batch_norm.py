@@ -145,39 +145,17 @@ def test_a_compiled_network_has_the_groups_too() -> None:
         assert torch.equal(original.state_dict()[name], value)
 
 
-def test_a_discriminator_normalizes_real_and_generated_images_apart() -> None:
-    """A classifier of real images, whose running statistics generated ones do not move."""
-    settings = ImageNetSettings(
-        width=2, dense_multiple=4, minibatch_kernels=3, minibatch_kernel_size=2, input_noise=0.0
-    )
+def test_a_classifier_beside_generated_images_is_that_of_real_ones_alone() -> None:
+    """Groups that are not named as running ones do not move the running statistics."""
+    settings = ImageNetSettings(width=2, dense_multiple=4, minibatch_kernels=0, input_noise=0.0)
     network = ImageNetDiscriminator(settings, (3, 32, 32), 4)
-    plain = copy.deepcopy(network)
-    network.normalize_groups_apart()
-    real, generated = torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32) / 10
-    images, sizes = torch.cat([real[:4], real[4:], generated]), [4, 4, 8]
-    output = network(images, group_sizes=sizes)
-    parts = [plain.layers(group) for group in images.split(sizes)]
-    torch.testing.assert_close(output.features, torch.cat(parts))
+    GroupedBatchNorm.convert(network)
     alone = copy.deepcopy(network)
-    alone.load_state_dict(network.state_dict())
-    for copied in (network, alone):
-        copied(torch.cat([real[:4], real[:4], real[4:]]), [4, 4, 4])
+    real, others = torch.rand(8, 3, 32, 32), torch.rand(16, 3, 32, 32) - 100
+    with groups_of_batch(network, [8, 16], running=[0]):
+        network(torch.cat([real, others]))
+    alone(real)
     assert torch.equal(classified(network, real).logits, classified(alone, real).logits)
-    # Other generated images leave the running statistics where they are.
-    before = copy.deepcopy(network.state_dict())
-    for last in (generated, generated + 100):
-        network.load_state_dict(before)
-        network(torch.cat([real, last]), [8, 8])
-        statistics = {
-            name: value for name, value in network.state_dict().items() if "norm." in name
-        }
-        first = statistics if last is generated else first
-        assert all(torch.equal(first[name], value) for name, value in statistics.items())
-    # The groups of one pass are forgotten after it, also where it failed.
-    with pytest.raises(ValueError, match="add up to the batch of 8"):
-        network(real, [3, 3])
-    with torch.no_grad():
-        torch.testing.assert_close(network.layers(images), plain.layers(images))
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,9 @@ def test_a_former_name_beside_the_present_one_is_refused(name: str) -> None:
     for setting in replacing(name):
         term, field = setting.split(".")
         written = "squared" if field == "distance" else 1.0
-        told = f"expected it without {{}}objective.{setting}, which has taken its place, got both"
+        told = (
+            f"expected one of it and {{}}objective.{setting}, which is its present name, got both"
+        )
         if term != name:
             # Under one name there is one value in a file.
             with pytest.raises(UserError) as caught:
@@ -340,10 +342,12 @@ def test_present_names_alone_are_no_former_ones() -> None:
     assert (objective.feature_matching.weight, objective.minimax.weight) == (1.0, 1.0)
 
 
-def test_the_page_of_the_run_folder_names_them() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+def test_the_documentation_names_them() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "run-folder.md").read_text(encoding="utf-8")
     for former in FORMER_OBJECTIVE:
         assert f"`{former}" in page
+    page = (docs / "terms.md").read_text(encoding="utf-8")
     for name in ObjectiveSettings().terms():
         assert f"| `{name}` |" in page
 

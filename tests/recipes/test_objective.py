@@ -312,7 +312,7 @@ def test_only_registered_terms_are_others(registered: None) -> None:
         lambda: ObjectiveSettings(others=(MinimaxSettings(),)),
         lambda: ObjectiveSettings().with_term(Derived(slope=1.0)),
     ):
-        with pytest.raises(UserError, match=r"^objective: expected settings of a registered term"):
+        with pytest.raises(UserError, match=r"^objective: expected settings of a term as it is "):
             make()
     with pytest.raises(UserError, match=r"^objective.minimax: expected MinimaxSettings, got "):
         ObjectiveSettings(minimax=Derived())

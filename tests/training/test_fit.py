@@ -69,19 +69,45 @@ def test_floats_train_as_the_same_whole_numbers_do(quick_recipe: Recipe) -> None
 
 
 def test_in_memory_too_it_goes_back_where_it_diverges(
-    quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, original = 0, step.total
 
     def poisoned(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        return original(parts) * (float("nan") if calls == 61 else 1)
+        return original(parts) * (float("nan") if calls in (61, 62, 63) else 1)
 
     monkeypatch.setattr(step, "total", poisoned)
     data = training_data()
     with pytest.raises(UserError, match=r"training diverged: .* at step 20"):
         fit(CPU, quick_recipe, data)
-    calls = 0
-    fitted = fit(CPU, quick_recipe, data, options=LoopOptions(roll_back=True))
+    # In memory as with a folder: the same checkpoint, the same rate, the same weights.
+    states = []
+    for checkpoints in (None, tmp_path / "checkpoints"):
+        calls = 0
+        options = LoopOptions(roll_back=True, checkpoint_every_seconds=0)
+        fitted = fit(CPU, quick_recipe, data, checkpoints=checkpoints, options=options)
+        states.append(states_of(fitted))
     assert all(bool(w.isfinite().all()) for w in fitted.discriminator.parameters())
+    assert equal_states(*states)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("images", lambda x: x.astype(np.int64), r"images: expected uint8, or floats .* got int64"),
+        ("images", lambda x: x[..., 0], r"images: expected uint8, .* got uint8 \[1297, 8, 8\]"),
+        ("images", lambda x: x.astype(np.float32), r"images: expected floats in \[0, 1\], got 0 to"),
+        ("images", lambda x: np.where(np.arange(1297)[:, None, None, None] == 7, np.nan, x / 255),
+         "nan in image 7"),
+        ("labels", lambda x: x + 10, "labels: expected 80 whole numbers, 0 to 9, got int64"),
+        ("labels", lambda x: x[1:], r"labels: expected 80 whole numbers, 0 to 9, got int64 \[79\]"),
+        ("labelled", lambda x: x[::-1], "labelled: expected indices in ascending order, each once"),
+        ("unlabelled", lambda x: x + 1, "unlabelled: expected indices of 1297 images, got others"),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_be_trained_on(name: str, change: object, message: str) -> None:
+    data = training_data()
+    with pytest.raises(UserError, match=message):
+        replace(data, **{name: change(np.asarray(getattr(data, name)))})  # type: ignore[operator]

@@ -122,3 +122,51 @@ def test_an_interactive_python_is_told_that_it_has_one_process() -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "hardware.devices: expected 1 in an interactive Python" in err
+
+
+@pytest.mark.parametrize("words", [["-"], []])
+def test_a_script_from_the_standard_input_is_refused(words: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, *words], input=RANKS + "next(meet())", capture_output=True, text=True,
+        timeout=60, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "reads its script from the standard input, which cannot be run once more" in ended.stderr
+
+
+CAUGHT = """
+import sys
+from dataclasses import replace
+from convergan import PRESETS, MLPSettings, UserError, train
+from convergan.distributed import rank
+from rich.console import Console
+
+recipe = PRESETS["digits"]
+recipe = replace(
+    recipe, epochs=1, batch_size=50,
+    networks=MLPSettings(hidden=(8,), generator_hidden=(8,), latent_size=5),
+    hardware=replace(recipe.hardware, accelerator="cpu", devices=2),
+)
+if __name__ == "__main__":
+    quiet = Console(quiet=True)
+    try:
+        train(recipe, sys.argv[1], console=quiet)
+    except UserError as error:
+        print(f"caught: {error}", flush=True)
+    results = train(recipe, sys.argv[2], console=quiet)
+    print(f"errors: {results.test_errors}", flush=True)
+"""
+
+
+def test_a_script_that_catches_an_error_of_all_ranks_goes_on(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file.txt").write_text("mine")
+    ended = subprocess.run(
+        [sys.executable, "-c", CAUGHT, str(full), str(tmp_path / "new")], capture_output=True,
+        text=True, timeout=120, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("caught: ") == 2 and ended.stdout.count("errors: ") == 2
+    assert len(set(re.findall(r"errors: (\d+)", ended.stdout))) == 1
+    assert (full / "file.txt").read_text() == "mine"

@@ -15,6 +15,7 @@ from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.json_files import read_json
+from convergan.networks.classification import classified
 from convergan.recipes.files import read_recipe
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.presets import PRESETS
@@ -27,12 +28,14 @@ from convergan.recipes.terms import (
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import minimax_generator_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
+from convergan.training import computation
 from convergan.training.batch import BatchSource
 from convergan.training.noise import StepNoise
 from convergan.training.objective import losses_of
 from convergan.training.run import train
 from convergan.training.state import TrainingState
 from convergan.training.step import Game
+from convergan.training.terms.supervised import Supervised
 
 RATE = 0.01
 
@@ -199,9 +202,33 @@ def test_the_discriminators_weights_can_move_again_after_a_generators_step_that_
     assert all(weight.requires_grad for weight in game.players["discriminator"].trained)
 
 
-def test_simultaneous_updates_are_recorded_as_what_they_are(
-    quick_recipe: Recipe, quiet: Console, tmp_path: Path
+@pytest.mark.parametrize("with_weak_view", [False, True])
+def test_the_teacher_is_the_average_and_sees_the_weak_view_where_there_is_one(
+    with_weak_view: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    game, _ = game_of(RECIPE)
+    player = game.players["discriminator"]
+    with torch.no_grad():
+        for weight in player.tested.parameters():
+            weight.mul_(1.5)
+    assert player.tested is not player.network
+    needs = {"teacher", "weak"} if with_weak_view else {"teacher"}
+    monkeypatch.setattr(Supervised, "needs", Supervised.needs | needs)
+    monkeypatch.setattr(
+        game.batches, "_views", {"weak": lambda images, pixel_range: images.flip(-1)}
+    )
+    batch = game.batches.real(0, {"labelled", "weak"})
+    expected = classified(player.tested, batch["weak" if with_weak_view else "unlabelled"])
+    outputs, _ = game.discriminator_step(game.batches.real(0, {"labelled", *needs}), RATE)
+    assert outputs.teacher is not None
+    assert torch.equal(outputs.teacher.logits, expected.logits)
+
+
+def test_simultaneous_updates_are_recorded_as_what_they_are(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a CPU that has units for bf16.
+    monkeypatch.setattr(computation, "_has_bf16_units", lambda device: True)
     objective = replace(quick_recipe.objective, update="simultaneous")
     recipe = replace(quick_recipe, objective=objective, epochs=2)
     train(recipe, tmp_path / "run", console=quiet)
@@ -209,5 +236,7 @@ def test_simultaneous_updates_are_recorded_as_what_they_are(
     assert read_recipe(tmp_path / "run" / "recipe.yaml").objective.is_simultaneous
     with pytest.raises(UserError, match=r"hardware\.precision: expected auto or fp32 where"):
         replace(recipe, hardware=replace(recipe.hardware, precision="bf16"))
+    with pytest.raises(UserError, match=r"hardware\.compile: expected off where objective.update"):
+        replace(recipe, hardware=replace(recipe.hardware, compile=True))
     with pytest.raises(UserError, match=r"objective\.generator-steps: expected 1 where update"):
         replace(objective, generator_steps=2)

@@ -25,7 +25,7 @@ from support import equal_states
 ENTROPY = '''
 """Conditional entropy: the discriminator shall be sure of the class of unlabelled images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from convergan.recipes.terms import TermSettings
 from convergan.training.terms.registry import register_term
@@ -177,9 +177,7 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     outputs = module.seen[-1]
     assert list(outputs.groups) == ["labelled", "unlabelled", "weak", "strong", "generated"]
     assert {len(output.logits) for output in outputs.groups.values()} == {recipe.batch_size}
-    teacher = outputs.teacher.logits
-    assert not teacher.requires_grad and outputs["weak"].logits.requires_grad
-    assert not torch.equal(teacher, outputs["weak"].logits)
+    assert not outputs.teacher.logits.requires_grad and outputs["weak"].logits.requires_grad
     with pytest.raises(LookupError, match="expected one of labelled, unlabelled, weak, strong"):
         outputs["test"]
 
@@ -207,8 +205,38 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     ("before", "after", "message"),
     [
         ('name = "entropy"', 'name = "minimax"', "minimax: expected a name that no other term has"),
-        ('{"discriminator"}', '{"critic"}', r"entropy\.players: expected one or more of baseline"),
-        ('{"unlabelled"}', '{"labels"}', r"entropy\.needs: expected one or more of generated"),
+        (
+            '{"discriminator"}',
+            '{"critic"}',
+            r"entropy\.players: expected a set of one or more of base",
+        ),
+        (
+            'frozenset({"discriminator"})',
+            '("discriminator",)',
+            r"entropy\.players: expected a set .*\(",
+        ),
+        (
+            '{"unlabelled"}',
+            '{"labels"}',
+            r"entropy\.needs: expected a set of one or more of generated",
+        ),
+        (
+            '{"discriminator"}',
+            '{"baseline"}',
+            r"entropy\.needs: expected some of history, labelled in ",
+        ),
+        ('    name = "entropy"', "", "term: expected a subclass of Term with a name, got"),
+        ("    settings_class = EntropySettings\n", "", "settings: expected a frozen dataclass"),
+        (
+            "temperature: float = 1.0",
+            "temperature: float",
+            "settings: expected fields with defaults",
+        ),
+        (
+            "temperature: float = 1.0",
+            "sizes: list = field(default_factory=list)",
+            "settings: expected fields with defaults that can be hashed, such as tuples in place of lists",
+        ),
     ],
 )
 def test_what_cannot_be_registered(load, before: str, after: str, message: str) -> None:
@@ -223,6 +251,30 @@ def test_a_cell_of_a_notebook_can_run_again(load, quick_recipe: Recipe) -> None:
     assert registry.TERMS["entropy"] is again.Entropy
     recipe = quick_recipe.objective.with_term(again.EntropySettings(weight=1))
     assert type(recipe.terms()["entropy"]) is again.EntropySettings
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "logs.mean(dim=1)",
+            r"objective\.entropy: expected one number in a tensor as entropy, got shape",
+        ),
+        ("1.0", r"objective\.entropy: expected one number in a tensor as entropy, got 1\.0"),
+        (
+            '{"unlabelled": logs.sum()}',
+            r"objective\.entropy: expected parts whose names no other term",
+        ),
+    ],
+)
+def test_a_value_that_is_none_names_its_term(
+    value: str, message: str, load, quick_recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    body = "return -(logs.exp() * logs).sum(dim=1).mean()"
+    module = load("my_entropy", ENTROPY.replace(body, f"return {value}"))
+    changed = quick_recipe.objective.with_term(module.EntropySettings(weight=1))
+    with pytest.raises(UserError, match=message):
+        train(replace(quick_recipe, objective=changed), tmp_path / "run", console=quiet)
 
 
 def test_every_term_says_what_it_needs() -> None:

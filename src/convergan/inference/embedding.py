@@ -157,13 +157,3 @@ def _size(size: tuple[int, ...]) -> str:
 
 def _whole_name(images: ImageStream, name: str) -> str:
     return name if name.startswith(images.place) else f"{images.place}: {name}"
-
-
-def _fingerprint(network: str, checksum: str, resize: str, precision: Precision) -> dict[str, Any]:
-    return {
-        "network": network,
-        "weights_sha256": checksum,
-        "resize": resize,
-        "pixels": "uint8, 0 to 255",
-        "precision": precision,
-    }

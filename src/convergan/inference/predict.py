@@ -10,7 +10,7 @@ from torch import Tensor
 
 from convergan.data.image_stream import channels_last, turned
 from convergan.data.names import RowNames
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 from convergan.images.read_images import SkippedImage, find_image_files, read_images
 from convergan.networks.batches import device_of_process, run_batches
 from convergan.networks.classification import batch_size
@@ -31,7 +31,7 @@ class Predictions:
     """The name of each class."""
 
     names: list[str]
-    """Of each image: its path, or of an array `row 0`, `row 1` and so on."""
+    """The path of each image, or of an array `row 0`, `row 1` and so on."""
 
     labels: np.ndarray
     """int64 [images]: the most probable class of each, an index into `classes`."""
@@ -102,11 +102,11 @@ def predict(
         count, batches = len(files), batches_of_files(classifier, files, left_out)
     names: list[str] = []
     probabilities = [np.empty((0, len(classifier.classes)), dtype=np.float32)]
-    with progress_bar("predicting", quiet=not progress) as told:
-        for some, of_some in predicted_batches(classifier, batches):
-            names += some
-            probabilities.append(of_some)
-            told(len(names) + len(skipped), count)
+    with progress_bar("predicting", quiet=not progress) as report:
+        for batch_names, batch_probabilities in predicted_batches(classifier, batches):
+            names += batch_names
+            probabilities.append(batch_probabilities)
+            report(len(names) + len(skipped), count)
     together = np.concatenate(probabilities)
     return Predictions(classifier.classes, names, together.argmax(axis=1), together, tuple(skipped))
 
@@ -177,7 +177,11 @@ def _batch_size(classifier: Classifier) -> int:
 
 def _pixels_of(images: np.ndarray | Tensor, classifier: Classifier) -> np.ndarray:
     """uint8 [n, height, width, channels] of a size that the classifier takes."""
-    array: Any = images.numpy(force=True) if isinstance(images, Tensor) else images
+    if isinstance(images, Tensor):
+        if images.dtype != torch.uint8 or images.layout != torch.strided or images.is_meta:
+            raise UserError(f"images: expected uint8, 0 to 255, got {quoted(images.dtype)}")
+        images = images.numpy(force=True)
+    array: Any = images
     pixels = channels_last("images", array)
     if pixels.dtype != np.uint8:
         raise UserError(f"images: expected uint8, 0 to 255, got {pixels.dtype}")

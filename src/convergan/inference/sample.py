@@ -12,6 +12,7 @@ from convergan.inference.open_embedding import open_embedding
 from convergan.inference.run_images import draw
 from convergan.inference.sample_files import (
     Count,
+    Share,
     chosen_samples,
     require_number,
     require_room,
@@ -42,7 +43,7 @@ def sample(
         run: the folder of a finished run.
         count: images to draw, 1 or more; all are held in memory.
         seed: of the noise that they are made from, 0 or more.
-        best: draw more, and keep this share of them, above 0 and at most 1, the best first, by what an image
+        best: draw more, and keep this share of them, 0.0001 to 1, the best first, by what an image
             adds to the Inception score: Section 6.2 of the paper keeps 0.01.
         classifier: for `best`: what looks at the images, as in `score`.
         weights: for `best`: the Inception network's weights, as in `score`.
@@ -68,6 +69,8 @@ def sample(
     folder = None if out is None else as_path(out, "out")
     count = require_number(count, Count, "count")
     seed = require_number(seed, Seed, "seed")
+    if best is not None:
+        best = require_number(best, Share, "best")
     if folder is not None:
         require_room(folder, overwrite=overwrite)
     if best is None:

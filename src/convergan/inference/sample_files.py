@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from annotated_types import Interval
@@ -17,7 +17,11 @@ from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid
 from convergan.ranges import fit
 
+_Number = TypeVar("_Number", int, float)
+
 Count = Annotated[int, Interval(ge=1)]
+Share = Annotated[float, Interval(ge=1e-4, le=1)]
+"""The share of the images drawn that is kept."""
 """How many images."""
 
 _GRID_IMAGES = 100
@@ -97,14 +101,14 @@ def chosen_samples(
             yield number_of[place], image
 
 
-def require_number(value: int, declared: Any, name: str) -> int:
-    """An argument of a declared type and range; of NumPy's integers, Python's.
+def require_number(value: _Number, declared: Any, name: str) -> _Number:
+    """An argument of a declared type and range; of NumPy's numbers, Python's.
 
     Raises:
         UserError: it is another.
     """
     try:
-        number: int = fit(value, declared)
+        number: _Number = fit(value, declared)
     except ValueError as problem:
         raise UserError(f"{name}: expected {problem}, got {quoted(value)}") from None
     return number

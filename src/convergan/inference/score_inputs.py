@@ -28,7 +28,7 @@ class SavedReference:
     place: str
     statistics: GaussianStatistics
     network: str | None = None
-    """That looked at its images; None where that is not noted."""
+    """The network that looked at its images; None where that is not noted."""
 
 
 @dataclass(frozen=True, kw_only=True)

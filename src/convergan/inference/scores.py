@@ -19,10 +19,10 @@ class Seen:
     """What became of a set of images."""
 
     count: int
-    """Those that the network looked at."""
+    """Number of images that the network looked at."""
 
     skipped: list[SkippedImage]
-    """Those that could not be read and were left out."""
+    """Images that could not be read and were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Scores:
     """What was scored, and what was beside it."""
 
     settings: ScoreSettings
-    """How."""
+    """The settings that it was scored by."""
 
     embedding: Embedding
     """The network that looked at the images."""
@@ -51,9 +51,10 @@ class Scores:
     """The metric that each of `numbers` comes from."""
 
     numbers: dict[str, Estimate]
-    """By name: `Inception score`, `FID`, `KID`, `precision`, `recall`, `density`, `coverage`. Each has a
-    `value`, an `interval` of 95 % (`low`, `high`) or None, the number of `replicates` that it is made of, and
-    the `stdev` that papers report, or None."""
+    """The numbers by name: `Inception score`, `FID`, `KID`, `precision`, `recall`, `density`, `coverage`.
+
+    Each has a `value`, an `interval` of 95 % (`low`, `high`) or None, the number of `replicates` that it is
+    made of, and the `stdev` that papers report, or None."""
 
     comparisons: dict[str, Comparison]
     """With `versus`, by the same names: `first` and `second`, their `difference` and its `interval`, and

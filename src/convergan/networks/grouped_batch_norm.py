@@ -104,14 +104,14 @@ def groups_of_batch(
         group_sizes: rows of each group, in the order of the rows. None: the batch is one group.
         running: positions, from 0, of the groups that move the running statistics.
     """
-    name_groups(network, group_sizes, running)
+    _name_groups(network, group_sizes, running)
     try:
         yield
     finally:
-        name_groups(network, None)
+        _name_groups(network, None)
 
 
-def name_groups(
+def _name_groups(
     network: nn.Module, group_sizes: Sequence[int] | None, running: Sequence[int] = (0,)
 ) -> None:
     """Names the groups of a network's batches until others, or None, are named; see `groups_of_batch`."""

@@ -1,13 +1,11 @@
 """What the training loop expects of a discriminator and of a generator."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from convergan.networks.grouped_batch_norm import GroupedBatchNorm, name_groups
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -43,32 +41,12 @@ class Discriminator(nn.Module):
         size = max(1, min(self.group_size or images, images))
         return [size] * (images // size) + ([images % size] if images % size else [])
 
-    def normalize_groups_apart(self) -> None:
-        """Makes every batch normalization take the statistics of each group in `group_sizes` apart, the
-        running ones from real groups alone; see `GroupedBatchNorm`.
-
-        Of several groups the last is the generated one, all others are real; one alone is real.
-        """
-        GroupedBatchNorm.convert(self)
-        self.register_forward_pre_hook(_name_groups, with_kwargs=True)
-        self.register_forward_hook(_forget_groups, always_call=True)
-
     def forward(
         self,
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         raise NotImplementedError
-
-
-def _name_groups(network: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    given = dict(zip(("images", "group_sizes"), arguments, strict=False)) | keywords
-    sizes = given.get("group_sizes")
-    name_groups(network, sizes, range(max(1, len(sizes or ()) - 1)))
-
-
-def _forget_groups(network: nn.Module, *_: Any) -> None:
-    name_groups(network, None)
 
 
 class Generator(nn.Module):

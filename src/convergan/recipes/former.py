@@ -158,7 +158,7 @@ def _as_written(option: str) -> str:
 
 def said_twice(former: str, present: str) -> str:
     """The message for a setting that is given by its former and by its present name."""
-    return f"{former}: expected it without {present}, which has taken its place, got both"
+    return f"{former}: expected one of it and {present}, which is its present name, got both"
 
 
 def with_former_names(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

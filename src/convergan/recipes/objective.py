@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from convergan.errors import UserError, quoted
+from convergan.errors import UserError, one_line, quoted
 from convergan.ranges import declarations
 from convergan.recipes.base import Settings
 from convergan.recipes.former import FORMER_OBJECTIVE
@@ -72,10 +72,13 @@ class ObjectiveSettings(Settings, group="objective"):
             )
         names = [each.term_name for each in self.others]
         for name, settings in zip(names, self.others, strict=True):
-            if TERM_SETTINGS.get(name) is not type(settings):
+            known = TERM_SETTINGS.get(name)
+            if known is not type(settings):
+                again = known is not None and _origin(known) == _origin(type(settings))
+                advice = "make them anew" if again else "register_term makes a term known"
                 raise UserError(
-                    f"objective: expected settings of a registered term, got {quoted(settings)}; "
-                    "register_term makes a term known"
+                    "objective: expected settings of a term as it is registered now, got "
+                    f"{quoted(settings)}; {advice}"
                 )
         self._require(len(set(names)) == len(names), "others", "each term once")
         # The order in which terms are added up shows in the last bits of a result.
@@ -103,6 +106,8 @@ class ObjectiveSettings(Settings, group="objective"):
         Raises:
             UserError: the term is not registered.
         """
+        if not isinstance(settings, TermSettings):
+            raise UserError(f"settings: expected the settings of a term, got {quoted(settings)}")
         name = settings.term_name
         if name in declared_terms():
             changes: dict[str, Any] = {name: settings}
@@ -147,6 +152,7 @@ def register_term_settings(name: str, settings: type[TermSettings]) -> None:
     if not (
         isinstance(settings, type)
         and issubclass(settings, TermSettings)
+        and settings is not TermSettings
         and "__dataclass_fields__" in vars(settings)
     ):
         raise UserError(
@@ -163,6 +169,13 @@ def register_term_settings(name: str, settings: type[TermSettings]) -> None:
             f"settings: expected a class without a name for the term {name}, "
             f"got {_origin(settings)}, which is that of {settings.term_name}"
         )
+    try:
+        hash(settings())
+    except TypeError as problem:
+        raise UserError(
+            f"settings: expected fields with defaults that can be hashed, such as tuples in place of lists,"
+            f" got {_origin(settings)} for the term {name}: {one_line(problem)}"
+        ) from None
     settings.take_name(name)
     TERM_SETTINGS[name] = settings
 

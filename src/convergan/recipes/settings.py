@@ -298,6 +298,11 @@ class Recipe(Settings):
             "name",
             "printable characters without slashes",
         )
+        if self.objective.is_simultaneous and self.hardware.compile:
+            # torch's compiler frees what a second gradient of one forward pass needs.
+            raise UserError(
+                "hardware.compile: expected off where objective.update is simultaneous, got on"
+            )
         if self.objective.is_simultaneous and self.hardware.precision == "bf16":
             raise UserError(
                 "hardware.precision: expected auto or fp32 where objective.update is simultaneous, got bf16"

@@ -83,7 +83,7 @@ class Classifier(nn.Module):
         got_channels, got_height, got_width = images.shape[1:]
         if (got_height, got_width) != (height, width):
             raise UserError(
-                f"expected {width}x{height} pixels (width x height), as the run was trained on, got"
+                f"images: expected {width}x{height} pixels (width x height), as the run was trained on, got"
                 f" {got_width}x{got_height}"
             )
         if got_channels != channels:

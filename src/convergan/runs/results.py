@@ -93,7 +93,7 @@ class Results:
     """Whether the GAN "helped" or "hurt", or "undecided": McNemar's test at 5 %; None without a baseline."""
 
     p_value: Share | None = None
-    """Of the exact McNemar test of the classifier against the baseline, 0 to 1; None without a baseline."""
+    """The p-value of the exact McNemar test against the baseline, 0 to 1; None without a baseline."""
 
     train_seconds: Seconds
     """Duration of all trainings, over all resumes, in seconds."""

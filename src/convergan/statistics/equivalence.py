@@ -70,7 +70,7 @@ def equivalence(values: np.ndarray, expected: float, margin: float) -> Equivalen
 
 
 def _p_value(values: np.ndarray, expected: float, alternative: _Alternative) -> float:
-    """Of the t-test; where no value differs from another, t is 0 on the spot, and infinite elsewhere."""
+    """The p-value of the t-test. Where all values are equal, t is 0 at `expected` and infinite elsewhere."""
     of_zero = 1.0 if alternative == "two-sided" else 0.5
     return float(np.nan_to_num(_t_test(values, expected, alternative).pvalue, nan=of_zero))
 

@@ -1,7 +1,7 @@
 """The level of intervals, and that of tests."""
 
 LEVEL = 0.95
-"""Of every interval: so often it holds the truth."""
+"""The level of every interval: the share of intervals that hold the truth."""
 
 SIGNIFICANCE = 0.05
-"""Of every test: a p-value below it is called a difference."""
+"""The level of every test: a p-value below it is called a difference."""

@@ -59,7 +59,7 @@ class Estimates:
         return self._mean(arm, number) if self._known(arm, number).size else None
 
     def accuracy(self, arm: str) -> Estimate:
-        """Which every participant has."""
+        """The mean accuracy, which every participant has."""
         return self._mean(arm, "accuracy")
 
     def difference(self, first: str, second: str, number: str) -> Estimate | None:
@@ -69,7 +69,7 @@ class Estimates:
         return self._difference(first, second, number)
 
     def accuracy_difference(self, first: str, second: str) -> Estimate:
-        """Which any two arms have."""
+        """The difference in mean accuracy, which any two arms have."""
         return self._difference(first, second, "accuracy")
 
     def _mean(self, arm: str, number: str) -> Estimate:

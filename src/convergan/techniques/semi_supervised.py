@@ -123,6 +123,11 @@ class RealOrGeneratedLoss(NamedTuple):
     generated: Float[Tensor, ""]
     """-E log(1 - D(G(z))) over the generated samples."""
 
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """The sum of both, what a discriminator that only tells real from generated minimizes."""
+        return self.unlabelled + self.generated
+
 
 def real_or_generated_loss(
     unlabelled_logits: Float[Tensor, "unlabelled classes"],
@@ -137,7 +142,8 @@ def real_or_generated_loss(
     logits are.
 
     Args:
-        unlabelled_logits: logits of the K classes for each unlabelled sample, at least one.
+        unlabelled_logits: logits of the K classes for each unlabelled sample, at least one. A single one,
+            [n, 1], is the logit of D(x), and the loss that of Goodfellow et al. (2014).
         generated_logits: the same for each generated sample; their number may differ.
 
     Raises:

@@ -41,7 +41,8 @@ class LoopOptions:
     """On a loss that is not finite: go back to the last checkpoint at half the learning rate."""
 
     stop_requested: Callable[[], bool] = lambda: False
-    """Asked between steps; when true, a checkpoint is written and `Interrupted` raised."""
+    """Asked between steps; when true, a checkpoint is written, where there is a folder, and `Interrupted`
+    raised."""
 
     origin: Mapping[str, str] = field(default_factory=dict)
     """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
@@ -121,7 +122,9 @@ class Checkpointer:
         folder = self._folder
         if folder is None:
             if self._options.roll_back:
-                self._in_memory = [*self._in_memory[-1:], deepcopy(state.state_dict())]
+                # As of files, of which one of the same step is replaced.
+                older = [kept for kept in self._in_memory if kept["step"] != state.step]
+                self._in_memory = [*older[-1:], deepcopy(state.state_dict())]
             self._time = time.monotonic()
             return
         # Every rank takes part: the state holds all their random streams.
@@ -174,9 +177,10 @@ class Checkpointer:
             self._drop_newest()
             self.restore(state)
             passed_over = passed_over or self.warning
-        last_good = (
-            f"the last good checkpoint, of step {state.step}, is in {self._folder or 'memory'}"
-        )
+        if self._folder is None:
+            last_good = "nothing was written"
+        else:
+            last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
         if not self._options.roll_back:
             raise UserError(
                 f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "

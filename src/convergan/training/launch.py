@@ -1,5 +1,6 @@
 """The processes of a run and their devices, as a recipe's hardware settings describe them."""
 
+import gc
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -106,6 +107,13 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
             ) from error
 
 
+def launched_rank() -> int:
+    """The rank of this process among those that torchrun or another rank has started, also when they have
+    disconnected; 0 where it is alone."""
+    started = torch.distributed.is_torchelastic_launched() or is_child()
+    return int(os.environ["RANK"]) if started else 0
+
+
 def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -134,6 +142,8 @@ def _connected(
         torch.distributed.destroy_process_group()
         raise
     torch.distributed.destroy_process_group()
+    # Networks that several processes trained hold the connection, whose threads must end before Python does.
+    gc.collect()
 
 
 class RankFailed(RuntimeError):
@@ -166,13 +176,13 @@ def on_every_rank(task: Callable[[], ResultT]) -> ResultT:
         return results[0]
     messages: list[tuple[str, str] | None] = [None] * ranks()
     torch.distributed.all_gather_object(messages, _message(failure))
-    for of, message in enumerate(messages):
+    for failed_rank, message in enumerate(messages):
         if message is None:
             continue
         text, trace = message
         if not trace:
             raise UserError(text) from failure
-        failed = RankFailed(f"rank {of}: {text}")
+        failed = RankFailed(f"rank {failed_rank}: {text}")
         failed.add_note(trace)
         raise failed from failure
     return results[0]

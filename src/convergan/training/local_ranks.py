@@ -138,10 +138,11 @@ def is_child() -> bool:
 
 
 def _started(count: int) -> LocalRanks:
-    if hasattr(sys, "ps1"):
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if hasattr(sys, "ps1") or script == "<stdin>" or (script is None and "-c" not in sys.orig_argv):
         raise UserError(
-            "hardware.devices: expected 1 in an interactive Python, which cannot be run"
-            f" once more, got {count}"
+            "hardware.devices: expected 1 in an interactive Python or one that reads its script from the"
+            f" standard input, which cannot be run once more, got {count}"
         )
     # Port 0: one that is free, and from now on this process's.
     store = TCPStore(_HOST, 0, count, is_master=True, wait_for_workers=False, timeout=TIMEOUT)

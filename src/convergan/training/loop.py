@@ -65,7 +65,7 @@ def fit(
         options: how the run is kept.
 
     Raises:
-        Interrupted: `options.stop_requested`; a checkpoint has been written.
+        Interrupted: `options.stop_requested`; a checkpoint has been written, where there is a folder for it.
         UserError: a loss or a weight is not finite, and rolling back, if asked for, did not help.
     """
     # 1. Images on the device; players, their losses, optimizers and averages.

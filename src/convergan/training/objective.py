@@ -8,7 +8,7 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import LABELLED, STRONG, WEAK
+from convergan.training.batch import LABELLED
 from convergan.training.terms.registry import TERMS
 from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermOutputs
 
@@ -33,7 +33,13 @@ class Loss:
         """The weighted parts of all terms by name; the player minimizes their `total`."""
         parts: dict[str, Tensor] = {}
         for term in self.terms:
-            parts.update(term.weighted_parts(outputs))
+            for name, part in term.weighted_parts(outputs).items():
+                if name in parts:
+                    raise UserError(
+                        f"objective.{_option(term.name)}: expected parts whose names no other term of the"
+                        f" player has, got {name}"
+                    )
+                parts[name] = part
         return parts
 
 
@@ -74,11 +80,6 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
                 f"objective: expected a weight above 0 of a term of the {player}, {names}, got 0 for each"
             )
     return losses
-
-
-def views_needed(losses: dict[str, Loss]) -> frozenset[str]:
-    """The views of the unlabelled images that some term looks at."""
-    return frozenset().union(*(loss.needs for loss in losses.values())) & {WEAK, STRONG}
 
 
 def _option(name: str) -> str:

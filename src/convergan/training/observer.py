@@ -21,7 +21,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """The observer of the ranks that write nothing."""
+    """An observer that does nothing."""
 
     def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""

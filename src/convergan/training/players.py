@@ -68,11 +68,11 @@ def build_players(
 
     players = {}
     with streams["game"]():
-        judge = discriminator()
+        classifier = discriminator()
         generator = build_generator(recipe.networks, shape).to(device)
-        _initialize_discriminator(judge, recipe, images, data.unlabelled)
+        _initialize_discriminator(classifier, recipe, images, data.unlabelled)
         _initialize_generator(generator, recipe)
-        players["discriminator"] = player("discriminator", judge)
+        players["discriminator"] = player("discriminator", classifier)
         players["generator"] = player("generator", generator)
     if recipe.baseline and recipe.objective.is_supervised:
         with streams["baseline"]():

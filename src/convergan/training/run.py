@@ -13,7 +13,7 @@ from rich.console import Console
 from convergan.data.image_set import DataSet
 from convergan.data.splits import Split
 from convergan.distributed import rank, ranks
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 from convergan.files import make_folder
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
@@ -31,7 +31,7 @@ from convergan.training.checkpointing import LoopOptions
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
-from convergan.training.launch import RankFailed, launched, on_every_rank, on_rank_zero
+from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
 from convergan.training.observer import Observer, Silent
@@ -44,7 +44,6 @@ from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.recorder import Recorder
 from convergan.training.signals import (
-    Interrupted,
     end_if_asked,
     stop_on_signals,
     terminated_by_signals,
@@ -146,6 +145,9 @@ class _Request:
             raise UserError(
                 f"data: expected what data_set_from_arrays gives, got {type(data).__name__}"
             )
+        for name, given, kind in (("options", options, RunOptions), ("console", console, Console)):
+            if not isinstance(given, kind | None):
+                raise UserError(f"{name}: expected {kind.__name__} or nothing, got {quoted(given)}")
         self.recipe, self.data = as_recipe(recipe), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
@@ -154,16 +156,9 @@ def _launched(task: Callable[[torch.device], ResultT], recipe: Recipe) -> Result
     """Runs a task on the recipe's hardware, with its number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
-    rank_zero_prints = False
     try:
         with terminated_by_signals(), launched(recipe.hardware) as device:
-            rank_zero_prints = rank() != 0
             return task(device)
-    except (UserError, RankFailed, Interrupted) as end:
-        if rank_zero_prints:
-            # Rank 0 prints why.
-            raise SystemExit(end.exit_code if isinstance(end, Interrupted) else 1) from None
-        raise
     finally:
         torch.set_num_threads(threads)
 

@@ -38,10 +38,9 @@ class TrainingState:
         images: DeviceImages,
         losses: Mapping[str, Loss],
     ) -> None:
-        seeds = range(2 * len(_STREAMS))
         # Networks are built alike on every rank, from streams that all ranks share.
         shared = {
-            name: RandomStream(device, derived_seed(recipe.seed, seeds[number]))
+            name: RandomStream(device, derived_seed(recipe.seed, number))
             for number, name in enumerate(_STREAMS)
         }
         self.players = build_players(device, recipe, data, images, losses, shared)
@@ -49,7 +48,7 @@ class TrainingState:
         self.streams = {
             name: RandomStream(
                 device,
-                derived_seed(recipe.seed, seeds[number + len(_STREAMS)], rank()),
+                derived_seed(recipe.seed, number + len(_STREAMS), rank()),
             )
             for number, name in enumerate(_STREAMS)
         }

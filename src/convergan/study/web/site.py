@@ -49,7 +49,7 @@ class Site:
 
     @cached_property
     def version(self) -> str:
-        """Of the assets: browsers keep them."""
+        """A hash of the assets, which browsers keep."""
         return sha256("".join(map(str, sorted(self.assets.items()))).encode()).hexdigest()[:12]
 
 

@@ -1,6 +1,8 @@
 """All terms by name: those of the paper, and those that somebody else has registered."""
 
-from convergan.errors import UserError
+from collections.abc import Set
+
+from convergan.errors import UserError, quoted
 from convergan.recipes.objective import register_term_settings
 from convergan.training.terms.feature_matching import FeatureMatching
 from convergan.training.terms.historical_averaging import HistoricalAveragingPenalty
@@ -9,7 +11,7 @@ from convergan.training.terms.non_saturating import NonSaturating
 from convergan.training.terms.real_or_generated import RealOrGenerated
 from convergan.training.terms.supervised import Supervised
 from convergan.training.terms.target import Target
-from convergan.training.terms.term import NEEDS, PLAYERS, Term
+from convergan.training.terms.term import NEEDS, NEEDS_OF_PLAYER, PLAYERS, Term
 
 TERMS: dict[str, type[Term]] = {
     term.name: term
@@ -33,18 +35,30 @@ def register_term(term: type[Term]) -> type[Term]:
     recipe: `replace(recipe, objective=recipe.objective.with_term(settings))`.
 
     Raises:
-        UserError: its name is taken, or `players` or `needs` hold what there is not.
+        UserError: it is no subclass of `Term` with a name and settings, its name is taken, or `players` or
+            `needs` hold what there is not, or what a player's step does not see.
     """
-    for what, given, known in (("players", term.players, PLAYERS), ("needs", term.needs, NEEDS)):
-        if not given or not given <= set(known):
+    name = getattr(term, "name", None)
+    if not (isinstance(term, type) and issubclass(term, Term) and isinstance(name, str)):
+        raise UserError(f"term: expected a subclass of Term with a name, got {quoted(term)}")
+    for what, known in (("players", set(PLAYERS)), ("needs", NEEDS)):
+        given = getattr(term, what, None)
+        if not isinstance(given, Set) or not given or not given <= known:
+            got = ", ".join(map(str, sorted(given))) if isinstance(given, Set) else quoted(given)
             raise UserError(
-                f"{term.name}.{what}: expected one or more of {', '.join(sorted(known))},"
-                f" got {', '.join(sorted(given)) or 'none'}"
+                f"{name}.{what}: expected a set of one or more of {', '.join(sorted(known))},"
+                f" got {got or 'none'}"
             )
-    if _origin(TERMS.get(term.name, term)) != _origin(term):
-        raise UserError(f"{term.name}: expected a name that no other term has, got that of one")
-    register_term_settings(term.name, term.settings_class)
-    TERMS[term.name] = term
+    for player in sorted(term.players):
+        if unseen := term.needs - NEEDS_OF_PLAYER[player]:
+            raise UserError(
+                f"{name}.needs: expected some of {', '.join(sorted(NEEDS_OF_PLAYER[player]))} in the step of"
+                f" the {player}, got {', '.join(sorted(unseen))}"
+            )
+    if _origin(TERMS.get(name, term)) != _origin(term):
+        raise UserError(f"{name}: expected a name that no other term has, got that of one")
+    register_term_settings(name, getattr(term, "settings_class", None))  # type: ignore[arg-type]
+    TERMS[name] = term
     return term
 
 

@@ -8,18 +8,27 @@ from typing import ClassVar
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from convergan.errors import UserError, quoted
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.terms import TermSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
-from convergan.training.batch import GROUPS
+from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED
 
 TEACHER, HISTORY = "teacher", "history"
 NEEDS = frozenset({*GROUPS, TEACHER, HISTORY})
 """All that a term can see: the discriminator's logits and features of a group of images, those of the
 averaged discriminator, and the history of the player's weights."""
 
-PLAYERS = ("discriminator", "generator", "baseline")
-"""Names of the players. The baseline is the same discriminator, trained on the labelled images alone."""
+NEEDS_OF_PLAYER = {
+    "discriminator": NEEDS,
+    "generator": frozenset({UNLABELLED, GENERATED, HISTORY}),
+    "baseline": frozenset({LABELLED, HISTORY}),
+}
+"""What the terms of each player can see in its step. The baseline is the same discriminator, trained on the
+labelled images alone."""
+
+PLAYERS = tuple(NEEDS_OF_PLAYER)
+"""Names of the players."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +78,8 @@ class Term(ABC):
     needs: ClassVar[frozenset[str]]
     """What it looks at, of `NEEDS`; the loop prepares what the terms need, and nothing else.
 
-    In the discriminator's step every group can be needed, in the baseline's `labelled` alone, and in the
-    generator's `unlabelled`, without gradient, and `generated`."""
+    In the discriminator's step everything can be needed; in the baseline's `labelled` and `history`; in the
+    generator's `unlabelled`, without gradient, `generated` and `history`."""
 
     def __init__(self, settings: TermSettings) -> None:
         self.settings = settings
@@ -83,6 +92,12 @@ class Term(ABC):
         """The parts of the value, each multiplied by the weight; one without parts has the term's name."""
         value = self(outputs)
         parts = value if isinstance(value, dict) else {self.name: value}
+        for name, part in parts.items():
+            if not isinstance(part, Tensor) or part.ndim:
+                got = f"shape {tuple(part.shape)}" if isinstance(part, Tensor) else quoted(part)
+                raise UserError(
+                    f"objective.{self.name}: expected one number in a tensor as {name}, got {got}"
+                )
         weight = self.settings.weight
         # A step of small networks notices each operation.
         return parts if weight == 1 else {name: weight * part for name, part in parts.items()}
