@@ -48,6 +48,12 @@ def _table() -> np.ndarray:
     """The rows of scikit-learn's file of digits: 64 levels from 0 to 16, and the digit."""
     # To import scikit-learn, which imports pandas, would take longer than all else of a start but torch.
     package = find_spec("sklearn")
-    assert package is not None and package.origin is not None
-    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    return np.loadtxt(path, delimiter=",")
+    if package is not None and package.origin is not None:
+        path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            return np.loadtxt(path, delimiter=",")
+    # Where another version of it keeps them elsewhere.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return np.column_stack([digits.data, digits.target])

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from convergan.errors import UserError, one_line, reading
+from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
-from convergan.json_files import json_text, read_json
+from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.paths import StrPath, as_path
@@ -93,12 +93,7 @@ def load_config(run: StrPath) -> ModelConfig:
         raise UserError(
             f"{run}: expected a finished run, got one without model/; --resume finishes it"
         )
-    values = read_json(path)
-    try:
-        return _CONFIG_TYPE.validate_python(values)
-    except ValidationError as error:
-        problem = one_line(error)
-        raise UserError(f"{path}: expected the settings of a model, got {problem}") from None
+    return read_json_as(path, _CONFIG_TYPE, "the settings of a model")
 
 
 def load_classifier(run: StrPath) -> Classifier:
