@@ -282,7 +282,8 @@ class Recipe(Settings):
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """Losses of the two players: sums of the terms below, each times its weight."""
+    """Losses of the two players: sums of the terms below, each times its weight. The generator needs at least
+    one of feature matching, minimax, non-saturating and target. docs/run-folder.md has the former names."""
 
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """How they are trained."""

@@ -88,8 +88,8 @@ class TargetSettings(TermSettings, term="target"):
     """Weight of the cross-entropy between `probability` and D; 0 is off."""
 
     probability: Annotated[float, Interval(gt=0, le=1)] = 0.375
-    """What the generator makes the discriminator say of generated images. Half of the discriminator's
-    positive target is where a smoothed one ends that cannot tell them from real ones (Section 3.4)."""
+    """What the generator makes the discriminator say of generated images. A smoothed discriminator that
+    cannot tell them from real ones says half of its positive target (Section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
