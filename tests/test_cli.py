@@ -169,7 +169,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             ("sample", "r", "--out", "x", "--count", "2", "--best", "nan"),
-            ["--best: expected above 0"],
+            ["--best: expected 0.0001 to 1"],
         ),
         (
             ("sample", "r", "--out", "x", "--count", "2", "--seed", "-1"),
