@@ -13,16 +13,12 @@ from sqlalchemy import text
 
 from convergan.cli import main
 from convergan.json_files import read_json
-from convergan.runs.metrics import read_metrics
 from convergan.study.database import Database
 from convergan.study.migrate import revision_of, upgrade
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
 # The classifiers of `minibatch` said of an image what depended on those beside it: they are refused.
 RUNS = ("digits", "folder", "imagenet")
-
-# Another CPU adds in another order: over the steps of these small runs that moves a loss by less than this.
-LOSSES = {"rel": 2e-3, "abs": 1e-4}
 
 
 @pytest.fixture(autouse=True)
@@ -101,28 +97,21 @@ def score_of(scored: dict[str, Any], metric: str) -> float:
     return value
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_a_stopped_run_goes_on_to_the_same_end(run: str, tmp_path: Path) -> None:
-    shutil.copytree(KEPT / run / "stopped", tmp_path / "run")
-    before = read_metrics(tmp_path / "run" / "metrics.jsonl")
+@pytest.mark.parametrize("run", (*RUNS, "minibatch"))
+def test_a_stopped_run_whose_order_was_another_is_refused_in_a_line(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = KEPT / run / "stopped"
+    shutil.copytree(stopped, tmp_path / "run")
     words = ["train", "--from", f"{run}/stopped/recipe.yaml", "--out", tmp_path / "run", "--resume"]
-    command(*words, *([] if images_of(run) == "digits-new" else ["--data.path", "shapes"]))
-    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    expected = read_metrics(KEPT / run / "finished" / "metrics.jsonl")
-    assert lines[: len(before)] == before and len(lines) == len(expected)
-    for line, other in zip(lines, expected, strict=True):
-        assert line.step == other.step
-        assert line.losses == pytest.approx(other.losses, **LOSSES)
-        # A hundredth of the images may lie on the border.
-        assert line.test_size == other.test_size is not None
-        now, then = line.as_json(), other.as_json()
-        for key in [key for key in then if key.endswith("errors")]:
-            assert now[key] == pytest.approx(then[key], abs=max(1, other.test_size / 100))
-    predictions = tmp_path / "predictions.csv"
-    command("predict", tmp_path / "run", images_of(run), "--out", predictions)
-    for after, before in zip(rows(predictions), rows(KEPT / run / "predictions.csv"), strict=True):
-        for column in before.keys() - {"path", "label"}:
-            assert float(after[column]) == pytest.approx(float(before[column]), abs=0.01)
+    words += [] if images_of(run) == "digits-new" else ["--data.path", "shapes"]
+    assert main([str(word) for word in words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a run whose epochs draw the images in the order of these versions" in line
+    assert "begun by convergan 0.1.0, numpy 2.4.6, commit a79dd82d68c5; finish it with" in line
+    # What was trained is still there.
+    for kept in [path for path in stopped.rglob("*") if path.is_file()]:
+        assert (tmp_path / "run" / kept.relative_to(stopped)).read_bytes() == kept.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -130,21 +119,16 @@ def test_a_stopped_run_goes_on_to_the_same_end(run: str, tmp_path: Path) -> None
     [
         ["predict", "minibatch/finished", "digits-new", "--out", "OUT/predictions.csv"],
         ["score", "digits-new", "--classifier", "minibatch/finished"],
-        ["train", "--from", "minibatch/stopped/recipe.yaml", "--out", "OUT/run", "--resume"],
     ],
-    ids=["predict", "score", "resume"],
+    ids=["predict", "score"],
 )
 def test_a_classifier_that_looked_at_the_batch_is_refused_in_a_line(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(KEPT / "minibatch" / "stopped", tmp_path / "run")
     assert main([word.replace("OUT", str(tmp_path)) for word in words]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("convergan: ")
     assert "older version" in said and "depends on the images beside it; train anew" in said
-    # What was trained is still there.
-    for kept in (KEPT / "minibatch" / "stopped" / "checkpoints").iterdir():
-        assert (tmp_path / "run" / "checkpoints" / kept.name).read_bytes() == kept.read_bytes()
     assert not (tmp_path / "predictions.csv").exists()
 
 

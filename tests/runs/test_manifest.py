@@ -14,7 +14,7 @@ KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 
 KEYS = [
     "started", "command", "accelerator", "device", "processes", "precision", "precision_of_terms",
-    "versions", "git_commit", "recipe_sha256", "seed", "split_seed", "data", "labelled",
+    "versions", "git_commit", "recipe_sha256", "seed", "split_seed", "epoch_order", "data", "labelled",
     "labelled_of_class", "validation", "held_out", "folds_held_out", "unlabelled_size", "folds",
     "trainings", "steps", "notes", "resumed",
 ]  # fmt: skip

@@ -167,7 +167,9 @@ def test_a_checkpoint_of_another_network_is_one_line(stopped: Path, quick_recipe
         resumed(stopped, changed)
 
 
-def test_a_run_of_0_1_0_goes_on(stopped: Path, trained_run: Path, quick_recipe: Recipe) -> None:
+def test_a_run_whose_files_name_no_recipe_goes_on(
+    stopped: Path, trained_run: Path, quick_recipe: Recipe
+) -> None:
     for path in (stopped / "checkpoints").iterdir():
         tensors, metadata = load_tensors(path)
         save_file(tensors, path, metadata={"skeleton": metadata["skeleton"]})

@@ -196,26 +196,33 @@ def test_other_images_are_refused_on_resume(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("begun", "message"),
     [
-        ("accelerator", "cuda", "hardware.accelerator: expected cuda .* got cpu"),
-        ("processes", 4, "hardware.devices: expected 4 .* got 1"),
+        ({"accelerator": "cuda"}, "hardware.accelerator: expected cuda .* got cpu"),
+        ({"processes": 4}, "hardware.devices: expected 4 .* got 1"),
+        (
+            {"epoch_order": None, "git_commit": "c" * 40},
+            "order of these versions, got one begun by convergan [0-9.]+, numpy [0-9.]+, commit c{12};",
+        ),
+        (
+            {"epoch_order": "0" * 16, "git_commit": None},
+            "begun by convergan [0-9.]+, numpy [0-9.]+; finish it with those",
+        ),
     ],
 )
-def test_another_machine_is_refused_on_resume(
+def test_another_machine_or_order_is_refused_on_resume(
     uninterrupted: Path,
     recipe: Recipe,
     quiet: Console,
     tmp_path: Path,
-    key: str,
-    value: object,
+    begun: dict[str, object],
     message: str,
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
     (run / "results.json").unlink()
     manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    (run / "manifest.json").write_text(json.dumps({**manifest, **begun}))
     with pytest.raises(UserError, match=message):
         train(recipe, run, options=RunOptions(resume=True), console=quiet)
 

@@ -95,6 +95,9 @@ class Manifest(TrainingProcess):
     split_seed: int
     """Seed that decides which images are labelled, held out and in which fold."""
 
+    epoch_order: str | None = None
+    """Hash of the order in which epochs draw images; None before there was one."""
+
     data: ManifestData
 
     labelled: list[int]

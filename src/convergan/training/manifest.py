@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 
+from convergan.data.batches import order_fingerprint
 from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.json_files import write_json
@@ -28,8 +29,8 @@ def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.de
     """Writes manifest.json; on resume, notes the new process and checks that it can go on.
 
     Raises:
-        UserError: the images, the kind of device or the number of processes are not those that the run was
-            begun with, or the manifest is damaged.
+        UserError: the images, their order, the kind of device or the number of processes are not those that
+            the run was begun with, or the manifest is damaged.
     """
     process = _process(device, preparation)
     if folder.manifest.exists():
@@ -49,6 +50,7 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
         recipe_sha256=recipe_sha256(recipe),
         seed=recipe.seed,
         split_seed=split_seed(recipe),
+        epoch_order=order_fingerprint(),
         data=ManifestData(
             source=data.source,
             fingerprint=data.fingerprint,
@@ -95,6 +97,17 @@ def _require_same(
         raise UserError(
             f"{data.source}: expected the images that {folder.path} was begun with (fingerprint "
             f"{saved[:12]}), got others ({data.fingerprint[:12]})"
+        )
+    if begun.epoch_order != order_fingerprint():
+        begun_by = ", ".join(
+            f"{name} {begun.versions.get(name, 'of an unknown version')}"
+            for name in ("convergan", "numpy")
+        )
+        if begun.git_commit is not None:
+            begun_by += f", commit {begun.git_commit[:12]}"
+        raise UserError(
+            f"{folder.path}: expected a run whose epochs draw the images in the order of these versions, got"
+            f" one begun by {shortened(begun_by)}; finish it with those, or train anew"
         )
     # The streams of random numbers are those of one kind of device and of so many processes, and `auto`
     # may choose another precision on another machine.
