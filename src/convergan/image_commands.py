@@ -12,7 +12,7 @@ from tyro.conf import AvoidSubcommands, Positional, arg
 from convergan.errors import UserError, printable
 from convergan.outputs import STANDARD_OUTPUT, is_standard_output
 from convergan.progress_bar import progress_bar
-from convergan.ranges import Checked, Seed
+from convergan.ranges import BestShare, Checked, Seed
 from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 
 
@@ -77,7 +77,7 @@ class Sample(Checked):
     seed: Seed = 0
     """Seed of the noise that they are made from."""
 
-    best: Annotated[float, Interval(ge=1e-4, le=1)] | None = None
+    best: BestShare | None = None
     """Draw more, and keep this share: the paper's 0.01, say."""
 
     by: Literal["inception"] | None = None

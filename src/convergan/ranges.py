@@ -16,6 +16,9 @@ from convergan.errors import UserError, is_utf8, quoted
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 """Seed that every random number generator in use accepts."""
 
+BestShare = Annotated[float, Interval(ge=1e-4, le=1)]
+"""Share of the samples drawn that is kept, the best ones: all that are drawn have to be looked at."""
+
 _NAMES = {
     bool: "true or false",
     NoneType: "None",

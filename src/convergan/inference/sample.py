@@ -12,7 +12,6 @@ from convergan.inference.open_embedding import open_embedding
 from convergan.inference.run_images import draw
 from convergan.inference.sample_files import (
     Count,
-    Share,
     chosen_samples,
     require_number,
     require_room,
@@ -20,7 +19,7 @@ from convergan.inference.sample_files import (
 )
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.ranges import Seed
+from convergan.ranges import BestShare, Seed
 
 
 def sample(
@@ -70,7 +69,7 @@ def sample(
     count = require_number(count, Count, "count")
     seed = require_number(seed, Seed, "seed")
     if best is not None:
-        best = require_number(best, Share, "best")
+        best = require_number(best, BestShare, "best")
     if folder is not None:
         require_room(folder, overwrite=overwrite)
     if best is None:

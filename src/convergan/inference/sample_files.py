@@ -20,8 +20,6 @@ from convergan.ranges import fit
 _Number = TypeVar("_Number", int, float)
 
 Count = Annotated[int, Interval(ge=1)]
-Share = Annotated[float, Interval(ge=1e-4, le=1)]
-"""The share of the images drawn that is kept."""
 """How many images."""
 
 _GRID_IMAGES = 100

@@ -37,7 +37,7 @@ def build_players(
     """The players by name; `baseline` only where the recipe wants one and there are classes.
 
     Args:
-        device: the process, and its device.
+        device: where the networks and the images are.
         recipe: all settings.
         data: which images are labelled, and which unlabelled.
         images: the training images.
