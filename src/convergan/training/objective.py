@@ -8,7 +8,8 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import LABELLED
+from convergan.recipes.settings import Recipe
+from convergan.training.batch import LABELLED, STRONG
 from convergan.training.terms.registry import TERMS
 from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermOutputs
 
@@ -80,6 +81,20 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
                 f"objective: expected a weight above 0 of a term of the {player}, {names}, got 0 for each"
             )
     return losses
+
+
+def require_views(recipe: Recipe) -> None:
+    """Checks that there are strong views where a term looks at them.
+
+    Raises:
+        UserError: a term needs them, and the recipe has no augmentation.
+    """
+    for name, settings in recipe.objective.terms().items():
+        if settings.weight and recipe.augmentation.kind == "none" and STRONG in TERMS[name].needs:
+            raise UserError(
+                f"objective.{_option(name)}.weight: expected 0 where augmentation.kind is none, as the term"
+                f" compares views, got {settings.weight:g}"
+            )
 
 
 def _option(name: str) -> str:

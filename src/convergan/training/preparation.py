@@ -20,6 +20,7 @@ from convergan.recipes.terms import SupervisedSettings
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
+from convergan.training.objective import require_views
 
 CPU = torch.device("cpu")
 
@@ -65,8 +66,8 @@ def prepare(
 
     Raises:
         UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
-            such images or do not fit in memory, the batch cannot be divided among the processes, or there is
-            no compiler.
+            such images or do not fit in memory, the batch cannot be divided among the processes, there is no
+            compiler, or a term compares views of which there are none.
     """
     if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
         raise UserError(
@@ -74,6 +75,7 @@ def prepare(
             f"got {recipe.batch_size}"
         )
     require_compiler(recipe.hardware)
+    require_views(recipe)
     if data is None:
         memory_check = partial(
             _require_memory_before_decoding, recipe, device=device, processes=processes
