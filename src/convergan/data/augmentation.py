@@ -216,7 +216,8 @@ def _near(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"
 
 
 def _in_format_of(images: ImageBatch, view: ImageBatch) -> ImageBatch:
-    """The view in the memory format of the images."""
-    if images.is_contiguous():
-        return view.contiguous()
-    return view.contiguous(memory_format=torch.channels_last)
+    """The view in the memory format of the images, channels last or first."""
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and not images.is_contiguous():
+        return view.contiguous(memory_format=torch.channels_last)
+    return view.contiguous()
