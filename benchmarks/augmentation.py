@@ -2,10 +2,10 @@
 
     python benchmarks/augmentation.py [--repeats 40]
 
-kornia must be installed for it: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. One thread; the views of
-a step of 32 labelled and 96 unlabelled images, these once weak and once strong, in turn with a copy of the
-images, which is the floor. Each image has draws of its own in both. kornia's shifts are of fractions of pixels,
-interpolated: `RandomCrop`, which takes whole ones, crops image by image.
+kornia must be installed for it: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. One thread; the
+views of a step of 32 labelled and 96 unlabelled images, these once weak and once strong, in turn with a copy
+of the images, which is the floor. Each image has draws of its own in both. kornia's shifts are of fractions
+of pixels, interpolated: `RandomCrop`, which takes whole ones, crops image by image.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str
     channels, height, width = shape
     return timing(
         claim="the views of a step take less time than kornia's",
-        setting=f"{kind}, {width}x{height} px, {channels} channels, {LABELLED} labelled, {UNLABELLED} weak and"
+        setting=f"{kind}, {width}x{height} px, {channels} channels; {LABELLED} labelled, {UNLABELLED} weak,"
         f" {UNLABELLED} strong views",
         device="cpu, 1 thread",
         precision="fp32",

@@ -163,9 +163,7 @@ def test_photographs_have_another_brightness_contrast_saturation_and_hue() -> No
         # Colours are turned about the grey axis, and stretched.
         turn = plane @ matrix @ plane.T / contrast
         saturation = turn.det().sqrt()
-        torch.testing.assert_close(
-            turn @ turn.T, saturation**2 * torch.eye(2, dtype=torch.float64)
-        )
+        torch.testing.assert_close(turn @ turn.T, saturation**2 * torch.eye(2, dtype=torch.float64))
         hue = torch.atan2(turn[1, 0], turn[0, 0]) / (2 * math.pi)
         brightness = offset[0] - image.mean()
         measured.append([float(each) for each in (brightness, contrast - 1, saturation - 1, hue)])

@@ -244,7 +244,9 @@ def test_every_setting_is_documented_beneath_it() -> None:
 
     from convergan.recipes import augmentation, objective, settings, terms
 
-    for node in ast.parse("".join(map(inspect.getsource, (augmentation, settings, objective, terms)))).body:
+    for node in ast.parse(
+        "".join(map(inspect.getsource, (augmentation, settings, objective, terms)))
+    ).body:
         if isinstance(node, ast.ClassDef):
             fields = [
                 place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)

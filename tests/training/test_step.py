@@ -16,8 +16,8 @@ from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.json_files import read_json
 from convergan.networks.classification import classified
-from convergan.recipes.files import read_recipe
 from convergan.recipes.augmentation import AugmentationSettings
+from convergan.recipes.files import read_recipe
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe

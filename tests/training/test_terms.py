@@ -169,7 +169,8 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     )
     plain = replace(quick_recipe, objective=changed, epochs=1)
     with pytest.raises(
-        UserError, match=r"^objective\.consistency\.weight: .* augmentation\.kind is none, .* got 0\.5$"
+        UserError,
+        match=r"^objective\.consistency\.weight: .* augmentation\.kind is none, .* got 0\.5$",
     ):
         train(plain, tmp_path / "plain", console=quiet)
     assert not (tmp_path / "plain").exists()

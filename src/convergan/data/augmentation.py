@@ -172,8 +172,10 @@ def view_examples(
 
 
 _MEAN = [[1 / 3] * 3] * 3
-_REST = [[float(row == column) - 1 / 3 for column in range(3)] for row in range(3)]
-_TURN = [[((column - row + 1) % 3 - 1) / -math.sqrt(3) for column in range(3)] for row in range(3)]
+_REST = [[2 / 3, -1 / 3, -1 / 3], [-1 / 3, 2 / 3, -1 / 3], [-1 / 3, -1 / 3, 2 / 3]]
+_R = 1 / math.sqrt(3)
+_TURN = [[0, -_R, _R], [_R, 0, -_R], [-_R, _R, 0]]
+"""G, I - G and K of `Augmentation._coloured`."""
 
 
 def _uniform(images: ImageBatch, count: int) -> Float[Tensor, "batch count"]:
