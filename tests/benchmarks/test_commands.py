@@ -496,9 +496,7 @@ def test_each_row_stands_below_its_claim(
     ]  # fmt: skip
 
 
-def test_views_beside_those_of_another(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_views_beside_those_of_another(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # kornia is installed for the measurement alone.
     monkeypatch.setattr(augmentation, "kornia_views", augmentation.our_views)
     monkeypatch.setattr(augmentation.torch, "set_num_threads", lambda count: None)
@@ -506,7 +504,7 @@ def test_views_beside_those_of_another(
     assert [row["setting"].split(",")[0] for row in written] == [
         kind for kind, _ in augmentation.SETTINGS
     ]
-    assert all(0 < row["floor"] and 0 < row["ours"] < 10 and row["repeats"] == 1 for row in written)
+    assert all(row["floor"] > 0 and 0 < row["ours"] < 10 and row["repeats"] == 1 for row in written)
 
 
 def test_the_start_is_timed_to_the_end_of_the_first_step(tmp_path: Path) -> None:
