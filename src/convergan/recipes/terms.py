@@ -116,8 +116,8 @@ class ConsistencySettings(TermSettings, term="consistency"):
     """Weight of the cross-entropy of the strong view against the class of the weak one; 0 is off."""
 
     ramp: Ramp = 0.0
-    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled images
-    are often wrong. 0: the whole weight from the start."""
+    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled
+    images are often wrong. 0: the whole weight from the start."""
 
     targets: Literal["weak", "teacher"] = "weak"
     """Who says which class of the weak view the strong view is to get: `weak`, the network itself; `teacher`,
@@ -135,8 +135,8 @@ class ConsistencySettings(TermSettings, term="consistency"):
     this."""
 
     distribution_alignment: bool = False
-    """The targets' probabilities are multiplied by the frequency of the class among the labels, divided by that
-    among the targets so far (ReMixMatch: Berthelot et al., 2019), and normalized."""
+    """The targets' probabilities are multiplied by the frequency of the class among the labels, divided by
+    that among the targets so far (ReMixMatch: Berthelot et al., 2019), and normalized."""
 
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
     """Of the running means of `adaptive_threshold` and `distribution_alignment`: over about

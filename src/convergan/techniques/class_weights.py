@@ -10,8 +10,8 @@ def balanced_class_weights(counts: Int64[Tensor, "classes"]) -> Float[Tensor, "c
 
         w_k = n / (K n_k),   n = sum_k n_k
 
-    K is the number of classes that have labels. The mean weight of the n labelled samples is 1. In a loss they
-    multiply each sample's own: `(w[labels] * cross_entropy(logits, labels, reduction="none")).mean()`.
+    K is the number of classes that have labels. The mean weight of the n labelled samples is 1. In a loss
+    they multiply each sample's own: `(w[labels] * cross_entropy(logits, labels, reduction="none")).mean()`;
     `cross_entropy(weight=w)` divides by the weights in the batch instead.
 
     Args:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -157,7 +157,7 @@ class DistributionAlignment(_Running):
     mean: Tensor
     updates: Tensor
 
-    def __init__(self, prior: Float[Tensor, "classes"], *, momentum: float = 0.99) -> None:
+    def __init__(self, prior: Real[Tensor, "classes"], *, momentum: float = 0.99) -> None:
         super().__init__(momentum)
         if prior.ndim != 1 or not (prior >= 0).all() or not 0 < prior.sum() < torch.inf:
             raise ValueError(

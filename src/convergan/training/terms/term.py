@@ -125,11 +125,11 @@ class Term(ABC):
         """
         return None
 
-    def weight(self, progress: float) -> float:
+    def weight_at(self, progress: float) -> float:
         """The weight at a point of the training: that of the settings, rising over their `ramp` if they have
         one.
 
-            weight(progress) = settings.weight min(1, progress / settings.ramp)
+            weight_at(progress) = settings.weight min(1, progress / settings.ramp)
 
         Args:
             progress: the share of the steps that are done, in [0, 1).
@@ -151,6 +151,6 @@ class Term(ABC):
                 raise UserError(
                     f"objective.{self.name}: expected one number in a tensor as {name}, got {got}"
                 )
-        weight = self.weight(outputs.progress)
+        weight = self.weight_at(outputs.progress)
         # A step of small networks notices each operation.
         return parts if weight == 1 else {name: weight * part for name, part in parts.items()}
