@@ -51,7 +51,7 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[[], list[Tensor]]]] = {
         lambda: [logits()],
     ),
     "soft consistency": (
-        lambda one: consistency_loss(one, LOGITS, threshold=0.5, temperature=0.5),
+        lambda one: consistency_loss(one, LOGITS, threshold=0.25, temperature=0.5),
         lambda: [logits()],
     ),
     "alignment": (

@@ -40,6 +40,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 LABELS = torch.tensor([0, 1, 2, 1])
 MEAN = torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4], dtype=torch.float64)
+TARGETS = torch.arange(20, dtype=torch.float64).view(4, 5).sin() * 3
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "feature matching": lambda x: feature_matching_loss(x.sin(), x),
     "semi-supervised": lambda x: semi_supervised_loss(x, LABELS, x + 1, x - 1).total,
@@ -49,7 +50,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "non-saturating": non_saturating_generator_loss,
     "target": target_generator_loss,
     "consistency": lambda x: consistency_loss(x, 2 * x, threshold=0.5),
-    "soft consistency": lambda x: consistency_loss(x, x, threshold=0.3, temperature=0.5),
+    "soft consistency": lambda x: consistency_loss(x, TARGETS, threshold=0.3, temperature=0.5),
     "alignment": lambda x: align_distribution(x, MEAN, MEAN.flip(0)).square().sum(),
     "conditional entropy": conditional_entropy,
     "pull-away": pull_away_loss,
