@@ -44,6 +44,7 @@ from convergan.recipes.terms import HistoricalAveragingSettings as HistoricalAve
 from convergan.recipes.terms import MinimaxSettings as MinimaxSettings
 from convergan.recipes.terms import NonSaturatingSettings as NonSaturatingSettings
 from convergan.recipes.terms import PullAwaySettings as PullAwaySettings
+from convergan.recipes.terms import RampedTermSettings as RampedTermSettings
 from convergan.recipes.terms import RealOrGeneratedSettings as RealOrGeneratedSettings
 from convergan.recipes.terms import SupervisedSettings as SupervisedSettings
 from convergan.recipes.terms import TargetSettings as TargetSettings

@@ -10,9 +10,6 @@ from convergan.recipes.base import Settings
 Weight = Annotated[float, Interval(ge=0, le=1e6)]
 """What a term's value is multiplied by before the terms of a loss are added."""
 
-Ramp = Annotated[float, Interval(ge=0, le=1)]
-"""Share of the run over which a term's weight rises linearly from 0."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TermSettings(Settings):
@@ -33,6 +30,15 @@ class TermSettings(Settings):
         """Makes the class that of the term of this name, which messages then put before its fields."""
         cls.term_name = term
         cls._group = f"objective.{term.replace('_', '-')}." if term else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RampedTermSettings(TermSettings):
+    """Base of the settings of a term whose weight rises at the start of a run."""
+
+    ramp: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled
+    images are often wrong. 0: the whole weight from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +115,11 @@ class HistoricalAveragingSettings(TermSettings, term="historical_averaging"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencySettings(TermSettings, term="consistency"):
+class ConsistencySettings(RampedTermSettings, term="consistency"):
     """Settings of consistency between views of unlabelled images (FixMatch: Sohn et al., 2020)."""
 
     weight: Weight = 0.0
     """Weight of the cross-entropy of the strong view against the class of the weak one; 0 is off."""
-
-    ramp: Ramp = 0.0
-    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled
-    images are often wrong. 0: the whole weight from the start."""
 
     targets: Literal["weak", "teacher"] = "weak"
     """Who says which class of the weak view the strong view is to get: `weak`, the network itself; `teacher`,
@@ -152,14 +154,11 @@ class ConsistencySettings(TermSettings, term="consistency"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionalEntropySettings(TermSettings, term="conditional_entropy"):
+class ConditionalEntropySettings(RampedTermSettings, term="conditional_entropy"):
     """Settings of the entropy of the classes of unlabelled images (Springenberg, 2015; Dai et al., 2017)."""
 
     weight: Weight = 0.0
     """Weight of the mean entropy of p(y | x) over the unlabelled images; 0 is off."""
-
-    ramp: Ramp = 0.0
-    """Share of the run over which the weight rises linearly from 0. 0: the whole weight from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError, quoted
 from convergan.networks.interface import DiscriminatorOutput
-from convergan.recipes.terms import TermSettings
+from convergan.recipes.terms import RampedTermSettings, TermSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED
 
@@ -126,16 +126,17 @@ class Term(ABC):
         return None
 
     def weight_at(self, progress: float) -> float:
-        """The weight at a point of the training: that of the settings, rising over their `ramp` if they have
-        one.
+        """The weight at a point of the training: that of the settings, which rises if they are ramped.
 
             weight_at(progress) = settings.weight min(1, progress / settings.ramp)
 
         Args:
             progress: the share of the steps that are done, in [0, 1).
         """
-        ramp: float = getattr(self.settings, "ramp", 0.0)
-        return self.settings.weight * (min(1.0, progress / ramp) if ramp > 0 else 1.0)
+        settings = self.settings
+        if isinstance(settings, RampedTermSettings) and progress < settings.ramp:
+            return settings.weight * progress / settings.ramp
+        return settings.weight
 
     @abstractmethod
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""] | dict[str, Float[Tensor, ""]]:
