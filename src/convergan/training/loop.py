@@ -94,6 +94,7 @@ def fit(
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
         discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
+        progress=lambda: state.step / (steps * recipe.epochs),
     )
     meter = LossMeter(device)
 
@@ -111,8 +112,7 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            progress = state.step / (steps * recipe.epochs)
-            rate = learning_rate(recipe.optimizer, progress, state.rollbacks)
+            rate = learning_rate(recipe.optimizer, game.progress(), state.rollbacks)
             not_finite = meter.add(state, *game.step(state, rate))
             if not_finite:
                 break

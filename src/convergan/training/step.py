@@ -1,6 +1,6 @@
 """One step of training: what each player sees, its loss, and how its weights move."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -40,6 +40,9 @@ class Game:
 
     discriminator_dtype: torch.dtype
     """What the matrix products of the steps of discriminator and baseline are computed in."""
+
+    progress: Callable[[], float]
+    """The share of the training's steps that are done."""
 
     def step(self, state: TrainingState, learning_rate: float) -> tuple[Parts, Tensor]:
         """Takes the step of all players at `state.position` of the epoch.
@@ -185,6 +188,7 @@ class Game:
             labels=None if batch is None else batch.labels,
             teacher=teacher,
             history=self.players[name].history,
+            progress=self.progress(),
         )
 
 
