@@ -26,6 +26,7 @@ from convergan.networks.grouped_batch_norm import GroupedBatchNorm as GroupedBat
 from convergan.networks.grouped_batch_norm import groups_of_batch as groups_of_batch
 from convergan.networks.layers import BatchNormWithoutGain as BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise as GaussianNoise
+from convergan.recipes.augmentation import AugmentationSettings as AugmentationSettings
 from convergan.recipes.files import read_recipe as read_recipe
 from convergan.recipes.objective import ObjectiveSettings as ObjectiveSettings
 from convergan.recipes.presets import PRESETS as PRESETS

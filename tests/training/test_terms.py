@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes import objective
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.metrics import read_metrics
@@ -73,9 +74,7 @@ class Agreement(Term):
     name = "agreement"
     settings_class = AgreementSettings
     players = frozenset({"discriminator"})
-    needs = frozenset(
-        {"labelled", "unlabelled", "weak", "strong", "generated", "teacher", "history"}
-    )
+    needs = frozenset({"labelled", "unlabelled", "strong", "generated", "teacher", "history"})
 
     def __call__(self, outputs):
         seen.append(outputs)
@@ -168,17 +167,24 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     changed = quick_recipe.objective.with_term(module.AgreementSettings(weight=0.5)).with_term(
         module.SpreadSettings(weight=0.1)
     )
-    recipe = replace(quick_recipe, objective=changed, epochs=1)
+    plain = replace(quick_recipe, objective=changed, epochs=1)
+    with pytest.raises(
+        UserError,
+        match=r"^objective\.agreement\.weight: .* augmentation\.kind is none, .* got 0\.5$",
+    ):
+        train(plain, tmp_path / "plain", console=quiet)
+    assert not (tmp_path / "plain").exists()
+    recipe = replace(plain, augmentation=AugmentationSettings(kind="digits"))
     train(recipe, tmp_path / "straight", console=quiet)
     (line,) = read_metrics(tmp_path / "straight" / "metrics.jsonl")
     assert {
         "discriminator/strong", "discriminator/labelled", "discriminator/past", "generator/spread",
     } <= line.losses.keys()  # fmt: skip
     outputs = module.seen[-1]
-    assert list(outputs.groups) == ["labelled", "unlabelled", "weak", "strong", "generated"]
+    assert list(outputs.groups) == ["labelled", "unlabelled", "strong", "generated"]
     assert {len(output.logits) for output in outputs.groups.values()} == {recipe.batch_size}
-    assert not outputs.teacher.logits.requires_grad and outputs["weak"].logits.requires_grad
-    with pytest.raises(LookupError, match="expected one of labelled, unlabelled, weak, strong"):
+    assert not outputs.teacher.logits.requires_grad and outputs["strong"].logits.requires_grad
+    with pytest.raises(LookupError, match="expected one of labelled, unlabelled, strong"):
         outputs["test"]
 
     # Stopped in the middle of the epoch, by a term that fails once.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from convergan.data.augmentation import VIEWS
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, Generator
@@ -82,7 +81,6 @@ def fit(
         steps=steps,
         pixel_range=state.players["discriminator"].network.pixel_range,
         memory_format=memory_layout(device),
-        views=VIEWS,
     )
     game = Game(
         device=device,

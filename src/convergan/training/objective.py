@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import GENERATED, GROUPS, LABELLED
+from convergan.recipes.settings import Recipe
+from convergan.training.batch import GENERATED, GROUPS, LABELLED, STRONG
 from convergan.training.terms.registry import TERMS
 from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermContext, TermOutputs
 
@@ -107,6 +108,20 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
 def _teaches(term: Term | type[Term]) -> bool:
     """Whether a player can be trained by the term alone."""
     return not term.is_regularizer and not term.needs <= {HISTORY}
+
+
+def require_views(recipe: Recipe) -> None:
+    """Checks that there are strong views where a term looks at them.
+
+    Raises:
+        UserError: a term needs them, and the recipe has no augmentation.
+    """
+    for name, settings in recipe.objective.terms().items():
+        if settings.weight and recipe.augmentation.kind == "none" and STRONG in TERMS[name].needs:
+            raise UserError(
+                f"objective.{_option(name)}.weight: expected 0 where augmentation.kind is none, as the term"
+                f" compares views, got {settings.weight:g}"
+            )
 
 
 def _option(name: str) -> str:

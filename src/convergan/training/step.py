@@ -12,7 +12,7 @@ from convergan.networks.classification import classified
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import HardwareSettings
 from convergan.techniques.semi_supervised import real_probability_logit
-from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, WEAK, Batch, BatchSource
+from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, Batch, BatchSource
 from convergan.training.computation import begin_step
 from convergan.training.noise import StepNoise
 from convergan.training.objective import Loss, total
@@ -180,9 +180,8 @@ class Game:
         """What the terms of a player see."""
         teacher = None
         if batch is not None and TEACHER in self.losses[name].needs:
-            images = batch[WEAK if WEAK in batch.groups else UNLABELLED]
             with self._autocast():
-                teacher = classified(self.players["discriminator"].tested, images)
+                teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
         return TermOutputs(
             groups=groups,
             labels=None if batch is None else batch.labels,

@@ -43,8 +43,8 @@ class TermOutputs:
     """The classes of the group `labelled`."""
 
     teacher: DiscriminatorOutput | None = None
-    """What the average of the discriminator's weights says of the group `weak`, where there is one, else of
-    `unlabelled`: in evaluation mode and without gradient."""
+    """What the average of the discriminator's weights says of the group `unlabelled`: in evaluation mode and
+    without gradient."""
 
     history: HistoricalAveraging | None = None
     """The past of the player's own weights."""
