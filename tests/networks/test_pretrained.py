@@ -1,4 +1,4 @@
-"""Frozen networks that others have trained: the same features, no code in a file, one line where one lacks."""
+"""Frozen networks that others have trained: the same features, no code in a file, one line for an error."""
 
 import json
 from importlib.util import find_spec

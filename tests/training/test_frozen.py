@@ -101,7 +101,9 @@ def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
     assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
     both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
     network = flipped.discriminator
-    of_all = frozen._features(network, DeviceImages(both, resident_bytes=10**9), np.arange(36), [False], None)
+    of_all = frozen._features(
+        network, DeviceImages(both, resident_bytes=10**9), np.arange(36), [False], None
+    )
     of_views = frozen._features(
         network, DeviceImages(IMAGES, resident_bytes=10**9), np.arange(18), [False, True], None
     )
@@ -191,7 +193,7 @@ def test_views_of_one_image_are_held_out_together(monkeypatch: pytest.MonkeyPatc
 
 
 def test_one_label_a_class_is_enough_and_a_class_without_labels_is_never_said() -> None:
-    features, labels = drawn_features([1, 1, 1])
+    features, _ = drawn_features([1, 1, 1])
     weight, bias = fitted_head(
         features, np.array([0, 1, 3]), np.arange(3), classes=4, balanced=False, seed=0
     )

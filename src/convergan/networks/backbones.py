@@ -52,8 +52,8 @@ def open_backbone(model: str, *, pretrained: bool) -> Backbone:
         pretrained: whether with its weights; else with random ones.
 
     Raises:
-        UserError: the package that it needs is missing; there is no such model, or it is not one of images, or
-            it cannot be downloaded. Weights other than safetensors, or tensors alone, are not read.
+        UserError: the package that it needs is missing; there is no such model, it is not one of
+            images, or it cannot be downloaded. What is no tensor is not read from a file of weights.
     """
     backbone = _Lite(pretrained) if model == LITE else _Transformers(model, pretrained)
     return backbone.to(memory_format=torch.channels_last).eval()
@@ -123,8 +123,8 @@ class _Transformers(Backbone):
         super().__init__()
         if not find_spec("transformers"):
             raise UserError(
-                f"networks.model: expected the package transformers for {quoted(model)}, got no such package; "
-                f"pip install transformers, or networks.model {LITE}"
+                f"networks.model: expected the package transformers for {quoted(model)}, got no such "
+                f"package; pip install transformers, or networks.model {LITE}"
             )
         from transformers import AutoConfig, AutoModel
         from transformers.image_processing_base import ImageProcessingMixin
@@ -150,7 +150,9 @@ class _Transformers(Backbone):
             # Otherwise it takes images of the size that it was trained on alone.
             self._options["interpolate_pos_encoding"] = True
         mean, stdev = _IMAGENET
-        with reading(f"networks.model: {quoted(model)}", "the mean and deviation of three channels"):
+        with reading(
+            f"networks.model: {quoted(model)}", "the mean and deviation of three channels"
+        ):
             self.set_normalization(
                 preprocessing.get("image_mean", mean), preprocessing.get("image_std", stdev)
             )

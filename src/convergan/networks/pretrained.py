@@ -17,9 +17,9 @@ from convergan.recipes.settings import PretrainedSettings
 class PretrainedDiscriminator(Discriminator):
     """Classes of images by a linear layer on pooled features of a frozen network.
 
-    Images are scaled, keeping their aspect, to about `size_px`^2 pixels, grey ones repeated in three channels,
-    and normalized as the network was trained. Its weights are random until `load_pretrained`, or a state dict,
-    sets them; they are part of the state dict, and require no gradients.
+    Images are scaled, keeping their aspect, to about `size_px`^2 pixels, grey ones repeated in three
+    channels, and normalized as the network was trained. Its weights are random until `load_pretrained`, or a
+    state dict, sets them; they are part of the state dict, and require no gradients.
 
     Args:
         settings: which network, and the size that it sees images in.

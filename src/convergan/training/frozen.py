@@ -45,8 +45,8 @@ def fit_frozen(
     """Fits the linear layer of a pretrained network to the labelled images.
 
     Their features are computed once, and a logistic regression is fitted to them, standardized; how strongly
-    it is regularized is chosen by cross-validation of the labelled images. Nothing is drawn but the folds, with
-    the recipe's seed: two fits on one machine are equal.
+    it is regularized is chosen by cross-validation of the labelled images. Nothing is drawn but the folds,
+    with the recipe's seed: two fits on one machine are equal.
 
     Args:
         device: that features are computed on.
@@ -60,8 +60,8 @@ def fit_frozen(
         The classifier; there is no baseline, no generator, and one epoch.
 
     Raises:
-        UserError: the recipe has other networks; fewer than two classes have labels; the pretrained network is
-            not there.
+        UserError: the recipe has other networks; fewer than two classes have labels; the pretrained
+            network is not there.
     """
     start = time.monotonic()
     if not isinstance(recipe.networks, PretrainedSettings):
@@ -178,7 +178,9 @@ def fitted_head(
         splits = [split for split in splits if len(np.unique(known[split[0]])) == len(present)]
         costs = [
             sum(
-                -fitted(each, kept).predict_log_proba(rows[held])[range(len(held)), known[held]].sum()
+                -fitted(each, kept)
+                .predict_log_proba(rows[held])[range(len(held)), known[held]]
+                .sum()
                 for kept, held in splits
             )
             for each in STRENGTHS

@@ -50,8 +50,8 @@ def build_players(
     """
     if isinstance(recipe.networks, PretrainedSettings):
         raise UserError(
-            "networks.kind: expected networks that are trained step by step, got pretrained, whose last layer "
-            "is fitted at once: the arm frozen"
+            "networks.kind: expected networks that are trained step by step, got pretrained, whose last "
+            "layer is fitted at once, as the arm frozen"
         )
     _, height, width, channels = data.images.shape
     shape = (channels, height, width)
