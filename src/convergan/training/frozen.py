@@ -72,12 +72,8 @@ def fit_frozen(
             f"{len(np.unique(data.labels))}"
         )
     _, height, width, channels = data.images.shape
-    # On the CPU, wherever a caller has torch make its tensors.
-    with torch.device("cpu"):
-        network = PretrainedDiscriminator(
-            recipe.networks, (channels, height, width), len(data.classes)
-        )
-        network.load_pretrained()
+    network = PretrainedDiscriminator(recipe.networks, (channels, height, width), len(data.classes))
+    network.load_pretrained()
     network.to(device).eval()
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     views = [False, True] if flip else [False]
