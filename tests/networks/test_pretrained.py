@@ -160,10 +160,14 @@ def test_a_saved_classifier_needs_no_weights_of_the_package(
     assert torch.equal(classified(again, shown).logits, classified(lite, shown).logits)
 
 
-def test_a_model_of_transformers_is_read_from_its_folder(tmp_path: Path) -> None:
+def test_a_model_of_transformers_is_read_from_its_folder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = tiny_resnet()
     name = saved(tmp_path / "model", model)
+    capfd.readouterr()
     network = loaded(PretrainedSettings(model=name, size_px=64))
+    assert capfd.readouterr() == ("", "")
     shown = images(2, 3, 64, 64)
     with torch.no_grad():
         wanted = model(pixel_values=(shown - MEAN) / STDEV).last_hidden_state.mean(dim=(2, 3))
