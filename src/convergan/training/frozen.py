@@ -213,7 +213,7 @@ def _splits(
 def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows in an orthonormal basis of the space that they span, and that basis.
 
-    The penalty of weights is the same in any basis, and a hundred rows need no more than a hundred numbers each.
+    The penalty is the same in any basis, and a hundred rows need no more than a hundred numbers each.
     """
     _, values, directions = np.linalg.svd(rows, full_matrices=False)
     spanned = values > values.max() * 1e-10
