@@ -2,7 +2,7 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
-from convergan.page.words import chance, count, number, percent
+from convergan.page.words import chance, count, number, percent, whole_options
 
 
 def templates(package: str) -> Environment:
@@ -20,5 +20,6 @@ def templates(package: str) -> Environment:
         "count": count,
         "number": number,
         "percent": percent,
+        "whole_options": whole_options,
     }
     return environment

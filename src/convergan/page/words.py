@@ -1,4 +1,8 @@
-"""How pages and tables write numbers."""
+"""How pages and tables write numbers, and the names of options."""
+
+import re
+
+from markupsafe import Markup, escape
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -31,3 +35,11 @@ def approximate_duration(seconds: float) -> str:
         hours, minutes = divmod(minutes, 60)
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{round(seconds / 86_400):,} days"
+
+
+def whole_options(text: str) -> Markup:
+    """The text with every name of an option, such as `--batch-size`, kept on one line where it fits."""
+    named = re.sub(
+        r"(?<![\w-])--[a-z][\w.*-]*[\w*]", r'<span class="option">\g<0></span>', escape(text)
+    )
+    return Markup(named)

@@ -1,5 +1,6 @@
 """How the report of a run writes numbers and settings."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ def confidence(probability: float) -> str:
 def tested(results: Results | None) -> str:
     """What the errors of a run are counted on."""
     return "labelled images" if results and results.folds else "test images"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text: each ends before a space and a capital letter."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text)
 
 
 def duration(seconds: float) -> str:
