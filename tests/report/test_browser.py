@@ -87,7 +87,7 @@ def test_light_and_dark_both_show_something(tmp_path: Path, browser: Browser, re
 def test_an_option_breaks_at_no_hyphen(
     tmp_path: Path, browser: Browser, inputs: ReportInputs
 ) -> None:
-    option = "--networks.minibatch-kernels"
+    option = "--data.size-px"
     # One of these lengths of text before it would have the line end within the option.
     texts = [f"{'i' * count} {option}" for count in range(20, 90, 3)]
     write_report(

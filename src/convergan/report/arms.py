@@ -121,6 +121,15 @@ def arm_rows(arms: Sequence[ArmSummary]) -> list[ArmRow]:
     ]
 
 
+def chosen_by_tests(arms: Sequence[ArmSummary]) -> bool:
+    """Whether the images that chose among the arms are those that their error rates are of."""
+    return len(arms) > 1 and all(
+        arm.test is not None
+        and (arm.held_out_errors, arm.held_out_size) == (arm.test.errors, arm.test.size)
+        for arm in arms
+    )
+
+
 def choice(arms: Sequence[ArmSummary]) -> str:
     """Which arm is saved and, as far as mistakes on held-out images tell, why; empty where none is."""
     saved = saved_arm(arms)

@@ -42,7 +42,7 @@ def comparison(inputs: ReportInputs) -> str | None:
         ours, without = "the classifier", "with the supervised baseline"
     if found is None or rival is None:
         return None
-    return _difference(found, rival, ours, without, tested(results))
+    return _difference(found, rival, ours, without, tested(inputs))
 
 
 def chance_of_difference(inputs: ReportInputs) -> float | None:
@@ -75,7 +75,7 @@ def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     if results is not None:
         known.append(("labelled images", count(results.labels)))
         if results.test_size is not None and not results.folds:
-            known.append(("test images", count(results.test_size)))
+            known.append((tested(inputs), count(results.test_size)))
     if last is not None:
         known.append(("epochs", count(last.epoch)))
     chosen = results.epoch_chosen if results else None
