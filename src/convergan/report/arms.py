@@ -66,7 +66,11 @@ class ArmRow:
 
 def bars(named: Sequence[tuple[str, str, int, ErrorRate | None]]) -> list[Bar]:
     """The bars of (name, explanation, style, errors) on one scale; none of what was not tested."""
-    present = [(*words, found) for *words, found in named if found is not None]
+    present = [
+        (name, explanation, style, found)
+        for name, explanation, style, found in named
+        if found is not None
+    ]
     widest = max((max(found.rate, found.interval.high) for *_, found in present), default=0)
     return [
         Bar(
