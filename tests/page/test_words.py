@@ -1,4 +1,4 @@
-from convergan.page.words import chance, percent, whole_options
+from convergan.page.words import chance, percent
 
 S = "\N{NO-BREAK SPACE}"
 
@@ -10,12 +10,3 @@ def test_a_percentage_tells_one_image_from_the_next() -> None:
 
 def test_a_tiny_chance_is_not_zero() -> None:
     assert (chance(1e-9), chance(0.0421), chance(1.0)) == ("below 0.001", "0.042", "1")
-
-
-def test_options_are_found_and_all_else_is_escaped() -> None:
-    text = "<b> --networks.*-noise, --objective.minimax.weight 1 -- or a--b, 10 --9."
-    assert whole_options(text) == (
-        '&lt;b&gt; <span class="option">--networks.*-noise</span>, '
-        '<span class="option">--objective.minimax.weight</span> 1 -- or a--b, 10 --9.'
-    )
-    assert whole_options("Try --batch-size.") == ('Try <span class="option">--batch-size</span>.')

@@ -2,7 +2,8 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
-from convergan.page.words import chance, count, number, percent, whole_options
+from convergan.page.option_names import whole_options
+from convergan.page.words import chance, count, number, percent
 
 
 def templates(package: str) -> Environment:

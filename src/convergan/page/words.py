@@ -1,8 +1,4 @@
-"""How pages and tables write numbers, and the names of options."""
-
-import re
-
-from markupsafe import Markup, escape
+"""How pages and tables write numbers."""
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -35,11 +31,3 @@ def approximate_duration(seconds: float) -> str:
         hours, minutes = divmod(minutes, 60)
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{round(seconds / 86_400):,} days"
-
-
-def whole_options(text: str) -> Markup:
-    """The text with every name of an option, such as `--batch-size`, kept on one line where it fits."""
-    named = re.sub(
-        r"(?<![\w-])--[a-z][\w.*-]*[\w*]", r'<span class="option">\g<0></span>', escape(text)
-    )
-    return Markup(named)
