@@ -57,7 +57,8 @@ def open_backbone(model: str, *, pretrained: bool) -> Backbone:
             images, or it cannot be downloaded. What is no tensor is not read from a file of weights.
     """
     backbone = _Lite(pretrained) if model == LITE else _Transformers(model, pretrained)
-    return backbone.to(memory_format=torch.channels_last).eval()
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return backbone.eval()
 
 
 class _Lite(Backbone):
