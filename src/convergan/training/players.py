@@ -13,7 +13,7 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.pixels import to_network
-from convergan.recipes.settings import Recipe
+from convergan.recipes.settings import PretrainedSettings, Recipe
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.objective import Loss
 from convergan.training.player import Player
@@ -34,7 +34,8 @@ def build_players(
     losses: Mapping[str, Loss],
     streams: Mapping[str, RandomStream],
 ) -> dict[str, Player]:
-    """The players by name; `baseline` only where the recipe wants one and there are classes.
+    """The players by name: `generator` only where it has a loss, `baseline` only where the recipe wants one
+    and there are classes.
 
     Args:
         device: where the networks and the images are.
@@ -47,6 +48,11 @@ def build_players(
     Raises:
         UserError: the networks cannot take such images, or not be initialized from them.
     """
+    if isinstance(recipe.networks, PretrainedSettings):
+        raise UserError(
+            "networks.kind: expected networks that are trained step by step, got pretrained, whose last "
+            "layer is fitted at once, as the arm frozen"
+        )
     _, height, width, channels = data.images.shape
     shape = (channels, height, width)
     outputs = len(data.classes) if recipe.objective.is_supervised else 1
@@ -59,6 +65,7 @@ def build_players(
             recipe.hardware,
             averaged=name in CLASSIFIERS,
             with_history=losses[name].has_history,
+            rate=recipe.optimizer.generator_rate if name == "generator" else 1.0,
         )
 
     def discriminator() -> Discriminator:
@@ -69,11 +76,14 @@ def build_players(
     players = {}
     with streams["game"]():
         classifier = discriminator()
-        generator = build_generator(recipe.networks, shape).to(device)
+        generator = None
+        if "generator" in losses:
+            generator = build_generator(recipe.networks, shape).to(device)
         _initialize_discriminator(classifier, recipe, images, data.unlabelled)
-        _initialize_generator(generator, recipe)
         players["discriminator"] = player("discriminator", classifier)
-        players["generator"] = player("generator", generator)
+        if generator is not None:
+            _initialize_generator(generator, recipe)
+            players["generator"] = player("generator", generator)
     if recipe.baseline and recipe.objective.is_supervised:
         with streams["baseline"]():
             baseline = discriminator()
