@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import GROUPS, LABELLED
+from convergan.training.batch import GENERATED, GROUPS, LABELLED
 from convergan.training.terms.registry import TERMS
 from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermContext, TermOutputs
 
@@ -61,7 +61,7 @@ def total(parts: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
 
 
 def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
-    """The loss of each player by its name.
+    """The loss of each player by its name; without `generator` where no term looks at generated images.
 
     Raises:
         UserError: a player has no term, or a term needs labels where there are no classes.
@@ -88,9 +88,11 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
                 f"{option}.weight: expected 0 where no classes are learnt"
                 f" (objective.supervised.weight 0), got {term.settings.weight:g}"
             )
+    if losses["generator"].needs <= {HISTORY} and GENERATED not in losses["discriminator"].needs:
+        del losses["generator"]
     for player in ("discriminator", "generator"):
         # Historical averaging alone would hold the player where it is.
-        if not any(map(_teaches, losses[player].terms)):
+        if player in losses and not any(map(_teaches, losses[player].terms)):
             names = ", ".join(
                 _option(name)
                 for name, term in TERMS.items()
