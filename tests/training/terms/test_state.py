@@ -71,6 +71,7 @@ class Counting(Silent):
 
 
 def weights_of(fitted: Fitted) -> list[dict[str, Tensor]]:
+    assert fitted.generator is not None
     return [fitted.discriminator.state_dict(), fitted.generator.state_dict()]
 
 
