@@ -51,7 +51,7 @@ class SupervisedSettings(TermSettings, term="supervised"):
 
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: each labelled image counts n / (K n_k), with n labelled images, n_k of them of its class: a
-    class with few labels has as much of the loss as any other class."""
+    class with few labels has as much of the loss as any."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ class TrainingState:
             for number, name in enumerate(_STREAMS)
         }
         self.players = build_players(device, recipe, data, images, losses, shared)
-        self.terms = _begun(device, recipe, data, losses)
+        self.terms = _begun(device, recipe, data, {name: losses[name] for name in self.players})
         """What the terms of the players remember, as `<player>/<term>`."""
         # From here on the ranks draw their own noise.
         self.streams = {

@@ -71,6 +71,7 @@ class Counting(Silent):
 
 
 def weights_of(fitted: Fitted) -> list[dict[str, Tensor]]:
+    assert fitted.generator is not None
     return [fitted.discriminator.state_dict(), fitted.generator.state_dict()]
 
 
@@ -186,9 +187,11 @@ def test_a_term_of_somebody_else_remembers_for_each_player(
     assert checkpoint is not None
     means = [checkpoint.state["terms"][f"{player}/drift.mean"] for player in Drift.players]
     assert not torch.equal(*means) and all(mean.abs().sum() > 0 for mean in means)
-    # The baseline beside it changes nothing of the discriminator.
-    alone = fit(CPU, replace(with_drift, baseline=False), data())
+    # The baseline beside it changes nothing of the discriminator, and without it there is nothing of it.
+    alone = fit(CPU, replace(with_drift, baseline=False), data(), checkpoints=tmp_path / "alone")
     assert equal_states(weights_of(straight), weights_of(alone))
+    checkpoint = load_newest_checkpoint(tmp_path / "alone", {})
+    assert checkpoint is not None and "baseline/drift.mean" not in checkpoint.state["terms"]
 
 
 def test_needs_of_an_instance_are_among_those_of_its_class(
