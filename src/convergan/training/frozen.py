@@ -42,7 +42,6 @@ def fit_frozen(
     data: TrainingData,
     *,
     flip: bool = False,
-    balanced: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """Fits the linear layer of a pretrained network to the labelled images.
@@ -53,10 +52,9 @@ def fit_frozen(
 
     Args:
         device: that features are computed on.
-        recipe: whose `networks` are `PretrainedSettings`.
+        recipe: whose `networks` are `PretrainedSettings`; its `objective.supervised.class_weights` count.
         data: the images, and the labels to learn from.
         flip: also learn from the mirror images, which have the same classes.
-        balanced: give every class the same weight, however many labels it has.
         progress: called with the number of images seen, and of all.
 
     Returns:
@@ -86,7 +84,7 @@ def fit_frozen(
         np.tile(data.labels, len(views)),
         np.tile(np.arange(len(data.labels)), len(views)),
         classes=len(data.classes),
-        balanced=balanced,
+        balanced=recipe.objective.supervised.class_weights == "balanced",
         seed=recipe.seed,
     )
     with torch.no_grad():
