@@ -63,7 +63,12 @@ def main() -> None:
     test = DeviceImages(test_images, device, resident_bytes=10**9)
     rows, rates_of = [], {}
     for size in arguments.sizes:
-        recipe = replace(PRESETS["folder"], networks=PretrainedSettings(size_px=size))
+        folder = PRESETS["folder"]
+        recipe = replace(
+            folder,
+            networks=PretrainedSettings(size_px=size),
+            data=replace(folder.data, flip=True),
+        )
         rates, fit_seconds, test_seconds = [], [], []
         for draw in range(arguments.draws):
             images, labels = images_of(arguments.cifar10, "train", LABELS_OF_CLASS, seed=draw)
@@ -78,7 +83,7 @@ def main() -> None:
                 classes=tuple(CLASSES.values()),
             )
             start = time.process_time()
-            fitted = fit_frozen(device, recipe, data, flip=True)
+            fitted = fit_frozen(device, recipe, data)
             between = time.process_time()
             said = predicted_classes(fitted.discriminator, test, np.arange(len(test_images)))
             fit_seconds.append(between - start)

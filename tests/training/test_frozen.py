@@ -26,7 +26,9 @@ from image_models import saved_resnet
 
 CPU = torch.device("cpu")
 SMALL = PretrainedSettings(size_px=64)
-RECIPE = replace(PRESETS["folder"], networks=SMALL)
+RECIPE = replace(
+    PRESETS["folder"], networks=SMALL, data=replace(PRESETS["folder"].data, flip=False)
+)
 LABELLED, TEST = 6, 20
 
 
@@ -114,9 +116,8 @@ def test_a_run_with_a_model_of_transformers_is_loaded_again(tmp_path: Path) -> N
 
 def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
     seen: list[tuple[int, int]] = []
-    flipped = fit_frozen(
-        CPU, RECIPE, data_of(), flip=True, progress=lambda *done: seen.append(done)
-    )
+    recipe = replace(RECIPE, data=replace(RECIPE.data, flip=True))
+    flipped = fit_frozen(CPU, recipe, data_of(), progress=lambda *done: seen.append(done))
     assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
     both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
     network = flipped.discriminator

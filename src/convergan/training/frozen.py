@@ -41,8 +41,6 @@ def fit_frozen(
     recipe: Recipe,
     data: TrainingData,
     *,
-    flip: bool = False,
-    balanced: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """Fits the linear layer of a pretrained network to the labelled images.
@@ -53,10 +51,9 @@ def fit_frozen(
 
     Args:
         device: that features are computed on.
-        recipe: whose `networks` are `PretrainedSettings`.
+        recipe: whose `networks` are `PretrainedSettings`; its `objective.supervised.class_weights` count, and
+            with `data.flip` the mirror images are learnt from as well.
         data: the images, and the labels to learn from.
-        flip: also learn from the mirror images, which have the same classes.
-        balanced: give every class the same weight, however many labels it has.
         progress: called with the number of images seen, and of all.
 
     Returns:
@@ -79,14 +76,14 @@ def fit_frozen(
     network.load_pretrained()
     network.to(device).eval()
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
-    views = [False, True] if flip else [False]
+    views = [False, True] if recipe.data.flip else [False]
     features = _features(network, images, data.labelled, views, progress)
     weight, bias = fitted_head(
         features,
         np.tile(data.labels, len(views)),
         np.tile(np.arange(len(data.labels)), len(views)),
         classes=len(data.classes),
-        balanced=balanced,
+        balanced=recipe.objective.supervised.class_weights == "balanced",
         seed=recipe.seed,
     )
     with torch.no_grad():
