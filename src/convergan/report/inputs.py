@@ -7,7 +7,7 @@ import numpy as np
 
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.manifest import Manifest
-from convergan.runs.results import Results
+from convergan.runs.results import ErrorRate, Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,83 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmSummary:
+    """One of the trainings that a run compares."""
+
+    name: str
+    """`composed`, `gan`, `consistency`, `baseline`, `frozen`, or a name of one's own."""
+
+    test: ErrorRate | None = None
+    """Mistakes on the images that all arms are tested on; None where there are none."""
+
+    minutes: float
+    """Duration of its training in minutes."""
+
+    steps: int | None = None
+    """Number of its training steps; None for an arm that is not trained in steps."""
+
+    held_out_errors: int | None = None
+    """Mistakes on the labelled images that were held out to choose among the arms; None where none were."""
+
+    held_out_size: int | None = None
+    """Number of those images."""
+
+    p_value: float | None = None
+    """The p-value of the exact McNemar test against the saved arm, 0 to 1; None for that arm itself."""
+
+    saved: bool = False
+    """True for the arm whose model is saved."""
+
+    epochs: list[EpochLine] = field(default_factory=list)
+    """Its epochs in their order; empty for an arm that has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """One image that was tested and that the arms answer differently."""
+
+    image: np.ndarray
+    """uint8 `[height, width, channels]`, 1 or 3 channels."""
+
+    name: str
+    """The image's file name, or its place in the data set."""
+
+    label: str
+    """The true class."""
+
+    answers: Mapping[str, str]
+    """The class that each arm chose, by the arm's name."""
+
+    confidences: Mapping[str, float]
+    """Probability that each arm gives its choice, 0 to 1, by the arm's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreements:
+    """The images that the arms answer differently."""
+
+    shown: list[Disagreement]
+    """The most telling ones, first the one that tells most."""
+
+    count: int
+    """Number of images that the arms answer differently, shown or not."""
+
+    size: int
+    """Number of images that the arms were tested on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewExamples:
+    """Some training images, and the augmented views of them."""
+
+    images: np.ndarray
+    """The images as they are, uint8 `[n, height, width, channels]`, 1 or 3 channels; six or so."""
+
+    views: Mapping[str, np.ndarray]
+    """By the name of the view, `weak` or `strong`, one view of each image in the same order and format."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """Everything that stands in the report of one run."""
 
@@ -38,13 +115,14 @@ class ReportInputs:
     """Names the run: "digits, 100 labels, seed 0"."""
 
     verdict: str
-    """What came of it, in one sentence."""
+    """What came of it, in one or two sentences."""
 
     results: Results | None
     """What the run came to; None for a run without labels."""
 
     epochs: list[EpochLine]
-    """The epochs in their order; a number that is not known is None or NaN."""
+    """The epochs in their order, with arms those of the saved one; a number that is not known is None or
+    NaN."""
 
     recipe: Mapping[str, object]
     """Every setting by its name; groups of settings are such mappings themselves."""
@@ -65,7 +143,7 @@ class ReportInputs:
     """uint8 `[n, height, width, channels]`."""
 
     generated_images: np.ndarray | None
-    """uint8 `[n, height, width, channels]`; None where there is no generator."""
+    """uint8 `[n, height, width, channels]`; None for a run without a generator."""
 
     most_certain: list[Prediction]
     """Where the classifier was surest, the surest first."""
@@ -84,3 +162,12 @@ class ReportInputs:
 
     judged: bool = True
     """True if there were enough epochs for a warning to be raised at all."""
+
+    arms: list[ArmSummary] = field(default_factory=list)
+    """The trainings that were compared, in the order of their colours; empty for a run that compares none."""
+
+    disagreements: Disagreements | None = None
+    """The images that the arms answer differently; None where the arms were not tested."""
+
+    views: ViewExamples | None = None
+    """What augmentation makes of the training images; None for a run without augmentation."""

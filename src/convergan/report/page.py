@@ -6,10 +6,12 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
+import numpy as np
+
 from convergan.files import write_text
 from convergan.json_files import json_values
 from convergan.page.environment import templates
-from convergan.page.images import grid_picture, single_picture
+from convergan.page.images import Picture, grid_picture, single_picture
 from convergan.page.words import count, number
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.report.confusion import Confusion
@@ -63,10 +65,8 @@ def _render(inputs: ReportInputs) -> str:
         tested=tested(inputs.results),
         facts=_facts(inputs),
         charts=charts(inputs),
-        real=grid_picture(inputs.real_images) if inputs.real_images.size else None,
-        generated=grid_picture(inputs.generated_images)
-        if inputs.generated_images is not None and inputs.generated_images.size
-        else None,
+        real=_grid(inputs.real_images),
+        generated=_grid(inputs.generated_images),
         confusion=None
         if inputs.confusion is None
         else Confusion.of(inputs.confusion, inputs.classes),
@@ -74,6 +74,10 @@ def _render(inputs: ReportInputs) -> str:
         recipe=list(rows(inputs.recipe)),
         manifest=list(rows(json_values(inputs.manifest))) if inputs.manifest else [],
     )
+
+
+def _grid(images: np.ndarray | None) -> Picture | None:
+    return grid_picture(images) if images is not None and images.size else None
 
 
 def _bars(results: Results | None) -> list[Bar]:
