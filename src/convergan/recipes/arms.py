@@ -110,18 +110,29 @@ def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
     return replace(recipe, plan=planned.plan, steps=planned.steps)
 
 
+def without_classes(objective: ObjectiveSettings) -> ObjectiveSettings:
+    """The objective of a generator alone: without the terms that learn classes."""
+    objective = objective.with_term(replace(objective.supervised, weight=0.0))
+    return _off(objective, CONSISTENCY_TERMS)
+
+
 def _any(objective: ObjectiveSettings, names: tuple[str, ...]) -> bool:
     terms = objective.terms()
     return any(terms[name].weight > 0 for name in names if name in terms)
 
 
-def _without(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
-    """The objective with these terms at weight 0, and without those that others registered."""
+def _off(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+    """The objective with these terms at weight 0."""
     terms = objective.terms()
     for name in names:
         if name in terms:
             objective = objective.with_term(replace(terms[name], weight=0.0))
-    return replace(objective, others=())
+    return objective
+
+
+def _without(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+    """The objective with these terms at weight 0, and without those that others registered."""
+    return _off(replace(objective, others=()), names)
 
 
 def _supervised_alone(objective: ObjectiveSettings) -> ObjectiveSettings:

@@ -291,10 +291,7 @@ class Recipe(Settings):
     """Passes over the unlabelled images; or with `steps`, equal parts of them. After each the classifier is
     tested."""
 
-    steps: Steps | None = None
-    """Steps of the training in all. Unset: as many as the passes over the data take."""
-
-    minutes: Annotated[float, Interval(gt=0, le=10**5)] | None = None
+    minutes: Annotated[float, Interval(ge=0.01, le=10**5)] | None = None
     """Minutes for the whole run, all trainings and tests of all arms, planned from a few steps that are timed
     and resolved into steps in recipe.yaml. `epochs` are then the most parts that a training has. Unset: the
     steps decide how long it takes."""
@@ -303,6 +300,9 @@ class Recipe(Settings):
     """Models trained beside the recipe's own in as much time each, to see what is worth it: `consistency`, the
     recipe without its GAN; `gan`, without consistency and conditional entropy; `frozen`, a linear head on a
     pretrained network. Labels that are held out choose the one that is saved."""
+
+    steps: Steps | None = None
+    """Steps of the training in all. Unset: as many as the passes over the data take."""
 
     min_steps_per_epoch: Annotated[int, Interval(ge=1, le=10**6)] = 1
     """Steps of an epoch at least: small data is passed over more than once in each."""

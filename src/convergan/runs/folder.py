@@ -48,9 +48,9 @@ class RunFolder:
         trainings that hold labels out."""
         return RunFolder(self.arms / name)
 
-    def hold_out_part(self, number: int, count: int) -> "RunFolder":
-        """The folder of one of an arm's trainings that hold labels out: the only one, or a fold's, from 1."""
-        return RunFolder(self.hold_out) if count == 1 else self.fold(number)
+    def held_out(self, fold: int) -> "RunFolder":
+        """The folder of an arm's training that holds labels out: of a fold, from 1, or 0 for the only one."""
+        return self.fold(fold) if fold else RunFolder(self.hold_out)
 
     def parts(self) -> Iterator["RunFolder"]:
         """The run itself, its folds and its arms with theirs, as far as they are there."""

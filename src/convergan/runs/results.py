@@ -186,10 +186,16 @@ class Results:
         """The arm of a name; None where there is none."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    def error_rate_of(self, arm: ArmResult) -> ErrorRate | None:
+        """Mistakes of an arm on the images that all are tested on."""
+        return self._error_rate(arm.test_errors, arm.test_error_rate, arm.interval)
+
     def p_value_between(self, first: str, second: str) -> float:
         """The p-value of two arms, in either order, as in `ArmComparison`."""
         return next(
-            each.p_value for each in self.comparisons if {each.first, each.second} == {first, second}
+            each.p_value
+            for each in self.comparisons
+            if {each.first, each.second} == {first, second}
         )
 
     @property
