@@ -21,6 +21,7 @@ import data_size
 import digits
 import epochs_in_turn
 import folder
+import frozen_features
 import junk
 import kept_epochs
 import minibatch_discrimination
@@ -132,6 +133,15 @@ def test_a_step_of_cifar10(
     monkeypatch.setattr(cifar10_step, "cifar10_peer", small_cifar10_peer)
     (row,) = command(cifar10_step, "--steps", 1, "--threads", 1)
     require_one_turn(row)
+
+
+def test_features_of_a_frozen_network(command: Command, tmp_path: Path) -> None:
+    images = write_splits(tmp_path, (32, 32, 3), "img", train=300, test=50)
+    words = ("--cifar10", images, "--sizes", 32, 64, "--draws", 1, "--test", 8)
+    small, large = command(frozen_features, *words)
+    assert (small["ours"], small["test_size"]) == (small["peer"], 8)
+    assert (large["peer"], large["error_rates"]) == (small["ours"], [large["ours"]])
+    assert min(row["images_per_processor_second"] for row in (small, large)) > 0
 
 
 def test_an_epoch_of_cifar10(

@@ -1,12 +1,19 @@
 """From the settings of a recipe to its two networks."""
 
+from convergan.errors import UserError
 from convergan.networks.conv import ConvDiscriminator, ConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
-from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.settings import (
+    ConvSettings,
+    ImageNetSettings,
+    MLPSettings,
+    PretrainedSettings,
+)
 
-NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings
+NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings
 
 
 def build_discriminator(
@@ -17,11 +24,21 @@ def build_discriminator(
         return MLPDiscriminator(settings, image_shape, outputs)
     if isinstance(settings, ImageNetSettings):
         return ImageNetDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, PretrainedSettings):
+        return PretrainedDiscriminator(settings, image_shape, outputs)
     return ConvDiscriminator(settings, image_shape, outputs)
 
 
 def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]) -> Generator:
-    """The generator of images of `image_shape` (channels, height, width), with fresh weights."""
+    """The generator of images of `image_shape` (channels, height, width), with fresh weights.
+
+    Raises:
+        UserError: networks of this kind have none.
+    """
+    if isinstance(settings, PretrainedSettings):
+        raise UserError(
+            "networks.kind: expected networks with a generator, got pretrained, which have none"
+        )
     if isinstance(settings, MLPSettings):
         return MLPGenerator(settings, image_shape)
     if isinstance(settings, ImageNetSettings):

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval, Len
+from annotated_types import Interval, Len, MultipleOf
 
 from convergan.errors import UserError
 from convergan.ranges import Former, Seed
@@ -200,6 +200,28 @@ class ImageNetSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainedSettings(Settings, group="networks"):
+    """A linear layer on the features of a network that was trained on photographs, and stays as it is.
+
+    There is no generator.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    """Which networks these are."""
+
+    model: Annotated[str, Len(1, 200)] = "efficientnet-lite0"
+    """`efficientnet-lite0`, whose weights are installed by `convergan[pretrained]`; or an image model of the
+    package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the folder it was saved to."""
+
+    size_px: Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)] = 128
+    """Size that the network sees images in: they are scaled to about as many pixels as a square of this
+    height and width has."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """Nothing is left to initialize."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
@@ -327,7 +349,9 @@ class Recipe(Settings):
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings = field(default_factory=ConvSettings)
+    networks: MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings = field(
+        default_factory=ConvSettings
+    )
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

@@ -13,7 +13,7 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.pixels import to_network
-from convergan.recipes.settings import Recipe
+from convergan.recipes.settings import PretrainedSettings, Recipe
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.objective import Loss
 from convergan.training.player import Player
@@ -48,6 +48,11 @@ def build_players(
     Raises:
         UserError: the networks cannot take such images, or not be initialized from them.
     """
+    if isinstance(recipe.networks, PretrainedSettings):
+        raise UserError(
+            "networks.kind: expected networks that are trained step by step, got pretrained, whose last "
+            "layer is fitted at once, as the arm frozen"
+        )
     _, height, width, channels = data.images.shape
     shape = (channels, height, width)
     outputs = len(data.classes) if recipe.objective.is_supervised else 1

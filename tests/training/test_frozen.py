@@ -1,0 +1,222 @@
+"""The arm `frozen`: what it learns, that it does so again, and that what is saved says the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from convergan.data.batches import DeviceImages
+from convergan.data.training_data import TrainingData
+from convergan.errors import UserError
+from convergan.inference.predict import predict
+from convergan.recipes.files import recipe_from_dict, recipe_to_dict, recipe_to_yaml
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import PretrainedSettings
+from convergan.runs.folder import RunFolder
+from convergan.runs.model import ModelConfig, load_generator, save_model
+from convergan.training import frozen
+from convergan.training.classify import classify
+from convergan.training.frozen import STRENGTHS, fit_frozen, fitted_head
+from convergan.training.loop import Fitted, fit
+from drawn_images import CLASSES, draw
+from image_models import saved_resnet
+
+CPU = torch.device("cpu")
+SMALL = PretrainedSettings(size_px=64)
+RECIPE = replace(PRESETS["folder"], networks=SMALL)
+LABELLED, TEST = 6, 20
+
+
+def shapes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count * len(CLASSES)) % len(CLASSES)
+    return np.stack([draw(CLASSES[label], generator) for label in labels]), labels
+
+
+IMAGES, LABELS = shapes(LABELLED, 0)
+
+
+def data_of(images: np.ndarray = IMAGES, labels: np.ndarray = LABELS) -> TrainingData:
+    everything, none = np.arange(len(images)), np.arange(0)
+    return TrainingData(
+        images=images,
+        labelled=everything,
+        labels=labels,
+        unlabelled=everything,
+        validation=none,
+        validation_labels=none,
+        classes=CLASSES,
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    return fit_frozen(CPU, RECIPE, data_of())
+
+
+def logits_of(fitted: Fitted, images: np.ndarray) -> torch.Tensor:
+    on_device = DeviceImages(images, CPU, resident_bytes=10**9)
+    return classify(fitted.discriminator, on_device, np.arange(len(images)))
+
+
+def test_easy_shapes_are_learnt_from_six_labels_a_class(fitted: Fitted) -> None:
+    images, labels = shapes(TEST, 1)
+    wrong = (logits_of(fitted, images).argmax(dim=1).numpy() != labels).mean()
+    # Two thirds by chance.
+    assert wrong < 0.2
+    assert (fitted.baseline, fitted.generator, fitted.epoch) == (None, None, 1)
+    assert fitted.train_seconds > 0
+
+
+def test_a_second_fit_is_equal_to_the_last_bit(fitted: Fitted) -> None:
+    again = fit_frozen(CPU, RECIPE, data_of())
+    first, second = fitted.discriminator.state_dict(), again.discriminator.state_dict()
+    assert all(torch.equal(second[name], value) for name, value in first.items())
+
+
+def save(fitted: Fitted, networks: PretrainedSettings, run: Path) -> None:
+    """Writes what a run keeps of its model."""
+    folder = RunFolder(run)
+    run.mkdir(exist_ok=True)
+    folder.recipe.write_text(recipe_to_yaml(replace(RECIPE, networks=networks)))
+    config = ModelConfig(
+        networks=networks,
+        image_shape=(3, 32, 32),
+        classes=CLASSES,
+        resized=False,
+        has_generator=False,
+    )
+    save_model(folder, config, fitted.discriminator, None)
+
+
+def test_what_is_saved_predicts_the_same_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
+    save(fitted, SMALL, tmp_path)
+    predictions = predict(tmp_path, IMAGES)
+    wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
+    assert np.array_equal(predictions.probabilities, wanted)
+    with pytest.raises(UserError):
+        load_generator(tmp_path)
+
+
+def test_a_run_with_a_model_of_transformers_is_loaded_again(tmp_path: Path) -> None:
+    networks = PretrainedSettings(model=saved_resnet(tmp_path / "model"), size_px=64)
+    fitted = fit_frozen(CPU, replace(RECIPE, networks=networks), data_of())
+    save(fitted, networks, tmp_path / "run")
+    # Its architecture is read from there, its weights are the run's.
+    (tmp_path / "model" / "model.safetensors").unlink()
+    predictions = predict(tmp_path / "run", IMAGES)
+    wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
+    assert np.array_equal(predictions.probabilities, wanted)
+
+
+def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
+    seen: list[tuple[int, int]] = []
+    flipped = fit_frozen(
+        CPU, RECIPE, data_of(), flip=True, progress=lambda *done: seen.append(done)
+    )
+    assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
+    both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
+    network = flipped.discriminator
+    of_all = frozen._features(
+        network, DeviceImages(both, resident_bytes=10**9), np.arange(36), [False], None
+    )
+    of_views = frozen._features(
+        network, DeviceImages(IMAGES, resident_bytes=10**9), np.arange(18), [False, True], None
+    )
+    np.testing.assert_allclose(of_views, of_all, rtol=0, atol=1e-5)
+
+
+def test_a_recipe_of_other_networks_and_one_class_alone_are_refused() -> None:
+    with pytest.raises(UserError, match=r"networks\.kind: expected pretrained, got conv"):
+        fit_frozen(CPU, PRESETS["folder"], data_of())
+    with pytest.raises(UserError, match="labels: expected labelled images of two classes or more"):
+        fit_frozen(CPU, RECIPE, data_of(labels=np.zeros_like(LABELS)))
+
+
+def test_the_loop_of_steps_refuses_networks_that_it_would_not_train() -> None:
+    with pytest.raises(UserError, match=r"networks\.kind: expected networks that are trained"):
+        fit(CPU, RECIPE, data_of())
+
+
+def test_the_recipe_is_read_as_it_was_written() -> None:
+    assert recipe_from_dict(recipe_to_dict(RECIPE), "recipe") == RECIPE
+
+
+def drawn_features(counts: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features around a mean of each class, more of them than rows; one is constant."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    means = np.random.default_rng(99).normal(0, 1, (len(counts), 40))
+    features = 3 + 2 * (means[labels] + generator.normal(0, 1.5, (len(labels), 40)))
+    features[:, 7] = 5.0
+    return features, labels
+
+
+@pytest.mark.parametrize("counts", [[9, 9], [8, 5, 12]])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_head_is_the_logistic_regression_of_standardized_features(
+    counts: list[int], balanced: bool
+) -> None:
+    features, labels = drawn_features(counts)
+    weight, bias = fitted_head(
+        features, labels, np.arange(len(labels)), classes=len(counts), balanced=balanced, seed=0
+    )
+    logits = features @ weight.T + bias
+    said = np.exp(logits - logits.max(axis=1, keepdims=True))
+    said /= said.sum(axis=1, keepdims=True)
+    spread = features.std(axis=0)
+    standardized = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    differences = []
+    for strength in STRENGTHS:
+        weights = "balanced" if balanced else None
+        regression = LogisticRegression(C=strength, class_weight=weights, tol=1e-8, max_iter=5000)
+        wanted = regression.fit(standardized, labels).predict_proba(standardized)
+        differences.append(abs(said - wanted).max())
+    assert min(differences) < 2e-3
+
+
+def test_the_strength_that_is_chosen_is_better_than_the_extremes() -> None:
+    features, labels = drawn_features([12, 12, 12])
+    others, true = drawn_features([100, 100, 100], seed=1)
+
+    def cost(strengths: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> float:
+        monkeypatch.setattr(frozen, "STRENGTHS", strengths)
+        weight, bias = fitted_head(
+            features, labels, np.arange(36), classes=3, balanced=False, seed=0
+        )
+        logits = torch.from_numpy(others @ weight.T + bias)
+        return float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(true)))
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        chosen = cost(STRENGTHS, monkeypatch)
+        extremes = [cost((each,), monkeypatch) for each in (STRENGTHS[0], 1e4)]
+    assert chosen < min(extremes)
+
+
+def test_views_of_one_image_are_held_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the copy of an image that is held out would be learnt by heart, with no regularization."""
+    features, _ = drawn_features([12, 12])
+    # Labels that features say nothing of: nothing but strong regularization is right.
+    labels = np.random.default_rng(5).permutation(np.repeat([0, 1], 12))
+    pairs, groups = np.concatenate([features, features]), np.tile(np.arange(24), 2)
+    twice = np.concatenate([labels, labels])
+
+    def size(groups: np.ndarray) -> float:
+        weight, _ = fitted_head(pairs, twice, groups, classes=2, balanced=False, seed=0)
+        return float(np.abs(weight).sum())
+
+    assert size(groups) < 0.5 * size(np.arange(48))
+
+
+def test_one_label_a_class_is_enough_and_a_class_without_labels_is_never_said() -> None:
+    features, _ = drawn_features([1, 1, 1])
+    weight, bias = fitted_head(
+        features, np.array([0, 1, 3]), np.arange(3), classes=4, balanced=False, seed=0
+    )
+    logits = features @ weight.T + bias
+    assert list(logits.argmax(axis=1)) == [0, 1, 3]
+    others, _ = drawn_features([50, 50, 50], seed=1)
+    assert not ((others @ weight.T + bias).argmax(axis=1) == 2).any()
