@@ -107,7 +107,7 @@ def draw_hold_out(
         share: share of the labels of every class, between 0 and 1.
 
     Returns:
-        The split; None where there is a test set and a class has a single label, so that none can be held out.
+        The split; None where there is a test set, and a class has a single label, which cannot be held out.
 
     Raises:
         UserError: as `draw_split`.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings
-from convergan.recipes.settings import Recipe
+from convergan.recipes.settings import PretrainedSettings, Recipe
 
 BASELINE, CONSISTENCY, GAN, FROZEN = "baseline", "consistency", "gan", "frozen"
 
@@ -74,6 +74,7 @@ def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
     return replace(
         recipe,
         objective=recipe.objective if is_own else _OBJECTIVES[arm](recipe.objective),
+        networks=PretrainedSettings() if arm == FROZEN and not is_own else recipe.networks,
         baseline=False,
         arms=(),
         minutes=None,

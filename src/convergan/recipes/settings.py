@@ -319,9 +319,9 @@ class Recipe(Settings):
     steps decide how long it takes."""
 
     arms: Annotated[tuple[ArmName, ...], Len(0, 3)] = ()
-    """Models trained beside the recipe's own in as much time each, to see what is worth it: `consistency`, the
-    recipe without its GAN; `gan`, without consistency and conditional entropy; `frozen`, a linear head on a
-    pretrained network. Labels that are held out choose the one that is saved."""
+    """Models trained beside the recipe's own in as much time each, to see what is worth it: `consistency`,
+    the recipe without its GAN; `gan`, without consistency and conditional entropy; `frozen`, a linear head
+    on a pretrained network. Labels that are held out choose the one that is saved."""
 
     steps: Steps | None = None
     """Steps of the training in all. Unset: as many as the passes over the data take."""

@@ -148,7 +148,7 @@ class Results:
     """The p-value of the exact McNemar test against the baseline, 0 to 1; None without a baseline."""
 
     arms: tuple[ArmResult, ...] = ()
-    """The models that were compared at equal time, the recipe's own first; none where it trained one alone."""
+    """The models that were compared at equal time, the recipe's own first; none without `minutes` or arms."""
 
     saved_arm: str | None = None
     """Name of the arm whose model is saved."""

@@ -72,8 +72,8 @@ class _HeldOut:
 def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
     """Trains each arm on a part of the labels, chooses by the others, then trains on all labels.
 
-    With a test set all arms are trained on all labels, to be compared on it; the choice has been made by then.
-    Without one the chosen arm alone is, and the labels that were held out estimate the errors.
+    With a test set all arms are trained on all labels, to be compared on it; the choice has been made by
+    then. Without one the chosen arm alone is, and the labels that were held out estimate the errors.
     """
     names, number = arm_names(preparation.recipe), 0
     held_out: dict[str, _HeldOut] = {}

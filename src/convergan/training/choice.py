@@ -18,9 +18,9 @@ def chosen_arm(wrong: Mapping[str, np.ndarray]) -> str:
     """The arm to save: the first, the recipe's own, unless held-out labels speak clearly against it.
 
     With b images that the first alone gets wrong, and c that the other alone does, another arm is better by
-    more than one standard error where b - c > sqrt(b + c). Of several such arms the one with the fewest errors
-    is chosen, of equals the earlier. Of twenty labels or so, a smaller difference is noise: to follow it would
-    often be to save the worse model.
+    more than one standard error where b - c > sqrt(b + c). Of several such arms the one with the fewest
+    errors is chosen, of equals the earlier. Of twenty labels or so, a smaller difference is noise: to follow
+    it would often be to save the worse model.
 
     Source of the rule of one standard error: Breiman, Friedman, Olshen and Stone, Classification and
     Regression Trees (1984), Section 3.4.3.

@@ -13,6 +13,7 @@ from convergan.errors import UserError
 from convergan.page.words import approximate_duration
 from convergan.recipes.arms import (
     BASELINE,
+    FROZEN,
     arm_names,
     arm_recipe,
     has_arms,
@@ -43,6 +44,9 @@ _HELD_OUT_TIME = 0.5
 _SPARE_SHARE = 0.03
 """Share of the minutes for what is not planned: starts, checkpoints, the report."""
 
+_FITTING_SECONDS = 3.0
+"""Duration of fitting a linear layer to the features of a few hundred labelled images."""
+
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
 _CLASSIFICATIONS = 2
@@ -54,6 +58,8 @@ class ArmCost:
     """Measured durations of an arm, in seconds."""
 
     step: float
+    """Of a step; of the arm `frozen`, which has one, of all that it learns."""
+
     test: float
     """Of the classification of an image."""
 
@@ -79,8 +85,8 @@ def planned(
 ) -> tuple[Preparation, dict[str, ArmCost]]:
     """The preparation with the steps of each arm in its recipe, and what was measured for it.
 
-    A step of each arm is timed, unless the recipe says already how many it takes. Every rank must call it, and
-    has the plan of rank 0.
+    A step of each arm is timed, unless the recipe says already how many it takes. Every rank must call it,
+    and has the plan of rank 0.
 
     Args:
         device: device to train on.
@@ -129,28 +135,21 @@ def _measured(
     device: torch.device, preparation: Preparation, arm: str, patience_seconds: float
 ) -> ArmCost:
     recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
-    return ArmCost(
-        step=step_seconds(
-            device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds
-        ),
-        test=classification_seconds(device, recipe, data),
-    )
+    test = classification_seconds(device, recipe, data)
+    if arm == FROZEN:
+        return ArmCost(step=_FITTING_SECONDS + len(data.labelled) * test, test=test)
+    step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
+    return ArmCost(step=step, test=test)
 
 
 def planned_by_steps(
     recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, own_steps: int
 ) -> Recipe:
     """The recipe with steps of the other arms that take as long as `own_steps` of its own."""
-    own = own_arm(recipe)
-    seconds = own_steps * costs[own].step + _seconds_of_tests(
-        recipe.epochs, images.test, costs[own]
-    )
-    steps = {}
-    for name in costs:
-        if name != own:
-            tests = _seconds_of_tests(recipe.epochs, images.test, costs[name])
-            steps[name] = _steps(recipe, name, (seconds - tests) / costs[name].step)
     share = _HOLD_OUT_SHARE if images.test else 1.0
+    times = _Times(recipe, costs, images, epochs=recipe.epochs)
+    seconds = times.of_result(times.own, own_steps)
+    steps = {name: times.steps_in(name, seconds) for name in costs if name != times.own}
     return replace(recipe, steps=own_steps, plan=PlanSettings(hold_out_share=share, **steps))
 
 
@@ -161,7 +160,7 @@ def planned_by_minutes(
 
     Args:
         recipe: settings with `minutes`.
-        costs: durations of each arm.
+        costs: durations of each arm, the recipe's own first.
         images: numbers of images that are tested on.
         spent_seconds: seconds of the minutes that are not for training and tests.
 
@@ -170,125 +169,169 @@ def planned_by_minutes(
     """
     assert recipe.minutes is not None
 
-    def seconds_of(minutes: float) -> float:
-        return 60 * minutes * (1 - _SPARE_SHARE) - spent_seconds
+    def divided(minutes: float) -> Recipe | None:
+        seconds = 60 * minutes * (1 - _SPARE_SHARE) - spent_seconds
+        return _divided(recipe, costs, images, seconds) if seconds > 0 else None
 
-    division = _divided(recipe, costs, images, seconds_of(recipe.minutes))
-    if division is None:
-        fewest = recipe.minutes
-        while _divided(recipe, costs, images, seconds_of(fewest)) is None:
-            fewest *= 1.05
-        # Two digits, rounded up.
-        digit = 10 ** (math.floor(math.log10(fewest)) - 1)
-        fewest = math.ceil(fewest / digit) * digit
-        trainings = "each training" if len(costs) > 1 or images.folds else "it"
-        raise UserError(
-            f"minutes: expected at least {fewest:g} for {FEWEST_STEPS} steps of {trainings} on this "
-            f"machine as busy as it is now, got {recipe.minutes:g}"
-        )
-    steps, epochs, share = division
-    own = own_arm(recipe)
-    others = {name: count for name, count in steps.items() if name != own}
-    plan = PlanSettings(minutes=recipe.minutes, epochs=epochs, hold_out_share=share, **others)
-    return replace(recipe, steps=steps[own], plan=plan)
+    plan = divided(recipe.minutes)
+    if plan is not None:
+        return plan
+    fewest = recipe.minutes
+    while divided(fewest) is None:
+        fewest *= 1.05
+    # Two digits, rounded up.
+    digit = 10 ** (math.floor(math.log10(fewest)) - 1)
+    fewest = math.ceil(fewest / digit) * digit
+    raise UserError(
+        f"minutes: expected at least {fewest:.4g}, for {FEWEST_STEPS} steps of each training on this machine "
+        f"as busy as it is now, got {recipe.minutes:g}"
+    )
 
 
 def _divided(
     recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, seconds: float
-) -> tuple[dict[str, int], int, float] | None:
-    """Steps of each arm, epochs, and the share of a training that holds labels out; None where they are too
-    few."""
-    if seconds <= 0:
-        return None
+) -> Recipe | None:
+    """The recipe with steps for so many seconds; None where a training had too few."""
     if images.test:
-        share = _HOLD_OUT_SHARE if images.folds else 1.0
-        # For each second of a result, so many of trainings that hold labels out.
-        factor = 1 + share * images.folds if images.folds else 1.0
-        epochs = _epochs(recipe, costs, images.test, seconds / factor / len(costs))
-        steps = _in_equal_time(recipe, costs, images, seconds, epochs, factor)
+        share = _HOLD_OUT_SHARE
+        of_each = seconds / len(costs) / (1 + share * images.folds)
+        times = _Times(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
+        steps = _in_equal_time(times, seconds, share)
+    elif images.folds:
+        # Half for one result; the other half for the trainings that estimate its errors.
+        of_folds = seconds * _HELD_OUT_TIME
+        of_each = of_folds / len(costs) / images.folds
+        times = _Times(
+            recipe, costs, images, epochs=_epochs(recipe, costs, images.held_out, of_each)
+        )
+        steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
+        share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
     else:
-        # One result alone; its errors are those of the trainings that hold labels out.
-        of_result = seconds * (1 - _HELD_OUT_TIME) if images.folds else seconds
-        epochs = recipe.epochs
-        if images.folds:
-            each = seconds * _HELD_OUT_TIME / len(costs) / images.folds
-            epochs = _epochs(recipe, costs, images.held_out, each)
-        steps = {name: _steps(recipe, name, of_result / cost.step) for name, cost in costs.items()}
-        tests = sum(_seconds_of_tests(epochs, images.held_out, cost) for cost in costs.values())
-        training = sum(steps[name] * cost.step for name, cost in costs.items())
-        share = 1.0
-        if images.folds:
-            left = seconds * _HELD_OUT_TIME / images.folds - tests
-            share = min(1.0, max(left / training, 1e-9))
+        times, share = _Times(recipe, costs, images, epochs=recipe.epochs), 1.0
+        steps = {name: times.steps_in(name, seconds) for name in costs}
     for name, count in steps.items():
-        capped = name != own_arm(recipe) and name == BASELINE and count == recipe.baseline_steps
-        of_fold = share * count if images.folds else count
-        if min(of_fold, count) < FEWEST_STEPS and not capped:
+        fewest = folded(count, share) if images.folds else count
+        if fewest < FEWEST_STEPS and count != times.most_steps(name):
             return None
-    return steps, epochs, share
+    others = {name: count for name, count in steps.items() if name != times.own}
+    plan = PlanSettings(
+        minutes=recipe.minutes,
+        epochs=times.epochs,
+        hold_out_share=share if images.folds else 1.0,
+        **others,
+    )
+    return replace(recipe, steps=steps[times.own], plan=plan)
 
 
-def _in_equal_time(
-    recipe: Recipe,
-    costs: Mapping[str, ArmCost],
-    images: Images,
-    seconds: float,
-    epochs: int,
-    factor: float,
-) -> dict[str, int]:
-    """Steps of each arm: what the baseline leaves, as it learns nothing more, is the others'."""
+@dataclass(frozen=True)
+class _Times:
+    """Durations of trainings with their tests, in seconds."""
 
-    def tests(name: str) -> float:
-        of_folds = images.folds * _seconds_of_tests(epochs, images.held_out, costs[name])
-        return _seconds_of_tests(epochs, images.test, costs[name]) + of_folds
+    recipe: Recipe
+    costs: Mapping[str, ArmCost]
+    images: Images
+    epochs: int
 
-    def steps(name: str, seconds_each: float) -> int:
-        per_step = factor * costs[name].step
-        return _steps(recipe, name, (seconds_each - tests(name)) / per_step)
+    @property
+    def own(self) -> str:
+        """The recipe's own arm."""
+        return own_arm(self.recipe)
 
-    each = seconds / len(costs)
-    if BASELINE in costs and own_arm(recipe) != BASELINE and len(costs) > 1:
-        taken = steps(BASELINE, each) * factor * costs[BASELINE].step + tests(BASELINE)
-        rest = (seconds - taken) / (len(costs) - 1)
-        return {name: steps(name, each if name == BASELINE else rest) for name in costs}
-    return {name: steps(name, each) for name in costs}
+    def most_steps(self, arm: str) -> int | None:
+        """Steps from which an arm learns nothing more; None where it always does."""
+        most = {BASELINE: self.recipe.baseline_steps, FROZEN: 1}
+        return None if arm == self.own else most.get(arm)
+
+    def of_tests(self, arm: str, images: int) -> float:
+        """Duration of the tests of a training, after each epoch and at its end."""
+        tests = 1 if arm == FROZEN else _CLASSIFICATIONS * self.epochs + 1
+        return tests * images * self.costs[arm].test
+
+    def of_result(self, arm: str, steps: int) -> float:
+        """Duration of a training on all labels."""
+        return steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
+
+    def of_folds(self, arm: str, steps: int) -> float:
+        """Duration of an arm's trainings that hold labels out, of so many steps each."""
+        each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
+        return self.images.folds * each
+
+    def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
+        """Duration of all of those of all arms, of a share of these steps."""
+        return sum(self.of_folds(name, folded(count, share)) for name, count in steps.items())
+
+    def steps_in(self, arm: str, seconds: float, share: float | None = None) -> int:
+        """The steps of a result that take so many seconds, at least 1 and no more than `most_steps`.
+
+        Args:
+            arm: name of the arm.
+            seconds: for the result alone; with a share, for the trainings that hold labels out as well.
+            share: steps of each of those, as a share of those of the result.
+        """
+        tests = self.of_tests(arm, self.images.test)
+        factor = 1.0
+        if share is not None:
+            tests += self.images.folds * self.of_tests(arm, self.images.held_out)
+            factor += share * self.images.folds
+        steps = max(1, math.floor((seconds - tests) / factor / self.costs[arm].step))
+        most = self.most_steps(arm)
+        return steps if most is None else min(steps, most)
 
 
-def _steps(recipe: Recipe, name: str, steps: float) -> int:
-    """A whole number of steps of an arm, at least 1; of the baseline as many as it may take at most."""
-    whole = max(1, math.floor(steps))
-    is_capped = name == BASELINE and name != own_arm(recipe)
-    return min(whole, recipe.baseline_steps) if is_capped else whole
+def folded(steps: int, share: float) -> int:
+    """Steps of a training that holds labels out, as `hold_out_recipe` has them."""
+    return max(1, round(share * steps))
+
+
+def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int]:
+    """Steps of each arm. What one leaves, as it learns nothing more, is the others'."""
+    steps: dict[str, int] = {}
+    open_arms = list(times.costs)
+    while open_arms:
+        each = seconds / len(open_arms)
+        steps |= {name: times.steps_in(name, each, share) for name in open_arms}
+        full = [name for name in open_arms if steps[name] == times.most_steps(name)]
+        if not full:
+            break
+        for name in full:
+            seconds -= times.of_result(name, steps[name])
+            seconds -= times.of_folds(name, folded(steps[name], share))
+        open_arms = [name for name in open_arms if name not in full]
+    return steps
+
+
+def _largest(fits: Callable[[float], bool]) -> float:
+    """The largest share, up to 1, that fits; 1e-9 where none does."""
+    low, high = 1e-9, 1.0
+    if fits(high):
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_each: float) -> int:
     """Epochs of each training, so few that the tests after them do not take too much of its time."""
-    slowest = max(cost.test for cost in costs.values())
+    slowest = max(cost.test for name, cost in costs.items() if name != FROZEN)
     if not tested or not slowest:
         return recipe.epochs
     affordable = (TEST_SHARE * seconds_each / (tested * slowest) - 1) / _CLASSIFICATIONS
     return min(recipe.epochs, max(1, math.floor(affordable)))
 
 
-def _seconds_of_tests(epochs: int, images: int, cost: ArmCost) -> float:
-    """Duration of the tests after each epoch, and of the last one, in seconds."""
-    return (_CLASSIFICATIONS * epochs + 1) * images * cost.test
-
-
 def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> list[str]:
     """The plan as a table: of each arm its steps and minutes, and their sum."""
     rows: list[tuple[str, str, str, str, str]] = []
     held_out_total, result_total = 0.0, 0.0
-    own = own_arm(recipe)
-    for name, cost in costs.items():
+    times = _Times(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
+    for name in costs:
         result, fold = arm_recipe(recipe, name), hold_out_recipe(recipe, name)
         assert result.steps is not None and fold.steps is not None
-        held_out = images.folds * (
-            fold.steps * cost.step + _seconds_of_tests(fold.epochs, images.held_out, cost)
-        )
-        seconds = result.steps * cost.step + _seconds_of_tests(result.epochs, images.test, cost)
+        held_out = times.of_folds(name, fold.steps)
+        seconds = times.of_result(name, result.steps)
         # Without a test set the chosen arm alone is trained on all labels.
-        is_trained = bool(images.test) or name == own
+        is_trained = bool(images.test) or name == times.own
         held_out_total += held_out
         result_total += seconds * is_trained
         rows.append(

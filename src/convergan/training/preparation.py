@@ -21,8 +21,16 @@ from convergan.data.splits import (
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, without_classes
-from convergan.recipes.settings import Recipe
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.arms import (
+    FROZEN,
+    arm_names,
+    arm_recipe,
+    has_arms,
+    own_arm,
+    without_classes,
+)
+from convergan.recipes.settings import PretrainedSettings, Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
@@ -111,6 +119,10 @@ def prepare(
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
+    if not finished and FROZEN in arm_names(recipe):
+        # It is the last to train: what it lacks is to be known now.
+        frozen = PretrainedDiscriminator(PretrainedSettings(), image_shape(data), outputs)
+        frozen.load_pretrained()
     if not finished:
         cost = require_memory(
             arm_recipe(recipe, own_arm(recipe)) if has_arms(recipe) else recipe,

@@ -28,7 +28,7 @@ from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
-from convergan.training.options import RunOptions
+from convergan.training.options import RunOptions as RunOptions
 from convergan.training.outcome import tested, with_arms
 from convergan.training.planning import ArmCost, planned
 from convergan.training.preparation import Preparation, prepare
@@ -201,7 +201,7 @@ def _rehearse(device: torch.device, request: _Request) -> None:
     preparation = _prepared(device, request)
     _say_what_was_read(device, preparation, console)
     if has_arms(preparation.recipe):
-        preparation, costs = planned(device, preparation, _printer(console))
+        preparation, _ = planned(device, preparation, _printer(console))
         seconds = None
     else:
         seconds = step_seconds(device, preparation.recipe, preparation.split.training)

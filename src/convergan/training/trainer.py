@@ -8,9 +8,11 @@ import torch
 
 from convergan.distributed import rank
 from convergan.files import make_folder
+from convergan.recipes.arms import FROZEN
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import sync_metrics
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.frozen import fit_frozen
 from convergan.training.launch import on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.observer import Observer, Silent
@@ -48,6 +50,9 @@ class Trainer:
             part: folder of its checkpoints and metrics.
         """
         recipe, split = training.recipe, training.split
+        if training.arm == FROZEN:
+            # It takes seconds, and the same weights come of it each time.
+            return fit_frozen(self.device, recipe, split.training, flip=False)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}

@@ -20,7 +20,8 @@ class Training:
     """Name of the arm; None where the run has none."""
 
     stage: Stage
-    """`fold`: it holds out labels, to estimate errors or to choose among the arms; `result`: on all of them."""
+    """`fold`: it holds out labels, to estimate errors or to choose among the arms; `result`: all are trained
+    on."""
 
     fold: int
     """Number of the fold, from 1; 0 where there is one division alone, and for a result."""

@@ -20,8 +20,8 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 
 _STEPS = 5
-"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed. Of the others there
-is an even number: a generator may move in every other step."""
+"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed. The others are an
+even number: a generator may move in every other step."""
 
 _PATIENCE_SECONDS = 10.0
 """Time after which a single process ends the trial early; several processes always take all steps."""

@@ -76,12 +76,12 @@ def _verdict_of_arms(results: Results) -> str:
     ]
     first = f"With {results.labels:,} labels, of {size:,} {_kind(results)} {', '.join(told)}."
     clauses = [_against(results, best.name, each.name, size) for each in others]
-    second = f"{best.name.capitalize()} is {_joined(clauses)}"
+    second = f"Best is {best.name}, {_joined(clauses)}"
     composed, consistency = results.arm(COMPOSED), results.arm(CONSISTENCY)
     if composed is not None and consistency is not None:
         second += f"; {_gan(results, composed.test_errors - consistency.test_errors)}"
     if results.saved_arm != best.name:
-        second += f"; saved is {results.saved_arm}, which held-out labels chose"
+        second += f"; saved is {results.saved_arm}, as the labels that were held out had it"
     return f"{first} {second}."
 
 
