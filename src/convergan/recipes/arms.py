@@ -106,7 +106,7 @@ def is_planned(recipe: Recipe) -> bool:
 
 def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
     """The recipe with the steps that were planned for it when a run of it began."""
-    if is_planned(recipe):
+    if is_planned(recipe) or recipe.minutes != planned.minutes:
         return recipe
     return replace(recipe, plan=planned.plan, steps=planned.steps)
 
