@@ -90,8 +90,8 @@ def test_of_several_arms_the_best_is_named_with_its_lead_and_what_each_cost() ->
     assert sentence_of(results) == (
         "With 100 labels, of 1,000 test images composed errs on 14.1 % (2.0 min), consistency 15.0 % "
         "(2.0 min), baseline 24.3 % (2.0 min). Best is composed, 0.9 points better than consistency "
-        "(p = 0.4, which may be chance) and 10.2 points better than baseline (p < 0.001); whether the GAN helped "
-        "beside consistency is undecided."
+        "(p = 0.4, which may be chance) and 10.2 points better than baseline (p < 0.001); whether the GAN "
+        "helped beside consistency is undecided."
     )
 
 
