@@ -128,7 +128,7 @@ class StopAfter:
         return self.left < 0
 
 
-@pytest.mark.parametrize("questions", [1, 5, 9, 15, 23, 30])
+@pytest.mark.parametrize("questions", [0, 2, 4, 6, 9, 14])
 def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
     finished: tuple[bool, Path, Results],
     questions: int,

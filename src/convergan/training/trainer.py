@@ -52,7 +52,10 @@ class Trainer:
         recipe, split = training.recipe, training.split
         if training.arm == FROZEN:
             # It takes seconds, and the same weights come of it each time.
-            return fit_frozen(self.device, recipe, split.training, flip=False)
+            if rank() == 0:
+                name = training.title.removesuffix(": epoch")
+                self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
+            return fit_frozen(self.device, recipe, split.training)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
