@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +211,10 @@ def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shown = text.getvalue()
     assert "minutes in all" in shown and "nothing was trained (--dry-run)" in shown
     assert "2 arms: gan, baseline; 3 trainings" in shown
+    # Also where the steps are known, as in a recipe.yaml.
+    text.truncate(0)
+    rehearse(PLANNED, data=data, console=console)
+    assert re.search(r"^gan +8 ", text.getvalue(), re.M)
 
 
 def test_too_few_minutes_leave_nothing_behind(tmp_path: Path) -> None:

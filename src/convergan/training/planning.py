@@ -82,6 +82,8 @@ def planned(
     device: torch.device,
     preparation: Preparation,
     say: Callable[[str], None],
+    *,
+    rehearsed: bool = False,
 ) -> tuple[Preparation, dict[str, ArmCost]]:
     """The preparation with the steps of each arm in its recipe, and what was measured for it.
 
@@ -92,12 +94,13 @@ def planned(
         device: device to train on.
         preparation: images and recipe.
         say: takes each line of the plan, on every rank.
+        rehearsed: time the steps also where it is known how many there are, to tell how long they take.
 
     Raises:
         UserError: the minutes are too few.
     """
     recipe = preparation.recipe
-    if not has_arms(recipe) or is_planned(recipe):
+    if not has_arms(recipe) or (is_planned(recipe) and not rehearsed):
         return preparation, {}
     start = time.monotonic()
     names = arm_names(recipe)
@@ -108,7 +111,9 @@ def planned(
         {name: _measured(device, preparation, name, patience_seconds) for name in names}
     )
     images = images_of(preparation)
-    if recipe.minutes is None:
+    if is_planned(recipe):
+        pass
+    elif recipe.minutes is None:
         own = steps_in_all(arm_recipe(recipe, own_arm(recipe)), preparation.split.training)
         recipe = planned_by_steps(recipe, costs, images, own)
     else:

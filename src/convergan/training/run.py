@@ -201,7 +201,7 @@ def _rehearse(device: torch.device, request: _Request) -> None:
     preparation = _prepared(device, request)
     _say_what_was_read(device, preparation, console)
     if has_arms(preparation.recipe):
-        preparation, _ = planned(device, preparation, _printer(console))
+        preparation, _ = planned(device, preparation, _printer(console), rehearsed=True)
         seconds = None
     else:
         seconds = step_seconds(device, preparation.recipe, preparation.split.training)
