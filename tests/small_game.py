@@ -67,5 +67,6 @@ def game_of(recipe: Recipe) -> tuple[Game, TrainingState]:
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous,
         discriminator_dtype=torch.float32,
+        progress=lambda: state.step / 30,
     )
     return game, state

@@ -287,6 +287,9 @@ def test_arms_and_minutes_are_options(
         ("data.folds", "None", None),
         ("networks.hidden", "30", (30,)),
         ("optimizer.learning_rate", "1e-3", 0.001),
+        ("augmentation.kind", "photographs", "photographs"),
+        ("augmentation.shift", "None", None),
+        ("augmentation.rotation", "20", 20.0),
     ],
 )
 def test_words_and_numbers_are_understood(
@@ -333,6 +336,9 @@ def test_help_leaves_out_what_the_recipe_decides() -> None:
     shown = run("train", "mnist", "--help").stdout
     assert "--networks.kind" not in shown and "--name" not in shown
     assert "--labels {None}|INT" in shown
+    # The kind of the networks stands fast, that of the views does not.
+    assert "--augmentation.kind {none,digits,photographs}" in shown
+    assert "--data.flip, --data.no-flip" in shown
 
 
 def test_a_mistake_in_the_labels_leaves_no_run_behind(

@@ -26,6 +26,7 @@ from convergan.networks.grouped_batch_norm import GroupedBatchNorm as GroupedBat
 from convergan.networks.grouped_batch_norm import groups_of_batch as groups_of_batch
 from convergan.networks.layers import BatchNormWithoutGain as BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise as GaussianNoise
+from convergan.recipes.augmentation import AugmentationSettings as AugmentationSettings
 from convergan.recipes.files import read_recipe as read_recipe
 from convergan.recipes.objective import ObjectiveSettings as ObjectiveSettings
 from convergan.recipes.presets import PRESETS as PRESETS
@@ -37,10 +38,14 @@ from convergan.recipes.settings import ImageNetSettings as ImageNetSettings
 from convergan.recipes.settings import MLPSettings as MLPSettings
 from convergan.recipes.settings import OptimizerSettings as OptimizerSettings
 from convergan.recipes.settings import Recipe as Recipe
+from convergan.recipes.terms import ConditionalEntropySettings as ConditionalEntropySettings
+from convergan.recipes.terms import ConsistencySettings as ConsistencySettings
 from convergan.recipes.terms import FeatureMatchingSettings as FeatureMatchingSettings
 from convergan.recipes.terms import HistoricalAveragingSettings as HistoricalAveragingSettings
 from convergan.recipes.terms import MinimaxSettings as MinimaxSettings
 from convergan.recipes.terms import NonSaturatingSettings as NonSaturatingSettings
+from convergan.recipes.terms import PullAwaySettings as PullAwaySettings
+from convergan.recipes.terms import RampedTermSettings as RampedTermSettings
 from convergan.recipes.terms import RealOrGeneratedSettings as RealOrGeneratedSettings
 from convergan.recipes.terms import SupervisedSettings as SupervisedSettings
 from convergan.recipes.terms import TargetSettings as TargetSettings
@@ -53,6 +58,12 @@ from convergan.study.analysis import analyse as analyse
 from convergan.study.power import power_of_difference as power_of_difference
 from convergan.study.power import power_of_thresholds as power_of_thresholds
 from convergan.study.rates import Rates as Rates
+from convergan.techniques.class_weights import balanced_class_weights as balanced_class_weights
+from convergan.techniques.conditional_entropy import conditional_entropy as conditional_entropy
+from convergan.techniques.consistency import AdaptiveThreshold as AdaptiveThreshold
+from convergan.techniques.consistency import DistributionAlignment as DistributionAlignment
+from convergan.techniques.consistency import align_distribution as align_distribution
+from convergan.techniques.consistency import consistency_loss as consistency_loss
 from convergan.techniques.feature_matching import feature_matching_loss as feature_matching_loss
 from convergan.techniques.generator_losses import minimax_generator_loss as minimax_generator_loss
 from convergan.techniques.generator_losses import (
@@ -66,6 +77,7 @@ from convergan.techniques.label_smoothing import (
 from convergan.techniques.minibatch_discrimination import (
     MinibatchDiscrimination as MinibatchDiscrimination,
 )
+from convergan.techniques.pull_away import pull_away_loss as pull_away_loss
 from convergan.techniques.semi_supervised import real_or_generated_loss as real_or_generated_loss
 from convergan.techniques.semi_supervised import real_probability_logit as real_probability_logit
 from convergan.techniques.semi_supervised import semi_supervised_loss as semi_supervised_loss
@@ -81,6 +93,7 @@ from convergan.training.run import train as train
 from convergan.training.signals import Interrupted as Interrupted
 from convergan.training.terms.registry import register_term as register_term
 from convergan.training.terms.term import Term as Term
+from convergan.training.terms.term import TermContext as TermContext
 from convergan.training.terms.term import TermOutputs as TermOutputs
 
 __version__: str

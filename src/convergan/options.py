@@ -28,7 +28,8 @@ _REGISTRY = ConstructorRegistry()
 
 @_REGISTRY.struct_rule
 def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """The tyro specification of settings, without the names of the recipe and of the kind of networks."""
+    """The tyro specification of settings, without those that no option can change: the recipe's name, terms
+    of others, and what has one value alone, as the kind of networks."""
     suppress: Any = Suppress
     # The marker keeps the call of tyro below from ending here again.
     if suppress in info.markers or not (
@@ -38,9 +39,15 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     spec = ConstructorRegistry.get_struct_spec(replace(info, markers=(*info.markers, suppress)))
     if not isinstance(spec, StructConstructorSpec):
         return None
-    hidden = ("name", "kind", "others", "plan") if issubclass(info.type, Settings) else ()
     kind: Any = info.type
     declared = declarations(kind)
+    hidden = {
+        name
+        for name, declaration in declared.items()
+        if get_origin(declaration) is Literal and len(get_args(declaration)) == 1
+    }
+    if issubclass(info.type, Settings):
+        hidden |= {"name", "others", "plan"}
     fields = (
         replace(field, type=suppress[field.type])
         if field.name in hidden

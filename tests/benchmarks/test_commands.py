@@ -15,6 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
+import augmentation
 import cifar10_epoch
 import cifar10_step
 import data_size
@@ -503,6 +504,17 @@ def test_each_row_stands_below_its_claim(
     assert [line[-1] if line[0] == "some:" else line[0] for line in lines] == [
         "fast", "setting", "first", "third", "small", "setting", "second",
     ]  # fmt: skip
+
+
+def test_views_beside_those_of_another(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # kornia is installed for the measurement alone.
+    monkeypatch.setattr(augmentation, "kornia_views", augmentation.our_views)
+    monkeypatch.setattr(augmentation.torch, "set_num_threads", lambda count: None)
+    written = command(augmentation, "--repeats", 1)
+    assert [row["setting"].split(",")[0] for row in written] == [
+        kind for kind, _ in augmentation.SETTINGS
+    ]
+    assert all(row["floor"] > 0 and 0 < row["ours"] < 10 and row["repeats"] == 1 for row in written)
 
 
 def test_the_start_is_timed_to_the_end_of_the_first_step(tmp_path: Path) -> None:

@@ -61,3 +61,17 @@ def test_small_numbers_on_an_axis_keep_their_digits() -> None:
     svg = line_chart([falling], name="one", x_label="epoch", y_label="loss", log=True)
     ticks = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
     assert {"0.001", "0.0001"} <= ticks and "0.00" not in ticks
+
+
+def test_many_lines_of_one_figure_all_look_different() -> None:
+    icons = [Line("any", [1], [1.0], style).icon for style in range(36)]
+    assert len(set(icons)) == 36
+
+
+def test_any_number_can_stand_on_the_horizontal_axis() -> None:
+    line = Line("any", [0.1, 0.3], [1.0, 0.5], 0)
+    ticks = {
+        whole: line_chart([line], name="one", x_label="minutes", y_label="loss", whole=whole)
+        for whole in (True, False)
+    }
+    assert ">0.2<" in ticks[False] and ">0.2<" not in ticks[True]

@@ -249,6 +249,7 @@ def test_a_choice_of_one_generator_puts_an_end_to_a_mixture() -> None:
     assert weights == {
         **{"supervised": 1.0, "real_or_generated": 0.5, "feature_matching": 0.0, "minimax": 0.0},
         **{"non_saturating": 0.0, "target": 1.0, "historical_averaging": 0.0},
+        **{"consistency": 0.0, "conditional_entropy": 0.0, "pull_away": 0.0},
     }
     assert objective.generator_steps == 3
 

@@ -76,7 +76,7 @@ def test_terms_by_name_in_their_order() -> None:
     terms = objective.terms()
     assert [*terms] == [
         *("supervised", "real_or_generated", "feature_matching", "minimax", "non_saturating"),
-        *("target", "historical_averaging"),
+        *("target", "historical_averaging", "consistency", "conditional_entropy", "pull_away"),
     ]
     for name, settings in terms.items():
         assert getattr(objective, name) is settings and settings.term_name == name
@@ -332,7 +332,7 @@ def test_the_help_of_terms(
     for name in declared_terms():
         term = f"objective.{name.replace('_', '-')}"
         assert f" {term} options " in flat and f"--{term}.weight FLOAT Weight of " in flat
-    assert flat.count("(0 to 1000000) (default: 0.0)") == 4
+    assert flat.count("(0 to 1000000) (default: 0.0)") == 7
     assert "--objective.target.probability FLOAT" in flat and "(above 0, at most 1)" in flat
     assert "{squared,absolute}" in flat and "others" not in flat
     for former in ("objective.generator ", "objective.discriminator ", "unsupervised"):

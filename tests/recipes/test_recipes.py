@@ -203,6 +203,9 @@ def test_the_hash_tells_recipes_apart_that_give_other_results(tmp_path: Path) ->
         ("optimizer.beta1", 0.9),
         ("networks.hidden_noise", 0.1),
         ("networks.hidden", [10]),
+        ("augmentation.kind", "digits"),
+        ("augmentation.cutout", 0.5),
+        ("data.flip", True),
     ):
         assert recipe_sha256(_changed(recipe, name, value)) != recipe_sha256(recipe), name
     # All defaults: only the kind of networks differs.
@@ -239,9 +242,11 @@ def test_every_setting_is_documented_beneath_it() -> None:
     import ast
     import inspect
 
-    from convergan.recipes import objective, settings, terms
+    from convergan.recipes import augmentation, objective, settings, terms
 
-    for node in ast.parse("".join(map(inspect.getsource, (settings, objective, terms)))).body:
+    for node in ast.parse(
+        "".join(map(inspect.getsource, (augmentation, settings, objective, terms)))
+    ).body:
         if isinstance(node, ast.ClassDef):
             fields = [
                 place for place, part in enumerate(node.body) if isinstance(part, ast.AnnAssign)

@@ -1,15 +1,18 @@
 """A run's report as it could be: scikit-learn's digits, with curves that look like a training's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from convergan.report.inputs import Prediction, ReportInputs
+from convergan.report.disagreements import disagreements
+from convergan.report.inputs import ArmSummary, Prediction, ReportInputs, ViewExamples
 from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine, HealthWarning
-from convergan.runs.results import Interval, Results
+from convergan.runs.results import ErrorRate, Interval, Results
+from convergan.statistics.intervals import wilson
 from support import manifest_of
 
 EPOCHS = 150
@@ -99,6 +102,74 @@ def inputs() -> ReportInputs:
         generated_images=blurred,
         most_certain=predictions(right[:11] + sorted(wrong)[:1], 0.9999, -0.0003),
         least_certain=predictions(sorted(wrong)[1:8] + right[20:25], 0.31, 0.02),
+    )
+
+
+@pytest.fixture(scope="session")
+def compared(inputs: ReportInputs) -> ReportInputs:
+    """The report of a run with four arms."""
+    epochs = inputs.epochs[::15]
+    arms = [
+        ArmSummary(
+            name=name,
+            test=ErrorRate(
+                errors=errors, size=500, rate=errors / 500, interval=Interval(*wilson(errors, 500))
+            ),
+            minutes=minutes,
+            steps=steps,
+            held_out_errors=held_out,
+            held_out_size=held_out and 25,
+            p_value=p_value,
+            saved=name == "composed",
+            epochs=[]
+            if steps is None
+            else [
+                EpochLine(
+                    epoch=number,
+                    step=steps * number // len(epochs),
+                    train_seconds=60 * minutes * number / len(epochs),
+                    test_errors=errors + 20 * (len(epochs) - number),
+                    test_size=500,
+                )
+                for number in range(1, len(epochs) + 1)
+            ],
+        )
+        for name, errors, minutes, steps, held_out, p_value in (
+            ("composed", 14, 4.9, 780, 3, None),
+            ("baseline", 33, 1.3, 640, 9, 0.0002),
+            ("consistency", 18, 4.8, 1900, 5, 0.031),
+            ("frozen", 25, 0.6, None, None, 0.002),
+        )
+    ]
+    digits = load_digits()
+    images = (digits.images[-500:] * 255 / 16).astype(np.uint8)[..., None]
+    labels = digits.target[-500:]
+    draw = np.random.default_rng(1)
+    # Probabilities of classifiers that err on a tenth of the images, each on others.
+    probabilities = {
+        arm.name: draw.dirichlet(np.full(10, 0.5), 500) * (draw.random((500, 1)) < 0.1)
+        + 0.2 * np.eye(10)[labels]
+        for arm in arms
+    }
+    probabilities = {
+        name: each / each.sum(axis=1, keepdims=True) for name, each in probabilities.items()
+    }
+    return replace(
+        inputs,
+        verdict="GAN and consistency errs least. It was chosen by held-out labels.",
+        arms=arms,
+        epochs=epochs,
+        warnings=[],
+        disagreements=disagreements(
+            labels,
+            probabilities,
+            inputs.classes,
+            lambda place: images[place],
+            lambda place: f"test-{place:05}.png",
+        ),
+        views=ViewExamples(
+            images=images[:6], views={"weak": images[:6, ::-1], "strong": 255 - images[:6]}
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """The report as a browser shows it."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from support import manifest_of
 
 
 def test_nothing_overflows_at_any_width(
-    tmp_path: Path, browser: Browser, inputs: ReportInputs
+    tmp_path: Path, browser: Browser, inputs: ReportInputs, compared: ReportInputs
 ) -> None:
     names = [f"rather long class name {n}" for n in range(20)]
     confusion = np.full((20, 20), 1234)
@@ -34,12 +35,13 @@ def test_nothing_overflows_at_any_width(
             least_certain=[long_card],
             manifest=manifest_of(command="x" * 300, versions={"y" * 120: "1"}),
         ),
+        "arms": replace(compared, epochs=[]),
         "hundred": replace(unplotted, classes=["n" * 70] * 100, confusion=np.ones((100, 100), int)),
     }
     frames = []
     for name, report in reports.items():
         write_report(tmp_path / f"{name}.html", report)
-        widths = (320, 390) if report is not inputs else (320, 390, 800, 1280)
+        widths = (320, 390, 800, 1280) if name in ("digits", "arms") else (320, 390)
         frames += [(tmp_path / f"{name}.html", width) for width in widths]
     assert too_wide(browser, tmp_path, frames) == []
 
@@ -80,3 +82,26 @@ def test_light_and_dark_both_show_something(tmp_path: Path, browser: Browser, re
         assert ink[60:220].mean() > 0.01, "the verdict"
         assert ink[1000:1400, 60:620].mean() > 0.002, "a chart"
         assert ink[1000:1400, 660:1220].mean() > 0.002, "the chart beside it"
+
+
+def test_an_option_breaks_at_no_hyphen(
+    tmp_path: Path, browser: Browser, inputs: ReportInputs
+) -> None:
+    option = "--data.size-px"
+    # One of these lengths of text before it would have the line end within the option.
+    texts = [f"{'i' * count} {option}" for count in range(20, 90, 3)]
+    write_report(
+        tmp_path / "report.html",
+        replace(inputs, epochs=[], data=[(str(n), text) for n, text in enumerate(texts)]),
+    )
+    (tmp_path / "frame.html").write_text(
+        """<iframe src="report.html" width="390" height="800"></iframe><pre></pre><script>
+        onload = () => document.querySelector("pre").textContent = JSON.stringify(
+            [...frames[0].document.querySelectorAll("#data ~ .panel .option")].map(
+                option => option.getBoundingClientRect().height))
+        </script>"""
+    )
+    url = (tmp_path / "frame.html").as_uri()
+    dom = browser(url, "--allow-file-access-from-files", "--dump-dom")
+    heights = json.loads(dom.split("<pre>")[1].split("</pre>")[0])
+    assert len(heights) == len(texts) and max(heights) < 1.5 * min(heights)

@@ -1,6 +1,5 @@
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -9,46 +8,10 @@ import pytest
 from convergan.report.inputs import Prediction, ReportInputs
 from convergan.report.page import write_report
 from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
+from outline import Outline, words
 from support import manifest_of
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
-
-
-class Outline(HTMLParser):
-    """Tags that must close each other, ids, and visible text."""
-
-    VOID = frozenset({"br", "img", "link", "meta"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.headings: list[str] = []
-        self.tags: set[str] = set()
-        self.images_without_words = 0
-        self.text = ""
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.text += " "
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.images_without_words += tag == "img" and not dict(attrs).get("alt")
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "title"):
-            self.text += data
-        if self.open and self.open[-1] in ("h2", "h3"):
-            self.headings.append(data.strip())
 
 
 def written(path: Path, inputs: ReportInputs) -> str:
@@ -66,10 +29,6 @@ def finished(inputs: ReportInputs) -> ReportInputs:
 @pytest.fixture(scope="session")
 def html(report: Path) -> str:
     return report.read_text(encoding="utf-8")
-
-
-def words(html: str) -> str:
-    return " ".join(Outline(html).text.split())
 
 
 def test_the_verdict_and_its_numbers(html: str) -> None:
@@ -322,3 +281,34 @@ def test_of_many_classes_a_mistake_made_once_is_counted_alone(
     text = words(written(tmp_path, replace(finished, confusion=counts, classes=classes)))
     assert "1,000 of the test images were classified wrongly" in text
     assert "no mistake was made twice" in text and "1 of 1" not in text
+
+
+def test_a_verdict_of_two_sentences_has_its_second_one_smaller(
+    tmp_path: Path, finished: ReportInputs
+) -> None:
+    first, second = "It errs on 2.8 % of 500 images (p < 0.001).", "The baseline took 1.3 minutes."
+    html = written(tmp_path, replace(finished, verdict=f"{first} {second}"))
+    [verdict] = re.findall(r'<p class="verdict">(.*?)</p>', html)
+    assert words(f"<p>{verdict}</p>") == first
+    [rest] = re.findall(r'<p class="verdict-rest">(.*?)</p>', html)
+    assert rest == second
+    assert '<p class="verdict-rest"' not in written(tmp_path, replace(finished, verdict=first))
+
+
+def test_every_option_that_is_named_is_kept_whole(tmp_path: Path, inputs: ReportInputs) -> None:
+    note = "Fewer with --data.size-px 32."
+    html = written(
+        tmp_path,
+        replace(
+            inputs,
+            epochs=[],
+            verdict="Tried --batch-size 50.",
+            worth_labelling_note=note,
+            data=[("note", "as --data.path-of-all says")],
+        ),
+    )
+    whole = re.findall(r'<span class="option">(.*?)</span>', html)
+    assert {"--networks.minibatch-kernels", "--data.size-px", "--batch-size"} < set(whole)
+    assert {"--data.path-of-all", "--labels", "--from"} < set(whole)
+    shown = re.sub(r'<(?!span class="option")[^>]*>', "", html.split("</style>")[1])
+    assert not re.findall(r'(?<!class="option">)--[a-z]', shown)

@@ -1,6 +1,6 @@
 import pytest
 
-from convergan.report.words import confidence, duration, epoch_ranges, rows
+from convergan.report.words import confidence, duration, epoch_ranges, rows, sentences
 
 S = "\N{NO-BREAK SPACE}"
 
@@ -48,3 +48,11 @@ def test_nested_settings_become_dotted_lines() -> None:
         "labelled": "1,200 values: 0, 1, 2, 3, 4, 5, 6, 7, …",
         "skipped": "name: a.png reason: truncated",
     }
+
+
+def test_a_text_is_split_into_its_sentences() -> None:
+    assert sentences("It errs on 2.8 % (p < 0.001). The other, e.g. on 3 %: no. 4 more! Yes") == [
+        "It errs on 2.8 % (p < 0.001).",
+        "The other, e.g. on 3 %: no. 4 more!",
+        "Yes",
+    ]

@@ -16,7 +16,7 @@ TECHNIQUES = sorted(path for path in FOLDER.iterdir() if not path.name.startswit
 
 
 def test_all_are_here():
-    assert len(TECHNIQUES) == 8
+    assert len(TECHNIQUES) == 12
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda path: path.stem)

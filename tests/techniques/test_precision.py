@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from convergan.techniques.conditional_entropy import conditional_entropy
+from convergan.techniques.consistency import align_distribution, consistency_loss
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import (
     minimax_generator_loss,
@@ -13,9 +15,12 @@ from convergan.techniques.generator_losses import (
     target_generator_loss,
 )
 from convergan.techniques.label_smoothing import one_sided_smoothing_loss
+from convergan.techniques.pull_away import pull_away_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
 
 LABELS = torch.arange(64) % 5
+LOGITS = torch.linspace(-3, 3, 320).view(64, 5).mul(9).sin().mul(3)
+MEAN = torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4])
 
 
 def logits(columns: int = 5) -> Tensor:
@@ -41,6 +46,20 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[[], list[Tensor]]]] = {
     "minimax": (minimax_generator_loss, lambda: [logits()]),
     "non-saturating": (non_saturating_generator_loss, lambda: [logits()]),
     "target": (target_generator_loss, lambda: [logits()]),
+    "consistency": (
+        lambda one: consistency_loss(one, 2 * LOGITS, threshold=0.5),
+        lambda: [logits()],
+    ),
+    "soft consistency": (
+        lambda one: consistency_loss(one, LOGITS, threshold=0.25, temperature=0.5),
+        lambda: [logits()],
+    ),
+    "alignment": (
+        lambda one: align_distribution(one, MEAN, MEAN.flip(0)).square().mean(),
+        lambda: [logits()],
+    ),
+    "conditional entropy": (conditional_entropy, lambda: [logits()]),
+    "pull-away": (pull_away_loss, lambda: [1 + torch.randn(64, 5)]),
 }
 
 

@@ -10,6 +10,8 @@ from torch.autograd import forward_ad
 from convergan.networks.dense import NoisyDense
 from convergan.networks.layers import BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise
+from convergan.techniques.conditional_entropy import conditional_entropy
+from convergan.techniques.consistency import align_distribution, consistency_loss
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import (
     minimax_generator_loss,
@@ -18,6 +20,7 @@ from convergan.techniques.generator_losses import (
 )
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.techniques.label_smoothing import one_sided_smoothing_loss
+from convergan.techniques.pull_away import pull_away_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
 from convergan.techniques.weight_norm import (
     WeightNormConv2d,
@@ -36,6 +39,8 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "noise": (lambda: GaussianNoise(0.5).eval(), (4, 3)),
 }
 LABELS = torch.tensor([0, 1, 2, 1])
+MEAN = torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4], dtype=torch.float64)
+TARGETS = torch.arange(20, dtype=torch.float64).view(4, 5).sin() * 3
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "feature matching": lambda x: feature_matching_loss(x.sin(), x),
     "semi-supervised": lambda x: semi_supervised_loss(x, LABELS, x + 1, x - 1).total,
@@ -44,6 +49,11 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "minimax": minimax_generator_loss,
     "non-saturating": non_saturating_generator_loss,
     "target": target_generator_loss,
+    "consistency": lambda x: consistency_loss(x, 2 * x, threshold=0.5),
+    "soft consistency": lambda x: consistency_loss(x, TARGETS, threshold=0.3, temperature=0.5),
+    "alignment": lambda x: align_distribution(x, MEAN, MEAN.flip(0)).square().sum(),
+    "conditional entropy": conditional_entropy,
+    "pull-away": pull_away_loss,
 }
 
 layers = pytest.mark.parametrize("name", LAYERS)

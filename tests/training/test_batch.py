@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from convergan.data.augmentation import VIEWS
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import DiscriminatorOutput
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
 from convergan.training.batch import GROUPS, Batch, BatchSource
 
 RECIPE = replace(PRESETS["digits"], batch_size=6)
@@ -36,14 +37,19 @@ def test_an_output_is_split_by_name_in_the_order_of_the_groups() -> None:
 
 @pytest.mark.parametrize("groups", [{}, {"unlabelled": images(1), "fake": images(1)}])
 def test_groups_have_known_names(groups: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(ValueError, match="groups must be some of labelled, unlabelled, weak"):
+    with pytest.raises(ValueError, match="groups must be some of labelled, unlabelled, strong"):
         Batch(groups)
 
 
-def source(labelled: int = 9) -> BatchSource:
-    """Twenty images, of which the i-th has level i; the first ones are labelled, with class i % 3."""
+def source(labelled: int = 9, recipe: Recipe = RECIPE, *, textured: bool = False) -> BatchSource:
+    """Twenty images, of which the i-th has level i; the first ones are labelled, with class i % 3.
+
+    With texture the pixels but the first are random.
+    """
     levels = np.arange(20, dtype=np.uint8)
     pixels = np.ascontiguousarray(np.broadcast_to(levels[:, None, None, None], (20, 8, 8, 1)))
+    if textured:
+        pixels[:, 1:] = np.random.default_rng(0).integers(100, 150, pixels[:, 1:].shape)
     data = TrainingData(
         images=pixels,
         labelled=np.arange(labelled),
@@ -56,10 +62,9 @@ def source(labelled: int = 9) -> BatchSource:
     batches = BatchSource(
         DeviceImages(pixels, resident_bytes=10**6),
         data,
-        RECIPE,
+        recipe,
         steps=4,
         pixel_range=(0.0, 255.0),
-        views=VIEWS,
     )
     batches.begin_epoch(0)
     return batches
@@ -78,16 +83,46 @@ def test_labels_belong_to_their_images() -> None:
 
 def test_only_the_groups_asked_for_are_prepared() -> None:
     assert list(source().real(0, set()).groups) == ["unlabelled"]
-    batch = source().real(0, {"strong", "generated", "weak"})
-    assert list(batch.groups) == ["unlabelled", "weak", "strong"]
+    batch = source().real(0, {"strong", "generated"})
+    assert list(batch.groups) == ["unlabelled", "strong"]
     assert all(len(group) == RECIPE.batch_size for group in batch.groups.values())
     # Where nothing is labelled there is no such group.
-    assert list(source(labelled=0).real(0, set(GROUPS)).groups) == ["unlabelled", "weak", "strong"]
+    assert list(source(labelled=0).real(0, set(GROUPS)).groups) == ["unlabelled", "strong"]
 
 
-def test_views_are_of_the_unlabelled_images_beside_them() -> None:
-    batch = source().real(1, {"weak"})
-    assert torch.equal(batch["weak"], batch["unlabelled"])  # Images of one level each.
+def test_without_augmentation_every_group_holds_the_images_and_nothing_is_drawn() -> None:
+    plain = source(textured=True)
+    state = torch.get_rng_state()
+    batch, matched = plain.real(1, {"labelled", "strong"}), plain.matched(1, 0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert batch["strong"] is batch["unlabelled"]
+    for group in (*batch.groups.values(), matched):
+        for image, level in zip(group, levels_of(group), strict=True):
+            assert torch.equal(image, plain._gathered(np.array([level]))[0])
+
+
+def test_each_group_has_its_view_of_the_images_that_are_due() -> None:
+    nothing = AugmentationSettings(kind="digits", shift=0, rotation=0, scale=0, shear=0, cutout=0)
+
+    def groups(**changes: float) -> dict[str, torch.Tensor]:
+        augmentation = replace(nothing, **changes)
+        batches = source(recipe=replace(RECIPE, augmentation=augmentation), textured=True)
+        torch.manual_seed(0)
+        batch = batches.real(1, {"labelled", "strong"})
+        return {**batch.groups, "matched": batches.matched(1, 0)}
+
+    def changed(**changes: float) -> set[str]:
+        views = groups(**changes)
+        return {name for name, images in plain.items() if not torch.equal(images, views[name])}
+
+    plain = groups()
+    assert torch.equal(plain["strong"], plain["unlabelled"])
+    assert changed(shift=0.25) == {"labelled", "unlabelled", "strong", "matched"}
+    assert changed(rotation=90) == changed(brightness=0.2) == {"labelled", "strong"}
+    assert changed(cutout=0.5) == {"strong"}
+    # Strong views are made of the images themselves, not of their weak views: their shifts differ.
+    both = groups(shift=0.25)
+    assert not torch.equal(both["strong"], both["unlabelled"])
 
 
 def test_the_generator_is_matched_with_other_images() -> None:

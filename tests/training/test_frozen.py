@@ -66,7 +66,7 @@ def test_easy_shapes_are_learnt_from_six_labels_a_class(fitted: Fitted) -> None:
     images, labels = shapes(TEST, 1)
     wrong = (logits_of(fitted, images).argmax(dim=1).numpy() != labels).mean()
     # Two thirds by chance.
-    assert wrong < 0.2
+    assert wrong < 0.35
     assert (fitted.baseline, fitted.generator, fitted.epoch) == (None, None, 1)
     assert fitted.train_seconds > 0
 
@@ -150,7 +150,7 @@ def drawn_features(counts: list[int], seed: int = 0) -> tuple[np.ndarray, np.nda
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
     means = np.random.default_rng(99).normal(0, 1, (len(counts), 40))
-    features = 3 + 2 * (means[labels] + generator.normal(0, 1.5, (len(labels), 40)))
+    features = 3 + 2 * (means[labels] + generator.normal(0, 4, (len(labels), 40)))
     features[:, 7] = 5.0
     return features, labels
 
@@ -220,3 +220,11 @@ def test_one_label_a_class_is_enough_and_a_class_without_labels_is_never_said() 
     assert list(logits.argmax(axis=1)) == [0, 1, 3]
     others, _ = drawn_features([50, 50, 50], seed=1)
     assert not ((others @ weight.T + bias).argmax(axis=1) == 2).any()
+
+
+def test_images_that_are_all_the_same_leave_it_to_the_frequencies() -> None:
+    weight, bias = fitted_head(
+        np.ones((9, 5)), np.repeat([0, 1, 1], 3), np.arange(9), classes=2, balanced=False, seed=0
+    )
+    assert not weight.any()
+    assert bias[1] - bias[0] == pytest.approx(np.log(2), abs=1e-3)

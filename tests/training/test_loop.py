@@ -11,10 +11,12 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from convergan.data.augmentation import Augmentation
 from convergan.data.image_set import data_set_from_arrays
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.networks.interface import Generator
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import step
@@ -47,6 +49,44 @@ def test_the_baseline_does_not_change_the_gan(
     assert equal_states(weights_of(tmp_path / "run"), weights_of(trained_run))
     assert results.baseline_test_errors is None
     assert "baseline_test_errors" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_only_what_is_trained_on_is_augmented(
+    quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the images that layers start from, that epochs are chosen by, that are tested."""
+    made: dict[str, list[int]] = {name: [] for name in ("weak", "labelled", "strong")}
+    for name, sizes in made.items():
+        view = getattr(Augmentation, name)
+
+        def noted(self: Any, images: Any, pixel_range: Any, view=view, sizes=sizes) -> Any:
+            sizes.append(len(images))
+            return view(self, images, pixel_range)
+
+        monkeypatch.setattr(Augmentation, name, noted)
+    recipe = replace(
+        quick_recipe,
+        epochs=1,
+        data=replace(quick_recipe.data, validation_share=0.3),
+        augmentation=AugmentationSettings(kind="digits"),
+    )
+    train(recipe, tmp_path / "run", console=quiet)
+    (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    batches = [recipe.batch_size] * line.step
+    # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones.
+    assert made == {"weak": 2 * batches, "labelled": batches, "strong": []}
+
+
+def test_augmentation_is_what_gan_and_baseline_learn_from(
+    quick_recipe: Recipe, trained_run: Path, quiet: Console, tmp_path: Path
+) -> None:
+    recipe = replace(quick_recipe, augmentation=AugmentationSettings(kind="digits"))
+    train(recipe, tmp_path / "run", console=quiet)
+    lines = [read_metrics(run / "metrics.jsonl")[0] for run in (tmp_path / "run", trained_run)]
+    for loss in ("discriminator/supervised", "baseline/supervised", "generator/feature_matching"):
+        assert lines[0].losses[loss] != lines[1].losses[loss]
+    # Harder to learn by heart.
+    assert lines[0].losses["baseline/supervised"] > lines[1].losses["baseline/supervised"]
 
 
 def test_test_labels_change_nothing_but_the_count(

@@ -140,7 +140,7 @@ def test_historical_averaging_is_weighted() -> None:
                 supervised=SupervisedSettings(weight=0),
                 real_or_generated=RealOrGeneratedSettings(weight=0),
             ),
-            "a term of the discriminator, supervised, real-or-generated, got 0 for each",
+            "a term of the discriminator, supervised, real-or-generated, consistency, got 0 for each",
         ),
     ],
 )

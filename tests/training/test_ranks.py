@@ -15,21 +15,50 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from rich.console import Console
+from torch import Tensor
 
-from convergan.distributed import gather_from_ranks, mean_over_ranks, sum_over_ranks
+from convergan.distributed import gather_from_ranks, mean_over_ranks, ranks, sum_over_ranks
 from convergan.errors import UserError
+from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
 from convergan.training.preparation import Preparation
+from convergan.training.terms.consistency import Consistency
+from convergan.training.terms.pull_away import PullAway
+from convergan.training.terms.term import TermContext, TermOutputs
 from support import equal_states
 
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
 GENERATED = torch.linspace(0, 2, 32, dtype=torch.float64).view(8, 4).cos()
+
+
+def terms_of(rows: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Of terms that look at all ranks' rows: the mean value, its gradient, and what they remember."""
+    weight = WEIGHT.clone().requires_grad_()
+    views = [REAL[rows] @ weight, (GENERATED[rows] @ weight).sin(), GENERATED[rows] @ weight]
+    groups = {
+        name: DiscriminatorOutput(5 * view, view)
+        for name, view in zip(("unlabelled", "strong", "generated"), views, strict=True)
+    }
+    settings = ConsistencySettings(
+        weight=1.0, adaptive_threshold=True, distribution_alignment=True, momentum=0.5
+    )
+    terms = [Consistency(settings), PullAway(PullAwaySettings(weight=1.0))]
+    context = TermContext(labels_of_class=(3, 2, 2), device=torch.device("cpu"))
+    states = [term.begin(context) for term in terms]
+    for _ in range(3):
+        value = sum(sum(term.weighted_parts(TermOutputs(groups=groups)).values()) for term in terms)
+    assert isinstance(value, Tensor) and states[0] is not None
+    value.backward()
+    assert weight.grad is not None
+    mean, gradient = sum_over_ranks(value.detach()), sum_over_ranks(weight.grad)
+    return mean / ranks(), gradient / ranks(), states[0].state_dict()
 
 
 def gradient_on(rank: int, folder: str) -> None:
@@ -45,6 +74,7 @@ def gradient_on(rank: int, folder: str) -> None:
     assert weight.grad is not None
     # What data-parallel training does with the gradients of its ranks.
     gradient = sum_over_ranks(weight.grad) / 2
+    torch.save(terms_of(rows), f"{folder}/terms-{rank}.pt")
     gathered = gather_from_ranks(torch.tensor([rank]))
     torch.save((loss.detach(), gradient, torch.cat(gathered)), f"{folder}/gradient-{rank}.pt")
     torch.distributed.destroy_process_group()
@@ -174,6 +204,20 @@ def test_feature_matching_over_two_ranks_is_that_of_the_whole_batch(two_ranks: P
         torch.testing.assert_close(other_loss, loss.detach())
         torch.testing.assert_close(gradient, weight.grad)
         assert ranks.tolist() == [0, 1]
+
+
+@one_worker
+def test_terms_over_two_ranks_are_those_of_the_whole_batch(two_ranks: Path) -> None:
+    value, gradient, state = terms_of(slice(None))
+    assert gradient.abs().sum() > 0
+    remembered = []
+    for rank in range(2):
+        other, of_rank, of_state = torch.load(two_ranks / f"terms-{rank}.pt", weights_only=True)
+        torch.testing.assert_close(other, value)
+        torch.testing.assert_close(of_rank, gradient)
+        torch.testing.assert_close(of_state, dict(state))
+        remembered.append(of_state)
+    assert equal_states(*remembered)
 
 
 @one_worker

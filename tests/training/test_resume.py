@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
 from convergan.errors import UserError
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
@@ -116,6 +118,20 @@ def test_interrupted_between_any_two_steps(
     """13 steps an epoch: within the first and later epochs, and at the border of two."""
     train_with_stops(recipe, tmp_path / "run", stops, stop_after)
     require_same_run(tmp_path / "run", uninterrupted)
+
+
+@pytest.mark.parametrize("kind", ["digits", "photographs"])
+def test_views_are_drawn_as_they_would_have_been(
+    recipe: Recipe, tmp_path: Path, stop_after: StopAfter, kind: Literal["digits", "photographs"]
+) -> None:
+    augmentation = AugmentationSettings(kind=kind, rotation=15)
+    recipe = replace(
+        recipe, data=replace(recipe.data, flip=True), augmentation=augmentation, batch_size=400
+    )
+    # Four steps an epoch.
+    for name, stops in (("whole", []), ("parts", [3, 6])):
+        train_with_stops(recipe, tmp_path / name, stops, stop_after)
+    require_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
 def test_noise_is_drawn_anew_where_it_would_have_been(

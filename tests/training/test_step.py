@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from convergan.errors import UserError
 from convergan.json_files import read_json
 from convergan.networks.classification import classified
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
 from convergan.recipes.settings import Recipe
 from convergan.techniques.feature_matching import feature_matching_loss
@@ -140,24 +141,19 @@ def test_the_discriminators_weights_can_move_again_after_a_generators_step_that_
     assert all(weight.requires_grad for weight in game.players["discriminator"].trained)
 
 
-@pytest.mark.parametrize("with_weak_view", [False, True])
-def test_the_teacher_is_the_average_and_sees_the_weak_view_where_there_is_one(
-    with_weak_view: bool, monkeypatch: pytest.MonkeyPatch
+def test_the_teacher_is_the_average_and_sees_the_weak_views(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    game, _ = game_of(RECIPE)
+    game, _ = game_of(replace(RECIPE, augmentation=AugmentationSettings(kind="digits", shift=0.5)))
     player = game.players["discriminator"]
     with torch.no_grad():
         for weight in player.tested.parameters():
             weight.mul_(1.5)
     assert player.tested is not player.network
-    needs = {"teacher", "weak"} if with_weak_view else {"teacher"}
-    monkeypatch.setattr(Supervised, "needs", Supervised.needs | needs)
-    monkeypatch.setattr(
-        game.batches, "_views", {"weak": lambda images, pixel_range: images.flip(-1)}
-    )
-    batch = game.batches.real(0, {"labelled", "weak"})
-    expected = classified(player.tested, batch["weak" if with_weak_view else "unlabelled"])
-    outputs, _ = game.discriminator_step(game.batches.real(0, {"labelled", *needs}), RATE)
+    monkeypatch.setattr(Supervised, "needs", Supervised.needs | {"teacher", "strong"})
+    batch = game.batches.real(0, {"labelled", "strong"})
+    expected = classified(player.tested, batch["unlabelled"])
+    outputs, _ = game.discriminator_step(batch, RATE)
     assert outputs.teacher is not None
     assert torch.equal(outputs.teacher.logits, expected.logits)
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from convergan.errors import UserError
 from convergan.recipes import objective
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.metrics import read_metrics
@@ -64,18 +65,16 @@ seen = []
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencySettings(TermSettings):
+class AgreementSettings(TermSettings):
     threshold: float = 0.2
 
 
 @register_term
-class Consistency(Term):
-    name = "consistency"
-    settings_class = ConsistencySettings
+class Agreement(Term):
+    name = "agreement"
+    settings_class = AgreementSettings
     players = frozenset({"discriminator"})
-    needs = frozenset(
-        {"labelled", "unlabelled", "weak", "strong", "generated", "teacher", "history"}
-    )
+    needs = frozenset({"labelled", "unlabelled", "strong", "generated", "teacher", "history"})
 
     def __call__(self, outputs):
         seen.append(outputs)
@@ -89,14 +88,14 @@ class Consistency(Term):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullAwaySettings(TermSettings):
+class SpreadSettings(TermSettings):
     pass
 
 
 @register_term
-class PullAway(Term):
-    name = "pull_away"
-    settings_class = PullAwaySettings
+class Spread(Term):
+    name = "spread"
+    settings_class = SpreadSettings
     players = frozenset({"generator"})
     needs = frozenset({"generated"})
 
@@ -165,24 +164,31 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     load, quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load("my_terms", EVERYTHING)
-    changed = quick_recipe.objective.with_term(module.ConsistencySettings(weight=0.5)).with_term(
-        module.PullAwaySettings(weight=0.1)
+    changed = quick_recipe.objective.with_term(module.AgreementSettings(weight=0.5)).with_term(
+        module.SpreadSettings(weight=0.1)
     )
-    recipe = replace(quick_recipe, objective=changed, epochs=1)
+    plain = replace(quick_recipe, objective=changed, epochs=1)
+    with pytest.raises(
+        UserError,
+        match=r"^objective\.agreement\.weight: .* augmentation\.kind is none, .* got 0\.5$",
+    ):
+        train(plain, tmp_path / "plain", console=quiet)
+    assert not (tmp_path / "plain").exists()
+    recipe = replace(plain, augmentation=AugmentationSettings(kind="digits"))
     train(recipe, tmp_path / "straight", console=quiet)
     (line,) = read_metrics(tmp_path / "straight" / "metrics.jsonl")
     assert {
-        "discriminator/strong", "discriminator/labelled", "discriminator/past", "generator/pull_away",
+        "discriminator/strong", "discriminator/labelled", "discriminator/past", "generator/spread",
     } <= line.losses.keys()  # fmt: skip
     outputs = module.seen[-1]
-    assert list(outputs.groups) == ["labelled", "unlabelled", "weak", "strong", "generated"]
+    assert list(outputs.groups) == ["labelled", "unlabelled", "strong", "generated"]
     assert {len(output.logits) for output in outputs.groups.values()} == {recipe.batch_size}
-    assert not outputs.teacher.logits.requires_grad and outputs["weak"].logits.requires_grad
-    with pytest.raises(LookupError, match="expected one of labelled, unlabelled, weak, strong"):
+    assert not outputs.teacher.logits.requires_grad and outputs["strong"].logits.requires_grad
+    with pytest.raises(LookupError, match="expected one of labelled, unlabelled, strong"):
         outputs["test"]
 
     # Stopped in the middle of the epoch, by a term that fails once.
-    calls, original = 0, module.Consistency.__call__
+    calls, original = 0, module.Agreement.__call__
 
     def failing(self, outputs):
         nonlocal calls
@@ -191,7 +197,7 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
             raise KeyboardInterrupt
         return original(self, outputs)
 
-    monkeypatch.setattr(module.Consistency, "__call__", failing)
+    monkeypatch.setattr(module.Agreement, "__call__", failing)
     options = RunOptions(resume=True, checkpoint_every_seconds=0)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "stopped", console=quiet, options=options)

@@ -1,87 +1,225 @@
 """Views of images: other images of the same classes, drawn at random on the images' device."""
 
+import math
+
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-SHIFT = 1 / 14
-"""Largest shift as a share of a side: 2 pixels of 28."""
+from convergan.recipes.augmentation import AugmentationSettings
 
-CONTRAST = 0.4
-"""Largest relative change of the contrast."""
-
-BRIGHTNESS = 0.2
-"""Largest change of the brightness as a share of the range of the pixels."""
-
-CUTOUT = 0.375
-"""Side of the square that is cut out, as a share of the shorter side: 12 pixels of 32."""
+ImageBatch = Float[Tensor, "batch channels height width"]
 
 
-def weak_view(
-    images: Float[Tensor, "batch channels height width"], pixel_range: tuple[float, float]
-) -> Float[Tensor, "batch channels height width"]:
-    """The images, each shifted by up to `SHIFT` of its sides; pixels at the border are repeated.
+class Augmentation:
+    """The views that settings allow.
+
+    Each takes images, float32 or float64, and the lowest and highest value of a pixel; it gives other images
+    of the same shape, dtype and memory format, in the same range. Each image has draws of its own, from
+    torch's default generator of its device. All are differentiable in the images.
+    """
+
+    def __init__(self, settings: AugmentationSettings, *, flip: bool) -> None:
+        """
+        Args:
+            settings: kind and strength.
+            flip: whether the mirror image of a photograph has the same class.
+        """
+        self._settings = settings
+        self._flip = flip and settings.kind == "photographs"
+        self._reflects = settings.kind == "photographs"
+
+    def weak(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
+        """The images mirrored, if that is allowed, and shifted by whole pixels."""
+        del pixel_range  # The pixels are those of the images.
+        return self._moved(images)
+
+    def labelled(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
+        """Weak views, turned, scaled and slanted, with other colours: for images whose class is known."""
+        return self._changed(images, pixel_range, grey_share=0.0)
+
+    def strong(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
+        """Views as `labelled`, some of them grey, with a square cut out."""
+        grey_share = self._settings.amount("grey")
+        return self._cut(self._changed(images, pixel_range, grey_share=grey_share))
+
+    def _changed(
+        self, images: ImageBatch, pixel_range: tuple[float, float], *, grey_share: float
+    ) -> ImageBatch:
+        images = self._turned(self._moved(images), pixel_range)
+        return self._coloured(images, pixel_range, grey_share)
+
+    def _moved(self, images: ImageBatch) -> ImageBatch:
+        height, width = images.shape[-2:]
+        share = self._settings.amount("shift")
+        largest_down, largest_right = round(share * height), round(share * width)
+        if not (largest_down or largest_right or self._flip):
+            return images
+        rows = _shifted_positions(images, height, largest_down, reflects=self._reflects)
+        columns = _shifted_positions(images, width, largest_right, reflects=self._reflects)
+        if self._flip:
+            mirrored = _uniform(images, 1) < 0
+            columns = torch.where(mirrored, width - 1 - columns, columns)
+        return _pixels_at(images, rows, columns)
+
+    def _turned(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
+        """Images turned, scaled and slanted about their centres, interpolated linearly."""
+        rotation, scale, shear = map(self._settings.amount, ("rotation", "scale", "shear"))
+        if not (rotation or scale or shear):
+            return images
+        angle, zoom, slant = _uniform(images, 3).unbind(1)
+        angle, zoom, slant = math.radians(rotation) * angle, 1 + scale * zoom, shear * slant
+        # From the places of a view to those of the image, in pixels: a rotation times a slant, over the zoom.
+        cosine, sine = angle.cos() / zoom, angle.sin() / zoom
+        matrix = torch.stack(
+            [cosine, slant * cosine - sine, sine, slant * sine + cosine], dim=1
+        ).view(-1, 2, 2)
+        # torch counts either side from -1 to 1.
+        height, width = images.shape[-2:]
+        sides = torch.tensor([width, height], dtype=images.dtype, device=images.device)
+        matrix = matrix * sides / sides[:, None]
+        grid = F.affine_grid(F.pad(matrix, (0, 1)), list(images.shape), align_corners=False)
+        turned = F.grid_sample(
+            images,
+            grid,
+            padding_mode="reflection" if self._reflects else "border",
+            align_corners=False,
+        )
+        # Interpolation may round to a little outside.
+        return _in_format_of(images, turned.clamp(*pixel_range))
+
+    def _coloured(
+        self, images: ImageBatch, pixel_range: tuple[float, float], grey_share: float
+    ) -> ImageBatch:
+        """Images of other brightness b, contrast c, saturation s and hue h.
+
+            y = c A x + (1 - c) m + b (high - low), clamped to [low, high]
+            A = G + s cos(h) (I - G) + s sin(h) K
+
+        with x the colours of a pixel, m the mean of the image, G x the pixel without its colour, each channel
+        the mean of all, and K x = (1, 1, 1) / sqrt(3) cross x, the turn about the grey axis.
+        """
+        amounts = map(self._settings.amount, ("brightness", "contrast", "saturation", "hue"))
+        brightness, contrast, saturation, hue = amounts
+        channels, (low, high) = images.shape[1], pixel_range
+        if channels == 1:
+            saturation = hue = grey_share = 0.0
+        if not (brightness or contrast or saturation or hue or grey_share):
+            return images
+        b, c, s, h, g = _uniform(images, 5)[..., None, None].unbind(1)
+        c, s, h = 1 + contrast * c, 1 + saturation * s, 2 * math.pi * hue * h
+        offset = (1 - c) * images.mean(dim=(1, 2, 3))[:, None, None]
+        offset = offset + (high - low) * brightness * b
+        if channels == 1:
+            matrix = c
+        else:
+            s = torch.where((g + 1) / 2 < grey_share, 0, s)
+            mean, rest, turn = (
+                torch.tensor(part, dtype=images.dtype, device=images.device)
+                for part in (_MEAN, _REST, _TURN)
+            )
+            matrix = c * (mean + s * h.cos() * rest + s * h.sin() * turn)
+        coloured = torch.baddbmm(offset, matrix, images.flatten(2)).view(images.shape)
+        return _in_format_of(images, coloured.clamp(low, high))
+
+    def _cut(self, images: ImageBatch) -> ImageBatch:
+        """Images with a square of the colour of their mean, centred at any pixel (DeVries & Taylor, 2017)."""
+        height, width = images.shape[-2:]
+        side = round(self._settings.amount("cutout") * min(height, width))
+        if not side:
+            return images
+        inside = (
+            _near(images, height, side)[:, None, :, None]
+            & _near(images, width, side)[:, None, None, :]
+        )
+        return _in_format_of(
+            images, torch.where(inside, images.mean(dim=(2, 3), keepdim=True), images)
+        )
+
+
+def view_examples(
+    images: UInt8[np.ndarray, "batch height width channels"],
+    settings: AugmentationSettings,
+    *,
+    flip: bool,
+    seed: int,
+) -> dict[str, UInt8[np.ndarray, "batch height width channels"]]:
+    """Images and their views, to look at.
 
     Args:
-        images: pixels in `pixel_range`.
-        pixel_range: lowest and highest value of a pixel.
+        images: levels 0 to 255.
+        settings: kind and strength of the views.
+        flip: whether the mirror image of a photograph has the same class.
+        seed: of the draws; torch's own generator is left as it is.
+
+    Returns:
+        By name: `images` as given, `weak`, `labelled` and `strong` views, each of the same images; `images`
+        alone where there is no augmentation.
     """
-    del pixel_range  # A shift needs none.
-    batch, _, height, width = images.shape
-    down, right = round(SHIFT * height), round(SHIFT * width)
-    padded = F.pad(images, (right, right, down, down), mode="replicate")
-    rows = _positions(batch, height, down, images.device)
-    columns = _positions(batch, width, right, images.device)
-    number = torch.arange(batch, device=images.device)[:, None, None]
-    # Indices beside a slice put the channels last.
-    return padded[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if settings.kind == "none":
+        return {"images": images}
+    augmentation = Augmentation(settings, flip=flip)
+    floats = torch.from_numpy(images.astype(np.float32) / 255).permute(0, 3, 1, 2)
+    examples = {"images": images}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in ("weak", "labelled", "strong"):
+            view = getattr(augmentation, name)(floats, (0.0, 1.0))
+            examples[name] = (view * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return examples
 
 
-def strong_view(
-    images: Float[Tensor, "batch channels height width"], pixel_range: tuple[float, float]
-) -> Float[Tensor, "batch channels height width"]:
-    """The images, each shifted as by `weak_view`, with another contrast and brightness and a grey square.
+_MEAN = [[1 / 3] * 3] * 3
+_REST = [[2 / 3, -1 / 3, -1 / 3], [-1 / 3, 2 / 3, -1 / 3], [-1 / 3, -1 / 3, 2 / 3]]
+_R = 1 / math.sqrt(3)
+_TURN = [[0, -_R, _R], [_R, 0, -_R], [-_R, _R, 0]]
+"""G, I - G and K of `Augmentation._coloured`."""
 
-        y = mean + c (x - mean) + b (high - low), clamped to [low, high]
 
-    with c uniform in 1 +- `CONTRAST`, b uniform in +-`BRIGHTNESS`; a square of `CUTOUT` of the shorter side
-    (DeVries & Taylor, 2017), centred at any pixel, is set to the middle of the range.
+def _uniform(images: ImageBatch, count: int) -> Float[Tensor, "batch count"]:
+    """Numbers in [-1, 1) for each image."""
+    drawn = torch.rand(len(images), count, dtype=images.dtype, device=images.device)
+    return 2 * drawn - 1
 
-    Args:
-        images: pixels in `pixel_range`.
-        pixel_range: lowest and highest value of a pixel.
+
+def _shifted_positions(
+    images: ImageBatch, size: int, largest: int, *, reflects: bool
+) -> Int64[Tensor, "batch size"]:
+    """For each row, or column, of a view that of the image it comes from, after a random shift.
+
+    Beyond the border they are reflected at its pixel, or else the border's.
     """
-    low, high = pixel_range
-    batch, _, height, width = images.shape
-    contrast = 1 + CONTRAST * _uniform(images)
-    brightness = BRIGHTNESS * (high - low) * _uniform(images)
-    shifted = weak_view(images, pixel_range)
-    mean = shifted.mean(dim=(1, 2, 3), keepdim=True)
-    changed = (mean + contrast * (shifted - mean) + brightness).clamp(low, high)
-    half = CUTOUT * min(height, width) / 2
-    inside_rows = _near(batch, height, half, images.device)
-    inside_columns = _near(batch, width, half, images.device)
-    inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
-    return changed.masked_fill(inside, (low + high) / 2)
+    device = images.device
+    shifts = torch.randint(-largest, largest + 1, (len(images), 1), device=device)
+    positions = torch.arange(size, device=device) + shifts
+    if not reflects:
+        return positions.clamp(0, size - 1)
+    return size - 1 - (size - 1 - positions.abs()).abs()
 
 
-VIEWS = {"weak": weak_view, "strong": strong_view}
-"""The functions by the name of their view."""
+def _pixels_at(
+    images: ImageBatch, rows: Int64[Tensor, "batch height"], columns: Int64[Tensor, "batch width"]
+) -> ImageBatch:
+    batch, channels, _, width = images.shape
+    places = (width * rows[:, :, None] + columns[:, None, :]).view(batch, 1, -1)
+    # Several times as fast as indexing by rows and columns.
+    pixels = images.flatten(2).gather(2, places.expand(-1, channels, -1)).view(images.shape)
+    return _in_format_of(images, pixels)
 
 
-def _uniform(images: Tensor) -> Float[Tensor, "batch 1 1 1"]:
-    """A number in [-1, 1) for each image."""
-    return 2 * torch.rand(len(images), 1, 1, 1, device=images.device) - 1
+def _near(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"]:
+    """True for the `side` rows, or columns, about a random one, as far as there are so many."""
+    device = images.device
+    first = torch.randint(size, (len(images), 1), device=device) - side // 2
+    positions = torch.arange(size, device=device)
+    return (positions >= first) & (positions < first + side)
 
 
-def _positions(batch: int, size: int, largest: int, device: torch.device) -> Tensor:
-    """Indices [batch, size] of the rows, or columns, of a padded image after a random shift."""
-    shifts = torch.randint(2 * largest + 1, (batch, 1), device=device)
-    return torch.arange(size, device=device) + shifts
-
-
-def _near(batch: int, size: int, half: float, device: torch.device) -> Tensor:
-    """True [batch, size] for the rows, or columns, at most `half` from a random one."""
-    centres = torch.randint(size, (batch, 1), device=device)
-    return (torch.arange(size, device=device) - centres).abs() <= half
+def _in_format_of(images: ImageBatch, view: ImageBatch) -> ImageBatch:
+    """The view in the memory format of the images, channels last or first."""
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and not images.is_contiguous():
+        return view.contiguous(memory_format=torch.channels_last)
+    return view.contiguous()

@@ -1,6 +1,7 @@
 """Networks that others have trained, without their heads: from images to pooled features."""
 
 import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -56,7 +57,8 @@ def open_backbone(model: str, *, pretrained: bool) -> Backbone:
             images, or it cannot be downloaded. What is no tensor is not read from a file of weights.
     """
     backbone = _Lite(pretrained) if model == LITE else _Transformers(model, pretrained)
-    return backbone.to(memory_format=torch.channels_last).eval()
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return backbone.eval()
 
 
 class _Lite(Backbone):
@@ -171,7 +173,17 @@ class _Transformers(Backbone):
 
 @contextmanager
 def _opening(model: str) -> Iterator[None]:
-    """Turns whatever goes wrong where a model of transformers is opened into one line."""
+    """Turns whatever goes wrong where a model of transformers is opened into one line.
+
+    Its reports are not shown, such as of the weights of the head, which is not wanted; its progress is where
+    there is a terminal.
+    """
+    from transformers.utils import logging
+
+    verbosity, progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    if progress and not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
         yield
     except UserError:
@@ -181,3 +193,7 @@ def _opening(model: str) -> Iterator[None]:
             f"networks.model: expected {LITE}, or the id or folder of an image model of transformers with "
             f"weights as safetensors, got {quoted(model)}: {one_line(error)}"
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if progress:
+            logging.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
+from convergan.page.option_names import whole_options
 from convergan.page.words import chance, count, number, percent
 
 
@@ -20,5 +21,6 @@ def templates(package: str) -> Environment:
         "count": count,
         "number": number,
         "percent": percent,
+        "whole_options": whole_options,
     }
     return environment

@@ -63,7 +63,8 @@ class Line:
     x: Sequence[float]
     values: Sequence[float]
     style: int
-    """Which of the six styles it is drawn in, from 0."""
+    """Which style it is drawn in, from 0: the first six differ in their colour, the first 36 in their
+    colour or their dashes."""
 
     low: Sequence[float] = ()
     """With `high` the band around the curve; empty without one."""
@@ -73,11 +74,16 @@ class Line:
     @property
     def icon(self) -> Markup:
         """What stands for it in a legend."""
-        dashes = " ".join(map(str, _DASHES[self.style % 6])) or "none"
+        dashes = " ".join(map(str, _dashes(self.style))) or "none"
         return Markup(
             '<svg viewBox="0 0 26 4" aria-hidden="true"><path d="M0 2H26" '
             'style="stroke: {}; stroke-dasharray: {}"/></svg>'
         ).format(page_colour(self.style), dashes)
+
+
+def _dashes(style: int) -> tuple[int, ...]:
+    """Those of the colour; one further each time that the colours begin anew."""
+    return _DASHES[(style + style // 6) % 6]
 
 
 def ink(style: int) -> str:
@@ -107,8 +113,10 @@ def line_chart(
     log: bool = False,
     reference: float | None = None,
     marked: Sequence[float] = (),
+    whole: bool = True,
 ) -> Markup:
-    """Draw curves over whole numbers: epochs, or trials; `marked` are those with a vertical mark."""
+    """Draw curves over whole numbers, such as epochs, or, not `whole`, over any; `marked` are those with a
+    vertical mark."""
 
     def draw(axes: Axes) -> None:
         for x in marked:
@@ -116,7 +124,7 @@ def line_chart(
         if reference is not None:
             axes.axhline(reference, color=TEXT, linewidth=1)
         for line in reversed(lines):  # the first one lies on top
-            dashes = _DASHES[line.style % 6]
+            dashes = _dashes(line.style)
             if line.low:
                 axes.fill_between(
                     line.x, line.low, line.high, color=ink(line.style), alpha=0.14, linewidth=0
@@ -132,7 +140,7 @@ def line_chart(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.grid(False)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
         if log:
             axes.set_yscale("log")
         else:

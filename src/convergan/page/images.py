@@ -46,6 +46,12 @@ def grid_picture(images: np.ndarray) -> Picture:
     return _picture(_grid(images[: side * side], side), enlarged=_factor(images) > 1)
 
 
+def strip_picture(images: np.ndarray) -> Picture:
+    """All images in one row."""
+    images = _scaled_down(_checked(images))
+    return _picture(_grid(images, len(images)), enlarged=_factor(images) > 1)
+
+
 def single_picture(image: np.ndarray) -> Picture:
     """One image, `[height, width, channels]`."""
     images = _scaled_down(_checked(image[None]))

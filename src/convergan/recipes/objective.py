@@ -12,10 +12,13 @@ from convergan.ranges import declarations
 from convergan.recipes.base import Settings
 from convergan.recipes.former import FORMER_OBJECTIVE
 from convergan.recipes.terms import (
+    ConditionalEntropySettings,
+    ConsistencySettings,
     FeatureMatchingSettings,
     HistoricalAveragingSettings,
     MinimaxSettings,
     NonSaturatingSettings,
+    PullAwaySettings,
     RealOrGeneratedSettings,
     SupervisedSettings,
     TargetSettings,
@@ -49,6 +52,17 @@ class ObjectiveSettings(Settings, group="objective"):
         default_factory=HistoricalAveragingSettings
     )
     """Historical averaging, in every player's loss (Section 3.3)."""
+
+    consistency: ConsistencySettings = field(default_factory=ConsistencySettings)
+    """Consistency between a weak and a strong view of unlabelled images, in the discriminator's loss."""
+
+    conditional_entropy: ConditionalEntropySettings = field(
+        default_factory=ConditionalEntropySettings
+    )
+    """Entropy of the classes of unlabelled images, in the discriminator's loss."""
+
+    pull_away: PullAwaySettings = field(default_factory=PullAwaySettings)
+    """Pulling-away of the features of generated images, in the generator's loss."""
 
     generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
     """Generator steps to each step of the discriminator."""

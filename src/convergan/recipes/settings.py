@@ -8,6 +8,7 @@ from annotated_types import Interval, Len, MultipleOf
 
 from convergan.errors import UserError
 from convergan.ranges import Former, Seed
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.base import Settings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings, Steps
@@ -48,6 +49,10 @@ class DataSettings(Settings, group="data"):
 
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for colour. Unset: grey if every image is grey."""
+
+    flip: bool = False
+    """The mirror image of a photograph has the same class: views of `augmentation.kind` photographs may be
+    mirrored. Off where left and right matter: writing, arrows, sides of a body."""
 
     skip_unreadable: bool = False
     """Go on without images that cannot be read; they are counted, and listed in manifest.json."""
@@ -348,6 +353,9 @@ class Recipe(Settings):
 
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
+
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    """The views of the training images that all players see."""
 
     networks: MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings = field(
         default_factory=ConvSettings

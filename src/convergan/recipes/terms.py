@@ -33,12 +33,25 @@ class TermSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RampedTermSettings(TermSettings):
+    """Base of the settings of a term whose weight rises at the start of a run."""
+
+    ramp: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled
+    images are often wrong. 0: the whole weight from the start."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SupervisedSettings(TermSettings, term="supervised"):
     """Settings of the classes that labelled images teach (Section 5)."""
 
     weight: Weight = 1.0
     """Weight of the cross-entropy of the labelled images. 0: there are no classes, the discriminator tells
     real from generated images alone, and labels are not used."""
+
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: each labelled image counts n / (K n_k), with n labelled images, n_k of them of its class: a
+    class with few labels has as much of the loss as any other class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +112,58 @@ class HistoricalAveragingSettings(TermSettings, term="historical_averaging"):
     weight: Weight = 0.0
     """Weight of the squared distance between a player's parameters and the mean of their past values; 0 is
     off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencySettings(RampedTermSettings, term="consistency"):
+    """Settings of consistency between views of unlabelled images (FixMatch: Sohn et al., 2020)."""
+
+    weight: Weight = 0.0
+    """Weight of the cross-entropy of the strong view against the class of the weak one; 0 is off."""
+
+    targets: Literal["weak", "teacher"] = "weak"
+    """Who says which class of the weak view the strong view is to get: `weak`, the network itself; `teacher`,
+    the average of its weights, which takes one more forward pass."""
+
+    threshold: Annotated[float, Interval(ge=0, le=1)] = 0.95
+    """Least probability of the weak view's class; images below it count as 0."""
+
+    adaptive_threshold: bool = False
+    """A threshold for each class that starts at 1 / K and rises with the mean confidence, to `threshold` at
+    most (FreeMatch: Wang et al., 2022): more images count early."""
+
+    temperature: Annotated[float, Interval(ge=0, le=100)] = 0.0
+    """0: the target is the most probable class alone. Above: the distribution, of the logits divided by
+    this."""
+
+    distribution_alignment: bool = False
+    """The targets' probabilities are multiplied by the frequency of the class among the labels, divided by
+    that among the targets so far (ReMixMatch: Berthelot et al., 2019), and normalized."""
+
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
+    """Of the running means of `adaptive_threshold` and `distribution_alignment`: over about
+    1 / (1 - momentum) steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            self.threshold > 0 or not self.adaptive_threshold,
+            "threshold",
+            "more than 0 where adaptive_threshold is on",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalEntropySettings(RampedTermSettings, term="conditional_entropy"):
+    """Settings of the entropy of the classes of unlabelled images (Springenberg, 2015; Dai et al., 2017)."""
+
+    weight: Weight = 0.0
+    """Weight of the mean entropy of p(y | x) over the unlabelled images; 0 is off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullAwaySettings(TermSettings, term="pull_away"):
+    """Settings of the pulling-away term (Zhao et al., 2016; Dai et al., 2017)."""
+
+    weight: Weight = 0.0
+    """Weight of the mean squared cosine between the features of generated images; 0 is off."""

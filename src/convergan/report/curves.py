@@ -8,6 +8,7 @@ from markupsafe import Markup
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import number, percent
+from convergan.report.arms import arm_title, chosen_by_tests, saved_arm
 from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
@@ -52,31 +53,23 @@ def _chart(
 
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
+    name, short = _names(inputs)
     values: tuple[tuple[str, Value], ...] = (
-        ("semi-supervised GAN", lambda it: _share(it.test_errors, it.test_size)),
-        ("supervised baseline", lambda it: _share(it.baseline_test_errors, it.test_size)),
-        ("GAN, not averaged", lambda it: _share(it.raw_test_errors, it.test_size)),
-        ("GAN, validation images", lambda it: _share(it.validation_errors, it.validation_size)),
+        (name, lambda it: share_wrong(it.test_errors, it.test_size)),
+        ("supervised baseline", lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
+        (f"{short}, not averaged", lambda it: share_wrong(it.raw_test_errors, it.test_size)),
+        (
+            f"{short}, validation images",
+            lambda it: share_wrong(it.validation_errors, it.validation_size),
+        ),
     )
     lines = _present(
         _line(name, style, inputs.epochs, value) for style, (name, value) in enumerate(values)
     )
     if not lines:
         return None
-    # The first epochs are often so bad that the end would be a flat line at the bottom.
-    highest = max(max(line.values) for line in lines)
-    settled = max(max(line.values[len(line.values) // 2 :]) for line in lines)
-    top = 2 * settled if settled and highest > 2.5 * settled else 1.08 * highest or 1.0
-    caption = "Share of the images that are classified wrongly; lower is better. "
-    if top < highest:
-        caption += f"The first epochs lie above the chart (up to {percent(highest)}). "
-    if inputs.results and inputs.results.folds:
-        caption += (
-            "Each labelled image is counted in the fold that was trained without it, all folds "
-            "together: nothing was chosen by it there."
-        )
-    else:
-        caption += "Labels of test images are only counted here: nothing was chosen by them."
+    top, above = top_of(lines)
+    wrong = "Share of the images that are classified wrongly; lower is better. "
     return _chart(
         title="Error rate",
         svg=line_chart(
@@ -89,13 +82,47 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
             marked=marked,
         ),
         legend=_legend(lines, percent),
-        caption=caption,
+        caption=wrong + above + counted(inputs),
         marked=marked,
     )
 
 
-def _share(errors: int | None, size: int | None) -> float | None:
+def _names(inputs: ReportInputs) -> tuple[str, str]:
+    """What the classifier is called first, and shorter after that."""
+    saved = saved_arm(inputs.arms)
+    if saved is not None:
+        title = arm_title(saved.name)
+        return title, title
+    if inputs.generated_images is None:
+        return "classifier", "classifier"
+    return "semi-supervised GAN", "GAN"
+
+
+def share_wrong(errors: int | None, size: int | None) -> float | None:
+    """errors / size; None where either is not known."""
     return errors / size if errors is not None and size else None
+
+
+def top_of(lines: Sequence[Line]) -> tuple[float, str]:
+    """Where a chart of error rates ends, and what its caption says of what lies above."""
+    # The first epochs are often so bad that the end would be a flat line at the bottom.
+    highest = max(max(line.values) for line in lines)
+    settled = max(max(line.values[len(line.values) // 2 :]) for line in lines)
+    if settled and highest > 2.5 * settled:
+        return 2 * settled, f"The first epochs lie above the chart (up to {percent(highest)}). "
+    return 1.08 * highest or 1.0, ""
+
+
+def counted(inputs: ReportInputs) -> str:
+    """What the caption of a chart of error rates says of the labels that they were counted on."""
+    if chosen_by_tests(inputs.arms):
+        return "No training saw these labels, but the arm that is saved was chosen by them."
+    if inputs.results and inputs.results.folds:
+        return (
+            "Each labelled image is counted in the fold that was trained without it, all folds "
+            "together: nothing was chosen by it there."
+        )
+    return "Labels of test images are only counted here: nothing was chosen by them."
 
 
 def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
@@ -117,9 +144,13 @@ def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     values = [value for line in lines for value in line.values]
     log = min(values) > 0 and max(values) > 20 * min(values)
     caption = (
-        "What each player minimizes, term by term. In a game between two players losses need not "
-        "fall: what to look for is a term that explodes, or one that vanishes."
+        "What the classifier minimizes, term by term: a term that explodes is what to look for."
     )
+    if any(term.startswith("generator/") for term in terms):
+        caption = (
+            "What each player minimizes, term by term. In a game between two players losses need not "
+            "fall: what to look for is a term that explodes, or one that vanishes."
+        )
     return _chart(
         title="Losses",
         svg=line_chart(

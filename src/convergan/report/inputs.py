@@ -104,7 +104,7 @@ class ViewExamples:
     """The images as they are, uint8 `[n, height, width, channels]`, 1 or 3 channels; six or so."""
 
     views: Mapping[str, np.ndarray]
-    """By the name of the view, `weak` or `strong`, one view of each image in the same order and format."""
+    """By its name, `weak`, `labelled` or `strong`, one view of each image in the same order and format."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class ReportInputs:
     """uint8 `[n, height, width, channels]`."""
 
     generated_images: np.ndarray | None
-    """uint8 `[n, height, width, channels]`; None for a run without a generator."""
+    """uint8 `[n, height, width, channels]`; None where there is no generator."""
 
     most_certain: list[Prediction]
     """Where the classifier was surest, the surest first."""

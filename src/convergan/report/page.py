@@ -1,6 +1,5 @@
 """The page: what stands in it, from the verdict down to the provenance."""
 
-import math
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -11,29 +10,15 @@ import numpy as np
 from convergan.files import write_text
 from convergan.json_files import json_values
 from convergan.page.environment import templates
-from convergan.page.images import Picture, grid_picture, single_picture
-from convergan.page.words import count, number
-from convergan.recipes.settings import FORMER_PRECISIONS
+from convergan.page.images import Picture, grid_picture, single_picture, strip_picture
+from convergan.report.arms import arm_rows, arm_title, choice, chosen_by_tests
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
-from convergan.report.words import confidence, duration, epoch_ranges, rows, tested
+from convergan.report.key_numbers import chance_of_difference, comparison, facts, key_bars
+from convergan.report.learning_curves import learning_curves
+from convergan.report.words import confidence, duration, epoch_ranges, rows, sentences, tested
 from convergan.runs.epochs import HealthWarning
-from convergan.runs.results import ErrorRate, Results
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One classifier's errors, with its bar in percent of the widest."""
-
-    name: str
-    explanation: str
-    kind: str
-    found: ErrorRate
-    scale: float
-
-    def share(self, rate: float) -> float:
-        return round(100 * rate / self.scale, 2)
 
 
 @dataclass(frozen=True)
@@ -56,16 +41,28 @@ def write_report(path: Path, inputs: ReportInputs) -> None:
 
 def _render(inputs: ReportInputs) -> str:
     environment = templates("convergan.report")
-    environment.filters |= {"confidence": confidence, "picture": single_picture}
+    environment.filters |= {
+        "arm_title": arm_title,
+        "confidence": confidence,
+        "duration": duration,
+        "picture": single_picture,
+        "strip": strip_picture,
+    }
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
+        verdict=sentences(inputs.verdict),
         results=inputs.results,
-        bars=_bars(inputs.results),
-        comparison=_comparison(inputs.results),
-        tested=tested(inputs.results),
-        facts=_facts(inputs),
+        bars=key_bars(inputs),
+        comparison=comparison(inputs),
+        p_value=chance_of_difference(inputs),
+        tested=tested(inputs),
+        facts=facts(inputs),
+        arms=arm_rows(inputs.arms),
+        choice=choice(inputs.arms),
+        chosen_by_tests=chosen_by_tests(inputs.arms),
+        learning_curves=learning_curves(inputs),
         charts=charts(inputs),
-        real=_grid(inputs.real_images),
+        real=None if inputs.generated_images is None else _grid(inputs.real_images),
         generated=_grid(inputs.generated_images),
         confusion=None
         if inputs.confusion is None
@@ -78,79 +75,6 @@ def _render(inputs: ReportInputs) -> str:
 
 def _grid(images: np.ndarray | None) -> Picture | None:
     return grid_picture(images) if images is not None and images.size else None
-
-
-def _bars(results: Results | None) -> list[Bar]:
-    if results is None:
-        return []
-    present = [
-        (name, explanation, kind, found)
-        for name, explanation, kind, found in (
-            (
-                "Semi-supervised GAN",
-                "labelled, unlabelled and generated images",
-                "gan",
-                results.test,
-            ),
-            (
-                "Supervised baseline",
-                "the same network, on the labelled images alone",
-                "baseline",
-                results.baseline_test,
-            ),
-        )
-        if found is not None
-    ]
-    scale = max((max(found.rate, found.interval.high) for *_, found in present), default=0) or 1
-    return [
-        Bar(name=name, explanation=explanation, kind=kind, found=found, scale=scale)
-        for name, explanation, kind, found in present
-    ]
-
-
-def _comparison(results: Results | None) -> str | None:
-    if results is None or results.test is None or results.baseline_test is None:
-        return None
-    errors, baseline = results.test.errors, results.baseline_test.errors
-    images = f"on the same {tested(results)}"
-    if errors == baseline:
-        return f"As many mistakes with the GAN as without it, {images}."
-    fewer = "fewer" if errors < baseline else "more"
-    difference = abs(baseline - errors)
-    share = f" ({100 * difference / baseline:.0f}\N{NO-BREAK SPACE}% {fewer})" if baseline else ""
-    return f"{count(difference)} {fewer} mistakes with the GAN than without it, {images}{share}."
-
-
-def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
-    """The numbers to know beside the verdict, as far as this run has them."""
-    results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else None
-    facts: list[tuple[str, str]] = []
-    if results is not None:
-        facts.append(("labelled images", count(results.labels)))
-        if results.test_size is not None and not results.folds:
-            facts.append(("test images", count(results.test_size)))
-    if last is not None:
-        facts.append(("epochs", count(last.epoch)))
-    chosen = results.epoch_chosen if results else None
-    if chosen is not None and not (last and chosen == last.epoch):
-        facts.append(("result from epoch", count(chosen)))
-    seconds = results.train_seconds if results else last.train_seconds if last else math.nan
-    if math.isfinite(seconds):
-        facts.append(("training time", duration(seconds)))
-    if inputs.manifest is not None:
-        precision = inputs.manifest.precision
-        facts.append(("device", inputs.manifest.device))
-        facts.append(("precision", FORMER_PRECISIONS.get(precision, precision)))
-    if last is not None and results is None:
-        facts += [
-            (name, number(value))
-            for name, value in (
-                ("diversity (data: 1)", last.diversity),
-                ("“real” for generated", last.generated_score),
-            )
-            if math.isfinite(value)
-        ]
-    return facts
 
 
 def _warned(warnings: list[HealthWarning]) -> list[Warned]:

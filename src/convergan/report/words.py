@@ -1,10 +1,12 @@
 """How the report of a run writes numbers and settings."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from convergan.page.words import SPACE, percent
-from convergan.runs.results import Results
+from convergan.report.arms import chosen_by_tests
+from convergan.report.inputs import ReportInputs
 
 _LIST_SHOWN = 8
 
@@ -14,9 +16,16 @@ def confidence(probability: float) -> str:
     return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
 
 
-def tested(results: Results | None) -> str:
+def tested(inputs: ReportInputs) -> str:
     """What the errors of a run are counted on."""
-    return "labelled images" if results and results.folds else "test images"
+    if inputs.results and inputs.results.folds:
+        return "labelled images"
+    return "held-out images" if chosen_by_tests(inputs.arms) else "test images"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text: each ends before a space and a capital letter."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text)
 
 
 def duration(seconds: float) -> str:

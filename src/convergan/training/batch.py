@@ -1,12 +1,13 @@
 """The images of one step, in named groups, and where they come from."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from convergan.data.augmentation import Augmentation
 from convergan.data.batches import DeviceImages, EpochOrder, epoch_order
 from convergan.data.training_data import TrainingData
 from convergan.distributed import rank, ranks
@@ -14,18 +15,14 @@ from convergan.networks.interface import DiscriminatorOutput
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
 
-LABELLED, UNLABELLED, WEAK, STRONG, GENERATED = GROUPS = (
+LABELLED, UNLABELLED, STRONG, GENERATED = GROUPS = (
     "labelled",
     "unlabelled",
-    "weak",
     "strong",
     "generated",
 )
-"""Names of the groups, in the order in which they lie in a batch: the real ones first. `weak` and `strong`
-are views of the unlabelled images."""
-
-View = Callable[[Float[Tensor, "batch channels height width"], tuple[float, float]], Tensor]
-"""A function of images and of the range of their pixels that returns other images with the same classes."""
+"""Names of the groups, in the order in which they lie in a batch: the real ones first. `strong` holds strong
+views of the images that `unlabelled` holds weak views of."""
 
 
 class Batch:
@@ -99,21 +96,19 @@ class BatchSource:
         steps: int,
         pixel_range: tuple[float, float],
         memory_format: torch.memory_format = torch.contiguous_format,
-        views: Mapping[str, View] | None = None,
     ) -> None:
         """
         Args:
             images: the training images.
             data: which of them are labelled, and which unlabelled.
-            recipe: batch size, seed and generator steps.
+            recipe: batch size, seed, generator steps and augmentation.
             steps: number of steps of an epoch.
             pixel_range: lowest and highest value of the pixels that the networks take.
             memory_format: of the batches.
-            views: by the name of a group, the function that makes its images from unlabelled ones.
         """
         self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
         self._pixel_range, self._memory_format = pixel_range, memory_format
-        self._views = views or {}
+        self._views = Augmentation(recipe.augmentation, flip=recipe.data.flip)
         self.sizes = {name: size // ranks() for name, size in batch_sizes(recipe).items()}
         """Images of each group in this process's share of a batch."""
 
@@ -131,23 +126,25 @@ class BatchSource:
 
     def real(self, position: int, groups: Collection[str]) -> Batch:
         """The real images of the discriminator's step at `position` of the epoch: the groups asked for, and
-        always the unlabelled ones."""
-        batch = Batch({UNLABELLED: self._gathered(self._unlabelled[position])})
+        always the unlabelled ones. Views are drawn from torch's generator."""
+        unlabelled = self._gathered(self._unlabelled[position])
+        batch = Batch({UNLABELLED: self._views.weak(unlabelled, self._pixel_range)})
         if LABELLED in groups and self._labelled is not None:
             indices = self._labelled[position]
             classes = self._data.labels[np.searchsorted(self._data.labelled, indices)]
             labels = torch.from_numpy(classes).to(self._images.device, non_blocking=True)
-            batch = Batch({LABELLED: self._gathered(indices), **batch.groups}, labels)
-        for name in (WEAK, STRONG):
-            if name in groups:
-                view = self._views[name](batch[UNLABELLED], self._pixel_range)
-                batch = batch.with_group(name, view)
+            labelled = self._views.labelled(self._gathered(indices), self._pixel_range)
+            batch = Batch({LABELLED: labelled, **batch.groups}, labels)
+        if STRONG in groups:
+            strong = self._views.strong(unlabelled, self._pixel_range)
+            batch = batch.with_group(STRONG, strong)
         return batch
 
     def matched(self, position: int, turn: int) -> Float[Tensor, "rows channels height width"]:
         """The unlabelled images that a generator step is compared with: others than the discriminator's."""
         turns = self._recipe.objective.generator_steps
-        return self._gathered(self._matched[position * turns + turn])
+        images = self._gathered(self._matched[position * turns + turn])
+        return self._views.weak(images, self._pixel_range)
 
     def _order(
         self, stream: str, indices: np.ndarray, steps: int, epoch: int, like: str | None = None

@@ -26,6 +26,9 @@ _DEFAULT_STRENGTH = 1e-2
 
 _MOST_FOLDS = 5
 
+_TOLERANCE = 1e-6
+"""Largest slope of the cost in the end: scikit-learn's default stops where the second digit still moves."""
+
 _MOST_ITERATIONS = 1000
 
 _NEVER = 1e3
@@ -149,7 +152,6 @@ def fitted_head(
         seed: of the folds.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
 
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     # A feature that is the same for all images says nothing.
@@ -161,17 +163,14 @@ def fitted_head(
         regression = LogisticRegression(
             C=strength,
             class_weight="balanced" if balanced else None,
+            tol=_TOLERANCE,
             max_iter=_MOST_ITERATIONS,
         )
         return regression.fit(rows[chosen], known[chosen])
 
     strength, everything = _DEFAULT_STRENGTH, np.arange(len(rows))
-    least = min(len(np.unique(groups[known == number])) for number in range(len(present)))
-    if least > 1:
-        folds = StratifiedGroupKFold(min(least, _MOST_FOLDS), shuffle=True, random_state=seed)
-        splits = list(folds.split(rows, known, groups))
-        # A fold may be without a class, by the groups' chance.
-        splits = [split for split in splits if len(np.unique(known[split[0]])) == len(present)]
+    splits = _splits(known, groups, seed)
+    if splits:
         costs = [
             sum(
                 -fitted(each, kept)
@@ -195,11 +194,29 @@ def fitted_head(
     return weight, bias
 
 
+def _splits(
+    labels: np.ndarray, groups: np.ndarray, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows kept and rows held out in each fold; none where a class has one image alone."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    classes = np.unique(labels)
+    least = min(len(np.unique(groups[labels == each])) for each in classes)
+    if least < 2:
+        return []
+    folds = StratifiedGroupKFold(min(least, _MOST_FOLDS), shuffle=True, random_state=seed)
+    splits = list(folds.split(labels, labels, groups))
+    # By chance all images of a class may be in one fold.
+    return [split for split in splits if len(np.unique(labels[split[0]])) == len(classes)]
+
+
 def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows in an orthonormal basis of the space that they span, and that basis.
 
-    The penalty of weights is the same in any, and a hundred rows need no more than a hundred numbers each.
+    The penalty is the same in any basis, and a hundred rows need no more than a hundred numbers each.
     """
     _, values, directions = np.linalg.svd(rows, full_matrices=False)
-    spanned = values > values.max(initial=0) * 1e-10
+    spanned = values > values.max() * 1e-10
+    # Of rows that are all the same, one that says nothing.
+    spanned[0] = True
     return rows @ directions[spanned].T, directions[spanned]

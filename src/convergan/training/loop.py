@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from convergan.data.augmentation import VIEWS
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.networks.interface import Discriminator, Generator
@@ -82,7 +81,6 @@ def fit(
         steps=math.ceil(total_steps / recipe.epochs),
         pixel_range=state.players["discriminator"].network.pixel_range,
         memory_format=memory_layout(device),
-        views=VIEWS,
     )
     game = Game(
         device=device,
@@ -94,6 +92,7 @@ def fit(
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
         discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
+        progress=lambda: state.step / total_steps,
     )
     meter = LossMeter(device)
 
@@ -112,8 +111,7 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            progress = state.step / total_steps
-            rate = learning_rate(recipe.optimizer, progress, state.rollbacks)
+            rate = learning_rate(recipe.optimizer, game.progress(), state.rollbacks)
             not_finite = meter.add(state, *game.step(state, rate))
             if not_finite:
                 break

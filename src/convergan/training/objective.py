@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import GENERATED, LABELLED
+from convergan.recipes.settings import Recipe
+from convergan.training.batch import GENERATED, GROUPS, LABELLED, STRONG
 from convergan.training.terms.registry import TERMS
-from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermOutputs
+from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermContext, TermOutputs
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,21 @@ class Loss:
         return frozenset().union(*(term.needs for term in self.terms))
 
     @property
+    def needs_gradient_of(self) -> frozenset[str]:
+        """The groups through which a term is differentiated; see `Term.needs_gradient_of`."""
+        return frozenset().union(*(term.needs_gradient_of for term in self.terms)) & set(GROUPS)
+
+    @property
     def has_history(self) -> bool:
         """True if a term looks at the history of the player's weights."""
         return HISTORY in self.needs
+
+    def begin(self, context: TermContext) -> dict[str, nn.Module]:
+        """Prepares the terms for a training; returns what those remember that do, by their names."""
+        states = {term.name: term.begin(context) for term in self.terms}
+        return {
+            name: state.to(context.device) for name, state in states.items() if state is not None
+        }
 
     def __call__(self, outputs: TermOutputs) -> dict[str, Float[Tensor, ""]]:
         """The weighted parts of all terms by name; the player minimizes their `total`."""
@@ -54,34 +67,61 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
     Raises:
         UserError: a player has no term, or a term needs labels where there are no classes.
     """
-    terms = [
-        TERMS[name](term_settings)
-        for name, term_settings in settings.terms().items()
-        if term_settings.weight > 0
-    ]
     losses = {
-        player: Loss(tuple(term for term in terms if player in term.players)) for player in PLAYERS
+        player: Loss(
+            tuple(
+                TERMS[name](term_settings)
+                for name, term_settings in settings.terms().items()
+                if term_settings.weight > 0 and player in TERMS[name].players
+            )
+        )
+        for player in PLAYERS
     }
-    for term in terms:
-        if LABELLED in term.needs and not settings.is_supervised:
+    for term in (term for loss in losses.values() for term in loss.terms):
+        option = f"objective.{_option(term.name)}"
+        if not term.needs <= type(term).needs:
             raise UserError(
-                f"objective.{_option(term.name)}.weight: expected 0 where no classes are learnt"
+                f"{option}: expected a term that needs no more than its class says,"
+                f" {', '.join(sorted(type(term).needs))}, got {', '.join(sorted(term.needs))}"
+            )
+        if (LABELLED in term.needs or term.needs_classes) and not settings.is_supervised:
+            raise UserError(
+                f"{option}.weight: expected 0 where no classes are learnt"
                 f" (objective.supervised.weight 0), got {term.settings.weight:g}"
             )
     if losses["generator"].needs <= {HISTORY} and GENERATED not in losses["discriminator"].needs:
         del losses["generator"]
     for player in ("discriminator", "generator"):
         # Historical averaging alone would hold the player where it is.
-        if player in losses and losses[player].needs <= {HISTORY}:
+        if player in losses and not any(map(_teaches, losses[player].terms)):
             names = ", ".join(
                 _option(name)
                 for name, term in TERMS.items()
-                if player in term.players and not term.needs <= {HISTORY}
+                if player in term.players and _teaches(term)
             )
             raise UserError(
                 f"objective: expected a weight above 0 of a term of the {player}, {names}, got 0 for each"
             )
     return losses
+
+
+def _teaches(term: Term | type[Term]) -> bool:
+    """Whether a player can be trained by the term alone."""
+    return not term.is_regularizer and not term.needs <= {HISTORY}
+
+
+def require_views(recipe: Recipe) -> None:
+    """Checks that there are strong views where a term looks at them.
+
+    Raises:
+        UserError: a term needs them, and the recipe has no augmentation.
+    """
+    for name, settings in recipe.objective.terms().items():
+        if settings.weight and recipe.augmentation.kind == "none" and STRONG in TERMS[name].needs:
+            raise UserError(
+                f"objective.{_option(name)}.weight: expected 0 where augmentation.kind is none, as the term"
+                f" compares views, got {settings.weight:g}"
+            )
 
 
 def _option(name: str) -> str:

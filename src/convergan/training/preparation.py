@@ -34,7 +34,7 @@ from convergan.recipes.settings import PretrainedSettings, Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
-from convergan.training.objective import losses_of
+from convergan.training.objective import losses_of, require_views
 
 CPU = torch.device("cpu")
 
@@ -86,8 +86,8 @@ def prepare(
 
     Raises:
         UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
-            such images or do not fit in memory, the batch cannot be divided among the processes, or there is
-            no compiler.
+            such images or do not fit in memory, the batch cannot be divided among the processes, there is no
+            compiler, or a term compares views of which there are none.
     """
     for name, size in (
         ("batch-size", recipe.batch_size),
@@ -100,6 +100,7 @@ def prepare(
             )
     require_compiler(recipe.hardware)
     arm_names(recipe)
+    require_views(recipe)
     if data is None:
         memory_check = partial(
             _require_memory_before_decoding, recipe, device=device, processes=processes

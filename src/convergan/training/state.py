@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
@@ -16,6 +17,7 @@ from convergan.training.objective import Loss
 from convergan.training.players import CLASSIFIERS, build_players
 from convergan.training.randomness import RandomStream, derived_seed
 from convergan.training.selection import BestEpoch
+from convergan.training.terms.term import TermContext
 
 _STREAMS = {"game": "stream", "baseline": "baseline_stream"}
 """The streams of random numbers, and their names in a checkpoint."""
@@ -44,6 +46,8 @@ class TrainingState:
             for number, name in enumerate(_STREAMS)
         }
         self.players = build_players(device, recipe, data, images, losses, shared)
+        self.terms = _begun(device, recipe, data, losses)
+        """What the terms of the players remember, as `<player>/<term>`."""
         # From here on the ranks draw their own noise.
         self.streams = {
             name: RandomStream(
@@ -72,7 +76,9 @@ class TrainingState:
         """All that has a state of its own, by its name in a checkpoint."""
         best = {_BEST[name]: best for name, best in self.best.items()}
         streams = {_STREAMS[name]: stream for name, stream in self.streams.items()}
-        return {**self.players, "health": self.health, **best, **streams}
+        # Checkpoints of trainings whose terms remember nothing do not have it.
+        terms = {"terms": self.terms} if self.terms else {}
+        return {**self.players, "health": self.health, **best, **streams, **terms}
 
     def find_not_finite(self) -> NotFinite | None:
         """A player whose weights are not finite. All ranks hold the same weights, and find the same."""
@@ -106,3 +112,21 @@ class TrainingState:
         self.warnings = [HealthWarning(*values) for values in state["rollback_warnings"]]
         sums, device = state["epoch_sums"], self.players["discriminator"].trained[0].device
         self.epoch_sums = None if sums is None else sums.to(device)
+
+
+def _begun(
+    device: torch.device, recipe: Recipe, data: TrainingData, losses: Mapping[str, Loss]
+) -> nn.ModuleDict:
+    """Prepares the terms of all players for the training; returns what they remember."""
+    counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+    supervised = recipe.objective.is_supervised
+    context = TermContext(
+        labels_of_class=tuple(counts) if supervised else (sum(counts),), device=device
+    )
+    return nn.ModuleDict(
+        {
+            f"{player}/{name}": state
+            for player, loss in losses.items()
+            for name, state in loss.begin(context).items()
+        }
+    )

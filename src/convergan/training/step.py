@@ -1,6 +1,6 @@
 """One step of training: what each player sees, its loss, and how its weights move."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from convergan.networks.classification import classified
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import HardwareSettings
 from convergan.techniques.semi_supervised import real_probability_logit
-from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, WEAK, Batch, BatchSource
+from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, Batch, BatchSource
 from convergan.training.computation import begin_step
 from convergan.training.noise import StepNoise
 from convergan.training.objective import Loss, total
@@ -40,6 +40,9 @@ class Game:
 
     discriminator_dtype: torch.dtype
     """What the matrix products of the steps of discriminator and baseline are computed in."""
+
+    progress: Callable[[], float]
+    """The share of the training's steps that are done."""
 
     def step(self, state: TrainingState, learning_rate: float) -> tuple[Parts, Tensor]:
         """Takes the step of all players at `state.position` of the epoch.
@@ -177,14 +180,14 @@ class Game:
         """What the terms of a player see."""
         teacher = None
         if batch is not None and TEACHER in self.losses[name].needs:
-            images = batch[WEAK if WEAK in batch.groups else UNLABELLED]
             with self._autocast():
-                teacher = classified(self.players["discriminator"].tested, images)
+                teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
         return TermOutputs(
             groups=groups,
             labels=None if batch is None else batch.labels,
             teacher=teacher,
             history=self.players[name].history,
+            progress=self.progress(),
         )
 
 

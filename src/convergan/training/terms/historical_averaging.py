@@ -14,6 +14,7 @@ class HistoricalAveragingPenalty(Term):
     settings_class = HistoricalAveragingSettings
     players = frozenset(PLAYERS)
     needs = frozenset({"history"})
+    is_regularizer = True
 
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""]:
         assert outputs.history is not None

@@ -4,10 +4,13 @@ from collections.abc import Set
 
 from convergan.errors import UserError, quoted
 from convergan.recipes.objective import register_term_settings
+from convergan.training.terms.conditional_entropy import ConditionalEntropy
+from convergan.training.terms.consistency import Consistency
 from convergan.training.terms.feature_matching import FeatureMatching
 from convergan.training.terms.historical_averaging import HistoricalAveragingPenalty
 from convergan.training.terms.minimax import Minimax
 from convergan.training.terms.non_saturating import NonSaturating
+from convergan.training.terms.pull_away import PullAway
 from convergan.training.terms.real_or_generated import RealOrGenerated
 from convergan.training.terms.supervised import Supervised
 from convergan.training.terms.target import Target
@@ -23,6 +26,9 @@ TERMS: dict[str, type[Term]] = {
         NonSaturating,
         Target,
         HistoricalAveragingPenalty,
+        Consistency,
+        ConditionalEntropy,
+        PullAway,
     )
 }
 

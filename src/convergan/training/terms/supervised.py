@@ -1,21 +1,38 @@
 """The cross-entropy of the labelled images (Section 5)."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from convergan.recipes.terms import SupervisedSettings
-from convergan.training.terms.term import Term, TermOutputs
+from convergan.techniques.class_weights import balanced_class_weights
+from convergan.training.terms.term import Term, TermContext, TermOutputs
 
 
 class Supervised(Term):
-    """-E log p(y | x, y <= K) over the labelled images; all that the baseline learns from."""
+    """-E w_y log p(y | x, y <= K) over the labelled images; all that the baseline learns from.
+
+    The weights w are 1 unless the settings balance classes whose labels differ in number.
+    """
 
     name = "supervised"
     settings_class = SupervisedSettings
     players = frozenset({"discriminator", "baseline"})
     needs = frozenset({"labelled"})
+    settings: SupervisedSettings
+
+    _weights: Tensor | None = None
+
+    def begin(self, context: TermContext) -> None:
+        """Takes the weights of the classes from the labels."""
+        counts = torch.tensor(context.labels_of_class, device=context.device)
+        if self.settings.class_weights == "balanced" and (counts != counts[0]).any():
+            self._weights = balanced_class_weights(counts)
 
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""]:
         assert outputs.labels is not None
-        return F.cross_entropy(outputs["labelled"].logits, outputs.labels)
+        logits, labels = outputs["labelled"].logits, outputs.labels
+        if self._weights is None:
+            return F.cross_entropy(logits, labels)
+        return (self._weights[labels] * F.cross_entropy(logits, labels, reduction="none")).mean()

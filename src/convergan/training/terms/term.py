@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan.errors import UserError, quoted
 from convergan.networks.interface import DiscriminatorOutput
-from convergan.recipes.terms import TermSettings
+from convergan.recipes.terms import RampedTermSettings, TermSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED
 
@@ -42,11 +43,14 @@ class TermOutputs:
     """The classes of the group `labelled`."""
 
     teacher: DiscriminatorOutput | None = None
-    """What the average of the discriminator's weights says of the group `weak`, where there is one, else of
-    `unlabelled`: in evaluation mode and without gradient."""
+    """What the average of the discriminator's weights says of the group `unlabelled`: in evaluation mode and
+    without gradient."""
 
     history: HistoricalAveraging | None = None
     """The past of the player's own weights."""
+
+    progress: float = 0.0
+    """Share of the training's steps that are done, in [0, 1)."""
 
     def __getitem__(self, group: str) -> DiscriminatorOutput:
         if group not in self.groups:
@@ -57,10 +61,23 @@ class TermOutputs:
         return self.groups[group]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TermContext:
+    """What terms know of a training before its first step."""
+
+    labels_of_class: tuple[int, ...]
+    """Number of labelled images of each class. Their length is the number of logits: 1 where no classes are
+    learnt."""
+
+    device: torch.device
+    """Device that the training is on."""
+
+
 class Term(ABC):
     """One addend of a player's loss: `weight` times its value; 0 is off.
 
-    A subclass sets the class variables and computes the value. `register_term` makes it known.
+    A subclass sets the class variables and computes the value. `register_term` makes it known. Every player
+    of every training has an instance of its own.
 
     Args:
         settings: the weight, and whatever else the subclass of `TermSettings` has.
@@ -75,14 +92,51 @@ class Term(ABC):
     players: ClassVar[frozenset[str]]
     """The players whose losses it is an addend of."""
 
-    needs: ClassVar[frozenset[str]]
-    """What it looks at, of `NEEDS`; the loop prepares what the terms need, and nothing else.
+    needs: frozenset[str]
+    """What it looks at, of `NEEDS`; the loop prepares what the terms need, and nothing else. Where that
+    depends on the settings, the class has all, and `__init__` sets those that an instance needs.
 
     In the discriminator's step everything can be needed; in the baseline's `labelled` and `history`; in the
     generator's `unlabelled`, without gradient, `generated` and `history`."""
 
+    needs_classes: ClassVar[bool] = False
+    """Whether its value means something only where classes are learnt, as that of a term that looks at
+    `labelled`: elsewhere a weight above 0 is an error."""
+
+    is_regularizer: ClassVar[bool] = False
+    """Whether it only shapes what others teach: a player needs another term, too."""
+
     def __init__(self, settings: TermSettings) -> None:
         self.settings = settings
+
+    @property
+    def needs_gradient_of(self) -> frozenset[str]:
+        """The groups of `needs` whose outputs the value is differentiated through: all, unless a subclass
+        knows better. A step can do without the gradient of a group that no term has here."""
+        return self.needs
+
+    def begin(self, context: TermContext) -> nn.Module | None:
+        """Prepares a training, before its first step or before it goes on.
+
+        Returns:
+            What the term remembers from step to step, as the buffers of a module that it keeps; None:
+            nothing. The loop moves it to its device, keeps it in checkpoints, and goes back to it with
+            everything else. All ranks must change it alike.
+        """
+        return None
+
+    def weight_at(self, progress: float) -> float:
+        """The weight at a point of the training: that of the settings, which rises if they are ramped.
+
+            weight_at(progress) = settings.weight min(1, progress / settings.ramp)
+
+        Args:
+            progress: the share of the steps that are done, in [0, 1).
+        """
+        settings = self.settings
+        if isinstance(settings, RampedTermSettings) and progress < settings.ramp:
+            return settings.weight * progress / settings.ramp
+        return settings.weight
 
     @abstractmethod
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""] | dict[str, Float[Tensor, ""]]:
@@ -98,6 +152,6 @@ class Term(ABC):
                 raise UserError(
                     f"objective.{self.name}: expected one number in a tensor as {name}, got {got}"
                 )
-        weight = self.settings.weight
+        weight = self.weight_at(outputs.progress)
         # A step of small networks notices each operation.
         return parts if weight == 1 else {name: weight * part for name, part in parts.items()}

@@ -1,0 +1,151 @@
+"""The arms of a run in plain words, their errors beside each other, and the one that is saved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convergan.page.figures import page_colour
+from convergan.page.words import count
+from convergan.report.inputs import ArmSummary
+from convergan.runs.results import ErrorRate
+
+_PHRASES = {
+    "composed": "GAN and consistency",
+    "gan": "the GAN",
+    "consistency": "consistency",
+    "baseline": "the supervised baseline",
+    "frozen": "frozen features",
+}
+_EXPLANATIONS = {
+    "composed": "labelled, unlabelled and generated images; two views of an image get one answer",
+    "gan": "labelled, unlabelled and generated images",
+    "consistency": "labelled and unlabelled images; two views of an image get one answer",
+    "baseline": "the same network, on the labelled images alone",
+    "frozen": "a linear classifier on the features of a pretrained network",
+}
+
+
+def arm_phrase(name: str) -> str:
+    """The arm in plain words, inside a sentence: "the GAN"; a name that is not known as it stands."""
+    return _PHRASES.get(name, name)
+
+
+def arm_title(name: str) -> str:
+    """The arm in plain words, standing alone: "GAN"; a name that is not known as it stands."""
+    if name not in _PHRASES:
+        return name
+    title = _PHRASES[name].removeprefix("the ")
+    return title[0].upper() + title[1:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One classifier's errors, with its bar in percent of the widest."""
+
+    name: str
+    explanation: str
+    colour: str
+    """The page's colour of it."""
+
+    found: ErrorRate
+    scale: float
+
+    def share(self, rate: float) -> float:
+        return round(100 * rate / self.scale, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRow:
+    """A line of the table of arms."""
+
+    arm: ArmSummary
+    title: str
+    explanation: str
+    bar: Bar | None
+    """None for an arm that was not tested."""
+
+
+def bars(named: Sequence[tuple[str, str, int, ErrorRate | None]]) -> list[Bar]:
+    """The bars of (name, explanation, style, errors) on one scale; none of what was not tested."""
+    present = [
+        (name, explanation, style, found)
+        for name, explanation, style, found in named
+        if found is not None
+    ]
+    widest = max((max(found.rate, found.interval.high) for *_, found in present), default=0)
+    return [
+        Bar(
+            name=name,
+            explanation=explanation,
+            colour=page_colour(style),
+            found=found,
+            scale=widest or 1,
+        )
+        for name, explanation, style, found in present
+    ]
+
+
+def saved_arm(arms: Sequence[ArmSummary]) -> ArmSummary | None:
+    """The arm whose model is saved."""
+    return next((arm for arm in arms if arm.saved), None)
+
+
+def rival_of(saved: ArmSummary, arms: Sequence[ArmSummary]) -> ArmSummary | None:
+    """What the saved arm is held against: the baseline; of a baseline, the best of the others."""
+    others = [arm for arm in by_errors(arms) if arm is not saved and arm.test is not None]
+    return next((arm for arm in others if arm.name == "baseline"), others[0] if others else None)
+
+
+def by_errors(arms: Sequence[ArmSummary]) -> list[ArmSummary]:
+    """The arms with the fewest mistakes first; those that were not tested last."""
+    return sorted(arms, key=lambda arm: (arm.test is None, arm.test.rate if arm.test else 0))
+
+
+def arm_bars(arms: Sequence[ArmSummary], shown: Sequence[ArmSummary]) -> list[Bar]:
+    """The bars of `shown`, each in the colour of its place in `arms`."""
+    return bars(
+        [
+            (arm_title(arm.name), _EXPLANATIONS.get(arm.name, ""), arms.index(arm), arm.test)
+            for arm in shown
+        ]
+    )
+
+
+def arm_rows(arms: Sequence[ArmSummary]) -> list[ArmRow]:
+    """The table of the arms, that with the fewest mistakes first."""
+    ordered = by_errors(arms)
+    drawn = iter(arm_bars(arms, ordered))
+    return [
+        ArmRow(
+            arm=arm,
+            title=arm_title(arm.name),
+            explanation=_EXPLANATIONS.get(arm.name, ""),
+            bar=next(drawn) if arm.test else None,
+        )
+        for arm in ordered
+    ]
+
+
+def chosen_by_tests(arms: Sequence[ArmSummary]) -> bool:
+    """Whether the images that chose among the arms are those that their error rates are of."""
+    return len(arms) > 1 and all(
+        arm.test is not None
+        and (arm.held_out_errors, arm.held_out_size) == (arm.test.errors, arm.test.size)
+        for arm in arms
+    )
+
+
+def choice(arms: Sequence[ArmSummary]) -> str:
+    """Which arm is saved and, as far as mistakes on held-out images tell, why; empty where none is."""
+    saved = saved_arm(arms)
+    if saved is None:
+        return ""
+    sentence = f"{arm_title(saved.name)} is saved"
+    held_out = [arm.held_out_errors for arm in arms if arm.held_out_errors is not None]
+    if saved.held_out_errors is None or saved.held_out_size is None or len(held_out) < 2:
+        return f"{sentence}."
+    images = f"the {count(saved.held_out_size)} labelled images that were held out to choose by"
+    if saved.held_out_errors > min(held_out):
+        return f"{sentence}, which was decided on {images}."
+    alone = held_out.count(saved.held_out_errors) == 1
+    mistakes = "the fewest mistakes" if alone else "as few mistakes as any other"
+    return f"{sentence}: it made {mistakes} on {images}."
