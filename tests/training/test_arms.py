@@ -13,6 +13,7 @@ from rich.console import Console
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.errors import UserError
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.presets import PRESETS
@@ -259,7 +260,14 @@ def test_a_clearly_better_baseline_is_saved(
 def test_composed_is_compared_with_consistency(tmp_path: Path) -> None:
     objective = SMALL.objective.with_term(ConsistencySettings(weight=1.0))
     plan = replace(PLAN, consistency=7)
-    recipe = replace(SMALL, objective=objective, arms=("consistency",), steps=8, plan=plan)
+    recipe = replace(
+        SMALL,
+        objective=objective,
+        augmentation=AugmentationSettings(kind="digits"),
+        arms=("consistency",),
+        steps=8,
+        plan=plan,
+    )
     results = run(tmp_path / "run", recipe, with_test=True)
     assert [arm.name for arm in results.arms] == ["composed", "baseline", "consistency"]
     assert len(results.comparisons) == 3
