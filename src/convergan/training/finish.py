@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from convergan.data.augmentation import view_examples
 from convergan.networks.pixels import to_uint8
 from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_to_dict
+from convergan.recipes.settings import Recipe
 from convergan.report.disagreements import disagreements
-from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs
+from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs, ViewExamples
 from convergan.runs.epochs import EpochLine, with_errors_of
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
@@ -23,6 +25,9 @@ from convergan.training.samples import fixed_samples
 from convergan.training.summary import data_rows
 from convergan.training.trainings import trainings_of
 from convergan.training.verdict import verdict_sentence
+
+VIEWED_IMAGES = 6
+"""Training images whose augmented views are in the report."""
 
 REPORT_IMAGES = 64
 """Samples, and images of the data beside them, in the report."""
@@ -106,7 +111,15 @@ def _report_inputs(
         judged=can_be_judged(trained.training.recipe.epochs),
         arms=[_summary(arm, results, curves) for arm in results.arms],
         disagreements=_disagreements(trained.arms, data.classes),
+        views=_views(data.train.images[np.sort(shown[:VIEWED_IMAGES])], recipe),
     )
+
+
+def _views(images: np.ndarray, recipe: Recipe) -> ViewExamples | None:
+    """Views of some training images; None without augmentation."""
+    found = view_examples(images, recipe.augmentation, flip=recipe.data.flip, seed=recipe.seed)
+    originals = found.pop("images")
+    return ViewExamples(images=originals, views=found) if found else None
 
 
 class _Curves:

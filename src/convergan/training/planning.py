@@ -142,7 +142,8 @@ def _measured(
     recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
     test = classification_seconds(device, recipe, data)
     if arm == FROZEN:
-        return ArmCost(step=_FITTING_SECONDS + len(data.labelled) * test, test=test)
+        # Each image, and its mirror image.
+        return ArmCost(step=_FITTING_SECONDS + 2 * len(data.labelled) * test, test=test)
     step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
     return ArmCost(step=step, test=test)
 

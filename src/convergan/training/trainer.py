@@ -55,7 +55,8 @@ class Trainer:
             if rank() == 0:
                 name = training.title.removesuffix(": epoch")
                 self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
-            return fit_frozen(self.device, recipe, split.training)
+            mirrored = recipe.augmentation.kind == "photographs" and recipe.data.flip
+            return fit_frozen(self.device, recipe, split.training, flip=mirrored)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
