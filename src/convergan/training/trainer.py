@@ -56,7 +56,13 @@ class Trainer:
                 name = training.title.removesuffix(": epoch")
                 self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
             mirrored = recipe.augmentation.kind == "photographs" and recipe.data.flip
-            return fit_frozen(self.device, recipe, split.training, flip=mirrored)
+            return fit_frozen(
+                self.device,
+                recipe,
+                split.training,
+                flip=mirrored,
+                balanced=recipe.objective.supervised.class_weights == "balanced",
+            )
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
