@@ -65,10 +65,6 @@ def test_the_interval_holds_for_the_arm_that_was_chosen(arms: int, size: int) ->
     assert together > alone
 
 
-def test_a_plain_interval_does_not_hold_for_the_best_of_four() -> None:
-    assert coverage(4, size=50, rate=0.3, together=False) < 0.93
-
-
 def test_a_single_arm_has_the_plain_interval() -> None:
     assert IntervalMethod(1)(3, 40) == wilson(3, 40)
     low, high = IntervalMethod(3)(3, 40)

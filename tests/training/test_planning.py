@@ -63,7 +63,7 @@ def test_arms_have_equal_time_and_a_quarter_of_it_holds_labels_out() -> None:
     found = seconds(planned_by_minutes(recipe, costs, WITH_TEST), WITH_TEST)
     assert sum(found["gan"]) == pytest.approx(sum(found["baseline"]), rel=0.01)
     held_out = sum(of_folds for of_folds, _ in found.values())
-    assert held_out == pytest.approx(600 / 4, rel=0.05)
+    assert held_out == pytest.approx(0.97 * 600 / 4, rel=0.05)
 
 
 def test_what_the_baseline_leaves_is_the_others() -> None:
@@ -71,7 +71,7 @@ def test_what_the_baseline_leaves_is_the_others() -> None:
     planned = planned_by_minutes(recipe, costs, WITH_TEST)
     assert planned.plan.baseline == 2000
     found = seconds(planned, WITH_TEST)
-    assert sum(found["baseline"]) < 0.3 * sum(found["gan"])
+    assert sum(found["baseline"]) < 0.4 * sum(found["gan"])
     assert sum(map(sum, found.values())) == pytest.approx(0.97 * 600, rel=0.01)
 
 
