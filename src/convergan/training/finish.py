@@ -109,7 +109,9 @@ def _report_inputs(
         worth_labelling_note=labelling_note,
         data=data_rows(preparation),
         judged=can_be_judged(trained.training.recipe.epochs),
-        arms=[_summary(arm, results, curves) for arm in results.arms],
+        arms=[_summary(arm, results, curves) for arm in results.arms]
+        if len(trained.arms) > 1
+        else [],
         disagreements=_disagreements(trained.arms, data.classes),
         views=_views(data.train.images[np.sort(shown[:VIEWED_IMAGES])], recipe),
     )
