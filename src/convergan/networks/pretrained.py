@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -52,7 +51,7 @@ class PretrainedDiscriminator(Discriminator):
         trained = open_backbone(self._settings.model, pretrained=True)
         self.backbone.load_state_dict(trained.state_dict())
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "PretrainedDiscriminator":
         """Sets the mode of all but the frozen network, which stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
