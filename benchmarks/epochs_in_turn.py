@@ -14,9 +14,9 @@ from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.loop import fit, steps_per_epoch
+from convergan.training.loop import fit, steps_in_all
 from convergan.training.preparation import Preparation
-from convergan.training.progress import RunProgress
+from convergan.training.progress import RunProgress, Shown
 from convergan.training.recorder import Recorder
 from equal_terms import WORKERS, networks_range
 from measure import Enough, interleaved_times, medians
@@ -75,8 +75,9 @@ def fit_in_turns(
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
-    steps = recipe.epochs * steps_per_epoch(recipe, split.training)
-    with RunProgress(Console(quiet=True), recipe.epochs, [steps]).training(0) as progress:
+    steps = steps_in_all(recipe, split.training)
+    shown = Shown(title="epoch", epochs=recipe.epochs, steps=steps)
+    with RunProgress(Console(quiet=True), [shown]).training(0) as progress:
         recorder = Recorder(
             folder,
             test=split.test,

@@ -261,6 +261,20 @@ def test_labels_can_be_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [replace(PRESETS["digits"], labels=None), PRESETS["digits"]]
 
 
+def test_arms_and_minutes_are_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    words = ["--arms", "gan", "frozen", "--minutes", "2.5", "--data.path", "images"]
+    assert main(["train", "folder", *words]) == 0
+    assert (seen[0].arms, seen[0].minutes) == (("frozen", "gan"), 2.5)
+    # The plan is written, and read from a file; nobody is asked for it.
+    assert "--plan" not in run("train", "folder", "--help").stdout
+    assert main(["train", "digits", "--arms", "ensemble"]) != 0
+    assert "arms: expected one of" in capsys.readouterr().err.replace("--", "")
+
+
 @pytest.mark.parametrize(
     ("option", "word", "meant"),
     [

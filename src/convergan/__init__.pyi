@@ -88,7 +88,7 @@ from convergan.techniques.weight_norm import WeightNormConv2d as WeightNormConv2
 from convergan.techniques.weight_norm import WeightNormConvTranspose2d as WeightNormConvTranspose2d
 from convergan.techniques.weight_norm import WeightNormLinear as WeightNormLinear
 from convergan.techniques.weight_norm import initialize_from_data as initialize_from_data
-from convergan.training.run import RunOptions as RunOptions
+from convergan.training.options import RunOptions as RunOptions
 from convergan.training.run import train as train
 from convergan.training.signals import Interrupted as Interrupted
 from convergan.training.terms.registry import register_term as register_term

@@ -64,7 +64,8 @@ class TrainRecipe(Checked):
             RunFolder(out).require_place(resume=self.resume)
 
         from convergan.training.launch import RankFailed, launched_rank
-        from convergan.training.run import RunOptions, rehearse, train
+        from convergan.training.options import RunOptions
+        from convergan.training.run import rehearse, train
         from convergan.training.signals import Interrupted, Terminated
 
         options = RunOptions(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from convergan.data.image_set import data_set_from_arrays
-from convergan.data.splits import draw_folds, draw_split, number_of_folds
+from convergan.data.splits import draw_folds, draw_hold_out, draw_split, number_of_folds
 from convergan.errors import UserError
 from convergan.recipes.settings import DataSettings
 
@@ -141,6 +141,27 @@ def test_the_draw_is_written_down():
     # A change of it, by us or by NumPy, would change what every published number was measured on.
     split = draw_split(data_of(np.arange(30) % 3), labels=6, seed=7, test_share=None)
     assert split.training.labelled.tolist() == [6, 11, 18, 19, 22, 23]
+
+
+@pytest.mark.parametrize("with_test", [True, False])
+def test_labels_are_held_out_of_each_class_to_choose_by(labelled, with_test):
+    data = data_of(labelled, with_test=with_test)
+    split = draw_hold_out(data, labels=30, seed=4, share=0.2)
+    assert counts(labelled[split.held_out]) == [2, 2, 2]
+    # They are tested on, whether there is a test set or not, and trained on in no way.
+    assert np.array_equal(split.test.images, data.train.images[split.held_out])
+    assert counts(split.training.labels) == [8, 8, 8]
+    assert not np.intersect1d(split.held_out, split.training.unlabelled).size
+    every = draw_split(data, labels=30, seed=4, test_share=None).training.labelled
+    kept = np.union1d(split.held_out, split.training.labelled)
+    assert np.array_equal(kept, every)
+
+
+def test_a_single_label_of_a_class_is_not_held_out():
+    labels = [0, 1, 2, -1]
+    assert draw_hold_out(data_of(labels, with_test=True), labels=None, seed=0, share=0.2) is None
+    with pytest.raises(UserError, match="expected at least 2 labelled images"):
+        draw_hold_out(data_of(labels), labels=None, seed=0, share=0.2)
 
 
 def test_how_many_folds(labelled):

@@ -8,7 +8,14 @@ import pytest
 
 from convergan.errors import UserError
 from convergan.json_files import read_json, write_json
-from convergan.runs.results import Interval, Results, read_results, write_results
+from convergan.runs.results import (
+    ArmComparison,
+    ArmResult,
+    Interval,
+    Results,
+    read_results,
+    write_results,
+)
 from support import results_of
 
 KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
@@ -22,9 +29,52 @@ KEYS = [
 """What programs of users find in the file, in this order."""
 
 
+OF_ARMS = ["arms", "saved_arm", "comparisons", "interval_method"]
+"""Keys of runs with arms, before those of the training's time."""
+
+
+def test_a_run_with_arms_has_their_keys_and_is_read_as_it_was_written(tmp_path: Path) -> None:
+    arms = tuple(
+        ArmResult(
+            name=name,
+            test_errors=errors,
+            test_error_rate=errors / 500,
+            interval=Interval(0.0, 0.25),
+            minutes=1.5,
+            steps=70,
+            held_out_errors=1,
+            held_out_size=20,
+            p_value=None if name == "composed" else 0.25,
+        )
+        for name, errors in (("composed", 13), ("baseline", 34))
+    )
+    pair = ArmComparison(
+        first="composed", second="baseline", only_first_wrong=2, only_second_wrong=23, p_value=0.25
+    )
+    results = replace(
+        results_of(13, 34),
+        arms=arms,
+        saved_arm="composed",
+        comparisons=(pair,),
+        interval_method="Wilson, 95 %",
+    )
+    path = tmp_path / "results.json"
+    write_results(path, results)
+    written = read_json(path)
+    place = KEYS.index("train_seconds")
+    assert list(written) == [*KEYS[:place], *OF_ARMS, *KEYS[place:]]
+    assert written["arms"][0]["name"] == "composed"
+    assert {"name", "test_errors", "test_error_rate", "interval", "minutes"} <= set(
+        written["arms"][0]
+    )
+    assert read_results(path) == results
+    assert results.p_value_between("baseline", "composed") == 0.25
+
+
 def test_a_run_has_these_keys_in_this_order(trained_run: Path) -> None:
     assert list(read_json(trained_run / "results.json")) == KEYS
-    assert [field.name for field in fields(Results)] == KEYS
+    names = [field.name for field in fields(Results) if field.name not in OF_ARMS]
+    assert names == KEYS
 
 
 def test_the_file_to_the_letter(tmp_path: Path) -> None:

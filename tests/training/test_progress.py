@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from convergan.runs.epochs import EpochLine, HealthWarning
-from convergan.training.progress import RunProgress, TimeLeft, print_verdict
+from convergan.runs.results import ArmResult, Interval
+from convergan.training.progress import RunProgress, Shown, TimeLeft, print_verdict
 from support import results_of
 
 LINE = EpochLine(
@@ -25,9 +26,22 @@ LINE = EpochLine(
 )
 
 
+def run_of(console: Console, epochs: int, steps: list[int]) -> RunProgress:
+    """The progress of folds and a result of so many steps each."""
+    folds = len(steps) - 1
+    titles = [*(f"fold {number} of {folds}: epoch" for number in range(1, folds + 1)), "epoch"]
+    return RunProgress(
+        console,
+        [
+            Shown(title=title, epochs=epochs, steps=count)
+            for title, count in zip(titles, steps, strict=True)
+        ],
+    )
+
+
 def shown(*, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
-    with RunProgress(console, 250, [3250]).training(0) as progress:
+    with run_of(console, 250, [3250]).training(0) as progress:
         progress.begins_after(6)
         progress.steps_done(90, 3250)
         progress.steps_done(91, 3250)
@@ -46,7 +60,7 @@ def test_a_terminal_sees_losses_errors_and_time() -> None:
 
 def test_control_characters_of_a_path_are_shown_and_not_obeyed() -> None:
     console = Console(file=io.StringIO(), width=200)
-    with RunProgress(console, 2, [2]).training(0) as progress:
+    with run_of(console, 2, [2]).training(0) as progress:
         progress.warn(HealthWarning(1, "metrics", "r\x1b[31mx/metrics.jsonl", "go\x07 on [b]"))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "r\\x1b[31mx/metrics.jsonl; go\\x07 on [b]" in text
@@ -61,7 +75,7 @@ def test_a_log_sees_an_epochs_numbers_and_warnings() -> None:
 
 def test_the_longest_numbers_fit_in_80_columns() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    with RunProgress(console, 1200, [1200] * 5).training(0) as progress:
+    with run_of(console, 1200, [1200] * 5).training(0) as progress:
         progress.begins_after(999)
         progress.steps_done(999, 1200)
         progress.steps_done(1000, 1200)
@@ -102,7 +116,7 @@ def test_a_log_has_a_line_a_minute_at_most_with_the_time_left_of_all_trainings(
 ) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
-    run = RunProgress(console, 10, [100] * 3)
+    run = run_of(console, 10, [100] * 3)
     for number in range(3):
         train_one(run, clock, number, epochs=10, steps=10, seconds=2.5)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
@@ -121,7 +135,7 @@ def test_a_log_has_a_line_a_minute_at_most_with_the_time_left_of_all_trainings(
 def test_long_epochs_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
-    train_one(RunProgress(console, 1200, [1200]), clock, 0, epochs=4, steps=1, seconds=5000)
+    train_one(run_of(console, 1200, [1200]), clock, 0, epochs=4, steps=1, seconds=5000)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 1 + 4 and max(map(len, lines)) <= 80
     assert lines[0] == "this training of 1,200 epochs will take about 69 days in all"
@@ -130,7 +144,7 @@ def test_long_epochs_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
-    run = RunProgress(console, 10, [100] * 3)
+    run = run_of(console, 10, [100] * 3)
     # The first fold is finished already; the second is so but for its last two epochs.
     run.training(0).begins_after(10)
     second = run.training(1)
@@ -147,7 +161,7 @@ def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch
 
 def test_going_back_does_not_upset_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    left = TimeLeft([100])
+    left = TimeLeft([Shown(title="epoch", epochs=10, steps=100)])
     left.training_begins(0)
     for done in (*range(1, 51), *range(31, 61)):
         clock.now += 2
@@ -178,3 +192,47 @@ def test_the_verdict_is_a_table() -> None:
     assert any("2.6 %" in line and "1.5 to 4.4 %" in line for line in lines)
     assert lines[-1] == "report: runs/demo/report.html"
     assert max(map(len, lines)) <= 80
+
+
+def test_trainings_whose_steps_take_longer_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    quick = Shown(title="baseline: epoch", epochs=1, steps=100, step_cost=1.0)
+    slow = Shown(title="composed: epoch", epochs=1, steps=100, step_cost=5.0)
+    left = TimeLeft([quick, slow])
+    left.training_begins(0)
+    for done in range(1, 51):
+        clock.now += 2
+        left.steps_done(done)
+    # Fifty steps of two seconds, and a hundred of ten.
+    assert left.seconds == pytest.approx(1100, rel=0.03)
+
+
+def test_the_arms_are_a_table_that_fits_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    interval = Interval(0.123, 0.456)
+    arms = tuple(
+        ArmResult(
+            name=name,
+            test_errors=1234,
+            test_error_rate=0.1234,
+            interval=interval,
+            minutes=12.34,
+            steps=9,
+        )
+        for name in ("composed", "consistency")
+    )
+    results = replace(
+        results_of(1234, size=10_000),
+        arms=arms,
+        saved_arm="composed",
+        interval_method="Wilson, 95 %",
+    )
+    print_verdict(console, results, "Done.", "runs/demo/report.html")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 80
+    (line,) = [line for line in text.splitlines() if line.startswith("composed")]
+    assert line.split() == [
+        "composed", "1234", "10000", "12.34\N{NO-BREAK SPACE}%", "12.3", "to",
+        "45.6\N{NO-BREAK SPACE}%", "12.3", "saved",
+    ]  # fmt: skip
+    assert "intervals: Wilson, 95 %" in text

@@ -12,7 +12,8 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, Recipe
 from convergan.training.manifest import new_manifest
 from convergan.training.preparation import Preparation, prepare
-from convergan.training.summary import data_rows, steps_of_trainings, summary_lines
+from convergan.training.summary import data_rows, summary_lines
+from convergan.training.trainings import trainings_of
 from drawn_images import write_folder
 from support import process_of
 
@@ -137,5 +138,6 @@ def test_steps_are_those_that_the_loop_takes() -> None:
     """A fold's unlabelled images are fewer by those it holds out."""
     recipe = replace(PRESETS["digits"], labels=None, epochs=3, batch_size=10, min_steps_per_epoch=2)
     preparation = prepared(data_of({"a": 20, "b": 20}, unlabelled=5), recipe)
-    assert steps_of_trainings(preparation) == [3 * 4] * 4 + [3 * 5]
+    steps = [training.steps for training in trainings_of(preparation)]
+    assert steps == [3 * 4] * 4 + [3 * 5]
     assert new_manifest(preparation, process_of()).steps == 63

@@ -1,10 +1,12 @@
 """The verdict: the paired test against textbook values, and what it says."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 
+from convergan.runs.results import ArmComparison, ArmResult, Interval, Results
 from convergan.training.verdict import compare, verdict_sentence
 from support import results_of
 
@@ -45,3 +47,81 @@ def test_one_sentence(decision: str, p_value: float, words: str) -> None:
     assert "cross-validation" in verdict_sentence(replace(results, folds=4))
     assert "baseline" not in verdict_sentence(results_of(13))
     assert verdict_sentence(results_of()).startswith("A generator of these images")
+
+
+def results_of_arms(errors: dict[str, int], p_values: dict[tuple[str, str], float]) -> Results:
+    arms = tuple(
+        ArmResult(
+            name=name,
+            test_errors=count,
+            test_error_rate=count / 1000,
+            interval=Interval(0, 1),
+            minutes=2,
+            steps=100,
+        )
+        for name, count in errors.items()
+    )
+    comparisons = tuple(
+        ArmComparison(first=a, second=b, only_first_wrong=0, only_second_wrong=0, p_value=p_value)
+        for (a, b), p_value in p_values.items()
+    )
+    first = next(iter(errors))
+    return replace(
+        results_of(errors[first], size=1000),
+        arms=arms,
+        comparisons=comparisons,
+        saved_arm=first,
+    )
+
+
+def sentence_of(results: Results) -> str:
+    return verdict_sentence(results).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_of_several_arms_the_best_is_named_with_its_lead_and_what_each_cost() -> None:
+    results = results_of_arms(
+        {"composed": 141, "baseline": 243, "consistency": 150},
+        {
+            ("composed", "baseline"): 1e-5,
+            ("composed", "consistency"): 0.4,
+            ("baseline", "consistency"): 1e-5,
+        },
+    )
+    assert sentence_of(results) == (
+        "With 100 labels, of 1,000 test images composed errs on 14.1 % (2.0 min), consistency 15.0 % "
+        "(2.0 min), baseline 24.3 % (2.0 min). Best is composed, 0.9 points better than consistency "
+        "(p = 0.4, which may be chance) and 10.2 points better than baseline (p < 0.001); whether the GAN "
+        "helped beside consistency is undecided."
+    )
+
+
+@pytest.mark.parametrize(
+    ("composed", "consistency", "words"),
+    [
+        (100, 150, "the GAN helped beside consistency"),
+        (150, 100, "the GAN hurt beside consistency"),
+    ],
+)
+def test_the_gan_is_judged_by_consistency_and_not_by_the_baseline(
+    composed: int, consistency: int, words: str
+) -> None:
+    errors = {"composed": composed, "baseline": 400, "consistency": consistency}
+    pairs = {pair: 1e-5 for pair in combinations(errors, 2)}
+    assert words in sentence_of(results_of_arms(errors, pairs))
+
+
+def test_with_a_baseline_alone_nothing_is_said_of_the_gans_part() -> None:
+    pairs = {("composed", "baseline"): 1e-5}
+    sentence = sentence_of(results_of_arms({"composed": 100, "baseline": 400}, pairs))
+    assert (
+        "GAN" not in sentence and "Best is composed, 30.0 points better than baseline" in sentence
+    )
+
+
+def test_another_arm_than_the_best_may_be_saved_which_is_said() -> None:
+    pairs = {("composed", "gan"): 0.03}
+    sentence = sentence_of(results_of_arms({"composed": 120, "gan": 100}, pairs))
+    assert sentence.endswith(
+        "Best is gan, 2.0 points better than composed (p = 0.03); saved is composed, as the labels that were "
+        "held out had it."
+    )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from convergan.errors import UserError
+from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.recipes.terms import (
@@ -80,6 +82,21 @@ def test_the_discriminator_then_learns_as_the_baseline_does() -> None:
         torch.equal(weight, other)
         for weight, other in zip(own.parameters(), baseline.parameters(), strict=True)
     )
+
+
+def test_images_that_no_term_looks_at_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(STEP_RECIPE, objective=SUPERVISED, baseline=False)
+    game, state = game_of(recipe)
+    seen: list[list[int]] = []
+    forward = game.players["discriminator"].network.forward
+
+    def watched(images: Tensor, sizes: list[int]) -> DiscriminatorOutput:
+        seen.append(sizes)
+        return forward(images, sizes)
+
+    monkeypatch.setattr(game.players["discriminator"].network, "forward", watched)
+    game.step(state, 0.01)
+    assert seen == [[STEP_RECIPE.batch_size]]
 
 
 def test_each_kind_of_image_has_its_own_number_in_a_step() -> None:

@@ -89,6 +89,38 @@ def draw_split(
     return _divide(data, chosen, held_out, seed, validation_share, labels=labels)
 
 
+def draw_hold_out(
+    data: DataSet,
+    *,
+    labels: int | None,
+    seed: int,
+    share: float,
+    validation_share: float = 0.0,
+) -> Split | None:
+    """Holds out a share of the labels that `draw_split` chooses, to choose among models by.
+
+    Whether the data has a test set makes no difference: `test` of the split are the images held out. Where it
+    has none, the split is that of `draw_split` with this `test_share`.
+
+    Args:
+        data, labels, seed, validation_share: as in `draw_split`.
+        share: share of the labels of every class, between 0 and 1.
+
+    Returns:
+        The split; None where there is a test set, and a class has a single label, which cannot be held out.
+
+    Raises:
+        UserError: as `draw_split`.
+    """
+    chosen = _choose(data, labels, seed)
+    by_class = _by_class(data, chosen)
+    if data.test is not None and min(map(len, by_class), default=0) < 2:
+        return None
+    _require_two(data, by_class, labels, _OR_GIVE_A_TEST_SET)
+    kept, held_out = _hold_out(data, chosen, share, _generator(seed, _TEST))
+    return _divide(data, kept, held_out, seed, validation_share, labels=labels)
+
+
 def draw_folds(
     data: DataSet,
     *,

@@ -11,6 +11,7 @@ from convergan.ranges import Former, Seed
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.base import Settings
 from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.plan import PlanSettings, Steps
 
 # Wide enough for whatever a machine may train, and so that nothing overflows.
 _Width = Annotated[int, Interval(ge=1, le=65_536)]
@@ -20,6 +21,9 @@ _Kernels = Annotated[int, Interval(ge=0, le=1000)]
 _KernelSize = Annotated[int, Interval(ge=1, le=1000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
+
+ArmName = Literal["consistency", "gan", "frozen"]
+"""Name of an arm that a recipe can ask for."""
 
 FORMER_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
 """Lightning's words, which recipes had and manifests have, and ours."""
@@ -58,12 +62,14 @@ class DataSettings(Settings, group="data"):
     epoch is the result."""
 
     test_share: Annotated[float, Interval(gt=0, lt=1)] = 0.2
-    """Share of the labels held out as the test set where the data has none."""
+    """Share of the labels held out as the test set where the data has none, and to choose among several
+    arms."""
 
     folds: Literal[0] | Annotated[int, Interval(ge=2, le=1000)] | None = None
     """Where the data has no test set: estimate the errors by this many-fold cross-validation of the
-    labels and train the result on all of them; 0 holds out `test_share` instead. Unset: 4 below
-    200 labels, else 0."""
+    labels and train the result on all of them; 0 holds out `test_share` instead. Several arms are chosen
+    among by the same folds or share, also where there is a test set. Unset: 4 below 200 labels, else 0; 0
+    with `minutes` or `arms`."""
 
     split_seed: Seed | None = None
     """Decides which images are labelled, held out and in which fold. Unset: the run's seed. Members of
@@ -309,7 +315,21 @@ class Recipe(Settings):
     """Seed of everything that is drawn at random."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] = 100
-    """Passes over the unlabelled images."""
+    """Passes over the unlabelled images; or with `steps`, equal parts of them. After each the classifier is
+    tested."""
+
+    minutes: Annotated[float, Interval(ge=0.01, le=10**5)] | None = None
+    """Minutes for the whole run, all trainings and tests of all arms, planned from a few steps that are timed
+    and resolved into steps in recipe.yaml. `epochs` are then the most parts that a training has. Unset: the
+    steps decide how long it takes."""
+
+    arms: Annotated[tuple[ArmName, ...], Len(0, 3)] = ()
+    """Models trained beside the recipe's own in as much time each, to see what is worth it: `consistency`,
+    the recipe without its GAN; `gan`, without consistency and conditional entropy; `frozen`, a linear head
+    on a pretrained network. Labels that are held out choose the one that is saved."""
+
+    steps: Steps | None = None
+    """Steps of the training in all. Unset: as many as the passes over the data take."""
 
     min_steps_per_epoch: Annotated[int, Interval(ge=1, le=10**6)] = 1
     """Steps of an epoch at least: small data is passed over more than once in each."""
@@ -324,7 +344,12 @@ class Recipe(Settings):
     """Generated images in a step. Unset: `batch_size`."""
 
     baseline: bool = True
-    """Also train the same discriminator on the labelled images alone, to see whether the GAN helped."""
+    """Also train the same discriminator on the labelled images alone, to see whether the GAN helped: step by
+    step beside the others; with `minutes` or `arms` as an arm of its own."""
+
+    baseline_steps: Steps = 2000
+    """Steps of the arm `baseline` at most, as it learns nothing from more; the time that it leaves is the
+    other arms'."""
 
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
@@ -347,6 +372,9 @@ class Recipe(Settings):
     hardware: HardwareSettings = field(default_factory=HardwareSettings)
     """Where."""
 
+    plan: PlanSettings = field(default_factory=PlanSettings)
+    """What `minutes` and `arms` came to, written when a run begins."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         # A part of the run's folder and of its report.
@@ -355,6 +383,17 @@ class Recipe(Settings):
             "name",
             "printable characters without slashes",
         )
+        self._require(len(set(self.arms)) == len(self.arms), "arms", "each arm once")
+        # Their order changes nothing.
+        object.__setattr__(self, "arms", tuple(sorted(self.arms)))
+        if self.steps is not None:
+            self._require(
+                self.steps >= self.epochs or self.plan.epochs is not None,
+                "steps",
+                f"at least as many as epochs ({self.epochs:,})",
+            )
+        if self.minutes is not None and self.plan.minutes is None:
+            self._require(self.steps is None, "steps", "none beside minutes, which plan them")
         if self.objective.is_simultaneous and self.hardware.compile:
             # torch's compiler frees what a second gradient of one forward pass needs.
             raise UserError(

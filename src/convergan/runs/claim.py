@@ -116,7 +116,13 @@ def _is_resumable(folder: RunFolder) -> bool:
 
 def _remove_run(folder: RunFolder) -> None:
     """Removes the files that a run has before its first checkpoint."""
-    for part in (folder.checkpoints, folder.samples, folder.folds, folder.tensorboard):
+    for part in (
+        folder.checkpoints,
+        folder.samples,
+        folder.folds,
+        folder.arms,
+        folder.tensorboard,
+    ):
         shutil.rmtree(part, ignore_errors=True)
     for file in (folder.metrics, folder.manifest, folder.recipe):
         file.unlink(missing_ok=True)

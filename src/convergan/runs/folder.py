@@ -34,6 +34,8 @@ class RunFolder:
         self.model = path / "model"
         self.samples = path / "samples"
         self.folds = path / "folds"
+        self.arms = path / "arms"
+        self.hold_out = path / "hold-out"
         self.tensorboard = path / "tensorboard"
         self.report = path / "report.html"
 
@@ -41,11 +43,25 @@ class RunFolder:
         """The folder of a fold's metrics, samples and checkpoints; folds count from 1."""
         return RunFolder(self.folds / str(number))
 
+    def arm(self, name: str) -> "RunFolder":
+        """The folder of an arm: its metrics, samples and checkpoints, unless it is saved, and those of the
+        trainings that hold labels out."""
+        return RunFolder(self.arms / name)
+
+    def held_out(self, fold: int) -> "RunFolder":
+        """The folder of an arm's training that holds labels out: of a fold, from 1, or 0 for the only one."""
+        return self.fold(fold) if fold else RunFolder(self.hold_out)
+
     def parts(self) -> Iterator["RunFolder"]:
-        """The run itself and its folds, as far as they are there."""
+        """The run itself, its folds and its arms with theirs, as far as they are there."""
         yield self
-        if self.folds.is_dir():
-            yield from (RunFolder(path) for path in sorted(self.folds.iterdir()) if path.is_dir())
+        if self.hold_out.is_dir():
+            yield RunFolder(self.hold_out)
+        for place in (self.folds, self.arms):
+            if place.is_dir():
+                for path in sorted(place.iterdir()):
+                    if path.is_dir():
+                        yield from RunFolder(path).parts()
 
     def require_place(self, *, resume: bool) -> None:
         """Checks that a run can be begun, or resumed, in this folder; it writes nothing that stays.

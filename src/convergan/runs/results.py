@@ -41,6 +41,58 @@ class ErrorRate:
     interval: Interval
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """What one of the models that a run compares came to."""
+
+    name: str
+    """`composed`, `gan`, `consistency`, `baseline` or `frozen`."""
+
+    test_errors: Count
+    """Mistakes on the test images; where there are none, on the labelled images that were held out."""
+
+    test_error_rate: Share
+    """test_errors divided by the number of those images, 0 to 1."""
+
+    interval: Interval
+    """95 % interval of test_error_rate, of the kind that `Results.interval_method` names."""
+
+    minutes: Seconds
+    """Minutes that the training took whose errors these are."""
+
+    steps: Count
+    """Number of steps of that training."""
+
+    held_out_errors: Count | None = None
+    """Mistakes on the labelled images that were held out to choose among the arms; None where none were."""
+
+    held_out_size: Count | None = None
+    """Number of those images."""
+
+    p_value: Share | None = None
+    """The p-value against the saved arm, as in `ArmComparison`; None for that arm itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmComparison:
+    """Two arms on the same images."""
+
+    first: str
+    """Name of an arm."""
+
+    second: str
+    """Name of another one."""
+
+    only_first_wrong: Count
+    """Images on which the first errs and the second does not."""
+
+    only_second_wrong: Count
+    """Images on which the second errs and the first does not."""
+
+    p_value: Share
+    """The p-value of the exact McNemar test, corrected for the number of pairs of arms (Holm)."""
+
+
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -95,6 +147,18 @@ class Results:
     p_value: Share | None = None
     """The p-value of the exact McNemar test against the baseline, 0 to 1; None without a baseline."""
 
+    arms: tuple[ArmResult, ...] = ()
+    """The models that were compared at equal time, the recipe's own first; none without `minutes` or arms."""
+
+    saved_arm: str | None = None
+    """Name of the arm whose model is saved."""
+
+    comparisons: tuple[ArmComparison, ...] = ()
+    """Every pair of arms."""
+
+    interval_method: str | None = None
+    """Kind of the intervals of the arms' error rates, in words."""
+
     train_seconds: Seconds
     """Duration of all trainings, over all resumes, in seconds."""
 
@@ -118,6 +182,22 @@ class Results:
         """Mistakes of the saved classifier; None for a run that was not tested."""
         return self._error_rate(self.test_errors, self.test_error_rate, self.test_interval)
 
+    def arm(self, name: str) -> ArmResult | None:
+        """The arm of a name; None where there is none."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    def error_rate_of(self, arm: ArmResult) -> ErrorRate | None:
+        """Mistakes of an arm on the images that all are tested on."""
+        return self._error_rate(arm.test_errors, arm.test_error_rate, arm.interval)
+
+    def p_value_between(self, first: str, second: str) -> float:
+        """The p-value of two arms, in either order, as in `ArmComparison`."""
+        return next(
+            each.p_value
+            for each in self.comparisons
+            if {each.first, each.second} == {first, second}
+        )
+
     @property
     def baseline_test(self) -> ErrorRate | None:
         """Mistakes of the baseline; None for a run without one."""
@@ -134,11 +214,13 @@ class Results:
 
     def as_json(self) -> dict[str, Any]:
         """The content of results.json."""
-        untested = () if self.test else ("folds", *_OF_TESTS, *_OF_BASELINE)
+        absent = set() if self.test else {"folds", *_OF_TESTS, *_OF_BASELINE}
+        absent |= set() if self.arms else _OF_ARMS
         names = (field.name for field in fields(self))
-        return {name: getattr(self, name) for name in names if name not in untested}
+        return {name: getattr(self, name) for name in names if name not in absent}
 
 
+_OF_ARMS = {"arms", "saved_arm", "comparisons", "interval_method"}
 _OF_TESTS = ("test_size", "test_errors", "test_error_rate", "test_interval")
 _OF_BASELINE = (
     "baseline_test_errors",

@@ -63,6 +63,11 @@ class Batch:
         """A batch with one more group."""
         return Batch({**self.groups, name: images}, self.labels)
 
+    def without(self, name: str) -> "Batch":
+        """The batch without a group."""
+        others = {each: images for each, images in self.groups.items() if each != name}
+        return Batch(others, self.labels)
+
     def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
         """The output of a discriminator for `images` by group, logits in float32."""
         logits = output.logits.float().split(self.sizes)

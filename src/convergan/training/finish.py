@@ -5,21 +5,29 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from convergan.data.augmentation import view_examples
 from convergan.networks.pixels import to_uint8
+from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_to_dict
-from convergan.report.inputs import ReportInputs
+from convergan.recipes.settings import Recipe
+from convergan.report.disagreements import disagreements
+from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs, ViewExamples
 from convergan.runs.epochs import EpochLine, with_errors_of
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import ModelConfig, save_model
-from convergan.runs.results import Results, write_results
+from convergan.runs.results import ArmResult, Results, write_results
+from convergan.training.arms import Trained
 from convergan.training.health import can_be_judged
-from convergan.training.loop import Fitted
-from convergan.training.outcome import Outcome, extremes, worth_labelling
+from convergan.training.outcome import ArmOutcome, Outcome, extremes, worth_labelling
 from convergan.training.preparation import Preparation, image_shape
 from convergan.training.samples import fixed_samples
 from convergan.training.summary import data_rows
+from convergan.training.trainings import trainings_of
 from convergan.training.verdict import verdict_sentence
+
+VIEWED_IMAGES = 6
+"""Training images whose augmented views are in the report."""
 
 REPORT_IMAGES = 64
 """Samples, and images of the data beside them, in the report."""
@@ -28,9 +36,8 @@ REPORT_IMAGES = 64
 def write_end(
     folder: RunFolder,
     preparation: Preparation,
-    fitted: Fitted,
+    trained: Trained,
     results: Results,
-    outcomes: list[Outcome],
     *,
     device: torch.device,
     origin: Mapping[str, str],
@@ -40,9 +47,8 @@ def write_end(
     Args:
         folder: of the run, with the metrics and the manifest of its training.
         preparation: what was trained.
-        fitted: the training whose networks are kept.
-        results: what it came to.
-        outcomes: what the classifiers said of the test images; none where there are none.
+        trained: the training whose networks are kept, and what all came to.
+        results: what of it results.json holds.
         device: where the networks are.
         origin: what they were trained on, as `save_model` takes it.
 
@@ -52,16 +58,16 @@ def write_end(
     # Figures take long to load, and only the end of a run has any.
     from convergan.report.page import write_report
 
-    recipe, data = preparation.recipe, preparation.data
+    recipe, data, fitted = preparation.recipe, preparation.data, trained.fitted
     config = ModelConfig(
-        networks=recipe.networks,
+        networks=trained.training.recipe.networks,
         image_shape=image_shape(data),
         classes=data.classes,
         resized=recipe.data.size_px is not None,
         has_generator=fitted.generator is not None,
     )
     save_model(folder, config, fitted.discriminator, fitted.generator, origin)
-    inputs = _report_inputs(folder, preparation, fitted, results, outcomes, device)
+    inputs = _report_inputs(folder, preparation, trained, results, device)
     write_report(folder.report, inputs)
     write_results(folder.results, results)
 
@@ -69,13 +75,14 @@ def write_end(
 def _report_inputs(
     folder: RunFolder,
     preparation: Preparation,
-    fitted: Fitted,
+    trained: Trained,
     results: Results,
-    outcomes: list[Outcome],
     device: torch.device,
 ) -> ReportInputs:
     recipe, data = preparation.recipe, preparation.data
-    epochs = _epochs(folder, len(preparation.folds))
+    fitted, outcomes = trained.fitted, trained.outcomes
+    curves = _Curves(folder, preparation, results)
+    epochs = curves.of_result()
     generated = None
     if fitted.generator is not None:
         samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
@@ -101,17 +108,100 @@ def _report_inputs(
         worth_labelling=labelling,
         worth_labelling_note=labelling_note,
         data=data_rows(preparation),
-        judged=can_be_judged(recipe.epochs),
+        judged=can_be_judged(trained.training.recipe.epochs),
+        arms=[_summary(arm, results, curves) for arm in results.arms]
+        if len(trained.arms) > 1
+        else [],
+        disagreements=_disagreements(trained.arms, data.classes),
+        views=_views(data.train.images[np.sort(shown[:VIEWED_IMAGES])], recipe),
     )
 
 
-def _epochs(folder: RunFolder, folds: int) -> list[EpochLine]:
-    """The epochs of the result; with folds, the errors of all of them together."""
-    of_folds = [
-        {line.epoch: line for line in read_metrics(folder.fold(number + 1).metrics)}
-        for number in range(folds)
-    ]
-    return [
-        with_errors_of(line, [fold.get(line.epoch) for fold in of_folds])
-        for line in read_metrics(folder.metrics)
-    ]
+def _views(images: np.ndarray, recipe: Recipe) -> ViewExamples | None:
+    """Views of some training images; None without augmentation."""
+    found = view_examples(images, recipe.augmentation, flip=recipe.data.flip, seed=recipe.seed)
+    originals = found.pop("images")
+    return ViewExamples(images=originals, views=found) if found else None
+
+
+class _Curves:
+    """The epochs of the trainings, with the test errors of those whose errors are told."""
+
+    def __init__(self, folder: RunFolder, preparation: Preparation, results: Results) -> None:
+        self._folder, self._saved = folder, results.saved_arm
+        self._has_arms = has_arms(preparation.recipe)
+        self._trainings = trainings_of(preparation)
+        self._has_test = preparation.data.test is not None
+
+    def of_result(self) -> list[EpochLine]:
+        """The epochs of the saved model; with folds, the errors of all of them together."""
+        return self._with_errors(self._folder, self._saved)
+
+    def of_arm(self, name: str) -> list[EpochLine]:
+        """The epochs of an arm whose errors are told."""
+        if name == self._saved:
+            return self.of_result()
+        return self._with_errors(self._folder.arm(name), name)
+
+    def _with_errors(self, folder: RunFolder, arm: str | None) -> list[EpochLine]:
+        lines = read_metrics(folder.metrics)
+        if self._has_arms and self._has_test:
+            return lines
+        folds = [
+            {line.epoch: line for line in read_metrics(part.metrics)} for part in self._folds(arm)
+        ]
+        if not lines and folds:
+            lines = [*folds[0].values()]
+        return [with_errors_of(line, [fold.get(line.epoch) for fold in folds]) for line in lines]
+
+    def _folds(self, arm: str | None) -> list[RunFolder]:
+        folds = [each.fold for each in self._trainings if each.stage == "fold" and each.arm == arm]
+        if arm is None:
+            return [self._folder.fold(fold) for fold in folds]
+        return [self._folder.arm(arm).held_out(fold) for fold in folds]
+
+
+def _summary(arm: ArmResult, results: Results, curves: _Curves) -> ArmSummary:
+    return ArmSummary(
+        name=arm.name,
+        test=results.error_rate_of(arm),
+        minutes=arm.minutes,
+        steps=arm.steps,
+        held_out_errors=arm.held_out_errors,
+        held_out_size=arm.held_out_size,
+        p_value=arm.p_value,
+        saved=arm.name == results.saved_arm,
+        epochs=curves.of_arm(arm.name),
+    )
+
+
+def _disagreements(arms: list[ArmOutcome], classes: tuple[str, ...]) -> Disagreements | None:
+    """The images that the arms answer differently, of the divisions of the labels one after the other."""
+    if len(arms) < 2:
+        return None
+    outcomes = arms[0].tested
+    first = np.cumsum([0, *(len(outcome.labels) for outcome in outcomes)])
+
+    def place(index: int) -> tuple[Outcome, int]:
+        number = int(np.searchsorted(first, index, side="right")) - 1
+        return outcomes[number], index - int(first[number])
+
+    def image(index: int) -> np.ndarray:
+        outcome, row = place(index)
+        found: np.ndarray = outcome.images[row]
+        return found
+
+    def name(index: int) -> str:
+        outcome, row = place(index)
+        return outcome.names[row]
+
+    return disagreements(
+        np.concatenate([outcome.labels for outcome in outcomes]),
+        {
+            arm.name: np.concatenate([outcome.probabilities for outcome in arm.tested])
+            for arm in arms
+        },
+        classes,
+        image,
+        name,
+    )

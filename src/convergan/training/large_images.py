@@ -39,7 +39,8 @@ def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
     costs = [device_cost(recipe, shape, 2, device=device, processes=ranks()) for shape in shapes]
     memory = [bytes_in_words(cost.memory_bytes) for cost in costs]
     time, smaller_time = "", ""
-    if ranks() == 1:
+    # Where minutes are set, those are what it takes.
+    if ranks() == 1 and recipe.minutes is None:
         seconds = _seconds(device, recipe, source, smaller_px)
         ratio = costs[0].step_operations / costs[1].step_operations
         time, smaller_time = (
@@ -72,7 +73,8 @@ def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int)
     labelled = recipe.objective.is_supervised and bool(source.classes)
     folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
     trainings = folds + 1
-    steps = max(math.ceil(len(source.train.names) / recipe.batch_size), recipe.min_steps_per_epoch)
+    batches = math.ceil(len(source.train.names) / recipe.batch_size)
+    steps = recipe.steps or recipe.epochs * max(batches, recipe.min_steps_per_epoch)
     if source.test is not None:
         test_size = len(source.test.names)
     else:
@@ -80,7 +82,7 @@ def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int)
     return run_seconds(
         step_seconds(device, recipe, data),
         device_cost(recipe, (shape[3], side_px, side_px), 2, device=device),
-        steps=trainings * steps * recipe.epochs,
+        steps=trainings * steps,
         epochs=recipe.epochs,
         test_size=test_size,
     )

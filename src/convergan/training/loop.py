@@ -70,7 +70,7 @@ def fit(
     """
     # 1. Images on the device; players, their losses, optimizers and averages.
     observer, options = observer or Silent(), options or LoopOptions()
-    steps = steps_per_epoch(recipe, data)
+    total_steps = steps_in_all(recipe, data)
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     losses = losses_of(recipe.objective)
     state = TrainingState(device, recipe, data, images, losses)
@@ -78,7 +78,7 @@ def fit(
         images,
         data,
         recipe,
-        steps=steps,
+        steps=math.ceil(total_steps / recipe.epochs),
         pixel_range=state.players["discriminator"].network.pixel_range,
         memory_format=memory_layout(device),
     )
@@ -92,7 +92,7 @@ def fit(
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
         discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
-        progress=lambda: state.step / (steps * recipe.epochs),
+        progress=lambda: state.step / total_steps,
     )
     meter = LossMeter(device)
 
@@ -107,6 +107,7 @@ def fit(
         # 3. The order of this epoch's images: a function of seed and epoch alone, so that a run
         #    that is resumed in the middle draws the same.
         batches.begin_epoch(state.epochs_done)
+        steps = steps_of_epoch(total_steps, recipe.epochs, state.epochs_done)
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
@@ -117,7 +118,7 @@ def fit(
             state.step += 1
             state.position += 1
             clock.update(state)
-            observer.steps_done(state.step, steps * recipe.epochs)
+            observer.steps_done(state.step, total_steps)
 
             # 5. A checkpoint between two steps of an epoch.
             if state.position < steps and checkpointer.is_due(state.step):
@@ -213,10 +214,17 @@ def _fitted(state: TrainingState) -> Fitted:
     )
 
 
-def steps_per_epoch(recipe: Recipe, data: TrainingData) -> int:
-    """Number of batches in an epoch of this training."""
+def steps_in_all(recipe: Recipe, data: TrainingData) -> int:
+    """Number of steps of this training."""
+    if recipe.steps is not None:
+        return recipe.steps
     batches = math.ceil(len(data.unlabelled) / batch_sizes(recipe)[UNLABELLED])
-    return max(batches, recipe.min_steps_per_epoch)
+    return recipe.epochs * max(batches, recipe.min_steps_per_epoch)
+
+
+def steps_of_epoch(steps: int, epochs: int, epoch: int) -> int:
+    """Number of steps of an epoch, counted from 0, where so many are divided evenly, the longest first."""
+    return steps // epochs + (epoch < steps % epochs)
 
 
 def learning_rate(settings: OptimizerSettings, progress: float, halvings: int) -> float:

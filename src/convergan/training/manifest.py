@@ -22,7 +22,8 @@ from convergan.runs.manifest import (
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
 from convergan.training.preparation import Preparation, split_seed
-from convergan.training.summary import steps_of_trainings, unlabelled_size
+from convergan.training.summary import unlabelled_size
+from convergan.training.trainings import trainings_of
 
 
 def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.device) -> None:
@@ -44,6 +45,10 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
     """The manifest of a run that a process begins."""
     data, split, recipe = preparation.data, preparation.split, preparation.recipe
     labels = split.training.labels
+    folds, trainings = preparation.folds, trainings_of(preparation)
+    held_out = split.held_out
+    if len(folds) == 1:
+        held_out, folds = folds[0].held_out, []
     _, height, width, channels = data.train.images.shape
     return Manifest(
         **vars(process),
@@ -63,12 +68,12 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
         labelled=split.training.labelled.tolist(),
         labelled_of_class=np.bincount(labels, minlength=len(data.classes)).tolist(),
         validation=split.training.validation.tolist(),
-        held_out=split.held_out.tolist(),
-        folds_held_out=[fold.held_out.tolist() for fold in preparation.folds],
+        held_out=held_out.tolist(),
+        folds_held_out=[fold.held_out.tolist() for fold in folds],
         unlabelled_size=unlabelled_size(preparation),
-        folds=len(preparation.folds),
-        trainings=len(preparation.folds) + 1,
-        steps=sum(steps_of_trainings(preparation)),
+        folds=len(folds),
+        trainings=len(trainings),
+        steps=sum(training.steps for training in trainings),
         notes=list(data.notes),
         resumed=[],
     )

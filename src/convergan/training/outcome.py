@@ -10,9 +10,11 @@ from convergan.data.batches import DeviceImages
 from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
 from convergan.errors import printable
+from convergan.recipes.arms import BASELINE
 from convergan.report.inputs import Prediction
-from convergan.runs.results import Interval, Results
+from convergan.runs.results import ArmResult, Interval, Results
 from convergan.statistics.intervals import wilson
+from convergan.training.choice import IntervalMethod, compared
 from convergan.training.classify import classify, predicted_classes
 from convergan.training.loop import Fitted
 from convergan.training.verdict import compare
@@ -88,6 +90,85 @@ def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
         baseline_test_errors=baseline_errors,
         baseline_test_error_rate=baseline_errors / size,
         baseline_test_interval=Interval(*wilson(baseline_errors, size)),
+        decision=comparison.decision,
+        p_value=comparison.p_value,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmOutcome:
+    """What one arm of a run came to."""
+
+    name: str
+    steps: int
+    seconds: float
+    """Duration of the training whose errors are told: on all labels where there is a test set, else of those
+    that held labels out."""
+
+    tested: list[Outcome]
+    """On the test set, or on the labelled images that were held out where there is none."""
+
+    tested_on_held_out: bool
+    """True if those are the labels that chose among the arms."""
+
+    held_out_wrong: np.ndarray | None
+    """bool [labelled images that were held out]: true where it errs; None where none were."""
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """bool [test images]: true where it errs."""
+        return np.concatenate([outcome.wrong for outcome in self.tested])
+
+
+def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None) -> Results:
+    """The results with what was found of several arms, of which one is saved."""
+    if saved is None or not all(arm.tested for arm in arms) or not arms:
+        return results
+    wrong = {arm.name: arm.wrong for arm in arms}
+    chose = any(arm.tested_on_held_out for arm in arms)
+    method = IntervalMethod(len(arms) if chose else 1)
+    comparisons = compared(wrong)
+    p_values = {
+        each.second if each.first == saved else each.first: each.p_value
+        for each in comparisons
+        if saved in (each.first, each.second)
+    }
+
+    def result(arm: ArmOutcome) -> ArmResult:
+        errors, held_out = int(wrong[arm.name].sum()), arm.held_out_wrong
+        size = len(wrong[arm.name])
+        return ArmResult(
+            name=arm.name,
+            test_errors=errors,
+            test_error_rate=errors / size,
+            interval=method(errors, size),
+            minutes=arm.seconds / 60,
+            steps=arm.steps,
+            held_out_errors=None if held_out is None else int(held_out.sum()),
+            held_out_size=None if held_out is None else len(held_out),
+            p_value=p_values.get(arm.name),
+        )
+
+    of_arms = {arm.name: result(arm) for arm in arms}
+    results = replace(
+        results,
+        test_interval=of_arms[saved].interval,
+        arms=tuple(of_arms.values()),
+        saved_arm=saved,
+        comparisons=comparisons,
+        interval_method=method.words,
+    )
+    baseline = of_arms.get(BASELINE)
+    if baseline is None:
+        return results
+    # Where the baseline is saved itself: of the recipe's own model.
+    compared_arm = arms[0].name if saved == BASELINE else saved
+    comparison = compare(wrong[compared_arm], wrong[BASELINE])
+    return replace(
+        results,
+        baseline_test_errors=baseline.test_errors,
+        baseline_test_error_rate=baseline.test_error_rate,
+        baseline_test_interval=baseline.interval,
         decision=comparison.decision,
         p_value=comparison.p_value,
     )

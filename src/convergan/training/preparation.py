@@ -11,12 +11,26 @@ import torch
 from convergan.data.headers import first_size
 from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.source import open_data_set
-from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
+from convergan.data.splits import (
+    Split,
+    draw_folds,
+    draw_hold_out,
+    draw_split,
+    number_of_folds,
+)
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.recipes.settings import Recipe
-from convergan.recipes.terms import SupervisedSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.arms import (
+    FROZEN,
+    arm_names,
+    arm_recipe,
+    has_arms,
+    own_arm,
+    without_classes,
+)
+from convergan.recipes.settings import PretrainedSettings, Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
@@ -38,9 +52,15 @@ class Preparation:
     split: Split
     """Division of the images that the result is trained on."""
     folds: list[Split]
-    """Divisions for cross-validation, if the labels are few and there is no test set."""
+    """Divisions for cross-validation, if the labels are few and there is no test set; of a run with arms the
+    one division, or the folds, whose held-out labels choose among them."""
     cost: Cost | None
     """Cost of each training; None where the run is finished."""
+
+    @property
+    def fold_count(self) -> int:
+        """Number of folds of the cross-validation; 0 where there is none, or one division alone."""
+        return len(self.folds) if len(self.folds) > 1 else 0
 
 
 def prepare(
@@ -79,6 +99,7 @@ def prepare(
                 f"{name}: expected a multiple of the {processes} processes, at least 2 for each, got {size}"
             )
     require_compiler(recipe.hardware)
+    arm_names(recipe)
     require_views(recipe)
     if data is None:
         memory_check = partial(
@@ -99,9 +120,13 @@ def prepare(
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
+    if not finished and FROZEN in arm_names(recipe):
+        # It is the last to train: what it lacks is to be known now.
+        frozen = PretrainedDiscriminator(PretrainedSettings(), image_shape(data), outputs)
+        frozen.load_pretrained()
     if not finished:
         cost = require_memory(
-            recipe,
+            arm_recipe(recipe, own_arm(recipe)) if has_arms(recipe) else recipe,
             image_shape(data),
             outputs,
             device=device,
@@ -185,6 +210,8 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     """The split to train the result on, and those of the folds, if the labels are cross-validated."""
     settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
     validation_share = settings.validation_share
+    if has_arms(recipe):
+        return _splits_for_arms(recipe, data)
     folds = number_of_folds(settings, data, labels)
     split = draw_split(
         data,
@@ -200,6 +227,25 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     )
 
 
+def _splits_for_arms(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
+    """The split with all labels, and those that hold out some, to choose among the arms or to estimate the
+    errors where there is no test set."""
+    settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
+    share = settings.validation_share
+    split = draw_split(data, labels=labels, seed=seed, validation_share=share, test_share=None)
+    if not data.classes or (data.test is not None and len(arm_names(recipe)) == 1):
+        return split, []
+    if settings.folds:
+        folds = draw_folds(
+            data, labels=labels, seed=seed, folds=settings.folds, validation_share=share
+        )
+        return split, folds
+    held_out = draw_hold_out(
+        data, labels=labels, seed=seed, share=settings.test_share, validation_share=share
+    )
+    return split, [] if held_out is None else [held_out]
+
+
 def _fitted(
     recipe: Recipe, classes: tuple[str, ...], source: str
 ) -> tuple[Recipe, tuple[str, ...]]:
@@ -213,7 +259,11 @@ def _fitted(
         raise UserError(
             f"labels: expected none, as no image of {source} is labelled, got {recipe.labels}"
         )
-    objective = recipe.objective.with_term(SupervisedSettings(weight=0.0))
+    if recipe.arms:
+        raise UserError(
+            f"arms: expected none where there are no classes to learn, got {recipe.arms[0]}"
+        )
+    objective = without_classes(recipe.objective)
     return replace(recipe, objective=objective, baseline=False, labels=None), ()
 
 

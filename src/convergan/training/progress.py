@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -23,15 +24,35 @@ _EPOCHS_LOOKED_BACK = 10
 """Epochs whose speed is taken for the next: the machine may have become busier since the start."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A training as the progress shows it."""
+
+    title: str
+    """What stands before the number of the epoch: "fold 1 of 4: epoch"."""
+
+    epochs: int
+    steps: int
+    """Number of steps over all epochs."""
+
+    step_cost: float = 1.0
+    """Duration of a step, in any unit that all trainings of the run share."""
+
+    @property
+    def cost(self) -> float:
+        """Duration of the training in that unit."""
+        return self.steps * self.step_cost
+
+
 class TimeLeft:
     """Estimate of the time that all trainings of a run still take, from the speed of the last epochs."""
 
-    def __init__(self, steps: Sequence[int]) -> None:
+    def __init__(self, trainings: list[Shown]) -> None:
         """
         Args:
-            steps: number of steps of each training, in their order.
+            trainings: in their order.
         """
-        self._steps = steps
+        self._trainings = trainings
         self._number = 0
         self._done = 0
         self._marks: deque[tuple[float, int]] = deque(maxlen=_EPOCHS_LOOKED_BACK + 1)
@@ -59,43 +80,42 @@ class TimeLeft:
     @property
     def seconds(self) -> float | None:
         """Estimated seconds until all trainings end; None before the first step."""
-        remaining_steps = (
-            self._steps[self._number] - self._done + sum(self._steps[self._number + 1 :])
-        )
+        now, *later = self._trainings[self._number :]
+        remaining = (now.steps - self._done) * now.step_cost + sum(each.cost for each in later)
         if not self._marks:
             return None
         first_time, first_steps = self._marks[0]
         steps = self._process_steps - first_steps
-        return remaining_steps * (time.monotonic() - first_time) / steps if steps else None
+        if not steps:
+            return None
+        return remaining * (time.monotonic() - first_time) / (steps * now.step_cost)
 
     @property
     def trainings(self) -> int:
         """Number of trainings that are not finished, including the present one."""
-        return len(self._steps) - self._number
+        return len(self._trainings) - self._number
 
 
 class RunProgress:
     """Shows all trainings of a run: in a terminal a bar, in a log a line an epoch, at most one a minute."""
 
-    def __init__(self, console: Console, epochs: int, steps: Sequence[int]) -> None:
+    def __init__(self, console: Console, trainings: Sequence[Shown]) -> None:
         """
         Args:
             console: console to print to.
-            epochs: number of epochs of each training.
-            steps: number of steps of each training, over all its epochs: of the folds, then of the
-                result.
+            trainings: all trainings of the run in their order.
         """
-        self.console, self.epochs = console, epochs
-        self.left = TimeLeft(steps)
+        self.console, self._trainings = console, list(trainings)
+        self.left = TimeLeft(self._trainings)
         self.log = LogRate(at_once=True)
-        self._folds = len(steps) - 1
         self._told_time = False
         self._start = time.monotonic()
 
-    def training(self, number: int) -> "Progress":
-        """The progress of training `number`, from 0."""
-        title = "epoch" if number == self._folds else f"fold {number + 1} of {self._folds}: epoch"
-        return Progress(self, number, title=title)
+    def training(self, number: int, shown: Shown | None = None) -> "Progress":
+        """The progress of training `number`, from 0; `shown` takes the place of what was expected there."""
+        if shown is not None:
+            self._trainings[number] = shown
+        return Progress(self, number, self._trainings[number])
 
     def tell_time(self, *, resumed: bool) -> None:
         """Prints, once and after an epoch, the estimated time that all remaining trainings take."""
@@ -104,12 +124,14 @@ class RunProgress:
             return
         self._told_time = True
         subject = f"{trainings} trainings" if trainings > 1 else "this training"
+        epochs = {each.epochs for each in self._trainings}
+        of_epochs = f" of {epochs.pop():,} epochs" if len(epochs) == 1 else ""
         if resumed:
             text = f"what is left of {subject} will take about {approximate_duration(seconds)}"
         else:
             seconds += time.monotonic() - self._start
             duration = approximate_duration(seconds)
-            text = f"{subject} of {self.epochs:,} epochs will take about {duration} in all"
+            text = f"{subject}{of_epochs} will take about {duration} in all"
         self.say(text)
 
     def say(self, text: str) -> None:
@@ -134,7 +156,7 @@ class Progress:
     A terminal that goes away does not end the training.
     """
 
-    def __init__(self, run: RunProgress, number: int, *, title: str) -> None:
+    def __init__(self, run: RunProgress, number: int, shown: Shown) -> None:
         self._run, self._number = run, number
         self._bar = _BarAboveNumbers(
             TextColumn("{task.description}"),
@@ -145,7 +167,7 @@ class Progress:
             transient=True,
             disable=not run.console.is_terminal,
         )
-        self._title = title
+        self._title, self._epochs = shown.title, shown.epochs
         self._resumed = False
         self._task = self._bar.add_task(
             self._describe(0), total=None, speed="", left="", numbers=""
@@ -224,19 +246,27 @@ class Progress:
         return f"{approximate_duration(seconds)} left" if seconds else ""
 
     def _describe(self, epoch: int) -> str:
-        return f"{self._title} {epoch}/{self._run.epochs}"
+        return f"{self._title} {epoch}/{self._epochs}"
 
 
 def print_verdict(console: Console, results: Results, sentence: str, report: str) -> None:
     """The verdict of a run as a table, its sentence, and where the report is."""
-    rows = [
-        (name, found)
-        for name, found in (
-            ("supervised baseline", results.baseline_test),
-            ("semi-supervised GAN", results.test),
-        )
-        if found is not None
-    ]
+    if results.arms:
+        console.print(_arms(results))
+        console.print(f"intervals: {results.interval_method}", highlight=False)
+        console.print()
+    rows = (
+        []
+        if results.arms
+        else [
+            (name, found)
+            for name, found in (
+                ("supervised baseline", results.baseline_test),
+                ("semi-supervised GAN", results.test),
+            )
+            if found is not None
+        ]
+    )
     if rows:
         table = Table("", "errors", "of", "error rate", "95 % interval", box=None, pad_edge=False)
         for name, found in rows:
@@ -253,3 +283,23 @@ def print_verdict(console: Console, results: Results, sentence: str, report: str
     console.print(sentence, highlight=False)
     # Not `print`: brackets in a path are no markup.
     console.out(printable(f"report: {report}"), highlight=False)
+
+
+def _arms(results: Results) -> Table:
+    """The arms, the saved one marked."""
+    table = Table(
+        "", "errors", "of", "error rate", "interval", "minutes", "", box=None, pad_edge=False
+    )
+    size = results.test_size or 0
+    for arm in results.arms:
+        low, high = arm.interval
+        table.add_row(
+            arm.name,
+            str(arm.test_errors),
+            str(size),
+            percent(arm.test_error_rate, size=size),
+            f"{100 * low:.1f} to {percent(high)}",
+            f"{arm.minutes:.1f}",
+            "saved" if arm.name == results.saved_arm else "",
+        )
+    return table

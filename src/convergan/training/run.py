@@ -1,79 +1,49 @@
 """From a recipe to a finished run folder: data, folds, training, verdict, model, report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Literal, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from annotated_types import Interval
 from rich.console import Console
 
 from convergan.data.image_set import DataSet
-from convergan.data.splits import Split
-from convergan.distributed import rank, ranks
+from convergan.distributed import broadcast_object, rank, ranks
 from convergan.errors import UserError, quoted
-from convergan.files import make_folder
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.ranges import Checked
-from convergan.recipes.files import recipe_sha256
+from convergan.recipes.arms import has_arms, with_plan_of
+from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
-from convergan.runs.metrics import sync_metrics
 from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.runs.results import Results
 from convergan.terminal import standard_console
-from convergan.training.checkpointing import LoopOptions
+from convergan.training.arms import train_arms, train_folds
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
-from convergan.training.loop import Fitted, fit
 from convergan.training.manifest import write_manifest
-from convergan.training.observer import Observer, Silent
-from convergan.training.outcome import (
-    Outcome,
-    outcomes_on,
-    tested,
-)
+from convergan.training.options import RunOptions as RunOptions
+from convergan.training.outcome import tested, with_arms
+from convergan.training.planning import ArmCost, planned
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
-from convergan.training.recorder import Recorder
 from convergan.training.signals import (
     end_if_asked,
     stop_on_signals,
     terminated_by_signals,
 )
-from convergan.training.summary import (
-    rehearsal_lines,
-    steps_of_trainings,
-    summary_lines,
-)
-from convergan.training.tensorboard import ScalarLogger, require_tensorboard
+from convergan.training.summary import rehearsal_lines, summary_lines
+from convergan.training.tensorboard import require_tensorboard
+from convergan.training.trainer import Trainer, shown_of
+from convergan.training.trainings import trainings_of
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions(Checked):
-    """How a run is kept and watched; nothing here changes what it computes."""
-
-    resume: bool = False
-    """Continue the run that is in the folder; start it where there is none."""
-
-    checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
-    """Time between checkpoints."""
-
-    on_divergence: Literal["stop", "rollback"] = "stop"
-    """On a loss that is not finite: stop; or go back to the last checkpoint and halve the learning
-    rate, at most three times."""
-
-    logger: Literal["none", "tensorboard"] = "none"
-    """Where each epoch's numbers go beside metrics.jsonl."""
 
 
 def train(
@@ -195,12 +165,10 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
 
 
 def _say_what_was_read(device: torch.device, preparation: Preparation, console: Console) -> None:
-    if rank() != 0:
-        return
-    recipe = preparation.recipe
+    recipe, say = preparation.recipe, _printer(console)
     computation = computation_sentence(recipe.hardware, device, with_baseline=recipe.baseline)
     for line in (*summary_lines(preparation), computation):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
 
 def _train(device: torch.device, folder: RunFolder, request: _Request) -> Results:
@@ -209,12 +177,20 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
         on_rank_zero(lambda: stack.enter_context(claimed(folder, resume=options.resume)))
         finished = folder.results.exists()
         preparation = _prepared(device, request, finished=finished)
+        costs: dict[str, ArmCost] = {}
+        begun = _begun(folder)
+        if begun is None:
+            _say_what_was_read(device, preparation, console)
+            preparation, costs = planned(device, preparation, _printer(console))
+        elif has_arms(begun):
+            recipe = with_plan_of(preparation.recipe, begun)
+            preparation = replace(preparation, recipe=recipe)
         on_rank_zero(lambda: _begin(folder, preparation, device, options))
         results = on_every_rank(folder.read_results)
         if results is None:
-            _say_what_was_read(device, preparation, console)
-            run = _Run(device, folder, preparation, options, console)
-            results = run.train()
+            if begun is not None:
+                _say_what_was_read(device, preparation, console)
+            results = _run(device, folder, preparation, request, costs)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -224,10 +200,36 @@ def _rehearse(device: torch.device, request: _Request) -> None:
     console = request.console
     preparation = _prepared(device, request)
     _say_what_was_read(device, preparation, console)
-    seconds = step_seconds(device, preparation.recipe, preparation.split.training)
-    if rank() == 0:
-        for line in rehearsal_lines(preparation, seconds, device, ranks()):
+    if has_arms(preparation.recipe):
+        preparation, _ = planned(device, preparation, _printer(console), rehearsed=True)
+        seconds = None
+    else:
+        seconds = step_seconds(device, preparation.recipe, preparation.split.training)
+    say = _printer(console)
+    for line in rehearsal_lines(preparation, seconds, device, ranks()):
+        say(line)
+
+
+def _printer(console: Console) -> Callable[[str], None]:
+    """Prints a line as it is, on rank 0 alone."""
+
+    def say(line: str) -> None:
+        if rank() == 0:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return say
+
+
+def _begun(folder: RunFolder) -> Recipe | None:
+    """The recipe of the run in a folder, if one was begun there. Every rank has what rank 0 finds."""
+    found: list[Recipe] = []
+
+    def look() -> None:
+        if folder.recipe.exists():
+            found.append(read_recipe(folder.recipe))
+
+    on_rank_zero(look)
+    return next(iter(broadcast_object(found)), None)
 
 
 def _begin(
@@ -238,109 +240,50 @@ def _begin(
         write_manifest(folder, preparation, device)
 
 
-class _Run:
-    """One run from its splits to its report."""
-
-    def __init__(
-        self,
-        device: torch.device,
-        folder: RunFolder,
-        preparation: Preparation,
-        options: RunOptions,
-        console: Console,
-    ) -> None:
-        self.device, self.folder, self.options = device, folder, options
-        self.preparation = preparation
-        self.recipe, self.data = preparation.recipe, preparation.data
-        self.split, self.folds = preparation.split, preparation.folds
-        self.origin = {
-            "recipe": recipe_sha256(self.recipe),
-            "data set": self.data.fingerprint,
-        }
-        self.resident_bytes = self.recipe.data.resident_bytes
-        # Of the code that runs, whatever is committed before it ends.
-        self.git_commit = git_commit()
-        self.progress = RunProgress(console, self.recipe.epochs, steps_of_trainings(preparation))
-
-    def train(self) -> Results:
-        """Trains the folds, if any, then the model that stays; writes everything but the checkpoints."""
-        recipe, split, folds = self.recipe, self.split, self.folds
-        train_seconds = 0.0
-        outcomes: list[Outcome] = []
-        with stop_on_signals() as stop_requested:
-            for number, fold in enumerate(folds):
-                part = self.folder.fold(number + 1)
-                on_rank_zero(partial(make_folder, part.path))
-                fitted = self._fit(part, fold, number, stop_requested)
-                train_seconds += fitted.train_seconds
-                outcomes += outcomes_on(fold.test, fitted, self.device, self.resident_bytes)
-            fitted = self._fit(self.folder, split, len(folds), stop_requested)
-            train_seconds += fitted.train_seconds
-        outcomes += outcomes_on(split.test, fitted, self.device, self.resident_bytes)
-        untested = Results(
-            recipe=recipe.name,
-            labels=len(split.training.labelled) + len(split.training.validation),
-            seed=recipe.seed,
-            epochs=recipe.epochs,
-            epoch_chosen=fitted.epoch,
-            train_seconds=train_seconds,
-            seconds_per_epoch=fitted.train_seconds / recipe.epochs,
-            device=device_name(self.device),
-            precision=resolved_precision(recipe.hardware, self.device),
-            versions=versions(),
-            git_commit=self.git_commit,
-        )
-        results = tested(untested, outcomes, len(folds))
-        on_rank_zero(
-            lambda: write_end(
-                self.folder,
-                self.preparation,
-                fitted,
-                results,
-                outcomes,
-                device=self.device,
-                origin=self.origin,
-            ),
-        )
-        return results
-
-    def _fit(
-        self, folder: RunFolder, split: Split, number: int, stop_requested: Callable[[], bool]
-    ) -> Fitted:
-        recipe = self.recipe
-        options = LoopOptions(
-            checkpoint_every_seconds=self.options.checkpoint_every_seconds,
-            roll_back=self.options.on_divergence == "rollback",
+def _run(
+    device: torch.device,
+    folder: RunFolder,
+    preparation: Preparation,
+    request: _Request,
+    costs: Mapping[str, ArmCost],
+) -> Results:
+    """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
+    # Of the code that runs, whatever is committed before it ends.
+    commit = git_commit()
+    recipe, split = preparation.recipe, preparation.split
+    origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
+    step_costs = {name: cost.step for name, cost in costs.items()}
+    trainings = trainings_of(preparation)
+    progress = RunProgress(request.console, [shown_of(each, step_costs) for each in trainings])
+    with stop_on_signals() as stop_requested:
+        trainer = Trainer(
+            device=device,
+            folder=folder,
+            options=request.options,
+            origin=origin,
+            progress=progress,
+            step_seconds=step_costs,
             stop_requested=stop_requested,
-            origin={**self.origin, "fold": "" if folder is self.folder else folder.path.name},
-            before_checkpoint=lambda: sync_metrics(folder.metrics),
         )
-
-        def fit_with(observer: Observer) -> Fitted:
-            return fit(
-                self.device,
-                recipe,
-                split.training,
-                checkpoints=folder.checkpoints,
-                observer=observer,
-                options=options,
-            )
-
-        if rank() != 0:
-            return fit_with(Silent())
-        logger = None
-        if self.options.logger == "tensorboard":
-            logger = ScalarLogger(folder.tensorboard)
-        with self.progress.training(number) as progress:
-            return fit_with(
-                Recorder(
-                    folder,
-                    test=split.test,
-                    epochs=recipe.epochs,
-                    seed=recipe.seed,
-                    device=self.device,
-                    resident_bytes=self.resident_bytes,
-                    progress=progress,
-                    logger=logger,
-                )
-            )
+        trained = (train_arms if has_arms(recipe) else train_folds)(trainer, preparation)
+    fitted = trained.fitted
+    untested = Results(
+        recipe=recipe.name,
+        labels=len(split.training.labelled) + len(split.training.validation),
+        seed=recipe.seed,
+        epochs=trained.training.recipe.epochs,
+        epoch_chosen=fitted.epoch,
+        train_seconds=trained.seconds,
+        seconds_per_epoch=fitted.train_seconds / trained.training.recipe.epochs,
+        device=device_name(device),
+        precision=resolved_precision(recipe.hardware, device),
+        versions=versions(),
+        git_commit=commit,
+    )
+    folds = 0 if has_arms(recipe) and preparation.data.test is not None else preparation.fold_count
+    results = tested(untested, trained.outcomes, folds)
+    results = with_arms(results, trained.arms, saved=trained.training.arm)
+    on_rank_zero(
+        lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
+    )
+    return results

@@ -12,7 +12,14 @@ from convergan.networks.classification import classified
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import HardwareSettings
 from convergan.techniques.semi_supervised import real_probability_logit
-from convergan.training.batch import GENERATED, LABELLED, UNLABELLED, Batch, BatchSource
+from convergan.training.batch import (
+    GENERATED,
+    LABELLED,
+    STRONG,
+    UNLABELLED,
+    Batch,
+    BatchSource,
+)
 from convergan.training.computation import begin_step
 from convergan.training.noise import StepNoise
 from convergan.training.objective import Loss, total
@@ -56,7 +63,11 @@ class Game:
         self.noise.prepare(state.step)
         begin_step(self.hardware, self.device)
         with state.streams["game"]():
-            batch = self.batches.real(position, self.losses["discriminator"].needs)
+            needs = self.losses["discriminator"].needs
+            batch = self.batches.real(position, needs)
+            if "generator" not in self.players and not needs & {UNLABELLED, STRONG, TEACHER}:
+                # Unlabelled images that no term looks at would cost time, and move batch statistics.
+                batch = batch.without(UNLABELLED)
             for name in ("discriminator", "generator"):
                 if name in self.players:
                     self.players[name].network.train()

@@ -8,9 +8,10 @@ from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
 from convergan.page.words import approximate_duration
-from convergan.training.loop import steps_per_epoch
+from convergan.recipes.arms import arm_names, has_arms
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
+from convergan.training.trainings import trainings_of
 from convergan.training.trial import run_seconds
 from convergan.units import bytes_in_words
 
@@ -37,22 +38,27 @@ def summary_lines(preparation: Preparation) -> list[str]:
 
 
 def rehearsal_lines(
-    preparation: Preparation, seconds: float, device: torch.device, processes: int = 1
+    preparation: Preparation, seconds: float | None, device: torch.device, processes: int = 1
 ) -> list[str]:
-    """Three lines: the memory and the time that training would take, and that nothing was trained.
+    """The memory and the time that training would take, and that nothing was trained, a line each.
 
     Args:
         preparation: what is to be trained.
-        seconds: duration of a step.
+        seconds: duration of a step; None where a plan has told the time.
         device: device to train on.
         processes: number of processes to train together.
     """
-    recipe, folds, cost = preparation.recipe, preparation.folds, preparation.cost
+    recipe, cost = preparation.recipe, preparation.cost
     assert cost is not None, "nothing is left to be trained"
     limit = memory_limit(device, processes)
     of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
-    steps = sum(steps_of_trainings(preparation))
-    tests = [split.test for split in (*folds, preparation.split) if split.test is not None]
+    memory = f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}"
+    nothing = "nothing was trained (--dry-run)"
+    if seconds is None:
+        return [memory, nothing]
+    trainings = trainings_of(preparation)
+    steps = sum(training.steps for training in trainings)
+    tests = [training.split.test for training in trainings if training.split.test is not None]
     estimated = run_seconds(
         seconds,
         cost,
@@ -61,10 +67,10 @@ def rehearsal_lines(
         test_size=sum(map(len, tests)),
     )
     return [
-        f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}",
+        memory,
         f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
-        "nothing was trained (--dry-run)",
+        nothing,
     ]
 
 
@@ -98,13 +104,6 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         for image in data.skipped[:_SKIPPED_SHOWN]
     ]
     return rows
-
-
-def steps_of_trainings(preparation: Preparation) -> list[int]:
-    """Numbers of steps of the trainings over all epochs: of the folds, then of the result."""
-    recipe = preparation.recipe
-    splits = [*preparation.folds, preparation.split]
-    return [recipe.epochs * steps_per_epoch(recipe, split.training) for split in splits]
 
 
 def unlabelled_size(preparation: Preparation) -> int:
@@ -158,11 +157,13 @@ def _labels_of_class(preparation: Preparation) -> np.ndarray:
 
 
 def _test(preparation: Preparation) -> str:
-    data, split = preparation.data, preparation.split
-    if preparation.folds:
-        return f"test in {len(preparation.folds)} folds"
+    data, split, folds = preparation.data, preparation.split, preparation.folds
     if data.test is not None:
         return f"test {len(data.test):,}"
+    if len(folds) == 1:
+        return f"test {len(folds[0].held_out):,} of the labels"
+    if folds:
+        return f"test in {len(folds)} folds"
     if len(split.held_out):
         return f"test {len(split.held_out):,} of the labels"
     return "no test"
@@ -182,6 +183,9 @@ def _folds(preparation: Preparation) -> str:
     if not preparation.folds:
         return ""
     sizes = [len(fold.held_out) for fold in preparation.folds]
+    if len(sizes) == 1:
+        choosing = preparation.data.test is not None
+        return f"{sizes[0]} labels held out to choose the arm" if choosing else ""
     low, high = min(sizes), max(sizes)
     return f"{len(sizes)} folds of {low if low == high else f'{low} to {high}'} labels each"
 
@@ -197,6 +201,10 @@ def _notes(preparation: Preparation) -> list[str]:
 
 def _trainings(preparation: Preparation) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
+    if has_arms(recipe):
+        arms = arm_names(recipe)
+        trainings = _count(len(trainings_of(preparation)), "training", "trainings")
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(arms)}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:

@@ -1,26 +1,32 @@
 """Estimate of the time that training takes, from a few steps that leave nothing behind."""
 
-import statistics
+import math
 import time
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
 
+from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.distributed import ranks
+from convergan.networks.build import build_discriminator
 from convergan.recipes.settings import Recipe
 from convergan.training.checkpointing import LoopOptions
+from convergan.training.classify import classify
+from convergan.training.computation import memory_layout
 from convergan.training.cost import Cost
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 
-_STEPS = 4
-"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed."""
+_STEPS = 5
+"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed. The others are an
+even number: a generator may move in every other step."""
 
 _PATIENCE_SECONDS = 10.0
 """Time after which a single process ends the trial early; several processes always take all steps."""
+
+_TESTED_IMAGES = 256
 
 CLASSIFICATIONS_PER_EPOCH = 3
 """Classifications of each test image in an epoch: by averaged weights, raw weights and the baseline."""
@@ -33,26 +39,58 @@ class _Enough(Exception):
 class _Stopwatch(Silent):
     """Records the time at which each step ends."""
 
-    def __init__(self, *, patient: bool) -> None:
+    def __init__(self, steps: int, patience_seconds: float) -> None:
         self.times: list[float] = []
-        self._patient = patient
-        self._start = time.monotonic()
+        self._steps = steps
+        self._start, self._patience_seconds = time.monotonic(), patience_seconds
 
     def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         self.times.append(time.monotonic())
-        late = not self._patient and self.times[-1] - self._start > _PATIENCE_SECONDS
-        if len(self.times) == _STEPS or (late and len(self.times) >= 2):
+        late = self.times[-1] - self._start > self._patience_seconds
+        if len(self.times) == self._steps or (late and len(self.times) >= 2):
             raise _Enough
 
 
-def step_seconds(device: torch.device, recipe: Recipe, data: TrainingData) -> float:
-    """The median duration of a step of all players, in seconds. Every rank must call it."""
-    stopwatch = _Stopwatch(patient=ranks() > 1)
-    recipe = replace(recipe, min_steps_per_epoch=max(recipe.min_steps_per_epoch, _STEPS))
+def step_seconds(
+    device: torch.device,
+    recipe: Recipe,
+    data: TrainingData,
+    *,
+    steps: int = _STEPS,
+    patience_seconds: float = _PATIENCE_SECONDS,
+) -> float:
+    """The mean duration of a step of all players, in seconds. Every rank must call it.
+
+    Args:
+        device: device to train on.
+        recipe: all settings.
+        data: the images.
+        steps: number of steps to take, an odd one.
+        patience_seconds: time after which a single process takes no more of them.
+    """
+    stopwatch = _Stopwatch(steps, patience_seconds if ranks() == 1 else math.inf)
+    recipe = replace(recipe, steps=None, min_steps_per_epoch=max(recipe.min_steps_per_epoch, steps))
     with suppress(_Enough):
         fit(device, recipe, data, checkpoints=None, observer=stopwatch, options=LoopOptions())
-    return statistics.median(end - start for start, end in pairwise(stopwatch.times))
+    times = stopwatch.times
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def classification_seconds(device: torch.device, recipe: Recipe, data: TrainingData) -> float:
+    """The mean duration of classifying an image, in seconds."""
+    _, height, width, channels = data.images.shape
+    with torch.random.fork_rng(devices=[]):
+        network = build_discriminator(
+            recipe.networks, (channels, height, width), max(len(data.classes), 1)
+        )
+    network = network.to(device, memory_format=memory_layout(device)).eval()  # type: ignore[call-overload]
+    images = DeviceImages(data.images, device, resident_bytes=0)
+    some = data.unlabelled[:_TESTED_IMAGES]
+    classify(network, images, some[:2])
+    start = time.monotonic()
+    classify(network, images, some)
+    return (time.monotonic() - start) / len(some)
 
 
 def run_seconds(seconds: float, cost: Cost, *, steps: int, epochs: int, test_size: int) -> float:

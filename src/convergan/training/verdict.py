@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convergan.page.words import percent
+from convergan.recipes.arms import COMPOSED, CONSISTENCY, GAN
 from convergan.runs.results import Decision, Results
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.paired import mcnemar_p_value
@@ -36,7 +37,9 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
 
 
 def verdict_sentence(results: Results) -> str:
-    """The verdict of a run in one sentence."""
+    """The verdict of a run in one sentence, or two."""
+    if len(results.arms) > 1:
+        return _verdict_of_arms(results)
     test, baseline = results.test, results.baseline_test
     if test is None:
         return "A generator of these images; there were no labels to learn classes from."
@@ -44,14 +47,77 @@ def verdict_sentence(results: Results) -> str:
     ours = percent(test.rate, size=test.size)
     labels = f"With {results.labels:,} labels, the "
     if baseline is None or results.decision is None or results.p_value is None:
-        return f"{labels}semi-supervised GAN errs on {ours} of {test.size:,} {kind}."
+        model = "semi-supervised GAN"
+        if results.saved_arm not in (None, GAN, COMPOSED):
+            model = f"{results.saved_arm} model"
+        return f"{labels}{model} errs on {ours} of {test.size:,} {kind}."
     numbers = (
         f"{labels}supervised baseline errs on {percent(baseline.rate, size=test.size)} of "
         f"{test.size:,} {kind}, the semi-supervised GAN on {ours}"
     )
-    chance = "p < 0.001" if results.p_value < 0.001 else f"p = {results.p_value:.2g}"
+    chance = _chance(results.p_value)
     return {
         "helped": f"{numbers}: the GAN helped ({chance}).",
         "hurt": f"{numbers}: the GAN hurt ({chance}); what is saved is its classifier.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results.decision]
+
+
+def _verdict_of_arms(results: Results) -> str:
+    """What each arm came to and cost; which is the best, by how much; and what the GAN's part of it is."""
+    size = results.test_size or 1
+    # The first of equals is the recipe's own, or the one that was asked for first.
+    arms = sorted(results.arms, key=lambda arm: arm.test_errors)
+    best, *others = arms
+    told = [
+        f"{arm.name} {'errs on ' if arm is best else ''}{percent(arm.test_error_rate, size=size)} "
+        f"({arm.minutes:.1f} min)"
+        for arm in arms
+    ]
+    first = f"With {results.labels:,} labels, of {size:,} {_kind(results)} {', '.join(told)}."
+    clauses = [_against(results, best.name, each.name, size) for each in others]
+    second = f"Best is {best.name}, {_joined(clauses)}"
+    composed, consistency = results.arm(COMPOSED), results.arm(CONSISTENCY)
+    if composed is not None and consistency is not None:
+        second += f"; {_gan(results, composed.test_errors - consistency.test_errors)}"
+    if results.saved_arm != best.name:
+        second += f"; saved is {results.saved_arm}, as the labels that were held out had it"
+    return f"{first} {second}."
+
+
+def _kind(results: Results) -> str:
+    """What the errors are counted on."""
+    if results.folds:
+        return "labelled images by cross-validation"
+    chose = any(arm.held_out_size == results.test_size for arm in results.arms)
+    return "held-out labels" if chose else "test images"
+
+
+def _against(results: Results, best: str, other: str, size: int) -> str:
+    """`10.2 points better than baseline (p < 0.001)`."""
+    first, second = results.arm(best), results.arm(other)
+    assert first is not None and second is not None
+    p_value = results.p_value_between(best, other)
+    fewer = second.test_errors - first.test_errors
+    if not fewer:
+        return f"no better than {other}"
+    points = f"{100 * fewer / size:.{2 if size >= 2000 else 1}f} points"
+    by_chance = ", which may be chance" if p_value >= SIGNIFICANCE else ""
+    return f"{points} better than {other} ({_chance(p_value)}{by_chance})"
+
+
+def _gan(results: Results, more_errors: int) -> str:
+    """What the GAN's terms did, beside the same recipe without them in as much time."""
+    p_value = results.p_value_between(COMPOSED, CONSISTENCY)
+    if p_value >= SIGNIFICANCE:
+        return "whether the GAN helped beside consistency is undecided"
+    did = "hurt" if more_errors > 0 else "helped"
+    return f"the GAN {did} beside consistency"
+
+
+def _joined(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _chance(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"

@@ -1,0 +1,158 @@
+"""The arms of a run: recipes derived from the run's own, one for each model that is compared with it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from convergan.errors import UserError
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.plan import PlanSettings
+from convergan.recipes.settings import PretrainedSettings, Recipe
+
+BASELINE, CONSISTENCY, GAN, FROZEN = "baseline", "consistency", "gan", "frozen"
+
+COMPOSED = "composed"
+"""Name of a recipe's own model where it has consistency and a GAN's terms."""
+
+CONSISTENCY_TERMS = ("consistency", "conditional_entropy")
+"""Terms of the discriminator that unlabelled images alone are for."""
+
+GAN_TERMS = (
+    "real_or_generated",
+    "feature_matching",
+    "minimax",
+    "non_saturating",
+    "target",
+    "pull_away",
+)
+"""Terms of the game with the generator."""
+
+
+def has_arms(recipe: Recipe) -> bool:
+    """True if each model that a recipe compares is a training of its own."""
+    return recipe.minutes is not None or bool(recipe.arms)
+
+
+def own_arm(recipe: Recipe) -> str:
+    """The name of the recipe's own model, for what it is."""
+    objective = recipe.objective
+    with_consistency = _any(objective, CONSISTENCY_TERMS)
+    if _any(objective, GAN_TERMS):
+        return COMPOSED if with_consistency else GAN
+    return CONSISTENCY if with_consistency else BASELINE
+
+
+def arm_names(recipe: Recipe) -> tuple[str, ...]:
+    """The arms of a recipe: its own first, then `baseline`, then those that it asks for, each once.
+
+    Raises:
+        UserError: an arm is asked for that the recipe has no terms for.
+    """
+    own = own_arm(recipe)
+    for name, terms in ((CONSISTENCY, CONSISTENCY_TERMS), (GAN, GAN_TERMS)):
+        if name in recipe.arms and not _any(recipe.objective, terms):
+            first = terms[0].replace("_", "-")
+            raise UserError(
+                f"arms: expected arms that this recipe has terms for, got {name}; "
+                f"--objective.{first}.weight 1 is one"
+            )
+    wanted = [own]
+    if recipe.baseline and recipe.objective.is_supervised:
+        wanted.append(BASELINE)
+    wanted += [name for name in (CONSISTENCY, GAN, FROZEN) if name in recipe.arms]
+    return tuple(dict.fromkeys(wanted))
+
+
+def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
+    """The recipe of one arm alone, of as many steps as are planned for it.
+
+    Terms of one's own, that a recipe has beside the declared ones, are those of its own arm alone.
+    """
+    plan = recipe.plan
+    is_own = arm == own_arm(recipe)
+    steps = recipe.steps if is_own else plan.steps_of(arm)
+    epochs = plan.epochs or recipe.epochs
+    return replace(
+        recipe,
+        objective=recipe.objective if is_own else _OBJECTIVES[arm](recipe.objective),
+        networks=PretrainedSettings() if arm == FROZEN and not is_own else recipe.networks,
+        baseline=False,
+        arms=(),
+        minutes=None,
+        plan=PlanSettings(),
+        epochs=epochs if steps is None else min(epochs, steps),
+        steps=steps,
+    )
+
+
+def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
+    """The recipe of an arm's training whose held-out labels choose among the arms: of fewer steps."""
+    alone = arm_recipe(recipe, arm)
+    if alone.steps is None:
+        return alone
+    steps = max(1, round(recipe.plan.hold_out_share * alone.steps))
+    return replace(alone, steps=steps, epochs=min(alone.epochs, steps))
+
+
+def is_planned(recipe: Recipe) -> bool:
+    """True if it is known how many steps each arm takes, and they were planned for these minutes."""
+    others = [name for name in arm_names(recipe) if name != own_arm(recipe)]
+    every = (BASELINE, CONSISTENCY, GAN, FROZEN)
+    return (
+        recipe.steps is not None
+        and recipe.plan.minutes == recipe.minutes
+        and all((recipe.plan.steps_of(name) is not None) == (name in others) for name in every)
+    )
+
+
+def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
+    """The recipe with the steps that were planned for it when a run of it began."""
+    if is_planned(recipe) or recipe.minutes != planned.minutes:
+        return recipe
+    return replace(recipe, plan=planned.plan, steps=planned.steps)
+
+
+def without_classes(objective: ObjectiveSettings) -> ObjectiveSettings:
+    """The objective of a generator alone: without the terms that learn classes."""
+    objective = objective.with_term(replace(objective.supervised, weight=0.0))
+    return _off(objective, CONSISTENCY_TERMS)
+
+
+def _any(objective: ObjectiveSettings, names: tuple[str, ...]) -> bool:
+    terms = objective.terms()
+    return any(terms[name].weight > 0 for name in names if name in terms)
+
+
+def _off(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+    """The objective with these terms at weight 0."""
+    terms = objective.terms()
+    for name in names:
+        if name in terms:
+            objective = objective.with_term(replace(terms[name], weight=0.0))
+    return objective
+
+
+def _without(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+    """The objective with these terms at weight 0, and without those that others registered."""
+    return _off(replace(objective, others=()), names)
+
+
+def _supervised_alone(objective: ObjectiveSettings) -> ObjectiveSettings:
+    others = tuple(name for name in objective.terms() if name != "supervised")
+    return replace(_without(objective, others), update="alternating", generator_steps=1)
+
+
+def _consistency(objective: ObjectiveSettings) -> ObjectiveSettings:
+    return replace(_without(objective, GAN_TERMS), update="alternating", generator_steps=1)
+
+
+def _gan(objective: ObjectiveSettings) -> ObjectiveSettings:
+    return _without(objective, CONSISTENCY_TERMS)
+
+
+_OBJECTIVES: dict[str, Callable[[ObjectiveSettings], ObjectiveSettings]] = {
+    BASELINE: _supervised_alone,
+    CONSISTENCY: _consistency,
+    GAN: _gan,
+    FROZEN: _supervised_alone,
+}
+"""What each arm minimizes, from the objective of the recipe."""

@@ -1,0 +1,44 @@
+"""The steps that minutes came to, as they are kept in recipe.yaml."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
+
+from convergan.recipes.base import Settings
+
+Steps = Annotated[int, Interval(ge=1, le=10**9)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings(Settings, group="plan"):
+    """Steps of the arms, as they were planned when a run began, so that whoever repeats it takes the same.
+
+    The steps of the recipe's own training are `steps`. Nobody has to set these.
+    """
+
+    minutes: float | None = None
+    """Minutes that were planned for. Where a recipe asks for others, it is planned anew."""
+
+    epochs: Annotated[int, Interval(ge=1, le=10**6)] | None = None
+    """Parts of each training, after each of which it is tested. Unset: the recipe's `epochs`."""
+
+    hold_out_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Steps of a training whose held-out labels choose among the arms, as a share of those of the arm."""
+
+    baseline: Steps | None = None
+    """Steps of the arm `baseline`. Unset: it is no arm of this run; and so on."""
+
+    consistency: Steps | None = None
+    """Steps of the arm `consistency`."""
+
+    gan: Steps | None = None
+    """Steps of the arm `gan`."""
+
+    frozen: Steps | None = None
+    """Steps of the arm `frozen`."""
+
+    def steps_of(self, arm: str) -> int | None:
+        """Steps of an arm other than the recipe's own; None where none are planned."""
+        steps: int | None = getattr(self, arm)
+        return steps

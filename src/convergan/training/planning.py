@@ -1,0 +1,371 @@
+"""How many steps each arm takes in the minutes that there are, so that all have equal time."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from rich.cells import cell_len
+
+from convergan.distributed import broadcast_object
+from convergan.errors import UserError
+from convergan.page.words import approximate_duration
+from convergan.recipes.arms import (
+    BASELINE,
+    FROZEN,
+    arm_names,
+    arm_recipe,
+    has_arms,
+    hold_out_recipe,
+    is_planned,
+    own_arm,
+)
+from convergan.recipes.plan import PlanSettings
+from convergan.recipes.settings import Recipe
+from convergan.training.loop import steps_in_all
+from convergan.training.outcome import MOST_LOOKED_AT
+from convergan.training.preparation import Preparation
+from convergan.training.trial import classification_seconds, step_seconds
+
+FEWEST_STEPS = 50
+"""Steps of a training below which nothing is learnt."""
+
+TEST_SHARE = 0.05
+"""Share of an arm's time that its tests may take."""
+
+_HOLD_OUT_SHARE = 1 / 3
+"""Steps of a training that holds labels out, of those of the result, where there is a test set: a quarter of
+the time."""
+
+_HELD_OUT_TIME = 0.5
+"""Share of the time for the trainings that hold labels out, where they estimate the errors as well."""
+
+_SPARE_SHARE = 0.03
+"""Share of the minutes for what is not planned: starts, checkpoints, the report."""
+
+_FITTING_SECONDS = 3.0
+"""Duration of fitting a linear layer to the features of a few hundred labelled images."""
+
+_TRIAL_STEPS = 13
+_TRIAL_SHARE = 0.02
+_CLASSIFICATIONS = 2
+"""Classifications of each test image in an epoch: by averaged and by raw weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmCost:
+    """Measured durations of an arm, in seconds."""
+
+    step: float
+    """Of a step; of the arm `frozen`, which has one, of all that it learns."""
+
+    test: float
+    """Of the classification of an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Numbers of the images that a run is tested on, and of its divisions."""
+
+    test: int
+    """Images in the test set; 0 where there is none."""
+
+    held_out: int
+    """Labelled images that a training holds out."""
+
+    folds: int
+    """Trainings of each arm that hold labels out; 0: none does."""
+
+
+def planned(
+    device: torch.device,
+    preparation: Preparation,
+    say: Callable[[str], None],
+    *,
+    rehearsed: bool = False,
+) -> tuple[Preparation, dict[str, ArmCost]]:
+    """The preparation with the steps of each arm in its recipe, and what was measured for it.
+
+    A step of each arm is timed, unless the recipe says already how many it takes. Every rank must call it,
+    and has the plan of rank 0.
+
+    Args:
+        device: device to train on.
+        preparation: images and recipe.
+        say: takes each line of the plan, on every rank.
+        rehearsed: time the steps also where it is known how many there are, to tell how long they take.
+
+    Raises:
+        UserError: the minutes are too few.
+    """
+    recipe = preparation.recipe
+    if not has_arms(recipe) or (is_planned(recipe) and not rehearsed):
+        return preparation, {}
+    start = time.monotonic()
+    names = arm_names(recipe)
+    patience_seconds = 2.0
+    if recipe.minutes is not None:
+        patience_seconds = max(patience_seconds, 60 * recipe.minutes * _TRIAL_SHARE / len(names))
+    costs = broadcast_object(
+        {name: _measured(device, preparation, name, patience_seconds) for name in names}
+    )
+    images = images_of(preparation)
+    if is_planned(recipe):
+        pass
+    elif recipe.minutes is None:
+        own = steps_in_all(arm_recipe(recipe, own_arm(recipe)), preparation.split.training)
+        recipe = planned_by_steps(recipe, costs, images, own)
+    else:
+        # What is looked through to find images worth labelling.
+        looked_at = min(len(preparation.split.training.unlabelled), MOST_LOOKED_AT)
+        spent = time.monotonic() - start + looked_at * costs[own_arm(recipe)].test
+        recipe = planned_by_minutes(recipe, costs, images, broadcast_object(spent))
+    for line in plan_lines(recipe, costs, images):
+        say(line)
+    return replace(preparation, recipe=recipe), costs
+
+
+def images_of(preparation: Preparation) -> Images:
+    """The numbers of images that decide how long tests take."""
+    data, folds = preparation.data, preparation.folds
+    return Images(
+        test=0 if data.test is None else len(data.test),
+        held_out=max((len(fold.held_out) for fold in folds), default=0),
+        folds=len(folds),
+    )
+
+
+def _measured(
+    device: torch.device, preparation: Preparation, arm: str, patience_seconds: float
+) -> ArmCost:
+    recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
+    test = classification_seconds(device, recipe, data)
+    if arm == FROZEN:
+        # Each image, and its mirror image.
+        return ArmCost(step=_FITTING_SECONDS + 2 * len(data.labelled) * test, test=test)
+    step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
+    return ArmCost(step=step, test=test)
+
+
+def planned_by_steps(
+    recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, own_steps: int
+) -> Recipe:
+    """The recipe with steps of the other arms that take as long as `own_steps` of its own."""
+    share = _HOLD_OUT_SHARE if images.test else 1.0
+    times = _Times(recipe, costs, images, epochs=recipe.epochs)
+    seconds = times.of_result(times.own, own_steps)
+    steps = {name: times.steps_in(name, seconds) for name in costs if name != times.own}
+    return replace(recipe, steps=own_steps, plan=PlanSettings(hold_out_share=share, **steps))
+
+
+def planned_by_minutes(
+    recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, spent_seconds: float = 0.0
+) -> Recipe:
+    """The recipe with the steps of all arms that take its `minutes` together, as long for each.
+
+    Args:
+        recipe: settings with `minutes`.
+        costs: durations of each arm, the recipe's own first.
+        images: numbers of images that are tested on.
+        spent_seconds: seconds of the minutes that are not for training and tests.
+
+    Raises:
+        UserError: the minutes are too few for `FEWEST_STEPS` of each training.
+    """
+    assert recipe.minutes is not None
+
+    def divided(minutes: float) -> Recipe | None:
+        seconds = 60 * minutes * (1 - _SPARE_SHARE) - spent_seconds
+        return _divided(recipe, costs, images, seconds) if seconds > 0 else None
+
+    plan = divided(recipe.minutes)
+    if plan is not None:
+        return plan
+    fewest = recipe.minutes
+    while divided(fewest) is None:
+        fewest *= 1.05
+    # Two digits, rounded up.
+    digit = 10 ** (math.floor(math.log10(fewest)) - 1)
+    fewest = math.ceil(fewest / digit) * digit
+    raise UserError(
+        f"minutes: expected at least {fewest:.4g}, for {FEWEST_STEPS} steps of each training on this machine "
+        f"as busy as it is now, got {recipe.minutes:g}"
+    )
+
+
+def _divided(
+    recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, seconds: float
+) -> Recipe | None:
+    """The recipe with steps for so many seconds; None where a training had too few."""
+    if images.test:
+        share = _HOLD_OUT_SHARE
+        of_each = seconds / len(costs) / (1 + share * images.folds)
+        times = _Times(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
+        steps = _in_equal_time(times, seconds, share)
+    elif images.folds:
+        # Half for one result; the other half for the trainings that estimate its errors.
+        of_folds = seconds * _HELD_OUT_TIME
+        of_each = of_folds / len(costs) / images.folds
+        times = _Times(
+            recipe, costs, images, epochs=_epochs(recipe, costs, images.held_out, of_each)
+        )
+        steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
+        share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
+    else:
+        times, share = _Times(recipe, costs, images, epochs=recipe.epochs), 1.0
+        steps = {name: times.steps_in(name, seconds) for name in costs}
+    for name, count in steps.items():
+        fewest = folded(count, share) if images.folds else count
+        if fewest < FEWEST_STEPS and count != times.most_steps(name):
+            return None
+    others = {name: count for name, count in steps.items() if name != times.own}
+    plan = PlanSettings(
+        minutes=recipe.minutes,
+        epochs=times.epochs,
+        hold_out_share=share if images.folds else 1.0,
+        **others,
+    )
+    return replace(recipe, steps=steps[times.own], plan=plan)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Durations of trainings with their tests, in seconds."""
+
+    recipe: Recipe
+    costs: Mapping[str, ArmCost]
+    images: Images
+    epochs: int
+
+    @property
+    def own(self) -> str:
+        """The recipe's own arm."""
+        return own_arm(self.recipe)
+
+    def most_steps(self, arm: str) -> int | None:
+        """Steps from which an arm learns nothing more; None where it always does."""
+        most = {BASELINE: self.recipe.baseline_steps, FROZEN: 1}
+        return None if arm == self.own else most.get(arm)
+
+    def of_tests(self, arm: str, images: int) -> float:
+        """Duration of the tests of a training, after each epoch and at its end."""
+        tests = 1 if arm == FROZEN else _CLASSIFICATIONS * self.epochs + 1
+        return tests * images * self.costs[arm].test
+
+    def of_result(self, arm: str, steps: int) -> float:
+        """Duration of a training on all labels."""
+        return steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
+
+    def of_folds(self, arm: str, steps: int) -> float:
+        """Duration of an arm's trainings that hold labels out, of so many steps each."""
+        each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
+        return self.images.folds * each
+
+    def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
+        """Duration of all of those of all arms, of a share of these steps."""
+        return sum(self.of_folds(name, folded(count, share)) for name, count in steps.items())
+
+    def steps_in(self, arm: str, seconds: float, share: float | None = None) -> int:
+        """The steps of a result that take so many seconds, at least 1 and no more than `most_steps`.
+
+        Args:
+            arm: name of the arm.
+            seconds: for the result alone; with a share, for the trainings that hold labels out as well.
+            share: steps of each of those, as a share of those of the result.
+        """
+        tests = self.of_tests(arm, self.images.test)
+        factor = 1.0
+        if share is not None:
+            tests += self.images.folds * self.of_tests(arm, self.images.held_out)
+            factor += share * self.images.folds
+        steps = max(1, math.floor((seconds - tests) / factor / self.costs[arm].step))
+        most = self.most_steps(arm)
+        return steps if most is None else min(steps, most)
+
+
+def folded(steps: int, share: float) -> int:
+    """Steps of a training that holds labels out, as `hold_out_recipe` has them."""
+    return max(1, round(share * steps))
+
+
+def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int]:
+    """Steps of each arm. What one leaves, as it learns nothing more, is the others'."""
+    steps: dict[str, int] = {}
+    open_arms = list(times.costs)
+    while open_arms:
+        each = seconds / len(open_arms)
+        steps |= {name: times.steps_in(name, each, share) for name in open_arms}
+        full = [name for name in open_arms if steps[name] == times.most_steps(name)]
+        if not full:
+            break
+        for name in full:
+            seconds -= times.of_result(name, steps[name])
+            seconds -= times.of_folds(name, folded(steps[name], share))
+        open_arms = [name for name in open_arms if name not in full]
+    return steps
+
+
+def _largest(fits: Callable[[float], bool]) -> float:
+    """The largest share, up to 1, that fits; 1e-9 where none does."""
+    low, high = 1e-9, 1.0
+    if fits(high):
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_each: float) -> int:
+    """Epochs of each training, so few that the tests after them do not take too much of its time."""
+    slowest = max(cost.test for name, cost in costs.items() if name != FROZEN)
+    if not tested or not slowest:
+        return recipe.epochs
+    affordable = (TEST_SHARE * seconds_each / (tested * slowest) - 1) / _CLASSIFICATIONS
+    return min(recipe.epochs, max(1, math.floor(affordable)))
+
+
+def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> list[str]:
+    """The plan as a table: of each arm its steps and minutes, and their sum."""
+    rows: list[tuple[str, str, str, str, str]] = []
+    held_out_total, result_total = 0.0, 0.0
+    times = _Times(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
+    for name in costs:
+        result, fold = arm_recipe(recipe, name), hold_out_recipe(recipe, name)
+        assert result.steps is not None and fold.steps is not None
+        held_out = times.of_folds(name, fold.steps)
+        seconds = times.of_result(name, result.steps)
+        # Without a test set the chosen arm alone is trained on all labels.
+        is_trained = bool(images.test) or name == times.own
+        held_out_total += held_out
+        result_total += seconds * is_trained
+        rows.append(
+            (
+                name,
+                f"{result.steps:,}",
+                _minutes(held_out) if images.folds else "-",
+                _minutes(seconds) if is_trained else "if chosen",
+                _minutes(held_out + seconds * is_trained),
+            )
+        )
+    total = held_out_total + result_total
+    header = ("arm", "steps", "held out", "all labels", "minutes in all")
+    rows = [header, *rows]
+    if len(costs) > 1:
+        rows.append(
+            ("together", "", _minutes(held_out_total), _minutes(result_total), _minutes(total))
+        )
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return [f"planned: about {approximate_duration(total)} of training and tests", *lines]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}"

@@ -1,0 +1,125 @@
+"""Carries out the trainings of a run, each in a folder of its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from convergan.distributed import rank
+from convergan.files import make_folder
+from convergan.recipes.arms import FROZEN
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import sync_metrics
+from convergan.training.checkpointing import LoopOptions
+from convergan.training.frozen import fit_frozen
+from convergan.training.launch import on_rank_zero
+from convergan.training.loop import Fitted, fit
+from convergan.training.observer import Observer, Silent
+from convergan.training.options import RunOptions
+from convergan.training.progress import RunProgress, Shown
+from convergan.training.recorder import Recorder
+from convergan.training.tensorboard import ScalarLogger
+from convergan.training.trainings import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """What all trainings of a run share."""
+
+    device: torch.device
+    folder: RunFolder
+    """The folder of the run."""
+
+    options: RunOptions
+    origin: Mapping[str, str]
+    """Identity of the run, by kind, as checkpoints hold it."""
+
+    progress: RunProgress
+    step_seconds: Mapping[str, float]
+    """Duration of a step by the name of the arm, as far as it was measured."""
+
+    stop_requested: Callable[[], bool]
+
+    def fit(self, training: Training, number: int, part: RunFolder) -> Fitted:
+        """Trains, or goes on, or takes the outcome of what is finished from its last checkpoint.
+
+        Args:
+            training: recipe and images.
+            number: place of the training among those of the run, from 0.
+            part: folder of its checkpoints and metrics.
+        """
+        recipe, split = training.recipe, training.split
+        if training.arm == FROZEN:
+            # It takes seconds, and the same weights come of it each time.
+            if rank() == 0:
+                name = training.title.removesuffix(": epoch")
+                self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
+            mirrored = recipe.augmentation.kind == "photographs" and recipe.data.flip
+            return fit_frozen(
+                self.device,
+                recipe,
+                split.training,
+                flip=mirrored,
+                balanced=recipe.objective.supervised.class_weights == "balanced",
+            )
+        if part is not self.folder:
+            on_rank_zero(partial(make_folder, part.path))
+        origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
+        if training.arm is not None:
+            origin["arm"] = training.arm
+        options = LoopOptions(
+            checkpoint_every_seconds=self.options.checkpoint_every_seconds,
+            roll_back=self.options.on_divergence == "rollback",
+            stop_requested=self.stop_requested,
+            origin=origin,
+            before_checkpoint=lambda: sync_metrics(part.metrics),
+        )
+
+        def fit_with(observer: Observer) -> Fitted:
+            return fit(
+                self.device,
+                recipe,
+                split.training,
+                checkpoints=part.checkpoints,
+                observer=observer,
+                options=options,
+            )
+
+        if rank() != 0:
+            return fit_with(Silent())
+        logger = None
+        if self.options.logger == "tensorboard":
+            logger = ScalarLogger(part.tensorboard)
+        shown = shown_of(training, self.step_seconds)
+        with self.progress.training(number, shown) as progress:
+            return fit_with(
+                Recorder(
+                    part,
+                    test=split.test,
+                    epochs=recipe.epochs,
+                    seed=recipe.seed,
+                    device=self.device,
+                    resident_bytes=recipe.data.resident_bytes,
+                    progress=progress,
+                    logger=logger,
+                )
+            )
+
+
+def shown_of(training: Training, step_seconds: Mapping[str, float]) -> Shown:
+    """How the progress shows a training.
+
+    Args:
+        training: recipe, images and title.
+        step_seconds: duration of a step by the name of the arm, as far as it was measured. All arms were
+            planned to take equally long.
+    """
+    steps = training.steps
+    cost = 1.0 if training.arm is None else step_seconds.get(training.arm, 0.0)
+    return Shown(
+        title=training.title,
+        epochs=training.recipe.epochs,
+        steps=steps,
+        step_cost=cost or 1 / steps,
+    )

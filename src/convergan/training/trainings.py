@@ -1,0 +1,99 @@
+"""The trainings of a run, in their order."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from convergan.data.splits import Split
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, hold_out_recipe, own_arm
+from convergan.recipes.settings import Recipe
+from convergan.training.loop import steps_in_all
+from convergan.training.preparation import Preparation
+
+Stage = Literal["fold", "result"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training of a run: its recipe and its images."""
+
+    arm: str | None
+    """Name of the arm; None where the run has none."""
+
+    stage: Stage
+    """`fold`: it holds out labels, to estimate errors or to choose among the arms; `result`: all are trained
+    on."""
+
+    fold: int
+    """Number of the fold, from 1; 0 where there is one division alone, and for a result."""
+
+    recipe: Recipe
+    split: Split
+    title: str
+    """What the progress calls it, before the number of the epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Number of its steps."""
+        return steps_in_all(self.recipe, self.split.training)
+
+
+def trainings_of(preparation: Preparation) -> list[Training]:
+    """All trainings of a run: those that hold out labels, arm by arm, then the results.
+
+    Where arms are chosen among and there is no test set, the last is that of the recipe's own arm; the arm
+    that is chosen takes its place.
+    """
+    recipe = preparation.recipe
+    if has_arms(recipe):
+        names = arm_names(recipe)
+        held_out = [
+            training for name in names for training in held_out_trainings(preparation, name)
+        ]
+        results = names if preparation.data.test is not None else (own_arm(recipe),)
+        return [*held_out, *(result_training(preparation, name) for name in results)]
+    count = len(preparation.folds)
+    folds = [
+        Training(
+            arm=None,
+            stage="fold",
+            fold=number,
+            recipe=recipe,
+            split=split,
+            title=f"fold {number} of {count}: epoch",
+        )
+        for number, split in enumerate(preparation.folds, start=1)
+    ]
+    result = Training(
+        arm=None, stage="result", fold=0, recipe=recipe, split=preparation.split, title="epoch"
+    )
+    return [*folds, result]
+
+
+def held_out_trainings(preparation: Preparation, arm: str) -> list[Training]:
+    """The trainings of an arm that hold out labels."""
+    recipe, count = hold_out_recipe(preparation.recipe, arm), len(preparation.folds)
+    return [
+        Training(
+            arm=arm,
+            stage="fold",
+            fold=number if count > 1 else 0,
+            recipe=recipe,
+            split=split,
+            title=f"{arm}, fold {number} of {count}: epoch"
+            if count > 1
+            else f"{arm}, held out: epoch",
+        )
+        for number, split in enumerate(preparation.folds, start=1)
+    ]
+
+
+def result_training(preparation: Preparation, arm: str) -> Training:
+    """The training of an arm on all labels."""
+    return Training(
+        arm=arm,
+        stage="result",
+        fold=0,
+        recipe=arm_recipe(preparation.recipe, arm),
+        split=preparation.split,
+        title=f"{arm}: epoch",
+    )
