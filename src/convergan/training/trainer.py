@@ -55,14 +55,7 @@ class Trainer:
             if rank() == 0:
                 name = training.title.removesuffix(": epoch")
                 self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
-            mirrored = recipe.augmentation.kind == "photographs" and recipe.data.flip
-            return fit_frozen(
-                self.device,
-                recipe,
-                split.training,
-                flip=mirrored,
-                balanced=recipe.objective.supervised.class_weights == "balanced",
-            )
+            return fit_frozen(self.device, recipe, split.training)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
