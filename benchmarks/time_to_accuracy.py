@@ -18,6 +18,7 @@ them. `mnist-fast` shifts images, and so is not in the permutation-invariant set
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def record(
         "seed": seed,
         "threads": threads,
         "seconds_to": {
-            f"{target:.1%}": first_below(target, seconds, rates) for target in TARGETS
+            f"{target:.1%}": _rounded(first_below(target, seconds, rates)) for target in TARGETS
         },
         "seconds_in_all": round(seconds[-1], 1),
         "epochs": len(errors),
@@ -104,6 +105,10 @@ def record(
         "test_size": test_size,
         **details,
     }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def appended(path: Path, found: Iterable[Record]) -> list[Record]:
@@ -235,8 +240,6 @@ def _shown(each: Record, seconds: float | None) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    import sys
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

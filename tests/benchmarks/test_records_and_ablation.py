@@ -17,7 +17,7 @@ import time_to_accuracy
 from convergan.recipes.files import read_recipe
 from convergan.recipes.settings import ConvSettings
 from convergan.runs.epochs import EpochLine
-from convergan.runs.metrics import append_metrics
+from convergan.runs.metrics import append_metrics, read_metrics
 from small_mnist import dense_peer
 from time_to_accuracy import appended, first_below, record, records_of
 
@@ -47,8 +47,8 @@ def test_records_are_added_and_never_replaced(tmp_path: Path) -> None:
     appended(path, [second])
     assert records_of(path) == [first, second]
     assert path.read_text().startswith(before.rstrip("\n]"))
-    assert first["seconds_to"] == {"1.2%": 20.04, "1.0%": None}
-    assert second["seconds_to"] == {"1.2%": 20.04, "1.0%": 20.04}
+    assert first["seconds_to"] == {"1.2%": 20.0, "1.0%": None}
+    assert second["seconds_to"] == {"1.2%": 20.0, "1.0%": 20.0}
 
 
 def test_one_that_does_not_get_there_is_shown_as_such() -> None:
@@ -170,3 +170,24 @@ def test_a_step_is_timed_without_the_start() -> None:
     first, second = ablation.PILOT_STEPS
     assert ablation.step_seconds(7 + 0.3 * first, 7 + 0.3 * second) == pytest.approx(0.3)
     assert ablation.step_seconds(9, 8) > 0
+
+
+def test_records_of_former_runs_say_what_those_runs_say() -> None:
+    folder = Path(rows.__file__).parent / "results"
+    records = records_of(folder / "time-to-accuracy.json")
+    (race,) = json.loads((folder / "mnist-time-to-accuracy-seed2.json").read_text())
+    for side, what in (("ours", "mnist"), ("peer", "peer")):
+        (found,) = [
+            each for each in records if each["what"] == what and each["command"] == race["command"]
+        ]
+        seconds = race[side] - race[f"{side}_start_seconds"]
+        assert found["seconds_to"]["1.2%"] == pytest.approx(seconds, abs=0.3)
+        assert found["epochs"] == race[f"{side}_epoch_reached"]
+    for seed in (2, 3, 4):
+        lines = read_metrics(folder / "mnist-100" / f"{seed}-metrics.jsonl")
+        (found,) = [
+            each for each in records if each["seed"] == seed and "mnist_100" in each["command"]
+        ]
+        below = next(line for line in lines if line.test_errors <= 120)
+        assert found["seconds_to"]["1.2%"] == pytest.approx(below.train_seconds, abs=0.1)
+        assert (found["epochs"], found["last_errors"]) == (len(lines), lines[-1].test_errors)
