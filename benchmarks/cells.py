@@ -119,7 +119,7 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
             [*map(str, words)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)

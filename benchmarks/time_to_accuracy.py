@@ -245,7 +245,7 @@ def main(words: list[str] | None = None) -> None:
     )
     recipes = [name for name in PRESETS if name.startswith("mnist")]
     parser.add_argument("--data", type=Path, help="folder with parquet files; else the hub's")
-    parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=recipes[:1])
+    parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=["mnist-fast"])
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--seeds", type=int, nargs="+")
     chosen.add_argument("--draws", type=int, help="seeds 0 up to so many: each draws its labels")
