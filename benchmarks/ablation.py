@@ -1,10 +1,10 @@
-"""What each part of a recipe brings, at equal time: the recipe with one part changed, beside the recipe itself.
+"""What each part of a recipe brings, at equal time: the recipe with one part changed, beside itself.
 
     python benchmarks/ablation.py --mnist DIR --cifar10 DIR [--rows mnist folder-a folder-b] [--draws 2]
         [--cpu-seconds 240] [--threads 1] [--variants NAME ...] [--table] [--any-code]
 
-A variant is a line of VARIANTS: options of `convergan train`, and other networks where it has them. Each has the
-same CPU seconds: two short trainings tell what a step takes, and the steps follow. No variant has a baseline.
+A variant is a line of VARIANTS: options of `convergan train`, and other networks where it has them. Each has
+the same CPU seconds: two short trainings tell what a step takes, and the steps follow. None has a baseline.
 Each cell is written to RUNS when it is done; the same command goes on where one was interrupted. These draws
 choose the recipes' settings, and are not to be shown as their result: that is for `few_labels`, whose draws
 are others.

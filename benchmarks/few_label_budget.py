@@ -1,4 +1,4 @@
-"""What each method of `few_labels` is given: seconds of a clock, threads, and images; and what it gives back."""
+"""What each method of `few_labels` is given beside the images, and what it gives back."""
 
 import time
 from collections.abc import Callable

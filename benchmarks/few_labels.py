@@ -5,10 +5,10 @@
 
 Every method has the same minutes of as many threads, the same images and labels, and is tested on the same
 images; one that is done earlier is not given more. Trained and tested are: `LabelSpreading` and
-`SelfTrainingClassifier` of scikit-learn, HOG and colour with an SVM, a small network with augmentation (for 35
-seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet, and
-convergan as it comes. A draw decides which images there are and which of them are labelled; no draw has chosen
-anything in convergan.
+`SelfTrainingClassifier` of scikit-learn, HOG and colour with an SVM, a small network with augmentation (for
+35 seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet, and
+convergan as it comes. A draw decides which images there are and which of them are labelled; no draw has
+chosen anything in convergan.
 
 Each cell is written to RUNS when it is done, so that the same command goes on where one was interrupted, and
 rows or methods can be had one at a time. `--table` runs nothing. Where others use the machine, `--clock cpu`

@@ -4,8 +4,8 @@
         [--minutes M | --epochs E] [--labels 100] [--threads N] [--runs DIR] [--table]
     python benchmarks/time_to_accuracy.py --data DIR --what mnist-fast --labels 20 --draws 10
 
-A record is a run: what was trained, its seed, the seconds after which the test error first was that low, when,
-by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is ever
+A record is a run: what was trained, its seed, the seconds after which the test error first was that low,
+when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is ever
 replaced: the same command measures what this commit has no record of on this machine. A run that does not
 come there is a record as well, of how long it had.
 
