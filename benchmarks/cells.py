@@ -66,7 +66,9 @@ class Cells:
             return read_json(exact)
         if not self.any_code:
             return None
-        others = sorted(self.folder.glob(f"{cell.stem}.*.json"), key=lambda path: path.stat().st_mtime)
+        others = sorted(
+            self.folder.glob(f"{cell.stem}.*.json"), key=lambda path: path.stat().st_mtime
+        )
         return read_json(others[-1]) if others else None
 
     def keep(self, cell: Cell, measured: dict[str, Any]) -> None:

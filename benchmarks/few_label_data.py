@@ -152,5 +152,3 @@ def _write(table: pyarrow.Table, rows: Sequence[int] | np.ndarray, folder: Path)
     for row in rows:
         image = Image.open(io.BytesIO(table[0][int(row)].as_py()["bytes"]))
         image.save(folder / f"{int(row):05d}.png")
-
-

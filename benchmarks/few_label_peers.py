@@ -1,6 +1,6 @@
 """One cell of `few_labels` by a peer, in a process of its own, so that its CPU seconds are its alone.
 
-    python benchmarks/few_label_peers.py TASK METHOD DRAW --to FILE --seconds S --threads N [...]
+python benchmarks/few_label_peers.py TASK METHOD DRAW --to FILE --seconds S --threads N [...]
 """
 
 import argparse

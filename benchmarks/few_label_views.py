@@ -18,7 +18,10 @@ class Views:
 
     def __init__(self, side: int, *, photographs: bool) -> None:
         self.photographs = photographs
-        self.pad, self.hole = max(1, side // 8 if photographs else side // 14), round(side * 12 / 32)
+        self.pad, self.hole = (
+            max(1, side // 8 if photographs else side // 14),
+            round(side * 12 / 32),
+        )
 
     def weak(self, images: Tensor) -> Tensor:
         """Shifted, and flipped where left and right do not matter."""

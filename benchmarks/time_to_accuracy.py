@@ -5,9 +5,9 @@
     python benchmarks/time_to_accuracy.py --data DIR --what mnist-fast --labels 20 --draws 10
 
 A record is a run: what was trained, its seed, the seconds after which the test error first was that low,
-when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is ever
-replaced: the same command measures what this commit has no record of on this machine. A run that does not
-come there is a record as well, of how long it had.
+when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is
+ever replaced: the same command measures what this commit has no record of on this machine. A run that does
+not come there is a record as well, of how long it had.
 
 Our runs train alone, without baseline; their seconds are those that metrics.jsonl counts, tests of each
 epoch included, start and decoding not. The peer is that of `mnist_epoch`, its images decoded by its
@@ -63,9 +63,7 @@ def machine() -> Record:
 
 def first_below(target: float, seconds: Sequence[float], rates: Sequence[float]) -> float | None:
     """The seconds at the first epoch whose error rate is at most the target; None where none is."""
-    return next(
-        (when for when, rate in zip(seconds, rates, strict=True) if rate <= target), None
-    )
+    return next((when for when, rate in zip(seconds, rates, strict=True) if rate <= target), None)
 
 
 def record(
@@ -132,9 +130,7 @@ def measure(arguments: argparse.Namespace, what: str, seed: int) -> Record:
     else:
         found = our_run(arguments, arguments.runs / name, what, seed)
     return {
-        **record(
-            what=what, labels=arguments.labels, seed=seed, threads=arguments.threads, **found
-        ),
+        **record(what=what, labels=arguments.labels, seed=seed, threads=arguments.threads, **found),
         "date": datetime.now(UTC).date().isoformat(),
         "git_commit": rows.GIT_COMMIT,
         "machine": machine(),

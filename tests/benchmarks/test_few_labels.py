@@ -143,7 +143,9 @@ def test_views_keep_what_they_should() -> None:
                 for down in range(-2, 3)
                 for right in range(-2, 3)
                 if torch.equal(
-                    image[:, max(0, -down) : 16 - max(0, down), max(0, -right) : 16 - max(0, right)],
+                    image[
+                        :, max(0, -down) : 16 - max(0, down), max(0, -right) : 16 - max(0, right)
+                    ],
                     before[:, max(0, down) : 16 + min(0, down), max(0, right) : 16 + min(0, right)],
                 )
             ),

@@ -114,8 +114,18 @@ def test_the_peer_has_a_record_too(
     monkeypatch.setattr(kept_epochs, "GIT_COMMIT", "this")
     time_to_accuracy.main(
         [
-            "--what", "peer", "--data", str(digits_folder), "--seeds", "5", "--epochs", "2",
-            "--threads", "1", "--runs", str(tmp_path / "runs"),
+            "--what",
+            "peer",
+            "--data",
+            str(digits_folder),
+            "--seeds",
+            "5",
+            "--epochs",
+            "2",
+            "--threads",
+            "1",
+            "--runs",
+            str(tmp_path / "runs"),
         ]  # fmt: skip
     )
     (found,) = records_of(tmp_path / "results" / "time-to-accuracy.json")
