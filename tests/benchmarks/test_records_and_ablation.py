@@ -126,7 +126,7 @@ def test_the_peer_has_a_record_too(
             "1",
             "--runs",
             str(tmp_path / "runs"),
-        ]  # fmt: skip
+        ]
     )
     (found,) = records_of(tmp_path / "results" / "time-to-accuracy.json")
     assert (found["what"], found["epochs"], found["test_size"]) == ("peer", 2, 500)
@@ -141,7 +141,8 @@ def test_variants_of_an_ablation_have_the_same_seconds(
     asked: list[tuple[list[object], str]] = []
 
     def train(words: list[object], out: Path, *, threads: int) -> dict[str, Any]:
-        asked.append((words, Path(str(words[words.index("--from") + 1])).read_text()))
+        file = Path(str(words[words.index("--from") + 1]))
+        asked.append((words, file.read_text(encoding="utf-8")))
         steps = words[words.index("--steps") + 1]
         assert isinstance(steps, int)
         slow = "--objective.consistency.weight" not in words
