@@ -22,7 +22,7 @@ class Budget:
     clock: Clock = "wall"
     threads: int = 1
     seed: int = 0
-    _begun: float = field(init=False)
+    _begun: float = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         self._begun = self._now()

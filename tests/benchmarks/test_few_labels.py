@@ -101,17 +101,40 @@ def test_peers_without_a_network_learn(two_classes: Drawn, method: str) -> None:
     assert (predict(two_classes.test_images) != two_classes.test_labels).mean() < 0.1
 
 
+class Steps(Budget):
+    """A budget of so many steps, whatever they take: of as many questions what is left."""
+
+    @property
+    def share_used(self) -> float:
+        self.asked = getattr(self, "asked", -1) + 1
+        return self.asked / self.seconds
+
+    def at_most(self, seconds: float) -> Budget:
+        return self
+
+
 @pytest.mark.parametrize("method", ["CNN", "CNN-35s", "FixMatch"])
-def test_peers_with_a_network_learn_in_the_time_that_they_have(
+def test_peers_with_a_network_learn(
     two_classes: Drawn, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_small_cnn, "SECONDS_OF_THE_SHORT_ONE", 0.8)
-    monkeypatch.setattr(few_label_views, "coloured", lambda images, _: images)
-    budget = Budget(0.8, "cpu", threads=torch.get_num_threads())
+    monkeypatch.setattr(peer_small_cnn, "SUPERVISED_BATCH", 16)
+    monkeypatch.setattr(peer_small_cnn, "UNLABELLED", 24)
+    budget = Steps(40)
     predict = few_label_peers.METHODS[method](two_classes, budget)
-    assert budget.share_used >= 1
-    wrong = (predict(two_classes.test_images) != two_classes.test_labels).mean()
-    assert wrong < 0.25
+    assert budget.asked == 40
+    assert (predict(two_classes.test_images) != two_classes.test_labels).mean() < 0.1
+
+
+def test_a_budget_ends_by_its_clock() -> None:
+    ends = Budget(0.05, "cpu", threads=1)
+    asked = 0
+    while ends.share_used < 1:
+        asked += 1
+    assert asked > 1
+    # Two threads that compute have half as long.
+    assert Budget(10, "cpu", threads=2)._now() == pytest.approx(
+        Budget(10, "cpu", threads=1)._now() / 2, rel=0.2
+    )
 
 
 def test_the_short_network_has_no_more_than_its_seconds_and_its_budget() -> None:
