@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,9 @@ class Cell:
         """Its name, but for the code."""
         return ".".join([*self.names, _hash(json_line(self.settings).encode())])
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """Its name."""
+        """Its name, with the code as it is when it is first asked for: before the cell is measured."""
         return f"{self.stem}.{_hash(*(path.read_bytes() for path in self.code))}"
 
 

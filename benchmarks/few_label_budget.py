@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,8 @@ class Budget:
     clock: Clock = "wall"
     threads: int = 1
     seed: int = 0
+    bf16: bool = False
+    """Whether networks compute in bf16, where that is quicker."""
     _begun: float = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -34,7 +36,7 @@ class Budget:
 
     def at_most(self, seconds: float) -> "Budget":
         """Another, of fewer seconds, from now on."""
-        return Budget(min(seconds, self.seconds), self.clock, self.threads, self.seed)
+        return replace(self, seconds=min(seconds, self.seconds))
 
     def _now(self) -> float:
         return time.perf_counter() if self.clock == "wall" else time.process_time() / self.threads

@@ -29,8 +29,8 @@ def frozen_features(drawn: Drawn, budget: Budget) -> Predict:
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
         {"logisticregression__C": [1e-4, 1e-3, 0.01, 0.1, 1]},
         cv=StratifiedKFold(folds, shuffle=True, random_state=budget.seed),
-    ).fit(_features(network, drawn.images[drawn.labelled]), drawn.labels)
-    return lambda images: search.predict(_features(network, images))
+    ).fit(_features(network, drawn.images[drawn.labelled], budget.bf16), drawn.labels)
+    return lambda images: search.predict(_features(network, images, budget.bf16))
 
 
 def _network() -> torch.nn.Module:
@@ -51,9 +51,11 @@ def _network() -> torch.nn.Module:
 
 
 @torch.no_grad()
-def _features(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+def _features(network: torch.nn.Module, images: np.ndarray, bf16: bool) -> np.ndarray:
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-    return torch.cat([_of_batch(network, batch) for batch in pixels.split(50)]).numpy()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        maps = [_of_batch(network, batch).float() for batch in pixels.split(50)]
+    return torch.cat(maps).numpy()
 
 
 def _of_batch(network: torch.nn.Module, pixels: Tensor) -> Tensor:

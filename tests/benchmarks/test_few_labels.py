@@ -114,12 +114,13 @@ class Steps(Budget):
 
 
 @pytest.mark.parametrize("method", ["CNN", "CNN-35s", "FixMatch"])
+@pytest.mark.parametrize("bf16", [False, True])
 def test_peers_with_a_network_learn(
-    two_classes: Drawn, method: str, monkeypatch: pytest.MonkeyPatch
+    two_classes: Drawn, method: str, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_small_cnn, "SUPERVISED_BATCH", 16)
     monkeypatch.setattr(peer_small_cnn, "UNLABELLED", 24)
-    budget = Steps(40)
+    budget = Steps(40, bf16=bf16)
     predict = few_label_peers.METHODS[method](two_classes, budget)
     assert budget.asked == 40
     assert (predict(two_classes.test_images) != two_classes.test_labels).mean() < 0.1
@@ -221,8 +222,9 @@ def test_cells_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found is not None and found["test_errors"] == 1 and found["settings"] == {"minutes": 2}
     assert kept.found(Cell(("a", "method", "0"), {"minutes": 3}, [code])) is None
     code.write_text("2")
-    assert kept.found(every[0]) is None
-    found = Cells(tmp_path / "cells", any_code=True).found(every[0])
+    of_other_code = Cell(("a", "method", "0"), {"minutes": 2}, [code])
+    assert kept.found(of_other_code) is None
+    found = Cells(tmp_path / "cells", any_code=True).found(of_other_code)
     assert found is not None and found["test_errors"] == 1
 
 
