@@ -1,0 +1,300 @@
+"""What each part of a recipe brings, at equal time: the recipe with one part changed, beside itself.
+
+    python benchmarks/ablation.py --mnist DIR --cifar10 DIR [--rows mnist folder-a folder-b] [--draws 2]
+        [--cpu-seconds 240] [--threads 1] [--variants NAME ...] [--table] [--any-code]
+
+A variant is a line of VARIANTS: options of `convergan train`, and other networks where it has them. Each has
+the same CPU seconds: two short trainings tell what a step takes, and the steps follow. None has a baseline.
+Each cell is written to RUNS when it is done; the same command goes on where one was interrupted. These draws
+choose the recipes' settings, and are not to be shown as their result: that is for `few_labels`, whose draws
+are others.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cells import OF_CONVERGAN, Cell, Cells, train
+from convergan.files import cache_folder, write_text
+from convergan.recipes.files import recipe_to_yaml
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import ConvSettings, Recipe
+from few_label_data import TASKS, write_folder
+from rows import row, write_rows
+
+FIRST_DRAW = 100
+"""Those before are `few_labels`'."""
+
+PILOT_STEPS = (20, 80)
+"""Steps of the two trainings whose difference tells what a step takes."""
+
+EPOCHS = 4
+"""Parts of a training: it is tested after each, which takes time as well."""
+
+AS_IT_IS = "as it is"
+
+Change = Callable[[Recipe], Recipe]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe with one part changed."""
+
+    options: tuple[str, ...] = ()
+    change: Change = lambda recipe: recipe
+    """What no option changes."""
+
+
+def _with_networks(networks: Any) -> Variant:
+    return Variant(change=lambda recipe: replace(recipe, networks=networks))
+
+
+def _options(line: str) -> Variant:
+    return Variant(tuple(line.split()))
+
+
+_NO_GAN = "--objective.real-or-generated.weight 0 --objective.feature-matching.weight 0"
+
+VARIANTS = {
+    AS_IT_IS: Variant(),
+    "no augmentation": _options("--augmentation.kind none"),
+    "no cutout": _options("--augmentation.cutout 0"),
+    "no colour": _options(
+        "--augmentation.brightness 0 --augmentation.contrast 0 --augmentation.saturation 0"
+        " --augmentation.hue 0 --augmentation.grey 0"
+    ),
+    "no consistency": _options("--objective.consistency.weight 0"),
+    "no GAN": _options(_NO_GAN),
+    "labels alone": _options(f"{_NO_GAN} --objective.consistency.weight 0"),
+    "distribution alignment": _options("--objective.consistency.distribution-alignment"),
+    "no distribution alignment": _options("--objective.consistency.no-distribution-alignment"),
+    "adaptive threshold": _options("--objective.consistency.adaptive-threshold"),
+    "threshold .8": _options("--objective.consistency.threshold 0.8"),
+    "threshold .9": _options("--objective.consistency.threshold 0.9"),
+    "threshold .95": _options("--objective.consistency.threshold 0.95"),
+    "targets of the network": _options("--objective.consistency.targets weak"),
+    "targets of the teacher": _options("--objective.consistency.targets teacher"),
+    "soft targets": _options("--objective.consistency.temperature 0.5"),
+    "conditional entropy": _options("--objective.conditional-entropy.weight 0.1"),
+    "pull-away": _options("--objective.pull-away.weight 0.8"),
+    "generator every step": _options("--objective.generator-every 1"),
+    "generator every 4 steps": _options("--objective.generator-every 4"),
+    "no averaging": _options("--optimizer.averaging-rate 1"),
+    "networks of the paper": _with_networks(
+        ConvSettings(width=16, generator_width=64, data_dependent_initialization=False)
+    ),
+}
+"""One line each; what does not differ from the recipe comes to the same."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured, and with what."""
+
+    names: list[str]
+    variants: list[str]
+    draws: int
+    cpu_seconds: float
+    threads: int
+    mnist: Path | None
+    cifar10: Path | None
+    folders: Path
+    runs: Path
+
+    def cell(self, name: str, variant: str, draw: int) -> Cell:
+        """The cell of a row, a variant and a draw."""
+        settings = {
+            "cpu_seconds": self.cpu_seconds,
+            "threads": self.threads,
+            "task": asdict(TASKS[name]),
+            "options": VARIANTS[variant].options,
+            "recipe": recipe_to_yaml(self.recipe(name, variant)),
+        }
+        slug = re.sub(r"[^a-z0-9]+", "-", variant.lower())
+        return Cell((name, slug, str(draw)), settings, OF_CONVERGAN)
+
+    def recipe(self, name: str, variant: str) -> Recipe:
+        """The recipe that the options of a variant are added to."""
+        return VARIANTS[variant].change(PRESETS[TASKS[name].recipe])
+
+    def trainings(self) -> Iterator[tuple[str, str, int]]:
+        """Row, variant and draw of each, draw by draw."""
+        for draw in range(FIRST_DRAW, FIRST_DRAW + self.draws):
+            for name in self.names:
+                for variant in self.variants:
+                    yield name, variant, draw
+
+    def measure(self, name: str, variant: str, draw: int) -> dict[str, Any]:
+        """Times a step of a variant, and trains it for as many as the seconds hold."""
+        task = TASKS[name]
+        cell = self.cell(name, variant, draw)
+        out = self.runs / "runs" / cell.name
+        file = out.with_suffix(".yaml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, recipe_to_yaml(self.recipe(name, variant)))
+        words: list[object] = ["--from", file, "--seed", draw, "--no-baseline", "--epochs"]
+        if task.source == "folder":
+            folder = self.folders / f"{name}-{draw}"
+            if self.cifar10 is None:
+                raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
+            write_folder(task, draw, self.cifar10, folder)
+            words = ["--data.path", folder, *words]
+        else:
+            path: list[object] = ["--data.path", self.mnist] if self.mnist else []
+            words = ["--labels", task.labels, *(path if task.source == "mnist" else []), *words]
+
+        def run(steps: int, epochs: int) -> dict[str, Any]:
+            wanted = [*words, epochs, "--steps", steps, *VARIANTS[variant].options]
+            return train(wanted, out, threads=self.threads)
+
+        # The first training of a folder also decodes it.
+        run(1, 1)
+        short, longer = (run(steps, 1)["cpu_seconds"] for steps in PILOT_STEPS)
+        step = step_seconds(short, longer)
+        results = run(max(EPOCHS, round(self.cpu_seconds / step)), EPOCHS)
+        return {
+            "test_errors": results["test_errors"],
+            "test_size": results["test_size"],
+            "steps": max(EPOCHS, round(self.cpu_seconds / step)),
+            "step_cpu_seconds": step,
+            "cpu_seconds": results["cpu_seconds"],
+            "device": results["device"],
+            "precision": results["precision"],
+        }
+
+
+def step_seconds(short: float, longer: float) -> float:
+    """CPU seconds of a step, from those of trainings of PILOT_STEPS steps; what they start with drops out."""
+    first, second = PILOT_STEPS
+    return max((longer - short) / (second - first), 1e-4)
+
+
+def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
+    """The cells that there are, by row, variant and draw."""
+    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    for name, variant, draw in plan.trainings():
+        cell = cells.found(plan.cell(name, variant, draw))
+        if cell is not None:
+            rate = 100 * cell["test_errors"] / cell["test_size"]
+            found.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}
+    return found
+
+
+def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
+    return mean(cell["rate"] for cell in by_draw.values())
+
+
+def print_tables(
+    plan: Plan, found: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
+) -> None:
+    """A table of each row, the variant that errs least first."""
+    for name, of_row in found.items():
+        table = Table(title=f"{name}, {plan.cpu_seconds:g} CPU seconds", box=None, pad_edge=False)
+        table.add_column("variant")
+        for column in ("errors, %", "against as it is", "steps", "CPU seconds"):
+            table.add_column(column, justify="right")
+        reference = _mean(of_row[AS_IT_IS]) if AS_IT_IS in of_row else None
+        for variant in sorted(of_row, key=lambda each: _mean(of_row[each])):
+            some = list(of_row[variant].values())
+            rates = [cell["rate"] for cell in some]
+            spread = f" ± {stdev(rates):.2f}" if len(rates) > 1 else ""
+            table.add_row(
+                variant,
+                f"{mean(rates):.2f}{spread}",
+                "-" if reference is None else f"{mean(rates) - reference:+.2f}",
+                f"{mean(cell['steps'] for cell in some):.0f}",
+                f"{mean(cell['cpu_seconds'] for cell in some):.0f}",
+            )
+        console.print(table)
+
+
+def result_rows(
+    plan: Plan, found: dict[str, dict[str, dict[int, dict[str, Any]]]]
+) -> list[dict[str, Any]]:
+    """One of each row and variant: the recipe as it is beside the variant, over the draws of both."""
+    written = []
+    for name, of_row in found.items():
+        whole = of_row.get(AS_IT_IS, {})
+        for variant, some in of_row.items():
+            draws = sorted(whole.keys() & some.keys())
+            if variant == AS_IT_IS or not draws:
+                continue
+            ours, peer = ([each[draw]["rate"] for draw in draws] for each in (whole, some))
+            written.append(
+                row(
+                    claim="what each part of a recipe brings in the same CPU seconds",
+                    setting=f"{TASKS[name].setting}, {plan.cpu_seconds:g} CPU seconds",
+                    device=whole[draws[0]]["device"],
+                    precision=whole[draws[0]]["precision"],
+                    ours=mean(ours),
+                    peer=mean(peer),
+                    peer_name=variant,
+                    unit="% test errors",
+                    repeats=len(draws),
+                    options=" ".join(VARIANTS[variant].options),
+                    draws=draws,
+                    ours_by_draw=ours,
+                    peer_by_draw=peer,
+                    ours_steps=[whole[draw]["steps"] for draw in draws],
+                    peer_steps=[some[draw]["steps"] for draw in draws],
+                    ours_cpu_seconds=[round(whole[draw]["cpu_seconds"], 1) for draw in draws],
+                    peer_cpu_seconds=[round(some[draw]["cpu_seconds"], 1) for draw in draws],
+                )
+            )
+    return written
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
+    parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
+    parser.add_argument("--rows", nargs="+", choices=TASKS, default=["mnist", "folder-a"])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS])
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--cpu-seconds", type=float, default=240.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="print what there is, run nothing")
+    parser.add_argument(
+        "--any-code", action="store_true", help="what earlier code measured counts as well"
+    )
+    parser.add_argument("--folders", type=Path, help="where folders of images are written")
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/ablation"))
+    arguments = parser.parse_args()
+    plan = Plan(
+        names=arguments.rows,
+        variants=arguments.variants,
+        draws=arguments.draws,
+        cpu_seconds=arguments.cpu_seconds,
+        threads=arguments.threads,
+        mnist=arguments.mnist,
+        cifar10=arguments.cifar10,
+        folders=(arguments.folders or cache_folder() / "benchmarks").resolve(),
+        runs=arguments.runs.resolve(),
+    )
+    cells = Cells(plan.runs / "cells", any_code=arguments.any_code)
+    failed = 0
+    if not arguments.table:
+        by_cell = {plan.cell(*each).name: each for each in plan.trainings()}
+        failed = cells.run(
+            [plan.cell(*each) for each in by_cell.values()],
+            lambda cell: plan.measure(*by_cell[cell.name]),
+        )
+    found = error_rates(plan, cells)
+    print_tables(plan, found, Console())
+    if written := result_rows(plan, found):
+        print(write_rows("ablation", written))
+    if failed:
+        raise SystemExit(f"{failed} cells failed")
+
+
+if __name__ == "__main__":
+    main()

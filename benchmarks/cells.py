@@ -1,0 +1,160 @@
+"""Cells of a table that takes hours: each is a command, and a file that is written when it is done.
+
+A cell's file is named by what it is, by the settings that decide it and by the code that it runs: a second
+call of a benchmark runs only what is missing, and one that is killed loses the cell that it was at.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from convergan.errors import UserError
+from convergan.files import make_folder
+from convergan.json_files import json_line, read_json, write_json
+from rows import GIT_COMMIT
+
+ROOT = Path(__file__).parents[1]
+
+OF_CONVERGAN = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement."""
+
+    names: tuple[str, ...]
+    """What it is: a row, a method, a draw. None of them holds a full stop."""
+    settings: dict[str, Any]
+    """What decides its numbers."""
+    code: Iterable[Path]
+    """The files that it runs: others may change."""
+
+    @property
+    def stem(self) -> str:
+        """Its name, but for the code."""
+        return ".".join([*self.names, _hash(json_line(self.settings).encode())])
+
+    @cached_property
+    def name(self) -> str:
+        """Its name, with the code as it is when it is first asked for: before the cell is measured."""
+        return f"{self.stem}.{_hash(*(path.read_bytes() for path in self.code))}"
+
+
+class Cells:
+    """The cells of a benchmark, in a folder.
+
+    Args:
+        folder: theirs.
+        any_code: one that other code measured, with the same settings, counts as well.
+    """
+
+    def __init__(self, folder: Path, *, any_code: bool = False) -> None:
+        self.folder, self.any_code = folder, any_code
+
+    def found(self, cell: Cell) -> dict[str, Any] | None:
+        """What was measured, or None."""
+        exact = self.folder / f"{cell.name}.json"
+        if exact.exists():
+            return read_json(exact)
+        if not self.any_code:
+            return None
+        others = sorted(
+            self.folder.glob(f"{cell.stem}.*.json"), key=lambda path: path.stat().st_mtime
+        )
+        return read_json(others[-1]) if others else None
+
+    def keep(self, cell: Cell, measured: dict[str, Any]) -> None:
+        """Writes a cell that is done, whole or not at all."""
+        make_folder(self.folder)
+        facts = {"names": cell.names, "settings": cell.settings, "git_commit": GIT_COMMIT}
+        write_json(self.folder / f"{cell.name}.json", {**facts, **measured})
+
+    def run(self, cells: Iterable[Cell], measure: Callable[[Cell], dict[str, Any]]) -> int:
+        """Measures what is missing, and says so, one after the other.
+
+        Returns:
+            How many failed: the others are done all the same.
+        """
+        failed = 0
+        for cell in cells:
+            if self.found(cell) is not None:
+                continue
+            print(f"{' '.join(cell.names)}: ", end="", flush=True)
+            try:
+                measured = measure(cell)
+            except (subprocess.CalledProcessError, UserError, KeyError) as error:
+                failed += 1
+                print(f"failed: {error}", flush=True)
+                continue
+            self.keep(cell, measured)
+            shown = json_line({name: measured[name] for name in list(measured)[:4]})
+            print(shown, flush=True)
+        return failed
+
+
+def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, float]:
+    """Runs a command in a process of its own.
+
+    Args:
+        words: of the command.
+        log: where what it prints goes.
+        threads: that numerical libraries may use.
+
+    Returns:
+        `wall_seconds` and `cpu_seconds` of the process, from its start to its end.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; the message has its last line.
+    """
+    make_folder(log.parent)
+    start = time.perf_counter()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*map(str, words)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise subprocess.CalledProcessError(process.returncode, f"{log}: {' '.join(last)}")
+    return {
+        "wall_seconds": time.perf_counter() - start,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+    }
+
+
+def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:
+    """Runs `convergan train` into a new folder: one that a killed call left is begun anew.
+
+    Returns:
+        The run's results.json, and what `timed` gives.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
+    spent = timed(
+        [*command, "--hardware.threads", threads], out.with_suffix(".log"), threads=threads
+    )
+    return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **spent}
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:8]

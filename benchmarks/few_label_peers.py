@@ -1,0 +1,71 @@
+"""One cell of `few_labels` by a peer, in a process of its own, so that its CPU seconds are its alone.
+
+python benchmarks/few_label_peers.py TASK METHOD DRAW --to FILE --seconds S --threads N [...]
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from convergan.json_files import write_json
+from convergan.runs.provenance import device_name
+from few_label_budget import Budget, Predict
+from few_label_data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
+from peer_classic import hog_svm, label_spreading, self_training
+from peer_frozen import frozen_features
+from peer_small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
+
+METHODS: dict[str, Callable[[Drawn, Budget], Predict]] = {
+    "LabelSpreading": label_spreading,
+    "SelfTraining": self_training,
+    "HOG-SVM": hog_svm,
+    "CNN-35s": short_small_cnn,
+    "CNN": small_cnn,
+    "FixMatch": consistency,
+    "frozen": frozen_features,
+}
+
+WITH_A_NETWORK = ("CNN-35s", "CNN", "FixMatch", "frozen")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=[*TASKS, *MORE_TASKS])
+    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("draw", type=int)
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--clock", choices=("wall", "cpu"), required=True)
+    parser.add_argument("--mnist", type=Path)
+    parser.add_argument("--folder", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    task = {**TASKS, **MORE_TASKS}[arguments.task]
+    settings = data_settings(task, arguments.draw, mnist=arguments.mnist, folder=arguments.folder)
+    images = drawn(task, arguments.draw, settings)
+    # Found before the clock begins.
+    bf16 = arguments.method in WITH_A_NETWORK and bf16_is_quicker()
+    start, cpu_start = time.perf_counter(), time.process_time()
+    budget = Budget(arguments.seconds, arguments.clock, arguments.threads, arguments.draw, bf16)
+    predict = METHODS[arguments.method](images, budget)
+    train_seconds, train_cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    wrong = predict(images.test_images) != images.test_labels
+    write_json(
+        arguments.to,
+        {
+            "test_errors": int(wrong.sum()),
+            "test_size": len(wrong),
+            "train_seconds": train_seconds,
+            "train_cpu_seconds": train_cpu_seconds,
+            "device": device_name(torch.device("cpu")),
+            "precision": "bf16" if bf16 else "fp32",
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""Records: seconds of training to 1.2 % and to 1.0 % test error on MNIST with 100 labels.
+
+    python benchmarks/time_to_accuracy.py --data DIR [--what mnist-fast mnist peer] [--seeds 5 6 7 8 9]
+        [--minutes M | --epochs E] [--labels 100] [--threads N] [--runs DIR] [--table]
+    python benchmarks/time_to_accuracy.py --data DIR --what mnist-fast --labels 20 --draws 10
+
+A record is a run: what was trained, its seed, the seconds after which the test error first was that low,
+when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is
+ever replaced: the same command measures what this commit has no record of on this machine. A run that does
+not come there is a record as well, of how long it had.
+
+Our runs train alone, without baseline; their seconds are those that metrics.jsonl counts, tests of each
+epoch included, start and decoding not. The peer is that of `mnist_epoch`, its images decoded by its
+`DataLoader` as it trains. Looking at test errors in each epoch is for the clock alone: nothing is chosen by
+them. `mnist-fast` shifts images, and so is not in the permutation-invariant setting of the others.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import rows
+from cells import train
+from convergan.files import write_text
+from convergan.json_files import read_json, spread_json_text
+from convergan.recipes.presets import PRESETS
+from convergan.runs.metrics import read_metrics
+from convergan.runs.provenance import device_name
+from convergan.training.preparation import prepare
+from epochs_in_turn import PeersEpochs
+from equal_terms import without_baseline
+from kept_epochs import PEER, Ledger, PeersRun
+from peer_mnist import Peer
+
+TARGETS = (0.012, 0.010)
+
+NAME = "time-to-accuracy"
+
+SEEDS = (5, 6, 7, 8, 9)
+"""Seeds by which no setting of a recipe was chosen."""
+
+Record = dict[str, Any]
+
+
+def machine() -> Record:
+    """What seconds depend on besides the code."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {"cpu": names[0] if names else platform.processor(), "cores": len(names) or None}
+
+
+def first_below(target: float, seconds: Sequence[float], rates: Sequence[float]) -> float | None:
+    """The seconds at the first epoch whose error rate is at most the target; None where none is."""
+    return next((when for when, rate in zip(seconds, rates, strict=True) if rate <= target), None)
+
+
+def record(
+    *,
+    what: str,
+    labels: int,
+    seed: int,
+    threads: int,
+    seconds: Sequence[float],
+    errors: Sequence[int],
+    test_size: int,
+    **details: Any,
+) -> Record:
+    """One run.
+
+    Args:
+        what: a recipe, or `peer`.
+        labels, seed, threads: of the run.
+        seconds: since the start of training, at the end of each epoch.
+        errors: on the test images after each epoch.
+        test_size: their number.
+        details: what else is known of it.
+    """
+    rates = [each / test_size for each in errors]
+    return {
+        "what": what,
+        "labels": labels,
+        "seed": seed,
+        "threads": threads,
+        "seconds_to": {
+            f"{target:.1%}": _rounded(first_below(target, seconds, rates)) for target in TARGETS
+        },
+        "seconds_in_all": round(seconds[-1], 1),
+        "epochs": len(errors),
+        "best_errors": min(errors),
+        "last_errors": errors[-1],
+        "test_size": test_size,
+        **details,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def appended(path: Path, found: Iterable[Record]) -> list[Record]:
+    """Adds records to a file; those that are there stay as they are."""
+    records = [*records_of(path), *found]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, spread_json_text(records))
+    return records
+
+
+def records_of(path: Path) -> list[Record]:
+    """The records in a file, the oldest first."""
+    return list(read_json(path)) if path.exists() else []
+
+
+def measure(arguments: argparse.Namespace, what: str, seed: int) -> Record:
+    """Trains once, or goes on with a peer that was interrupted."""
+    name = f"{what}-{arguments.labels}-{seed}-{arguments.threads}"
+    if what == PEER:
+        found = peers_run(arguments, arguments.runs / name, seed)
+    else:
+        found = our_run(arguments, arguments.runs / name, what, seed)
+    return {
+        **record(what=what, labels=arguments.labels, seed=seed, threads=arguments.threads, **found),
+        "date": datetime.now(UTC).date().isoformat(),
+        "git_commit": rows.GIT_COMMIT,
+        "machine": machine(),
+        "device": device_name(torch.device("cpu")),
+        "versions": rows.versions(),
+        "command": rows.command(arguments.words),
+    }
+
+
+def our_run(arguments: argparse.Namespace, out: Path, recipe: str, seed: int) -> Record:
+    """A recipe by its command, as a user trains it, but for the baseline."""
+    words: list[object] = [recipe, "--labels", arguments.labels, "--seed", seed, "--no-baseline"]
+    for option in ("minutes", "epochs"):
+        if (value := getattr(arguments, option)) is not None:
+            words += [f"--{option}", value]
+    if arguments.data is not None:
+        words += ["--data.path", arguments.data]
+    results = train(words, out, threads=arguments.threads)
+    lines = read_metrics(out / "metrics.jsonl")
+    return {
+        "seconds": [line.train_seconds for line in lines],
+        "errors": [line.test_errors for line in lines],
+        "test_size": results["test_size"],
+        "precision": results["precision"],
+        "cpu_seconds": round(results["cpu_seconds"], 1),
+    }
+
+
+def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
+    """The peer, epoch by epoch, until it has come to the lowest target or has had its epochs."""
+    if arguments.data is None:
+        raise SystemExit("--data: expected a folder with parquet files, which the peer reads")
+    recipe = replace(PRESETS["mnist"], seed=seed, labels=arguments.labels)
+    recipe = without_baseline(recipe, arguments.data)
+    torch.manual_seed(seed)
+    preparation = prepare(recipe, None, processes=1)
+    assert preparation.split.test is not None
+    test_size = len(preparation.split.test)
+    out.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(
+        out / "progress.jsonl", target=min(TARGETS), epochs=arguments.epochs or recipe.epochs
+    )
+    peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
+    PeersRun(peers, ledger, out / "peer.pt", test_size).go_on(ledger.epochs)
+    seconds = torch.tensor(ledger.seconds(PEER), dtype=torch.float64).cumsum(0).tolist()
+    return {
+        "seconds": seconds,
+        "errors": [round(line["error_rate"] * test_size) for line in ledger.of(PEER)],
+        "test_size": test_size,
+        "precision": "fp32",
+    }
+
+
+def is_of(each: Record, arguments: argparse.Namespace, what: str, seed: int) -> bool:
+    """Whether a record is what a run of this commit on this machine would give."""
+    return (
+        (each["what"], each["labels"], each["seed"], each["threads"])
+        == (what, arguments.labels, seed, arguments.threads)
+        and each["git_commit"] == rows.GIT_COMMIT
+        and each["machine"] == machine()
+    )
+
+
+def print_table(records: Sequence[Record], console: Console) -> None:
+    """A line a record; below, what the seeds of each commit came to."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("date", "commit", "machine", "what", "labels", "seed"):
+        table.add_column(column)
+    for target in TARGETS:
+        table.add_column(f"to {target:.1%}", justify="right")
+    table.add_column("last", justify="right")
+    for each in records:
+        seconds = each["seconds_to"]
+        table.add_row(
+            each["date"],
+            str(each["git_commit"])[:7],
+            f"{each['machine']['cpu'] or 'not kept'}, {each['threads']} threads",
+            each["what"],
+            str(each["labels"]),
+            str(each["seed"]),
+            *(_shown(each, seconds[f"{target:.1%}"]) for target in TARGETS),
+            f"{100 * each['last_errors'] / each['test_size']:.2f} %",
+        )
+    console.print(table)
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for each in records:
+        key = (each["what"], each["labels"], each["git_commit"], each["threads"])
+        groups.setdefault(key, []).append(each)
+    for (what, labels, commit, threads), some in groups.items():
+        rates = [100 * each["last_errors"] / each["test_size"] for each in some]
+        reached = "; ".join(
+            f"{target:.1%} by {sum(each['seconds_to'][f'{target:.1%}'] is not None for each in some)}"
+            for target in TARGETS
+        )
+        console.print(
+            f"{what}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(some)} runs,"
+            f" {reached}; last errors: mean {mean(rates):.2f} %, median {median(rates):.2f} %"
+        )
+
+
+def _shown(each: Record, seconds: float | None) -> str:
+    return f"not in {each['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    recipes = [name for name in PRESETS if name.startswith("mnist")]
+    parser.add_argument("--data", type=Path, help="folder with parquet files; else the hub's")
+    parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=["mnist-fast"])
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--seeds", type=int, nargs="+")
+    chosen.add_argument("--draws", type=int, help="seeds 0 up to so many: each draws its labels")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, help="of ours, in place of the recipe's epochs")
+    length.add_argument("--epochs", type=int, help="at most, in place of the recipe's")
+    parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/time-to-accuracy"))
+    parser.add_argument("--table", action="store_true", help="print the records, run nothing")
+    arguments = parser.parse_args(words)
+    arguments.words = sys.argv
+    path = rows.RESULTS / f"{NAME}.json"
+    if not arguments.table:
+        torch.set_num_threads(arguments.threads)
+        seeds = arguments.seeds or (range(arguments.draws) if arguments.draws else SEEDS)
+        for seed in seeds:
+            for what in arguments.what:
+                if any(is_of(each, arguments, what, seed) for each in records_of(path)):
+                    continue
+                found = measure(arguments, what, seed)
+                appended(path, [found])
+                print(json.dumps({name: found[name] for name in ("what", "seed", "seconds_to")}))
+    print_table(records_of(path), Console())
+
+
+if __name__ == "__main__":
+    main()
