@@ -4,9 +4,15 @@ from convergan.networks.conv import ConvDiscriminator, ConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
-from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings
+from convergan.networks.residual import ResidualDiscriminator, ResidualGenerator
+from convergan.recipes.settings import (
+    ConvSettings,
+    ImageNetSettings,
+    MLPSettings,
+    ResidualSettings,
+)
 
-NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings
+NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings
 
 
 def build_discriminator(
@@ -17,6 +23,8 @@ def build_discriminator(
         return MLPDiscriminator(settings, image_shape, outputs)
     if isinstance(settings, ImageNetSettings):
         return ImageNetDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, ResidualSettings):
+        return ResidualDiscriminator(settings, image_shape, outputs)
     return ConvDiscriminator(settings, image_shape, outputs)
 
 
@@ -26,4 +34,6 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
         return MLPGenerator(settings, image_shape)
     if isinstance(settings, ImageNetSettings):
         return ImageNetGenerator(settings, image_shape)
+    if isinstance(settings, ResidualSettings):
+        return ResidualGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)

@@ -16,7 +16,13 @@ from convergan.paths import StrPath, as_path
 from convergan.ranges import current_value, declarations, expected, range_in_words
 from convergan.recipes.former import current_objective, with_former_names
 from convergan.recipes.objective import TERM_SETTINGS
-from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
+from convergan.recipes.settings import (
+    ConvSettings,
+    ImageNetSettings,
+    MLPSettings,
+    Recipe,
+    ResidualSettings,
+)
 from convergan.recipes.terms import TermSettings
 
 _RECIPE = TypeAdapter(Recipe)
@@ -24,6 +30,7 @@ _NETWORKS: dict[str, Any] = {
     "mlp": MLPSettings,
     "conv": ConvSettings,
     "imagenet": ImageNetSettings,
+    "residual": ResidualSettings,
 }
 _OTHER_TERMS: Any = {"objective": {"others"}}
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, Len
 
@@ -194,6 +194,40 @@ class ImageNetSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResidualSettings(Settings, group="networks"):
+    """Small residual networks for images of any size and aspect, best from 8 to 256 px.
+
+    They halve large images early, so that a step costs little more for 256 px than for 32.
+    """
+
+    kind: Literal["residual"] = "residual"
+    """Which networks these are."""
+
+    width: _Width = 32
+    """Channels of the discriminator's first stage; the second has twice, the third four times as many, and so
+    many are the features."""
+
+    blocks: Annotated[int, Interval(ge=1, le=100)] = 1
+    """Residual blocks, of two convolutions each, in each of the three stages."""
+
+    dropout: _Dropout = 0.0
+    """Share of the features that is dropped before the output."""
+
+    normalization: Literal["batch", "group"] = "batch"
+    """Of the discriminator. `batch`: by the statistics of each group of a step's batch apart, in evaluation by
+    those of unlabelled images. `group`: of each image by itself, over groups of channels."""
+
+    generator_width: _Width = 128
+    """Channels of the generator's first maps, halved with each doubling of their size, down to 8."""
+
+    latent_size: _LatentSize = 100
+    """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """Normalization does what it is for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
@@ -278,7 +312,9 @@ class Recipe(Settings):
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings = field(default_factory=ConvSettings)
+    networks: MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings = field(
+        default_factory=ConvSettings
+    )
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
