@@ -27,9 +27,6 @@ SMALLEST_PX = 2
 STAGES = (1, 2, 4)
 """Channels of the stages, as multiples of the width."""
 
-SMALLEST_STEM_WIDTH = 8
-"""Channels that the strided convolutions have at least."""
-
 _SLOPE = 0.1
 """Of leaky ReLU below 0."""
 
@@ -57,7 +54,9 @@ class ResidualDiscriminator(Discriminator):
         super().__init__()
         channels, height, width = image_shape
         halvings = _halvings_to(FIRST_STAGE_PX, min(height, width))
-        layers: list[nn.Module] = [*_stem(settings, channels, halvings)]
+        first, *rest = _stem(settings, channels, halvings)
+        self.first = first
+        layers: list[nn.Module] = rest
         inputs, shorter_px = settings.width, _halved(min(height, width), halvings)
         for stage, multiple in enumerate(STAGES):
             halves = stage > 0 and _halved(shorter_px) >= SMALLEST_PX
@@ -79,8 +78,10 @@ class ResidualDiscriminator(Discriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        maps = self.layers(images.contiguous(memory_format=torch.channels_last))
-        features = maps.mean(dim=(2, 3))
+        # In bf16 a convolution of so few channels takes longer, and the images would be rounded.
+        with torch.autocast(images.device.type, enabled=False):
+            maps = self.first(images.contiguous(memory_format=torch.channels_last))
+        features = self.layers(maps).mean(dim=(2, 3))
         return DiscriminatorOutput(self.output(self.dropout(features)), features)
 
 
@@ -162,15 +163,19 @@ class _Block(nn.Module):
 
 
 def _stem(settings: ResidualSettings, channels: int, halvings: int) -> Iterator[nn.Module]:
-    """Convolutions that halve the size so many times, at least one; each size has half the channels of the
-    next, so that each costs alike."""
-    strides = [2] * halvings or [1]
-    for level, stride in enumerate(strides):
-        later = len(strides) - 1 - level
-        outputs = max(settings.width // 2**later, min(SMALLEST_STEM_WIDTH, settings.width))
-        yield _convolution(channels, outputs, 3, stride)
-        yield _normalization(settings, outputs)
-        yield nn.LeakyReLU(_SLOPE, inplace=True)
+    """Convolutions that halve the size so many times: all but one at once, then the last one.
+
+    Layers at the sizes between would cost more than all that comes after: at 256 px twice as much.
+    """
+    layers = [(2**halvings, settings.width)]
+    if halvings > 1:
+        layers = [(2 ** (halvings - 1), max(settings.width // 2, 1)), (2, settings.width)]
+    for stride, outputs in layers:
+        yield nn.Sequential(
+            _convolution(channels, outputs, max(3, stride + 1), stride),
+            _normalization(settings, outputs),
+            nn.LeakyReLU(_SLOPE, inplace=True),
+        )
         channels = outputs
 
 
