@@ -234,8 +234,20 @@ class OptimizerSettings(Settings, group="optimizer"):
     learning_rate: Annotated[float, Interval(gt=0, le=100)] = 3e-3
     """Step size of both players."""
 
+    generator_rate: Annotated[float, Interval(gt=0, le=100)] = 1.0
+    """Learning rate of the generator as a multiple of `learning_rate`."""
+
+    warmup: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of the run over which the learning rate rises linearly from 0."""
+
     decay_from: Annotated[float, Interval(ge=0, le=1)] = 1.0
-    """Share of the run after which the learning rate falls linearly to 0 at its end; 1: never."""
+    """Share of the run after which the learning rate falls to 0 at its end; 1: never."""
+
+    decay: Literal["linear", "cosine"] = "linear"
+    """Shape of that fall."""
+
+    weight_decay: Annotated[float, Interval(ge=0, le=100)] = 0.0
+    """Share of a weight that a step takes away, as a multiple of the learning rate (AdamW)."""
 
     beta1: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Decay of the gradient's running mean."""
@@ -253,6 +265,12 @@ class OptimizerSettings(Settings, group="optimizer"):
     averaging_horizon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the steps so far that the average looks back over, until its rate falls to
     `averaging_rate`: the authors start from zero weights instead, and lag behind for 10,000 steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            self.warmup <= self.decay_from, "warmup", f"at most decay-from, {self.decay_from:g}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +323,12 @@ class Recipe(Settings):
 
     batch_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
     """Images of each kind (labelled, unlabelled, generated) in a step, over all devices together."""
+
+    unlabelled_batch_size: Annotated[int, Interval(ge=2, le=65_536)] | None = None
+    """Unlabelled images in a step. Unset: `batch_size`."""
+
+    generated_batch_size: Annotated[int, Interval(ge=2, le=65_536)] | None = None
+    """Generated images in a step. Unset: `batch_size`."""
 
     baseline: bool = True
     """Also train the same discriminator on the labelled images alone, to see whether the GAN helped."""

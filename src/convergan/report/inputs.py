@@ -64,8 +64,8 @@ class ReportInputs:
     real_images: np.ndarray
     """uint8 `[n, height, width, channels]`."""
 
-    generated_images: np.ndarray
-    """uint8 `[n, height, width, channels]`."""
+    generated_images: np.ndarray | None
+    """uint8 `[n, height, width, channels]`; None where there is no generator."""
 
     most_certain: list[Prediction]
     """Where the classifier was surest, the surest first."""

@@ -64,7 +64,9 @@ def _render(inputs: ReportInputs) -> str:
         facts=_facts(inputs),
         charts=charts(inputs),
         real=grid_picture(inputs.real_images) if inputs.real_images.size else None,
-        generated=grid_picture(inputs.generated_images) if inputs.generated_images.size else None,
+        generated=grid_picture(inputs.generated_images)
+        if inputs.generated_images is not None and inputs.generated_images.size
+        else None,
         confusion=None
         if inputs.confusion is None
         else Confusion.of(inputs.confusion, inputs.classes),

@@ -43,6 +43,8 @@ class ModelConfig:
     """Empty for a discriminator that only tells real from generated."""
     resized: bool
     """Whether training resized its images to `image_shape`: then so do those who predict."""
+    has_generator: bool = True
+    """Whether a generator was trained beside the classifier."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -52,15 +54,15 @@ def save_model(
     folder: RunFolder,
     config: ModelConfig,
     classifier: Discriminator,
-    generator: Generator,
+    generator: Generator | None,
     origin: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes model/: the classifier with its averaged weights, the generator, and the settings.
+    """Writes model/: the classifier with its averaged weights, the generator if any, and the settings.
 
     Args:
         folder: of the run.
         config: the settings; the weights are kept with their SHA-256.
-        classifier, generator: the networks.
+        classifier, generator: the networks; None for a run that has trained no generator.
         origin: what they were trained on, by kind, as in checkpoints: "recipe" and "data set".
 
     Raises:
@@ -72,7 +74,10 @@ def save_model(
         _ORIGIN: json.dumps(dict(origin or {}), sort_keys=True),
         _CONFIG_SHA256: _sha256(settings),
     }
-    for name, network in ((_CLASSIFIER, classifier), (_GENERATOR, generator)):
+    networks: dict[str, nn.Module] = {_CLASSIFIER: classifier}
+    if generator is not None:
+        networks[_GENERATOR] = generator
+    for name, network in networks.items():
         save_tensors(folder.model / name, network.state_dict(), metadata)
     write_text(folder.model / _CONFIG, settings)
 
@@ -146,7 +151,8 @@ def load_generator(run: StrPath) -> Generator:
         its `latent(count, device)` draws.
 
     Raises:
-        UserError: as `load_classifier`, but for a run without labels, which has a generator too.
+        UserError: as `load_classifier`, but for a run without labels, which has a generator too; the run has
+            trained no generator.
 
     Example:
         >>> from convergan import load_generator
@@ -156,6 +162,10 @@ def load_generator(run: StrPath) -> Generator:
         5
     """
     config = load_config(run)
+    if not config.has_generator:
+        raise UserError(
+            f"{run}: expected a run with a generator, got one whose losses look at no generated images"
+        )
     network = _load(
         lambda: build_generator(config.networks, config.image_shape),
         RunFolder(Path(run)),

@@ -74,6 +74,16 @@ class Batch:
         return dict(zip(self.groups, parts, strict=True))
 
 
+def batch_sizes(recipe: Recipe) -> dict[str, int]:
+    """The number of labelled, unlabelled and generated images in a step, over all processes together."""
+    size = recipe.batch_size
+    return {
+        LABELLED: size,
+        UNLABELLED: recipe.unlabelled_batch_size or size,
+        GENERATED: recipe.generated_batch_size or size,
+    }
+
+
 class BatchSource:
     """The batches of real images that one process trains on: its share of every batch of the recipe.
 
@@ -104,16 +114,15 @@ class BatchSource:
         self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
         self._pixel_range, self._memory_format = pixel_range, memory_format
         self._views = views or {}
-        self.size = recipe.batch_size // ranks()
+        self.sizes = {name: size // ranks() for name, size in batch_sizes(recipe).items()}
         """Images of each group in this process's share of a batch."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Draws the order of an epoch, counted from 0."""
         data, generator_steps = self._data, self._recipe.objective.generator_steps
+        turns = self._steps * generator_steps
         self._unlabelled = self._order("unlabelled", data.unlabelled, self._steps, epoch)
-        self._matched = self._order(
-            "matched", data.unlabelled, self._steps * generator_steps, epoch
-        )
+        self._matched = self._order("matched", data.unlabelled, turns, epoch, like=GENERATED)
         self._labelled = (
             self._order("labelled", data.labelled, self._steps, epoch)
             if len(data.labelled)
@@ -140,17 +149,21 @@ class BatchSource:
         turns = self._recipe.objective.generator_steps
         return self._gathered(self._matched[position * turns + turn])
 
-    def _order(self, stream: str, indices: np.ndarray, steps: int, epoch: int) -> EpochOrder:
+    def _order(
+        self, stream: str, indices: np.ndarray, steps: int, epoch: int, like: str | None = None
+    ) -> EpochOrder:
+        """The order of a stream whose batches are as large as a group of that name, or of the name `like`."""
+        group = like or stream
         order = epoch_order(
             indices,
             steps=steps,
-            batch_size=self._recipe.batch_size,
+            batch_size=batch_sizes(self._recipe)[group],
             seed=self._recipe.seed,
             epoch=epoch,
             stream=stream,
         )
-        first = rank() * self.size
-        return order[:, first : first + self.size]
+        size = self.sizes[group]
+        return order[:, rank() * size : (rank() + 1) * size]
 
     def _gathered(self, indices: np.ndarray) -> Float[Tensor, "rows channels height width"]:
         images = to_network(self._images.gather(indices), self._pixel_range)

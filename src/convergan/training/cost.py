@@ -18,7 +18,7 @@ from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import ConvSettings, Recipe
-from convergan.training.batch import GENERATED, GROUPS, UNLABELLED
+from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED, batch_sizes
 from convergan.training.objective import losses_of
 from convergan.training.players import INITIALIZATION_IMAGES
 from convergan.training.samples import DIVERSITY_IMAGES
@@ -74,7 +74,9 @@ def training_cost(
     Raises:
         UserError: the networks cannot take such images.
     """
-    batch = max(1, recipe.batch_size // processes)
+    sizes = {name: max(1, size // processes) for name, size in batch_sizes(recipe).items()}
+    batch = sizes[LABELLED]
+    relative = tuple((name, size / batch) for name, size in sizes.items())
     with FakeTensorMode():
         small, large = (
             _trace(
@@ -83,15 +85,18 @@ def training_cost(
                 image_shape,
                 outputs,
                 rows=rows,
+                relative_sizes=relative,
                 bf16=bf16,
                 baseline=recipe.baseline,
             )
             for rows in _TRACED_BATCH_SIZES
         )
         discriminator = build_discriminator(recipe.networks, image_shape, outputs)
-        generator = build_generator(recipe.networks, image_shape)
         held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
-        held += _player_bytes(recipe, "generator", generator, averaged=False)
+        has_generator = "generator" in losses_of(recipe.objective)
+        if has_generator:
+            generator = build_generator(recipe.networks, image_shape)
+            held += _player_bytes(recipe, "generator", generator, averaged=False)
         if recipe.baseline:
             held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
 
@@ -105,11 +110,11 @@ def training_cost(
     judged_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
     if recipe.networks.data_dependent_initialization:
         judged_at_once = max(judged_at_once, INITIALIZATION_IMAGES)
-    images_in_step = batch * (len(_real_groups(recipe.objective)) + 1)
+    images_in_step = sum(sizes.get(group, sizes[UNLABELLED]) for group in _groups(recipe.objective))
     judging = LARGEST_MAPS_BYTES if in_blocks else extrapolated(images_in_step, "judging_bytes")
     moving = max(
         extrapolated(batch, "kept_bytes")
-        + _MOVING_MAPS * max(judging, extrapolated(batch, "making_bytes")),
+        + _MOVING_MAPS * max(judging, extrapolated(sizes[GENERATED], "making_bytes")),
         _MOVING_MAPS * extrapolated(judged_at_once, "judging_bytes"),
         _MOVING_MAPS * extrapolated(DIVERSITY_IMAGES, "making_bytes"),
     )
@@ -141,39 +146,48 @@ def _trace(
     outputs: int,
     *,
     rows: int,
+    relative_sizes: tuple[tuple[str, float], ...],
     bf16: bool,
     baseline: bool,
 ) -> _BatchCost:
+    """The cost of a batch of `rows` labelled images, and of groups that are larger by `relative_sizes`."""
+    losses = losses_of(objective)
     discriminator = build_discriminator(networks, image_shape, outputs)
-    generator = build_generator(networks, image_shape)
+    generator = build_generator(networks, image_shape) if "generator" in losses else None
     discriminator.group_size = rows
     for layer in discriminator.modules():
         if isinstance(layer, ImageByImage):
             # In one piece: as much memory is kept, and tracing takes less time.
             layer.forward = super(ImageByImage, layer).forward  # type: ignore[method-assign]
-    weights = [*discriminator.parameters(), *generator.parameters()]
-    images = torch.empty(rows, *image_shape)
+    weights = _weights(discriminator, generator)
+    sizes = {name: max(1, round(rows * relative)) for name, relative in relative_sizes}
+    images = {name: torch.empty(size, *image_shape) for name, size in sizes.items()}
+    simultaneous = objective.is_simultaneous and generator is not None
     with FlopCounterMode(display=False) as discriminator_flops:
-        real = [images for _ in _real_groups(objective)]
+        real = [images.get(name, images[UNLABELLED]) for name in _real_groups(objective)]
         kept = _kept_by_discriminator(
-            discriminator, generator, real, bf16, through_generator=objective.is_simultaneous
+            discriminator, generator, real, sizes[GENERATED], bf16, through_generator=simultaneous
         )
-        if TEACHER in losses_of(objective)["discriminator"].needs:
+        if TEACHER in losses["discriminator"].needs:
             with torch.no_grad():
-                discriminator(images)
+                discriminator(images[UNLABELLED])
         if baseline and objective.is_supervised:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                _kept(lambda: _judged(discriminator, [images]), weights)
+                _kept(lambda: _judged(discriminator, [images[LABELLED]]), weights)
     with FlopCounterMode(display=False) as generator_flops:
-        if not objective.is_simultaneous:
-            kept = max(kept, _kept_by_generator(objective, discriminator, generator, images))
+        if generator is not None and not simultaneous:
+            of_generator = _kept_by_generator(
+                objective, discriminator, generator, images[GENERATED]
+            )
+            kept = max(kept, of_generator)
     discriminator.eval()
-    generator.eval()
     with torch.no_grad():
         with FlopCounterMode(display=False) as test_flops, _LargestMap(weights) as judging:
-            discriminator(images)
+            discriminator(images[LABELLED])
         with _LargestMap(weights) as making:
-            generator(generator.latent(rows, "cpu"))
+            if generator is not None:
+                generator.eval()
+                generator(generator.latent(rows, "cpu"))
     return _BatchCost(
         kept_bytes=kept,
         judging_bytes=judging.largest_bytes,
@@ -184,15 +198,28 @@ def _trace(
     )
 
 
-def _real_groups(objective: ObjectiveSettings) -> frozenset[str]:
-    """The groups of real images in the discriminator's step."""
-    return (losses_of(objective)["discriminator"].needs & set(GROUPS) - {GENERATED}) | {UNLABELLED}
+def _groups(objective: ObjectiveSettings) -> frozenset[str]:
+    """The groups of images in the discriminator's step."""
+    losses = losses_of(objective)
+    generated = {GENERATED} if "generator" in losses else set()
+    return (losses["discriminator"].needs & set(GROUPS)) | {UNLABELLED} | generated
+
+
+def _real_groups(objective: ObjectiveSettings) -> list[str]:
+    """The groups of real images in the discriminator's step, in the order of their names."""
+    return sorted(_groups(objective) - {GENERATED})
+
+
+def _weights(discriminator: Discriminator, generator: Generator | None) -> list[nn.Parameter]:
+    of_generator = [] if generator is None else [*generator.parameters()]
+    return [*discriminator.parameters(), *of_generator]
 
 
 def _kept_by_discriminator(
     discriminator: Discriminator,
-    generator: Generator,
+    generator: Generator | None,
     real: list[Tensor],
+    generated_images: int,
     bf16: bool,
     *,
     through_generator: bool,
@@ -200,19 +227,21 @@ def _kept_by_discriminator(
     """Bytes that autograd keeps in the discriminator's step, as `step.Game` takes it."""
 
     def step() -> Tensor:
+        if generator is None:
+            return _judged(discriminator, real)
         with torch.set_grad_enabled(through_generator):
-            generated = generator(generator.latent(len(real[0]), "cpu"))
+            generated = generator(generator.latent(generated_images, "cpu"))
         return _judged(discriminator, [*real, generated])
 
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16 and not through_generator):
-        return _kept(step, [*discriminator.parameters(), *generator.parameters()])
+        return _kept(step, _weights(discriminator, generator))
 
 
 def _kept_by_generator(
     objective: ObjectiveSettings, discriminator: Discriminator, generator: Generator, images: Tensor
 ) -> int:
     """Bytes that autograd keeps in a generator's step, in which the discriminator's weights are frozen."""
-    weights = [*discriminator.parameters(), *generator.parameters()]
+    weights = _weights(discriminator, generator)
     for weight in discriminator.parameters():
         weight.requires_grad_(False)
     compared = [images] if discriminator.compares_halves else []

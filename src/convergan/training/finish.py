@@ -58,6 +58,7 @@ def write_end(
         image_shape=image_shape(data),
         classes=data.classes,
         resized=recipe.data.size_px is not None,
+        has_generator=fitted.generator is not None,
     )
     save_model(folder, config, fitted.discriminator, fitted.generator, origin)
     inputs = _report_inputs(folder, preparation, fitted, results, outcomes, device)
@@ -75,7 +76,10 @@ def _report_inputs(
 ) -> ReportInputs:
     recipe, data = preparation.recipe, preparation.data
     epochs = _epochs(folder, len(preparation.folds))
-    samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
+    generated = None
+    if fitted.generator is not None:
+        samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
+        generated = to_uint8(samples, fitted.generator.pixel_range).cpu().numpy()
     shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
     certain, uncertain = extremes(outcomes, data.classes)
     labelling, labelling_note = worth_labelling(data, fitted, device, recipe.seed)
@@ -91,7 +95,7 @@ def _report_inputs(
         classes=list(data.classes),
         confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
         real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],
-        generated_images=to_uint8(samples, fitted.generator.pixel_range).cpu().numpy(),
+        generated_images=generated,
         most_certain=certain,
         least_certain=uncertain,
         worth_labelling=labelling,

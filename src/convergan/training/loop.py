@@ -15,7 +15,7 @@ from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.epochs import EpochRecord
-from convergan.training.batch import BatchSource
+from convergan.training.batch import UNLABELLED, BatchSource, batch_sizes
 from convergan.training.checkpointing import Checkpointer, LoopOptions
 from convergan.training.computation import discriminator_dtype, memory_layout, resolved_precision
 from convergan.training.health import NotFinite
@@ -36,7 +36,8 @@ class Fitted:
 
     discriminator: Discriminator
     baseline: Discriminator | None
-    generator: Generator
+    generator: Generator | None
+    """None where no term looks at generated images."""
     epoch: int
     """The epoch that the discriminator is of."""
     train_seconds: float
@@ -91,7 +92,7 @@ def fit(
         noise=StepNoise(recipe, [player.network for player in state.players.values()], device),
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
-        simultaneous=recipe.objective.is_simultaneous,
+        simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
         discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
     )
     meter = LossMeter(device)
@@ -138,8 +139,10 @@ def fit(
 
         # 7. The end of the epoch: how it went, and whether it is the best by validation.
         mean_losses, real_score, generated_score = meter.means(state, steps)
-        generator = state.players["generator"].network
-        spread = diversity(generator, images, data.unlabelled, recipe.seed)
+        generator = state.players.get("generator")
+        spread = math.nan
+        if generator is not None:
+            spread = diversity(generator.network, images, data.unlabelled, recipe.seed)
         errors: dict[str, int] = {}
         for name, best in state.best.items() if len(data.validation) else ():
             tested = state.players[name].tested
@@ -201,11 +204,12 @@ def _fitted(state: TrainingState) -> Fitted:
     for name, best in state.best.items():
         if best.weights is not None:
             state.players[name].tested.load_state_dict(best.weights)
-    best, baseline = state.best["discriminator"], state.players.get("baseline")
+    best = state.best["discriminator"]
+    baseline, generator = state.players.get("baseline"), state.players.get("generator")
     return Fitted(
         discriminator=state.players["discriminator"].tested.eval(),
         baseline=None if baseline is None else baseline.tested.eval(),
-        generator=state.players["generator"].network.eval(),
+        generator=None if generator is None else generator.network.eval(),
         epoch=state.epochs_done if best.weights is None else best.epoch,
         train_seconds=state.train_seconds,
     )
@@ -213,12 +217,16 @@ def _fitted(state: TrainingState) -> Fitted:
 
 def steps_per_epoch(recipe: Recipe, data: TrainingData) -> int:
     """Number of batches in an epoch of this training."""
-    return max(math.ceil(len(data.unlabelled) / recipe.batch_size), recipe.min_steps_per_epoch)
+    batches = math.ceil(len(data.unlabelled) / batch_sizes(recipe)[UNLABELLED])
+    return max(batches, recipe.min_steps_per_epoch)
 
 
 def learning_rate(settings: OptimizerSettings, progress: float, halvings: int) -> float:
-    """The learning rate after a share `progress` of the run, in [0, 1)."""
+    """The learning rate of the discriminator after a share `progress` of the run, in [0, 1)."""
     rate = settings.learning_rate * 0.5**halvings
+    if progress < settings.warmup:
+        return rate * progress / settings.warmup
     if progress < settings.decay_from:
         return rate
-    return rate * (1 - progress) / (1 - settings.decay_from)
+    left = (1 - progress) / (1 - settings.decay_from)
+    return rate * ((1 - math.cos(math.pi * left)) / 2 if settings.decay == "cosine" else left)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.training.batch import LABELLED
+from convergan.training.batch import GENERATED, LABELLED
 from convergan.training.terms.registry import TERMS
 from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermOutputs
 
@@ -49,7 +49,7 @@ def total(parts: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
 
 
 def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
-    """The loss of each player by its name.
+    """The loss of each player by its name; without `generator` where no term looks at generated images.
 
     Raises:
         UserError: a player has no term, or a term needs labels where there are no classes.
@@ -68,9 +68,11 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
                 f"objective.{_option(term.name)}.weight: expected 0 where no classes are learnt"
                 f" (objective.supervised.weight 0), got {term.settings.weight:g}"
             )
+    if losses["generator"].needs <= {HISTORY} and GENERATED not in losses["discriminator"].needs:
+        del losses["generator"]
     for player in ("discriminator", "generator"):
         # Historical averaging alone would hold the player where it is.
-        if losses[player].needs <= {HISTORY}:
+        if player in losses and losses[player].needs <= {HISTORY}:
             names = ", ".join(
                 _option(name)
                 for name, term in TERMS.items()

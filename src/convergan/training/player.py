@@ -16,7 +16,7 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 class Player(Generic[NetworkT]):
-    """One side of the game, and how it takes a step.
+    """One side of the game, and how it takes a step: at `rate` times the learning rate that it is given.
 
     `network` is the module itself; `local` runs it, compiled where the recipe says so; of several
     ranks `wrapped` is what averages gradients over them.
@@ -31,11 +31,12 @@ class Player(Generic[NetworkT]):
         *,
         averaged: bool,
         with_history: bool,
+        rate: float = 1.0,
     ) -> None:
         layout = memory_layout(device)
         self.network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.local = compiled(self.network, hardware, device)
-        self.settings = settings
+        self.settings, self.rate = settings, rate
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         parallel = data_parallel(self.network, device)
         self.wrapped = (
@@ -46,6 +47,8 @@ class Player(Generic[NetworkT]):
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
             eps=settings.epsilon,
+            weight_decay=settings.weight_decay,
+            decoupled_weight_decay=True,
             fused=device.type in ("cpu", "cuda"),
         )
         self.average = (
@@ -64,7 +67,7 @@ class Player(Generic[NetworkT]):
     def move(self, learning_rate: float) -> None:
         """Moves the weights against the gradients that they hold, then the averages towards the weights."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = self.rate * learning_rate
         self.optimizer.step()
         if self.history is not None:
             self.history.update()

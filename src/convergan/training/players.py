@@ -34,7 +34,8 @@ def build_players(
     losses: Mapping[str, Loss],
     streams: Mapping[str, RandomStream],
 ) -> dict[str, Player]:
-    """The players by name; `baseline` only where the recipe wants one and there are classes.
+    """The players by name: `generator` only where it has a loss, `baseline` only where the recipe wants one
+    and there are classes.
 
     Args:
         device: where the networks and the images are.
@@ -59,6 +60,7 @@ def build_players(
             recipe.hardware,
             averaged=name in CLASSIFIERS,
             with_history=losses[name].has_history,
+            rate=recipe.optimizer.generator_rate if name == "generator" else 1.0,
         )
 
     def discriminator() -> Discriminator:
@@ -69,11 +71,14 @@ def build_players(
     players = {}
     with streams["game"]():
         classifier = discriminator()
-        generator = build_generator(recipe.networks, shape).to(device)
+        generator = None
+        if "generator" in losses:
+            generator = build_generator(recipe.networks, shape).to(device)
         _initialize_discriminator(classifier, recipe, images, data.unlabelled)
-        _initialize_generator(generator, recipe)
         players["discriminator"] = player("discriminator", classifier)
-        players["generator"] = player("generator", generator)
+        if generator is not None:
+            _initialize_generator(generator, recipe)
+            players["generator"] = player("generator", generator)
     if recipe.baseline and recipe.objective.is_supervised:
         with streams["baseline"]():
             baseline = discriminator()

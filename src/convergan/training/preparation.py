@@ -20,6 +20,7 @@ from convergan.recipes.terms import SupervisedSettings
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
+from convergan.training.objective import losses_of
 
 CPU = torch.device("cpu")
 
@@ -68,11 +69,15 @@ def prepare(
             such images or do not fit in memory, the batch cannot be divided among the processes, or there is
             no compiler.
     """
-    if recipe.batch_size % processes or recipe.batch_size < 2 * processes:
-        raise UserError(
-            f"batch-size: expected a multiple of the {processes} processes, at least 2 for each, "
-            f"got {recipe.batch_size}"
-        )
+    for name, size in (
+        ("batch-size", recipe.batch_size),
+        ("unlabelled-batch-size", recipe.unlabelled_batch_size),
+        ("generated-batch-size", recipe.generated_batch_size),
+    ):
+        if size is not None and (size % processes or size < 2 * processes):
+            raise UserError(
+                f"{name}: expected a multiple of the {processes} processes, at least 2 for each, got {size}"
+            )
     require_compiler(recipe.hardware)
     if data is None:
         memory_check = partial(
@@ -160,7 +165,8 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
     try:
         with torch.device("meta"):
             build_discriminator(recipe.networks, shape, outputs)
-            build_generator(recipe.networks, shape)
+            if "generator" in losses_of(recipe.objective):
+                build_generator(recipe.networks, shape)
     except (RuntimeError, OverflowError, TypeError) as error:
         # Of a layer whose numbers cannot be counted in 64 bits.
         raise UserError(

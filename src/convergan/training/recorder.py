@@ -90,7 +90,8 @@ class Recorder:
             )
         append_metrics(self.folder.metrics, line)
         # Evenly over the run, and after its last epoch.
-        if record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs:
+        grids_due = record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs
+        if grids_due and "generator" in players:
             self._write_samples(record.epoch, players["generator"].network)
         if self.logger is not None:
             self.logger.log(line)

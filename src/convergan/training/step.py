@@ -46,7 +46,7 @@ class Game:
 
         Returns:
             The parts of all losses as `<player>/<part>`, and the means of D(x) over the unlabelled images and
-            of D(G(z)) over the generated ones, [2].
+            of D(G(z)) over the generated ones, [2], which are NaN without a generator.
         """
         parts: Parts = {}
         position = state.position
@@ -55,41 +55,44 @@ class Game:
         with state.streams["game"]():
             batch = self.batches.real(position, self.losses["discriminator"].needs)
             for name in ("discriminator", "generator"):
-                self.players[name].network.train()
+                if name in self.players:
+                    self.players[name].network.train()
             if self.simultaneous:
                 outputs, of_players = self.simultaneous_step(batch, learning_rate)
                 parts.update(of_players)
             else:
                 outputs, of_discriminator = self.discriminator_step(batch, learning_rate)
                 parts.update(_prefixed("discriminator", of_discriminator))
-                turns = []
-                with _frozen(self.players["discriminator"]):
-                    for turn in range(self.generator_steps):
-                        turns.append(self.generator_step(position, turn, learning_rate))
-                means = {name: torch.stack([p[name] for p in turns]).mean() for name in turns[0]}
-                parts.update(_prefixed("generator", means))
+                if "generator" in self.players:
+                    parts.update(_prefixed("generator", self.turns(position, learning_rate)))
         if "baseline" in self.players and LABELLED in batch.groups:
             with state.streams["baseline"]():
                 of_baseline = self.baseline_step(batch, learning_rate)
             parts.update(_prefixed("baseline", of_baseline))
-        with torch.no_grad():
-            scores = [
-                torch.sigmoid(real_probability_logit(outputs[group].logits)).mean()
-                for group in (UNLABELLED, GENERATED)
-            ]
-        return parts, torch.stack(scores)
+        return parts, self._scores(outputs)
 
     def discriminator_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
-        """A step of the discriminator: the batch and as many generated images in one forward pass."""
-        player, generator = self.players["discriminator"], self.players["generator"]
-        with torch.no_grad():
-            batch = batch.with_group(GENERATED, generator.local(self._latent()))
+        """A step of the discriminator: the batch and, if any, generated images, in one forward pass."""
+        player = self.players["discriminator"]
+        if "generator" in self.players:
+            with torch.no_grad():
+                generated = self.players["generator"].local(self._latent())
+            batch = batch.with_group(GENERATED, generated)
         with self._autocast():
             output = player.wrapped(batch.images, batch.sizes)
         outputs = self._outputs("discriminator", batch.split(output), batch)
         parts = self.losses["discriminator"](outputs)
         player.step(total(parts), learning_rate)
         return outputs, parts
+
+    def turns(self, position: int, learning_rate: float) -> Parts:
+        """The steps of the generator that follow one of the discriminator; gives the means of their parts."""
+        with _frozen(self.players["discriminator"]):
+            turns = [
+                self.generator_step(position, turn, learning_rate)
+                for turn in range(self.generator_steps)
+            ]
+        return {name: torch.stack([parts[name] for parts in turns]).mean() for name in turns[0]}
 
     def generator_step(self, position: int, turn: int, learning_rate: float) -> Parts:
         """A step of the generator through the discriminator as it is, whose weights are frozen."""
@@ -151,7 +154,18 @@ class Game:
 
     def _latent(self) -> Tensor:
         generator = self.players["generator"].network
-        return generator.latent(self.batches.size, self.device)
+        return generator.latent(self.batches.sizes[GENERATED], self.device)
+
+    @torch.no_grad()
+    def _scores(self, outputs: TermOutputs) -> Tensor:
+        """The means of D(x) and of D(G(z)), [2]."""
+        if "generator" not in self.players:
+            return torch.full((2,), torch.nan, device=self.device)
+        scores = [
+            torch.sigmoid(real_probability_logit(outputs[group].logits)).mean()
+            for group in (UNLABELLED, GENERATED)
+        ]
+        return torch.stack(scores)
 
     def _autocast(self) -> torch.autocast:
         reduced = self.discriminator_dtype
