@@ -38,7 +38,7 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     spec = ConstructorRegistry.get_struct_spec(replace(info, markers=(*info.markers, suppress)))
     if not isinstance(spec, StructConstructorSpec):
         return None
-    hidden = ("name", "kind", "others") if issubclass(info.type, Settings) else ()
+    hidden = ("name", "kind", "others", "factory") if issubclass(info.type, Settings) else ()
     kind: Any = info.type
     declared = declarations(kind)
     fields = (

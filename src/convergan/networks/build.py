@@ -4,15 +4,19 @@ from convergan.networks.conv import ConvDiscriminator, ConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
+from convergan.networks.module import ModuleDiscriminator
 from convergan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from convergan.recipes.settings import (
     ConvSettings,
     ImageNetSettings,
     MLPSettings,
+    ModuleSettings,
     ResidualSettings,
 )
 
-NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings
+NetworkSettings = (
+    MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings
+)
 
 
 def build_discriminator(
@@ -25,6 +29,8 @@ def build_discriminator(
         return ImageNetDiscriminator(settings, image_shape, outputs)
     if isinstance(settings, ResidualSettings):
         return ResidualDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, ModuleSettings):
+        return ModuleDiscriminator(settings, image_shape, outputs)
     return ConvDiscriminator(settings, image_shape, outputs)
 
 
@@ -34,6 +40,6 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
         return MLPGenerator(settings, image_shape)
     if isinstance(settings, ImageNetSettings):
         return ImageNetGenerator(settings, image_shape)
-    if isinstance(settings, ResidualSettings):
+    if isinstance(settings, ResidualSettings | ModuleSettings):
         return ResidualGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain
-from convergan.recipes.settings import ResidualSettings
+from convergan.recipes.settings import ModuleSettings, ResidualSettings
 
 FIRST_STAGE_PX = 20
 """Largest shorter side of the maps in the first stage, if the images are larger: 32, 64 and 256 px come to
@@ -96,7 +96,7 @@ class ResidualGenerator(Generator):
     pixel_range = (-1.0, 1.0)
     channels_last = True
 
-    def __init__(self, settings: ResidualSettings, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, settings: ResidualSettings | ModuleSettings, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.image_shape, self.latent_size = image_shape, settings.latent_size
         channels, height, width = image_shape
@@ -115,12 +115,13 @@ class ResidualGenerator(Generator):
         nn.init.normal_(self.dense.weight, std=0.05)
         self.dense_norm = BatchNormWithoutGain(self.dense.out_features)
         self.doublings = nn.ModuleList(
-            nn.Sequential(_convolution(inputs, outputs, 3), BatchNormWithoutGain(outputs), nn.ReLU())
+            nn.Sequential(
+                _convolution(inputs, outputs, 3), BatchNormWithoutGain(outputs), nn.ReLU()
+            )
             for inputs, outputs in pairwise(widths)
         )
         self.output = nn.Conv2d(widths[-1], channels * self.pixels**2, 3, padding=1)
         nn.init.normal_(self.output.weight, std=0.1 / math.sqrt(widths[-1]))
-        nn.init.zeros_(self.output.bias)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(

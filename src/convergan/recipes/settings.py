@@ -1,8 +1,9 @@
 """The settings of a run: everything that decides its result, each field documented beneath it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval, Len
 
@@ -228,6 +229,33 @@ class ResidualSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModuleSettings(Settings, group="networks"):
+    """A discriminator of one's own, given from Python, and the generator of `ResidualSettings`."""
+
+    kind: Literal["module"] = "module"
+    """Which networks these are."""
+
+    module: Annotated[str, Len(1, 1000)]
+    """The qualified name of what makes the discriminator: for the reader."""
+
+    features: Annotated[str, Len(0, 1000)] = ""
+    """Name of the layer whose outputs are the features, as in `named_modules`. Empty: what the last linear
+    layer takes."""
+
+    generator_width: _Width = 128
+    """Channels of the generator's first maps, halved with each doubling of their size, down to 8."""
+
+    latent_size: _LatentSize = 100
+    """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    factory: Callable[..., Any] | None = field(default=None, repr=False)
+    """What makes the discriminator; never written to a file."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """A network of one's own begins as its factory makes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
@@ -291,7 +319,7 @@ class HardwareSettings(Settings, group="hardware"):
     precision: Annotated[Literal["auto", "fp32", "bf16"], Former(FORMER_PRECISIONS)] = "auto"
     """Of the matrix products in the steps of discriminator and baseline; losses and the generator's step are
     always in fp32: in fewer bits it diverges. `auto`: bf16 where the device has units for it (AMX in a CPU,
-    tensor cores in a GPU), else fp32."""
+    for residual networks AVX512-BF16 too; tensor cores in a GPU), else fp32."""
 
     noise: Literal["auto", "fresh"] = "auto"
     """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
@@ -336,7 +364,7 @@ class Recipe(Settings):
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings = field(
+    networks: MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings = field(
         default_factory=ConvSettings
     )
     """The two players."""

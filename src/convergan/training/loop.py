@@ -81,7 +81,7 @@ def fit(
         recipe,
         steps=steps,
         pixel_range=state.players["discriminator"].network.pixel_range,
-        memory_format=memory_layout(device),
+        memory_format=memory_layout(device, state.players["discriminator"].network),
         views=VIEWS,
     )
     game = Game(
@@ -93,7 +93,7 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
-        discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
+        discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device, recipe.networks)),
     )
     meter = LossMeter(device)
 

@@ -15,7 +15,8 @@ from convergan.data.splits import Split, draw_folds, draw_split, number_of_folds
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.recipes.settings import Recipe
+from convergan.networks.module import require_module
+from convergan.recipes.settings import ModuleSettings, Recipe
 from convergan.recipes.terms import SupervisedSettings
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
@@ -94,7 +95,10 @@ def prepare(
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
     outputs = max(len(data.classes), 1)
-    _require_networks(recipe, image_shape(data), outputs)
+    if isinstance(recipe.networks, ModuleSettings):
+        require_module(recipe.networks, image_shape(data), outputs)
+    else:
+        _require_networks(recipe, image_shape(data), outputs)
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
@@ -119,7 +123,7 @@ def _open(
 ) -> tuple[Recipe, DataSet]:
     """Opens the images that the recipe names; gives them, and the recipe with absolute paths."""
     settings = recipe.data
-    if settings.size_px is not None:
+    if settings.size_px is not None and not isinstance(recipe.networks, ModuleSettings):
         # At least so much, whatever the images are.
         shape = (settings.channels or 1, settings.size_px, settings.size_px)
         _require_networks(recipe, shape, 1)

@@ -15,6 +15,7 @@ from convergan.data.splits import Split
 from convergan.distributed import rank, ranks
 from convergan.errors import UserError, quoted
 from convergan.files import make_folder
+from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked
@@ -81,6 +82,8 @@ def train(
     out: StrPath,
     *,
     data: DataSet | None = None,
+    network: Factory | None = None,
+    features: str | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> Results:
@@ -90,6 +93,13 @@ def train(
         recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
+        network: what makes a discriminator of your own in place of the recipe's, an `nn.Module` from images
+            [batch, channels, height, width], floats from -1 to 1, to logits [batch, classes]: a class or a
+            function, called without arguments or, if it wants them, with the images' shape (channels,
+            height, width) and the number of classes. Baseline and arms have it too. Its batch
+            normalizations have the statistics of each group of images apart (`GroupedBatchNorm`).
+        features: with `network`, the name of the layer whose outputs feature matching compares; default:
+            what its last linear layer takes. Maps are averaged over their positions.
         options: how the run is kept.
         console: where progress and verdict are shown; default: the terminal.
 
@@ -107,7 +117,7 @@ def train(
         >>> results = train(replace(PRESETS["digits"], epochs=5), "runs/digits")  # doctest: +ELLIPSIS
         10 classes: ...
     """
-    request = _Request(recipe, data, options, console)
+    request = _Request(recipe, data, options, console, network, features)
     folder = RunFolder(as_path(out, "out"))
     return _launched(lambda device: _train(device, folder, request), request.recipe)
 
@@ -140,6 +150,8 @@ class _Request:
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
+        network: Factory | None = None,
+        features: str | None = None,
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(
@@ -148,7 +160,7 @@ class _Request:
         for name, given, kind in (("options", options, RunOptions), ("console", console, Console)):
             if not isinstance(given, kind | None):
                 raise UserError(f"{name}: expected {kind.__name__} or nothing, got {quoted(given)}")
-        self.recipe, self.data = as_recipe(recipe), data
+        self.recipe, self.data = with_module(as_recipe(recipe), network, features), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 
@@ -198,7 +210,9 @@ def _say_what_was_read(device: torch.device, preparation: Preparation, console: 
     if rank() != 0:
         return
     recipe = preparation.recipe
-    computation = computation_sentence(recipe.hardware, device, with_baseline=recipe.baseline)
+    computation = computation_sentence(
+        recipe.hardware, device, recipe.networks, with_baseline=recipe.baseline
+    )
     for line in (*summary_lines(preparation), computation):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -286,7 +300,7 @@ class _Run:
             train_seconds=train_seconds,
             seconds_per_epoch=fitted.train_seconds / recipe.epochs,
             device=device_name(self.device),
-            precision=resolved_precision(recipe.hardware, self.device),
+            precision=resolved_precision(recipe.hardware, self.device, recipe.networks),
             versions=versions(),
             git_commit=self.git_commit,
         )
