@@ -14,9 +14,7 @@ from convergan.recipes.settings import (
     ResidualSettings,
 )
 
-NetworkSettings = (
-    MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings
-)
+NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings
 
 
 def build_discriminator(

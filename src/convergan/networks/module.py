@@ -72,7 +72,9 @@ class ModuleDiscriminator(Discriminator):
         wanted = (images.shape[0], self.outputs)
         if not isinstance(logits, Tensor) or logits.shape != wanted:
             got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise UserError(f"network: expected logits {list(wanted)} of {wanted[0]} images, got {got}")
+            raise UserError(
+                f"network: expected logits {list(wanted)} of {wanted[0]} images, got {got}"
+            )
         if not isinstance(features, Tensor) or features.shape[0] != images.shape[0]:
             raise UserError(
                 "features: expected a layer that gives one tensor with a row for each image, got another"

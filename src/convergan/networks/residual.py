@@ -96,7 +96,9 @@ class ResidualGenerator(Generator):
     pixel_range = (-1.0, 1.0)
     channels_last = True
 
-    def __init__(self, settings: ResidualSettings | ModuleSettings, image_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, settings: ResidualSettings | ModuleSettings, image_shape: tuple[int, int, int]
+    ) -> None:
         super().__init__()
         self.image_shape, self.latent_size = image_shape, settings.latent_size
         channels, height, width = image_shape

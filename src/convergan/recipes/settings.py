@@ -364,8 +364,8 @@ class Recipe(Settings):
     data: DataSettings = field(default_factory=DataSettings)
     """Which images."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings = field(
-        default_factory=ConvSettings
+    networks: MLPSettings | ConvSettings | ImageNetSettings | ResidualSettings | ModuleSettings = (
+        field(default_factory=ConvSettings)
     )
     """The two players."""
 

@@ -93,7 +93,9 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
-        discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device, recipe.networks)),
+        discriminator_dtype=discriminator_dtype(
+            resolved_precision(recipe.hardware, device, recipe.networks)
+        ),
     )
     meter = LossMeter(device)
 
