@@ -47,7 +47,7 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
         if get_origin(declaration) is Literal and len(get_args(declaration)) == 1
     }
     if issubclass(info.type, Settings):
-        hidden |= {"name", "others", "plan"}
+        hidden |= {"name", "others", "plan", "factory"}
     fields = (
         replace(field, type=suppress[field.type])
         if field.name in hidden

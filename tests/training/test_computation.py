@@ -16,7 +16,13 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.noise import NoiseBank, use_bank
-from convergan.recipes.settings import FORMER_PRECISIONS, HardwareSettings, MLPSettings, Recipe
+from convergan.recipes.settings import (
+    FORMER_PRECISIONS,
+    HardwareSettings,
+    MLPSettings,
+    Recipe,
+    ResidualSettings,
+)
 from convergan.runs.metrics import read_metrics
 from convergan.training import computation, step
 from convergan.training.computation import (
@@ -131,8 +137,14 @@ def test_without_a_compiler_nothing_begins(
 
 def test_a_gpu_gets_channels_last_and_fresh_noise() -> None:
     gpu = torch.device("cuda")
-    assert memory_layout(gpu) == torch.channels_last
-    assert memory_layout(CPU) == torch.contiguous_format
+    networks = {
+        kind: build_discriminator(settings, (3, 16, 16), 2)
+        for kind, settings in (("mlp", MLPSettings()), ("residual", ResidualSettings()))
+    }
+    for network in networks.values():
+        assert memory_layout(gpu, network) == torch.channels_last
+    assert memory_layout(CPU, networks["mlp"]) == torch.contiguous_format
+    assert memory_layout(CPU, networks["residual"]) == torch.channels_last
     assert not uses_noise_bank(HardwareSettings(), gpu)
     assert uses_noise_bank(HardwareSettings(), CPU)
     assert not uses_noise_bank(HardwareSettings(noise="fresh"), CPU)

@@ -5,15 +5,26 @@ from convergan.networks.conv import ConvDiscriminator, ConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
+from convergan.networks.module import ModuleDiscriminator
 from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from convergan.recipes.settings import (
     ConvSettings,
     ImageNetSettings,
     MLPSettings,
+    ModuleSettings,
     PretrainedSettings,
+    ResidualSettings,
 )
 
-NetworkSettings = MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings
+NetworkSettings = (
+    MLPSettings
+    | ConvSettings
+    | ImageNetSettings
+    | PretrainedSettings
+    | ResidualSettings
+    | ModuleSettings
+)
 
 
 def build_discriminator(
@@ -26,6 +37,10 @@ def build_discriminator(
         return ImageNetDiscriminator(settings, image_shape, outputs)
     if isinstance(settings, PretrainedSettings):
         return PretrainedDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, ResidualSettings):
+        return ResidualDiscriminator(settings, image_shape, outputs)
+    if isinstance(settings, ModuleSettings):
+        return ModuleDiscriminator(settings, image_shape, outputs)
     return ConvDiscriminator(settings, image_shape, outputs)
 
 
@@ -43,4 +58,6 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
         return MLPGenerator(settings, image_shape)
     if isinstance(settings, ImageNetSettings):
         return ImageNetGenerator(settings, image_shape)
+    if isinstance(settings, ResidualSettings | ModuleSettings):
+        return ResidualGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)

@@ -20,8 +20,10 @@ from convergan.recipes.settings import (
     ConvSettings,
     ImageNetSettings,
     MLPSettings,
+    ModuleSettings,
     PretrainedSettings,
     Recipe,
+    ResidualSettings,
 )
 from convergan.recipes.terms import TermSettings
 
@@ -31,8 +33,10 @@ _NETWORKS: dict[str, Any] = {
     "conv": ConvSettings,
     "imagenet": ImageNetSettings,
     "pretrained": PretrainedSettings,
+    "residual": ResidualSettings,
+    "module": ModuleSettings,
 }
-_OTHER_TERMS: Any = {"objective": {"others"}}
+_NOT_DUMPED: Any = {"objective": {"others"}, "networks": {"factory"}}
 
 _LARGEST = 65_536
 """Bytes of a recipe.yaml: ours have some 2,000."""
@@ -47,7 +51,7 @@ which changes last digits alone; whether the images are the same is checked by t
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """The settings as nested dictionaries of plain values."""
-    values = _RECIPE.dump_python(recipe, mode="json", exclude=_OTHER_TERMS)
+    values = _RECIPE.dump_python(recipe, mode="json", exclude=_NOT_DUMPED)
     for term in recipe.objective.others:
         values["objective"][term.term_name] = _plain(term)
     return values
@@ -92,6 +96,8 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
                 f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {quoted(kind)}"
             )
     known = declarations(settings)
+    if settings is ModuleSettings:
+        known = {name: declared for name, declared in known.items() if name != "factory"}
     checked: dict[str, Any] = {}
     if group == "objective.":
         values = current_objective(values)
@@ -235,7 +241,7 @@ def recipe_sha256(recipe: Recipe) -> str:
     """
     # As read from a file: a whole number is a float where one is declared.
     read = recipe_from_dict(recipe_to_dict(recipe), "recipe")
-    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True, exclude=_OTHER_TERMS)
+    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True, exclude=_NOT_DUMPED)
     chosen.setdefault("networks", {})["kind"] = read.networks.kind
     # By the names of the first version: runs are known by these hashes.
     chosen["objective"] = with_former_names(

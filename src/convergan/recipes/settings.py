@@ -1,8 +1,9 @@
 """The settings of a run: everything that decides its result, each field documented beneath it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval, Len, MultipleOf
 
@@ -227,6 +228,67 @@ class PretrainedSettings(Settings, group="networks"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResidualSettings(Settings, group="networks"):
+    """Small residual networks for images of any size and aspect, best from 8 to 256 px.
+
+    They halve large images early, so that a step costs little more for 256 px than for 32.
+    """
+
+    kind: Literal["residual"] = "residual"
+    """Which networks these are."""
+
+    width: _Width = 32
+    """Channels of the discriminator's first stage; the second has twice, the third four times as many, and so
+    many are the features."""
+
+    blocks: Annotated[int, Interval(ge=1, le=100)] = 1
+    """Residual blocks, of two convolutions each, in each of the three stages."""
+
+    dropout: _Dropout = 0.0
+    """Share of the features that is dropped before the output."""
+
+    normalization: Literal["batch", "group"] = "batch"
+    """Normalization in the discriminator. `batch`: by the statistics of each group of a step's batch apart,
+    in evaluation by those of unlabelled images. `group`: of each image by itself, over groups of channels."""
+
+    generator_width: _Width = 128
+    """Channels of the generator's first maps, halved with each doubling of their size, down to 8."""
+
+    latent_size: _LatentSize = 100
+    """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """Normalization does what it is for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleSettings(Settings, group="networks"):
+    """A discriminator of one's own, given from Python, and the generator of `ResidualSettings`."""
+
+    kind: Literal["module"] = "module"
+    """Which networks these are."""
+
+    module: Annotated[str, Len(1, 1000)]
+    """The qualified name of what makes the discriminator: for the reader."""
+
+    features: Annotated[str, Len(0, 1000)] = ""
+    """Name of the layer whose outputs are the features, as in `named_modules`. Empty: what the last linear
+    layer takes."""
+
+    generator_width: _Width = 128
+    """Channels of the generator's first maps, halved with each doubling of their size, down to 8."""
+
+    latent_size: _LatentSize = 100
+    """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    factory: Callable[..., Any] | None = field(default=None, repr=False)
+    """What makes the discriminator; never written to a file."""
+
+    data_dependent_initialization: ClassVar[bool] = False
+    """A network of one's own begins as its factory makes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
     """Adam for both players, and the averaged weights that are tested."""
 
@@ -290,7 +352,7 @@ class HardwareSettings(Settings, group="hardware"):
     precision: Annotated[Literal["auto", "fp32", "bf16"], Former(FORMER_PRECISIONS)] = "auto"
     """Of the matrix products in the steps of discriminator and baseline; losses and the generator's step are
     always in fp32: in fewer bits it diverges. `auto`: bf16 where the device has units for it (AMX in a CPU,
-    tensor cores in a GPU), else fp32."""
+    for residual networks AVX512-BF16 too; tensor cores in a GPU), else fp32."""
 
     noise: Literal["auto", "fresh"] = "auto"
     """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
@@ -357,9 +419,14 @@ class Recipe(Settings):
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     """The views of the training images that all players see."""
 
-    networks: MLPSettings | ConvSettings | ImageNetSettings | PretrainedSettings = field(
-        default_factory=ConvSettings
-    )
+    networks: (
+        MLPSettings
+        | ConvSettings
+        | ImageNetSettings
+        | PretrainedSettings
+        | ResidualSettings
+        | ModuleSettings
+    ) = field(default_factory=ConvSettings)
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

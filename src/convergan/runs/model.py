@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,7 +17,9 @@ from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.module import Factory, require_module
 from convergan.paths import StrPath, as_path
+from convergan.recipes.settings import ModuleSettings
 from convergan.runs.classifier import Classifier
 from convergan.runs.folder import RunFolder
 from convergan.runs.tensor_files import load_tensors, save_tensors
@@ -69,7 +71,9 @@ def save_model(
         UserError: a file cannot be written, such as to a disk that is full.
     """
     make_folder(folder.model)
-    settings = json_text(_CONFIG_TYPE.dump_python(config, mode="json"))
+    settings = json_text(
+        _CONFIG_TYPE.dump_python(config, mode="json", exclude={"networks": {"factory"}})
+    )
     metadata = {
         _ORIGIN: json.dumps(dict(origin or {}), sort_keys=True),
         _CONFIG_SHA256: _sha256(settings),
@@ -101,11 +105,12 @@ def load_config(run: StrPath) -> ModelConfig:
     return read_json_as(path, _CONFIG_TYPE, "the settings of a model")
 
 
-def load_classifier(run: StrPath) -> Classifier:
+def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     """A run's classifier with its averaged weights, in evaluation mode, on the CPU.
 
     Args:
         run: the folder of a finished run with classes.
+        network: what makes the network, as `train` was given it, for a run of a network of your own.
 
     Returns:
         A module that takes uint8 images [batch, channels, height, width] and knows its classes and their
@@ -126,13 +131,27 @@ def load_classifier(run: StrPath) -> Classifier:
     config = load_config(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
-    network = _load(
-        lambda: build_discriminator(config.networks, config.image_shape, len(config.classes)),
+    networks = config.networks
+    if isinstance(networks, ModuleSettings):
+        if network is None:
+            raise UserError(
+                f"{run}: expected the network of your own that it was trained with, {networks.module}; pass"
+                " load_classifier(run, network=...) in place of the run"
+            )
+        networks = replace(networks, factory=network)
+        # Also where it is an argument of the wrong kind.
+        require_module(networks, config.image_shape, len(config.classes))
+    elif network is not None:
+        raise UserError(
+            f"network: expected none for a run of networks.kind {networks.kind}, got one"
+        )
+    discriminator = _load(
+        lambda: build_discriminator(networks, config.image_shape, len(config.classes)),
         RunFolder(Path(run)),
         _CLASSIFIER,
     )
     classifier = Classifier(
-        network,
+        discriminator,
         classes=config.classes,
         image_shape=config.image_shape,
         resized=config.resized,

@@ -55,6 +55,13 @@ class Batch:
         return [len(images) for images in self.groups.values()]
 
     @property
+    def running(self) -> tuple[int, ...]:
+        """The position of the group whose statistics stand for those of images to be classified, for
+        `groups_of_batch`: the unlabelled images are the most, and neither strong views nor generated."""
+        names = [*self.groups]
+        return (names.index(UNLABELLED if UNLABELLED in names else names[0]),)
+
+    @property
     def images(self) -> Float[Tensor, "batch channels height width"]:
         """The images of all groups, one group after the other."""
         return torch.cat([*self.groups.values()])

@@ -9,19 +9,22 @@ import torch
 from torch import nn
 
 from convergan.errors import UserError
-from convergan.recipes.settings import HardwareSettings
+from convergan.networks.build import NetworkSettings
+from convergan.networks.interface import Discriminator, Generator
+from convergan.recipes.settings import HardwareSettings, ModuleSettings, ResidualSettings
 from convergan.runs.provenance import device_name
 
 
 def resolved_precision(
-    hardware: HardwareSettings, device: torch.device
+    hardware: HardwareSettings, device: torch.device, networks: NetworkSettings | None = None
 ) -> Literal["32-true", "bf16-mixed"]:
     """The precision of the discriminator's and the baseline's matrix products on this device.
 
-    By the names that manifest.json and results.json have had from the first: Lightning's.
+    By the names that manifest.json and results.json have had from the first: Lightning's. Which CPUs have
+    units that pay depends on the networks, if they are given.
     """
     chosen = hardware.precision
-    bf16 = _has_bf16_units(device) if chosen == "auto" else chosen == "bf16"
+    bf16 = _has_bf16_units(device, networks) if chosen == "auto" else chosen == "bf16"
     return "bf16-mixed" if bf16 else "32-true"
 
 
@@ -43,10 +46,14 @@ def precision_of_terms(precision: Literal["32-true", "bf16-mixed"]) -> dict[str,
 
 
 def computation_sentence(
-    hardware: HardwareSettings, device: torch.device, *, with_baseline: bool = True
+    hardware: HardwareSettings,
+    device: torch.device,
+    networks: NetworkSettings | None = None,
+    *,
+    with_baseline: bool = True,
 ) -> str:
     """A line for the terminal on the device and the precision of a run, and of its baseline if it has one."""
-    terms = precision_of_terms(resolved_precision(hardware, device))
+    terms = precision_of_terms(resolved_precision(hardware, device, networks))
     if not with_baseline:
         del terms["baseline"]
     return f"{device_name(device)}; {', '.join(f'{term} {kind}' for term, kind in terms.items())}"
@@ -58,9 +65,11 @@ def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
     return hardware.noise == "auto" and device.type == "cpu" and not hardware.compile
 
 
-def memory_layout(device: torch.device) -> torch.memory_format:
-    """Of images and convolutions: channels last on a GPU, whose tensor cores want it; a CPU gains nothing."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+def memory_layout(device: torch.device, network: Discriminator | Generator) -> torch.memory_format:
+    """Of images and convolutions: channels last on a GPU, whose tensor cores want it, and for networks that
+    are quicker so on a CPU: not the paper's."""
+    last = device.type == "cuda" or network.channels_last
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def compiled(network: nn.Module, hardware: HardwareSettings, device: torch.device) -> nn.Module:
@@ -95,10 +104,17 @@ def begin_step(hardware: HardwareSettings, device: torch.device) -> None:
         torch.compiler.cudagraph_mark_step_begin()
 
 
-def _has_bf16_units(device: torch.device) -> bool:
-    """Whether bf16 products are several times faster than fp32 ones; emulated they are slower."""
+def _has_bf16_units(device: torch.device, networks: NetworkSettings | None) -> bool:
+    """Whether bf16 products are faster than fp32 ones with all that is around them; emulated they are not.
+
+    Convolutions gain from a CPU's vector units (AVX512-BF16) too, dense layers from its tiles (AMX) alone.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # The name is torch's own, not promised to stay; without it fp32 is always right.
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and probe is not None and bool(probe())
+    if device.type != "cpu":
+        return False
+    probes = ["_is_amx_tile_supported"]
+    if isinstance(networks, ResidualSettings | ModuleSettings):
+        probes.append("_is_avx512_bf16_supported")
+    # The names are torch's own, not promised to stay; without them fp32 is always right.
+    return any(bool(getattr(torch.cpu, probe, bool)()) for probe in probes)

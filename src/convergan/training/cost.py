@@ -77,7 +77,7 @@ def training_cost(
     sizes = {name: max(1, size // processes) for name, size in batch_sizes(recipe).items()}
     batch = sizes[LABELLED]
     relative = tuple((name, size / batch) for name, size in sizes.items())
-    with FakeTensorMode():
+    with FakeTensorMode(allow_non_fake_inputs=True):
         small, large = (
             _trace(
                 recipe.networks,

@@ -80,7 +80,7 @@ def fit(
         recipe,
         steps=math.ceil(total_steps / recipe.epochs),
         pixel_range=state.players["discriminator"].network.pixel_range,
-        memory_format=memory_layout(device),
+        memory_format=memory_layout(device, state.players["discriminator"].network),
     )
     game = Game(
         device=device,
@@ -91,7 +91,9 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
-        discriminator_dtype=discriminator_dtype(resolved_precision(recipe.hardware, device)),
+        discriminator_dtype=discriminator_dtype(
+            resolved_precision(recipe.hardware, device, recipe.networks)
+        ),
         progress=lambda: state.step / total_steps,
     )
     meter = LossMeter(device)

@@ -80,7 +80,8 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
 
 
 def _process(device: torch.device, preparation: Preparation) -> TrainingProcess:
-    precision = resolved_precision(preparation.recipe.hardware, device)
+    recipe = preparation.recipe
+    precision = resolved_precision(recipe.hardware, device, recipe.networks)
     return TrainingProcess(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command_line(),

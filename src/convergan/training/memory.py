@@ -73,7 +73,7 @@ def device_cost(
         recipe,
         image_shape,
         outputs,
-        bf16=resolved_precision(recipe.hardware, device) == "bf16-mixed",
+        bf16=resolved_precision(recipe.hardware, device, recipe.networks) == "bf16-mixed",
         processes=processes,
         device_type=device.type,
     )

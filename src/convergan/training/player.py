@@ -8,11 +8,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from convergan.distributed import data_parallel, ranks, sum_over_ranks
 from convergan.networks.closeness import ComparingDiscriminator
+from convergan.networks.grouped_batch_norm import GroupedBatchNorm
+from convergan.networks.interface import Discriminator, Generator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.computation import compiled, memory_layout
 
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
+NetworkT = TypeVar("NetworkT", bound=Discriminator | Generator)
 
 
 class Player(Generic[NetworkT]):
@@ -33,7 +35,7 @@ class Player(Generic[NetworkT]):
         with_history: bool,
         rate: float = 1.0,
     ) -> None:
-        layout = memory_layout(device)
+        layout = memory_layout(device, network)
         self.network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.local = compiled(self.network, hardware, device)
         self.settings, self.rate = settings, rate
@@ -96,24 +98,31 @@ class Player(Generic[NetworkT]):
         """Puts back what `state_dict` gave."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        # A file does not tell of layouts, and the fused optimizer takes numbers as they lie in memory.
+        for weight, moments in self.optimizer.state.items():
+            for name, moment in moments.items():
+                if moment.shape == weight.shape:
+                    moments[name] = torch.empty_like(weight).copy_(moment)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.history is not None:
             self.history.load_state_dict(state["history"])
 
     def _update_average(self) -> None:
-        """Updates the averages of the weights and of the running closenesses."""
+        """Updates the averages of the weights and of the running statistics."""
         assert self.average is not None
-        current, average = map(_running_closeness, (self.network, self.average.module))
-        if current is None or average is None:
-            self.average.update_parameters(self.network)
-            return
-        # Each rank has seen other images.
-        current.copy_(sum_over_ranks(current) / ranks())
-        moved = average.lerp(current, self._averaging_rate())
+        current, averages = map(_running_statistics, (self.network, self.average.module))
+        for statistic in current:
+            # Each rank has seen other images.
+            statistic.copy_(sum_over_ranks(statistic) / ranks())
+        moved = [
+            average.lerp(statistic, self._averaging_rate())
+            for average, statistic in zip(averages, current, strict=True)
+        ]
         # Of other buffers the average has the network's.
         self.average.update_parameters(self.network)
-        average.copy_(moved)
+        for average, statistic in zip(averages, moved, strict=True):
+            average.copy_(statistic)
 
     def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
         """Updates averages in place: average += rate (weight - average)."""
@@ -128,5 +137,14 @@ class Player(Generic[NetworkT]):
         return min(1.0, max(self.settings.averaging_rate, horizon))
 
 
-def _running_closeness(network: nn.Module) -> Tensor | None:
-    return network.running_closeness if isinstance(network, ComparingDiscriminator) else None
+def _running_statistics(network: nn.Module) -> list[Tensor]:
+    """The statistics that are averaged as the weights are, since they are those of activations under them."""
+    statistics = [
+        statistic
+        for layer in network.modules()
+        if isinstance(layer, GroupedBatchNorm)
+        for statistic in (layer.norm.running_mean, layer.norm.running_var)
+    ]
+    if isinstance(network, ComparingDiscriminator):
+        statistics.append(network.running_closeness)
+    return [statistic for statistic in statistics if statistic is not None]

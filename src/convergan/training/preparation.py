@@ -21,6 +21,7 @@ from convergan.data.splits import (
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.module import require_module
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.arms import (
     FROZEN,
@@ -30,7 +31,7 @@ from convergan.recipes.arms import (
     own_arm,
     without_classes,
 )
-from convergan.recipes.settings import PretrainedSettings, Recipe
+from convergan.recipes.settings import ModuleSettings, PretrainedSettings, Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory
@@ -116,7 +117,10 @@ def prepare(
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
     outputs = max(len(data.classes), 1)
-    _require_networks(recipe, image_shape(data), outputs)
+    if isinstance(recipe.networks, ModuleSettings):
+        require_module(recipe.networks, image_shape(data), outputs)
+    else:
+        _require_networks(recipe, image_shape(data), outputs)
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
@@ -145,7 +149,7 @@ def _open(
 ) -> tuple[Recipe, DataSet]:
     """Opens the images that the recipe names; gives them, and the recipe with absolute paths."""
     settings = recipe.data
-    if settings.size_px is not None:
+    if settings.size_px is not None and not isinstance(recipe.networks, ModuleSettings):
         # At least so much, whatever the images are.
         shape = (settings.channels or 1, settings.size_px, settings.size_px)
         _require_networks(recipe, shape, 1)

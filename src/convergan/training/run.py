@@ -11,6 +11,7 @@ from rich.console import Console
 from convergan.data.image_set import DataSet
 from convergan.distributed import broadcast_object, rank, ranks
 from convergan.errors import UserError, quoted
+from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.recipes.arms import has_arms, with_plan_of
@@ -51,6 +52,8 @@ def train(
     out: StrPath,
     *,
     data: DataSet | None = None,
+    network: Factory | None = None,
+    features: str | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> Results:
@@ -60,6 +63,13 @@ def train(
         recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
+        network: what makes a discriminator of your own in place of the recipe's, an `nn.Module` from images
+            [batch, channels, height, width], floats from -1 to 1, to logits [batch, classes]: a class or a
+            function, called without arguments or, if it wants them, with the images' shape (channels,
+            height, width) and the number of classes. Baseline and arms have it too. Its batch
+            normalizations have the statistics of each group of images apart (`GroupedBatchNorm`).
+        features: with `network`, the name of the layer whose outputs feature matching compares; default:
+            what its last linear layer takes. Maps are averaged over their positions.
         options: how the run is kept.
         console: where progress and verdict are shown; default: the terminal.
 
@@ -77,7 +87,7 @@ def train(
         >>> results = train(replace(PRESETS["digits"], epochs=5), "runs/digits")  # doctest: +ELLIPSIS
         10 classes: ...
     """
-    request = _Request(recipe, data, options, console)
+    request = _Request(recipe, data, options, console, network, features)
     folder = RunFolder(as_path(out, "out"))
     return _launched(lambda device: _train(device, folder, request), request.recipe)
 
@@ -110,6 +120,8 @@ class _Request:
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
+        network: Factory | None = None,
+        features: str | None = None,
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(
@@ -118,7 +130,7 @@ class _Request:
         for name, given, kind in (("options", options, RunOptions), ("console", console, Console)):
             if not isinstance(given, kind | None):
                 raise UserError(f"{name}: expected {kind.__name__} or nothing, got {quoted(given)}")
-        self.recipe, self.data = as_recipe(recipe), data
+        self.recipe, self.data = with_module(as_recipe(recipe), network, features), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 
@@ -166,7 +178,9 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
 
 def _say_what_was_read(device: torch.device, preparation: Preparation, console: Console) -> None:
     recipe, say = preparation.recipe, _printer(console)
-    computation = computation_sentence(recipe.hardware, device, with_baseline=recipe.baseline)
+    computation = computation_sentence(
+        recipe.hardware, device, recipe.networks, with_baseline=recipe.baseline
+    )
     for line in (*summary_lines(preparation), computation):
         say(line)
 
@@ -276,7 +290,7 @@ def _run(
         train_seconds=trained.seconds,
         seconds_per_epoch=fitted.train_seconds / trained.training.recipe.epochs,
         device=device_name(device),
-        precision=resolved_precision(recipe.hardware, device),
+        precision=resolved_precision(recipe.hardware, device, recipe.networks),
         versions=versions(),
         git_commit=commit,
     )

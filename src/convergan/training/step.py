@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan.distributed import ranks, sum_over_ranks
 from convergan.networks.classification import classified
+from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import HardwareSettings
 from convergan.techniques.semi_supervised import real_probability_logit
@@ -93,8 +94,8 @@ class Game:
                 generated = self.players["generator"].local(self._latent())
             batch = batch.with_group(GENERATED, generated)
         with self._autocast():
-            output = player.wrapped(batch.images, batch.sizes)
-        outputs = self._outputs("discriminator", batch.split(output), batch)
+            groups = _judged(player, player.wrapped, batch)
+        outputs = self._outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
         player.step(total(parts), learning_rate)
         return outputs, parts
@@ -111,22 +112,22 @@ class Game:
     def generator_step(self, position: int, turn: int, learning_rate: float) -> Parts:
         """A step of the generator through the discriminator as it is, whose weights are frozen."""
         # Unwrapped, the discriminator's gradients are not synchronized.
-        discriminator, player = self.players["discriminator"].local, self.players["generator"]
+        judge, player = self.players["discriminator"], self.players["generator"]
         loss = self.losses["generator"]
         groups: dict[str, DiscriminatorOutput] = {}
-        compares_halves = self.players["discriminator"].network.compares_halves
+        compares_halves = judge.network.compares_halves
         if UNLABELLED in loss.needs and not compares_halves:
             with torch.no_grad():
-                groups[UNLABELLED] = discriminator(self.batches.matched(position, turn))
+                groups[UNLABELLED] = _judged_alone(judge, self.batches.matched(position, turn))
         generated = player.wrapped(self._latent())
         if compares_halves:
             # Real ones beside the generated, as in the discriminator's step.
             matched = self.batches.matched(position, turn)
             batch = Batch({UNLABELLED: matched, GENERATED: generated})
-            groups = batch.split(discriminator(batch.images, batch.sizes))
+            groups = _judged(judge, judge.local, batch)
             groups[UNLABELLED] = _detached(groups[UNLABELLED])
         else:
-            groups[GENERATED] = discriminator(generated)
+            groups[GENERATED] = _judged_alone(judge, generated)
         parts = loss(self._outputs("generator", groups))
         player.step(total(parts), learning_rate)
         return parts
@@ -139,7 +140,7 @@ class Game:
         """
         discriminator, generator = self.players["discriminator"], self.players["generator"]
         batch = batch.with_group(GENERATED, generator.local(self._latent()))
-        groups = batch.split(discriminator.local(batch.images, batch.sizes))
+        groups = _judged(discriminator, discriminator.local, batch)
         outputs = self._outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
         groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
@@ -161,8 +162,8 @@ class Game:
         player.network.train()
         labelled = Batch({LABELLED: batch[LABELLED]}, batch.labels)
         with self._autocast():
-            output = player.wrapped(labelled.images, labelled.sizes)
-        parts = self.losses["baseline"](self._outputs("baseline", labelled.split(output), labelled))
+            groups = _judged(player, player.wrapped, labelled)
+        parts = self.losses["baseline"](self._outputs("baseline", groups, labelled))
         player.step(total(parts), learning_rate)
         return parts
 
@@ -204,6 +205,18 @@ class Game:
 
 def _prefixed(player: str, parts: Parts) -> Parts:
     return {f"{player}/{name}": part for name, part in parts.items()}
+
+
+def _judged(player: Player, network: nn.Module, batch: Batch) -> dict[str, DiscriminatorOutput]:
+    """The output for each group of a batch of a player's network, or of what wraps it."""
+    with groups_of_batch(player.network, batch.sizes, batch.running):
+        return batch.split(network(batch.images, batch.sizes))
+
+
+def _judged_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
+    """The output for images in the generator's step, which leaves running statistics as they are."""
+    with groups_of_batch(player.network, [len(images)], running=()):
+        return player.local(images)
 
 
 def _detached(output: DiscriminatorOutput) -> DiscriminatorOutput:

@@ -84,7 +84,7 @@ def classification_seconds(device: torch.device, recipe: Recipe, data: TrainingD
         network = build_discriminator(
             recipe.networks, (channels, height, width), max(len(data.classes), 1)
         )
-    network = network.to(device, memory_format=memory_layout(device)).eval()  # type: ignore[call-overload]
+    network = network.to(device, memory_format=memory_layout(device, network)).eval()  # type: ignore[call-overload]
     images = DeviceImages(data.images, device, resident_bytes=0)
     some = data.unlabelled[:_TESTED_IMAGES]
     classify(network, images, some[:2])

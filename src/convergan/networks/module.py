@@ -1,0 +1,176 @@
+"""A network of one's own, any `nn.Module`, as the discriminator."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from inspect import signature
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convergan.errors import UserError, one_line, quoted
+from convergan.networks.grouped_batch_norm import GroupedBatchNorm
+from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.recipes.settings import ModuleSettings, Recipe, ResidualSettings
+
+Factory = Callable[[], nn.Module] | Callable[[tuple[int, int, int], int], nn.Module]
+"""What makes a network, with fresh weights each time: a class or a function, called without arguments where
+that is possible, else with the images' shape (channels, height, width) and the number of classes."""
+
+
+class ModuleDiscriminator(Discriminator):
+    """A module that gives logits [batch, classes], with the output of one of its layers as the features.
+
+    Features that are maps [batch, channels, height, width] are averaged over their positions, others
+    flattened. Batch normalizations become `GroupedBatchNorm`, in place.
+
+    Raises:
+        UserError: `settings.factory` is not given, makes no module, or one without the layer of the features.
+    """
+
+    pixel_range = (-1.0, 1.0)
+    channels_last = True
+
+    def __init__(
+        self, settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
+    ) -> None:
+        super().__init__()
+        network = _made(settings, image_shape, outputs)
+        self.outputs = outputs
+        layers = dict(network.named_modules())
+        if settings.features:
+            if settings.features not in layers:
+                close = get_close_matches(settings.features, layers, n=1)
+                perhaps = f", perhaps {close[0]}" if close else ""
+                raise UserError(
+                    f"features: expected the name of a layer of {settings.module}{perhaps}, got"
+                    f" {quoted(settings.features)}"
+                )
+            layers[settings.features].register_forward_hook(_note_output)
+        else:
+            linear = [layer for layer in layers.values() if isinstance(layer, nn.Linear)]
+            if not linear:
+                raise UserError(
+                    f"features: expected the name of a layer, as {settings.module} has no linear one whose"
+                    " inputs could be the features, got nothing"
+                )
+            linear[-1].register_forward_pre_hook(_note_input)
+        self.network = GroupedBatchNorm.convert(network)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        group_sizes: Sequence[int] | None = None,
+    ) -> DiscriminatorOutput:
+        _noted.features = None
+        logits = self.network(images)
+        features, _noted.features = _noted.features, None
+        wanted = (images.shape[0], self.outputs)
+        if not isinstance(logits, Tensor) or logits.shape != wanted:
+            got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise UserError(
+                f"network: expected logits {list(wanted)} of {wanted[0]} images, got {got}"
+            )
+        if not isinstance(features, Tensor) or features.shape[0] != images.shape[0]:
+            raise UserError(
+                "features: expected a layer that gives one tensor with a row for each image, got another"
+            )
+        return DiscriminatorOutput(logits, features)
+
+
+_noted = threading.local()
+"""The features of the pass under way in each thread: several may run one network."""
+
+
+def _note_output(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+    # At once: a later layer may change it in place.
+    if isinstance(output, Tensor) and output.ndim > 1:
+        _noted.features = output.mean(dim=(2, 3)) if output.ndim == 4 else output.flatten(1)
+
+
+def _note_input(layer: nn.Module, inputs: Any) -> None:
+    _note_output(layer, None, inputs[0] if inputs else None)
+
+
+def with_module(recipe: Recipe, network: Factory | None, features: str | None) -> Recipe:
+    """The recipe with a discriminator of one's own, and its own generator if that is a residual one.
+
+    Args:
+        recipe: all settings.
+        network: what makes the discriminator; None: the recipe stays as it is.
+        features: the name of a layer; see `ModuleSettings`.
+
+    Raises:
+        UserError: `network` cannot be called, or `features` is no text or given without it.
+    """
+    if features is not None and not isinstance(features, str):
+        raise UserError(f"features: expected the name of a layer, got {quoted(features)}")
+    if network is None:
+        if features is not None:
+            raise UserError("features: expected nothing without a network of your own, got a name")
+        return recipe
+    if not callable(network) or isinstance(network, nn.Module):
+        raise UserError(
+            "network: expected a class or a function that makes a new network at each call, got"
+            f" {type(network).__name__}; lambda: copy.deepcopy(network) is one"
+        )
+    generator: dict[str, Any] = {}
+    if isinstance(recipe.networks, ResidualSettings | ModuleSettings):
+        generator = {
+            "generator_width": recipe.networks.generator_width,
+            "latent_size": recipe.networks.latent_size,
+        }
+    settings = ModuleSettings(
+        module=qualified_name(network), features=features or "", factory=network, **generator
+    )
+    return replace(recipe, networks=settings)
+
+
+def qualified_name(network: Factory) -> str:
+    """The module and the name of a class or a function, of a partial one those of what it calls."""
+    named: Any = getattr(network, "func", network)
+    name = getattr(named, "__qualname__", type(named).__qualname__)
+    return f"{getattr(named, '__module__', '')}.{name}"
+
+
+def _made(settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    factory = settings.factory
+    if factory is None:
+        raise UserError(
+            f"networks.kind module: expected the network itself, {settings.module}, which"
+            " train(recipe, out, network=...) takes from Python, got its name"
+        )
+    try:
+        signature(factory).bind()
+        arguments: tuple[Any, ...] = ()
+    except (TypeError, ValueError):
+        arguments = (image_shape, outputs)
+    network = factory(*arguments)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"network: expected what makes an nn.Module, got {quoted(network)} from it")
+    return network
+
+
+def require_module(
+    settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
+) -> None:
+    """Shows two images to a network of one's own, to see that it takes them.
+
+    Raises:
+        UserError: it cannot be made, does not take images of `image_shape` or gives other logits.
+    """
+    try:
+        with torch.no_grad():
+            ModuleDiscriminator(settings, image_shape, outputs).eval()(torch.zeros(2, *image_shape))
+    except UserError:
+        raise
+    except Exception as error:
+        channels, height, width = image_shape
+        raise UserError(
+            f"network: expected one that takes images [batch, {channels}, {height}, {width}], got"
+            f" {settings.module}, of which {type(error).__name__} says: {one_line(error)}"
+        ) from error
