@@ -1,11 +1,10 @@
 """Small residual networks for images of any size and aspect.
 
-Their cost hardly grows with the size: a few strided convolutions bring images to maps of some 16 px, where
-all residual blocks are.
+Their cost hardly grows with the size: one strided convolution brings large images to maps of some 32 px.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -17,15 +16,15 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput, Gen
 from convergan.networks.layers import BatchNormWithoutGain
 from convergan.recipes.settings import ModuleSettings, ResidualSettings
 
-FIRST_STAGE_PX = 20
-"""Largest shorter side of the maps in the first stage, if the images are larger: 32, 64 and 256 px come to
-16 px, 28 px to 14, 33 px to 17."""
+FIRST_MAPS_PX = 40
+"""Largest shorter side of the first maps: images of 28 and 32 px keep their size; those of 64, 128 and
+256 px come to 32 px, those of 100 px to 25. Halving images of 32 px at once, too, costs much accuracy."""
 
 SMALLEST_PX = 2
 """Smallest shorter side that maps are halved to."""
 
-STAGES = (1, 2, 4)
-"""Channels of the stages, as multiples of the width."""
+STAGES = 2
+"""Pairs of residual blocks and the convolution that doubles the channels after them."""
 
 _SLOPE = 0.1
 """Of leaky ReLU below 0."""
@@ -39,10 +38,12 @@ _GENERATOR_SMALLEST_WIDTH = 8
 
 
 class ResidualDiscriminator(Discriminator):
-    """Strided convolutions, three stages of residual blocks, the mean over all positions, a linear output.
+    """Convolutions at the images' size; stages at half and at a quarter of it, each of residual blocks and a
+    convolution to twice as many channels; the largest activations of each channel; a linear output.
 
-    The stages have maps of at most `FIRST_STAGE_PX`, of half and of a quarter of it. The features are the
-    means. With batch normalization the groups of a batch are those that `groups_of_batch` names.
+    Maps are halved by their largest activations before each stage and after the last one, as far as their
+    size allows. The features are the largest activations of each of the 4 `width` channels. With batch
+    normalization the groups of a batch are those that `groups_of_batch` names.
     """
 
     pixel_range = (-1.0, 1.0)
@@ -53,21 +54,22 @@ class ResidualDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
-        halvings = _halvings_to(FIRST_STAGE_PX, min(height, width))
-        first, *rest = _stem(settings, channels, halvings)
-        self.first = first
-        layers: list[nn.Module] = rest
-        inputs, shorter_px = settings.width, _halved(min(height, width), halvings)
-        for stage, multiple in enumerate(STAGES):
-            halves = stage > 0 and _halved(shorter_px) >= SMALLEST_PX
-            shorter_px = _halved(shorter_px, int(halves))
-            for block in range(settings.blocks):
-                stride = 2 if halves and block == 0 else 1
-                layers.append(_Block(settings, inputs, multiple * settings.width, stride))
-                inputs = multiple * settings.width
+        halvings = _halvings_to(FIRST_MAPS_PX, min(height, width))
+        px = _halved(min(height, width), halvings)
+        narrow, channels_now = max(settings.width // 2, 1), settings.width
+        layers: list[nn.Module] = [
+            _layer(settings, channels, narrow, stride=2**halvings),
+            _layer(settings, narrow, channels_now),
+        ]
+        for _ in range(STAGES):
+            px = _halve(layers, px)
+            layers += [_Block(settings, channels_now) for _ in range(settings.blocks)]
+            layers.append(_layer(settings, channels_now, 2 * channels_now))
+            channels_now *= 2
+        _halve(layers, px)
         self.layers = nn.Sequential(*layers)
         self.dropout = nn.Dropout(settings.dropout)
-        self.output = nn.Linear(inputs, outputs)
+        self.output = nn.Linear(channels_now, outputs)
         # "Generated" is an output of 0: real and generated are as likely where all these are -log(outputs).
         nn.init.normal_(self.output.weight, std=0.01)
         nn.init.constant_(self.output.bias, -math.log(outputs))
@@ -78,10 +80,8 @@ class ResidualDiscriminator(Discriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        # In bf16 a convolution of so few channels takes longer, and the images would be rounded.
-        with torch.autocast(images.device.type, enabled=False):
-            maps = self.first(images.contiguous(memory_format=torch.channels_last))
-        features = self.layers(maps).mean(dim=(2, 3))
+        maps = self.layers(images.contiguous(memory_format=torch.channels_last))
+        features = maps.amax(dim=(2, 3))
         return DiscriminatorOutput(self.output(self.dropout(features)), features)
 
 
@@ -140,63 +140,50 @@ class ResidualGenerator(Generator):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which are 0 at first."""
+    """Two 3x3 convolutions, and their input added to what they make of it."""
 
-    def __init__(self, settings: ResidualSettings, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, settings: ResidualSettings, channels: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            _convolution(inputs, outputs, 3, stride),
-            _normalization(settings, outputs),
-            nn.LeakyReLU(_SLOPE, inplace=True),
-            _convolution(outputs, outputs, 3),
-            _normalization(settings, outputs, gain=0.0),
+            *_layer(settings, channels, channels),
+            _convolution(channels, channels, 3),
+            _normalization(settings, channels),
         )
-        shortcut: list[nn.Module] = []
-        if stride > 1:
-            # Sides may be odd; what is beyond the edge is not counted.
-            shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
-        if inputs != outputs:
-            shortcut += [_convolution(inputs, outputs, 1), _normalization(settings, outputs)]
-        self.shortcut = nn.Sequential(*shortcut)
 
     def forward(
-        self, maps: Float[Tensor, "batch inputs height width"]
-    ) -> Float[Tensor, "batch outputs new_height new_width"]:
-        return nn.functional.leaky_relu(self.branch(maps) + self.shortcut(maps), _SLOPE)
+        self, maps: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        return nn.functional.leaky_relu(self.branch(maps) + maps, _SLOPE)
 
 
-def _stem(settings: ResidualSettings, channels: int, halvings: int) -> Iterator[nn.Module]:
-    """Convolutions that halve the size so many times: all but one at once, then the last one.
+def _layer(
+    settings: ResidualSettings, inputs: int, outputs: int, *, stride: int = 1
+) -> nn.Sequential:
+    """A convolution that sees all pixels, also where it passes over some, normalized, with leaky ReLU."""
+    return nn.Sequential(
+        _convolution(inputs, outputs, max(3, stride + 1), stride),
+        _normalization(settings, outputs),
+        nn.LeakyReLU(_SLOPE, inplace=True),
+    )
 
-    Layers at the sizes between would cost more than all that comes after: at 256 px twice as much.
-    """
-    layers = [(2**halvings, settings.width)]
-    if halvings > 1:
-        layers = [(2 ** (halvings - 1), max(settings.width // 2, 1)), (2, settings.width)]
-    for stride, outputs in layers:
-        yield nn.Sequential(
-            _convolution(channels, outputs, max(3, stride + 1), stride),
-            _normalization(settings, outputs),
-            nn.LeakyReLU(_SLOPE, inplace=True),
-        )
-        channels = outputs
+
+def _halve(layers: list[nn.Module], px: int) -> int:
+    """Adds a layer that halves maps of this shorter side, unless they get too small; gives the new side."""
+    if _halved(px) < SMALLEST_PX:
+        return px
+    layers.append(nn.MaxPool2d(2, ceil_mode=True))
+    return _halved(px)
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without the bias that a normalization after it would take away again."""
-    layer = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
-    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return layer
+    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
 
 
-def _normalization(settings: ResidualSettings, channels: int, gain: float = 1.0) -> nn.Module:
+def _normalization(settings: ResidualSettings, channels: int) -> nn.Module:
     if settings.normalization == "group":
-        norm = nn.GroupNorm(math.gcd(channels, _NORMALIZED_TOGETHER), channels)
-        nn.init.constant_(norm.weight, gain)
-        return norm
-    batch_norm = nn.BatchNorm2d(channels)
-    nn.init.constant_(batch_norm.weight, gain)
-    return GroupedBatchNorm(batch_norm)
+        return nn.GroupNorm(math.gcd(channels, _NORMALIZED_TOGETHER), channels)
+    return GroupedBatchNorm(nn.BatchNorm2d(channels))
 
 
 def _halvings_to(largest_px: int, px: int) -> int:

@@ -231,18 +231,18 @@ class PretrainedSettings(Settings, group="networks"):
 class ResidualSettings(Settings, group="networks"):
     """Small residual networks for images of any size and aspect, best from 8 to 256 px.
 
-    They halve large images early, so that a step costs little more for 256 px than for 32.
+    They make large images small at once, so that a step costs little more for 256 px than for 32.
     """
 
     kind: Literal["residual"] = "residual"
     """Which networks these are."""
 
     width: _Width = 32
-    """Channels of the discriminator's first stage; the second has twice, the third four times as many, and so
-    many are the features."""
+    """Channels of the discriminator's first stage; the second has twice as many, and the features are four
+    times as many."""
 
     blocks: Annotated[int, Interval(ge=1, le=100)] = 1
-    """Residual blocks, of two convolutions each, in each of the three stages."""
+    """Residual blocks, of two convolutions each, in each of the two stages."""
 
     dropout: _Dropout = 0.0
     """Share of the features that is dropped before the output."""
