@@ -76,14 +76,15 @@ def levels_of(group: torch.Tensor) -> list[int]:
 
 def test_labels_belong_to_their_images() -> None:
     for position in range(4):
-        batch = source().real(position, {"labelled"})
+        batch = source().real(position, {"labelled", "unlabelled"})
         assert batch.labels is not None
         assert [level % 3 for level in levels_of(batch["labelled"])] == batch.labels.tolist()
 
 
 def test_only_the_groups_asked_for_are_prepared() -> None:
-    assert list(source().real(0, set()).groups) == ["unlabelled"]
-    batch = source().real(0, {"strong", "generated"})
+    assert list(source().real(0, {"labelled"}).groups) == ["labelled"]
+    assert list(source().real(0, {"strong"}).groups) == ["strong"]
+    batch = source().real(0, {"strong", "unlabelled", "generated"})
     assert list(batch.groups) == ["unlabelled", "strong"]
     assert all(len(group) == RECIPE.batch_size for group in batch.groups.values())
     # Where nothing is labelled there is no such group.
@@ -93,7 +94,7 @@ def test_only_the_groups_asked_for_are_prepared() -> None:
 def test_without_augmentation_every_group_holds_the_images_and_nothing_is_drawn() -> None:
     plain = source(textured=True)
     state = torch.get_rng_state()
-    batch, matched = plain.real(1, {"labelled", "strong"}), plain.matched(1, 0)
+    batch, matched = plain.real(1, {"labelled", "unlabelled", "strong"}), plain.matched(1, 0)
     assert torch.equal(torch.get_rng_state(), state)
     assert batch["strong"] is batch["unlabelled"]
     for group in (*batch.groups.values(), matched):
@@ -108,7 +109,7 @@ def test_each_group_has_its_view_of_the_images_that_are_due() -> None:
         augmentation = replace(nothing, **changes)
         batches = source(recipe=replace(RECIPE, augmentation=augmentation), textured=True)
         torch.manual_seed(0)
-        batch = batches.real(1, {"labelled", "strong"})
+        batch = batches.real(1, {"labelled", "unlabelled", "strong"})
         return {**batch.groups, "matched": batches.matched(1, 0)}
 
     def changed(**changes: float) -> set[str]:
@@ -127,7 +128,9 @@ def test_each_group_has_its_view_of_the_images_that_are_due() -> None:
 
 def test_the_generator_is_matched_with_other_images() -> None:
     batches = source()
-    seen = [levels_of(batches.real(position, set())["unlabelled"]) for position in range(4)]
+    seen = [
+        levels_of(batches.real(position, {"unlabelled"})["unlabelled"]) for position in range(4)
+    ]
     matched = [levels_of(batches.matched(position, 0)) for position in range(4)]
     assert seen != matched
     # Four batches of six: one pass over all twenty images, and a part of another.

@@ -21,6 +21,7 @@ from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import step
 from convergan.training.checkpointing import Checkpointer
+from convergan.training.finish import REPORT_VIEWS
 from convergan.training.loop import learning_rate
 from convergan.training.player import Player
 from convergan.training.run import RunOptions, train
@@ -73,8 +74,10 @@ def test_only_what_is_trained_on_is_augmented(
     train(recipe, tmp_path / "run", console=quiet)
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
     batches = [recipe.batch_size] * line.step
-    # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones.
-    assert made == {"weak": 2 * batches, "labelled": batches, "strong": []}
+    # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones;
+    # then the report shows some views.
+    shown = [REPORT_VIEWS]
+    assert made == {"weak": 2 * batches + shown, "labelled": batches + shown, "strong": shown}
 
 
 def test_augmentation_is_what_gan_and_baseline_learn_from(

@@ -94,7 +94,7 @@ def test_steps_are_those_written_out_by_hand(update: Any, monkeypatch: pytest.Mo
         state.position = position
         latents.clear()
         game.step(state, RATE)
-        batch = game.batches.real(position, {"labelled"})
+        batch = game.batches.real(position, {"labelled", "unlabelled"})
         assert batch.labels is not None
         generated = generator(latents[0])
         groups = {**batch.groups, "generated": generated.detach()}
@@ -151,7 +151,7 @@ def test_the_teacher_is_the_average_and_sees_the_weak_views(
             weight.mul_(1.5)
     assert player.tested is not player.network
     monkeypatch.setattr(Supervised, "needs", Supervised.needs | {"teacher", "strong"})
-    batch = game.batches.real(0, {"labelled", "strong"})
+    batch = game.batches.real(0, {"labelled", "unlabelled", "strong"})
     expected = classified(player.tested, batch["unlabelled"])
     outputs, _ = game.discriminator_step(batch, RATE)
     assert outputs.teacher is not None

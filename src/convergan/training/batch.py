@@ -55,11 +55,10 @@ class Batch:
         return [len(images) for images in self.groups.values()]
 
     @property
-    def running(self) -> tuple[int, ...]:
-        """The position of the group whose statistics stand for those of images to be classified, for
-        `groups_of_batch`: the unlabelled images are the most, and neither strong views nor generated."""
-        names = [*self.groups]
-        return (names.index(UNLABELLED if UNLABELLED in names else names[0]),)
+    def running(self) -> str:
+        """The group whose statistics stand for those of images to be classified: the unlabelled images are
+        the most, and neither strong views nor generated."""
+        return UNLABELLED if UNLABELLED in self.groups else next(iter(self.groups))
 
     @property
     def images(self) -> Float[Tensor, "batch channels height width"]:
@@ -70,10 +69,10 @@ class Batch:
         """A batch with one more group."""
         return Batch({**self.groups, name: images}, self.labels)
 
-    def without(self, name: str) -> "Batch":
-        """The batch without a group."""
-        others = {each: images for each, images in self.groups.items() if each != name}
-        return Batch(others, self.labels)
+    def only(self, names: Collection[str]) -> "Batch":
+        """The groups of these names, of which there is at least one."""
+        chosen = {name: images for name, images in self.groups.items() if name in names}
+        return Batch(chosen, self.labels)
 
     def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
         """The output of a discriminator for `images` by group, logits in float32."""
@@ -137,20 +136,22 @@ class BatchSource:
         )
 
     def real(self, position: int, groups: Collection[str]) -> Batch:
-        """The real images of the discriminator's step at `position` of the epoch: the groups asked for, and
-        always the unlabelled ones. Views are drawn from torch's generator."""
-        unlabelled = self._gathered(self._unlabelled[position])
-        batch = Batch({UNLABELLED: self._views.weak(unlabelled, self._pixel_range)})
+        """The real images of the discriminator's step at `position` of the epoch: the groups asked for, as
+        far as there are labels. Views are drawn from torch's generator."""
+        made: dict[str, Tensor] = {}
+        labels = None
+        if UNLABELLED in groups or STRONG in groups:
+            unlabelled = self._gathered(self._unlabelled[position])
+            if UNLABELLED in groups:
+                made[UNLABELLED] = self._views.weak(unlabelled, self._pixel_range)
         if LABELLED in groups and self._labelled is not None:
             indices = self._labelled[position]
             classes = self._data.labels[np.searchsorted(self._data.labelled, indices)]
             labels = torch.from_numpy(classes).to(self._images.device, non_blocking=True)
-            labelled = self._views.labelled(self._gathered(indices), self._pixel_range)
-            batch = Batch({LABELLED: labelled, **batch.groups}, labels)
+            made[LABELLED] = self._views.labelled(self._gathered(indices), self._pixel_range)
         if STRONG in groups:
-            strong = self._views.strong(unlabelled, self._pixel_range)
-            batch = batch.with_group(STRONG, strong)
-        return batch
+            made[STRONG] = self._views.strong(unlabelled, self._pixel_range)
+        return Batch(made, labels)
 
     def matched(self, position: int, turn: int) -> Float[Tensor, "rows channels height width"]:
         """The unlabelled images that a generator step is compared with: others than the discriminator's."""
