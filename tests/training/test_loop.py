@@ -21,7 +21,7 @@ from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import step
 from convergan.training.checkpointing import Checkpointer
-from convergan.training.finish import REPORT_VIEWS
+from convergan.training.finish import VIEWED_IMAGES
 from convergan.training.loop import learning_rate
 from convergan.training.player import Player
 from convergan.training.run import RunOptions, train
@@ -76,7 +76,7 @@ def test_only_what_is_trained_on_is_augmented(
     batches = [recipe.batch_size] * line.step
     # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones;
     # then the report shows some views.
-    shown = [REPORT_VIEWS]
+    shown = [VIEWED_IMAGES]
     assert made == {"weak": 2 * batches + shown, "labelled": batches + shown, "strong": shown}
 
 
