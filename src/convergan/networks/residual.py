@@ -73,7 +73,6 @@ class ResidualDiscriminator(Discriminator):
         # "Generated" is an output of 0: real and generated are as likely where all these are -log(outputs).
         nn.init.normal_(self.output.weight, std=0.01)
         nn.init.constant_(self.output.bias, -math.log(outputs))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,
@@ -122,9 +121,8 @@ class ResidualGenerator(Generator):
             )
             for inputs, outputs in pairwise(widths)
         )
-        self.output = nn.Conv2d(widths[-1], channels * self.pixels**2, 3, padding=1)
+        self.output = _channels_last(nn.Conv2d(widths[-1], channels * self.pixels**2, 3, padding=1))
         nn.init.normal_(self.output.weight, std=0.1 / math.sqrt(widths[-1]))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self, latent: Float[Tensor, "batch latent"]
@@ -177,7 +175,15 @@ def _halve(layers: list[nn.Module], px: int) -> int:
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without the bias that a normalization after it would take away again."""
-    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+    return _channels_last(
+        nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+    )
+
+
+def _channels_last(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights as its maps lie; `Module.to` cannot do it to tensors without memory."""
+    layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
+    return layer
 
 
 def _normalization(settings: ResidualSettings, channels: int) -> nn.Module:

@@ -7,6 +7,7 @@ from convergan.errors import UserError
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import PretrainedSettings, Recipe
+from convergan.recipes.terms import FeatureMatchingSettings, RealOrGeneratedSettings
 
 BASELINE, CONSISTENCY, GAN, FROZEN = "baseline", "consistency", "gan", "frozen"
 
@@ -48,17 +49,16 @@ def arm_names(recipe: Recipe) -> tuple[str, ...]:
         UserError: an arm is asked for that the recipe has no terms for.
     """
     own = own_arm(recipe)
-    for name, terms in ((CONSISTENCY, CONSISTENCY_TERMS), (GAN, GAN_TERMS)):
-        if name in recipe.arms and not _any(recipe.objective, terms):
-            first = terms[0].replace("_", "-")
+    for name in (COMPOSED, CONSISTENCY):
+        if name in recipe.arms and not _any(recipe.objective, CONSISTENCY_TERMS):
             raise UserError(
                 f"arms: expected arms that this recipe has terms for, got {name}; "
-                f"--objective.{first}.weight 1 is one"
+                f"--objective.consistency.weight 1 is one"
             )
     wanted = [own]
     if recipe.baseline and recipe.objective.is_supervised:
         wanted.append(BASELINE)
-    wanted += [name for name in (CONSISTENCY, GAN, FROZEN) if name in recipe.arms]
+    wanted += [name for name in (COMPOSED, CONSISTENCY, GAN, FROZEN) if name in recipe.arms]
     return tuple(dict.fromkeys(wanted))
 
 
@@ -96,7 +96,7 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
 def is_planned(recipe: Recipe) -> bool:
     """True if it is known how many steps each arm takes, and they were planned for these minutes."""
     others = [name for name in arm_names(recipe) if name != own_arm(recipe)]
-    every = (BASELINE, CONSISTENCY, GAN, FROZEN)
+    every = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
     return (
         recipe.steps is not None
         and recipe.plan.minutes == recipe.minutes
@@ -146,11 +146,25 @@ def _consistency(objective: ObjectiveSettings) -> ObjectiveSettings:
 
 
 def _gan(objective: ObjectiveSettings) -> ObjectiveSettings:
-    return _without(objective, CONSISTENCY_TERMS)
+    return _without(_composed(objective), CONSISTENCY_TERMS)
+
+
+def _composed(objective: ObjectiveSettings) -> ObjectiveSettings:
+    """The objective with a GAN: its own, or else the paper's, the loss of Section 5 with feature matching."""
+    if _any(objective, GAN_TERMS):
+        return objective
+    real_or_generated = RealOrGeneratedSettings().weight
+    for settings in (
+        replace(objective.real_or_generated, weight=real_or_generated),
+        replace(objective.feature_matching, weight=FeatureMatchingSettings().weight),
+    ):
+        objective = objective.with_term(settings)
+    return objective
 
 
 _OBJECTIVES: dict[str, Callable[[ObjectiveSettings], ObjectiveSettings]] = {
     BASELINE: _supervised_alone,
+    COMPOSED: _composed,
     CONSISTENCY: _consistency,
     GAN: _gan,
     FROZEN: _supervised_alone,

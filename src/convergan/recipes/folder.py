@@ -1,21 +1,66 @@
-"""Your own images: the CIFAR-10 networks, much narrower, so that two CPU cores train them in minutes.
+"""Your own images and a few labels: a small network that gives two views of an image one class.
 
-With a GPU or patience, `--networks.width 96 --networks.generator-width 512 --epochs 200` is the paper's size.
-Gains are not initialized from data: with that, the generator stayed a tenth as diverse as the data.
+Consistency between a weak and a strong view of unlabelled images (FixMatch, with FreeMatch's thresholds), and
+no GAN: in equal time, `--arms composed`, which adds the paper's losses, made 2 to 3 points more errors on
+folders of four classes of CIFAR-10 with 25 labels a class. A GAN doubles the price of a step, and steps are
+what is short in five minutes of two cores. `--arms composed gan frozen` asks your own images.
+
+`--data.no-flip` is for images whose mirror images are of another class.
 """
 
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import ConvSettings, DataSettings, OptimizerSettings, Recipe
-from convergan.recipes.terms import FeatureMatchingSettings
+from convergan.recipes.settings import (
+    DataSettings,
+    OptimizerSettings,
+    Recipe,
+    ResidualSettings,
+)
+from convergan.recipes.terms import (
+    ConsistencySettings,
+    FeatureMatchingSettings,
+    RealOrGeneratedSettings,
+)
+
+OPTIMIZER = OptimizerSettings(
+    learning_rate=3e-3,
+    generator_rate=0.33,
+    warmup=0.15,
+    decay_from=0.15,
+    decay="cosine",
+    weight_decay=5e-4,
+    beta1=0.9,
+    beta2=0.99,
+    epsilon=1e-8,
+    averaging_rate=0.01,
+)
+"""AdamW over one cycle, and an average that looks back over 100 steps: runs are short."""
+
+OBJECTIVE = ObjectiveSettings(
+    consistency=ConsistencySettings(weight=1.0, threshold=1.0, adaptive_threshold=True),
+    real_or_generated=RealOrGeneratedSettings(weight=0.0),
+    feature_matching=FeatureMatchingSettings(weight=0.0, distance="absolute"),
+)
 
 RECIPE = Recipe(
     name="folder",
-    epochs=30,
-    min_steps_per_epoch=10,
-    batch_size=32,
-    data=DataSettings(source="folder"),
-    networks=ConvSettings(width=16, generator_width=64, data_dependent_initialization=False),
-    objective=ObjectiveSettings(feature_matching=FeatureMatchingSettings(distance="absolute")),
-    # A short run: a larger rate than the paper's, and a longer decay.
-    optimizer=OptimizerSettings(learning_rate=1e-3, decay_from=0.5),
+    minutes=5.0,
+    epochs=20,
+    baseline_steps=1500,
+    batch_size=16,
+    unlabelled_batch_size=48,
+    data=DataSettings(source="folder", flip=True),
+    augmentation=AugmentationSettings(
+        kind="photographs",
+        rotation=15,
+        scale=0.15,
+        shear=0.15,
+        brightness=0.25,
+        contrast=0.5,
+        saturation=0.5,
+        cutout=14 / 32,
+    ),
+    networks=ResidualSettings(),
+    objective=OBJECTIVE,
+    optimizer=OPTIMIZER,
 )

@@ -29,6 +29,9 @@ class PlanSettings(Settings, group="plan"):
     baseline: Steps | None = None
     """Steps of the arm `baseline`. Unset: it is no arm of this run; and so on."""
 
+    composed: Steps | None = None
+    """Steps of the arm `composed`."""
+
     consistency: Steps | None = None
     """Steps of the arm `consistency`."""
 

@@ -1,10 +1,19 @@
 """The list of recipes: a new data set is one file beside this one and one name here."""
 
 from convergan.errors import UserError, quoted
-from convergan.recipes import cifar10, digits, folder, imagenet, mnist, mnist_minibatch, svhn
+from convergan.recipes import (
+    cifar10,
+    digits,
+    folder,
+    imagenet,
+    mnist,
+    mnist_fast,
+    mnist_minibatch,
+    svhn,
+)
 from convergan.recipes.settings import Recipe
 
-_FILES = (digits, mnist, mnist_minibatch, cifar10, svhn, imagenet, folder)
+_FILES = (digits, mnist, mnist_fast, mnist_minibatch, cifar10, svhn, imagenet, folder)
 
 PRESETS: dict[str, Recipe] = {file.RECIPE.name: file.RECIPE for file in _FILES}
 

@@ -23,7 +23,7 @@ _KernelSize = Annotated[int, Interval(ge=1, le=1000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
 
-ArmName = Literal["consistency", "gan", "frozen"]
+ArmName = Literal["composed", "consistency", "gan", "frozen"]
 """Name of an arm that a recipe can ask for."""
 
 FORMER_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
@@ -385,10 +385,11 @@ class Recipe(Settings):
     and resolved into steps in recipe.yaml. `epochs` are then the most parts that a training has. Unset: the
     steps decide how long it takes."""
 
-    arms: Annotated[tuple[ArmName, ...], Len(0, 3)] = ()
-    """Models trained beside the recipe's own in as much time each, to see what is worth it: `consistency`,
-    the recipe without its GAN; `gan`, without consistency and conditional entropy; `frozen`, a linear head
-    on a pretrained network. Labels that are held out choose the one that is saved."""
+    arms: Annotated[tuple[ArmName, ...], Len(0, 4)] = ()
+    """Models trained beside the recipe's own in as much time each, to see what is worth it: `composed`, with
+    the terms of the paper's GAN beside consistency; `consistency`, without them; `gan`, without consistency
+    and conditional entropy; `frozen`, a linear head on a pretrained network. Labels that are held out choose
+    the one that is saved."""
 
     steps: Steps | None = None
     """Steps of the training in all. Unset: as many as the passes over the data take."""
