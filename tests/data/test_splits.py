@@ -158,7 +158,7 @@ def test_labels_are_held_out_of_each_class_to_choose_by(labelled, with_test):
 
 
 def test_a_single_label_of_a_class_is_not_held_out():
-    labels = [0, 1, 2, -1]
+    labels = [0, 1, 2, *[-1] * 7]
     assert draw_hold_out(data_of(labels, with_test=True), labels=None, seed=0, share=0.2) is None
     with pytest.raises(UserError, match="expected at least 2 labelled images"):
         draw_hold_out(data_of(labels), labels=None, seed=0, share=0.2)

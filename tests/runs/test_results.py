@@ -156,7 +156,7 @@ def test_a_run_of_an_earlier_version_is_read(run: str, tmp_path: Path) -> None:
 
 def test_keys_of_other_versions_do_not_matter(tmp_path: Path) -> None:
     path, whole = tmp_path / "results.json", results_of(13, 34).as_json()
-    write_json(path, {**whole, "arms": [{"name": "consistency"}]})
+    write_json(path, {**whole, "ensemble": [{"name": "consistency"}]})
     assert read_results(path) == results_of(13, 34)
     later = ("epoch_chosen", "folds", "versions", "git_commit")
     write_json(path, {key: value for key, value in whole.items() if key not in later})

@@ -178,7 +178,7 @@ def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
     data, out = squares(with_test=True), tmp_path / "run"
     # As on a machine that is always as quick.
     monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
-    monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.02)
+    monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.1)
     train(recipe, out, data=data, console=Console(file=text, width=80))
     saved = read_recipe(out / "recipe.yaml")
     assert saved.minutes == 0.05 == saved.plan.minutes and saved.steps and saved.plan.baseline

@@ -231,8 +231,6 @@ def test_the_arms_are_a_table_that_fits_in_80_columns() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= 80
     (line,) = [line for line in text.splitlines() if line.startswith("composed")]
-    assert line.split() == [
-        "composed", "1234", "10000", "12.34\N{NO-BREAK SPACE}%", "12.3", "to",
-        "45.6\N{NO-BREAK SPACE}%", "12.3", "saved",
-    ]  # fmt: skip
+    words = "composed 1234 10000 12.34 % 12.3 to 45.6 % 12.3 saved"
+    assert " ".join(line.split()) == words
     assert "intervals: Wilson, 95 %" in text

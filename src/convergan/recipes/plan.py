@@ -8,6 +8,7 @@ from annotated_types import Interval
 from convergan.recipes.base import Settings
 
 Steps = Annotated[int, Interval(ge=1, le=10**9)]
+Minutes = Annotated[float, Interval(ge=0.01, le=10**5)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class PlanSettings(Settings, group="plan"):
     The steps of the recipe's own training are `steps`. Nobody has to set these.
     """
 
-    minutes: float | None = None
+    minutes: Minutes | None = None
     """Minutes that were planned for. Where a recipe asks for others, it is planned anew."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] | None = None

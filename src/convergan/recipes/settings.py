@@ -12,7 +12,7 @@ from convergan.ranges import Former, Seed
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.base import Settings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.plan import PlanSettings, Steps
+from convergan.recipes.plan import Minutes, PlanSettings, Steps
 
 # Wide enough for whatever a machine may train, and so that nothing overflows.
 _Width = Annotated[int, Interval(ge=1, le=65_536)]
@@ -380,7 +380,7 @@ class Recipe(Settings):
     """Passes over the unlabelled images; or with `steps`, equal parts of them. After each the classifier is
     tested."""
 
-    minutes: Annotated[float, Interval(ge=0.01, le=10**5)] | None = None
+    minutes: Minutes | None = None
     """Minutes for the whole run, all trainings and tests of all arms, planned from a few steps that are timed
     and resolved into steps in recipe.yaml. `epochs` are then the most parts that a training has. Unset: the
     steps decide how long it takes."""
