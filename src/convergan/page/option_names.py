@@ -7,7 +7,8 @@ from markupsafe import Markup, escape
 
 def whole_options(text: str) -> Markup:
     """The text with every name of an option, such as `--batch-size`, kept on one line where it fits."""
-    named = re.sub(
-        r"(?<![\w-])--[a-z][\w.*-]*[\w*]", r'<span class="option">\g<0></span>', escape(text)
+    # Plain text: Markup would escape the tags as well.
+    escaped = str(escape(text))
+    return Markup(
+        re.sub(r"(?<![\w-])--[a-z][\w.*-]*[\w*]", r'<span class="option">\g<0></span>', escaped)
     )
-    return Markup(named)
