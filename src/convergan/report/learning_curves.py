@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
-from convergan.page.words import count, percent
+from convergan.page.words import SPACE, count, percent
 from convergan.report.arms import arm_title
 from convergan.report.curves import counted, share_wrong, top_of
 from convergan.report.inputs import ArmSummary, ReportInputs
 from convergan.runs.epochs import EpochLine
 
-_UNITS = (("hours", 3600, 180 * 60), ("minutes", 60, 120), ("seconds", 1, 0))
+_UNITS = (("hours", "h", 3600, 180 * 60), ("minutes", "min", 60, 120), ("seconds", "s", 1, 0))
 """Units of time: the seconds in one, and how many seconds of training it takes to be used."""
 
 Place = Callable[[ArmSummary, EpochLine | None], float]
@@ -23,14 +23,14 @@ def learning_curves(inputs: ReportInputs) -> list[Chart]:
     longest = max((x for arm in inputs.arms for x, _ in _points(arm, _seconds)), default=None)
     if longest is None:
         return []
-    unit, length, _ = next(each for each in _UNITS if longest >= each[2])
+    unit, short, length, _ = next(each for each in _UNITS if longest >= each[-1])
     over_time = _chart(
         inputs,
         title="At equal time",
         name="arms-time",
         axis=f"{unit} of training",
         place=lambda arm, epoch: _seconds(arm, epoch) / length,
-        written=lambda x: f"{x:.3g} {unit}",
+        written=lambda x: f"{x:.3g}{SPACE}{short}",
     )
     over_steps = _chart(
         inputs,
@@ -38,7 +38,7 @@ def learning_curves(inputs: ReportInputs) -> list[Chart]:
         name="arms-steps",
         axis="steps of training",
         place=_steps,
-        written=lambda x: f"{count(int(x))} steps",
+        written=lambda x: f"{count(int(x))}{SPACE}steps",
     )
     return [chart for chart in (over_time, over_steps) if chart]
 
