@@ -11,9 +11,9 @@ import pytest
 from drawn_images import write_folder
 
 TRAIN = [
-    "train", "folder", "--data.path", "images", "--out", "run", "--epochs", "1",
-    "--min-steps-per-epoch", "1", "--networks.width", "2", "--networks.generator-width", "4",
-    "--data.folds", "0",
+    "train", "folder", "--data.path", "images", "--out", "run", "--epochs", "1", "--minutes", "None",
+    "--steps", "1", "--networks.width", "2", "--networks.generator-width", "4", "--data.folds", "0",
+    "--objective.feature-matching.weight", "1", "--objective.real-or-generated.weight", "1",
 ]  # fmt: skip
 
 

@@ -237,7 +237,8 @@ def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None
     recipe = replace(
         preset,
         epochs=1,
-        min_steps_per_epoch=1,
+        minutes=None,
+        steps=1,
         networks=ConvSettings(width=4, generator_width=8, latent_size=4),
         data=replace(preset.data, path=tmp_path / "images", size_px=16, cache=tmp_path / "cache"),
     )
