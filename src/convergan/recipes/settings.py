@@ -408,7 +408,7 @@ class Recipe(Settings):
 
     baseline: bool = True
     """Also train the same discriminator on the labelled images alone, to see whether the GAN helped: step by
-    step beside the others; with `minutes` or `arms` as an arm of its own."""
+    step beside the GAN; with `minutes` or `arms` as an arm of its own."""
 
     baseline_steps: Steps = 2000
     """Steps of the arm `baseline` at most, as it learns nothing from more; the time that it leaves is the
