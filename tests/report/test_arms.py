@@ -54,7 +54,7 @@ def test_the_table_has_the_best_arm_first_and_names_the_saved_one(html: str) -> 
     assert all(row[0].startswith(f"{name} ") for row, name in zip(rows, names, strict=True))
     assert [" saved " in row[0] for row in rows] == [True, False, False, False]
     saved, consistency, frozen, _ = rows
-    assert saved[1] == "2.8 % , 14 of 500 95 % interval 1.7 % to 4.6 %"
+    assert saved[1] == "2.8 %, 14 of 500 wrong 95 % interval 1.7 % to 4.6 %"
     assert saved[2] == "–" and consistency[2] == "p = 0.031"
     assert saved[3] == "4 min 54 s 780 steps" and frozen[3] == "36 s"
     assert saved[4] == "3 of 25" and frozen[4] == "–"

@@ -84,6 +84,30 @@ def test_light_and_dark_both_show_something(tmp_path: Path, browser: Browser, re
         assert ink[1000:1400, 660:1220].mean() > 0.002, "the chart beside it"
 
 
+def measured(browser: Browser, page: Path, selector: str, side: str) -> list[float]:
+    """The width or height of each element that the selector finds, on a page 390 px wide."""
+    frame = page.with_name("frame.html")
+    frame.write_text(
+        f"""<iframe src="{page.name}" width="390" height="800"></iframe><pre></pre><script>
+        onload = () => document.querySelector("pre").textContent = JSON.stringify(
+            [...frames[0].document.querySelectorAll("{selector}")].map(
+                found => found.getBoundingClientRect().{side}))
+        </script>"""
+    )
+    dom = browser(frame.as_uri(), "--allow-file-access-from-files", "--dump-dom")
+    found: list[float] = json.loads(dom.split("<pre>")[1].split("</pre>")[0])
+    return found
+
+
+def test_the_table_of_arms_is_as_wide_as_a_narrow_page(
+    tmp_path: Path, browser: Browser, compared: ReportInputs
+) -> None:
+    write_report(tmp_path / "report.html", replace(compared, epochs=[], disagreements=None))
+    parts = ".arms caption, .arms tbody th, .arms tbody td"
+    widths = measured(browser, tmp_path / "report.html", parts, "width")
+    assert len(widths) == 1 + 4 * 5 and min(widths) > 300
+
+
 def test_an_option_breaks_at_no_hyphen(
     tmp_path: Path, browser: Browser, inputs: ReportInputs
 ) -> None:
@@ -94,14 +118,5 @@ def test_an_option_breaks_at_no_hyphen(
         tmp_path / "report.html",
         replace(inputs, epochs=[], data=[(str(n), text) for n, text in enumerate(texts)]),
     )
-    (tmp_path / "frame.html").write_text(
-        """<iframe src="report.html" width="390" height="800"></iframe><pre></pre><script>
-        onload = () => document.querySelector("pre").textContent = JSON.stringify(
-            [...frames[0].document.querySelectorAll("#data ~ .panel .option")].map(
-                option => option.getBoundingClientRect().height))
-        </script>"""
-    )
-    url = (tmp_path / "frame.html").as_uri()
-    dom = browser(url, "--allow-file-access-from-files", "--dump-dom")
-    heights = json.loads(dom.split("<pre>")[1].split("</pre>")[0])
+    heights = measured(browser, tmp_path / "report.html", "#data ~ .panel .option", "height")
     assert len(heights) == len(texts) and max(heights) < 1.5 * min(heights)
