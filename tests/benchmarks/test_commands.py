@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ import cifar10_step
 import data_size
 import digits
 import epochs_in_turn
-import folder
 import frozen_features
 import junk
 import kept_epochs
@@ -41,7 +40,6 @@ import start_up
 import study_load
 import table
 import virtual_batch_norm
-from convergan.cli import main
 from convergan.errors import UserError
 from convergan.json_files import read_json, write_json
 from convergan.recipes.presets import PRESETS
@@ -433,31 +431,6 @@ def test_junk_among_the_unlabelled(command: Command, small_digits: None, tmp_pat
         for name in ("junk-0", "clean-0")
     ]
     assert sizes[0] == pytest.approx(sizes[1] / 0.8, abs=1)
-
-
-def test_a_folder_of_few_labels(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = tmp_path / "cifar10" / "plain_text"
-    data.mkdir(parents=True)
-    write_splits(data, (32, 32, 3), "img", train=1500)
-    monkeypatch.setattr(folder, "UNLABELLED", 4)
-    monkeypatch.setattr(folder, "LABELLED", 4)
-    monkeypatch.setattr(folder, "TEST", 10)
-
-    def run_one_epoch(words: list[str], check: bool) -> None:
-        """In this process: another one takes seconds to start."""
-        small = ["--epochs", "1", "--min-steps-per-epoch", "1"]
-        small += ["--networks.width", "4", "--networks.generator-width", "16"]
-        assert check and words[:3] == [sys.executable, "-m", "convergan.cli"]
-        assert main([*words[3:], *(small if "train" in words else [])]) == 0
-
-    monkeypatch.setattr(folder, "subprocess", SimpleNamespace(run=run_one_epoch))
-    words = ("--cifar10", data.parent, "--runs", tmp_path / "runs")
-    (row,) = command(folder, *words)
-    assert 0 <= row["ours"] <= 1 and 0 <= row["error_rate_on_900_other_images"] <= 1
-    with pytest.raises(SystemExit, match="--runs: expected a folder where no such run is yet"):
-        command(folder, *words)
 
 
 def test_scores_of_mnist(

@@ -167,16 +167,12 @@ def test_errors_with_few_labels() -> None:
         return ", ".join(f"{each:,}" for each in row[f"{side}_by_seed"])
 
     recipes_noise, papers_noise = results("digits-100")
-    (mnist,), (folder,), (junk,) = map(results, ("mnist-100", "folder", "junk"))
+    (mnist,), (junk,) = map(results, ("mnist-100", "junk"))
     shown = table("results.md", "Errors with few labels")
     expected = [
         (errors(recipes_noise), errors(recipes_noise, "peer")),
         (errors(papers_noise), errors(papers_noise, "peer")),
         (f"{by_seed(mnist, 'ours')}: {errors(mnist)}", by_seed(mnist, "peer")),
-        (
-            f"{folder['ours']:.1%}; {folder['error_rate_on_900_other_images']:.1%} on 900 other images",
-            f"{folder['peer']:.1%}",
-        ),
         (
             f"{junk['ours']:.1f}; without junk {junk['peer']:.1f}",
             f"{mean(junk['baseline_by_seed']):.1f}",
