@@ -161,8 +161,8 @@ def test_the_precision_is_printed_and_recorded(trained_run: Path) -> None:
     sentence = computation.computation_sentence(HardwareSettings(precision="bf16"), CPU)
     assert "discriminator bf16" in sentence and "baseline bf16" in sentence
     assert "generator fp32" in sentence
-    alone = computation.computation_sentence(HardwareSettings(), CPU, with_baseline=False)
-    assert "discriminator" in alone and "baseline" not in alone
+    alone = computation.computation_sentence(HardwareSettings(), CPU, players=["discriminator"])
+    assert "discriminator" in alone and "baseline" not in alone and "generator" not in alone
 
 
 def test_a_run_does_not_go_on_in_another_precision(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from typing import Literal
 
 import torch
@@ -50,12 +51,11 @@ def computation_sentence(
     device: torch.device,
     networks: NetworkSettings | None = None,
     *,
-    with_baseline: bool = True,
+    players: Collection[str] = ("discriminator", "baseline", "generator"),
 ) -> str:
-    """A line for the terminal on the device and the precision of a run, and of its baseline if it has one."""
+    """A line for the terminal on the device and the precision of a run, and of each of its players."""
     terms = precision_of_terms(resolved_precision(hardware, device, networks))
-    if not with_baseline:
-        del terms["baseline"]
+    terms = {name: kind for name, kind in terms.items() if name == "losses" or name in players}
     return f"{device_name(device)}; {', '.join(f'{term} {kind}' for term, kind in terms.items())}"
 
 

@@ -202,11 +202,11 @@ class Progress:
         """Shows the numbers of an epoch."""
         self._run.left.epoch_ended()
         self._run.tell_time(resumed=self._resumed or self._number > 0)
-        sides = {"discriminator": 0.0, "generator": 0.0}
+        losses: dict[str, float] = {}
         for name, loss in line.losses.items():
-            side = name.split("/")[0]
-            if side in sides:
-                sides[side] += loss
+            player = name.split("/")[0]
+            if player != "baseline":
+                losses[player] = losses.get(player, 0.0) + loss
         error, baseline = "", ""
         if line.test_size is not None and line.test_errors is not None:
             error = f"error {100 * line.test_errors / line.test_size:.1f}%"
@@ -214,23 +214,26 @@ class Progress:
             baseline = f" (baseline {100 * line.baseline_test_errors / line.test_size:.1f}%)"
         if self._bar.disable:
             if self._run.log.is_due():
-                losses = " and ".join(number(loss) for loss in sides.values())
+                told = " and ".join(map(number, losses.values()))
                 parts = [
                     self._describe(line.epoch),
-                    f"losses {losses}",
+                    f"loss {told}" if len(losses) == 1 else f"losses {told}",
                     error,
                     self._time_left(),
                 ]
                 self._run.say(", ".join(part for part in parts if part))
             return
-        losses = ", ".join(f"{side} {number(loss)}" for side, loss in sides.items())
+        told = ", ".join(f"{player} {number(loss)}" for player, loss in losses.items())
+        if len(losses) == 1:
+            told = number(*losses.values())
         seconds = line.seconds_per_epoch
         self._bar.update(
             self._task,
             description=self._describe(line.epoch),
             speed=f"{seconds:.2g} s/epoch" if seconds < 10 else f"{seconds:.0f} s/epoch",
             left=self._time_left(),
-            numbers=f"losses: {losses}" + (f"; {error}{baseline}" if error else ""),
+            numbers=f"{'loss' if len(losses) == 1 else 'losses'}: {told}"
+            + (f"; {error}{baseline}" if error else ""),
         )
 
     def warn(self, warning: HealthWarning) -> None:

@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import has_arms, with_plan_of
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
@@ -29,6 +29,7 @@ from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
+from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
 from convergan.training.outcome import tested, with_arms
 from convergan.training.planning import ArmCost, planned
@@ -179,10 +180,17 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
 def _say_what_was_read(device: torch.device, preparation: Preparation, console: Console) -> None:
     recipe, say = preparation.recipe, _printer(console)
     computation = computation_sentence(
-        recipe.hardware, device, recipe.networks, with_baseline=recipe.baseline
+        recipe.hardware, device, recipe.networks, players=_players(recipe)
     )
     for line in (*summary_lines(preparation), computation):
         say(line)
+
+
+def _players(recipe: Recipe) -> set[str]:
+    """The names of the players in all trainings of a recipe, a baseline that is an arm among them."""
+    arms = [arm_recipe(recipe, name) for name in arm_names(recipe)] if has_arms(recipe) else []
+    players = {name for each in (recipe, *arms) for name in losses_of(each.objective)}
+    return players if recipe.baseline else players - {"baseline"}
 
 
 def _train(device: torch.device, folder: RunFolder, request: _Request) -> Results:
