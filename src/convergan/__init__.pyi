@@ -38,6 +38,7 @@ from convergan.recipes.settings import ImageNetSettings as ImageNetSettings
 from convergan.recipes.settings import MLPSettings as MLPSettings
 from convergan.recipes.settings import OptimizerSettings as OptimizerSettings
 from convergan.recipes.settings import Recipe as Recipe
+from convergan.recipes.settings import ResidualSettings as ResidualSettings
 from convergan.recipes.terms import ConditionalEntropySettings as ConditionalEntropySettings
 from convergan.recipes.terms import ConsistencySettings as ConsistencySettings
 from convergan.recipes.terms import FeatureMatchingSettings as FeatureMatchingSettings

@@ -20,6 +20,7 @@ from convergan.recipes.settings import (
     FORMER_PRECISIONS,
     HardwareSettings,
     MLPSettings,
+    ModuleSettings,
     Recipe,
     ResidualSettings,
 )
@@ -47,6 +48,24 @@ def test_auto_takes_bf16_where_the_cpu_has_units_for_it(
     assert resolved_precision(HardwareSettings(), CPU) == expected
     assert resolved_precision(HardwareSettings(precision="fp32"), CPU) == "32-true"
     assert resolved_precision(HardwareSettings(precision="bf16"), CPU) == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("networks", "expected"),
+    [
+        (ResidualSettings(), "bf16-mixed"),
+        (ModuleSettings(module="mine.Net"), "bf16-mixed"),
+        (MLPSettings(), "32-true"),
+    ],
+)
+def test_vector_units_are_enough_for_convolutions_with_channels_last(
+    networks: ResidualSettings | ModuleSettings | MLPSettings,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert resolved_precision(HardwareSettings(), CPU, networks) == expected
 
 
 def test_the_generator_and_the_losses_are_never_reduced() -> None:

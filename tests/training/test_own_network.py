@@ -10,18 +10,31 @@ import pytest
 import torch
 from rich.console import Console
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
+from convergan.data.splits import draw_split
 from convergan.errors import UserError
 from convergan.inference.predict import predict
+from convergan.networks.build import build_discriminator
+from convergan.networks.grouped_batch_norm import GroupedBatchNorm
+from convergan.networks.module import with_module
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import HardwareSettings, ModuleSettings, Recipe, ResidualSettings
+from convergan.recipes.settings import (
+    HardwareSettings,
+    ModuleSettings,
+    OptimizerSettings,
+    Recipe,
+    ResidualSettings,
+)
+from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier
-from convergan.runs.tensor_files import load_tensors
-from convergan.training import run as run_module
-from convergan.training.run import RunOptions, train
-from convergan.training.signals import Interrupted
+from convergan.training.checkpointing import Interrupted, LoopOptions
+from convergan.training.loop import fit
+from convergan.training.player import Player
+from convergan.training.run import train
+from support import equal_states
 
 
 class Tiny(nn.Module):
@@ -45,7 +58,7 @@ def for_shape(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 RESIDUAL = replace(
-    PRESETS["folder"],
+    PRESETS["digits"],
     labels=20,
     epochs=2,
     batch_size=8,
@@ -64,44 +77,22 @@ def data() -> DataSet:
     return data_set_from_arrays(images, labels, test_images=images[:10], test_labels=labels[:10])
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    named = {}
-    for name in ("classifier", "generator"):
-        tensors, _ = load_tensors(run / "model" / f"{name}.safetensors")
-        named.update({f"{name}.{key}": tensor for key, tensor in tensors.items()})
-    return named
-
-
 @pytest.mark.parametrize("own", [{}, {"network": for_shape, "features": "layer1"}])
-def test_resumed_bit_for_bit(
-    own: dict[str, Any],
-    data: DataSet,
-    quiet: Console,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    train(RESIDUAL, tmp_path / "whole", data=data, console=quiet, **own)
+def test_resumed_bit_for_bit(own: dict[str, Any], data: DataSet, tmp_path: Path) -> None:
+    """The moments of weights with channels last, too, are those of the same weights again."""
+    recipe = with_module(RESIDUAL, own.get("network"), own.get("features"))
+    training = draw_split(data, labels=20, seed=0).training
+
+    def fitted(folder: Path, stop_requested: Any = lambda: False) -> dict[str, Any]:
+        options = LoopOptions(checkpoint_every_seconds=1e6, stop_requested=stop_requested)
+        fit(torch.device("cpu"), recipe, training, checkpoints=folder, options=options)
+        state = load_newest_checkpoint(folder).state  # type: ignore[union-attr]
+        return {name: part for name, part in state.items() if name != "train_seconds"}
+
     asked = itertools.count()
-    options = run_module.LoopOptions
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            run_module,
-            "LoopOptions",
-            lambda **values: options(**{**values, "stop_requested": lambda: next(asked) >= 4}),
-        )
-        with pytest.raises(Interrupted):
-            train(RESIDUAL, tmp_path / "resumed", data=data, console=quiet, **own)
-    train(
-        RESIDUAL,
-        tmp_path / "resumed",
-        data=data,
-        console=quiet,
-        options=RunOptions(resume=True),
-        **own,
-    )
-    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    with pytest.raises(Interrupted):
+        fitted(tmp_path / "stopped", lambda: next(asked) >= 2)
+    assert equal_states(fitted(tmp_path / "stopped"), fitted(tmp_path / "whole"))
 
 
 def test_a_network_of_ones_own(data: DataSet, quiet: Console, tmp_path: Path) -> None:
@@ -119,7 +110,7 @@ def test_a_network_of_ones_own(data: DataSet, quiet: Console, tmp_path: Path) ->
     classifier = load_classifier(run, network=Tiny)
     images = data.test.images[np.arange(10)]  # type: ignore[union-attr]
     predictions = predict(classifier, images)
-    wrong = predictions.labels != data.test.labels_for_report()  # type: ignore[union-attr]
+    wrong = predictions.labels != data.test.labels  # type: ignore[union-attr]
     assert wrong.sum() == results.test_errors
     output = classifier(torch.from_numpy(images).permute(0, 3, 1, 2))
     assert output.features.shape == (10, 8)
@@ -129,13 +120,14 @@ def test_a_network_of_ones_own(data: DataSet, quiet: Console, tmp_path: Path) ->
         predict(run, images)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("own", "problem"),
     [
         ({"network": Tiny()}, "network: expected a class or a function"),
         ({"network": 3}, "network: expected a class or a function"),
         ({"features": "fc"}, "features: expected nothing without a network"),
-        ({"network": Tiny, "features": "layer2"}, "perhaps layer1, got 'layer2'"),
+        ({"network": Tiny, "features": "layer2"}, r"perhaps layer1\S*, got 'layer2'"),
         ({"network": Tiny, "features": 3}, "features: expected the name of a layer, got 3"),
         ({"network": lambda: 3}, "network: expected what makes an nn.Module, got 3"),
         (
@@ -161,3 +153,58 @@ def test_a_recipe_alone_does_not_make_the_network(data: DataSet, tmp_path: Path)
     recipe: Recipe = replace(RESIDUAL, networks=ModuleSettings(module="mine.Net"))
     with pytest.raises(UserError, match=r"expected the network itself, mine\.Net"):
         train(recipe, tmp_path / "run", data=data)
+
+
+def test_only_unlabelled_images_of_the_discriminators_step_move_running_statistics(
+    data: DataSet, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves: list[int] = []
+    forward = nn.BatchNorm2d.forward
+
+    def note(norm: nn.BatchNorm2d, inputs: torch.Tensor) -> torch.Tensor:
+        before = norm.running_mean.clone()  # type: ignore[union-attr]
+        outputs = forward(norm, inputs)
+        if isinstance(inputs, FakeTensor):
+            # Of the estimate of what training takes.
+            return outputs
+        if norm.training and not torch.equal(before, norm.running_mean):  # type: ignore[arg-type]
+            moves.append(len(inputs))
+        return outputs
+
+    recipe = replace(
+        RESIDUAL,
+        epochs=1,
+        batch_size=4,
+        unlabelled_batch_size=8,
+        generated_batch_size=6,
+        min_steps_per_epoch=5,
+        baseline=False,
+    )
+    monkeypatch.setattr(nn.BatchNorm2d, "forward", note)
+    train(recipe, tmp_path / "run", data=data, network=Tiny, console=quiet)
+    # By two normalizations in each of five steps.
+    assert moves == [8] * 10
+
+
+def test_the_averages_running_statistics_are_averaged_as_its_weights() -> None:
+    network = build_discriminator(ResidualSettings(width=4), (1, 8, 8), 2)
+    player = Player(
+        torch.device("cpu"),
+        network,
+        # With this horizon and rate averages are plain means over all steps.
+        OptimizerSettings(averaging_horizon=1.0, averaging_rate=1e-9),
+        HardwareSettings(),
+        averaged=True,
+        with_history=False,
+    )
+    norm, averaged = (
+        next(layer for layer in each.modules() if isinstance(layer, GroupedBatchNorm)).norm
+        for each in (network, player.tested)
+    )
+    for statistic in (1.0, 2.0, 6.0):
+        player.optimizer.zero_grad()
+        norm.running_mean.fill_(statistic)
+        norm.weight.data.fill_(statistic)
+        player.move(0.0)
+    torch.testing.assert_close(averaged.weight.detach(), torch.full((2,), 3.0))
+    torch.testing.assert_close(averaged.running_mean, torch.full((2,), 3.0))

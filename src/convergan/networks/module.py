@@ -59,7 +59,6 @@ class ModuleDiscriminator(Discriminator):
                 )
             linear[-1].register_forward_pre_hook(_note_input)
         self.network = GroupedBatchNorm.convert(network)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,

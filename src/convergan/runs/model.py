@@ -150,6 +150,9 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
         RunFolder(Path(run)),
         _CLASSIFIER,
     )
+    if discriminator.channels_last:
+        # As in training.
+        discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = Classifier(
         discriminator,
         classes=config.classes,
