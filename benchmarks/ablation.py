@@ -24,8 +24,9 @@ from rich.table import Table
 from cells import OF_CONVERGAN, Cell, Cells, train
 from convergan.files import cache_folder, write_text
 from convergan.recipes.files import recipe_to_yaml
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.settings import Recipe
 from few_label_data import TASKS, write_folder
 from rows import row, write_rows
 

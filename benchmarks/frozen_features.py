@@ -21,8 +21,8 @@ from PIL import Image
 from convergan.data.batches import DeviceImages
 from convergan.data.parquet import find_parquet
 from convergan.data.training_data import TrainingData
+from convergan.recipes.networks import PretrainedSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import PretrainedSettings
 from convergan.training.classify import predicted_classes
 from convergan.training.frozen import fit_frozen
 from rows import row, write_rows

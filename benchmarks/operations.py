@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
+from convergan.recipes.networks import ConvSettings, MLPSettings
+from convergan.recipes.settings import Recipe
 from convergan.training.computation import discriminator_dtype
 from measure import MatrixProduct
 

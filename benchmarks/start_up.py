@@ -23,13 +23,13 @@ ROOT = Path(__file__).parent.parent
 TO_THE_FIRST_STEP = """
 import sys, time
 from convergan import cli
-from convergan.training import run
+from convergan.training.recorder import Recorder
 
 def steps_done(self, done, of):
     print("CPU seconds", time.process_time(), flush=True)
     sys.exit(0)
 
-run.Recorder.steps_done = steps_done
+Recorder.steps_done = steps_done
 cli.main(sys.argv[1:])
 """
 

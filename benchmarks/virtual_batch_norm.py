@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from another_process import in_another_process
 from convergan.networks.imagenet import ImageNetGenerator
-from convergan.recipes.settings import ImageNetSettings
+from convergan.recipes.networks import ImageNetSettings
 from convergan.runs.provenance import device_name
 from convergan.techniques.virtual_batch_norm import (
     ReferenceBatch,

@@ -15,9 +15,10 @@ import torch
 from rich.console import Console
 
 from browser import Browser, open_browser
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.objective import TERM_SETTINGS
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.training.run import train
 from convergan.training.terms.registry import TERMS
 

@@ -25,8 +25,9 @@ from safetensors.torch import load_file
 
 from convergan.data.digits import open_digits
 from convergan.data.image_set import DataSet, data_set_from_arrays
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training.run import RunOptions, train
 from support import equal_states

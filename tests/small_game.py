@@ -7,9 +7,10 @@ import torch
 
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
+from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import (
     FeatureMatchingSettings,
     MinimaxSettings,

@@ -13,10 +13,24 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
 from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
 from convergan.runs.results import Interval, Results
+
+FORMER_FOLDER = Recipe(
+    name="folder",
+    epochs=30,
+    min_steps_per_epoch=10,
+    batch_size=32,
+    data=DataSettings(source="folder"),
+    networks=ConvSettings(width=16, generator_width=64, data_dependent_initialization=False),
+    objective=ObjectiveSettings(feature_matching=FeatureMatchingSettings(distance="absolute")),
+    optimizer=OptimizerSettings(learning_rate=1e-3, decay_from=0.5),
+)
+"""The recipe `folder` as it was before it had arms: the paper's convolutional networks, narrow."""
 
 _NOBODY = 65534
 """A user who owns nothing."""

@@ -15,16 +15,10 @@ from convergan.errors import UserError, quoted
 from convergan.image_commands import Sample
 from convergan.ranges import Checked, declarations, fit
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict
+from convergan.recipes.networks import ImageNetSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.score_settings import ScoreSettings
-from convergan.recipes.settings import (
-    DataSettings,
-    HardwareSettings,
-    ImageNetSettings,
-    MLPSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 from convergan.study.plan import Plan
 
 CLASSES: list[Any] = []

@@ -16,7 +16,7 @@ TRAIN = """
 from pathlib import Path
 from dataclasses import replace
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import MLPSettings
+from convergan.recipes.networks import MLPSettings
 from convergan.training.run import train
 
 networks = MLPSettings(hidden=(20,), generator_hidden=(20,), latent_size=8)

@@ -2,8 +2,9 @@
 
 import io
 import re
+import sys
 from collections.abc import Callable, Collection
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from itertools import dropwhile, takewhile
 from types import NoneType, UnionType
@@ -188,9 +189,9 @@ def parse_options(
         words = current_options(words)
     except UserError as problem:
         raise UserError(f"{problem} {see_help(program)}") from None
-    complaint = io.StringIO()
+    complaint, help_text = io.StringIO(), _HelpText()
     try:
-        with redirect_stderr(complaint):
+        with redirect_stderr(complaint), redirect_stdout(help_text):
             return tyro.cli(
                 kind,
                 args=words,
@@ -201,8 +202,28 @@ def parse_options(
             )
     except SystemExit as end:
         if end.code in (0, None):
+            sys.stdout.write(_LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1))
             raise
         raise UserError(f"{_first_message(complaint.getvalue())} {see_help(program)}") from None
+
+
+_LONG_CHOICE = re.compile(
+    r"\{([^{},\n]+),[^{}\n]{40,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
+)
+"""Names of many commands, which make a usage line longer than a terminal is wide."""
+
+
+class _HelpText(io.StringIO):
+    """What tyro prints, as it prints it to the standard output that there is."""
+
+    encoding = property(lambda _: sys.__stdout__.encoding)  # type: ignore[union-attr]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._terminal = sys.stdout.isatty()
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 _REWORDED = (

@@ -42,8 +42,9 @@ import table
 import virtual_batch_norm
 from convergan.errors import UserError
 from convergan.json_files import read_json, write_json
+from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, MLPSettings, Recipe
+from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.training.run import train
 from equal_terms import without_baseline

@@ -21,8 +21,9 @@ from convergan.data.batches import epoch_order
 from convergan.data.source import open_data_set
 from convergan.data.training_data import TrainingData
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, DataSettings, Recipe
+from convergan.recipes.settings import DataSettings, Recipe
 from convergan.techniques.weight_norm import (
     WeightNormConv2d,
     WeightNormConvTranspose2d,

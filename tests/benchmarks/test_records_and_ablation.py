@@ -15,7 +15,7 @@ import kept_epochs
 import rows
 import time_to_accuracy
 from convergan.recipes.files import read_recipe
-from convergan.recipes.settings import ConvSettings
+from convergan.recipes.networks import ConvSettings
 from convergan.runs.epochs import EpochLine
 from convergan.runs.metrics import append_metrics, read_metrics
 from small_mnist import dense_peer

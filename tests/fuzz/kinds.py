@@ -27,8 +27,9 @@ from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.metric import Estimate
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
 from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import DataSettings, MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
 from convergan.report.scores import read_scores, scores_as_dict
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
@@ -36,6 +37,7 @@ from convergan.runs.results import Results
 from convergan.statistics.intervals import Interval
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
+from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from fuzz.mutations import (
     OF_BYTES,
@@ -197,7 +199,7 @@ def _train(folder: Path, stop: int | None = None) -> Any:
     """Goes on with a run to its end, or until so many steps are done, as Ctrl-C ends it."""
     done = 0
 
-    def count(self: run.Recorder, steps: int, of: int) -> None:
+    def count(self: Recorder, steps: int, of: int) -> None:
         nonlocal done
         done = steps
 
@@ -209,7 +211,7 @@ def _train(folder: Path, stop: int | None = None) -> Any:
     options = RunOptions(resume=True, checkpoint_every_seconds=0)
     with (
         patch.object(run, "stop_on_signals", stop_on_signals),
-        patch.object(run.Recorder, "steps_done", count),
+        patch.object(Recorder, "steps_done", count),
     ):
         return train(_recipe(), folder / "run", data=_data(), options=options, console=_QUIET)
 

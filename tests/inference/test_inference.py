@@ -21,12 +21,14 @@ from convergan.images.read_images import SkippedImage
 from convergan.inference.predict import batches_of_files, find_files, predict, predicted_batches
 from convergan.inference.predict_csv import predict_to_csv
 from convergan.inference.sample_files import sample_to_folder
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import SupervisedSettings
 from convergan.runs.model import load_classifier
 from convergan.training.run import train
 from drawn_images import write_folder
+from support import FORMER_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -233,12 +235,11 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
 
 def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None:
     write_folder(tmp_path / "images", labelled=3, test=2, size_px=40)
-    preset = PRESETS["folder"]
+    preset = FORMER_FOLDER
     recipe = replace(
         preset,
         epochs=1,
-        minutes=None,
-        steps=1,
+        min_steps_per_epoch=1,
         networks=ConvSettings(width=4, generator_width=8, latent_size=4),
         data=replace(preset.data, path=tmp_path / "images", size_px=16, cache=tmp_path / "cache"),
     )

@@ -20,8 +20,8 @@ from convergan.networks.batches import run_batches
 from convergan.networks.build import build_discriminator
 from convergan.networks.classification import batch_size, classified_pixels
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings
 from convergan.runs.model import load_classifier
 from convergan.training.classify import classify, predicted_classes
 

@@ -27,7 +27,8 @@ from convergan.inference.sample import sample
 from convergan.networks.build import NetworkSettings, build_discriminator
 from convergan.networks.classification import classified
 from convergan.networks.closeness import ComparingDiscriminator
-from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings, Recipe
+from convergan.recipes.networks import ConvSettings, ImageNetSettings, MLPSettings
+from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import NonSaturatingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier

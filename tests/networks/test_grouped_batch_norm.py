@@ -12,7 +12,7 @@ from convergan.networks.classification import classified
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm, groups_of_batch
 from convergan.networks.imagenet import ImageNetDiscriminator
 from convergan.networks.layers import BatchNormWithoutGain
-from convergan.recipes.settings import ImageNetSettings
+from convergan.recipes.networks import ImageNetSettings
 
 SIZES = (3, 5, 4)
 BUILDERS: dict[str, tuple[Callable[[], _BatchNorm], tuple[int, ...]]] = {

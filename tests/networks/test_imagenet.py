@@ -20,8 +20,9 @@ from convergan.inference.sample import sample
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
+from convergan.recipes.networks import ImageNetSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import DataSettings, ImageNetSettings, Recipe
+from convergan.recipes.settings import DataSettings, Recipe
 from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_generator

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import update_bn
 
 from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
 from convergan.networks.layers import BatchNormWithoutGain
-from convergan.recipes.settings import ConvSettings, ImageNetSettings, MLPSettings
+from convergan.recipes.networks import ConvSettings, ImageNetSettings, MLPSettings
 
 SHAPE = (3, 32, 32)
 SETTINGS: dict[str, NetworkSettings] = {

@@ -12,8 +12,8 @@ from convergan.networks import layers
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.layers import ImageByImage
 from convergan.networks.noise import GaussianNoise
+from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, MLPSettings
 from convergan.techniques.weight_norm import initialize_from_data
 
 SMALL_MLP = MLPSettings(hidden=(30, 20), generator_hidden=(25,), latent_size=10)

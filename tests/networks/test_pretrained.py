@@ -18,7 +18,7 @@ from convergan.networks.backbones import open_backbone
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import classified
 from convergan.networks.pretrained import PretrainedDiscriminator
-from convergan.recipes.settings import PretrainedSettings
+from convergan.recipes.networks import PretrainedSettings
 from image_models import MEAN, STDEV, saved, tiny_resnet, tiny_vit
 
 SMALL = PretrainedSettings(size_px=64)

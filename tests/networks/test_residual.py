@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.networks.interface import Discriminator
-from convergan.recipes.settings import ResidualSettings
+from convergan.recipes.networks import ResidualSettings
 
 SMALL = ResidualSettings(width=4, generator_width=16, latent_size=5)
 

@@ -17,15 +17,9 @@ from convergan.recipes.files import (
     recipe_to_dict,
     recipe_to_yaml,
 )
+from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.presets import PRESETS, SUMMARIES
-from convergan.recipes.settings import (
-    ConvSettings,
-    DataSettings,
-    HardwareSettings,
-    MLPSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -15,9 +15,10 @@ from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.errors import UserError
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import HardwareSettings, MLPSettings, Recipe
+from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import ConsistencySettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier

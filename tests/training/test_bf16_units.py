@@ -14,6 +14,7 @@ from convergan.json_files import read_json
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.training import run
 from convergan.training.computation import resolved_precision
+from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from support import equal_states
 
@@ -44,7 +45,7 @@ def test_a_run_says_what_it_computed_in_and_resumes_bit_for_bit(
     recipe = replace(quick_recipe, epochs=2)
     train(recipe, tmp_path / "whole", console=quiet)
 
-    class UpToStep20(run.Recorder):
+    class UpToStep20(Recorder):
         steps = 0
 
         def steps_done(self, done: int, of: int) -> None:

@@ -16,14 +16,8 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.noise import NoiseBank, use_bank
-from convergan.recipes.settings import (
-    FORMER_PRECISIONS,
-    HardwareSettings,
-    MLPSettings,
-    ModuleSettings,
-    Recipe,
-    ResidualSettings,
-)
+from convergan.recipes.networks import MLPSettings, ModuleSettings, ResidualSettings
+from convergan.recipes.settings import FORMER_PRECISIONS, HardwareSettings, Recipe
 from convergan.runs.metrics import read_metrics
 from convergan.training import computation, step
 from convergan.training.computation import (

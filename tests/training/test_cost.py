@@ -16,8 +16,8 @@ from rich.console import Console
 
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, MLPSettings
 from convergan.training import cost, memory
 from convergan.training.cost import training_cost
 from convergan.training.memory import memory_limit, require_memory
@@ -38,6 +38,7 @@ from convergan.training.launch import launched
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
+from support import FORMER_FOLDER
 
 name, side_px = sys.argv[1], int(sys.argv[2])
 recipe = PRESETS[name]
@@ -97,7 +98,7 @@ def test_every_recipe_has_a_cost(name: str, shape: tuple[int, int, int], bf16: b
 
 
 def test_cost_grows_with_batch_and_pixels() -> None:
-    recipe = PRESETS["folder"]
+    recipe = FORMER_FOLDER
     small = training_cost(recipe, (3, 64, 64), 2, bf16=False)
     four_times = training_cost(recipe, (3, 128, 128), 2, bf16=False)
     twice = training_cost(replace(recipe, batch_size=64), (3, 64, 64), 2, bf16=False)
@@ -111,7 +112,7 @@ def test_cost_grows_with_batch_and_pixels() -> None:
 
 
 def test_photographs_cost_what_no_machine_has_and_saying_so_costs_little() -> None:
-    photographs = training_cost(PRESETS["folder"], (3, 3000, 4000), 2, bf16=False)
+    photographs = training_cost(FORMER_FOLDER, (3, 3000, 4000), 2, bf16=False)
     assert 200e9 < photographs.memory_bytes < 800e9
 
 
@@ -144,7 +145,7 @@ def write_images(folder: Path) -> Path:
 
 
 def test_what_does_not_fit_is_refused_before_an_image_is_decoded(tmp_path: Path) -> None:
-    preset = PRESETS["folder"]
+    preset = FORMER_FOLDER
     folder = write_images(tmp_path / "images")
     (folder / "a" / "0.png").write_bytes(b"no image")
     data = replace(preset.data, path=folder, size_px=128, cache=tmp_path / "cache")
@@ -162,7 +163,7 @@ def test_what_does_not_fit_is_refused_before_an_image_is_decoded(tmp_path: Path)
 def test_the_cost_is_found_once_and_for_a_finished_run_not_at_all(
     tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch, size_px: int | None
 ) -> None:
-    preset = PRESETS["folder"]
+    preset = FORMER_FOLDER
     data = replace(
         preset.data,
         path=write_images(tmp_path / "images"),
@@ -232,7 +233,7 @@ def test_a_system_that_does_not_tell_its_memory_refuses_nothing(
 def test_networks_that_do_not_fit_are_refused(
     networks: MLPSettings | ConvSettings, advice: str
 ) -> None:
-    recipe = replace(PRESETS["folder"], networks=networks)
+    recipe = replace(FORMER_FOLDER, networks=networks)
     with pytest.raises(UserError, match=rf"got 32 images of 32x40 px.*{advice} takes less$"):
         require_memory(recipe, (3, 40, 32), 2, device=CPU)
 
@@ -252,6 +253,6 @@ def test_networks_beyond_counting_are_one_line(monkeypatch: pytest.MonkeyPatch) 
         torch.empty(2**62, 2**62)
 
     monkeypatch.setattr("convergan.training.preparation.build_discriminator", overflow)
-    recipe = replace(PRESETS["folder"], data=replace(PRESETS["folder"].data, size_px=32))
+    recipe = replace(FORMER_FOLDER, data=replace(FORMER_FOLDER.data, size_px=32))
     with pytest.raises(UserError, match=r"^networks: expected networks for images of 32x32 px"):
         prepare(recipe, None, processes=1)

@@ -23,6 +23,7 @@ from convergan.runs.epochs import HealthWarning
 from convergan.runs.metrics import read_metrics
 from convergan.runs.tensor_files import load_tensors
 from convergan.training import run
+from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from convergan.training.signals import Interrupted
 from support import equal_states, synced_paths
@@ -36,16 +37,16 @@ def stopped(
 ) -> Path:
     """A run of the recipe of `trained_run`, stopped in its second epoch; two checkpoints are there."""
     out, steps = tmp_path / "run", 0
-    recorder = run.Recorder.steps_done
+    recorder = Recorder.steps_done
 
-    def count(self: run.Recorder, done: int, of: int) -> None:
+    def count(self: Recorder, done: int, of: int) -> None:
         nonlocal steps
         steps = done
         recorder(self, done, of)
 
     original = run.LoopOptions
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(run.Recorder, "steps_done", count)
+        patch.setattr(Recorder, "steps_done", count)
         patch.setattr(
             run, "LoopOptions", lambda **o: original(**{**o, "stop_requested": lambda: steps >= 18})
         )
@@ -120,7 +121,7 @@ def test_a_warning_outlives_a_kill_in_the_same_epoch(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run.Recorder, "steps_done", kill)
+        patch.setattr(Recorder, "steps_done", kill)
         resumed(stopped, quick_recipe)
     resumed(stopped, quick_recipe)
     assert [warning.kind for warning in warnings_of(stopped)] == ["checkpoint"]
@@ -244,16 +245,16 @@ def test_two_commands_never_train_in_one_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second comes in the midst of the first."""
-    original, refused = run.Recorder.epoch_ended, []
+    original, refused = Recorder.epoch_ended, []
 
-    def during(self: run.Recorder, *arguments: Any) -> None:
+    def during(self: Recorder, *arguments: Any) -> None:
         try:
             resumed(stopped, quick_recipe)
         except UserError as error:
             refused.append(str(error))
         original(self, *arguments)
 
-    monkeypatch.setattr(run.Recorder, "epoch_ended", during)
+    monkeypatch.setattr(Recorder, "epoch_ended", during)
     resumed(stopped, quick_recipe)
     assert len(refused) == 2
     assert all(f"{stopped}: expected a run that no other process" in said for said in refused)
@@ -272,15 +273,15 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_the_run_goes_on_later(
     small_disk: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, original = small_disk / "run", run.Recorder.epoch_ended
+    out, original = small_disk / "run", Recorder.epoch_ended
 
-    def fill(self: run.Recorder, *arguments: Any) -> None:
+    def fill(self: Recorder, *arguments: Any) -> None:
         original(self, *arguments)
         fill_up(small_disk)
 
     options = RunOptions(checkpoint_every_seconds=0)
     with monkeypatch.context() as patch:
-        patch.setattr(run.Recorder, "epoch_ended", fill)
+        patch.setattr(Recorder, "epoch_ended", fill)
         with pytest.raises(
             UserError, match=rf"^{out}/checkpoints/step-\d+.*: expected to write .*No"
         ):

@@ -13,8 +13,7 @@ from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.inference.predict import predict
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict, recipe_to_yaml
-from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import PretrainedSettings
+from convergan.recipes.networks import PretrainedSettings
 from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_generator, save_model
 from convergan.training import frozen
@@ -23,12 +22,11 @@ from convergan.training.frozen import STRENGTHS, fit_frozen, fitted_head
 from convergan.training.loop import Fitted, fit
 from drawn_images import CLASSES, draw
 from image_models import saved_resnet
+from support import FORMER_FOLDER
 
 CPU = torch.device("cpu")
 SMALL = PretrainedSettings(size_px=64)
-RECIPE = replace(
-    PRESETS["folder"], networks=SMALL, data=replace(PRESETS["folder"].data, flip=False)
-)
+RECIPE = replace(FORMER_FOLDER, networks=SMALL, data=replace(FORMER_FOLDER.data, flip=False))
 LABELLED, TEST = 6, 20
 
 
@@ -132,7 +130,7 @@ def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
 
 def test_a_recipe_of_other_networks_and_one_class_alone_are_refused() -> None:
     with pytest.raises(UserError, match=r"networks\.kind: expected pretrained, got conv"):
-        fit_frozen(CPU, PRESETS["folder"], data_of())
+        fit_frozen(CPU, FORMER_FOLDER, data_of())
     with pytest.raises(UserError, match="labels: expected labelled images of two classes or more"):
         fit_frozen(CPU, RECIPE, data_of(labels=np.zeros_like(LABELS)))
 

@@ -17,9 +17,10 @@ from convergan.data.headers import first_size
 from convergan.data.image_folder import open_image_folder
 from convergan.data.sensible_size import sensible_size_px
 from convergan.errors import UserError
-from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.networks import ConvSettings
+from convergan.recipes.settings import Recipe
 from convergan.training.run import train
+from support import FORMER_FOLDER
 
 
 def write_photos(folder: Path, width: int, height: int, orientation: int = 1) -> Path:
@@ -34,7 +35,7 @@ def write_photos(folder: Path, width: int, height: int, orientation: int = 1) ->
 
 
 def recipe_for(folder: Path, cache: Path) -> Recipe:
-    preset = PRESETS["folder"]
+    preset = FORMER_FOLDER
     return replace(
         preset,
         batch_size=4,

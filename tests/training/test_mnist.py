@@ -15,6 +15,7 @@ from convergan.recipes.settings import DataSettings
 from convergan.runs.metrics import read_metrics
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
+from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
@@ -39,7 +40,7 @@ def test_it_learns_and_resumes(
     recipe = replace(recipe, epochs=10, baseline=False, optimizer=constant)
     steps = 0
 
-    def count(self: run.Recorder, done: int, of: int) -> None:
+    def count(self: Recorder, done: int, of: int) -> None:
         nonlocal steps
         steps = done
 
@@ -48,7 +49,7 @@ def test_it_learns_and_resumes(
         yield lambda: steps == 100
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.Recorder, "steps_done", count)
+        patch.setattr(Recorder, "steps_done", count)
         patch.setattr(run, "stop_on_signals", stop_at_step_100)
         with pytest.raises(Interrupted):
             train(recipe, tmp_path / "run", data=data, console=quiet)

@@ -20,14 +20,9 @@ from convergan.networks.build import build_discriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.module import with_module
 from convergan.recipes.files import read_recipe, recipe_sha256
+from convergan.recipes.networks import ModuleSettings, ResidualSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import (
-    HardwareSettings,
-    ModuleSettings,
-    OptimizerSettings,
-    Recipe,
-    ResidualSettings,
-)
+from convergan.recipes.settings import HardwareSettings, OptimizerSettings, Recipe
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier
 from convergan.training.checkpointing import Interrupted, LoopOptions

@@ -25,6 +25,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training import noise, run
 from convergan.training.checkpointing import Interrupted
+from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from support import equal_states
 
@@ -82,9 +83,9 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
     def as_wanted() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(wanted) and done >= wanted
 
-    original = run.Recorder.steps_done
+    original = Recorder.steps_done
 
-    def count(self: run.Recorder, steps: int, of: int) -> None:
+    def count(self: Recorder, steps: int, of: int) -> None:
         nonlocal done
         done = steps
         original(self, steps, of)
@@ -94,7 +95,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
         done, wanted = 0, steps
 
     monkeypatch.setattr(run, "stop_on_signals", as_wanted)
-    monkeypatch.setattr(run.Recorder, "steps_done", count)
+    monkeypatch.setattr(Recorder, "steps_done", count)
     return want
 
 

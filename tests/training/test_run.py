@@ -15,21 +15,22 @@ from convergan.data.image_set import data_set_from_arrays
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
 from convergan.recipes.files import read_recipe
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import ConvSettings, HardwareSettings, Recipe
+from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import NonSaturatingSettings, SupervisedSettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier, load_config
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import CLASSES, write_folder
-from support import with_generator_term
+from support import FORMER_FOLDER, with_generator_term
 
 
 @pytest.fixture
 def folder_recipe(tmp_path: Path) -> Recipe:
     """The `folder` recipe with narrow networks and few steps."""
-    preset = PRESETS["folder"]
+    preset = FORMER_FOLDER
     return replace(
         preset,
         epochs=2,

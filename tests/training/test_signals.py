@@ -16,6 +16,7 @@ from convergan import cli
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training import preparation, run
+from convergan.training.recorder import Recorder
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -50,16 +51,16 @@ def command(trained_run: Path, tmp_path: Path) -> list[str]:
 
 def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> None:
     """Sends signals to this very process, one after the other, when so many steps are done."""
-    original = run.Recorder.steps_done
+    original = Recorder.steps_done
 
-    def count(self: run.Recorder, done: int, of: int) -> None:
+    def count(self: Recorder, done: int, of: int) -> None:
         original(self, done, of)
         if done == step:
             for number in numbers:
                 os.kill(os.getpid(), number)
                 time.sleep(0.01)
 
-    monkeypatch.setattr(run.Recorder, "steps_done", count)
+    monkeypatch.setattr(Recorder, "steps_done", count)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

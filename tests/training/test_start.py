@@ -15,15 +15,15 @@ HEAVY = (
 TRAIN = """
 import json, sys
 from convergan import cli
-from convergan.training import run
+from convergan.training.recorder import Recorder
 
-done_before = run.Recorder.steps_done
+done_before = Recorder.steps_done
 def steps_done(self, done, of):
     done_before(self, done, of)
     if done == 1:
         print("loaded", json.dumps(sorted(sys.modules)))
 
-run.Recorder.steps_done = steps_done
+Recorder.steps_done = steps_done
 sys.exit(cli.main(sys.argv[1:]))
 """
 

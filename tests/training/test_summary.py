@@ -15,7 +15,7 @@ from convergan.training.preparation import Preparation, prepare
 from convergan.training.summary import data_rows, summary_lines
 from convergan.training.trainings import trainings_of
 from drawn_images import write_folder
-from support import process_of
+from support import FORMER_FOLDER, process_of
 
 HORSE = "\u99ac"
 """It is two columns wide."""
@@ -100,7 +100,7 @@ def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "images", labelled=4, test=2)
     (folder / "circles" / "broken.png").write_bytes(b"no image")
     settings = DataSettings(path=folder, cache=tmp_path / "cache", skip_unreadable=True, size_px=16)
-    recipe = replace(PRESETS["folder"], data=settings)
+    recipe = replace(FORMER_FOLDER, data=settings)
     preparation = prepare(recipe, None, processes=1)
     assert summary_lines(preparation)[1] == (
         "16x16 px, resized, colour; 1 image skipped as unreadable"

@@ -8,22 +8,13 @@ from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
 from convergan.networks.module import ModuleDiscriminator
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.networks.residual import ResidualDiscriminator, ResidualGenerator
-from convergan.recipes.settings import (
-    ConvSettings,
+from convergan.recipes.networks import (
     ImageNetSettings,
     MLPSettings,
     ModuleSettings,
+    NetworkSettings,
     PretrainedSettings,
     ResidualSettings,
-)
-
-NetworkSettings = (
-    MLPSettings
-    | ConvSettings
-    | ImageNetSettings
-    | PretrainedSettings
-    | ResidualSettings
-    | ModuleSettings
 )
 
 

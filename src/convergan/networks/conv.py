@@ -11,7 +11,7 @@ from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
 from convergan.networks.noise import GaussianNoise
-from convergan.recipes.settings import ConvSettings
+from convergan.recipes.networks import ConvSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.weight_norm import (
     WeightNormConv2d,

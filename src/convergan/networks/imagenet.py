@@ -14,7 +14,7 @@ from convergan.errors import UserError
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.noise import GaussianNoise
-from convergan.recipes.settings import ImageNetSettings
+from convergan.recipes.networks import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.virtual_batch_norm import ReferenceBatch, VirtualBatchNorm2d
 

@@ -13,7 +13,7 @@ from convergan.networks.dense import NoisyDense
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain
 from convergan.networks.noise import GaussianNoise
-from convergan.recipes.settings import MLPSettings
+from convergan.recipes.networks import MLPSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.weight_norm import WeightNormLinear
 

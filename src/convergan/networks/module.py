@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from convergan.errors import UserError, one_line, quoted
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
-from convergan.recipes.settings import ModuleSettings, Recipe, ResidualSettings
+from convergan.recipes.networks import ModuleSettings, ResidualSettings
+from convergan.recipes.settings import Recipe
 
 Factory = Callable[[], nn.Module] | Callable[[tuple[int, int, int], int], nn.Module]
 """What makes a network, with fresh weights each time: a class or a function, called without arguments where

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from convergan.networks.backbones import STEP_PX, open_backbone
 from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
-from convergan.recipes.settings import PretrainedSettings
+from convergan.recipes.networks import PretrainedSettings
 
 
 class PretrainedDiscriminator(Discriminator):

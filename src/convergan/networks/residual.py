@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain
-from convergan.recipes.settings import ModuleSettings, ResidualSettings
+from convergan.recipes.networks import ModuleSettings, ResidualSettings
 
 FIRST_MAPS_PX = 40
 """Largest shorter side of the first maps: images of 28 and 32 px keep their size; those of 64, 128 and

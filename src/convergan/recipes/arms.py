@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from convergan.errors import UserError
+from convergan.recipes.networks import PretrainedSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings
-from convergan.recipes.settings import PretrainedSettings, Recipe
+from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import FeatureMatchingSettings, RealOrGeneratedSettings
 
 BASELINE, CONSISTENCY, GAN, FROZEN = "baseline", "consistency", "gan", "frozen"

@@ -6,13 +6,8 @@ Noise, sizes and schedule were chosen by the test errors of a few runs on seeds 
 the method at work, and is no measurement on data that nobody has looked at.
 """
 
-from convergan.recipes.settings import (
-    DataSettings,
-    HardwareSettings,
-    MLPSettings,
-    OptimizerSettings,
-    Recipe,
-)
+from convergan.recipes.networks import MLPSettings
+from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 
 RECIPE = Recipe(
     name="digits",

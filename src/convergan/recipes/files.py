@@ -15,16 +15,16 @@ from convergan.errors import UserError, one_line, printable, quoted, reading
 from convergan.paths import StrPath, as_path
 from convergan.ranges import current_value, declarations, expected, range_in_words
 from convergan.recipes.former import current_objective, with_former_names
-from convergan.recipes.objective import TERM_SETTINGS
-from convergan.recipes.settings import (
+from convergan.recipes.networks import (
     ConvSettings,
     ImageNetSettings,
     MLPSettings,
     ModuleSettings,
     PretrainedSettings,
-    Recipe,
     ResidualSettings,
 )
+from convergan.recipes.objective import TERM_SETTINGS
+from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import TermSettings
 
 _RECIPE = TypeAdapter(Recipe)

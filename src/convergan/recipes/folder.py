@@ -9,13 +9,9 @@ what is short in five minutes of two cores. `--arms composed gan frozen` asks yo
 """
 
 from convergan.recipes.augmentation import AugmentationSettings
+from convergan.recipes.networks import ResidualSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import (
-    DataSettings,
-    OptimizerSettings,
-    Recipe,
-    ResidualSettings,
-)
+from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import (
     ConsistencySettings,
     FeatureMatchingSettings,

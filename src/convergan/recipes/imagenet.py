@@ -8,8 +8,9 @@ batch that serves as both. Neither the paper nor the code says how long to train
 it is stopped, and its disabled option has 25 epochs.
 """
 
+from convergan.recipes.networks import ImageNetSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import DataSettings, ImageNetSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import FeatureMatchingSettings, RealOrGeneratedSettings, TargetSettings
 
 RECIPE = Recipe(

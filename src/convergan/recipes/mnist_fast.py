@@ -6,7 +6,8 @@ have neighbours, and that a digit that is moved or turned a little stays the sam
 
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.folder import OBJECTIVE, OPTIMIZER
-from convergan.recipes.settings import DataSettings, Recipe, ResidualSettings
+from convergan.recipes.networks import ResidualSettings
+from convergan.recipes.settings import DataSettings, Recipe
 
 RECIPE = Recipe(
     name="mnist-fast",

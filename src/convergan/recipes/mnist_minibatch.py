@@ -12,8 +12,9 @@ learning, Section 5 says, minibatch discrimination does not work at all.
 from dataclasses import replace
 
 from convergan.recipes import mnist
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import MLPSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.recipes.terms import (
     FeatureMatchingSettings,
     NonSaturatingSettings,

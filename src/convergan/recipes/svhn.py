@@ -5,8 +5,9 @@ starts with the weights instead of zero, and looks back over a tenth of the step
 authors' 1e-4, after 100,000 steps.
 """
 
+from convergan.recipes.networks import ConvSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import ConvSettings, DataSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import FeatureMatchingSettings
 
 RECIPE = Recipe(

@@ -15,11 +15,11 @@ from torch.overrides import TorchFunctionMode
 from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json_as
-from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
+from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.module import Factory, require_module
 from convergan.paths import StrPath, as_path
-from convergan.recipes.settings import ModuleSettings
+from convergan.recipes.networks import ModuleSettings, NetworkSettings
 from convergan.runs.classifier import Classifier
 from convergan.runs.folder import RunFolder
 from convergan.runs.tensor_files import load_tensors, save_tensors

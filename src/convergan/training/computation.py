@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from convergan.errors import UserError
-from convergan.networks.build import NetworkSettings
 from convergan.networks.interface import Discriminator, Generator
-from convergan.recipes.settings import HardwareSettings, ModuleSettings, ResidualSettings
+from convergan.recipes.networks import ModuleSettings, NetworkSettings, ResidualSettings
+from convergan.recipes.settings import HardwareSettings
 from convergan.runs.provenance import device_name
 
 

@@ -11,13 +11,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from convergan.networks.build import NetworkSettings, build_discriminator, build_generator
+from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.noise import BANK_SIZE
+from convergan.recipes.networks import ConvSettings, NetworkSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import ConvSettings, Recipe
+from convergan.recipes.settings import Recipe
 from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED, batch_sizes
 from convergan.training.objective import losses_of
 from convergan.training.players import INITIALIZATION_IMAGES

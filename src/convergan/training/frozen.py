@@ -15,7 +15,8 @@ from convergan.networks.batches import run_batches
 from convergan.networks.classification import batch_size, classified_pixels
 from convergan.networks.precision import without_tf32
 from convergan.networks.pretrained import PretrainedDiscriminator
-from convergan.recipes.settings import PretrainedSettings, Recipe
+from convergan.recipes.networks import PretrainedSettings
+from convergan.recipes.settings import Recipe
 from convergan.training.loop import Fitted
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -73,6 +73,7 @@ def fit(
     total_steps = steps_in_all(recipe, data)
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     losses = losses_of(recipe.objective)
+    precision = resolved_precision(recipe.hardware, device, recipe.networks)
     state = TrainingState(device, recipe, data, images, losses)
     batches = BatchSource(
         images,
@@ -91,9 +92,7 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
-        discriminator_dtype=discriminator_dtype(
-            resolved_precision(recipe.hardware, device, recipe.networks)
-        ),
+        discriminator_dtype=discriminator_dtype(precision),
         progress=lambda: state.step / total_steps,
     )
     meter = LossMeter(device)
@@ -140,10 +139,7 @@ def fit(
 
         # 7. The end of the epoch: how it went, and whether it is the best by validation.
         mean_losses, real_score, generated_score = meter.means(state, steps)
-        generator = state.players.get("generator")
-        spread = math.nan
-        if generator is not None:
-            spread = diversity(generator.network, images, data.unlabelled, recipe.seed)
+        spread = diversity(state.players.get("generator"), images, data.unlabelled, recipe.seed)
         errors: dict[str, int] = {}
         for name, best in state.best.items() if len(data.validation) else ():
             tested = state.players[name].tested

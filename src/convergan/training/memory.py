@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from convergan.errors import UserError
-from convergan.recipes.settings import MLPSettings, Recipe
+from convergan.recipes.networks import MLPSettings
+from convergan.recipes.settings import Recipe
 from convergan.training.computation import resolved_precision
 from convergan.training.cost import Cost, training_cost
 from convergan.units import bytes_in_words

@@ -13,7 +13,8 @@ from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.pixels import to_network
-from convergan.recipes.settings import PretrainedSettings, Recipe
+from convergan.recipes.networks import PretrainedSettings
+from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.objective import Loss
 from convergan.training.player import Player

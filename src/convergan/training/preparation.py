@@ -31,7 +31,8 @@ from convergan.recipes.arms import (
     own_arm,
     without_classes,
 )
-from convergan.recipes.settings import ModuleSettings, PretrainedSettings, Recipe
+from convergan.recipes.networks import ModuleSettings, PretrainedSettings
+from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
 from convergan.training.memory import require_memory

@@ -11,15 +11,19 @@ from convergan.networks.interface import Generator
 from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
 from convergan.training.health import mean_pairwise_distance
+from convergan.training.player import Player
 
 DIVERSITY_IMAGES = 200
 """Images whose pairwise distances tell how diverse the generator is."""
 
 
 def diversity(
-    generator: Generator, images: DeviceImages, unlabelled: np.ndarray, seed: int
+    player: Player[Generator] | None, images: DeviceImages, unlabelled: np.ndarray, seed: int
 ) -> float:
-    """Mean pairwise distance of fixed samples over that of as many fixed images of the data."""
+    """Mean pairwise distance of fixed samples over that of as many fixed images; NaN without a generator."""
+    if player is None:
+        return math.nan
+    generator = player.network
     count = min(DIVERSITY_IMAGES, len(unlabelled))
     order = epoch_order(unlabelled, steps=1, batch_size=count, seed=0, epoch=0, stream="diversity")
     real = to_network(images.gather(order[0]), generator.pixel_range)
