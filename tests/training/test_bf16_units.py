@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from convergan.json_files import read_json
 from convergan.recipes.settings import HardwareSettings, Recipe
-from convergan.training import run
+from convergan.training import trainer
 from convergan.training.computation import resolved_precision
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
@@ -56,7 +56,7 @@ def test_a_run_says_what_it_computed_in_and_resumes_bit_for_bit(
 
     options = RunOptions(resume=True, checkpoint_every_seconds=0)
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(run, "Recorder", UpToStep20)
+        patched.setattr(trainer, "Recorder", UpToStep20)
         train(recipe, tmp_path / "parts", options=options, console=quiet)
     train(recipe, tmp_path / "parts", options=options, console=quiet)
     for name in ("classifier", "generator"):

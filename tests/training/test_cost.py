@@ -23,6 +23,7 @@ from convergan.training.cost import training_cost
 from convergan.training.memory import memory_limit, require_memory
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, train
+from support import FORMER_FOLDER
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,6 @@ from convergan.training.launch import launched
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
-from support import FORMER_FOLDER
 
 name, side_px = sys.argv[1], int(sys.argv[2])
 recipe = PRESETS[name]

@@ -22,7 +22,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.epochs import HealthWarning
 from convergan.runs.metrics import read_metrics
 from convergan.runs.tensor_files import load_tensors
-from convergan.training import run
+from convergan.training import run, trainer
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from convergan.training.signals import Interrupted
@@ -44,11 +44,11 @@ def stopped(
         steps = done
         recorder(self, done, of)
 
-    original = run.LoopOptions
+    original = trainer.LoopOptions
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Recorder, "steps_done", count)
         patch.setattr(
-            run, "LoopOptions", lambda **o: original(**{**o, "stop_requested": lambda: steps >= 18})
+            trainer, "LoopOptions", lambda **o: original(**{**o, "stop_requested": lambda: steps >= 18})
         )
         train(
             quick_recipe,
@@ -312,7 +312,7 @@ def test_a_failure_before_the_first_checkpoint_leaves_no_run(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
-        patch.setattr(run, "fit", no_memory)
+        patch.setattr(trainer, "fit", no_memory)
         train(quick_recipe, tmp_path / "new" / "run", console=Console(quiet=True))
     assert list(tmp_path.iterdir()) == []
     train(replace(quick_recipe, epochs=1), tmp_path / "new" / "run", console=Console(quiet=True))
