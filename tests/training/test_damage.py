@@ -22,7 +22,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.epochs import HealthWarning
 from convergan.runs.metrics import read_metrics
 from convergan.runs.tensor_files import load_tensors
-from convergan.training import run, trainer
+from convergan.training import trainer
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from convergan.training.signals import Interrupted
@@ -48,7 +48,9 @@ def stopped(
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Recorder, "steps_done", count)
         patch.setattr(
-            trainer, "LoopOptions", lambda **o: original(**{**o, "stop_requested": lambda: steps >= 18})
+            trainer,
+            "LoopOptions",
+            lambda **o: original(**{**o, "stop_requested": lambda: steps >= 18}),
         )
         train(
             quick_recipe,
