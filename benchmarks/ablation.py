@@ -61,7 +61,9 @@ def _options(line: str) -> Variant:
     return Variant(tuple(line.split()))
 
 
-_NO_GAN = "--objective.real-or-generated.weight 0 --objective.feature-matching.weight 0"
+_GAN = "--objective.real-or-generated.weight 0.5 --objective.feature-matching.weight 1"
+
+_FIXED = "--objective.consistency.no-adaptive-threshold"
 
 VARIANTS = {
     AS_IT_IS: Variant(),
@@ -71,22 +73,17 @@ VARIANTS = {
         "--augmentation.brightness 0 --augmentation.contrast 0 --augmentation.saturation 0"
         " --augmentation.hue 0 --augmentation.grey 0"
     ),
-    "no consistency": _options("--objective.consistency.weight 0"),
-    "no GAN": _options(_NO_GAN),
-    "labels alone": _options(f"{_NO_GAN} --objective.consistency.weight 0"),
+    "labels alone": _options("--objective.consistency.weight 0"),
+    "with a GAN": _options(_GAN),
+    "GAN in place of consistency": _options(f"{_GAN} --objective.consistency.weight 0"),
     "distribution alignment": _options("--objective.consistency.distribution-alignment"),
-    "no distribution alignment": _options("--objective.consistency.no-distribution-alignment"),
-    "adaptive threshold": _options("--objective.consistency.adaptive-threshold"),
-    "threshold .8": _options("--objective.consistency.threshold 0.8"),
-    "threshold .9": _options("--objective.consistency.threshold 0.9"),
-    "threshold .95": _options("--objective.consistency.threshold 0.95"),
-    "targets of the network": _options("--objective.consistency.targets weak"),
+    "threshold .8": _options(f"{_FIXED} --objective.consistency.threshold 0.8"),
+    "threshold .9": _options(f"{_FIXED} --objective.consistency.threshold 0.9"),
+    "threshold .95": _options(f"{_FIXED} --objective.consistency.threshold 0.95"),
     "targets of the teacher": _options("--objective.consistency.targets teacher"),
     "soft targets": _options("--objective.consistency.temperature 0.5"),
     "conditional entropy": _options("--objective.conditional-entropy.weight 0.1"),
-    "pull-away": _options("--objective.pull-away.weight 0.8"),
-    "generator every step": _options("--objective.generator-every 1"),
-    "generator every 4 steps": _options("--objective.generator-every 4"),
+    "with a GAN and pull-away": _options(f"{_GAN} --objective.pull-away.weight 0.8"),
     "no averaging": _options("--optimizer.averaging-rate 1"),
     "networks of the paper": _with_networks(
         ConvSettings(width=16, generator_width=64, data_dependent_initialization=False)
@@ -123,7 +120,8 @@ class Plan:
 
     def recipe(self, name: str, variant: str) -> Recipe:
         """The recipe that the options of a variant are added to."""
-        return VARIANTS[variant].change(PRESETS[TASKS[name].recipe])
+        recipe = replace(PRESETS[TASKS[name].recipe], minutes=None)
+        return VARIANTS[variant].change(recipe)
 
     def trainings(self) -> Iterator[tuple[str, str, int]]:
         """Row, variant and draw of each, draw by draw."""

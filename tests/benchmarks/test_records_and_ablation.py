@@ -153,7 +153,7 @@ def test_variants_of_an_ablation_have_the_same_seconds(
 
     monkeypatch.setattr(ablation, "train", train)
     words = [
-        "ablation.py", "--rows", "digits", "--variants", "as it is", "no consistency",
+        "ablation.py", "--rows", "digits", "--variants", "as it is", "labels alone",
         "networks of the paper", "--cpu-seconds", "60", "--runs", str(tmp_path / "runs"),
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", words)
