@@ -48,7 +48,8 @@ def here_and_there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
     ):
         assert done.returncode == 0, done.stderr
         (folder / "stdout").write_text(done.stdout, encoding="utf-8")
-    assert not any(long.iterdir())
+    # But for the folder that torch's compiler makes where it is imported, unless a variable names one.
+    assert not [path for path in long.iterdir() if not path.name.startswith("torchinductor_")]
     return here, there
 
 

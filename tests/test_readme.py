@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Where a user waits for minutes, the test trains a small network for one epoch.
 QUICK = ["--epochs", "1"]
-QUICK_FOLDER = [*QUICK, "--min-steps-per-epoch", "1", "--networks.width", "4"]
+QUICK_FOLDER = [*QUICK, "--minutes", "None", "--steps", "2", "--networks.width", "4"]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -24,7 +24,7 @@ from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
-from convergan.training import run
+from convergan.training import run, trainer
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
 from convergan.training.preparation import Preparation
@@ -152,13 +152,13 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
 
     run.prepare = note
     fitted = []
-    original = run.fit
+    original = trainer.fit
 
     def fit(*arguments: Any, **options: Any) -> Fitted:
         fitted.append(original(*arguments, **options))
         return fitted[-1]
 
-    run.fit = fit  # type: ignore[assignment]
+    trainer.fit = fit  # type: ignore[assignment]
     run.train(recipe, Path(folder) / "run", console=Console(quiet=True))
     (result,) = fitted
     networks = (result.discriminator, result.generator, result.baseline)

@@ -1,5 +1,12 @@
 """From the settings of a recipe to its two networks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
 from convergan.errors import UserError
 from convergan.networks.conv import ConvDiscriminator, ConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
@@ -52,3 +59,24 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
     if isinstance(settings, ResidualSettings | ModuleSettings):
         return ResidualGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Builds networks, in the block, whose weights have shapes and no memory."""
+    with torch.device("meta"), _WithoutRandomness():
+        yield
+
+
+class _WithoutRandomness(TorchFunctionMode):
+    """Leaves weights as they are where they would be drawn at random.
+
+    Of weights without memory, torch would load its compiler for that, which takes a second.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "trunc_normal_", "uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))

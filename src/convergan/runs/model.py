@@ -5,17 +5,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import TypeAdapter
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json_as
-from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.build import build_discriminator, build_generator, without_memory
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.module import Factory, require_module
 from convergan.paths import StrPath, as_path
@@ -206,8 +205,7 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
     _require_origin(path, origin, folder)
     with (
         reading(folder.model / _CONFIG, "the settings of a model"),
-        torch.device("meta"),
-        _WithoutRandomness(),
+        without_memory(),
     ):
         wanted = sum(weight.numel() for weight in build().parameters())
     with reading(path, "the weights of this run's network"):
@@ -221,20 +219,6 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
     return network
-
-
-class _WithoutRandomness(TorchFunctionMode):
-    """Leaves weights as they are where they would be drawn at random.
-
-    Of weights without memory, torch would load its compiler for that, which takes a second.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if getattr(func, "__name__", "") in ("normal_", "trunc_normal_", "uniform_"):
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))
 
 
 def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> None:

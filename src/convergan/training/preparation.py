@@ -20,7 +20,7 @@ from convergan.data.splits import (
 )
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, one_line
-from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.build import build_discriminator, build_generator, without_memory
 from convergan.networks.module import require_module
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.arms import (
@@ -194,7 +194,7 @@ def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
 def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int) -> None:
     """Builds both networks without memory or weights: their errors come before a run has begun."""
     try:
-        with torch.device("meta"):
+        with without_memory():
             build_discriminator(recipe.networks, shape, outputs)
             if "generator" in losses_of(recipe.objective):
                 build_generator(recipe.networks, shape)
