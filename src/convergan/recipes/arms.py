@@ -113,7 +113,8 @@ def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
 
 
 def without_classes(objective: ObjectiveSettings) -> ObjectiveSettings:
-    """The objective of a generator alone: without the terms that learn classes."""
+    """The objective of a generator alone: the recipe's GAN, or else the paper's, without terms of classes."""
+    objective = _composed(objective)
     objective = objective.with_term(replace(objective.supervised, weight=0.0))
     return _off(objective, CONSISTENCY_TERMS)
 

@@ -1,11 +1,9 @@
 """Your own images and a few labels: a small network that gives two views of an image one class.
 
 Consistency between a weak and a strong view of unlabelled images (FixMatch, with FreeMatch's thresholds), and
-no GAN: in equal time, `--arms composed`, which adds the paper's losses, made 2 to 3 points more errors on
-folders of four classes of CIFAR-10 with 25 labels a class. A GAN doubles the price of a step, and steps are
-what is short in five minutes of two cores. `--arms composed gan frozen` asks your own images.
-
-`--data.no-flip` is for images whose mirror images are of another class.
+no GAN: it doubles the price of a step, and steps are what is short in five minutes of two cores. Whether it
+is worth that on your own images, `--arms composed gan` tells. `--data.no-flip` is for images whose mirror
+images are of another class. Images without any label train a generator, by the paper's losses.
 """
 
 from convergan.recipes.augmentation import AugmentationSettings

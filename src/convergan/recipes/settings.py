@@ -110,10 +110,12 @@ class OptimizerSettings(Settings, group="optimizer"):
 
     epsilon: Annotated[float, Interval(ge=1e-30, le=100)] = 1e-4
     """Added to the root of the squared gradient's mean. The authors add 1e-8 inside the root, which
-    this equals where the gradient vanishes; PyTorch's usual 1e-8 makes feature matching explode."""
+    this equals where the gradient vanishes; PyTorch's usual 1e-8 makes feature matching explode in the
+    paper's networks."""
 
     averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1e-4
-    """Smallest weight of a step in the running average of the discriminator's weights: the authors'."""
+    """Smallest weight of a step in the running average of the discriminator's weights; the authors have
+    0.0001."""
 
     averaging_horizon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the steps so far that the average looks back over, until its rate falls to
@@ -169,19 +171,19 @@ class Recipe(Settings):
     """Seed of everything that is drawn at random."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] = 100
-    """Passes over the unlabelled images; or with `steps`, equal parts of them. After each the classifier is
-    tested."""
+    """Passes over the unlabelled images; or with `steps`, equal parts of the steps. After each the classifier
+    is tested."""
 
     minutes: Minutes | None = None
-    """Minutes for the whole run, all trainings and tests of all arms, planned from a few steps that are timed
-    and resolved into steps in recipe.yaml. `epochs` are then the most parts that a training has. Unset: the
-    steps decide how long it takes."""
+    """Minutes for all trainings and tests of all arms, once the images have been read, planned from a few
+    steps that are timed and resolved into steps in recipe.yaml. `epochs` are then the most parts that a
+    training has. Unset: the steps decide how long it takes."""
 
     arms: Annotated[tuple[ArmName, ...], Len(0, 4)] = ()
-    """Models trained beside the recipe's own in as much time each, to see what is worth it: `composed`, with
-    the terms of the paper's GAN beside consistency; `consistency`, without them; `gan`, without consistency
-    and conditional entropy; `frozen`, a linear head on a pretrained network. Labels that are held out choose
-    the one that is saved."""
+    """Models trained beside the recipe's own, with as much time each, to see what is worth it; all of them
+    share the minutes, so ask for more. `composed`, with the terms of the paper's GAN beside consistency;
+    `consistency`, without them; `gan`, without consistency and conditional entropy; `frozen`, a linear head
+    on a pretrained network. Labels that are held out choose the one that is saved."""
 
     steps: Steps | None = None
     """Steps of the training in all. Unset: as many as the passes over the data take."""
@@ -216,8 +218,9 @@ class Recipe(Settings):
     """The two players."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """Losses of the two players: sums of the terms below, each times its weight. The generator needs at least
-    one of feature matching, minimax, non-saturating and target. docs/run-folder.md has the former names."""
+    """Losses of the two players: sums of the terms below, each times its weight. Where a term looks at
+    generated images a generator is trained, which needs at least one of feature matching, minimax,
+    non-saturating and target. docs/run-folder.md has the former names."""
 
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """How they are trained."""
@@ -246,7 +249,11 @@ class Recipe(Settings):
                 f"at least as many as epochs ({self.epochs:,})",
             )
         if self.minutes is not None and self.plan.minutes is None:
-            self._require(self.steps is None, "steps", "none beside minutes, which plan them")
+            self._require(
+                self.steps is None,
+                "steps",
+                "none beside minutes, which plan them (minutes None plans nothing)",
+            )
         if self.objective.is_simultaneous and self.hardware.compile:
             # torch's compiler frees what a second gradient of one forward pass needs.
             raise UserError(

@@ -126,7 +126,8 @@ class ConsistencySettings(RampedTermSettings, term="consistency"):
     the average of its weights, which takes one more forward pass."""
 
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.95
-    """Least probability of the weak view's class; images below it count as 0."""
+    """Least probability of the weak view's class; images below it count as 0. With `adaptive_threshold` the
+    highest that the threshold of a class rises to."""
 
     adaptive_threshold: bool = False
     """A threshold for each class that starts at 1 / K and rises with the mean confidence, to `threshold` at

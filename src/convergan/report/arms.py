@@ -145,7 +145,7 @@ def choice(arms: Sequence[ArmSummary]) -> str:
         return f"{sentence}."
     images = f"the {count(saved.held_out_size)} labelled images that were held out to choose by"
     if saved.held_out_errors > min(held_out):
-        return f"{sentence}, which was decided on {images}."
+        return f"{sentence}: another made fewer mistakes on {images}, but not clearly fewer."
     alone = held_out.count(saved.held_out_errors) == 1
     mistakes = "the fewest mistakes" if alone else "as few mistakes as any other"
     return f"{sentence}: it made {mistakes} on {images}."

@@ -185,7 +185,8 @@ def load_generator(run: StrPath) -> Generator:
     config = load_config(run)
     if not config.has_generator:
         raise UserError(
-            f"{run}: expected a run with a generator, got one whose losses look at no generated images"
+            f"{run}: expected a run with a generator, got one whose losses look at no generated images; "
+            "--objective.real-or-generated.weight 0.5 --objective.feature-matching.weight 1 trains one"
         )
     network = _load(
         lambda: build_generator(config.networks, config.image_shape),

@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
@@ -305,6 +305,8 @@ def _run(
     folds = 0 if has_arms(recipe) and preparation.data.test is not None else preparation.fold_count
     results = tested(untested, trained.outcomes, folds)
     results = with_arms(results, trained.arms, saved=trained.training.arm)
+    if not has_arms(recipe) and "generator" not in losses_of(recipe.objective):
+        results = replace(results, saved_arm=own_arm(recipe))
     on_rank_zero(
         lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
     )

@@ -43,24 +43,31 @@ def verdict_sentence(results: Results) -> str:
     test, baseline = results.test, results.baseline_test
     if test is None:
         return "A generator of these images; there were no labels to learn classes from."
-    kind = "labelled images by cross-validation" if results.folds else "test images"
+    kind = _kind(results)
     ours = percent(test.rate, size=test.size)
     labels = f"With {results.labels:,} labels, the "
     if baseline is None or results.decision is None or results.p_value is None:
-        model = "semi-supervised GAN"
-        if results.saved_arm not in (None, GAN, COMPOSED):
-            model = f"{results.saved_arm} model"
-        return f"{labels}{model} errs on {ours} of {test.size:,} {kind}."
+        return f"{labels}{model_name(results)} errs on {ours} of {test.size:,} {kind}."
     numbers = (
         f"{labels}supervised baseline errs on {percent(baseline.rate, size=test.size)} of "
-        f"{test.size:,} {kind}, the semi-supervised GAN on {ours}"
+        f"{test.size:,} {kind}, the {model_name(results)} on {ours}"
     )
     chance = _chance(results.p_value)
+    cause = "the GAN" if _has_gan(results) else "learning from the unlabelled images"
     return {
-        "helped": f"{numbers}: the GAN helped ({chance}).",
-        "hurt": f"{numbers}: the GAN hurt ({chance}); what is saved is its classifier.",
+        "helped": f"{numbers}: {cause} helped ({chance}).",
+        "hurt": f"{numbers}: {cause} hurt ({chance}); what is saved is the {model_name(results)}.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results.decision]
+
+
+def model_name(results: Results) -> str:
+    """The model that is saved, in words."""
+    return "semi-supervised GAN" if _has_gan(results) else "classifier"
+
+
+def _has_gan(results: Results) -> bool:
+    return results.saved_arm in (None, GAN, COMPOSED)
 
 
 def _verdict_of_arms(results: Results) -> str:
@@ -81,7 +88,9 @@ def _verdict_of_arms(results: Results) -> str:
     if composed is not None and consistency is not None:
         second += f"; {_gan(results, composed.test_errors - consistency.test_errors)}"
     if results.saved_arm != best.name:
-        second += f"; saved is {results.saved_arm}, as the labels that were held out had it"
+        held_out = any(arm.held_out_size for arm in results.arms)
+        by = "chosen by the held-out labels" if held_out else "the recipe's own"
+        second += f"; the model that is saved is {results.saved_arm}, {by}"
     return f"{first} {second}."
 
 
@@ -100,7 +109,7 @@ def _against(results: Results, best: str, other: str, size: int) -> str:
     p_value = results.p_value_between(best, other)
     fewer = second.test_errors - first.test_errors
     if not fewer:
-        return f"no better than {other}"
+        return f"as good as {other}"
     points = f"{100 * fewer / size:.{2 if size >= 2000 else 1}f} points"
     by_chance = ", which may be chance" if p_value >= SIGNIFICANCE else ""
     return f"{points} better than {other} ({_chance(p_value)}{by_chance})"
