@@ -79,7 +79,7 @@ def test_the_same_inputs_give_the_same_bytes(
 
 
 def test_an_epoch_is_explained(html: str) -> None:
-    assert "one pass over the unlabelled images, or more where they are few" in words(html)
+    assert "one of the equal parts that the training is divided into" in words(html)
 
 
 def test_warnings_of_a_kind_stand_together_with_advice(html: str) -> None:

@@ -12,6 +12,7 @@ from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.inference.predict import predict
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict, recipe_to_yaml
 from convergan.recipes.networks import PretrainedSettings
 from convergan.runs.folder import RunFolder
@@ -114,7 +115,8 @@ def test_a_run_with_a_model_of_transformers_is_loaded_again(tmp_path: Path) -> N
 
 def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
     seen: list[tuple[int, int]] = []
-    recipe = replace(RECIPE, data=replace(RECIPE.data, flip=True))
+    views = AugmentationSettings(kind="photographs")
+    recipe = replace(RECIPE, data=replace(RECIPE.data, flip=True), augmentation=views)
     flipped = fit_frozen(CPU, recipe, data_of(), progress=lambda *done: seen.append(done))
     assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
     both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])

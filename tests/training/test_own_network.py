@@ -18,7 +18,7 @@ from convergan.errors import UserError
 from convergan.inference.predict import predict
 from convergan.networks.build import build_discriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
-from convergan.networks.module import with_module
+from convergan.networks.module import require_module, with_module
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.networks import ModuleSettings, ResidualSettings
 from convergan.recipes.presets import PRESETS
@@ -203,3 +203,9 @@ def test_the_averages_running_statistics_are_averaged_as_its_weights() -> None:
         player.move(0.0)
     torch.testing.assert_close(averaged.weight.detach(), torch.full((2,), 3.0))
     torch.testing.assert_close(averaged.running_mean, torch.full((2,), 3.0))
+
+
+def test_a_factory_that_gives_one_network_again_and_again_is_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(UserError, match="network: expected a new network at each call"):
+        require_module(ModuleSettings(module="mine", factory=lambda: network), (1, 8, 8), 10)

@@ -122,6 +122,6 @@ def test_another_arm_than_the_best_may_be_saved_which_is_said() -> None:
     pairs = {("composed", "gan"): 0.03}
     sentence = sentence_of(results_of_arms({"composed": 120, "gan": 100}, pairs))
     assert sentence.endswith(
-        "Best is gan, 2.0 points better than composed (p = 0.03); saved is composed, as the labels that were "
-        "held out had it."
+        "Best is gan, 2.0 points better than composed (p = 0.03); the model that is saved is composed, "
+        "the recipe's own."
     )

@@ -164,7 +164,7 @@ def view_examples(
     floats = torch.from_numpy(images.astype(np.float32) / 255).permute(0, 3, 1, 2)
     examples = {"images": images}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         for name in ("weak", "labelled", "strong"):
             view = getattr(augmentation, name)(floats, (0.0, 1.0))
             examples[name] = (view * 255).round().byte().permute(0, 2, 3, 1).numpy()

@@ -41,7 +41,8 @@ class ModuleDiscriminator(Discriminator):
         super().__init__()
         network = _made(settings, image_shape, outputs)
         self.outputs = outputs
-        layers = dict(network.named_modules())
+        self.network = GroupedBatchNorm.convert(network)
+        layers = dict(self.network.named_modules())
         if settings.features:
             if settings.features not in layers:
                 close = get_close_matches(settings.features, layers, n=1)
@@ -59,7 +60,6 @@ class ModuleDiscriminator(Discriminator):
                     " inputs could be the features, got nothing"
                 )
             linear[-1].register_forward_pre_hook(_note_input)
-        self.network = GroupedBatchNorm.convert(network)
 
     def forward(
         self,
@@ -164,8 +164,15 @@ def require_module(
         UserError: it cannot be made, does not take images of `image_shape` or gives other logits.
     """
     try:
+        made, again = (ModuleDiscriminator(settings, image_shape, outputs) for _ in range(2))
+        if set(map(id, made.parameters())) & set(map(id, again.parameters())):
+            # Baseline and folds would learn from each other.
+            raise UserError(
+                f"network: expected a new network at each call, got the same weights from {settings.module};"
+                " lambda: copy.deepcopy(network) is one"
+            )
         with torch.no_grad():
-            ModuleDiscriminator(settings, image_shape, outputs).eval()(torch.zeros(2, *image_shape))
+            made.eval()(torch.zeros(2, *image_shape))
     except UserError:
         raise
     except Exception as error:

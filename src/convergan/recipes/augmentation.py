@@ -79,4 +79,6 @@ class AugmentationSettings(Settings, group="augmentation"):
     def amount(self, name: str) -> float:
         """The number of this name: the one that is set, or else the kind's."""
         value: float | None = getattr(self, name)
+        if self.kind == "none":
+            return 0.0
         return _OF_KIND[self.kind].get(name, 0.0) if value is None else value

@@ -215,7 +215,7 @@ class Results:
     def as_json(self) -> dict[str, Any]:
         """The content of results.json."""
         absent = set() if self.test else {"folds", *_OF_TESTS, *_OF_BASELINE}
-        absent |= set() if self.arms else _OF_ARMS
+        absent |= set() if self.arms else _OF_ARMS - ({"saved_arm"} if self.saved_arm else set())
         names = (field.name for field in fields(self))
         return {name: getattr(self, name) for name in names if name not in absent}
 

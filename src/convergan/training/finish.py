@@ -128,8 +128,8 @@ class _Curves:
     """The epochs of the trainings, with the test errors of those whose errors are told."""
 
     def __init__(self, folder: RunFolder, preparation: Preparation, results: Results) -> None:
-        self._folder, self._saved = folder, results.saved_arm
-        self._has_arms = has_arms(preparation.recipe)
+        self._folder, self._has_arms = folder, has_arms(preparation.recipe)
+        self._saved = results.saved_arm if self._has_arms else None
         self._trainings = trainings_of(preparation)
         self._has_test = preparation.data.test is not None
 
@@ -139,7 +139,7 @@ class _Curves:
 
     def of_arm(self, name: str) -> list[EpochLine]:
         """The epochs of an arm whose errors are told."""
-        if name == self._saved:
+        if name == self._saved and self._has_test:
             return self.of_result()
         return self._with_errors(self._folder.arm(name), name)
 

@@ -77,7 +77,8 @@ def fit_frozen(
     network.load_pretrained()
     network.to(device).eval()
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
-    views = [False, True] if recipe.data.flip else [False]
+    mirrored = recipe.data.flip and recipe.augmentation.kind == "photographs"
+    views = [False, True] if mirrored else [False]
     features = _features(network, images, data.labelled, views, progress)
     weight, bias = fitted_head(
         features,

@@ -15,6 +15,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.page.words import approximate_duration
 from convergan.recipes.settings import Recipe
+from convergan.training import batch
 from convergan.training.memory import device_cost
 from convergan.training.trial import run_seconds, step_seconds
 from convergan.units import bytes_in_words
@@ -73,7 +74,7 @@ def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int)
     labelled = recipe.objective.is_supervised and bool(source.classes)
     folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
     trainings = folds + 1
-    batches = math.ceil(len(source.train.names) / recipe.batch_size)
+    batches = math.ceil(len(source.train.names) / batch.batch_sizes(recipe)[batch.UNLABELLED])
     steps = recipe.steps or recipe.epochs * max(batches, recipe.min_steps_per_epoch)
     if source.test is not None:
         test_size = len(source.test.names)

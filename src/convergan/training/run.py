@@ -298,7 +298,7 @@ def _run(
         train_seconds=trained.seconds,
         seconds_per_epoch=fitted.train_seconds / trained.training.recipe.epochs,
         device=device_name(device),
-        precision=resolved_precision(recipe.hardware, device, recipe.networks),
+        precision=resolved_precision(recipe.hardware, device, trained.training.recipe.networks),
         versions=versions(),
         git_commit=commit,
     )

@@ -91,14 +91,15 @@ class Game:
         third of the time. Without a generator unlabelled images that no term looks at are left out.
         """
         player, loss = self.players["discriminator"], self.losses["discriminator"]
-        seen = batch
+        # The teacher's running statistics are to be those of the images that it is shown.
+        watched = loss.needs | ({UNLABELLED} if TEACHER in loss.needs else set())
         if "generator" in self.players:
             with torch.no_grad():
                 generated = self.players["generator"].local(self._latent())
             seen = batch.with_group(GENERATED, generated)
         else:
-            seen = batch.only(loss.needs)
-        apart = (loss.needs - loss.needs_gradient_of) & seen.groups.keys()
+            seen = batch.only(watched)
+        apart = (watched - loss.needs_gradient_of) & seen.groups.keys()
         groups: dict[str, DiscriminatorOutput] = {}
         with self._autocast():
             if apart:

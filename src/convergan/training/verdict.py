@@ -53,10 +53,12 @@ def verdict_sentence(results: Results) -> str:
         f"{test.size:,} {kind}, the {model_name(results)} on {ours}"
     )
     chance = _chance(results.p_value)
-    cause = "the GAN" if _has_gan(results) else "learning from the unlabelled images"
+    cause, saved = "learning from the unlabelled images", "that classifier"
+    if _has_gan(results):
+        cause, saved = "the GAN", "its classifier"
     return {
         "helped": f"{numbers}: {cause} helped ({chance}).",
-        "hurt": f"{numbers}: {cause} hurt ({chance}); what is saved is the {model_name(results)}.",
+        "hurt": f"{numbers}: {cause} hurt ({chance}); what is saved is {saved}.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results.decision]
 
