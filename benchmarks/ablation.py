@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, train
+from cells import OF_CONVERGAN, Cell, Cells, add_options, train
 from convergan.files import cache_folder, write_text
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.networks import ConvSettings
@@ -254,19 +254,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
-    parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
+    add_options(parser, Path("runs/benchmarks/ablation"))
     parser.add_argument("--rows", nargs="+", choices=TASKS, default=["mnist", "folder-a"])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS])
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--cpu-seconds", type=float, default=240.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="print what there is, run nothing")
-    parser.add_argument(
-        "--any-code", action="store_true", help="what earlier code measured counts as well"
-    )
-    parser.add_argument("--folders", type=Path, help="where folders of images are written")
-    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/ablation"))
     arguments = parser.parse_args()
     plan = Plan(
         names=arguments.rows,

@@ -4,6 +4,7 @@ A cell's file is named by what it is, by the settings that decide it and by the 
 call of a benchmark runs only what is missing, and one that is killed loses the cell that it was at.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -151,6 +152,18 @@ def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]
         [*command, "--hardware.threads", threads], out.with_suffix(".log"), threads=threads
     )
     return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **spent}
+
+
+def add_options(parser: argparse.ArgumentParser, runs: Path) -> None:
+    """Adds what commands that fill tables of cells are told: where data is, and which cells count."""
+    parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
+    parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
+    parser.add_argument("--table", action="store_true", help="print what there is, run nothing")
+    parser.add_argument(
+        "--any-code", action="store_true", help="what earlier code measured counts as well"
+    )
+    parser.add_argument("--folders", type=Path, help="where folders of images are written")
+    parser.add_argument("--runs", type=Path, default=runs)
 
 
 def _hash(*parts: bytes) -> str:

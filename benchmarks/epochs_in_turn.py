@@ -75,7 +75,7 @@ def fit_in_turns(
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
-    steps = steps_in_all(recipe, split.training)
+    steps = steps_in_all(recipe, len(split.training.unlabelled))
     shown = Shown(title="epoch", epochs=recipe.epochs, steps=steps)
     with RunProgress(Console(quiet=True), [shown]).training(0) as progress:
         recorder = Recorder(

@@ -26,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, timed, train
+from cells import OF_CONVERGAN, Cell, Cells, add_options, timed, train
 from convergan.files import cache_folder
 from convergan.json_files import read_json
 from few_label_data import MORE_TASKS, TASKS, Task, write_folder
@@ -281,8 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
-    parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
+    add_options(parser, Path("runs/benchmarks/few-labels"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -290,12 +289,6 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=[*TASKS, *MORE_TASKS])
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, OURS], default=[*METHODS, OURS])
     parser.add_argument("--full", action="store_true", help="also " + " and ".join(MORE_TASKS))
-    parser.add_argument("--table", action="store_true", help="print what there is, run nothing")
-    parser.add_argument(
-        "--any-code", action="store_true", help="what earlier code measured counts as well"
-    )
-    parser.add_argument("--folders", type=Path, help="where folders of images are written")
-    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/few-labels"))
     arguments = parser.parse_args()
     tasks = {**TASKS, **MORE_TASKS}
     names = arguments.rows or ([*tasks] if arguments.full else [*TASKS])

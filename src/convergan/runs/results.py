@@ -215,12 +215,13 @@ class Results:
     def as_json(self) -> dict[str, Any]:
         """The content of results.json."""
         absent = set() if self.test else {"folds", *_OF_TESTS, *_OF_BASELINE}
-        absent |= set() if self.arms else _OF_ARMS - ({"saved_arm"} if self.saved_arm else set())
+        absent |= set() if self.arms else _OF_ARMS
+        absent |= set() if self.saved_arm else {"saved_arm"}
         names = (field.name for field in fields(self))
         return {name: getattr(self, name) for name in names if name not in absent}
 
 
-_OF_ARMS = {"arms", "saved_arm", "comparisons", "interval_method"}
+_OF_ARMS = {"arms", "comparisons", "interval_method"}
 _OF_TESTS = ("test_size", "test_errors", "test_error_rate", "test_interval")
 _OF_BASELINE = (
     "baseline_test_errors",

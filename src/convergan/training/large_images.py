@@ -1,7 +1,5 @@
 """Images too large for these networks, noticed before they are decoded."""
 
-import math
-
 import numpy as np
 import torch
 
@@ -15,7 +13,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.page.words import approximate_duration
 from convergan.recipes.settings import Recipe
-from convergan.training import batch
+from convergan.training.loop import steps_in_all
 from convergan.training.memory import device_cost
 from convergan.training.trial import run_seconds, step_seconds
 from convergan.units import bytes_in_words
@@ -74,8 +72,6 @@ def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int)
     labelled = recipe.objective.is_supervised and bool(source.classes)
     folds = number_of_folds(recipe.data, source, recipe.labels) if labelled else 0
     trainings = folds + 1
-    batches = math.ceil(len(source.train.names) / batch.batch_sizes(recipe)[batch.UNLABELLED])
-    steps = recipe.steps or recipe.epochs * max(batches, recipe.min_steps_per_epoch)
     if source.test is not None:
         test_size = len(source.test.names)
     else:
@@ -83,7 +79,7 @@ def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int)
     return run_seconds(
         step_seconds(device, recipe, data),
         device_cost(recipe, (shape[3], side_px, side_px), 2, device=device),
-        steps=trainings * steps,
+        steps=trainings * steps_in_all(recipe, len(source.train.names)),
         epochs=recipe.epochs,
         test_size=test_size,
     )

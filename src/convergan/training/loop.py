@@ -70,7 +70,7 @@ def fit(
     """
     # 1. Images on the device; players, their losses, optimizers and averages.
     observer, options = observer or Silent(), options or LoopOptions()
-    total_steps = steps_in_all(recipe, data)
+    total_steps = steps_in_all(recipe, len(data.unlabelled))
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
     losses = losses_of(recipe.objective)
     precision = resolved_precision(recipe.hardware, device, recipe.networks)
@@ -212,11 +212,11 @@ def _fitted(state: TrainingState) -> Fitted:
     )
 
 
-def steps_in_all(recipe: Recipe, data: TrainingData) -> int:
-    """Number of steps of this training."""
+def steps_in_all(recipe: Recipe, unlabelled: int) -> int:
+    """Number of steps of a training on so many unlabelled images."""
     if recipe.steps is not None:
         return recipe.steps
-    batches = math.ceil(len(data.unlabelled) / batch_sizes(recipe)[UNLABELLED])
+    batches = math.ceil(unlabelled / batch_sizes(recipe)[UNLABELLED])
     return recipe.epochs * max(batches, recipe.min_steps_per_epoch)
 
 

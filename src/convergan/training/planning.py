@@ -114,7 +114,8 @@ def planned(
     if is_planned(recipe):
         pass
     elif recipe.minutes is None:
-        own = steps_in_all(arm_recipe(recipe, own_arm(recipe)), preparation.split.training)
+        unlabelled = len(preparation.split.training.unlabelled)
+        own = steps_in_all(arm_recipe(recipe, own_arm(recipe)), unlabelled)
         recipe = planned_by_steps(recipe, costs, images, own)
     else:
         # What is looked through to find images worth labelling.

@@ -255,23 +255,19 @@ class Progress:
 
 def print_verdict(console: Console, results: Results, sentence: str, report: str) -> None:
     """The verdict of a run as a table, its sentence, and where the report is."""
+    rows = [
+        (name, found)
+        for name, found in (
+            ("supervised baseline", results.baseline_test),
+            (model_name(results), results.test),
+        )
+        if found is not None
+    ]
     if results.arms:
         console.print(_arms(results))
         console.print(f"intervals: {results.interval_method}", highlight=False)
         console.print()
-    rows = (
-        []
-        if results.arms
-        else [
-            (name, found)
-            for name, found in (
-                ("supervised baseline", results.baseline_test),
-                (model_name(results), results.test),
-            )
-            if found is not None
-        ]
-    )
-    if rows:
+    elif rows:
         table = Table("", "errors", "of", "error rate", "95 % interval", box=None, pad_edge=False)
         for name, found in rows:
             low, high = found.interval

@@ -34,7 +34,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Number of its steps."""
-        return steps_in_all(self.recipe, self.split.training)
+        return steps_in_all(self.recipe, len(self.split.training.unlabelled))
 
 
 def trainings_of(preparation: Preparation) -> list[Training]:

@@ -20,8 +20,7 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 
 _STEPS = 5
-"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed. The others are an
-even number: a generator may move in every other step."""
+"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed."""
 
 _PATIENCE_SECONDS = 10.0
 """Time after which a single process ends the trial early; several processes always take all steps."""
@@ -66,7 +65,7 @@ def step_seconds(
         device: device to train on.
         recipe: all settings.
         data: the images.
-        steps: number of steps to take, an odd one.
+        steps: number of steps to take.
         patience_seconds: time after which a single process takes no more of them.
     """
     stopwatch = _Stopwatch(steps, patience_seconds if ranks() == 1 else math.inf)

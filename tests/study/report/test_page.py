@@ -1,7 +1,6 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,44 +13,14 @@ from convergan.study.report import StudyReport, make_report
 from convergan.study.report.as_json import write_json
 from convergan.study.report.page import SHOWN_IMAGES, write_page
 from convergan.study.votes import Votes
+from outline import Outline
+from outline import words as words_of
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>$a_b$"
 
 
-class Text(HTMLParser):
-    """What is visible, and tags that close each other."""
-
-    VOID = frozenset({"br", "img", "link", "meta"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.ids: list[str] = []
-        self.text = ""
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.text += " "
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "title"):
-            self.text += data
-
-
 def words(path: Path) -> str:
-    return " ".join(Text(path.read_text(encoding="utf-8")).text.split())
+    return words_of(path.read_text(encoding="utf-8"))
 
 
 def written(folder: Path, report: StudyReport) -> str:
@@ -76,7 +45,7 @@ def test_the_numbers_of_every_arm(page: Path, report: StudyReport) -> None:
 
 def test_it_is_sound_and_self_contained(page: Path) -> None:
     html = page.read_text(encoding="utf-8")
-    parsed = Text(html)
+    parsed = Outline(html)
     assert len(parsed.ids) == len(set(parsed.ids))
     assert "http:" not in html and "https:" not in html
     assert set(re.findall(r'(?:src|href)="([^"#:]*):?', html)) == {"data", ""}
@@ -139,7 +108,7 @@ def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) ->
     titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
     assert titles[:3] == ["Exposure thresholds", "The two errors", "Participants"]
     assert "Learning" not in titles and 'class="chance"' not in html
-    parsed = Text(html)
+    parsed = Outline(html)
     assert len(parsed.ids) == len(set(parsed.ids))
 
 
