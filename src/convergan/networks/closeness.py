@@ -67,7 +67,8 @@ class ComparingDiscriminator(Discriminator):
         activations = self.minibatch(features, sizes)
         if real:
             with torch.no_grad():
-                real_mean = activations[:real, features.shape[1] :].float().mean(dim=0)
+                real_mean = activations[:real, features.shape[1] :]
+                real_mean = real_mean.to(self.running_closeness.dtype).mean(dim=0)
                 self.closeness_batches.add_(1)
                 rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
                 self.running_closeness.lerp_(real_mean, rate)

@@ -75,8 +75,9 @@ class Batch:
         return Batch(chosen, self.labels)
 
     def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
-        """The output of a discriminator for `images` by group, logits in float32."""
-        logits = output.logits.float().split(self.sizes)
+        """The output of a discriminator for `images` by group, logits in float32 or wider."""
+        wide = torch.promote_types(output.logits.dtype, torch.float32)
+        logits = output.logits.to(wide).split(self.sizes)
         features = output.features.split(self.sizes)
         parts = map(DiscriminatorOutput, logits, features)
         return dict(zip(self.groups, parts, strict=True))

@@ -97,7 +97,12 @@ def training_cost(
         has_generator = "generator" in losses_of(recipe.objective)
         if has_generator:
             generator = build_generator(recipe.networks, image_shape)
-            held += _player_bytes(recipe, "generator", generator, averaged=False)
+            held += _player_bytes(
+                recipe,
+                "generator",
+                generator,
+                averaged=recipe.optimizer.generator_averaging_rate < 1,
+            )
         if recipe.baseline:
             held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
 
@@ -202,8 +207,10 @@ def _trace(
 def _groups(objective: ObjectiveSettings) -> frozenset[str]:
     """The groups of images in the discriminator's step."""
     losses = losses_of(objective)
-    generated = {GENERATED} if "generator" in losses else set()
-    return (losses["discriminator"].needs & set(GROUPS)) | {UNLABELLED} | generated
+    groups = (losses["discriminator"].needs & set(GROUPS)) | {UNLABELLED}
+    if objective.shared_real_batch and LABELLED in groups:
+        groups -= {UNLABELLED}
+    return groups | ({GENERATED} if "generator" in losses else set())
 
 
 def _real_groups(objective: ObjectiveSettings) -> list[str]:

@@ -92,6 +92,7 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
+        shared_real_batch=recipe.objective.shared_real_batch,
         discriminator_dtype=discriminator_dtype(precision),
         progress=lambda: state.step / total_steps,
     )
@@ -112,7 +113,10 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            rate = learning_rate(recipe.optimizer, game.progress(), state.rollbacks)
+            progress = game.progress()
+            if recipe.optimizer.decay_by == "epochs":
+                progress = state.epochs_done / recipe.epochs
+            rate = learning_rate(recipe.optimizer, progress, state.rollbacks)
             not_finite = meter.add(state, *game.step(state, rate))
             if not_finite:
                 break
@@ -206,7 +210,7 @@ def _fitted(state: TrainingState) -> Fitted:
     return Fitted(
         discriminator=state.players["discriminator"].tested.eval(),
         baseline=None if baseline is None else baseline.tested.eval(),
-        generator=None if generator is None else generator.network.eval(),
+        generator=None if generator is None else generator.tested.eval(),
         epoch=state.epochs_done if best.weights is None else best.epoch,
         train_seconds=state.train_seconds,
     )
@@ -216,7 +220,8 @@ def steps_in_all(recipe: Recipe, unlabelled: int) -> int:
     """Number of steps of a training on so many unlabelled images."""
     if recipe.steps is not None:
         return recipe.steps
-    batches = math.ceil(unlabelled / batch_sizes(recipe)[UNLABELLED])
+    size = batch_sizes(recipe)[UNLABELLED]
+    batches = unlabelled // size if recipe.drop_remainder else math.ceil(unlabelled / size)
     return recipe.epochs * max(batches, recipe.min_steps_per_epoch)
 
 

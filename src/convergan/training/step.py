@@ -45,6 +45,9 @@ class Game:
     simultaneous: bool
     """Whether both players' losses come from one forward pass."""
 
+    shared_real_batch: bool = False
+    """Whether the labelled images of a step are its unlabelled ones, too."""
+
     discriminator_dtype: torch.dtype
     """What the matrix products of the steps of discriminator and baseline are computed in."""
 
@@ -66,6 +69,8 @@ class Game:
             wanted = self.losses["discriminator"].needs
             if "generator" in self.players or TEACHER in wanted:
                 wanted |= {UNLABELLED}
+            if self.shared_real_batch and LABELLED in wanted:
+                wanted -= {UNLABELLED}
             batch = self.batches.real(position, wanted)
             for name in ("discriminator", "generator"):
                 if name in self.players:
@@ -155,7 +160,7 @@ class Game:
         groups = _judged(discriminator, discriminator.local, batch, batch.running)
         outputs = self._outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
-        groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
+        groups = {**outputs.groups, UNLABELLED: _detached(outputs.groups[UNLABELLED])}
         of_generator = self.losses["generator"](self._outputs("generator", groups))
         gradients = [
             torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
@@ -206,6 +211,8 @@ class Game:
         if batch is not None and TEACHER in self.losses[name].needs:
             with self._autocast():
                 teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
+        if self.shared_real_batch and LABELLED in groups:
+            groups = {**groups, UNLABELLED: groups[LABELLED]}
         return TermOutputs(
             groups=groups,
             labels=None if batch is None else batch.labels,
