@@ -1,4 +1,5 @@
-"""A small game in float64 that keeps all it is given: images, latents, and the random numbers of its layers."""
+"""A small game in float64 that keeps all it is given: images, latents, and the random numbers of its
+layers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -9,8 +9,8 @@ def virtually_normed(
 ) -> tuple[Tensor, Tensor]:
     """The batch and the reference, [samples, channels, ...], normalized.
 
-    The reference by its own statistics; a sample by a mean and a mean square of which 1 / (n + 1) is its own and
-    the rest that of the n samples of the reference.
+    The reference by its own statistics; a sample by a mean and a mean square of which 1 / (n + 1) is its own
+    and the rest that of the n samples of the reference.
     """
     space = tuple(range(2, x.ndim))
     mean = torch.mean(reference, dim=(0, *space), keepdim=True)

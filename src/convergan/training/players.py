@@ -83,7 +83,9 @@ def build_players(
         generator = None
         if "generator" in losses:
             generator = build_generator(recipe.networks, shape).to(device)
-        _initialize_discriminator(classifier, recipe, images, data.unlabelled)
+        labelled = _is_initialized_from_labelled(recipe) and len(data.labelled) > 0
+        shown = data.labelled if labelled else data.unlabelled
+        _initialize_discriminator(classifier, recipe, images, shown)
         players["discriminator"] = player("discriminator", classifier)
         if generator is not None:
             _initialize_generator(generator, recipe)
