@@ -3,6 +3,7 @@
 They use virtual batch normalization (Section 3.5) and minibatch discrimination (Section 3.2).
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ _STDEV = 0.02
 """Of all initial weights but the generator's output, and of gains around 1, as in the authors' code."""
 
 _CUT = 2
-"""Standard deviations beyond which the initial weights of the discriminator's convolutions are drawn anew."""
+"""Standard deviations beyond which there are no initial weights of the discriminator's convolutions."""
 
 _CONVOLUTIONS = ((1, 2), (2, 2), (4, 2), (4, 1), (4, 1), (8, 2), (8, 2))
 """Channels of the discriminator's layers, in multiples of the width, and their strides."""
@@ -76,7 +77,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
                 padding = 0
             # Batch normalization takes a bias before it away again.
             convolution = nn.Conv2d(channels, width, 3, stride=stride, padding=padding, bias=False)
-            nn.init.trunc_normal_(convolution.weight, std=_STDEV, a=-_CUT * _STDEV, b=_CUT * _STDEV)
+            _init_truncated(convolution.weight)
             norm = CrossBatchNorm(width) if crosses else _with_gains(nn.BatchNorm2d(width))
             layers += [convolution, norm, nn.LeakyReLU(0.2)]
             channels = width
@@ -255,6 +256,14 @@ def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
             f"with, got {halves[0]} and {halves[1]}; a larger --batch-size has more"
         )
     return halves
+
+
+@torch.no_grad()
+def _init_truncated(weight: Tensor) -> None:
+    """Draws a normal distribution without its tails beyond `_CUT` standard deviations."""
+    # torch's own draws until all fit, which cannot be traced without memory.
+    inside = math.erf(_CUT / math.sqrt(2))
+    weight.uniform_(-inside, inside).erfinv_().mul_(_STDEV * math.sqrt(2))
 
 
 def _with_gains(layer: NormT) -> NormT:
