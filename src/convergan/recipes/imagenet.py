@@ -13,7 +13,7 @@ option has 25 epochs.
 
 from convergan.recipes.networks import ImageNetSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
+from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import (
     FeatureMatchingSettings,
     RealOrGeneratedSettings,
@@ -51,4 +51,5 @@ RECIPE = Recipe(
         # those of the weights, not of their average.
         averaging_rate=1.0,
     ),
+    hardware=HardwareSettings(precision="fp32", noise="fresh"),
 )

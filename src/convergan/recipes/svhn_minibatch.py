@@ -15,4 +15,5 @@ RECIPE: Recipe = replace(
     baseline=False,
     networks=replace(cifar10_minibatch.NETWORKS, pixel_limit=1.0),
     objective=cifar10_minibatch.OBJECTIVE,
+    hardware=cifar10_minibatch.RECIPE.hardware,
 )
