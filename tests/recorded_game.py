@@ -1,5 +1,7 @@
-"""A small game in float64 that keeps all it is given: images, latents, and the random numbers of its
-layers."""
+"""A game that keeps all it is given: images, latents, and the random numbers of its layers.
+
+`steps_alike` gives the same to the authors' re-implementation.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,42 +12,37 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from authors.game import SemiSupervisedGame
+from convergan.networks import classification
 from convergan.networks.noise import GaussianNoise
+from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.training import batch, players
+from convergan.training.batch import Batch, BatchSource
+from convergan.training.state import TrainingState
 from convergan.training.step import Game
 from small_game import game_of
 
-RATE = 0.003
+HARDWARE = HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh")
 
 
 @dataclass
 class Recorded:
-    """A game, and what it was given since the last `clear`."""
+    """What a game was given since the last `clear`."""
 
     passes: list[list[Tensor]] = field(default_factory=list)
     """For each pass through the discriminator the noise, or the kept ones, of each layer that draws any."""
     latents: list[Tensor] = field(default_factory=list)
-    real: list[Any] = field(default_factory=list)
+    real: list[Batch] = field(default_factory=list)
     """Batches of the discriminator's steps."""
     matched: list[Tensor] = field(default_factory=list)
     """Unlabelled images of the generator's steps."""
     shown: list[Tensor] = field(default_factory=list)
-    """What the networks were initialized from."""
-    game: Game = field(init=False)
-    state: Any = field(init=False)
+    """What the networks were initialized from; it is not cleared."""
 
     def clear(self) -> None:
         for kept in (self.passes, self.latents, self.real, self.matched):
             kept.clear()
-
-    def network(self, name: str) -> Any:
-        return self.game.players[name].network
-
-    def step(self, position: int) -> None:
-        self.clear()
-        self.state.position = position
-        self.game.step(self.state, RATE)
 
     def noises(self, number: int, sizes: Sequence[int]) -> list[list[Tensor]]:
         """The noise of a pass for each of its groups."""
@@ -63,25 +60,21 @@ def in_double() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def recorded_game(
-    recipe: Recipe, shape: tuple[int, int, int], patch: pytest.MonkeyPatch, labelled: int = 9
-) -> Recorded:
-    """A game of a recipe in float64, with fresh noise, on images of a shape (height, width, channels).
-
-    To be called, and used, within `in_double`.
-    """
+def record(patch: pytest.MonkeyPatch) -> Recorded:
+    """Has every game that is made from now on keep what it is given, in torch's default precision."""
     recorded = Recorded()
-    hardware = HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh")
 
-    def kept(function: Callable[..., Any], where: list[Any]) -> Callable[..., Any]:
+    def kept(owner: Any, name: str, where: list[Any]) -> None:
+        function = getattr(owner, name)
+
         def call(*arguments: Any, **keywords: Any) -> Any:
             where.append(function(*arguments, **keywords))
             return where[-1]
 
-        return call
+        patch.setattr(owner, name, call)
 
-    def in_double_too(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return lambda *arguments: function(*arguments).double()
+    def in_default_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *arguments: function(*arguments).to(torch.get_default_dtype())
 
     def draw(layer: GaussianNoise, like: Tensor) -> Tensor | None:
         if not layer.training or layer.stdev == 0:
@@ -104,20 +97,49 @@ def recorded_game(
         network.register_forward_pre_hook(lambda *_: recorded.passes.append([]))
         return network
 
-    initialize_from_data, build_discriminator = (
-        players.initialize_from_data,
-        players.build_discriminator,
-    )
+    initialize_from_data = players.initialize_from_data
+    build_discriminator = players.build_discriminator
     patch.setattr(GaussianNoise, "draw", draw)
     patch.setattr(nn.Dropout, "forward", drop)
     patch.setattr(players, "initialize_from_data", initialize)
     patch.setattr(players, "build_discriminator", build)
-    for module in (players, batch):
-        patch.setattr(module, "to_network", in_double_too(module.to_network))
-    recipe = replace(recipe, hardware=hardware, baseline=False)
-    recorded.game, recorded.state = game_of(recipe, shape, labelled)
-    batches, generator = recorded.game.batches, recorded.network("generator")
-    patch.setattr(batches, "real", kept(batches.real, recorded.real))
-    patch.setattr(batches, "matched", kept(batches.matched, recorded.matched))
-    patch.setattr(generator, "latent", kept(generator.latent, recorded.latents))
+    for module in (players, batch, classification):
+        patch.setattr(module, "to_network", in_default_precision(module.to_network))
+    kept(BatchSource, "real", recorded.real)
+    kept(BatchSource, "matched", recorded.matched)
+    kept(Game, "_latent", recorded.latents)
     return recorded
+
+
+def recorded_game(
+    recipe: Recipe, shape: tuple[int, int, int], patch: pytest.MonkeyPatch, labelled: int = 9
+) -> tuple[Recorded, Game, TrainingState]:
+    """A game of a recipe with fresh noise, on images of a shape (height, width, channels)."""
+    recorded = record(patch)
+    recipe = replace(recipe, hardware=HARDWARE, baseline=False)
+    return recorded, *game_of(recipe, shape, labelled)
+
+
+def step_alike(
+    recorded: Recorded, theirs: SemiSupervisedGame, objective: ObjectiveSettings, rate: float
+) -> None:
+    """The step of both players that a game has taken, by the authors' re-implementation."""
+    (real,) = recorded.real
+    latents = list(recorded.latents)
+    noises = recorded.noises(0, [*real.sizes, len(latents[0])])
+    labelled = real.groups.get("labelled")
+    theirs.train_discriminator(
+        labelled, real.labels, real["unlabelled"], latents.pop(0), noises, rate
+    )
+    passes = recorded.passes[1:]
+    for turn in range(objective.generator_steps):
+        if objective.feature_matching.weight:
+            of_both = [passes.pop(0), passes.pop(0)]
+            distance = objective.feature_matching.distance
+            theirs.match_features(
+                recorded.matched[turn], latents.pop(0), of_both, rate, distance
+            )
+        else:
+            non_saturating = objective.non_saturating.weight > 0
+            theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)
+    assert not passes and not latents

@@ -58,6 +58,8 @@ class Mnist(SemiSupervisedGame):
         super().__init__(trained, of_generator, **options)
 
     def judged(self, images: Tensor, noise: Noise) -> Output:
+        """Without noise, as where it is tested, `noise` is empty."""
+        noise = noise or [torch.zeros(())] * (len(self.thetas) + 1)
         x = images.flatten(1) + 0.3 * noise[0]
         last = len(self.thetas) - 1
         for number, theta in enumerate(self.thetas[:-1]):
@@ -68,6 +70,17 @@ class Mnist(SemiSupervisedGame):
             x = with_closeness(x, self.kernels, self.log_scale, self.closeness_bias)
         weight = weight_normed(self.thetas[last], self.scales[last], (0,), 0.0)
         return x @ weight + self.biases[last], features
+
+    @torch.no_grad()
+    def judged_by_average(self, images: Tensor) -> Tensor:
+        """Logits by the running average of the weights."""
+        weights = [weight.data for weight in self.adam.weights]
+        for weight, value in zip(self.adam.weights, self.average.values, strict=True):
+            weight.data = value
+        logits = self.judged(images, [])[0]
+        for weight, value in zip(self.adam.weights, weights, strict=True):
+            weight.data = value
+        return logits
 
     @torch.no_grad()
     def initialize(self, images: Tensor, noise: Noise, together: int | None = None) -> None:

@@ -435,6 +435,6 @@ def test_generated_images_are_never_shown_alone(
         # One pass of both players, whose real images are labelled; and the baseline's.
         assert shown == 4 * [(6, 6), (6,)]
     else:
-        # The initialization of discriminator and baseline; then, a step: the discriminator's, the generator's,
-        # and the baseline's, which knows real images alone.
-        assert shown == [(24,), (24,)] + 4 * [(6, 6, 6), (6, 6), (6,)]
+        # The initialization of discriminator and baseline; then, a step: the discriminator's, the
+        # generator's, and the baseline's, which knows real images alone.
+        assert shown == [(24,), (24,), *4 * [(6, 6, 6), (6, 6), (6,)]]

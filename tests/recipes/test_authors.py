@@ -12,12 +12,17 @@ from authors.convolutional import Convolutional
 from authors.game import SemiSupervisedGame
 from authors.imagenet import ImageNet
 from authors.mnist import Mnist
+from convergan.networks.classification import classified
 from convergan.networks.conv import ConvGenerator
 from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import WeightNormConv2d
-from recorded_game import RATE, Recorded, in_double, recorded_game
+from convergan.training.state import TrainingState
+from convergan.training.step import Game
+from recorded_game import Recorded, in_double, recorded_game, step_alike
+
+RATE = 0.003
 
 NARROW: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": (12, 10, 9), "generator_hidden": (9, 7), "latent_size": 5},
@@ -36,6 +41,10 @@ MNIST_DEPARTURES: dict[str, Any] = {
 """What `mnist` has in place of theirs."""
 
 
+def networks_of(game: Game) -> tuple[Any, Any]:
+    return game.players["discriminator"].network, game.players["generator"].network
+
+
 def narrow(name: str) -> Recipe:
     """A recipe with narrow networks and small batches, its other settings as they are."""
     recipe = PRESETS[name]
@@ -52,38 +61,19 @@ def assert_equal(ours: Tensor, theirs: Tensor, what: str) -> None:
     )
 
 
-def steps_alike(recorded: Recorded, theirs: SemiSupervisedGame, recipe: Recipe, steps: int) -> None:
+def steps_alike(
+    played: tuple[Recorded, Game, TrainingState],
+    theirs: SemiSupervisedGame,
+    recipe: Recipe,
+    steps: int,
+) -> None:
     """Takes steps of both, theirs on the images and with the random numbers of ours."""
-    objective, size = recipe.objective, recipe.batch_size
+    recorded, game, state = played
     for step in range(steps):
-        recorded.step(step % 3)
-        (batch,) = recorded.real
-        latents = iter(recorded.latents)
-        noises = recorded.noises(0, [*batch.sizes, size])
-        theirs.train_discriminator(
-            batch.groups.get("labelled"),
-            batch.labels,
-            batch["unlabelled"],
-            next(latents),
-            noises,
-            RATE,
-        )
-        later = 1
-        for _ in range(objective.generator_steps):
-            if objective.feature_matching.weight:
-                two = [recorded.passes[later], recorded.passes[later + 1]]
-                later += 2
-                distance = objective.feature_matching.distance
-                theirs.match_features(recorded.matched.pop(0), next(latents), two, RATE, distance)
-            else:
-                theirs.fool(
-                    next(latents),
-                    recorded.passes[later],
-                    RATE,
-                    non_saturating=bool(objective.non_saturating.weight),
-                )
-                later += 1
-        assert later == len(recorded.passes) and not list(latents)
+        recorded.clear()
+        state.position = step % 3
+        game.step(state, RATE)
+        step_alike(recorded, theirs, recipe.objective, RATE)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +88,9 @@ def steps_alike(recorded: Recorded, theirs: SemiSupervisedGame, recipe: Recipe, 
 def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = narrow(name)
     with in_double():
-        recorded = recorded_game(recipe, (8, 8, 1), monkeypatch)
-        discriminator, generator = recorded.network("discriminator"), recorded.network("generator")
+        played = recorded_game(recipe, (8, 8, 1), monkeypatch)
+        recorded, game, _ = played
+        discriminator, generator = networks_of(game)
         hidden = [*discriminator.hidden, discriminator.output]
         weights = {f"theta{k}": layer.weight.detach().T for k, layer in enumerate(hidden)}
         if discriminator.minibatch:
@@ -111,7 +102,7 @@ def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.Monkey
             **departures,
         )
         theirs.initialize(recorded.shown[0], recorded.passes[0], recipe.batch_size)
-        steps_alike(recorded, theirs, recipe, 36 if name == "mnist-paper" else 12)
+        steps_alike(played, theirs, recipe, 36 if name == "mnist-paper" else 12)
         for k, layer in enumerate(hidden):
             assert_equal(layer.weight.T, theirs.thetas[k], f"theta {k}")
             assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
@@ -124,21 +115,25 @@ def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.Monkey
             assert_equal(layer.bias, theirs.shifts[k], f"shift {k}")
         assert_equal(dense[-1].gain, theirs.output_scale, "scale of the output")
         if recipe.optimizer.averaging_start == "zero":
-            averages = recorded.game.players["discriminator"].tested
+            averages: Any = game.players["discriminator"].tested
             tested = [*averages.hidden, averages.output]
             ours = [layer.weight.T for layer in tested] + [layer.bias for layer in tested]
             for mean, expected in zip(
                 [*ours, averages.output.gain], theirs.average.values, strict=True
             ):
                 assert_equal(mean, expected, "average")
+            logits = classified(averages, recorded.shown[0]).logits
+            expected = theirs.judged_by_average(recorded.shown[0])
+            torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith(("cifar10", "svhn"))])
 def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = narrow(name)
     with in_double():
-        recorded = recorded_game(recipe, (32, 32, 3), monkeypatch)
-        discriminator, generator = recorded.network("discriminator"), recorded.network("generator")
+        played = recorded_game(recipe, (32, 32, 3), monkeypatch)
+        recorded, game, _ = played
+        discriminator, generator = networks_of(game)
         # The labelled images and a batch of latents.
         images, latent = recorded.shown
         assert len(images) == 9 and len(latent) == recipe.batch_size
@@ -164,7 +159,7 @@ def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             history=recipe.objective.historical_averaging.weight,
         )
         theirs.initialize(images, latent, recorded.passes[0])
-        steps_alike(recorded, theirs, recipe, 5)
+        steps_alike(played, theirs, recipe, 5)
         for k, layer in enumerate(convolutions):
             assert_equal(layer.weight, theirs.convolutions[k], f"W {k}")
             assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
@@ -192,8 +187,8 @@ def assert_kernels_equal(minibatch: nn.Module, theirs: Any) -> None:
 def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = narrow("imagenet")
     with in_double():
-        recorded = recorded_game(recipe, (64, 64, 3), monkeypatch, labelled=20)
-        discriminator, generator = recorded.network("discriminator"), recorded.network("generator")
+        recorded, game, state = recorded_game(recipe, (64, 64, 3), monkeypatch, labelled=20)
+        discriminator, generator = networks_of(game)
         assert not recorded.shown
         levels, size = generator.images.network, recipe.batch_size
         convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
@@ -223,7 +218,9 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
         of_generator |= {f"shift{k}": layer.bias for k, layer in enumerate(levels.norms)}
         ours["bias"] = discriminator.output.bias
         for step in range(6):
-            recorded.step(step % 3)
+            recorded.clear()
+            state.position = step % 3
+            game.step(state, RATE)
             ((noise,),), (latent,), (batch,) = recorded.passes, recorded.latents, recorded.real
             # One real batch, which is the labelled and the unlabelled one, and one pass.
             assert batch.sizes == [size] and noise.shape[0] == 2 * size and not recorded.matched
