@@ -1,5 +1,6 @@
 """Running averages: from zero as the authors', and of the generator."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_an_average_from_zero_goes_on_from_a_checkpoint() -> None:
     recipe = with_optimizer(averaging_start="zero")
     game, state = game_of(recipe)
     take(game, state, 3)
-    saved = state.state_dict()
+    saved = copy.deepcopy(state.state_dict())
     other_game, other = game_of(recipe)
     other.load_state_dict(saved)
     for one in ((game, state), (other_game, other)):
