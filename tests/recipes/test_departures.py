@@ -85,6 +85,8 @@ MINIBATCH: dict[str, Any] = {
     "networks.minibatch_kernels": 100,
     "networks.minibatch_kernel_size": 5,
     "objective.feature_matching.weight": 0.0,
+    # Of no effect then.
+    "objective.feature_matching.distance": "squared",
     "objective.minimax.weight": 1.0,
     "objective.generator_steps": 3,
 }

@@ -38,8 +38,8 @@ def test_one_real_batch_is_labelled_and_unlabelled(
     judged = []
     forward = game.players["discriminator"].network.forward
 
-    def recorded(images: torch.Tensor, sizes: list[int]) -> DiscriminatorOutput:
-        judged.append(list(sizes))
+    def recorded(images: torch.Tensor, sizes: list[int] | None = None) -> DiscriminatorOutput:
+        judged.append(sizes)
         return forward(images, sizes)
 
     monkeypatch.setattr(game.players["discriminator"].network, "forward", recorded)
