@@ -91,6 +91,8 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
     if alone.steps is None:
         return alone
     steps = max(1, round(recipe.plan.hold_out_share * alone.steps))
+    if arm == BASELINE and recipe.plan.baseline_hold_out is not None:
+        steps = recipe.plan.baseline_hold_out
     return replace(alone, steps=steps, epochs=min(alone.epochs, steps))
 
 

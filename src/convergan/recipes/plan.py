@@ -27,6 +27,13 @@ class PlanSettings(Settings, group="plan"):
     hold_out_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
     """Steps of a training whose held-out labels choose among the arms, as a share of those of the arm."""
 
+    baseline_hold_out: Steps | None = None
+    """Steps of a training of the arm `baseline` that holds labels out. Unset: as many as of any other arm.
+
+    Where the baseline's steps end as it learns nothing more, it is given as much time as the others here too,
+    up to those steps: a part of them would make it look weaker than it is.
+    """
+
     baseline: Steps | None = None
     """Steps of the arm `baseline`. Unset: it is no arm of this run; and so on."""
 

@@ -156,8 +156,20 @@ def planned_by_steps(
     share = _HOLD_OUT_SHARE if images.test else 1.0
     times = _Times(recipe, costs, images, epochs=recipe.epochs)
     seconds = times.of_result(times.own, own_steps)
-    steps = {name: times.steps_in(name, seconds) for name in costs if name != times.own}
-    return replace(recipe, steps=own_steps, plan=PlanSettings(hold_out_share=share, **steps))
+    steps = {name: times.steps_in(name, seconds) for name in costs}
+    steps[times.own] = own_steps
+    held_out = times.all_hold_out_steps(steps, share)
+    return _with_steps(recipe, steps, PlanSettings(hold_out_share=share), held_out)
+
+
+def _with_steps(
+    recipe: Recipe, steps: Mapping[str, int], plan: PlanSettings, held_out: Mapping[str, int]
+) -> Recipe:
+    """The recipe with these steps of its arms, and of those of the baseline that hold labels out."""
+    others = {name: count for name, count in steps.items() if name != own_arm(recipe)}
+    if BASELINE in others:
+        plan = replace(plan, baseline_hold_out=held_out[BASELINE])
+    return replace(recipe, steps=steps[own_arm(recipe)], plan=replace(plan, **others))
 
 
 def planned_by_minutes(
@@ -203,7 +215,10 @@ def _divided(
         share = _HOLD_OUT_SHARE
         of_each = seconds / len(costs) / (1 + share * images.folds)
         times = _Times(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
-        steps = _in_equal_time(times, seconds, share)
+        # Twice: how long the others' trainings hold labels out for is known of the first alone.
+        steps = _in_equal_time(times, seconds, share, {})
+        held_out = times.all_hold_out_steps(steps, share)
+        steps = _in_equal_time(times, seconds, share, held_out)
     elif images.folds:
         # Half for one result; the other half for the trainings that estimate its errors.
         of_folds = seconds * _HELD_OUT_TIME
@@ -213,21 +228,21 @@ def _divided(
         )
         steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
         share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
+        held_out = times.all_hold_out_steps(steps, share)
     else:
         times, share = _Times(recipe, costs, images, epochs=recipe.epochs), 1.0
         steps = {name: times.steps_in(name, seconds) for name in costs}
+        held_out = steps
     for name, count in steps.items():
-        fewest = folded(count, share) if images.folds else count
+        fewest = min(held_out[name], count)
         if fewest < FEWEST_STEPS and count != times.most_steps(name):
             return None
-    others = {name: count for name, count in steps.items() if name != times.own}
     plan = PlanSettings(
         minutes=recipe.minutes,
         epochs=times.epochs,
         hold_out_share=share if images.folds else 1.0,
-        **others,
     )
-    return replace(recipe, steps=steps[times.own], plan=plan)
+    return _with_steps(recipe, steps, plan, held_out)
 
 
 @dataclass(frozen=True)
@@ -265,7 +280,23 @@ class _Times:
 
     def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
         """Duration of all of those of all arms, of a share of these steps."""
-        return sum(self.of_folds(name, folded(count, share)) for name, count in steps.items())
+        held_out = self.all_hold_out_steps(steps, share)
+        return sum(self.of_folds(name, count) for name, count in held_out.items())
+
+    def all_hold_out_steps(self, steps: Mapping[str, int], share: float) -> dict[str, int]:
+        """Those of all arms."""
+        return {name: self._hold_out_steps(name, steps, share) for name in steps}
+
+    def _hold_out_steps(self, arm: str, steps: Mapping[str, int], share: float) -> int:
+        """Steps of a training of an arm that holds labels out, given the steps of the results.
+
+        A share of them; of an arm that learns nothing more, what takes as long as the recipe's own arm's.
+        """
+        shared = max(1, round(share * steps[arm]))
+        if steps[arm] != self.most_steps(arm):
+            return shared
+        own_seconds = max(1, round(share * steps[self.own])) * self.costs[self.own].step
+        return max(shared, min(steps[arm], math.floor(own_seconds / self.costs[arm].step)))
 
     def steps_in(self, arm: str, seconds: float, share: float | None = None) -> int:
         """The steps of a result that take so many seconds, at least 1 and no more than `most_steps`.
@@ -285,13 +316,17 @@ class _Times:
         return steps if most is None else min(steps, most)
 
 
-def folded(steps: int, share: float) -> int:
-    """Steps of a training that holds labels out, as `hold_out_recipe` has them."""
-    return max(1, round(share * steps))
+def _in_equal_time(
+    times: _Times, seconds: float, share: float, held_out: Mapping[str, int]
+) -> dict[str, int]:
+    """Steps of each arm. What one leaves, as it learns nothing more, is the others'.
 
-
-def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int]:
-    """Steps of each arm. What one leaves, as it learns nothing more, is the others'."""
+    Args:
+        times: durations.
+        seconds: for all trainings of all arms.
+        share: steps of a training that holds labels out, as a share of those of the result.
+        held_out: of arms that learn nothing more, steps of those trainings; default: all.
+    """
     steps: dict[str, int] = {}
     open_arms = list(times.costs)
     while open_arms:
@@ -302,7 +337,7 @@ def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int
             break
         for name in full:
             seconds -= times.of_result(name, steps[name])
-            seconds -= times.of_folds(name, folded(steps[name], share))
+            seconds -= times.of_folds(name, held_out.get(name, steps[name]))
         open_arms = [name for name in open_arms if name not in full]
     return steps
 
