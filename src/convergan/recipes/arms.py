@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from convergan.errors import UserError
+from convergan.recipes.files import cost_sha256
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
@@ -100,12 +101,14 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
 
 
 def is_planned(recipe: Recipe) -> bool:
-    """True if it is known how many steps each arm takes, and they were planned for these minutes."""
+    """True if it is known how many steps each arm takes, and they were planned for these minutes and for the
+    settings that decide how long a step takes."""
     others = [name for name in arm_names(recipe) if name != own_arm(recipe)]
     every = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
     return (
         recipe.steps is not None
         and recipe.plan.minutes == recipe.minutes
+        and recipe.plan.settings_sha256 in (None, cost_sha256(recipe))
         and all((recipe.plan.steps_of(name) is not None) == (name in others) for name in every)
     )
 

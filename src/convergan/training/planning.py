@@ -21,8 +21,10 @@ from convergan.recipes.arms import (
     is_planned,
     own_arm,
 )
+from convergan.recipes.files import cost_sha256
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
+from convergan.training.frozen import fitting_seconds, views_of
 from convergan.training.loop import steps_in_all
 from convergan.training.outcome import MOST_LOOKED_AT
 from convergan.training.preparation import Preparation
@@ -44,9 +46,6 @@ _HELD_OUT_TIME = 0.5
 _SPARE_SHARE = 0.03
 """Share of the minutes for what is not planned: starts, checkpoints, the report."""
 
-_FITTING_SECONDS = 3.0
-"""Duration of fitting a linear layer to the features of a few hundred labelled images."""
-
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
 _CLASSIFICATIONS = 2
@@ -62,6 +61,9 @@ class ArmCost:
 
     test: float
     """Of the classification of an image."""
+
+    shared: float = 0.0
+    """Of what is done once for all trainings of the arm: of `frozen`, the features of the labelled images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +145,9 @@ def _measured(
     recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
     test = classification_seconds(device, recipe, data)
     if arm == FROZEN:
-        # Each image, and its mirror image.
-        return ArmCost(step=_FITTING_SECONDS + 2 * len(data.labelled) * test, test=test)
+        rows = len(views_of(recipe)) * len(data.labelled)
+        fitting = fitting_seconds(rows, len(data.classes))
+        return ArmCost(step=fitting, test=test, shared=rows * test)
     step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
     return ArmCost(step=step, test=test)
 
@@ -157,7 +160,11 @@ def planned_by_steps(
     times = _Times(recipe, costs, images, epochs=recipe.epochs)
     seconds = times.of_result(times.own, own_steps)
     steps = {name: times.steps_in(name, seconds) for name in costs if name != times.own}
-    return replace(recipe, steps=own_steps, plan=PlanSettings(hold_out_share=share, **steps))
+    return replace(
+        recipe,
+        steps=own_steps,
+        plan=PlanSettings(settings_sha256=cost_sha256(recipe), hold_out_share=share, **steps),
+    )
 
 
 def planned_by_minutes(
@@ -223,6 +230,7 @@ def _divided(
     others = {name: count for name, count in steps.items() if name != times.own}
     plan = PlanSettings(
         minutes=recipe.minutes,
+        settings_sha256=cost_sha256(recipe),
         epochs=times.epochs,
         hold_out_share=share if images.folds else 1.0,
         **others,
@@ -256,12 +264,13 @@ class _Times:
 
     def of_result(self, arm: str, steps: int) -> float:
         """Duration of a training on all labels."""
-        return steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
+        shared = 0.0 if self.images.folds else self.costs[arm].shared
+        return shared + steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
 
     def of_folds(self, arm: str, steps: int) -> float:
         """Duration of an arm's trainings that hold labels out, of so many steps each."""
         each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
-        return self.images.folds * each
+        return self.images.folds * each + (self.costs[arm].shared if self.images.folds else 0.0)
 
     def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
         """Duration of all of those of all arms, of a share of these steps."""

@@ -84,8 +84,8 @@ def _verdict_of_arms(results: Results) -> str:
     arms = sorted(results.arms, key=lambda arm: arm.test_errors)
     best, *others = arms
     told = [
-        f"{arm_phrase(arm.name)} {'errs on ' if arm is best else ''}{percent(arm.test_error_rate, size=size)} "
-        f"({arm.minutes:.1f} min)"
+        f"{arm_phrase(arm.name)} {'errs on ' if arm is best else ''}"
+        f"{percent(arm.test_error_rate, size=size)} ({arm.minutes:.1f} min)"
         for arm in arms
     ]
     first = f"With {results.labels:,} labels, of {size:,} {_kind(results)} {', '.join(told)}."
