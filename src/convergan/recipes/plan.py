@@ -22,7 +22,8 @@ class PlanSettings(Settings, group="plan"):
     """Minutes that were planned for. Where a recipe asks for others, it is planned anew."""
 
     settings_sha256: Annotated[str, Len(64, 64)] | None = None
-    """Hash of the settings that decide how long a step takes. Where a recipe has others, it is planned anew."""
+    """Hash of the settings that decide how long a step takes. Where a recipe has others, it is planned
+    anew."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] | None = None
     """Parts of each training, after each of which it is tested. Unset: the recipe's `epochs`."""

@@ -143,12 +143,12 @@ class Results:
 
     decision: Decision | None = None
     """Whether what the recipe adds to its baseline, the GAN or learning from the unlabelled images, "helped"
-    or "hurt", or "undecided": McNemar's test at 5 %. Of several arms the recipe's own model is the one that is
-    compared, whichever is saved. None without a baseline."""
+    or "hurt", or "undecided": McNemar's test at 5 %. Of several arms the recipe's own is compared, whichever
+    is saved. None without a baseline."""
 
     p_value: Share | None = None
-    """The p-value of that test, exact, 0 to 1; of several arms as in `comparisons`, corrected for their number.
-    None without a baseline."""
+    """The p-value of that test, exact, 0 to 1; of several arms as in `comparisons`, corrected for the number of
+    pairs. None without a baseline."""
 
     arms: tuple[ArmResult, ...] = ()
     """The models that were compared at equal time, the recipe's own first; none without `minutes` or arms."""

@@ -37,8 +37,8 @@ TEST_SHARE = 0.05
 """Share of an arm's time that its tests may take."""
 
 _HOLD_OUT_SHARE = 1 / 3
-"""Steps of a training that holds labels out, of those of the result, where there is a test set: a quarter of
-the time."""
+"""Steps of a training that holds labels out, of those of the result, where there is a test set: with one of
+them a quarter of the time, with N folds N / (N + 3)."""
 
 _HELD_OUT_TIME = 0.5
 """Share of the time for the trainings that hold labels out, where they estimate the errors as well."""
