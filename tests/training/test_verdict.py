@@ -125,8 +125,8 @@ def test_another_arm_than_the_best_may_be_saved_which_is_said() -> None:
     pairs = {("composed", "gan"): 0.03}
     sentence = sentence_of(results_of_arms({"composed": 120, "gan": 100}, pairs))
     assert sentence.endswith(
-        "Best is the GAN, 2.0 points better than the GAN composed with consistency (p = 0.03); the model that "
-        "is saved is the GAN composed with consistency, the recipe's own."
+        "Best is the GAN, 2.0 points better than the GAN composed with consistency (p = 0.03); the model "
+        "that is saved is the GAN composed with consistency, the recipe's own."
     )
 
 

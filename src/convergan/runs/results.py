@@ -147,8 +147,8 @@ class Results:
     is saved. None without a baseline."""
 
     p_value: Share | None = None
-    """The p-value of that test, exact, 0 to 1; of several arms as in `comparisons`, corrected for the number of
-    pairs. None without a baseline."""
+    """The p-value of that test, exact, 0 to 1; of several arms as in `comparisons`, corrected for the number
+    of pairs. None without a baseline."""
 
     arms: tuple[ArmResult, ...] = ()
     """The models that were compared at equal time, the recipe's own first; none without `minutes` or arms."""

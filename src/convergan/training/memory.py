@@ -122,7 +122,8 @@ def require_memory(
         raise UserError(
             f"batch-size: expected a training{of_arm} that fits in the {bytes_in_words(limit)} that "
             f"{limited_by}, got {recipe.batch_size} images of {width}x{height} px, for which these networks "
-            f"take about {bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} takes less"
+            f"take about {bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} "
+            "takes less"
         )
     return cost
 
