@@ -9,17 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
 
+from convergan.data.image_set import data_set_from_arrays
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.recipes.networks import ConvSettings, MLPSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.arms import arm_recipe
+from convergan.recipes.networks import ConvSettings, FrozenSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.training import cost, memory
-from convergan.training.cost import training_cost
+from convergan.training.cost import classifying_bytes, training_cost
 from convergan.training.memory import memory_limit, require_memory
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, train
@@ -213,9 +217,7 @@ def test_processes_share_the_memory_of_their_machine(monkeypatch: pytest.MonkeyP
     require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
 
 
-def test_every_arm_is_checked_before_anything_is_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_every_arm_is_checked_before_anything_is_written(tmp_path: Path) -> None:
     labels = np.arange(40) % 2
     images = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
     data = data_set_from_arrays(images, labels, test_images=images, test_labels=labels)
@@ -226,7 +228,6 @@ def test_every_arm_is_checked_before_anything_is_written(
         PRESETS["digits"], labels=None, batch_size=8, networks=networks, objective=objective
     )
     recipe = replace(recipe, minutes=1, arms=("gan",))
-    monkeypatch.setattr(preparation, "memory_limit", lambda *_: None, raising=False)
     with pytest.raises(UserError, match=r"^batch-size: expected a training of the arm gan that"):
         train(recipe, tmp_path / "run", data=data, console=Console(quiet=True))
     assert not (tmp_path / "run").exists()

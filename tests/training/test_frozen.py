@@ -169,7 +169,12 @@ def test_trainings_share_one_network_and_see_each_labelled_image_once(
 
 def test_fitting_is_expected_to_take_longer_with_more_labels_and_classes() -> None:
     # As measured, in seconds of a core; a half more or less.
-    for rows, classes, seconds in ((400, 4, 0.42), (800, 10, 2.8), (3200, 4, 9.8), (3200, 10, 17.6)):
+    for rows, classes, seconds in (
+        (400, 4, 0.42),
+        (800, 10, 2.8),
+        (3200, 4, 9.8),
+        (3200, 10, 17.6),
+    ):
         assert fitting_seconds(rows, classes) == pytest.approx(seconds, rel=0.5)
 
 
