@@ -32,6 +32,7 @@ from convergan.recipes.plan import PlanSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import ConsistencySettings, SupervisedSettings, TermSettings, Weight
+from convergan.train_commands import parse_train
 
 GAN_RECIPE = replace(PRESETS["digits"], minutes=5)
 COMPOSED = replace(
@@ -181,6 +182,8 @@ def test_the_frozen_arm_has_the_network_that_the_recipe_names() -> None:
     networks = arm_recipe(recipe, "frozen").networks
     assert networks == PretrainedSettings(model="a/b", size_px=64)
     assert FrozenSettings().networks == PretrainedSettings()
+    words = ["digits", "--frozen.model", "a/b", "--frozen.size-px", "64"]
+    assert parse_train(words, "convergan train").recipe.frozen == recipe.frozen
     assert recipe_from_dict(recipe_to_dict(recipe), "recipe") == recipe
     assert recipe_sha256(recipe) != recipe_sha256(replace(recipe, frozen=FrozenSettings()))
 
