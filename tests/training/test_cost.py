@@ -248,7 +248,8 @@ def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPat
         return found
 
     weights = 3.4e6 * 4
-    assert weights < needed(64) <= needed(128) < 10**9
+    # Larger images are seen fewer at a time.
+    assert weights < needed(64) < 10**9 and weights < needed(128) < 10**9
 
 
 def test_a_system_that_does_not_tell_its_memory_refuses_nothing(
