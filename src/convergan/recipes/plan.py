@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Interval
+from annotated_types import Interval, Len
 
 from convergan.recipes.base import Settings
 
@@ -20,6 +20,10 @@ class PlanSettings(Settings, group="plan"):
 
     minutes: Minutes | None = None
     """Minutes that were planned for. Where a recipe asks for others, it is planned anew."""
+
+    settings_sha256: Annotated[str, Len(64, 64)] | None = None
+    """Hash of the settings that decide how long a step takes. Where a recipe has others, it is planned
+    anew."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] | None = None
     """Parts of each training, after each of which it is tested. Unset: the recipe's `epochs`."""

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from rich.cells import cell_len
@@ -21,8 +22,10 @@ from convergan.recipes.arms import (
     is_planned,
     own_arm,
 )
+from convergan.recipes.files import cost_sha256
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
+from convergan.training.frozen import fitting_seconds, views_of
 from convergan.training.loop import steps_in_all
 from convergan.training.outcome import MOST_LOOKED_AT
 from convergan.training.preparation import Preparation
@@ -35,17 +38,14 @@ TEST_SHARE = 0.05
 """Share of an arm's time that its tests may take."""
 
 _HOLD_OUT_SHARE = 1 / 3
-"""Steps of a training that holds labels out, of those of the result, where there is a test set: a quarter of
-the time."""
+"""Steps of a training that holds labels out, of those of the result, where there is a test set: with one of
+them a quarter of the time, with N folds N / (N + 3)."""
 
 _HELD_OUT_TIME = 0.5
 """Share of the time for the trainings that hold labels out, where they estimate the errors as well."""
 
 _SPARE_SHARE = 0.03
 """Share of the minutes for what is not planned: starts, checkpoints, the report."""
-
-_FITTING_SECONDS = 3.0
-"""Duration of fitting a linear layer to the features of a few hundred labelled images."""
 
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
@@ -62,6 +62,9 @@ class ArmCost:
 
     test: float
     """Of the classification of an image."""
+
+    shared: float = 0.0
+    """Of what is done once for all trainings of the arm: of `frozen`, the features of the labelled images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +146,9 @@ def _measured(
     recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
     test = classification_seconds(device, recipe, data)
     if arm == FROZEN:
-        # Each image, and its mirror image.
-        return ArmCost(step=_FITTING_SECONDS + 2 * len(data.labelled) * test, test=test)
+        rows = len(views_of(recipe)) * len(data.labelled)
+        fitting = fitting_seconds(rows, len(data.classes))
+        return ArmCost(step=fitting, test=test, shared=rows * test)
     step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
     return ArmCost(step=step, test=test)
 
@@ -159,14 +163,17 @@ def planned_by_steps(
     steps = {name: times.steps_in(name, seconds) for name in costs}
     steps[times.own] = own_steps
     held_out = times.all_hold_out_steps(steps, share)
-    return _with_steps(recipe, steps, PlanSettings(hold_out_share=share), held_out)
+    plan = PlanSettings(settings_sha256=cost_sha256(recipe), hold_out_share=share)
+    return _with_steps(recipe, steps, plan, held_out)
 
 
 def _with_steps(
     recipe: Recipe, steps: Mapping[str, int], plan: PlanSettings, held_out: Mapping[str, int]
 ) -> Recipe:
     """The recipe with these steps of its arms, and of those of the baseline that hold labels out."""
-    others = {name: count for name, count in steps.items() if name != own_arm(recipe)}
+    others: dict[str, Any] = {
+        name: count for name, count in steps.items() if name != own_arm(recipe)
+    }
     if BASELINE in others:
         plan = replace(plan, baseline_hold_out=held_out[BASELINE])
     return replace(recipe, steps=steps[own_arm(recipe)], plan=replace(plan, **others))
@@ -239,6 +246,7 @@ def _divided(
             return None
     plan = PlanSettings(
         minutes=recipe.minutes,
+        settings_sha256=cost_sha256(recipe),
         epochs=times.epochs,
         hold_out_share=share if images.folds else 1.0,
     )
@@ -271,12 +279,13 @@ class _Times:
 
     def of_result(self, arm: str, steps: int) -> float:
         """Duration of a training on all labels."""
-        return steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
+        shared = 0.0 if self.images.folds else self.costs[arm].shared
+        return shared + steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
 
     def of_folds(self, arm: str, steps: int) -> float:
         """Duration of an arm's trainings that hold labels out, of so many steps each."""
         each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
-        return self.images.folds * each
+        return self.images.folds * each + (self.costs[arm].shared if self.images.folds else 0.0)
 
     def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
         """Duration of all of those of all arms, of a share of these steps."""
