@@ -97,6 +97,8 @@ def rehearse(
     recipe: Recipe | str,
     *,
     data: DataSet | None = None,
+    network: Factory | None = None,
+    features: str | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
@@ -105,7 +107,7 @@ def rehearse(
     The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
     and errors are those of `train`.
     """
-    request = _Request(recipe, data, options, console)
+    request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
 
 
@@ -121,8 +123,8 @@ class _Request:
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
-        network: Factory | None = None,
-        features: str | None = None,
+        network: Factory | None,
+        features: str | None,
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(
