@@ -85,8 +85,7 @@ def gradient_on(rank: int, folder: str) -> None:
 
 
 class Normalized(nn.Module):
-    """Two batch normalizations, of which only one has its statistics averaged as the weights are, and a buffer
-    of another kind."""
+    """Two batch normalizations, the statistics of one of which are averaged as the weights are, and a buffer."""
 
     channels_last = False
 

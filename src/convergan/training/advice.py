@@ -1,4 +1,4 @@
-"""Advice on what goes wrong in training: options that the recipe has, with values that it does not have yet."""
+"""Advice on what goes wrong in training: options that the recipe has and does not use yet."""
 
 from convergan.ranges import declarations
 from convergan.recipes.settings import Recipe
@@ -22,9 +22,7 @@ def advice_on_saturation(recipe: Recipe) -> str:
     """What to train with where the discriminator tells every sample from the data."""
     smoothed, ways = recipe.objective.real_or_generated, []
     if smoothed.weight and smoothed.positive_target == 1:
-        ways.append(
-            "smooth its targets with --objective.real-or-generated.positive-target 0.9"
-        )
+        ways.append("smooth its targets with --objective.real-or-generated.positive-target 0.9")
     options = [name for name in declarations(type(recipe.networks)) if name.endswith(_RANDOM)]
     if options:
         kinds = " or ".join(

@@ -102,10 +102,15 @@ def rehearse(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Does everything that `train` does before it trains, and prints the cost of training.
+    """Does everything that `train` does before it trains, and prints the memory and the time of training.
 
-    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
-    and errors are those of `train`.
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind.
+
+    Args:
+        recipe, data, network, features, options, console: as in `train`.
+
+    Raises:
+        UserError: as `train`, before the training begins.
     """
     request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
