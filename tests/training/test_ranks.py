@@ -85,7 +85,7 @@ def gradient_on(rank: int, folder: str) -> None:
 
 
 class Normalized(nn.Module):
-    """Two batch normalizations, the statistics of one of which are averaged as the weights are, and a buffer."""
+    """Two batch normalizations, one with statistics that are averaged as weights are, and another buffer."""
 
     channels_last = False
 

@@ -67,8 +67,8 @@ def training_cost(
     """The cost of training a recipe on images of `image_shape` (channels, height, width).
 
     The networks are built and run with tensors that have shapes but no memory, on a few images that stand for
-    the batch; one of one's own that cannot do without numbers, with others. Costs that grow with the square of
-    the batch size are underestimated, none is overestimated.
+    the batch; one of one's own that cannot do without numbers, with others. Costs that grow with the square
+    of the batch size are underestimated, none is overestimated.
 
     Args:
         recipe: all settings.
