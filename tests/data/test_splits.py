@@ -208,8 +208,8 @@ def test_too_few_labels_are_named(labels, arguments, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 0, 2, -1], "class 'bee': expected a labelled .*, got none of 'bee'; label one"),
-        ([-1, -1, -1], "class 'ant': expected a labelled .*, got none of 'ant' and 2 more; label"),
+        ([0, 0, 2, *[-1] * 6], "class 'bee': expected a labelled .*, got none of 'bee'; label one"),
+        ([-1] * 9, "class 'ant': expected a labelled .*, got none of 'ant' and 2 more; label"),
     ],
 )
 def test_a_class_of_test_images_that_nothing_teaches_is_named(labels, message):
@@ -218,7 +218,7 @@ def test_a_class_of_test_images_that_nothing_teaches_is_named(labels, message):
 
 
 def test_a_class_without_any_image_is_let_be():
-    data = data_of([0, 0, 1, -1], with_test=True)
+    data = data_of([0, 0, 1, *[-1] * 6], with_test=True)
     kept = data.test.labels != 2
     test = replace(data.test, images=data.test.images[kept], labels=data.test.labels[kept])
     split = draw_split(replace(data, test=test), labels=None, seed=0)
