@@ -111,6 +111,11 @@ def rehearse(
 
     Raises:
         UserError: as `train`, before the training begins.
+
+    Example:
+        >>> from convergan import rehearse
+        >>> rehearse("digits")  # doctest: +ELLIPSIS
+        10 classes: ...
     """
     request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
