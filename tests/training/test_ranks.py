@@ -88,6 +88,7 @@ class Normalized(nn.Module):
     """Two batch normalizations, one with statistics that are averaged as weights are, and another buffer."""
 
     channels_last = False
+    last: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,9 +104,10 @@ class Normalized(nn.Module):
 def statistics_after_a_step(rows: Tensor) -> dict[str, Tensor]:
     """Buffers of a network that has seen rows in two passes, of which only the last is differentiated."""
     torch.manual_seed(0)
+    normalized: Any = Normalized()
     player: Player[Any] = Player(
         torch.device("cpu"),
-        Normalized(),  # type: ignore[arg-type]
+        normalized,
         OptimizerSettings(),
         HardwareSettings(),
         averaged=True,
