@@ -63,16 +63,18 @@ class CrossBatchNorm(nn.Module):
 
     def _statistics(self, inputs: Tensor, real: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel over its half of the batch; moves the running ones."""
-        halves = zip(inputs.split([real, inputs.shape[0] - real]), (0, 1), strict=True)
         half = self.channels // 2
-        parts = [
-            rows[:, half * number : half * (number + 1)].transpose(0, 1) for rows, number in halves
-        ]
-        found = [torch.var_mean(part.flatten(1), dim=1, correction=0) for part in parts]
-        variance, mean = (torch.cat(values) for values in zip(*found, strict=True))
+        rows = inputs.split([real, inputs.shape[0] - real])
+        found = [self._moments(rows[0][:, :half]), self._moments(rows[1][:, half:])]
+        mean, variance = (torch.cat(values) for values in zip(*found, strict=True))
         with torch.no_grad():
             for running, now in ((self.running_mean, mean), (self.running_var, variance)):
                 running.lerp_(now.to(running.dtype), self.momentum)
+        return mean, variance
+
+    def _moments(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance of each channel over the rows of one half."""
+        variance, mean = torch.var_mean(rows.transpose(0, 1).flatten(1), dim=1, correction=0)
         return mean, variance
 
     def extra_repr(self) -> str:

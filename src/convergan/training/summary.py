@@ -1,6 +1,6 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
 from convergan.page.words import approximate_duration
+from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -19,6 +20,9 @@ WIDTH = 80
 """Width of the lines in columns, except where names and notes are longer."""
 
 _LONGEST_NAME = 24
+
+_UNBALANCED = 3
+"""How many times the labels of the rarest class the commonest has where that is worth a note."""
 
 _SKIPPED_SHOWN = 5
 """Largest number of unreadable images that the report names."""
@@ -96,7 +100,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         rows.append(("epochs chosen by", _validation(preparation).removeprefix("validation ")))
     rows += [
         ("size and colour", _kind(preparation)),
-        ("trainings", _trainings(preparation)),
+        ("trainings", _trainings(preparation, arm_phrase)),
     ]
     rows += [("note", note) for note in _notes(preparation)]
     rows += [
@@ -196,15 +200,33 @@ def _notes(preparation: Preparation) -> list[str]:
         notes.append(
             f"{_count(len(preparation.data.skipped), 'image', 'images')} skipped as unreadable"
         )
+    if unbalanced := _unbalanced(preparation):
+        notes.append(unbalanced)
     return notes
 
 
-def _trainings(preparation: Preparation) -> str:
+def _unbalanced(preparation: Preparation) -> str:
+    """Advice where one class has many times the labels of another and all of them weigh alike."""
+    recipe, classes = preparation.recipe, preparation.data.classes
+    if not classes or recipe.objective.supervised.class_weights != "none":
+        return ""
+    counts = _labels_of_class(preparation)
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if not counts[least] or counts[most] < _UNBALANCED * counts[least]:
+        return ""
+    return (
+        f"unbalanced: {_short(classes[least])} has {int(counts[least]):,} labels, "
+        f"{_short(classes[most])} {int(counts[most]):,}; "
+        "--objective.supervised.class-weights balanced makes up for it"
+    )
+
+
+def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
     if has_arms(recipe):
         arms = arm_names(recipe)
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
-        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(arms)}; {trainings}"
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:
