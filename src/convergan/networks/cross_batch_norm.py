@@ -59,7 +59,7 @@ class CrossBatchNorm(nn.Module):
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
         shape = (-1,) + (1,) * (inputs.ndim - 2)
-        return inputs * scale.view(shape) + shift.view(shape)
+        return (inputs * scale.view(shape) + shift.view(shape)).to(inputs.dtype)
 
     def _statistics(self, inputs: Tensor, real: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel over its half of the batch; moves the running ones."""
@@ -74,7 +74,8 @@ class CrossBatchNorm(nn.Module):
 
     def _moments(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance of each channel over the rows of one half."""
-        variance, mean = torch.var_mean(rows.transpose(0, 1).flatten(1), dim=1, correction=0)
+        wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide.transpose(0, 1).flatten(1), dim=1, correction=0)
         return mean, variance
 
     def extra_repr(self) -> str:
