@@ -76,7 +76,6 @@ def game_of(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous,
-        shared_real_batch=recipe.objective.shared_real_batch,
         discriminator_dtype=torch.float32,
         progress=lambda: state.step / 30,
     )

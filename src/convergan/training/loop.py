@@ -94,7 +94,6 @@ def fit(
         hardware=recipe.hardware,
         generator_steps=recipe.objective.generator_steps,
         simultaneous=recipe.objective.is_simultaneous and "generator" in losses,
-        shared_real_batch=recipe.objective.shared_real_batch,
         discriminator_dtype=discriminator_dtype(precision),
         progress=lambda: state.step / total_steps,
     )
@@ -115,10 +114,7 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            progress = game.progress()
-            if recipe.optimizer.decay_by == "epochs":
-                progress = state.epochs_done / recipe.epochs
-            rate = learning_rate(recipe.optimizer, progress, state.rollbacks)
+            rate = _learning_rate(recipe, state, game.progress())
             not_finite = meter.add(state, *game.step(state, rate))
             if not_finite:
                 break
@@ -179,6 +175,13 @@ def fit(
 
     # 8. The weights that stand for the run.
     return _fitted(state)
+
+
+def _learning_rate(recipe: Recipe, state: TrainingState, progress: float) -> float:
+    """The learning rate of the step that comes next, after a share `progress` of all."""
+    if recipe.optimizer.decay_by == "epochs":
+        progress = state.epochs_done / recipe.epochs
+    return learning_rate(recipe.optimizer, progress, state.rollbacks)
 
 
 class _Clock:

@@ -45,9 +45,6 @@ class Game:
     simultaneous: bool
     """Whether both players' losses come from one forward pass."""
 
-    shared_real_batch: bool = False
-    """Whether the labelled images of a step are its unlabelled ones, too."""
-
     discriminator_dtype: torch.dtype
     """What the matrix products of the steps of discriminator and baseline are computed in."""
 
@@ -69,7 +66,7 @@ class Game:
             wanted = self.losses["discriminator"].needs
             if "generator" in self.players or TEACHER in wanted:
                 wanted |= {UNLABELLED}
-            if self.shared_real_batch and LABELLED in wanted:
+            if self.batches.shares_real and LABELLED in wanted:
                 wanted -= {UNLABELLED}
             batch = self.batches.real(position, wanted)
             for name in ("discriminator", "generator"):
@@ -211,7 +208,7 @@ class Game:
         if batch is not None and TEACHER in self.losses[name].needs:
             with self._autocast():
                 teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
-        if self.shared_real_batch and LABELLED in groups:
+        if self.batches.shares_real and LABELLED in groups:
             groups = {**groups, UNLABELLED: groups[LABELLED]}
         return TermOutputs(
             groups=groups,
