@@ -16,7 +16,7 @@ with `--resume` to go on; it takes 300 epochs.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from convergan.networks.pixels import to_network
 from convergan.recipes.presets import PRESETS
 from convergan.runs.epochs import EpochRecord
 from convergan.runs.provenance import device_name
-from convergan.training.classify import predicted_classes
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.player import Player
@@ -123,13 +122,12 @@ class Both(Silent):
         """Tests both; see `Observer`."""
         assert self.theirs is not None
         player = players["discriminator"]
-        indices = torch.arange(len(self.labels)).numpy()
-        found = {"ours": torch.as_tensor(predicted_classes(player.tested, self.images, indices))}
-        parts = [
-            self.theirs.judged_by_average(self._pixels(part)).argmax(dim=1)
-            for part in torch.arange(len(self.labels)).split(1000)
-        ]
-        found["theirs"] = torch.cat(parts)
+        tested = player.tested.eval()
+        judges = {
+            "ours": lambda pixels: tested(pixels).logits,
+            "theirs": self.theirs.judged_by_average,
+        }
+        found = {name: self._classes(judge) for name, judge in judges.items()}
         for name, classes in found.items():
             self.errors[name].append(int((classes != self.labels).sum()))
         ours = [layer.weight.detach().T for layer in (*player.network.hidden, player.network.output)]
@@ -144,9 +142,14 @@ class Both(Silent):
             flush=True,
         )
 
-    def _pixels(self, indices: Tensor) -> Tensor:
-        pixels = to_network(self.images.gather(indices.numpy()), (0.0, 1.0))
-        return pixels.to(torch.get_default_dtype())
+    @torch.no_grad()
+    def _classes(self, judge: Callable[[Tensor], Tensor]) -> Tensor:
+        """The class of each image, by logits for pixels in torch's default precision."""
+        parts = []
+        for some in torch.arange(len(self.labels)).split(1000):
+            pixels = to_network(self.images.gather(some.numpy()), (0.0, 1.0))
+            parts.append(judge(pixels.to(torch.get_default_dtype())).argmax(dim=1))
+        return torch.cat(parts)
 
 
 def re_implementation(game: Game, recorded: Recorded) -> Mnist:

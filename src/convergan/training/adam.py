@@ -69,7 +69,7 @@ class PlacedEpsilonAdam(torch.optim.Optimizer):
                 continue
             (beta1, beta2), rate = group["betas"], group["lr"]
             states = [self._state_of(weight) for weight in weights]
-            gradients = [weight.grad for weight in weights]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
             first = [state["exp_avg"] for state in states]
             second = [state["exp_avg_sq"] for state in states]
             steps = [float(state["step"].add_(1)) for state in states]
