@@ -130,7 +130,9 @@ class Both(Silent):
         found = {name: self._classes(judge) for name, judge in judges.items()}
         for name, classes in found.items():
             self.errors[name].append(int((classes != self.labels).sum()))
-        ours = [layer.weight.detach().T for layer in (*player.network.hidden, player.network.output)]
+        ours = [
+            layer.weight.detach().T for layer in (*player.network.hidden, player.network.output)
+        ]
         apart = [
             float((mine - other.detach()).abs().max() / mine.abs().max())
             for mine, other in zip(ours, self.theirs.thetas, strict=True)

@@ -135,9 +135,7 @@ def step_alike(
         if objective.feature_matching.weight:
             of_both = [passes.pop(0), passes.pop(0)]
             distance = objective.feature_matching.distance
-            theirs.match_features(
-                recorded.matched[turn], latents.pop(0), of_both, rate, distance
-            )
+            theirs.match_features(recorded.matched[turn], latents.pop(0), of_both, rate, distance)
         else:
             non_saturating = objective.non_saturating.weight > 0
             theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)

@@ -77,7 +77,13 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "imagenet-labels": (*IMAGENET_FOLDER, "--objective.discriminator", "semi-supervised"),
     # Last: of earlier commits some have not these.
     "mnist-paper": ("mnist-paper", *MNIST[1:]),
-    "cifar10-samples": ("cifar10-samples", *CIFAR10[1:], *KERNELS, "--networks.reference-size", "8"),
+    "cifar10-samples": (
+        "cifar10-samples",
+        *CIFAR10[1:],
+        *KERNELS,
+        "--networks.reference-size",
+        "8",
+    ),
 }
 """Words of the command line by the name of the training; a later option replaces an earlier one."""
 
