@@ -247,7 +247,9 @@ def test_features_depend_on_the_mix_of_a_joint_normalization_alone() -> None:
     def change(settings: ImageNetSettings) -> float:
         """Of the features of the same images beside the same, where the real ones come twice; relative."""
         once, twice = (
-            discriminator(settings)(torch.cat([*half, generated]), [len(half) * 8, 4]).features.detach()
+            discriminator(settings)(
+                torch.cat([*half, generated]), [len(half) * 8, 4]
+            ).features.detach()
             for half in ([real], [real, real])
         )
         return float((once[8:] - twice[16:]).norm() / once[8:].norm())
