@@ -1,5 +1,6 @@
 """Collective operations of several ranks, which a single rank skips."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -42,6 +43,34 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     share = count * ranks() / sum_over_ranks(count)
     summed: Tensor = _SumOverRanks.apply(mean * share.to(mean.dtype))
     return summed / ranks()
+
+
+def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance over some axes of what all ranks hold together; gradients flow to each rank's.
+
+    For normalization by statistics of the whole batch; the gradients are as those of `mean_over_ranks`. One
+    exchange of twice as many numbers as there are means.
+
+    Args:
+        values: this rank's, of the same shape on every rank but for the length of `axes`.
+        axes: that the moments are over.
+
+    Returns:
+        The mean and the variance, in float32 or wider, with length 1 in `axes`, and the number of values that
+        each is over, [].
+    """
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    variance, mean = torch.var_mean(wide, dim=list(axes), correction=0, keepdim=True)
+    count = mean.new_full((1,), values.numel() / mean.numel())
+    if ranks() == 1:
+        return mean, variance, count[0]
+    of_rank = torch.cat([mean.flatten(), variance.flatten(), count])
+    of_ranks: Tensor = _GatherRows.apply(of_rank.unsqueeze(0), [1] * ranks())
+    means, variances, counts = of_ranks.split([mean.numel(), mean.numel(), 1], dim=1)
+    shares = counts / counts.sum()
+    shape, mean = mean.shape, (shares * means).sum(0)
+    variance = (shares * (variances + (means - mean).square())).sum(0)
+    return mean.view(shape), variance.view(shape), counts.sum()
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -139,5 +168,8 @@ def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
     if ranks() == 1:
         return network
     return DistributedDataParallel(
-        network, device_ids=None if device.type == "cpu" else [device.index]
+        network,
+        device_ids=None if device.type == "cpu" else [device.index],
+        # Every rank moves them alike.
+        broadcast_buffers=False,
     )

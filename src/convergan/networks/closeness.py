@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from convergan.distributed import mean_over_ranks
 from convergan.errors import UserError
 from convergan.networks.interface import Discriminator
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -67,7 +68,10 @@ class ComparingDiscriminator(Discriminator):
         activations = self.minibatch(features, sizes)
         if real:
             with torch.no_grad():
-                real_mean = activations[:real, features.shape[1] :].float().mean(dim=0)
+                closenesses = activations[:real, features.shape[1] :]
+                real_mean = mean_over_ranks(closenesses.to(self.running_closeness.dtype)).mean(
+                    dim=0
+                )
                 self.closeness_batches.add_(1)
                 rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
                 self.running_closeness.lerp_(real_mean, rate)

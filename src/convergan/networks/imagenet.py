@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from convergan.errors import UserError
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import DiscriminatorOutput, Generator
+from convergan.networks.layers import BatchNorm
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -64,7 +65,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             # Batch normalization takes a bias before it away again.
             layers += [
                 _initialized(nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)),
-                nn.BatchNorm2d(width),
+                BatchNorm(width),
                 nn.LeakyReLU(0.2),
             ]
             channels = width
@@ -74,7 +75,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             *layers,
             nn.Flatten(),
             _initialized(nn.Linear(inputs, features, bias=False)),
-            nn.BatchNorm1d(features),
+            BatchNorm(features),
             nn.LeakyReLU(0.2),
         )
         closenesses = self.set_minibatch(

@@ -127,12 +127,10 @@ class Checkpointer:
                 self._in_memory = [*older[-1:], deepcopy(state.state_dict())]
             self._time = time.monotonic()
             return
-        # Every rank takes part: the state holds all their random streams.
-        values = state.state_dict()
 
         def write() -> None:
             self._options.before_checkpoint()
-            save_checkpoint(folder, state.step, values, self._options.origin)
+            save_checkpoint(folder, state.step, state.state_dict(), self._options.origin)
 
         on_rank_zero(write)
         self._time = time.monotonic()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from convergan.distributed import data_parallel, ranks, sum_over_ranks
+from convergan.distributed import data_parallel
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
@@ -112,9 +112,6 @@ class Player(Generic[NetworkT]):
         """Updates the averages of the weights and of the running statistics."""
         assert self.average is not None
         current, averages = map(_running_statistics, (self.network, self.average.module))
-        for statistic in current:
-            # Each rank has seen other images.
-            statistic.copy_(sum_over_ranks(statistic) / ranks())
         moved = [
             average.lerp(statistic, self._averaging_rate())
             for average, statistic in zip(averages, current, strict=True)

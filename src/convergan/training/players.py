@@ -12,6 +12,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.over_ranks import take_whole_batches
 from convergan.networks.pixels import to_network
 from convergan.recipes.networks import PretrainedSettings
 from convergan.recipes.settings import Recipe
@@ -59,6 +60,9 @@ def build_players(
     outputs = len(data.classes) if recipe.objective.is_supervised else 1
 
     def player(name: str, network: Discriminator | Generator) -> Player:
+        # Initialized by now, from data that every rank has whole.
+        if ranks() > 1:
+            take_whole_batches(network)
         return Player(
             device,
             network,
@@ -71,7 +75,7 @@ def build_players(
 
     def discriminator() -> Discriminator:
         network = build_discriminator(recipe.networks, shape, outputs).to(device)
-        network.group_size = recipe.batch_size // ranks()
+        network.group_size = recipe.batch_size
         return network
 
     players = {}

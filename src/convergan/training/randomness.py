@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convergan.distributed import gather_from_ranks, rank
-
 
 def derived_seed(*parts: int) -> int:
     """A 63-bit seed that differs, in all likelihood, wherever one of `parts` does."""
@@ -35,18 +33,13 @@ class RandomStream:
             self._states = self._current()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states on every rank: one checkpoint serves them all."""
-        # Through the device: ranks on GPUs cannot exchange what lies in the CPU's memory.
-        return {
-            "ranks": [
-                [part.cpu() for part in gather_from_ranks(state.to(self._device))]
-                for state in self._states
-            ]
-        }
+        """The states, which all ranks have alike."""
+        # Former versions had those of each rank.
+        return {"ranks": [[state] for state in self._states]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave, for this rank."""
-        self._states = [states[rank()] for states in state["ranks"]]
+        """Puts back what `state_dict` gave."""
+        self._states = [states[0] for states in state["ranks"]]
 
     def _current(self) -> list[Tensor]:
         return [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convergan.distributed import ranks, sum_over_ranks
+from convergan.draws import batch_of_ranks, draw_rows
 from convergan.networks.classification import classified
 from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.networks.interface import DiscriminatorOutput
@@ -180,8 +181,9 @@ class Game:
         return parts
 
     def _latent(self) -> Tensor:
-        generator = self.players["generator"].network
-        return generator.latent(self.batches.sizes[GENERATED], self.device)
+        generator, rows = self.players["generator"].network, self.batches.sizes[GENERATED]
+        with batch_of_ranks([rows]):
+            return draw_rows(lambda rows: generator.latent(rows, self.device), rows)
 
     @torch.no_grad()
     def _scores(self, outputs: TermOutputs) -> Tensor:
@@ -227,13 +229,14 @@ def _judged(
     The group `running`, if it is among them, moves the running statistics.
     """
     moving = [place for place, name in enumerate(batch.groups) if name == running]
-    with groups_of_batch(player.network, batch.sizes, moving):
+    with groups_of_batch(player.network, batch.sizes, moving), batch_of_ranks(batch.sizes):
         return batch.split(network(batch.images, batch.sizes))
 
 
 def _judged_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
     """The output for images in the generator's step, which leaves running statistics as they are."""
-    with groups_of_batch(player.network, [len(images)], running=()):
+    sizes = [len(images)]
+    with groups_of_batch(player.network, sizes, running=()), batch_of_ranks(sizes):
         return player.local(images)
 
 
