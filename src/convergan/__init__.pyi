@@ -90,6 +90,7 @@ from convergan.techniques.weight_norm import WeightNormConvTranspose2d as Weight
 from convergan.techniques.weight_norm import WeightNormLinear as WeightNormLinear
 from convergan.techniques.weight_norm import initialize_from_data as initialize_from_data
 from convergan.training.options import RunOptions as RunOptions
+from convergan.training.run import rehearse as rehearse
 from convergan.training.run import train as train
 from convergan.training.signals import Interrupted as Interrupted
 from convergan.training.terms.registry import register_term as register_term

@@ -30,14 +30,16 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     whole batch. On one rank the rows come back as they are: whoever takes their mean gets the same.
 
     Args:
-        rows: this rank's part of the batch, [rows, ...], at least one row. Every rank must call.
+        rows: this rank's part of the batch, [rows, ...]; there is at least one row on some rank. Every rank
+            must call.
 
     Returns:
         The mean, in float32 or wider; the ranks may hold different numbers of rows.
     """
     if ranks() == 1:
         return rows
-    mean = rows.mean(dim=0, keepdim=True, dtype=torch.promote_types(rows.dtype, torch.float32))
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    mean = rows.sum(dim=0, keepdim=True, dtype=dtype) / max(1, rows.shape[0])
     count = torch.tensor(rows.shape[0], dtype=torch.float64, device=rows.device)
     # Exactly 1 where all ranks have equally many.
     share = count * ranks() / sum_over_ranks(count)
@@ -52,7 +54,8 @@ def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Ten
     exchange of twice as many numbers as there are means.
 
     Args:
-        values: this rank's, of the same shape on every rank but for the length of `axes`.
+        values: this rank's, of the same shape on every rank but for the length of `axes`, which may be 0 on
+            some. Every rank must call, and must call `backward` if one does.
         axes: that the moments are over.
 
     Returns:
@@ -60,7 +63,11 @@ def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Ten
         each is over, [].
     """
     wide = values.to(torch.promote_types(values.dtype, torch.float32))
-    variance, mean = torch.var_mean(wide, dim=list(axes), correction=0, keepdim=True)
+    if values.numel():
+        variance, mean = torch.var_mean(wide, dim=list(axes), correction=0, keepdim=True)
+    else:
+        # 0, and part of the graph: the others wait for the gradient.
+        variance = mean = wide.sum(dim=list(axes), keepdim=True)
     count = mean.new_full((1,), values.numel() / mean.numel())
     if ranks() == 1:
         return mean, variance, count[0]
@@ -164,12 +171,21 @@ def broadcast_object(value: ValueT) -> ValueT:
 
 
 def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks."""
+    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks.
+
+    Each rank keeps the buffers that it moves, until `share_buffers`.
+    """
     if ranks() == 1:
         return network
     return DistributedDataParallel(
         network,
         device_ids=None if device.type == "cpu" else [device.index],
-        # Every rank moves them alike.
-        broadcast_buffers=False,
+        forward_sync_buffers=False,
     )
+
+
+@torch.no_grad()
+def share_buffers(buffers: Sequence[Tensor]) -> None:
+    """Gives all ranks, which must call alike, what rank 0 has."""
+    for buffer in buffers:
+        torch.distributed.broadcast(buffer, 0)

@@ -8,8 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convergan.networks.layers import batch_norm_over_ranks
-
 
 class GroupedBatchNorm(nn.Module):
     """Batch normalization in which each group of a batch is normalized as if it were alone.
@@ -43,9 +41,6 @@ class GroupedBatchNorm(nn.Module):
         ValueError: the sizes of the groups do not add up to the batch, or one of them is not positive; or a
             group that is to move the running statistics does not exist.
     """
-
-    over_ranks = False
-    """Whether the statistics of a group are those of the group that all ranks hold together."""
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
@@ -88,19 +83,14 @@ class GroupedBatchNorm(nn.Module):
         """
         if group_sizes is None and self.batch_groups is not None:
             group_sizes, running = self.batch_groups
-        if not self.norm.training:
+        if group_sizes is None or not self.norm.training:
             return self.norm(inputs)
-        if group_sizes is None:
-            return self._normalized(inputs)
         _check(group_sizes, running, inputs.shape[0])
         outputs = []
         for position, group in enumerate(inputs.split(list(group_sizes))):
             with _running_statistics(self.norm, moved=position in running):
-                outputs.append(self._normalized(group))
+                outputs.append(self.norm(group))
         return torch.cat(outputs)
-
-    def _normalized(self, group: Tensor) -> Tensor:
-        return batch_norm_over_ranks(self.norm, group) if self.over_ranks else self.norm(group)
 
 
 @contextmanager

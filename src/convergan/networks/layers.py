@@ -8,73 +8,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convergan.distributed import moments_over_ranks
-from convergan.draws import blocks_of_rows, rows_in_all
+from convergan.whole_batch import blocks_of_rows, rows_in_all
 
 LARGEST_MAPS_BYTES = 20 * 2**20
 """Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
 clears the pages of each anew: a fifth of a step of `cifar10`."""
 
 
-def batch_norm_over_ranks(
-    norm: _BatchNorm, inputs: Float[Tensor, "batch channels *positions"]
-) -> Float[Tensor, "batch channels *positions"]:
-    """What `norm`, in training, makes of this rank's part of a batch that all ranks hold together.
-
-    Its running statistics move towards those of the whole batch. Every rank must call it.
-    """
-    axes = [axis for axis in range(inputs.ndim) if axis != 1]
-    mean, variance, count = moments_over_ranks(inputs, axes)
-    if norm.track_running_stats and norm.running_mean is not None:
-        assert norm.running_var is not None and norm.num_batches_tracked is not None
-        with torch.no_grad():
-            norm.num_batches_tracked.add_(1)
-            rate = norm.momentum
-            if rate is None:
-                # The mean of all batches, as `torch.optim.swa_utils.update_bn` wants it.
-                rate = 1 / float(norm.num_batches_tracked)
-            unbiased = variance * (count / (count - 1))
-            for running, of_batch in ((norm.running_mean, mean), (norm.running_var, unbiased)):
-                running.lerp_(of_batch.flatten().to(running.dtype), rate)
-    scale = (variance + norm.eps).rsqrt()
-    if norm.affine:
-        scale = scale * norm.weight.view(mean.shape)
-    shift = -mean * scale
-    if norm.affine:
-        shift = shift + norm.bias.view(mean.shape)
-    return torch.addcmul(shift, inputs.to(scale.dtype), scale).to(inputs.dtype)
-
-
-class BatchNorm(_BatchNorm):
-    """Batch normalization of [batch, num_features, ...], as `torch.nn.BatchNorm2d`."""
-
-    over_ranks = False
-    """Whether the statistics are those of the batch that all ranks hold together."""
-
-    def forward(
-        self, inputs: Float[Tensor, "batch channels *positions"]
-    ) -> Float[Tensor, "batch channels *positions"]:
-        """The normalized inputs, in their shape."""
-        if self.over_ranks and self.training:
-            self._check_input_dim(inputs)
-            return batch_norm_over_ranks(self, inputs)
-        return super().forward(inputs)
-
-    def _check_input_dim(self, inputs: Tensor) -> None:
-        if inputs.ndim < 2:
-            raise ValueError(
-                f"inputs must be [batch, {self.num_features}, ...], got shape {tuple(inputs.shape)}"
-            )
-
-
-class BatchNormWithoutGain(BatchNorm):
+class BatchNormWithoutGain(_BatchNorm):
     """Batch normalization over all axes but the channels', with a trained bias and no gain.
 
         y = (x - mean) / sqrt(variance + 1e-5) + bias
 
     of [batch, num_features, ...], for layers before a nonlinearity that a gain does nothing for, as in the
     paper's generators. In training the statistics are those of the batch, under data parallelism of each
-    process's own, unless `over_ranks` is set; in evaluation the running ones, which move by a tenth a batch as in `nn.BatchNorm2d`.
+    process's own; in evaluation the running ones, which move by a tenth a batch as in `nn.BatchNorm2d`.
 
     `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that takes the statistics of all
     processes' samples, which torch does on GPUs alone. The gain of that layer is a parameter of ones that
@@ -111,8 +59,6 @@ class BatchNormWithoutGain(BatchNorm):
         self, inputs: Float[Tensor, "batch channels *positions"]
     ) -> Float[Tensor, "batch channels *positions"]:
         """The normalized inputs, in their shape."""
-        if self.over_ranks and self.training:
-            return super().forward(inputs)
         self._check_input_dim(inputs)
         rate = self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
@@ -131,6 +77,12 @@ class BatchNormWithoutGain(BatchNorm):
             momentum=0.0 if rate is None else rate,
             eps=self.eps,
         )
+
+    def _check_input_dim(self, inputs: Tensor) -> None:
+        if inputs.ndim < 2:
+            raise ValueError(
+                f"inputs must be [batch, {self.num_features}, ...], got shape {tuple(inputs.shape)}"
+            )
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         # Of a converted layer.

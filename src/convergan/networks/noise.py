@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from convergan.draws import draw_rows, with_rows
+from convergan.whole_batch import draw_rows, with_rows
 
 BANK_SIZE = 2**22
 """Numbers in a bank: 16 MB."""

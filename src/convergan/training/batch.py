@@ -11,7 +11,7 @@ from convergan.data.augmentation import Augmentation
 from convergan.data.batches import DeviceImages, EpochOrder, epoch_order
 from convergan.data.training_data import TrainingData
 from convergan.distributed import rank, ranks
-from convergan.draws import batch_of_ranks
+from convergan.whole_batch import batch_of_ranks
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe

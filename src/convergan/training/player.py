@@ -4,12 +4,14 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from convergan.distributed import data_parallel
+from convergan.distributed import data_parallel, ranks, share_buffers
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.module import ModuleDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.computation import compiled, memory_layout
@@ -71,6 +73,8 @@ class Player(Generic[NetworkT]):
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * learning_rate
         self.optimizer.step()
+        if ranks() > 1 and isinstance(self.network, ModuleDiscriminator):
+            share_buffers(_buffers_of_others(self.network))
         if self.history is not None:
             self.history.update()
         if self.average is not None:
@@ -145,3 +149,13 @@ def _running_statistics(network: nn.Module) -> list[Tensor]:
     if isinstance(network, ComparingDiscriminator):
         statistics.append(network.running_closeness)
     return [statistic for statistic in statistics if statistic is not None]
+
+
+def _buffers_of_others(network: nn.Module) -> list[Tensor]:
+    """The buffers of all layers but batch normalization, which every rank moves alike."""
+    return [
+        buffer
+        for layer in network.modules()
+        if not isinstance(layer, _BatchNorm)
+        for buffer in layer.buffers(recurse=False)
+    ]

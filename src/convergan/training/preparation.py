@@ -174,7 +174,12 @@ def _open(
 def _require_memory_before_decoding(
     recipe: Recipe, source: Source, *, device: torch.device, processes: int
 ) -> None:
-    """Refuses networks that do not fit in memory before the time is spent on decoding images."""
+    """Refuses networks that do not fit in memory before the time is spent on decoding images.
+
+    A network of one's own is asked only about images as they turn out to be, which may be all that it takes.
+    """
+    if isinstance(recipe.networks, ModuleSettings):
+        return
     side_px = recipe.data.size_px
     size = first_size(source) if side_px is None else (side_px, side_px)
     if size is None:

@@ -97,15 +97,27 @@ def rehearse(
     recipe: Recipe | str,
     *,
     data: DataSet | None = None,
+    network: Factory | None = None,
+    features: str | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Does everything that `train` does before it trains, and prints the cost of training.
+    """Does everything that `train` does before it trains, and prints the memory and the time of training.
 
-    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
-    and errors are those of `train`.
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind.
+
+    Args:
+        recipe, data, network, features, options, console: as in `train`.
+
+    Raises:
+        UserError: as `train`, before the training begins.
+
+    Example:
+        >>> from convergan import rehearse
+        >>> rehearse("digits")  # doctest: +ELLIPSIS
+        10 classes: ...
     """
-    request = _Request(recipe, data, options, console)
+    request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
 
 
@@ -121,8 +133,8 @@ class _Request:
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
-        network: Factory | None = None,
-        features: str | None = None,
+        network: Factory | None,
+        features: str | None,
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(

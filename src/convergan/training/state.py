@@ -47,7 +47,7 @@ class TrainingState:
         self.players = build_players(device, recipe, data, images, losses, shared)
         self.terms = _begun(device, recipe, data, {name: losses[name] for name in self.players})
         """What the terms of the players remember, as `<player>/<term>`."""
-        # Every rank draws alike, for the whole batch: see `convergan.draws`.
+        # Every rank draws alike, for the whole batch: see `convergan.whole_batch`.
         self.streams = {
             name: RandomStream(device, derived_seed(recipe.seed, number + len(_STREAMS), 0))
             for number, name in enumerate(_STREAMS)
@@ -65,7 +65,7 @@ class TrainingState:
         """Warnings of the epoch under way, to be written with its line of metrics."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
-        self.health = HealthMonitor(recipe.epochs)
+        self.health = HealthMonitor(recipe)
         self.best = {name: BestEpoch() for name in CLASSIFIERS if name in self.players}
 
     def _parts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convergan.distributed import ranks, sum_over_ranks
-from convergan.draws import batch_of_ranks, draw_rows
+from convergan.whole_batch import batch_of_ranks, draw_rows
 from convergan.networks.classification import classified
 from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.networks.interface import DiscriminatorOutput

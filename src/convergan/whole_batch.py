@@ -1,6 +1,7 @@
-"""Random numbers for the samples of a batch: the same, however many ranks hold it together.
+"""A batch that several ranks hold together: which of its rows a rank has, and random numbers for them.
 
-Ranks draw from equal generators. Each draws the numbers of the whole batch and takes those of its own rows.
+The numbers do not depend on how many ranks hold the batch: ranks draw from equal generators, each draws those
+of the whole batch, and takes those of its own rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ class _Share:
 
 
 _share: _Share | None = None
-"""Of the batch under way; None: the numbers that are drawn are as many as the rows that they are for."""
+"""Of the batch under way; None: this process has all of its rows."""
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def _under_way(share: _Share | None) -> Iterator[None]:
 
 @contextmanager
 def batch_of_ranks(group_sizes: Sequence[int]) -> Iterator[None]:
-    """Numbers that are drawn for samples in the block are those of a batch that all ranks hold together.
+    """Names the batch under way in the block: one that all ranks hold together.
 
     Of each group of the batch every rank holds as many rows, in the order of the ranks. All ranks must draw
     alike, from equal generators. On one rank nothing changes.
@@ -106,6 +107,17 @@ def with_rows(like: Tensor, rows: int) -> Tensor:
 def rows_in_all(rows: int) -> int:
     """The number of rows of all ranks in the batch under way, of which this rank holds `rows`."""
     return _share.whole if _share is not None and rows == _share.rows else rows
+
+
+def rows_of_halves(rows: int) -> list[int]:
+    """How many of this rank's `rows` are in the first half of the batch under way, and how many in the second,
+    which is the smaller one of an odd number."""
+    whole = rows_in_all(rows)
+    share = (
+        _share if _share is not None and rows == _share.rows else _Share(rows, (slice(0, rows),))
+    )
+    first = share.within(0, whole - whole // 2).rows
+    return [first, rows - first]
 
 
 def blocks_of_rows(batch: Tensor, blocks: int) -> Iterator[Tensor]:
