@@ -29,6 +29,7 @@ from convergan.networks.noise import GaussianNoise as GaussianNoise
 from convergan.recipes.augmentation import AugmentationSettings as AugmentationSettings
 from convergan.recipes.files import read_recipe as read_recipe
 from convergan.recipes.networks import ConvSettings as ConvSettings
+from convergan.recipes.networks import FrozenSettings as FrozenSettings
 from convergan.recipes.networks import ImageNetSettings as ImageNetSettings
 from convergan.recipes.networks import MLPSettings as MLPSettings
 from convergan.recipes.networks import ResidualSettings as ResidualSettings

@@ -1,12 +1,14 @@
 """Advice on what goes wrong in training: options that the recipe has and does not use yet."""
 
-from convergan.ranges import declarations
+from dataclasses import fields
+
 from convergan.recipes.settings import Recipe
 
 
 def advice_on_collapse(recipe: Recipe) -> str:
     """What to train with where the generator makes the same image again and again."""
-    objective, options = recipe.objective, []
+    objective = recipe.objective
+    options: list[str] = []
     if objective.feature_matching.weight:
         options += ["--objective.feature-matching.weight 0", "--objective.minimax.weight 1"]
     kernels = getattr(recipe.networks, "minibatch_kernels", None)
@@ -20,10 +22,11 @@ def advice_on_collapse(recipe: Recipe) -> str:
 
 def advice_on_saturation(recipe: Recipe) -> str:
     """What to train with where the discriminator tells every sample from the data."""
-    smoothed, ways = recipe.objective.real_or_generated, []
+    smoothed = recipe.objective.real_or_generated
+    ways: list[str] = []
     if smoothed.weight and smoothed.positive_target == 1:
         ways.append("smooth its targets with --objective.real-or-generated.positive-target 0.9")
-    options = [name for name in declarations(type(recipe.networks)) if name.endswith(_RANDOM)]
+    options = [field.name for field in fields(recipe.networks) if field.name.endswith(_RANDOM)]
     if options:
         kinds = " or ".join(
             kind for kind in _RANDOM if any(name.endswith(kind) for name in options)

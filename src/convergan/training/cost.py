@@ -18,6 +18,7 @@ from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.module import taking_images
 from convergan.networks.noise import BANK_SIZE
+from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.networks import ConvSettings, ModuleSettings, NetworkSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import Recipe
@@ -126,6 +127,23 @@ def training_cost(
         step_operations=extrapolated(batch, "step_operations"),
         test_operations=extrapolated(1, "test_operations"),
     )
+
+
+def classifying_bytes(
+    network: PretrainedDiscriminator, image_shape: tuple[int, int, int], *, device_type: str
+) -> int:
+    """Peak memory of computing features with a network of the arm `frozen`, which sees an image for that.
+
+    Args:
+        network: on the CPU.
+        image_shape: channels, height and width.
+        device_type: "cpu", "cuda" or "mps".
+    """
+    with torch.no_grad(), _LargestMap([*network.parameters()]) as judging:
+        network(torch.zeros(1, *image_shape))
+    weights = sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
+    at_once = batch_size(network.seen_size_px, device_type)
+    return weights + _MOVING_MAPS * at_once * judging.largest_bytes + _LIBRARIES_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

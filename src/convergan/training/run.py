@@ -32,7 +32,7 @@ from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
 from convergan.training.outcome import tested, with_arms
-from convergan.training.planning import ArmCost, planned
+from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.signals import (
@@ -43,7 +43,7 @@ from convergan.training.signals import (
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.trainer import Trainer, shown_of
-from convergan.training.trainings import trainings_of
+from convergan.training.trainings import step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
 
@@ -211,20 +211,21 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
         on_rank_zero(lambda: stack.enter_context(claimed(folder, resume=options.resume)))
         finished = from_rank_zero(folder.results.exists)
         preparation = _prepared(device, request, finished=finished)
-        costs: dict[str, ArmCost] = {}
+        costs: dict[str, float] = {}
         begun = from_rank_zero(lambda: _begun(folder))
         if begun is None:
             _say_what_was_read(device, preparation, console)
-            preparation, costs = planned(device, preparation, _printer(console))
+            preparation, measured = planned(device, preparation, _printer(console))
+            costs = {name: cost.step for name, cost in measured.items()}
         elif has_arms(begun):
             recipe = with_plan_of(preparation.recipe, begun)
             preparation = replace(preparation, recipe=recipe)
-        on_rank_zero(lambda: _begin(folder, preparation, device, options))
+        on_rank_zero(lambda: _begin(folder, preparation, device, options, costs))
         results = from_rank_zero(folder.read_results)
         if results is None:
             if begun is not None:
                 _say_what_was_read(device, preparation, console)
-            results = _run(device, folder, preparation, request, costs)
+            results = _run(device, folder, preparation, request)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -260,11 +261,15 @@ def _begun(folder: RunFolder) -> Recipe | None:
 
 
 def _begin(
-    folder: RunFolder, preparation: Preparation, device: torch.device, options: RunOptions
+    folder: RunFolder,
+    preparation: Preparation,
+    device: torch.device,
+    options: RunOptions,
+    costs: Mapping[str, float],
 ) -> None:
     folder.begin(preparation.recipe, resume=options.resume)
     if not folder.results.exists():
-        write_manifest(folder, preparation, device)
+        write_manifest(folder, preparation, device, costs)
 
 
 def _run(
@@ -272,14 +277,13 @@ def _run(
     folder: RunFolder,
     preparation: Preparation,
     request: _Request,
-    costs: Mapping[str, ArmCost],
 ) -> Results:
     """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
     # Of the code that runs, whatever is committed before it ends.
     commit = git_commit()
     recipe, split = preparation.recipe, preparation.split
     origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
-    step_costs = {name: cost.step for name, cost in costs.items()}
+    step_costs = step_costs_of(preparation, from_rank_zero(folder.read_manifest).step_seconds or {})
     trainings = trainings_of(preparation)
     progress = RunProgress(request.console, [shown_of(each, step_costs) for each in trainings])
     with stop_on_signals() as stop_requested:

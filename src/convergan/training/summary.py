@@ -1,6 +1,6 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
 from convergan.page.words import approximate_duration
+from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -96,7 +97,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         rows.append(("epochs chosen by", _validation(preparation).removeprefix("validation ")))
     rows += [
         ("size and colour", _kind(preparation)),
-        ("trainings", _trainings(preparation)),
+        ("trainings", _trainings(preparation, arm_phrase)),
     ]
     rows += [("note", note) for note in _notes(preparation)]
     rows += [
@@ -199,12 +200,12 @@ def _notes(preparation: Preparation) -> list[str]:
     return notes
 
 
-def _trainings(preparation: Preparation) -> str:
+def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
     if has_arms(recipe):
         arms = arm_names(recipe)
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
-        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(arms)}; {trainings}"
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:
