@@ -91,6 +91,9 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
         except RuntimeError as error:
             if not _is_of_connection(error):
                 raise
+            if device.type == "cpu" and torch.distributed.is_initialized():
+                # Its threads must end before Python does; on GPUs this may wait for the lost one.
+                torch.distributed.destroy_process_group()
             raise UserError(
                 f"torchrun: expected {world_size} processes to the end, but this one lost another; --resume goes"
                 " on from the last checkpoint"
