@@ -80,10 +80,29 @@ class OwnNetwork(nn.Sequential):
     def __init__(self) -> None:
         dropout = nn.Dropout(0.3)
         super().__init__(
-            nn.Conv2d(3, 4, 3, stride=2, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout2d(0.2),
-            nn.Flatten(), dropout, nn.Linear(100, 8), nn.BatchNorm1d(8, momentum=None), nn.ReLU(), dropout,
+            nn.Conv2d(3, 4, 3, stride=2, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout2d(0.2),
+            nn.Flatten(),
+            dropout,
+            nn.Linear(100, 8),
+            nn.BatchNorm1d(8, momentum=None),
+            nn.ReLU(),
+            dropout,
             nn.Linear(8, 3),
-        )  # fmt: skip
+        )
+
+
+RESIDUAL = ResidualSettings(width=4, blocks=1, dropout=0.2, generator_width=8, latent_size=5)
+OWN = ModuleSettings(
+    module="OwnNetwork",
+    factory=OwnNetwork,
+    # Outputs of a dropout.
+    features="5",
+    generator_width=8,
+    latent_size=5,
+)
 
 
 def variant(name: str, **fields: Any) -> Recipe:
@@ -115,7 +134,7 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "imagenet": (variant("imagenet", networks=IMAGENET), (32, 32, 3)),
     "folder, composed": (
         replace(
-            variant("folder", networks=ResidualSettings(width=4, blocks=1, dropout=0.2, generator_width=8, latent_size=5), objective=COMPOSED),
+            variant("folder", networks=RESIDUAL, objective=COMPOSED),
             unlabelled_batch_size=12,
             generated_batch_size=10,
         ),
@@ -124,13 +143,13 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "own network": (
         variant(
             "folder",
-            networks=ModuleSettings(module="OwnNetwork", factory=OwnNetwork, generator_width=8, latent_size=5),
+            networks=OWN,
             augmentation=AugmentationSettings(kind="none"),
             objective=replace(COMPOSED, consistency=ConsistencySettings(weight=0.0)),
         ),
         (11, 11, 3),
     ),
-}  # fmt: skip
+}
 
 
 @contextmanager
@@ -185,7 +204,8 @@ def state_in(folder: Path) -> dict[str, Any]:
     newest = load_newest_checkpoint(folder)
     assert newest is not None
     # Losses are added up in float32.
-    return {key: value for key, value in newest.state.items() if key not in ("train_seconds", "epoch_sums")}  # fmt: skip
+    apart = ("train_seconds", "epoch_sums")
+    return {key: value for key, value in newest.state.items() if key not in apart}
 
 
 def largest_difference(first: Any, second: Any) -> float:

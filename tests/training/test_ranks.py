@@ -28,7 +28,7 @@ from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run, trainer
-from convergan.training.launch import launched, on_every_rank, on_rank_zero
+from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
 from convergan.training.player import Player
 from convergan.training.preparation import Preparation
@@ -160,6 +160,7 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
                 trace = "in fail" in "".join(getattr(error, "__notes__", []))
                 told[name] = [type(error).__name__, str(error), trace]
         told["none"] = [on_every_rank(lambda: rank)]
+        told["first"] = [from_rank_zero(lambda: rank)]
     original, calls = run.prepare, []
 
     def refuse(*arguments: Any, **options: Any) -> Any:
@@ -292,6 +293,7 @@ def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
         assert told[rank]["memory"] == ["RankFailed", "rank 1: out of memory: MemoryError", True]
         assert told[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
         assert told[rank]["none"] == [rank]
+        assert told[rank]["first"] == [0]
         # Each has looked once, and a script can go on alike on both.
         assert told[rank]["run"] == ["UserError", "batch-size: expected less", 1]
     assert not (two_ranks / "refused").exists()
