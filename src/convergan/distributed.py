@@ -39,12 +39,10 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     if ranks() == 1:
         return rows
     dtype = torch.promote_types(rows.dtype, torch.float32)
-    mean = rows.sum(dim=0, keepdim=True, dtype=dtype) / max(1, rows.shape[0])
-    count = torch.tensor(rows.shape[0], dtype=torch.float64, device=rows.device)
-    # Exactly 1 where all ranks have equally many.
-    share = count * ranks() / sum_over_ranks(count)
-    summed: Tensor = _SumOverRanks.apply(mean * share.to(mean.dtype))
-    return summed / ranks()
+    own = rows.sum(dim=0, keepdim=True, dtype=dtype)
+    count = own.new_full((1,), rows.shape[0])
+    whole: Tensor = _SumOverRanks.apply(torch.cat([own.flatten(), count]))
+    return whole[:-1].view(own.shape) / whole[-1]
 
 
 def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

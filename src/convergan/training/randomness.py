@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convergan.errors import UserError
+
 
 def derived_seed(*parts: int) -> int:
     """A 63-bit seed that differs, in all likelihood, wherever one of `parts` does."""
@@ -38,8 +40,17 @@ class RandomStream:
         return {"ranks": [[state] for state in self._states]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
-        self._states = [states[0] for states in state["ranks"]]
+        """Puts back what `state_dict` gave.
+
+        Raises:
+            UserError: it is of a version in which ranks drew on their own.
+        """
+        if any(len(of_ranks) > 1 for of_ranks in state["ranks"]):
+            raise UserError(
+                "expected random numbers that all processes have alike, got those of an older version, whose"
+                " processes did not train as one; finish the run with that, or train anew"
+            )
+        self._states = [of_ranks[0] for of_ranks in state["ranks"]]
 
     def _current(self) -> list[Tensor]:
         return [
