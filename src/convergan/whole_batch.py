@@ -121,7 +121,7 @@ def rows_of_halves(rows: int) -> list[int]:
 
 
 def blocks_of_rows(batch: Tensor, blocks: int) -> Iterator[Tensor]:
-    """This rank's rows, of each of some blocks of the batch under way in turn, as `Tensor.chunk` divides it.
+    """This rank's rows of each block of the batch under way in turn, as `Tensor.chunk` divides it.
 
     What is drawn for the rows of a block, before the next is asked for, is for those of all ranks in it. A
     rank may have none of them.

@@ -214,7 +214,7 @@ def _smallest_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
-    """Rows of the real and of the generated half, of those that this rank has; see `ImageNetDiscriminator`."""
+    """This rank's rows of the real and of the generated half; see `ImageNetDiscriminator`."""
     if group_sizes is None or len(group_sizes) == 1:
         halves, whole = rows_of_halves(rows), rows_in_all(rows)
         compared = [whole - whole // 2, whole // 2]

@@ -14,7 +14,7 @@ from convergan.whole_batch import draw_rows, with_rows
 
 
 def take_whole_batches(network: nn.Module) -> None:
-    """Has the layers of a network compute in training what they would from the batch of all ranks, in place.
+    """Has the layers of a network compute in training what they would from the batch of all ranks.
 
     Batch normalization takes its statistics, and minibatch discrimination its other samples, from the rows of
     all ranks; dropout draws its masks for them (`convergan.whole_batch`). Parameters, buffers, hooks and names
@@ -44,7 +44,7 @@ else:
 
 
 class _BatchNormOverRanks(_Norm):
-    """Batch normalization whose statistics in training, running ones included, are those of all ranks' rows."""
+    """Batch normalization whose statistics in training, running ones too, are those of all ranks' rows."""
 
     def forward(
         self, inputs: Float[Tensor, "batch channels *positions"]

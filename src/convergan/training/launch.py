@@ -95,8 +95,8 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
                 # Its threads must end before Python does; on GPUs this may wait for the lost one.
                 torch.distributed.destroy_process_group()
             raise UserError(
-                f"torchrun: expected {world_size} processes to the end, but this one lost another; --resume goes"
-                " on from the last checkpoint"
+                f"torchrun: expected {world_size} processes to the end, but this one lost another;"
+                " --resume goes on from the last checkpoint"
             ) from error
         return
     local = local_ranks(processes)
