@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
@@ -20,22 +19,13 @@ from convergan.data.training_data import TrainingData
 from convergan.networks import layers
 from convergan.networks.pixels import to_network
 from convergan.recipes.augmentation import AugmentationSettings
-from convergan.recipes.networks import (
-    ConvSettings,
-    ImageNetSettings,
-    MLPSettings,
-    ModuleSettings,
-    ResidualSettings,
-)
-from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.networks import ModuleSettings, ResidualSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import (
     ConditionalEntropySettings,
     ConsistencySettings,
     FeatureMatchingSettings,
-    HistoricalAveragingSettings,
-    MinimaxSettings,
     PullAwaySettings,
     RealOrGeneratedSettings,
 )
@@ -44,24 +34,17 @@ from convergan.training import batch, players
 from convergan.training.loop import fit
 
 UPDATES = 20
-MLP = MLPSettings(hidden=(12, 10), generator_hidden=(9, 8), latent_size=5)
-CONV = ConvSettings(width=3, generator_width=8, latent_size=5)
-SAMPLES = ObjectiveSettings(
-    real_or_generated=RealOrGeneratedSettings(positive_target=0.9),
-    feature_matching=FeatureMatchingSettings(weight=0.0),
-    minimax=MinimaxSettings(weight=1.0),
-    historical_averaging=HistoricalAveragingSettings(weight=0.01),
-)
-IMAGENET = ImageNetSettings(
-    width=2,
-    dense_multiple=4,
-    generator_width=16,
-    latent_size=6,
-    noise_maps=(2, 2, 1, 1, 1, 1),
-    reference_size=4,
-    minibatch_kernels=3,
-    minibatch_kernel_size=2,
-)
+MLP = {"hidden": (12, 10), "generator_hidden": (9, 8), "latent_size": 5}
+CONV = {"width": 3, "generator_width": 8, "latent_size": 5, "reference_size": 4}
+KERNELS = {"minibatch_kernels": 6, "minibatch_kernel_size": 3}
+IMAGENET = {
+    "width": 2,
+    "dense_multiple": 4,
+    "generator_width": 16,
+    "latent_size": 6,
+    "noise_maps": (2, 2, 1, 1, 1, 1),
+    "reference_size": 4,
+}
 COMPOSED = replace(
     PRESETS["folder"].objective,
     consistency=ConsistencySettings(
@@ -105,7 +88,11 @@ OWN = ModuleSettings(
 )
 
 
-def variant(name: str, **fields: Any) -> Recipe:
+def variant(name: str, noise: Literal["auto", "fresh"] = "auto", **fields: Any) -> Recipe:
+    """A recipe with small networks; of `networks` those fields may be given that are not the recipe's own."""
+    networks = fields.pop("networks")
+    if isinstance(networks, dict):
+        networks = replace(PRESETS[name].networks, **networks)
     return replace(
         PRESETS[name],
         minutes=None,
@@ -113,25 +100,18 @@ def variant(name: str, **fields: Any) -> Recipe:
         unlabelled_batch_size=None,
         epochs=2,
         steps=UPDATES,
-        hardware=HardwareSettings(accelerator="cpu", precision="fp32"),
+        hardware=HardwareSettings(accelerator="cpu", precision="fp32", noise=noise),
+        networks=networks,
         **fields,
     )
 
 
-FRESH = HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh")
 RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "mnist": (variant("mnist", networks=MLP), (5, 5, 1)),
-    "mnist, fresh noise": (replace(variant("mnist", networks=MLP), hardware=FRESH), (5, 5, 1)),
-    "mnist-mb": (
-        variant("mnist-mb", networks=replace(MLP, minibatch_kernels=6, minibatch_kernel_size=3)),
-        (5, 5, 1),
-    ),
-    "cifar10": (variant("cifar10", networks=replace(CONV, input_noise=0.1)), (9, 9, 3)),
-    "cifar10, for samples": (
-        variant("cifar10", networks=replace(CONV, minibatch_kernels=5), objective=SAMPLES),
-        (9, 9, 3),
-    ),
-    "imagenet": (variant("imagenet", networks=IMAGENET), (32, 32, 3)),
+    "mnist-mb": (variant("mnist-mb", "fresh", networks=MLP | KERNELS), (5, 5, 1)),
+    "cifar10": (variant("cifar10", networks=CONV | {"input_noise": 0.1}), (9, 9, 3)),
+    "cifar10-samples": (variant("cifar10-samples", networks=CONV | KERNELS), (9, 9, 3)),
+    "imagenet": (variant("imagenet", networks=IMAGENET | KERNELS), (32, 32, 3)),
     "folder, composed": (
         replace(
             variant("folder", networks=RESIDUAL, objective=COMPOSED),

@@ -18,7 +18,7 @@ clears the pages of each anew: a fifth of a step of `cifar10`."""
 class BatchNormWithoutGain(_BatchNorm):
     """Batch normalization over all axes but the channels', with a trained bias and no gain.
 
-        y = (x - mean) / sqrt(variance + 1e-5) + bias
+        y = (x - mean) / sqrt(variance + eps) + bias
 
     of [batch, num_features, ...], for layers before a nonlinearity that a gain does nothing for, as in the
     paper's generators. In training the statistics are those of the batch, under data parallelism of each
@@ -31,6 +31,8 @@ class BatchNormWithoutGain(_BatchNorm):
 
     Args:
         num_features: channels, or features of a dense layer.
+        eps: added to the variance, above 0.
+        running: keep running statistics. Without them those of the batch count in evaluation, too.
 
     Raises:
         ValueError: the inputs have no channels' axis.
@@ -41,8 +43,8 @@ class BatchNormWithoutGain(_BatchNorm):
 
     unit_gain: Tensor
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__(num_features, affine=False)
+    def __init__(self, num_features: int, *, eps: float = 1e-5, running: bool = True) -> None:
+        super().__init__(num_features, eps=eps, affine=False, track_running_stats=running)
         del self._parameters["weight"]
         self.affine = True
         self.bias = nn.Parameter(torch.zeros(num_features))

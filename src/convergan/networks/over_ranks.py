@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from convergan.distributed import gather_rows, moments_over_ranks
+from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.whole_batch import draw_rows, with_rows
 
@@ -25,6 +26,8 @@ def take_whole_batches(network: nn.Module) -> None:
             layer.gather = gather_rows
         elif isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm):
             _extend(layer, _BatchNormOverRanks)
+        elif isinstance(layer, CrossBatchNorm):
+            _extend(layer, _CrossBatchNormOverRanks)
         elif isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
             _extend(layer, _DropoutOfRows)
 
@@ -38,9 +41,9 @@ def _extend(layer: nn.Module, over_ranks: type) -> None:
 
 # What these classes are mixed into.
 if TYPE_CHECKING:
-    _Norm, _Dropout = _BatchNorm, _DropoutNd
+    _Norm, _CrossNorm, _Dropout = _BatchNorm, CrossBatchNorm, _DropoutNd
 else:
-    _Norm = _Dropout = object
+    _Norm = _CrossNorm = _Dropout = object
 
 
 class _BatchNormOverRanks(_Norm):
@@ -75,6 +78,15 @@ class _BatchNormOverRanks(_Norm):
             rate = 1 / float(self.num_batches_tracked)
         for running, of_batch in ((self.running_mean, mean), (self.running_var, variance)):
             running.lerp_(of_batch.flatten().to(running.dtype), rate)
+
+
+class _CrossBatchNormOverRanks(_CrossNorm):
+    """`CrossBatchNorm` whose halves are those that all ranks hold together."""
+
+    def _moments(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        axes = [axis for axis in range(rows.ndim) if axis != 1]
+        mean, variance, _ = moments_over_ranks(rows, axes)
+        return mean.flatten(), variance.flatten()
 
 
 class _DropoutOfRows(_Dropout):

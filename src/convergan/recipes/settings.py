@@ -99,6 +99,10 @@ class OptimizerSettings(Settings, group="optimizer"):
     decay: Literal["linear", "cosine"] = "linear"
     """Shape of that fall."""
 
+    decay_by: Literal["steps", "epochs"] = "steps"
+    """What the learning rate is a function of: the steps that are done, or as in the authors' code the
+    epochs, within which it is constant."""
+
     weight_decay: Annotated[float, Interval(ge=0, le=100)] = 0.0
     """Share of a weight that a step takes away, as a multiple of the learning rate (AdamW)."""
 
@@ -109,9 +113,14 @@ class OptimizerSettings(Settings, group="optimizer"):
     """Decay of the squared gradient's running mean."""
 
     epsilon: Annotated[float, Interval(ge=1e-30, le=100)] = 1e-4
-    """Added to the root of the squared gradient's mean. The authors add 1e-8 inside the root, which
-    this equals where the gradient vanishes; PyTorch's usual 1e-8 makes feature matching explode in the
-    paper's networks."""
+    """Added to the root of the squared gradient's mean, or elsewhere: see `epsilon_place`. The authors add
+    1e-8 inside the root, which this equals where the gradient vanishes; PyTorch's usual 1e-8 outside makes
+    feature matching explode in the paper's networks."""
+
+    epsilon_place: Literal["outside", "inside", "uncorrected"] = "outside"
+    """Where Adam adds epsilon, v being the mean of the squared gradients divided by its bias correction c:
+    `outside` the root, sqrt(v) + epsilon, as PyTorch does; `inside`, sqrt(v + epsilon), as the authors do;
+    `uncorrected`, sqrt(v) + epsilon / sqrt(c), as TensorFlow does, on ImageNet."""
 
     averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1e-4
     """Smallest weight of a step in the running average of the discriminator's weights; the authors have
@@ -119,7 +128,16 @@ class OptimizerSettings(Settings, group="optimizer"):
 
     averaging_horizon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the steps so far that the average looks back over, until its rate falls to
-    `averaging_rate`: the authors start from zero weights instead, and lag behind for 10,000 steps."""
+    `averaging_rate`."""
+
+    averaging_start: Literal["weights", "zero"] = "weights"
+    """What the average starts from. `weights`: the first ones, and it looks back over `averaging_horizon`.
+    `zero`: zeros, as the authors' does, which moves by `averaging_rate` towards the weights before each step,
+    and lags behind for 10,000 of them."""
+
+    generator_averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Smallest weight of a step in a running average of the generator's weights, which samples are then drawn
+    from; it looks back over `averaging_horizon`. 1: there is none, samples are drawn from the weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,6 +208,10 @@ class Recipe(Settings):
 
     min_steps_per_epoch: Annotated[int, Interval(ge=1, le=10**6)] = 1
     """Steps of an epoch at least: small data is passed over more than once in each."""
+
+    drop_remainder: bool = False
+    """Leave out, in each epoch, the images at the end of its order that do not fill a step, as the authors
+    do. Else a last step takes them, and some of the next order."""
 
     batch_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
     """Images of each kind (labelled, unlabelled, generated) in a step, over all devices together."""

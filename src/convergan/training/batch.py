@@ -121,6 +121,8 @@ class BatchSource:
         """
         self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
         self._pixel_range, self._memory_format = pixel_range, memory_format
+        self.shares_real = recipe.objective.shared_real_batch
+        """Whether the labelled images of a step are its unlabelled ones, too."""
         self._views = Augmentation(recipe.augmentation, flip=recipe.data.flip)
         self.sizes = {name: size // ranks() for name, size in batch_sizes(recipe).items()}
         """Images of each group in this process's share of a batch."""

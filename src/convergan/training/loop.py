@@ -114,7 +114,7 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            rate = learning_rate(recipe.optimizer, game.progress(), state.rollbacks)
+            rate = _learning_rate(recipe, state, game.progress())
             not_finite = meter.add(state, *game.step(state, rate))
             if not_finite:
                 break
@@ -177,6 +177,13 @@ def fit(
     return _fitted(state)
 
 
+def _learning_rate(recipe: Recipe, state: TrainingState, progress: float) -> float:
+    """The learning rate of the step that comes next, after a share `progress` of all."""
+    if recipe.optimizer.decay_by == "epochs":
+        progress = state.epochs_done / recipe.epochs
+    return learning_rate(recipe.optimizer, progress, state.rollbacks)
+
+
 class _Clock:
     """The time that a training takes, in this process and in those before it."""
 
@@ -208,7 +215,7 @@ def _fitted(state: TrainingState) -> Fitted:
     return Fitted(
         discriminator=state.players["discriminator"].tested.eval(),
         baseline=None if baseline is None else baseline.tested.eval(),
-        generator=None if generator is None else generator.network.eval(),
+        generator=None if generator is None else generator.tested.eval(),
         epoch=state.epochs_done if best.weights is None else best.epoch,
         train_seconds=state.train_seconds,
     )
@@ -218,7 +225,8 @@ def steps_in_all(recipe: Recipe, unlabelled: int) -> int:
     """Number of steps of a training on so many unlabelled images."""
     if recipe.steps is not None:
         return recipe.steps
-    batches = math.ceil(unlabelled / batch_sizes(recipe)[UNLABELLED])
+    size = batch_sizes(recipe)[UNLABELLED]
+    batches = unlabelled // size if recipe.drop_remainder else math.ceil(unlabelled / size)
     return recipe.epochs * max(batches, recipe.min_steps_per_epoch)
 
 

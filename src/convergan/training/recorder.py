@@ -92,7 +92,7 @@ class Recorder:
         # Evenly over the run, and after its last epoch.
         grids_due = record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs
         if grids_due and "generator" in players:
-            self._write_samples(record.epoch, players["generator"].network)
+            self._write_samples(record.epoch, players["generator"].tested)
         if self.logger is not None:
             self.logger.log(line)
         self.progress.epoch_ended(line)

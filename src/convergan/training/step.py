@@ -67,6 +67,8 @@ class Game:
             wanted = self.losses["discriminator"].needs
             if "generator" in self.players or TEACHER in wanted:
                 wanted |= {UNLABELLED}
+            if self.batches.shares_real and LABELLED in wanted:
+                wanted -= {UNLABELLED}
             batch = self.batches.real(position, wanted)
             for name in ("discriminator", "generator"):
                 if name in self.players:
@@ -156,7 +158,7 @@ class Game:
         groups = _judged(discriminator, discriminator.local, batch, batch.running)
         outputs = self._outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
-        groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
+        groups = {**outputs.groups, UNLABELLED: _detached(outputs.groups[UNLABELLED])}
         of_generator = self.losses["generator"](self._outputs("generator", groups))
         gradients = [
             torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
@@ -208,6 +210,8 @@ class Game:
         if batch is not None and TEACHER in self.losses[name].needs:
             with self._autocast():
                 teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
+        if self.batches.shares_real and LABELLED in groups:
+            groups = {**groups, UNLABELLED: groups[LABELLED]}
         return TermOutputs(
             groups=groups,
             labels=None if batch is None else batch.labels,
