@@ -25,9 +25,7 @@ WHOLE = torch.arange(RANKS * sum(SIZES))
 def parts_of(values: Tensor) -> list[Tensor]:
     """The rows of a whole batch that each rank has: of every group an equal share."""
     groups = values.split([RANKS * size for size in SIZES])
-    return [
-        torch.cat([group.chunk(RANKS)[number] for group in groups]) for number in range(RANKS)
-    ]
+    return [torch.cat([group.chunk(RANKS)[number] for group in groups]) for number in range(RANKS)]
 
 
 @pytest.fixture
@@ -81,9 +79,7 @@ def test_blocks_are_the_parts_of_those_of_the_whole(
 ) -> None:
     with seeded():
         drawn = torch.cat([torch.rand(len(block)) for block in WHOLE.chunk(blocks)])
-    for number, (rows, numbers) in enumerate(
-        zip(parts_of(WHOLE), parts_of(drawn), strict=True)
-    ):
+    for number, (rows, numbers) in enumerate(zip(parts_of(WHOLE), parts_of(drawn), strict=True)):
         as_rank(number)
         found, found_numbers = [], []
         with seeded(), batch_of_ranks(SIZES):

@@ -110,8 +110,10 @@ def rows_in_all(rows: int) -> int:
 
 
 def rows_of_halves(rows: int) -> list[int]:
-    """How many of this rank's `rows` are in the first half of the batch under way, and how many in the second,
-    which is the smaller one of an odd number."""
+    """How many of this rank's `rows` are in the first half of the batch under way, and how many in the second.
+
+    Of an odd number the first half is the larger one.
+    """
     whole = rows_in_all(rows)
     share = (
         _share if _share is not None and rows == _share.rows else _Share(rows, (slice(0, rows),))

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from convergan.whole_batch import draw_rows
 from convergan.recipes.augmentation import AugmentationSettings
+from convergan.whole_batch import draw_rows
 
 ImageBatch = Float[Tensor, "batch channels height width"]
 

@@ -18,8 +18,8 @@ def take_whole_batches(network: nn.Module) -> None:
     """Has the layers of a network compute in training what they would from the batch of all ranks.
 
     Batch normalization takes its statistics, and minibatch discrimination its other samples, from the rows of
-    all ranks; dropout draws its masks for them (`convergan.whole_batch`). Parameters, buffers, hooks and names
-    stay as they are. Every rank must call the network alike from then on.
+    all ranks; dropout draws its masks for all of them (`convergan.whole_batch`). Parameters, buffers, hooks
+    and names stay as they are. Every rank must call the network alike from then on.
     """
     for layer in list(network.modules()):
         if isinstance(layer, MinibatchDiscrimination):

@@ -11,10 +11,10 @@ from convergan.data.augmentation import Augmentation
 from convergan.data.batches import DeviceImages, EpochOrder, epoch_order
 from convergan.data.training_data import TrainingData
 from convergan.distributed import rank, ranks
-from convergan.whole_batch import batch_of_ranks
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
+from convergan.whole_batch import batch_of_ranks
 
 LABELLED, UNLABELLED, STRONG, GENERATED = GROUPS = (
     "labelled",

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from convergan.distributed import ranks, sum_over_ranks
-from convergan.whole_batch import batch_of_ranks, draw_rows
 from convergan.networks.classification import classified
 from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.networks.interface import DiscriminatorOutput
@@ -27,6 +26,7 @@ from convergan.training.objective import Loss, total
 from convergan.training.player import Player
 from convergan.training.state import TrainingState
 from convergan.training.terms.term import TEACHER, TermOutputs
+from convergan.whole_batch import batch_of_ranks, draw_rows
 
 Parts = dict[str, Tensor]
 """The parts of a player's loss, each a scalar, by name."""
