@@ -69,9 +69,10 @@ class ComparingDiscriminator(Discriminator):
         if real is not None:
             with torch.no_grad():
                 closenesses = activations[:real, features.shape[1] :]
-                real_mean = mean_over_ranks(closenesses.to(self.running_closeness.dtype)).mean(
-                    dim=0
-                )
+                closenesses = closenesses.to(self.running_closeness.dtype)
+                if self.minibatch.gather is not None:
+                    closenesses = mean_over_ranks(closenesses)
+                real_mean = closenesses.mean(dim=0)
                 self.closeness_batches.add_(1)
                 rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
                 self.running_closeness.lerp_(real_mean, rate)
