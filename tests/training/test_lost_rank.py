@@ -112,8 +112,8 @@ def test_a_run_goes_on_from_where_a_rank_was_lost(
     codes, told = ended(processes)
     assert 0 not in codes
     assert "--resume goes on from the last checkpoint" in told
-    # torchrun ends with one of its own.
-    assert told.count("Traceback") == (0 if len(nodes) == 1 else len(nodes))
+    # torchrun has a traceback of its own.
+    assert os.path.join("convergan", "training", "") not in told, told
     deadline = time.monotonic() + 10
     while any(map(is_there, workers)):
         assert time.monotonic() < deadline
