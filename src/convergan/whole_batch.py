@@ -110,7 +110,7 @@ def rows_in_all(rows: int) -> int:
 
 
 def rows_of_halves(rows: int) -> list[int]:
-    """How many of this rank's `rows` are in the first half of the batch under way, and how many in the second.
+    """How many of this rank's `rows` are in the first half of the batch under way, how many in the second.
 
     Of an odd number the first half is the larger one.
     """
