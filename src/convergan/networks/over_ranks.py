@@ -36,7 +36,8 @@ def _extend(layer: nn.Module, over_ranks: type) -> None:
     """Makes a layer one of a subclass of its own class."""
     kind: Any = type(layer)
     if not issubclass(kind, over_ranks):
-        layer.__class__ = type(kind.__name__, (over_ranks, kind), {})
+        extended: Any = type(kind.__name__, (over_ranks, kind), {})
+        layer.__class__ = extended
 
 
 # What these classes are mixed into.
@@ -97,6 +98,8 @@ class _DropoutOfRows(_Dropout):
             return inputs
 
         def factors(rows: int) -> Tensor:
-            return super(_DropoutOfRows, self).forward(torch.ones_like(with_rows(inputs, rows)))
+            ones = torch.ones_like(with_rows(inputs, rows))
+            drawn: Tensor = super(_DropoutOfRows, self).forward(ones)
+            return drawn
 
         return inputs * draw_rows(factors, inputs.shape[0])
