@@ -1,12 +1,12 @@
 """Claim: which weight of historical averaging `cifar10-samples-l-ha` does best with, at reduced width.
 
-    python benchmarks/historical_averaging.py --data DIR --classifier RUN [--weights 0 .01 .1 1] [--seeds 0 1 2]
-        [--width 16] [--steps 3000] [--count 10000] [--runs DIR]
+    python benchmarks/historical_averaging.py --data DIR --classifier RUN [--weights 0 .01 .1 1]
+        [--seeds 0 1 2] [--width 16] [--steps 3000] [--count 10000] [--runs DIR]
 
-Trains the recipe, without labels and with historical averaging, with each weight and seed, and scores samples of
-each by a classifier of CIFAR-10 that another run trained: the Inception score of its classes. It goes on where an
-earlier call left off. Beside each weight stands 0, which is `cifar10-samples-l`. A weight is better than another
-only if the seeds say so: look at their spread.
+Trains the recipe, without labels and with historical averaging, with each weight and seed, and scores samples
+of each by a classifier of CIFAR-10 that another run trained: the Inception score of its classes. It goes on
+where an earlier call left off. Beside each weight stands 0, which is `cifar10-samples-l`. A weight is better
+than another only if the seeds say so: look at their spread.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from convergan import score
 from convergan.networks.batches import device_of_process
+from convergan.recipes.cifar10_samples import NETWORKS
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
@@ -40,12 +41,13 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = PRESETS["cifar10-samples-l-ha"]
     generator_width = max(4, 512 * arguments.width // 96)
+    networks = replace(NETWORKS, width=arguments.width, generator_width=generator_width)
     recipe = replace(
         recipe,
         steps=arguments.steps,
         epochs=min(recipe.epochs, arguments.steps),
         data=replace(recipe.data, path=arguments.data),
-        networks=replace(recipe.networks, width=arguments.width, generator_width=generator_width),  # type: ignore[call-arg]
+        networks=networks,
     )
     found = {
         weight: [

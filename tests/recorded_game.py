@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from authors.game import SemiSupervisedGame
-from convergan.networks import classification
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
@@ -103,7 +102,7 @@ def record(patch: pytest.MonkeyPatch) -> Recorded:
     patch.setattr(nn.Dropout, "forward", drop)
     patch.setattr(players, "initialize_from_data", initialize)
     patch.setattr(players, "build_discriminator", build)
-    for module in (players, batch, classification):
+    for module in (players, batch):
         patch.setattr(module, "to_network", in_default_precision(module.to_network))
     kept(BatchSource, "real", recorded.real)
     kept(BatchSource, "matched", recorded.matched)
@@ -136,9 +135,7 @@ def step_alike(
         if objective.feature_matching.weight:
             of_both = [passes.pop(0), passes.pop(0)]
             distance = objective.feature_matching.distance
-            theirs.match_features(
-                recorded.matched[turn], latents.pop(0), of_both, rate, distance
-            )
+            theirs.match_features(recorded.matched[turn], latents.pop(0), of_both, rate, distance)
         else:
             non_saturating = objective.non_saturating.weight > 0
             theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)

@@ -58,13 +58,23 @@ def test_mnist_paper_beside_the_re_implementation(
     monkeypatch.setitem(PRESETS, "mnist-paper", replace(preset, networks=networks, batch_size=30))
     data = write_images(tmp_path / "mnist", (28, 28, 1), "image")
     (row,) = command(
-        mnist_paper, monkeypatch, "--data", data, "--epochs", 2, "--dtype", "float64", "--threads", 1
+        mnist_paper,
+        monkeypatch,
+        "--data",
+        data,
+        "--epochs",
+        2,
+        "--dtype",
+        "float64",
+        "--threads",
+        1,
     )
     assert row["ours_by_epoch"] == row["peer_by_epoch"] and len(row["ours_by_epoch"]) == 2
     assert 0 < max(row["relative_difference_by_epoch"]) < 1e-8
     assert (row["ours"], row["precision"]) == (row["ours_by_epoch"][-1], "float64")
 
 
+@pytest.mark.slow
 def test_weights_of_historical_averaging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: Console
 ) -> None:

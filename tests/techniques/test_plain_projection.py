@@ -65,6 +65,7 @@ def test_it_has_nothing_but_the_map() -> None:
     torch.testing.assert_close(outputs, layer(features))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_another_projection_is_none() -> None:
     with pytest.raises(ValueError, match="projection must be 'normalized' or 'plain', got 'both'"):
         MinibatchDiscrimination(5, projection="both")  # type: ignore[arg-type]

@@ -64,25 +64,37 @@ class PlacedEpsilonAdam(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Moves each tensor that has a gradient against it."""
         for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for weight in group["params"]:
-                gradient = weight.grad
-                if gradient is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    # On the CPU, as torch's Adam has it: to read it waits for nothing.
-                    state["step"] = torch.zeros(())
-                    state["exp_avg"] = torch.zeros_like(weight)
-                    state["exp_avg_sq"] = torch.zeros_like(weight)
-                state["step"] += 1
-                steps, first, second = float(state["step"]), state["exp_avg"], state["exp_avg_sq"]
-                first.lerp_(gradient, 1 - beta1)
-                second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                correction = 1 - beta2**steps
-                if self._inside:
-                    root = (second / correction).add_(group["eps"]).sqrt_()
-                else:
-                    root = second.sqrt().add_(group["eps"]).div_(math.sqrt(correction))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.addcdiv_(first, root, value=-group["lr"] / (1 - beta1**steps))
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            (beta1, beta2), rate = group["betas"], group["lr"]
+            states = [self._state_of(weight) for weight in weights]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            first = [state["exp_avg"] for state in states]
+            second = [state["exp_avg_sq"] for state in states]
+            steps = [float(state["step"].add_(1)) for state in states]
+            torch._foreach_lerp_(first, gradients, 1 - beta1)
+            torch._foreach_mul_(second, beta2)
+            torch._foreach_addcmul_(second, gradients, gradients, value=1 - beta2)
+            corrections = [1 - beta2**number for number in steps]
+            if self._inside:
+                roots = torch._foreach_div(second, corrections)
+                torch._foreach_add_(roots, group["eps"])
+                torch._foreach_sqrt_(roots)
+            else:
+                roots = torch._foreach_sqrt(second)
+                torch._foreach_add_(roots, group["eps"])
+                torch._foreach_div_(roots, [math.sqrt(each) for each in corrections])
+            torch._foreach_mul_(weights, 1 - rate * group["weight_decay"])
+            sizes = [-rate / (1 - beta1**number) for number in steps]
+            torch._foreach_addcdiv_(weights, first, roots, sizes)
+
+    def _state_of(self, weight: Tensor) -> dict[str, Tensor]:
+        """The number of steps and both moments of a tensor, as torch's Adam names them."""
+        state: dict[str, Tensor] = self.state[weight]
+        if not state:
+            # On the CPU, as torch's has it: to read it waits for nothing.
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(weight)
+            state["exp_avg_sq"] = torch.zeros_like(weight)
+        return state
