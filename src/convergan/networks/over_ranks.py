@@ -42,7 +42,9 @@ def _extend(layer: nn.Module, over_ranks: type) -> None:
 
 # What these classes are mixed into.
 if TYPE_CHECKING:
-    _Norm, _CrossNorm, _Dropout = _BatchNorm, CrossBatchNorm, _DropoutNd
+    _Norm = _BatchNorm
+    _CrossNorm = CrossBatchNorm
+    _Dropout = _DropoutNd
 else:
     _Norm = _CrossNorm = _Dropout = object
 
