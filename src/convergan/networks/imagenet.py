@@ -19,6 +19,7 @@ from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.virtual_batch_norm import ReferenceBatch, VirtualBatchNorm2d
+from convergan.whole_batch import rows_in_all, rows_of_halves
 
 LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
@@ -125,10 +126,10 @@ class ImageNetDiscriminator(ComparingDiscriminator):
 
     def groups_and_real(
         self, rows: int, group_sizes: Sequence[int] | None
-    ) -> tuple[list[int], int]:
+    ) -> tuple[list[int], int | None]:
         """The two halves, and the rows of the real one where groups are named."""
         halves = _halves(rows, group_sizes)
-        return halves, halves[0] if group_sizes else 0
+        return halves, halves[0] if group_sizes else None
 
 
 class ImageNetGenerator(Generator):
@@ -245,15 +246,16 @@ def _smallest_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
-    """Rows of the real and of the generated half; see `ImageNetDiscriminator`."""
+    """This rank's rows of the real and of the generated half; see `ImageNetDiscriminator`."""
     if group_sizes is None or len(group_sizes) == 1:
-        halves = [rows - rows // 2, rows // 2]
+        halves, whole = rows_of_halves(rows), rows_in_all(rows)
+        compared = [whole - whole // 2, whole // 2]
     else:
-        halves = [sum(group_sizes[:-1]), group_sizes[-1]]
-    if min(halves) < 2:
+        halves = compared = [sum(group_sizes[:-1]), group_sizes[-1]]
+    if min(compared) < 2:
         raise UserError(
             "networks.kind imagenet: expected halves of at least 2 images each to compare samples "
-            f"with, got {halves[0]} and {halves[1]}; a larger --batch-size has more"
+            f"with, got {compared[0]} and {compared[1]}; a larger --batch-size has more"
         )
     return halves
 

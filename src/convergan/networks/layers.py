@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from convergan.whole_batch import blocks_of_rows, rows_in_all
+
 LARGEST_MAPS_BYTES = 20 * 2**20
 """Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
 clears the pages of each anew: a fifth of a step of `cifar10`."""
@@ -111,9 +113,9 @@ class ImageByImage(nn.Sequential):
     ) -> Float[Tensor, "batch maps map_height map_width"]:
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(images)
-        pixels = math.prod(images.shape[2:]) * images.shape[0]
+        pixels = math.prod(images.shape[2:]) * rows_in_all(images.shape[0])
         maps_bytes = self.most_channels * pixels * images.element_size()
-        blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
+        blocks = blocks_of_rows(images, max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
         return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])
 
     def initialize_from_data(

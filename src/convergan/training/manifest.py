@@ -132,8 +132,8 @@ def _require_same(
             f"{folder.path}: expected a run whose epochs draw the images in the order of these versions, got"
             f" one begun by {shortened(begun_by)}; finish it with those, or train anew"
         )
-    # The streams of random numbers are those of one kind of device and of so many processes, and `auto`
-    # may choose another precision on another machine.
+    # The streams of random numbers are those of one kind of device, sums over other processes have other last
+    # digits, and `auto` may choose another precision on another machine.
     for setting, was, now in (
         ("hardware.accelerator", begun.accelerator, process.accelerator),
         ("hardware.precision", begun.precision, process.precision),

@@ -1,6 +1,5 @@
 """A player: a network, its optimizer, and what follows its weights over time."""
 
-from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -13,6 +12,7 @@ from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.module import ModuleDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
 from convergan.training.adam import build_optimizer
@@ -79,8 +79,8 @@ class Player(Generic[NetworkT]):
         if self.average is not None and self.averages_from_zero:
             self._update_average()
         self.optimizer.step()
-        if ranks() > 1:
-            share_buffers(self.network, _running_statistics(self.network))
+        if ranks() > 1 and isinstance(self.network, ModuleDiscriminator):
+            share_buffers(_buffers_of_others(self.network))
         if self.history is not None:
             self.history.update()
         if self.average is not None and not self.averages_from_zero:
@@ -121,7 +121,7 @@ class Player(Generic[NetworkT]):
     def _update_average(self) -> None:
         """Updates the averages of the weights and of the running statistics."""
         assert self.average is not None
-        current, averages = map(_averaged_statistics, (self.network, self.average.module))
+        current, averages = map(_running_statistics, (self.network, self.average.module))
         moved = [
             average.lerp(statistic, self._averaging_rate())
             for average, statistic in zip(averages, current, strict=True)
@@ -145,24 +145,13 @@ class Player(Generic[NetworkT]):
         return min(1.0, max(self.averaging_rate, horizon))
 
 
-def _averaged_statistics(network: nn.Module) -> list[Tensor]:
-    """The statistics that are averaged as the weights are, since they are those of activations under them."""
-    return _statistics(
-        network, (layer.norm for layer in network.modules() if isinstance(layer, GroupedBatchNorm))
-    )
-
-
 def _running_statistics(network: nn.Module) -> list[Tensor]:
-    """All statistics that the images of a step move."""
-    return _statistics(
-        network, (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
-    )
-
-
-def _statistics(network: nn.Module, norms: Iterable[_BatchNorm]) -> list[Tensor]:
-    """The running statistics of some batch normalizations, and of minibatch discrimination."""
+    """The statistics that are averaged as the weights are, since they are those of activations under them."""
     statistics = [
-        statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)
+        statistic
+        for layer in network.modules()
+        if isinstance(layer, GroupedBatchNorm)
+        for statistic in (layer.norm.running_mean, layer.norm.running_var)
     ]
     if isinstance(network, Generator):
         statistics += [
@@ -174,3 +163,13 @@ def _statistics(network: nn.Module, norms: Iterable[_BatchNorm]) -> list[Tensor]
     if isinstance(network, ComparingDiscriminator):
         statistics.append(network.running_closeness)
     return [statistic for statistic in statistics if statistic is not None]
+
+
+def _buffers_of_others(network: nn.Module) -> list[Tensor]:
+    """The buffers of all layers but batch normalization, which every rank moves alike."""
+    return [
+        buffer
+        for layer in network.modules()
+        if not isinstance(layer, _BatchNorm)
+        for buffer in layer.buffers(recurse=False)
+    ]

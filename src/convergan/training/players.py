@@ -12,6 +12,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.over_ranks import take_whole_batches
 from convergan.networks.pixels import to_network
 from convergan.recipes.networks import ConvSettings, PretrainedSettings
 from convergan.recipes.settings import Recipe
@@ -61,6 +62,9 @@ def build_players(
 
     def player(name: str, network: Discriminator | Generator) -> Player:
         settings, is_generator = recipe.optimizer, name == "generator"
+        # Initialized by now, from data that every rank has whole.
+        if ranks() > 1:
+            take_whole_batches(network)
         return Player(
             device,
             network,
@@ -74,7 +78,7 @@ def build_players(
 
     def discriminator() -> Discriminator:
         network = build_discriminator(recipe.networks, shape, outputs).to(device)
-        network.group_size = recipe.batch_size // ranks()
+        network.group_size = recipe.batch_size
         return network
 
     players = {}

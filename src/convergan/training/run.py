@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from convergan.data.image_set import DataSet
-from convergan.distributed import broadcast_object, rank, ranks
+from convergan.distributed import rank, ranks
 from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
@@ -27,7 +27,7 @@ from convergan.training.arms import train_arms, train_folds
 from convergan.training.computation import computation_sentence, resolved_precision
 from convergan.training.finish import write_end
 from convergan.training.large_images import require_size
-from convergan.training.launch import launched, on_every_rank, on_rank_zero
+from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
@@ -209,10 +209,10 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
     options, console = request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(lambda: stack.enter_context(claimed(folder, resume=options.resume)))
-        finished = folder.results.exists()
+        finished = from_rank_zero(folder.results.exists)
         preparation = _prepared(device, request, finished=finished)
         costs: dict[str, float] = {}
-        begun = _begun(folder)
+        begun = from_rank_zero(lambda: _begun(folder))
         if begun is None:
             _say_what_was_read(device, preparation, console)
             preparation, measured = planned(device, preparation, _printer(console))
@@ -221,7 +221,7 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
             recipe = with_plan_of(preparation.recipe, begun)
             preparation = replace(preparation, recipe=recipe)
         on_rank_zero(lambda: _begin(folder, preparation, device, options, costs))
-        results = on_every_rank(folder.read_results)
+        results = from_rank_zero(folder.read_results)
         if results is None:
             if begun is not None:
                 _say_what_was_read(device, preparation, console)
@@ -256,15 +256,8 @@ def _printer(console: Console) -> Callable[[str], None]:
 
 
 def _begun(folder: RunFolder) -> Recipe | None:
-    """The recipe of the run in a folder, if one was begun there. Every rank has what rank 0 finds."""
-    found: list[Recipe] = []
-
-    def look() -> None:
-        if folder.recipe.exists():
-            found.append(read_recipe(folder.recipe))
-
-    on_rank_zero(look)
-    return next(iter(broadcast_object(found)), None)
+    """The recipe of the run in a folder, if one was begun there."""
+    return read_recipe(folder.recipe) if folder.recipe.exists() else None
 
 
 def _begin(
@@ -290,7 +283,7 @@ def _run(
     commit = git_commit()
     recipe, split = preparation.recipe, preparation.split
     origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
-    step_costs = step_costs_of(preparation, folder.read_manifest().step_seconds or {})
+    step_costs = step_costs_of(preparation, from_rank_zero(folder.read_manifest).step_seconds or {})
     trainings = trainings_of(preparation)
     progress = RunProgress(request.console, [shown_of(each, step_costs) for each in trainings])
     with stop_on_signals() as stop_requested:

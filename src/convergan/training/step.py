@@ -26,6 +26,7 @@ from convergan.training.objective import Loss, total
 from convergan.training.player import Player
 from convergan.training.state import TrainingState
 from convergan.training.terms.term import TEACHER, TermOutputs
+from convergan.whole_batch import batch_of_ranks, draw_rows
 
 Parts = dict[str, Tensor]
 """The parts of a player's loss, each a scalar, by name."""
@@ -182,8 +183,9 @@ class Game:
         return parts
 
     def _latent(self) -> Tensor:
-        generator = self.players["generator"].network
-        return generator.latent(self.batches.sizes[GENERATED], self.device)
+        generator, rows = self.players["generator"].network, self.batches.sizes[GENERATED]
+        with batch_of_ranks([rows]):
+            return draw_rows(lambda rows: generator.latent(rows, self.device), rows)
 
     @torch.no_grad()
     def _scores(self, outputs: TermOutputs) -> Tensor:
@@ -231,13 +233,14 @@ def _judged(
     The group `running`, if it is among them, moves the running statistics.
     """
     moving = [place for place, name in enumerate(batch.groups) if name == running]
-    with groups_of_batch(player.network, batch.sizes, moving):
+    with groups_of_batch(player.network, batch.sizes, moving), batch_of_ranks(batch.sizes):
         return batch.split(network(batch.images, batch.sizes))
 
 
 def _judged_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
     """The output for images in the generator's step, which leaves running statistics as they are."""
-    with groups_of_batch(player.network, [len(images)], running=()):
+    sizes = [len(images)]
+    with groups_of_batch(player.network, sizes, running=()), batch_of_ranks(sizes):
         return player.local(images)
 
 

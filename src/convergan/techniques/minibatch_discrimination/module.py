@@ -47,8 +47,8 @@ class MinibatchDiscrimination(nn.Module):
         projection: "normalized" or "plain".
         gather: where a batch is spread over processes, a function from this process's rows of a tensor to
             those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
-            are then compared with those of the whole batch. Each process has as many groups. None: samples
-            are compared with those that lie in the same process.
+            are then compared with those of the whole batch. Each process has as many groups, of which some
+            may be empty. None: samples are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
     initialized 0; `bias` [outputs], initialized -1. The plain projection has the first alone. See also
@@ -117,7 +117,8 @@ class MinibatchDiscrimination(nn.Module):
 
         Raises:
             ValueError: `features` are not [batch, in_features], or `group_sizes` do not add up to
-                the batch, hold a negative number, or are not two where two are needed.
+                the batch, hold a negative number, or are not two where two are needed; with `gather`,
+                those of all processes together.
         """
         sizes = self._checked_sizes(features, group_sizes)
         return self._append(features, self._closeness(self._project(features), sizes))
@@ -196,7 +197,9 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(
                 f"group_sizes must be >= 0 and add up to the batch of {batch}, got {sizes}"
             )
-        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < 2):
+        # Of halves that other processes have, too, a part may be smaller.
+        least = 2 if self.gather is None else 0
+        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < least):
             raise ValueError(
                 "group_sizes must be two of at least 2 rows each, real and generated, for"
                 f" compare='both_halves', got {sizes}"
@@ -239,6 +242,11 @@ class MinibatchDiscrimination(nn.Module):
         if self.compare == "own_group":
             # c(x_i, x_i) is exactly 1.
             return torch.cat([sums_over_all(*pair) - 1 for pair in zip(groups, whole, strict=True)])
+        if min(map(len, whole)) < 2:
+            raise ValueError(
+                "group_sizes must come to at least 2 rows each over all processes, for"
+                f" compare='both_halves', got {[len(half) for half in whole]}"
+            )
         sums = torch.stack([sums_over_all(projected, half) for half in whole])
         membership = membership_of(sums, sizes)
         counts = torch.tensor([[len(half)] for half in whole], device=sums.device)
