@@ -65,7 +65,7 @@ class DataSettings(Settings, group="data"):
 
     split_seed: Seed | None = None
     """Decides which images are labelled, held out and in which fold. Unset: the run's seed. Members of
-    an ensemble share one split seed and differ in their seed."""
+    an ensemble share it and differ in their seed."""
 
     resident_mb: Annotated[int, Interval(ge=0, le=10**9)] = 4096
     """Decoded images up to this many megabytes are held in (device) memory; above, they are read
@@ -170,6 +170,10 @@ class Recipe(Settings):
     seed: Seed = 0
     """Seed of everything that is drawn at random."""
 
+    members: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """Models of an ensemble, whose class probabilities are averaged: as many trainings on one draw of labels,
+    with the seeds `seed`, `seed` + 1 and so on. 1: a single model."""
+
     epochs: Annotated[int, Interval(ge=1, le=10**6)] = 100
     """Passes over the unlabelled images; or with `steps`, equal parts of the steps. After each the classifier
     is tested."""
@@ -240,6 +244,14 @@ class Recipe(Settings):
             "printable characters without slashes",
         )
         self._require(len(set(self.arms)) == len(self.arms), "arms", "each arm once")
+        self._require(
+            self.seed + self.members <= 2**63, "seed", "one that leaves room for as many as members"
+        )
+        if self.members > 1 and (self.minutes is not None or self.arms):
+            raise UserError(
+                "members: expected 1 beside minutes or arms, which compare models and save one, got"
+                f" {self.members}; --minutes None trains members of the recipe's own model alone"
+            )
         # Their order changes nothing.
         object.__setattr__(self, "arms", tuple(sorted(self.arms)))
         if self.steps is not None:

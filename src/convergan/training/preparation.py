@@ -31,6 +31,7 @@ from convergan.recipes.arms import (
     own_arm,
     without_classes,
 )
+from convergan.recipes.members import is_ensemble, split_seed
 from convergan.recipes.networks import ModuleSettings, PretrainedSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
@@ -206,11 +207,6 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
         ) from error
 
 
-def split_seed(recipe: Recipe) -> int:
-    """The seed that decides which images are labelled, held out and in which fold."""
-    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-
-
 def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     """The split to train the result on, and those of the folds, if the labels are cross-validated."""
     settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
@@ -267,6 +263,10 @@ def _fitted(
     if recipe.arms:
         raise UserError(
             f"arms: expected none where there are no classes to learn, got {recipe.arms[0]}"
+        )
+    if is_ensemble(recipe):
+        raise UserError(
+            f"members: expected 1 where there are no classes to learn, got {recipe.members}"
         )
     objective = without_classes(recipe.objective)
     return replace(recipe, objective=objective, baseline=False, labels=None), ()
