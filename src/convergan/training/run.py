@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
+from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
@@ -23,9 +25,10 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name, git_commit, versions
 from convergan.runs.results import Results
 from convergan.terminal import standard_console
-from convergan.training.arms import train_arms, train_folds
+from convergan.training.arms import Trained, train_arms, train_folds
 from convergan.training.computation import computation_sentence, resolved_precision
-from convergan.training.finish import write_end
+from convergan.training.ensemble import Member, as_one, with_members
+from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
@@ -61,7 +64,8 @@ def train(
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
-        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
+        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`. One with `members`
+            above 1 trains an ensemble, whose members have run folders of their own in `out`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
         network: what makes a discriminator of your own in place of the recipe's, an `nn.Module` from images
@@ -212,7 +216,10 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
         if results is None:
             if begun is not None:
                 _say_what_was_read(device, preparation, console)
-            results = _run(device, folder, preparation, request, costs)
+            if is_ensemble(preparation.recipe):
+                results = _run_members(device, folder, preparation, request)
+            else:
+                results = _run(device, folder, preparation, request, costs)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -270,13 +277,36 @@ def _run(
     costs: Mapping[str, ArmCost],
 ) -> Results:
     """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
+    step_costs = {name: cost.step for name, cost in costs.items()}
+    shown = [shown_of(each, step_costs) for each in trainings_of(preparation)]
+    progress = RunProgress(request.console, shown)
+    return _run_single(device, folder, preparation, request, progress, step_costs).results
+
+
+def _run_single(
+    device: torch.device,
+    folder: RunFolder,
+    preparation: Preparation,
+    request: _Request,
+    progress: RunProgress,
+    step_costs: Mapping[str, float],
+    *,
+    title: str = "",
+    earlier: int = 0,
+) -> Member:
+    """Trains one model into its folder, or takes it from there where that has been done.
+
+    Args:
+        device, folder, preparation, request: of the run, or of a member of an ensemble.
+        progress: where all trainings of the run are shown.
+        step_costs: duration of a step by the name of the arm, as far as it was measured.
+        title: what the progress calls a member of an ensemble.
+        earlier: number of the trainings that the progress has before these.
+    """
     # Of the code that runs, whatever is committed before it ends.
     commit = git_commit()
-    recipe, split = preparation.recipe, preparation.split
+    recipe = preparation.recipe
     origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
-    step_costs = {name: cost.step for name, cost in costs.items()}
-    trainings = trainings_of(preparation)
-    progress = RunProgress(request.console, [shown_of(each, step_costs) for each in trainings])
     with stop_on_signals() as stop_requested:
         trainer = Trainer(
             device=device,
@@ -286,9 +316,64 @@ def _run(
             progress=progress,
             step_seconds=step_costs,
             stop_requested=stop_requested,
+            member=title,
+            earlier=earlier,
         )
         trained = (train_arms if has_arms(recipe) else train_folds)(trainer, preparation)
-    fitted = trained.fitted
+    results = on_every_rank(folder.read_results)
+    if results is None:
+        results = _results(preparation, trained, device, commit)
+        on_rank_zero(
+            lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
+        )
+    return Member(folder=folder, results=results, trained=trained)
+
+
+def _run_members(
+    device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
+) -> Results:
+    """Trains the members of an ensemble, one after the other, each in a run folder of its own; writes what
+    they come to together."""
+    commit = git_commit()
+    preparations = [
+        replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
+    ]
+    titles = [f"member {number} of {len(preparations)}" for number in range(1, len(preparations) + 1)]
+    trainings = trainings_of(preparations[0])
+    progress = RunProgress(
+        request.console, [shown_of(each, {}, title) for title in titles for each in trainings]
+    )
+    # The ensemble's folder has been claimed: what is in it may go on.
+    options = replace(request.options, resume=True)
+    members: list[Member] = []
+    for title, prepared in zip(titles, preparations, strict=True):
+        of_member = folder.member(prepared.recipe.seed)
+        with ExitStack() as stack:
+            on_rank_zero(partial(_claim, stack, of_member))
+            on_rank_zero(partial(_begin, of_member, prepared, device, options))
+            earlier = len(members) * len(trainings)
+            members.append(
+                _run_single(
+                    device, of_member, prepared, request, progress, {}, title=title, earlier=earlier
+                )
+            )
+    ensemble = as_one(members)
+    results = with_members(_results(preparation, ensemble, device, commit), members)
+    on_rank_zero(
+        lambda: write_ensemble_end(folder, preparation, members, ensemble, results, device=device)
+    )
+    return results
+
+
+def _claim(stack: ExitStack, folder: RunFolder) -> None:
+    stack.enter_context(claimed(folder, resume=True))
+
+
+def _results(
+    preparation: Preparation, trained: Trained, device: torch.device, commit: str | None
+) -> Results:
+    """What a training, and the folds and arms before it, came to."""
+    recipe, split, fitted = preparation.recipe, preparation.split, trained.fitted
     untested = Results(
         recipe=recipe.name,
         labels=len(split.training.labelled) + len(split.training.validation),
@@ -307,7 +392,4 @@ def _run(
     results = with_arms(results, trained.arms, saved=trained.training.arm)
     if not has_arms(recipe) and "generator" not in losses_of(recipe.objective):
         results = replace(results, saved_arm=own_arm(recipe))
-    on_rank_zero(
-        lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
-    )
     return results

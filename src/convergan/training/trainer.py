@@ -41,6 +41,12 @@ class Trainer:
 
     stop_requested: Callable[[], bool]
 
+    member: str = ""
+    """What the progress calls the member of an ensemble that this is: "member 2 of 10"."""
+
+    earlier: int = 0
+    """Number of the trainings that the progress has before these, those of other members."""
+
     def fit(self, training: Training, number: int, part: RunFolder) -> Fitted:
         """Trains, or goes on, or takes the outcome of what is finished from its last checkpoint.
 
@@ -84,8 +90,8 @@ class Trainer:
         logger = None
         if self.options.logger == "tensorboard":
             logger = ScalarLogger(part.tensorboard)
-        shown = shown_of(training, self.step_seconds)
-        with self.progress.training(number, shown) as progress:
+        shown = shown_of(training, self.step_seconds, self.member)
+        with self.progress.training(self.earlier + number, shown) as progress:
             return fit_with(
                 Recorder(
                     part,
@@ -100,18 +106,22 @@ class Trainer:
             )
 
 
-def shown_of(training: Training, step_seconds: Mapping[str, float]) -> Shown:
+def shown_of(training: Training, step_seconds: Mapping[str, float], member: str = "") -> Shown:
     """How the progress shows a training.
 
     Args:
         training: recipe, images and title.
         step_seconds: duration of a step by the name of the arm, as far as it was measured. All arms were
             planned to take equally long.
+        member: what it calls the member of an ensemble that the training is of.
     """
     steps = training.steps
     cost = 1.0 if training.arm is None else step_seconds.get(training.arm, 0.0)
+    # "member 2 of 10: epoch", "member 2 of 10, fold 1 of 4: epoch".
+    own = training.title if training.title != "epoch" else ""
+    joint = ", " if own else ": epoch"
     return Shown(
-        title=training.title,
+        title=f"{member}{joint}{own}" if member else training.title,
         epochs=training.recipe.epochs,
         steps=steps,
         step_cost=cost or 1 / steps,
