@@ -123,7 +123,9 @@ def mean_line(lines: Sequence[EpochLine]) -> EpochLine:
         lines: of the same epoch, one of each training, at least one.
     """
     first = lines[0]
-    means = {name: _mean([getattr(line, name) for line in lines]) for name in _OF_TRAINING}
+    means: dict[str, Any] = {
+        name: _mean([getattr(line, name) for line in lines]) for name in _OF_TRAINING
+    }
     losses = {
         name: _mean([line.losses.get(name, math.nan) for line in lines]) for name in first.losses
     }

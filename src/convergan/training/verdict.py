@@ -84,7 +84,7 @@ def _alone(results: Results) -> str:
     if not rates:
         return ""
     mean, low, high = (
-        percent(rate, size=results.test_size)
+        percent(rate, size=results.test_size or 0)
         for rate in (sum(rates) / len(rates), min(rates), max(rates))
     )
     between = f", between {low} and {high}" if low != high else ""
