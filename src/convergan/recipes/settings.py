@@ -10,7 +10,7 @@ from convergan.errors import UserError
 from convergan.ranges import Former, Seed
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.base import Settings
-from convergan.recipes.networks import ConvSettings, NetworkSettings
+from convergan.recipes.networks import ConvSettings, FrozenSettings, NetworkSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import Minutes, PlanSettings, Steps
 
@@ -220,6 +220,9 @@ class Recipe(Settings):
 
     networks: NetworkSettings = field(default_factory=ConvSettings)
     """The two players."""
+
+    frozen: FrozenSettings = field(default_factory=FrozenSettings)
+    """The network of the arm `frozen`."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Losses of the two players: sums of the terms below, each times its weight. Where a term looks at

@@ -8,7 +8,8 @@ from markupsafe import Markup
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import number, percent
-from convergan.report.arms import arm_title, chosen_by_tests, saved_arm
+from convergan.recipes.arm_words import arm_title
+from convergan.report.arms import chosen_by_tests, saved_arm
 from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
@@ -118,7 +119,7 @@ def top_of(lines: Sequence[Line]) -> tuple[float, str]:
 
 def counted(inputs: ReportInputs) -> str:
     """What the caption of a chart of error rates says of the labels that they were counted on."""
-    if chosen_by_tests(inputs.arms):
+    if chosen_by_tests(inputs):
         return "No training saw these labels, but the arm that is saved was chosen by them."
     if inputs.results and inputs.results.folds:
         return (

@@ -3,8 +3,9 @@
 import math
 
 from convergan.page.words import count, number
+from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.settings import FORMER_PRECISIONS
-from convergan.report.arms import Bar, arm_bars, arm_phrase, bars, rival_of, saved_arm
+from convergan.report.arms import Bar, arm_bars, bars, rival_of, saved_arm
 from convergan.report.inputs import ReportInputs
 from convergan.report.words import duration, tested
 from convergan.runs.results import ErrorRate

@@ -11,7 +11,8 @@ from convergan.files import write_text
 from convergan.json_files import json_values
 from convergan.page.environment import templates
 from convergan.page.images import Picture, grid_picture, single_picture, strip_picture
-from convergan.report.arms import arm_rows, arm_title, choice, chosen_by_tests
+from convergan.recipes.arm_words import arm_title
+from convergan.report.arms import arm_rows, choice, chosen_by_tests
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
@@ -62,7 +63,7 @@ def _render(inputs: ReportInputs) -> str:
         choice=choice(inputs.arms),
         members=member_rows(inputs),
         averaging=averaging(inputs),
-        chosen_by_tests=chosen_by_tests(inputs.arms),
+        chosen_by_tests=chosen_by_tests(inputs),
         learning_curves=learning_curves(inputs),
         charts=charts(inputs),
         real=None if inputs.generated_images is None else _grid(inputs.real_images),

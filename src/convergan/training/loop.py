@@ -44,6 +44,8 @@ class Fitted:
     epoch: int
     """The epoch that the discriminator is of."""
     train_seconds: float
+    shared_seconds: float = 0.0
+    """Seconds that were spent before it for this and other trainings; not part of `train_seconds`."""
 
 
 class Turn(NamedTuple):

@@ -21,7 +21,7 @@ from convergan.statistics.intervals import wilson
 from convergan.training.choice import IntervalMethod, compared
 from convergan.training.classify import classify
 from convergan.training.loop import Fitted
-from convergan.training.verdict import compare
+from convergan.training.verdict import compare, decided
 
 REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
@@ -157,7 +157,7 @@ class ArmOutcome:
     """On the test set, or on the labelled images that were held out where there is none."""
 
     tested_on_held_out: bool
-    """True if those are the labels that chose among the arms."""
+    """True if those are the labelled images that were held out, which choose among several arms."""
 
     held_out_wrong: np.ndarray | None
     """bool [labelled images that were held out]: true where it errs; None where none were."""
@@ -173,8 +173,8 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
     if saved is None or not all(arm.tested for arm in arms) or not arms:
         return results
     wrong = {arm.name: arm.wrong for arm in arms}
-    chose = any(arm.tested_on_held_out for arm in arms)
-    method = IntervalMethod(len(arms) if chose else 1)
+    on_held_out = any(arm.tested_on_held_out for arm in arms)
+    method = IntervalMethod(len(arms) if on_held_out else 1)
     comparisons = compared(wrong)
     p_values = {
         each.second if each.first == saved else each.first: each.p_value
@@ -205,13 +205,14 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
         saved_arm=saved,
         comparisons=comparisons,
         interval_method=method.words,
+        tested_on_held_out=on_held_out,
     )
-    baseline = of_arms.get(BASELINE)
-    if baseline is None:
+    baseline, own = of_arms.get(BASELINE), arms[0].name
+    if baseline is None or own == BASELINE:
         return results
-    # Where the baseline is saved itself: of the recipe's own model.
-    compared_arm = arms[0].name if saved == BASELINE else saved
-    comparison = compare(wrong[compared_arm], wrong[BASELINE])
+    # The recipe's own model comes before the baseline in each pair.
+    pair = next(each for each in comparisons if (each.first, each.second) == (own, BASELINE))
+    comparison = decided(pair.only_first_wrong, pair.only_second_wrong, pair.p_value)
     return replace(
         results,
         baseline_test_errors=baseline.test_errors,

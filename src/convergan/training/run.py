@@ -35,7 +35,7 @@ from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
 from convergan.training.outcome import tested, with_arms
-from convergan.training.planning import ArmCost, planned
+from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.signals import (
@@ -46,7 +46,7 @@ from convergan.training.signals import (
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.trainer import Trainer, shown_of
-from convergan.training.trainings import trainings_of
+from convergan.training.trainings import step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
 
@@ -101,15 +101,27 @@ def rehearse(
     recipe: Recipe | str,
     *,
     data: DataSet | None = None,
+    network: Factory | None = None,
+    features: str | None = None,
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Does everything that `train` does before it trains, and prints the cost of training.
+    """Does everything that `train` does before it trains, and prints the memory and the time of training.
 
-    The images are decoded into the cache, a few steps are timed, and nothing else is left behind. Arguments
-    and errors are those of `train`.
+    The images are decoded into the cache, a few steps are timed, and nothing else is left behind.
+
+    Args:
+        recipe, data, network, features, options, console: as in `train`.
+
+    Raises:
+        UserError: as `train`, before the training begins.
+
+    Example:
+        >>> from convergan import rehearse
+        >>> rehearse("digits")  # doctest: +ELLIPSIS
+        10 classes: ...
     """
-    request = _Request(recipe, data, options, console)
+    request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
 
 
@@ -125,8 +137,8 @@ class _Request:
         data: DataSet | None,
         options: RunOptions | None,
         console: Console | None,
-        network: Factory | None = None,
-        features: str | None = None,
+        network: Factory | None,
+        features: str | None,
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(
@@ -203,15 +215,16 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
         on_rank_zero(lambda: stack.enter_context(claimed(folder, resume=options.resume)))
         finished = folder.results.exists()
         preparation = _prepared(device, request, finished=finished)
-        costs: dict[str, ArmCost] = {}
+        costs: dict[str, float] = {}
         begun = _begun(folder)
         if begun is None:
             _say_what_was_read(device, preparation, console)
-            preparation, costs = planned(device, preparation, _printer(console))
+            preparation, measured = planned(device, preparation, _printer(console))
+            costs = {name: cost.step for name, cost in measured.items()}
         elif has_arms(begun):
             recipe = with_plan_of(preparation.recipe, begun)
             preparation = replace(preparation, recipe=recipe)
-        on_rank_zero(lambda: _begin(folder, preparation, device, options))
+        on_rank_zero(lambda: _begin(folder, preparation, device, options, costs))
         results = on_every_rank(folder.read_results)
         if results is None:
             if begun is not None:
@@ -219,7 +232,7 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
             if is_ensemble(preparation.recipe):
                 results = _run_members(device, folder, preparation, request)
             else:
-                results = _run(device, folder, preparation, request, costs)
+                results = _run(device, folder, preparation, request)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -262,11 +275,15 @@ def _begun(folder: RunFolder) -> Recipe | None:
 
 
 def _begin(
-    folder: RunFolder, preparation: Preparation, device: torch.device, options: RunOptions
+    folder: RunFolder,
+    preparation: Preparation,
+    device: torch.device,
+    options: RunOptions,
+    costs: Mapping[str, float],
 ) -> None:
     folder.begin(preparation.recipe, resume=options.resume)
     if not folder.results.exists():
-        write_manifest(folder, preparation, device)
+        write_manifest(folder, preparation, device, costs)
 
 
 def _run(
@@ -274,10 +291,9 @@ def _run(
     folder: RunFolder,
     preparation: Preparation,
     request: _Request,
-    costs: Mapping[str, ArmCost],
 ) -> Results:
     """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
-    step_costs = {name: cost.step for name, cost in costs.items()}
+    step_costs = step_costs_of(preparation, folder.read_manifest().step_seconds or {})
     shown = [shown_of(each, step_costs) for each in trainings_of(preparation)]
     progress = RunProgress(request.console, shown)
     return _run_single(device, folder, preparation, request, progress, step_costs).results
@@ -299,7 +315,7 @@ def _run_single(
     Args:
         device, folder, preparation, request: of the run, or of a member of an ensemble.
         progress: where all trainings of the run are shown.
-        step_costs: duration of a step by the name of the arm, as far as it was measured.
+        step_costs: duration of a step by the name of the arm, in a unit that all share.
         title: what the progress calls a member of an ensemble.
         earlier: number of the trainings that the progress has before these.
     """
@@ -350,7 +366,7 @@ def _run_members(
         of_member = folder.member(prepared.recipe.seed)
         with ExitStack() as stack:
             on_rank_zero(partial(_claim, stack, of_member))
-            on_rank_zero(partial(_begin, of_member, prepared, device, options))
+            on_rank_zero(partial(_begin, of_member, prepared, device, options, {}))
             earlier = len(members) * len(trainings)
             members.append(
                 _run_single(

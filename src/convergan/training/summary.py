@@ -1,6 +1,6 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
 from convergan.page.words import approximate_duration
+from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.training.memory import memory_limit
@@ -98,7 +99,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         rows.append(("epochs chosen by", _validation(preparation).removeprefix("validation ")))
     rows += [
         ("size and colour", _kind(preparation)),
-        ("trainings", _trainings(preparation)),
+        ("trainings", _trainings(preparation, arm_phrase)),
     ]
     rows += [("note", note) for note in _notes(preparation)]
     rows += [
@@ -201,12 +202,12 @@ def _notes(preparation: Preparation) -> list[str]:
     return notes
 
 
-def _trainings(preparation: Preparation) -> str:
+def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
     if has_arms(recipe):
         arms = arm_names(recipe)
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
-        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(arms)}; {trainings}"
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:

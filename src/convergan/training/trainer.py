@@ -1,7 +1,7 @@
 """Carries out the trainings of a run, each in a folder of its own."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from convergan.recipes.arms import FROZEN
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import sync_metrics
 from convergan.training.checkpointing import LoopOptions
-from convergan.training.frozen import fit_frozen
+from convergan.training.frozen import FrozenNetwork, fit_frozen
 from convergan.training.launch import on_rank_zero
 from convergan.training.loop import Fitted, fit
 from convergan.training.observer import Observer, Silent
@@ -23,7 +23,7 @@ from convergan.training.tensorboard import ScalarLogger
 from convergan.training.trainings import Training
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Trainer:
     """What all trainings of a run share."""
 
@@ -37,7 +37,7 @@ class Trainer:
 
     progress: RunProgress
     step_seconds: Mapping[str, float]
-    """Duration of a step by the name of the arm, as far as it was measured."""
+    """Duration of a step by the name of the arm, in a unit that all share; none in a run without arms."""
 
     stop_requested: Callable[[], bool]
 
@@ -46,6 +46,9 @@ class Trainer:
 
     earlier: int = 0
     """Number of the trainings that the progress has before these, those of other members."""
+
+    _frozen: FrozenNetwork | None = field(default=None, init=False)
+    """What the trainings of the arm `frozen` share."""
 
     def fit(self, training: Training, number: int, part: RunFolder) -> Fitted:
         """Trains, or goes on, or takes the outcome of what is finished from its last checkpoint.
@@ -61,7 +64,8 @@ class Trainer:
             if rank() == 0:
                 name = training.title.removesuffix(": epoch")
                 self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
-            return fit_frozen(self.device, recipe, split.training)
+            self._frozen = self._frozen or FrozenNetwork(self.device, recipe, split.training)
+            return fit_frozen(self.device, recipe, split.training, network=self._frozen)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
         origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
@@ -111,18 +115,15 @@ def shown_of(training: Training, step_seconds: Mapping[str, float], member: str 
 
     Args:
         training: recipe, images and title.
-        step_seconds: duration of a step by the name of the arm, as far as it was measured. All arms were
-            planned to take equally long.
+        step_seconds: duration of a step by the name of the arm, in a unit that all share.
         member: what it calls the member of an ensemble that the training is of.
     """
-    steps = training.steps
-    cost = 1.0 if training.arm is None else step_seconds.get(training.arm, 0.0)
     # "member 2 of 10: epoch", "member 2 of 10, fold 1 of 4: epoch".
     own = training.title if training.title != "epoch" else ""
     joint = ", " if own else ": epoch"
     return Shown(
         title=f"{member}{joint}{own}" if member else training.title,
         epochs=training.recipe.epochs,
-        steps=steps,
-        step_cost=cost or 1 / steps,
+        steps=training.steps,
+        step_cost=1.0 if training.arm is None else step_seconds[training.arm],
     )
