@@ -37,6 +37,7 @@ class NoisyDense(WeightNormLinear):
         if under_transform():
             y = super().forward(self.noise(x))
             return torch.relu(y) if self.relu else y
+        assert self.bias is not None
         return noisy_dense(
             x,
             self.noise.draw(x),
@@ -106,9 +107,7 @@ class _NoisyDense(torch.autograd.Function):
         norm = torch.threshold_(torch.linalg.vector_norm(weight, dim=-1), 0, 1)
         scale = gain / norm
         projected = torch.matmul(x, weight.to(dtype).mT)
-        y = torch.addcmul(
-            bias.to(dtype).unsqueeze(-2), projected, scale.to(dtype).unsqueeze(-2)
-        )
+        y = torch.addcmul(bias.to(dtype).unsqueeze(-2), projected, scale.to(dtype).unsqueeze(-2))
         if relu:
             y.relu_()
         ctx.relu = relu

@@ -152,6 +152,11 @@ class HardwareSettings(Settings, group="hardware"):
     """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
     random places, which costs next to nothing. `fresh`: every number is drawn for its one use."""
 
+    members: Literal["auto", "together", "apart"] = "auto"
+    """Members of an ensemble are trained `apart`, one after the other, or `together`, step by step in one
+    computation, which takes perceptrons with a generator (digits, mnist). `auto`: together where it was
+    measured to be quicker, for networks as small as those of digits on a CPU. Last digits depend on it."""
+
     compile: bool = False
     """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start.
     On a CPU it needs a C++ compiler and a step of `mnist` takes longer: docs/performance.md."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 import torch
@@ -15,18 +14,18 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
-from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.runs.provenance import git_commit
 from convergan.runs.results import Results
 from convergan.terminal import standard_console
-from convergan.training.arms import Trained, train_arms, train_folds
-from convergan.training.computation import computation_sentence, resolved_precision
+from convergan.training.arms import train_arms, train_folds
+from convergan.training.computation import computation_sentence
 from convergan.training.ensemble import Member, as_one, with_members
 from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
@@ -34,10 +33,10 @@ from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
-from convergan.training.outcome import tested, with_arms
 from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
+from convergan.training.results import results_of
 from convergan.training.signals import (
     end_if_asked,
     stop_on_signals,
@@ -45,6 +44,7 @@ from convergan.training.signals import (
 )
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
+from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, shown_of
 from convergan.training.trainings import step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
@@ -295,52 +295,34 @@ def _run(
     """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
     step_costs = step_costs_of(preparation, folder.read_manifest().step_seconds or {})
     shown = [shown_of(each, step_costs) for each in trainings_of(preparation)]
-    progress = RunProgress(request.console, shown)
-    return _run_single(device, folder, preparation, request, progress, step_costs).results
+    trainer = Trainer(
+        device=device,
+        folder=folder,
+        options=request.options,
+        origin=_origin(preparation),
+        progress=RunProgress(request.console, shown),
+        step_seconds=step_costs,
+        stop_requested=lambda: False,
+    )
+    return _run_single(trainer, folder, preparation).results
 
 
-def _run_single(
-    device: torch.device,
-    folder: RunFolder,
-    preparation: Preparation,
-    request: _Request,
-    progress: RunProgress,
-    step_costs: Mapping[str, float],
-    *,
-    title: str = "",
-    earlier: int = 0,
-) -> Member:
-    """Trains one model into its folder, or takes it from there where that has been done.
-
-    Args:
-        device, folder, preparation, request: of the run, or of a member of an ensemble.
-        progress: where all trainings of the run are shown.
-        step_costs: duration of a step by the name of the arm, in a unit that all share.
-        title: what the progress calls a member of an ensemble.
-        earlier: number of the trainings that the progress has before these.
-    """
+def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -> Member:
+    """Trains one model into its folder, or takes it from there where that has been done."""
     # Of the code that runs, whatever is committed before it ends.
     commit = git_commit()
-    recipe = preparation.recipe
-    origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
+    device = trainer.device
     with stop_on_signals() as stop_requested:
-        trainer = Trainer(
-            device=device,
-            folder=folder,
-            options=request.options,
-            origin=origin,
-            progress=progress,
-            step_seconds=step_costs,
-            stop_requested=stop_requested,
-            member=title,
-            earlier=earlier,
-        )
-        trained = (train_arms if has_arms(recipe) else train_folds)(trainer, preparation)
+        trainer.stop_requested = stop_requested
+        train_all = train_arms if has_arms(preparation.recipe) else train_folds
+        trained = train_all(trainer, preparation)
     results = on_every_rank(folder.read_results)
     if results is None:
-        results = _results(preparation, trained, device, commit)
+        results = results_of(preparation, trained, device, commit)
         on_rank_zero(
-            lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
+            lambda: write_end(
+                folder, preparation, trained, results, device=device, origin=trainer.origin
+            )
         )
     return Member(folder=folder, results=results, trained=trained)
 
@@ -348,64 +330,65 @@ def _run_single(
 def _run_members(
     device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
 ) -> Results:
-    """Trains the members of an ensemble, one after the other, each in a run folder of its own; writes what
-    they come to together."""
+    """Trains the members of an ensemble, each in a run folder of its own; writes what they are together."""
     commit = git_commit()
+    # The ensemble's folder has been claimed: what is in it may go on.
+    options = replace(request.options, resume=True)
     preparations = [
         replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
     ]
-    titles = [f"member {number} of {len(preparations)}" for number in range(1, len(preparations) + 1)]
-    trainings = trainings_of(preparations[0])
-    progress = RunProgress(
-        request.console, [shown_of(each, {}, title) for title in titles for each in trainings]
-    )
-    # The ensemble's folder has been claimed: what is in it may go on.
-    options = replace(request.options, resume=True)
+    folders = [folder.member(each.recipe.seed) for each in preparations]
+    together = trains_together(preparation, device, options)
+    count, of_each = len(preparations), len(trainings_of(preparations[0]))
+    titles = [f"{count} members"] if together else []
+    titles += [f"member {number} of {count}" for number in range(1, count + 1)]
+    shown = [
+        shown_of(each, {}, title) for title in titles for each in trainings_of(preparations[0])
+    ]
+    progress = RunProgress(request.console, shown)
+    trainers = [
+        Trainer(
+            device=device,
+            folder=each,
+            options=options,
+            origin=_origin(prepared),
+            progress=progress,
+            step_seconds={},
+            stop_requested=lambda: False,
+            member=title,
+            earlier=place * of_each,
+        )
+        for place, (each, prepared, title) in enumerate(
+            zip(folders, preparations, titles[-count:], strict=True), start=len(titles) - count
+        )
+    ]
+
+    def begun(stack: ExitStack, place: int) -> None:
+        of_member = folders[place]
+        on_rank_zero(lambda: stack.enter_context(claimed(of_member, resume=True)))
+        on_rank_zero(lambda: _begin(of_member, preparations[place], device, options, {}))
+
+    if together:
+        with ExitStack() as stack, stop_on_signals() as stop_requested:
+            for place in range(count):
+                begun(stack, place)
+            train_together(trainers, preparations, titles[0], stop_requested)
     members: list[Member] = []
-    for title, prepared in zip(titles, preparations, strict=True):
-        of_member = folder.member(prepared.recipe.seed)
+    for place, prepared in enumerate(preparations):
         with ExitStack() as stack:
-            on_rank_zero(partial(_claim, stack, of_member))
-            on_rank_zero(partial(_begin, of_member, prepared, device, options, {}))
-            earlier = len(members) * len(trainings)
-            members.append(
-                _run_single(
-                    device, of_member, prepared, request, progress, {}, title=title, earlier=earlier
-                )
-            )
+            begun(stack, place)
+            members.append(_run_single(trainers[place], folders[place], prepared))
     ensemble = as_one(members)
-    results = with_members(_results(preparation, ensemble, device, commit), members)
+    results = with_members(results_of(preparation, ensemble, device, commit), members)
     on_rank_zero(
         lambda: write_ensemble_end(folder, preparation, members, ensemble, results, device=device)
     )
     return results
 
 
-def _claim(stack: ExitStack, folder: RunFolder) -> None:
-    stack.enter_context(claimed(folder, resume=True))
-
-
-def _results(
-    preparation: Preparation, trained: Trained, device: torch.device, commit: str | None
-) -> Results:
-    """What a training, and the folds and arms before it, came to."""
-    recipe, split, fitted = preparation.recipe, preparation.split, trained.fitted
-    untested = Results(
-        recipe=recipe.name,
-        labels=len(split.training.labelled) + len(split.training.validation),
-        seed=recipe.seed,
-        epochs=trained.training.recipe.epochs,
-        epoch_chosen=fitted.epoch,
-        train_seconds=trained.seconds,
-        seconds_per_epoch=fitted.train_seconds / trained.training.recipe.epochs,
-        device=device_name(device),
-        precision=resolved_precision(recipe.hardware, device, trained.training.recipe.networks),
-        versions=versions(),
-        git_commit=commit,
-    )
-    folds = 0 if has_arms(recipe) and preparation.data.test is not None else preparation.fold_count
-    results = tested(untested, trained.outcomes, folds)
-    results = with_arms(results, trained.arms, saved=trained.training.arm)
-    if not has_arms(recipe) and "generator" not in losses_of(recipe.objective):
-        results = replace(results, saved_arm=own_arm(recipe))
-    return results
+def _origin(preparation: Preparation) -> dict[str, str]:
+    """The identity of a run, by kind, as its checkpoints and its model hold it."""
+    return {
+        "recipe": recipe_sha256(preparation.recipe),
+        "data set": preparation.data.fingerprint,
+    }

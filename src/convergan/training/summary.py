@@ -61,7 +61,9 @@ def rehearsal_lines(
         return [memory, nothing]
     trainings = trainings_of(preparation)
     steps = recipe.members * sum(training.steps for training in trainings)
-    tests = recipe.members * [training.split.test for training in trainings if training.split.test is not None]
+    tests = recipe.members * [
+        training.split.test for training in trainings if training.split.test is not None
+    ]
     estimated = run_seconds(
         seconds,
         cost,
