@@ -26,7 +26,8 @@ from convergan.training.joint_game import JointGame
 from convergan.training.loop import Turn
 from convergan.training.noise import StepNoise
 from convergan.training.preparation import prepare
-from convergan.training.run import Interrupted, RunOptions, train
+from convergan.training.run import RunOptions, train
+from convergan.training.signals import Interrupted
 from convergan.training.step import Game
 from convergan.training.state import TrainingState
 from convergan.training.together import trains_together
@@ -70,7 +71,10 @@ def weights_of(state: TrainingState) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("kind", ["fresh", "auto"])
 @pytest.mark.parametrize("turns", [1, 2])
 def test_twenty_updates_together_are_those_of_members_apart(
-    kind: str, turns: int, in_float64: None, monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    turns: int,
+    in_float64: None,
+    monkeypatch: pytest.MonkeyPatch,
     unchecked_shapes: None,
 ) -> None:
     monkeypatch.setattr(noise.NoiseBank.__init__, "__defaults__", ("cpu", 2**16))
@@ -165,9 +169,7 @@ def test_members_trained_together_are_runs_like_those_trained_apart(
     for together, apart in zip(*lines, strict=True):
         assert together.keys() == apart.keys()
         assert together["losses"] == pytest.approx(apart["losses"], rel=1e-2)
-    weights = [
-        load_classifier(run).network.state_dict() for run in (member, tmp_path / "alone")
-    ]
+    weights = [load_classifier(run).network.state_dict() for run in (member, tmp_path / "alone")]
     for name, weight in weights[0].items():
         # In float32 a step's last digits differ, and the next steps make more of it.
         assert torch.allclose(weight, weights[1][name], atol=2e-2), name
@@ -239,11 +241,16 @@ def test_small_perceptrons_are_trained_together_on_a_cpu_and_others_are_not(reci
     assert not together(replace(auto, hardware=replace(auto.hardware, members="apart")))
     assert not together(auto, RunOptions(on_divergence="rollback"))
     history = replace(
-        auto, objective=replace(ObjectiveSettings(), historical_averaging=HistoricalAveragingSettings(weight=0.1))
+        auto,
+        objective=replace(
+            ObjectiveSettings(), historical_averaging=HistoricalAveragingSettings(weight=0.1)
+        ),
     )
     assert not together(history)
     asked = replace(history, hardware=recipe.hardware)
     with pytest.raises(UserError, match="hardware.members: expected auto or apart with terms"):
         together(asked)
-    with pytest.raises(UserError, match="hardware.members: expected auto or apart for networks other"):
+    with pytest.raises(
+        UserError, match="hardware.members: expected auto or apart for networks other"
+    ):
         together(replace(recipe, networks=MLPSettings(hidden=(9,), minibatch_kernels=3)))
