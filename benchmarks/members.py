@@ -90,7 +90,7 @@ def main() -> None:
                 times=of_member,
                 peer="apart",
                 peer_name="the members one after the other",
-                unit="s",
+                unit="seconds",
                 repeats=arguments.steps,
             )
         )
