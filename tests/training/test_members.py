@@ -26,7 +26,7 @@ from convergan.recipes.settings import Recipe
 from convergan.runs.checkpoints import drop_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
 from convergan.runs.results import read_results
-from convergan.training import trainer
+from convergan.training import run, trainer
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import write_folder
 from support import FORMER_FOLDER
@@ -260,6 +260,17 @@ def test_a_rehearsal_tells_the_steps_of_all_members(recipe: Recipe) -> None:
     told = output.getvalue()
     assert "3 members, of seeds 4 to 6: each 1 training of 2 epochs" in told
     assert f"for {3 * 6} steps" in told
+
+
+def test_the_command_trains_an_ensemble_into_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[int, Path]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "train", lambda recipe, out, **_: asked.append((recipe.members, out)))
+    assert main(["train", "digits", "--seed", "2", "--members", "4"]) == 0
+    assert main(["train", "digits", "--seed", "2"]) == 0
+    assert asked == [(4, Path("runs/digits-100-seed2-members4")), (1, Path("runs/digits-100-seed2"))]
 
 
 def test_what_is_no_ensemble_is_told(
