@@ -94,10 +94,8 @@ def main() -> None:
                 repeats=arguments.steps,
             )
         )
-        print(
-            f"{name}, {rows[-1]['device']}: together {rows[-1]['ours']:.4g} s, apart {rows[-1]['peer']:.4g} s,"
-            f" {rows[-1]['times_faster']:.2f} times as fast"
-        )
+        seconds = f"together {rows[-1]['ours']:.4g} s, apart {rows[-1]['peer']:.4g} s"
+        print(f"{name}: {seconds}, {rows[-1]['times_faster']:.2f} times as fast")
     print(write_rows("members-cuda" if device.type == "cuda" else "members", rows))
 
 

@@ -270,7 +270,10 @@ def test_the_command_trains_an_ensemble_into_a_folder_of_its_own(
     monkeypatch.setattr(run, "train", lambda recipe, out, **_: asked.append((recipe.members, out)))
     assert main(["train", "digits", "--seed", "2", "--members", "4"]) == 0
     assert main(["train", "digits", "--seed", "2"]) == 0
-    assert asked == [(4, Path("runs/digits-100-seed2-members4")), (1, Path("runs/digits-100-seed2"))]
+    assert asked == [
+        (4, Path("runs/digits-100-seed2-members4")),
+        (1, Path("runs/digits-100-seed2")),
+    ]
 
 
 def test_what_is_no_ensemble_is_told(

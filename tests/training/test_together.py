@@ -28,8 +28,8 @@ from convergan.training.noise import StepNoise
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, train
 from convergan.training.signals import Interrupted
-from convergan.training.step import Game
 from convergan.training.state import TrainingState
+from convergan.training.step import Game
 from convergan.training.together import trains_together
 from small_game import RECIPE, game_of
 from support import equal_states
