@@ -55,9 +55,10 @@ def _chart(
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     name, short = _names(inputs)
+    baseline = "baseline of a member" if inputs.members else "supervised baseline"
     values: tuple[tuple[str, Value], ...] = (
         (name, lambda it: share_wrong(it.test_errors, it.test_size)),
-        ("supervised baseline", lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
+        (baseline, lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
         (f"{short}, not averaged", lambda it: share_wrong(it.raw_test_errors, it.test_size)),
         (
             f"{short}, validation images",
@@ -94,6 +95,8 @@ def _names(inputs: ReportInputs) -> tuple[str, str]:
     if saved is not None:
         title = arm_title(saved.name)
         return title, title
+    if inputs.members:
+        return "a member", "a member"
     if inputs.generated_images is None:
         return "classifier", "classifier"
     return "semi-supervised GAN", "GAN"

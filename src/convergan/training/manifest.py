@@ -11,6 +11,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import split_seed
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder
 from convergan.runs.manifest import (
@@ -22,7 +23,7 @@ from convergan.runs.manifest import (
 )
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
-from convergan.training.preparation import Preparation, split_seed
+from convergan.training.preparation import Preparation
 from convergan.training.summary import unlabelled_size
 from convergan.training.trainings import trainings_of
 
@@ -88,8 +89,8 @@ def new_manifest(
         folds_held_out=[fold.held_out.tolist() for fold in folds],
         unlabelled_size=unlabelled_size(preparation),
         folds=len(folds),
-        trainings=len(trainings),
-        steps=sum(training.steps for training in trainings),
+        trainings=recipe.members * len(trainings),
+        steps=recipe.members * sum(training.steps for training in trainings),
         step_seconds=dict(step_seconds or {}),
         notes=list(data.notes),
         resumed=[],

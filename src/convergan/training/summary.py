@@ -1,6 +1,7 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from convergan.errors import printable
 from convergan.page.words import approximate_duration
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
+from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
 from convergan.training.trainings import trainings_of
@@ -61,8 +63,10 @@ def rehearsal_lines(
     if seconds is None:
         return [memory, nothing]
     trainings = trainings_of(preparation)
-    steps = sum(training.steps for training in trainings)
-    tests = [training.split.test for training in trainings if training.split.test is not None]
+    steps = recipe.members * sum(training.steps for training in trainings)
+    tests = recipe.members * [
+        training.split.test for training in trainings if training.split.test is not None
+    ]
     estimated = run_seconds(
         seconds,
         cost,
@@ -231,6 +235,10 @@ def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> s
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:
         baseline = "no baseline"
+    if is_ensemble(recipe):
+        seeds = [member.seed for member in member_recipes(recipe)]
+        alone = _trainings(replace(preparation, recipe=member_recipes(recipe)[0]))
+        return f"{len(seeds)} members, of seeds {seeds[0]} to {seeds[-1]}: each {alone}"
     if folds:
         return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; {baseline}"
     return f"1 training of {epochs}; {baseline}"
