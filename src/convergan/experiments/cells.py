@@ -163,8 +163,7 @@ def with_draw(recipe: Recipe, *, labels: int | None, draw: int, member: int = 0)
         member: number of the model, from 0; all members of an ensemble share the draw.
     """
     seed = draw + member
-    # A draw of its own is what a run has whose split seed is unset: single models are first members.
-    data = replace(recipe.data, split_seed=None if seed == draw else draw)
+    data = replace(recipe.data, split_seed=draw)
     baseline = recipe.baseline if has_arms(recipe) else False
     return Training(
         recipe=replace(
