@@ -16,9 +16,7 @@ from convergan.training.run import train
 from experiments.conftest import killing_the_trainer
 
 
-def require_complete(
-    plan: Plan, store: Store, means: Means, whole: Path, console: Console
-) -> None:
+def require_complete(plan: Plan, store: Store, means: Means, whole: Path, console: Console) -> None:
     """Runs a plan, kills the process that trains its first cell, and holds the cell against a whole run."""
     first = plan.cells()[0]
     folder = RunFolder(store.cell_folder(first))
@@ -59,9 +57,7 @@ def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     try:
         cluster.add_node(num_cpus=1, num_gpus=0)
-        means = Means(
-            workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0
-        )
+        means = Means(workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0)
 
         require_complete(made, store, means, tmp_path / "whole", quiet)
     finally:
