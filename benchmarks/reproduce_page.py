@@ -191,8 +191,8 @@ def _curves_section() -> str:
     )
     return (
         "## Expected curves\n\n"
-        "Test errors by epoch, mean and range over the seeds. A run of the same recipe has them in its report,"
-        " below its own curve.\n\n"
+        "Test errors by epoch, mean and range over the seeds. A run of the same recipe has them in its"
+        " report, below its own curve.\n\n"
         "![Test errors by epoch](images/reproduce-curves.svg)\n\n"
         f"{table}\n"
     )

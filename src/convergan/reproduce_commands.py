@@ -84,6 +84,10 @@ class Reproduce(Checked):
     weights: Path | None = None
     """Of table3: the Inception network's weights. Unset: from the cache, or downloaded into it."""
 
+    study: Path | None = None
+    """Of table3: the JSON of a study's report (`convergan study report --json`) whose sets of images have the
+    recipes' names: how people and the Inception score rank the models."""
+
     def run(self) -> None:
         from convergan.experiments.plan import plan_of
         from convergan.experiments.reproduce import Means, cores_here, gpus_here, reproduce
@@ -92,6 +96,10 @@ class Reproduce(Checked):
 
         if self.cluster is not None and self.workers is not None:
             raise UserError("workers: expected none beside --cluster, which has its own, got some")
+        if self.study is not None and self.table != "table3":
+            raise UserError(
+                f"study: expected none for {self.table}, which has no Inception scores, got {self.study}"
+            )
         workers = self.workers
         if workers is None:
             workers = 1 if self.cluster is not None else len(gpus_here()) or cores_here()
@@ -118,7 +126,9 @@ class Reproduce(Checked):
             checkpoint_every_seconds=self.checkpoint_every_seconds,
             weights=self.weights,
         )
-        progress = reproduce(plan, store, means, standard_console(), dry_run=self.dry_run)
+        progress = reproduce(
+            plan, store, means, standard_console(), dry_run=self.dry_run, study=self.study
+        )
         if progress.interrupted:
             raise Stopped("stopped; the same command goes on", 130)
         if progress.failed:

@@ -18,7 +18,7 @@ from convergan.experiments.grid import grid_of
 from convergan.experiments.outputs import csv_of, markdown_of, print_grid, provenance_of
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
-from convergan.experiments.summary import summaries, told
+from convergan.experiments.summary import Summary, summaries, told
 from convergan.experiments.supervise import Progress, Supervisor
 from convergan.experiments.watch import TimeLeft, makespan, standing
 from convergan.experiments.work import timing_job
@@ -81,7 +81,13 @@ def cores_here() -> int:
 
 
 def reproduce(
-    plan: Plan, store: Store, means: Means, console: Console, *, dry_run: bool = False
+    plan: Plan,
+    store: Store,
+    means: Means,
+    console: Console,
+    *,
+    dry_run: bool = False,
+    study: Path | None = None,
 ) -> Progress:
     """Computes the cells that a table lacks, prints the table and writes its files.
 
@@ -91,6 +97,7 @@ def reproduce(
         means: what computes them.
         console: where progress and table are shown.
         dry_run: compute nothing but the time that it would take.
+        study: the JSON of a study's report, to hold Inception scores against.
 
     Returns:
         What became of the cells.
@@ -111,7 +118,10 @@ def reproduce(
             progress = _compute(plan, store, missing, means, workers, console, dry_run=dry_run)
     for cell in plan.cells():
         store.keep(plan.table.name, cell)
-    _write(plan, store, progress, console)
+    found = summaries(plan, store, progress.failed)
+    _write(plan, store, found, console)
+    if study is not None:
+        _compare_with_people(found, study, store, console)
     return progress
 
 
@@ -204,12 +214,25 @@ def _choice(
     return chosen(plan, missing, seconds, budget_seconds=budget, workers=at_once)
 
 
-def _write(plan: Plan, store: Store, progress: Progress, console: Console) -> None:
+def _compare_with_people(
+    found: Sequence[Summary], study: Path, store: Store, console: Console
+) -> None:
+    from convergan.experiments.human import agreement, write_scatter
+
+    judged = agreement(found, study)
+    _say(console, judged.in_words)
+    place = store.folder / "human.svg"
+    write_scatter(place, judged)
+    _say(console, f"wrote {place}")
+
+
+def _write(
+    plan: Plan, store: Store, found: Sequence[Summary], console: Console
+) -> None:
     """Prints the table, and writes its files into the folder of the experiment."""
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
 
-    found = summaries(plan, store, progress.failed)
     grid = grid_of(plan, found)
     print_grid(grid, console)
     make_folder(store.folder)

@@ -119,9 +119,10 @@ def kept_content(cell: Cell, folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = {**results, "sha256": cell.sha256}
     if isinstance(cell, Training):
         run = RunFolder(folder)
-        manifest = run.read_manifest()
-        commits = [process.git_commit for process in (manifest, *manifest.resumed)]
-        content["trained_at_commits"] = [*dict.fromkeys(filter(None, commits))]
+        if run.manifest.exists():
+            manifest = run.read_manifest()
+            commits = [process.git_commit for process in (manifest, *manifest.resumed)]
+            content["trained_at_commits"] = [*dict.fromkeys(filter(None, commits))]
         content["errors_by_epoch"] = [line.test_errors for line in read_metrics(run.metrics)]
     if not isinstance(cell, Scoring) or not cell.real:
         content["settings"] = _settings(cell)
