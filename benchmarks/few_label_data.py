@@ -61,14 +61,18 @@ def folder_of(*classes: str) -> Task:
 TASKS = {
     "digits": Task(source="digits", labels=100, recipe="digits"),
     "mnist": Task(source="mnist", labels=100, recipe="mnist-fast"),
-    # Of all 210 choices of four, that on which three SVMs (pixels, their principal components, HOG with
-    # colour) err as on the folder by which the defaults were first judged: 45.8, 47.1 and 30.8 %.
-    "folder-a": folder_of("airplane", "automobile", "deer", "horse"),
+    # Of all 210 choices of four, that on which simple classifiers err as on the folder by which the defaults
+    # were first judged, whose classes are not known: SVMs of pixels and of HOG with colour 45.8 and 30.8 %
+    # there, 44.2 and 28.4 % here; a small network with augmentation, of two draws of labels, 23.7 and 20.2 %
+    # there, 24.7 and 21.2 % here.
+    "folder-a": folder_of("airplane", "automobile", "frog", "horse"),
     # Of the six others, drawn with seed 0.
-    "folder-b": folder_of("cat", "dog", "frog", "ship"),
+    "folder-b": folder_of("cat", "deer", "dog", "ship"),
 }
 
 MORE_TASKS = {
+    # Of all ten, drawn with seed 1.
+    "folder-c": folder_of("cat", "deer", "frog", "truck"),
     "mnist-20": replace(TASKS["mnist"], labels=20),
     "cifar10": folder_of(*CIFAR10),
 }

@@ -309,7 +309,7 @@ def main() -> None:
     found = summaries(plan, cells)
     print_table(plan, found, Console())
     if written := result_rows(plan, found):
-        print(write_rows("few-labels", written))
+        print(write_rows(f"few-labels-{plan.minutes:g}-minutes", written))
     if failed:
         raise SystemExit(f"{failed} cells failed")
 

@@ -4,10 +4,10 @@
 
 The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank).
 The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both stop after
-epoch 60. Devices and commits are kept with the results, in results/mnist-fast/ and results/mnist-reference/.
-On a CPU without such units the noise is all that differs. Runs, in --runs DIR, go on where an earlier call
-left off, so several calls with some of the seeds can share the machine, and one with all of them makes the
-row at the end.
+epoch 60. Devices and commits are kept with the results, in results/mnist-fast-path/ and
+results/mnist-reference-path/. On a CPU without such units the noise is all that differs. Runs, in --runs DIR,
+go on where an earlier call left off, so several calls with some of the seeds can share the machine, and one
+with all of them makes the row at the end.
 
 With --kept, what results/ has of such a device counts too, on the fast path also the whole runs of
 `mnist_100`: it is not trained again, and the row is of all seeds that both paths have.
@@ -37,7 +37,7 @@ from measure import Enough
 from rows import RESULTS, row, write_rows
 
 EPOCHS = 60
-FAST, REFERENCE = RESULTS / "mnist-fast", RESULTS / "mnist-reference"
+FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"
 """What a CPU trained; what a GPU did is in folders beside them, whose names end in -cuda."""
 
 

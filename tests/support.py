@@ -180,6 +180,7 @@ def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
         folds=0,
         trainings=1,
         steps=6,
+        step_seconds={},
         resumed=[],
     )
     return replace(manifest, **fields)

@@ -29,6 +29,7 @@ from convergan.networks.noise import GaussianNoise as GaussianNoise
 from convergan.recipes.augmentation import AugmentationSettings as AugmentationSettings
 from convergan.recipes.files import read_recipe as read_recipe
 from convergan.recipes.networks import ConvSettings as ConvSettings
+from convergan.recipes.networks import FrozenSettings as FrozenSettings
 from convergan.recipes.networks import ImageNetSettings as ImageNetSettings
 from convergan.recipes.networks import MLPSettings as MLPSettings
 from convergan.recipes.networks import ResidualSettings as ResidualSettings
@@ -90,6 +91,7 @@ from convergan.techniques.weight_norm import WeightNormConvTranspose2d as Weight
 from convergan.techniques.weight_norm import WeightNormLinear as WeightNormLinear
 from convergan.techniques.weight_norm import initialize_from_data as initialize_from_data
 from convergan.training.options import RunOptions as RunOptions
+from convergan.training.run import rehearse as rehearse
 from convergan.training.run import train as train
 from convergan.training.signals import Interrupted as Interrupted
 from convergan.training.terms.registry import register_term as register_term

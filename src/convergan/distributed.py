@@ -1,5 +1,6 @@
 """Collective operations of several ranks, which a single rank skips."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -135,9 +136,35 @@ def broadcast_object(value: ValueT) -> ValueT:
 
 
 def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks."""
+    """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks.
+
+    Each rank keeps the buffers that its own images move, until `share_buffers`.
+    """
     if ranks() == 1:
         return network
     return DistributedDataParallel(
-        network, device_ids=None if device.type == "cpu" else [device.index]
+        network,
+        device_ids=None if device.type == "cpu" else [device.index],
+        broadcast_buffers=False,
     )
+
+
+@torch.no_grad()
+def share_buffers(network: nn.Module, averaged: Sequence[Tensor]) -> None:
+    """Makes the buffers of a network the same on all ranks, each of which has seen other images.
+
+    Args:
+        network: on every rank, which all must call.
+        averaged: those of its buffers that become the mean over the ranks, such as running statistics; the
+            others become what rank 0 has.
+    """
+    if averaged:
+        means = sum_over_ranks(torch.cat([each.flatten() for each in averaged])) / ranks()
+        for buffer, mean in zip(
+            averaged, means.split([each.numel() for each in averaged]), strict=True
+        ):
+            buffer.copy_(mean.view_as(buffer))
+    known = set(map(id, averaged))
+    for buffer in network.buffers():
+        if id(buffer) not in known:
+            torch.distributed.broadcast(buffer, 0)

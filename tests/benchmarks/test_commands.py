@@ -168,8 +168,8 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
     small = replace(PRESETS["mnist"], networks=NETWORKS, epochs=1)
     monkeypatch.setitem(PRESETS, "mnist", small)
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
-    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference")
-    monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast")
+    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference-path")
+    monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast-path")
     for benchmark in (mnist_100, mnist_paths, mnist_peer_accuracy):
         monkeypatch.setattr(benchmark, "MNIST_100", kept / "mnist-100")
     return small

@@ -315,7 +315,7 @@ def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
     ]
     shown = capsys.readouterr().out
     assert "20.00 ± 0.00 (2)" in shown and "NOT within 1 point" in shown
-    spreading, hog = json.loads((tmp_path / "results" / "few-labels.json").read_text())
+    spreading, hog = json.loads((tmp_path / "results" / "few-labels-0.5-minutes.json").read_text())
     assert (spreading["ours"], spreading["repeats"], spreading["within_margin"]) == (20, 2, False)
     assert spreading["peer_name"] == "LabelSpreading" and spreading["peer"] < 10
     assert spreading["peer_by_draw"][0] != spreading["peer_by_draw"][1]

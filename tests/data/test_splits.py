@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -201,6 +203,26 @@ def test_how_many_folds(labelled):
 def test_too_few_labels_are_named(labels, arguments, message):
     with pytest.raises(UserError, match=message):
         draw_split(data_of(labels), seed=0, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 0, 2, *[-1] * 6], "class 'bee': expected a labelled .*, got none of 'bee'; label one"),
+        ([-1] * 9, "class 'ant': expected a labelled .*, got none of 'ant' and 2 more; label"),
+    ],
+)
+def test_a_class_of_test_images_that_nothing_teaches_is_named(labels, message):
+    with pytest.raises(UserError, match=message):
+        draw_split(data_of(labels, with_test=True), labels=None, seed=0)
+
+
+def test_a_class_without_any_image_is_let_be():
+    data = data_of([0, 0, 1, *[-1] * 6], with_test=True)
+    kept = data.test.labels != 2
+    test = replace(data.test, images=data.test.images[kept], labels=data.test.labels[kept])
+    split = draw_split(replace(data, test=test), labels=None, seed=0)
+    assert counts(split.training.labels) == [2, 1, 0]
 
 
 def test_a_single_class_is_no_classification():

@@ -1,11 +1,12 @@
 """The arms of a run: which there are, what each minimizes, and how many steps it takes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from convergan.errors import UserError
+from convergan.recipes import objective
 from convergan.recipes.arms import (
     CONSISTENCY_TERMS,
     GAN_TERMS,
@@ -17,17 +18,21 @@ from convergan.recipes.arms import (
     own_arm,
     with_plan_of,
 )
+from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import (
+    cost_sha256,
     read_recipe,
     recipe_from_dict,
     recipe_sha256,
     recipe_to_dict,
     recipe_to_yaml,
 )
+from convergan.recipes.networks import FrozenSettings, MLPSettings, PretrainedSettings
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from convergan.recipes.terms import ConsistencySettings, SupervisedSettings
+from convergan.recipes.terms import ConsistencySettings, SupervisedSettings, TermSettings, Weight
+from convergan.train_commands import parse_train
 
 GAN_RECIPE = replace(PRESETS["digits"], minutes=5)
 COMPOSED = replace(
@@ -44,6 +49,35 @@ def test_a_recipe_is_named_for_what_it_is() -> None:
     assert own_arm(GAN_RECIPE) == "gan"
     assert own_arm(arm_recipe(COMPOSED, "consistency")) == "consistency"
     assert own_arm(arm_recipe(COMPOSED, "baseline")) == "baseline"
+
+
+@pytest.fixture
+def smoothness(monkeypatch: pytest.MonkeyPatch) -> TermSettings:
+    """A term of one's own, registered for one test."""
+    monkeypatch.setattr(objective, "TERM_SETTINGS", dict(objective.TERM_SETTINGS))
+
+    @dataclass(frozen=True, kw_only=True)
+    class Smoothness(TermSettings):
+        weight: Weight = 0.5
+
+    objective.register_term_settings("smoothness", Smoothness)
+    return Smoothness()
+
+
+def test_a_recipe_whose_own_terms_are_all_that_it_adds_has_a_baseline(
+    smoothness: TermSettings,
+) -> None:
+    alone = arm_recipe(COMPOSED, "baseline")
+    recipe = replace(COMPOSED, objective=alone.objective.with_term(smoothness))
+    assert arm_names(recipe) == ("custom", "baseline")
+    assert weights(arm_recipe(recipe, "custom")) == {"supervised": 1, "smoothness": 0.5}
+    assert weights(arm_recipe(recipe, "baseline")) == {"supervised": 1}
+    # Beside other terms these name the arm, and a term that is off is none.
+    assert (
+        own_arm(replace(COMPOSED, objective=COMPOSED.objective.with_term(smoothness))) == "composed"
+    )
+    off = alone.objective.with_term(replace(smoothness, weight=0.0))
+    assert own_arm(replace(COMPOSED, objective=off)) == "baseline"
 
 
 def test_recipes_of_the_paper_have_no_arms() -> None:
@@ -118,6 +152,42 @@ def test_other_minutes_or_arms_are_planned_anew() -> None:
     assert not is_planned(replace(PLANNED, arms=("consistency", "gan")))
 
 
+def test_other_settings_that_decide_the_cost_are_planned_anew() -> None:
+    plan = replace(PLANNED.plan, settings_sha256=cost_sha256(PLANNED))
+    recipe = replace(PLANNED, plan=plan)
+    same = (
+        recipe,
+        replace(recipe, seed=7, labels=50),
+        replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=0.1)),
+        replace(recipe, data=replace(recipe.data, path=Path("elsewhere"), split_seed=3)),
+    )
+    others = (
+        replace(recipe, networks=MLPSettings(hidden=(2000, 10))),
+        replace(recipe, augmentation=AugmentationSettings(kind="digits")),
+        replace(recipe, batch_size=50),
+        replace(recipe, data=replace(recipe.data, size_px=64)),
+        replace(recipe, frozen=FrozenSettings(size_px=224)),
+        replace(recipe, epochs=50),
+    )
+    assert all(is_planned(each) for each in same)
+    assert not any(is_planned(each) for each in others)
+    # A resumed run keeps its plan: what differs is refused by its own name.
+    for other in others:
+        resumed = with_plan_of(other, recipe)
+        assert (resumed.plan, resumed.steps) == (recipe.plan, recipe.steps)
+
+
+def test_the_frozen_arm_has_the_network_that_the_recipe_names() -> None:
+    recipe = replace(COMPOSED, arms=("frozen",), frozen=FrozenSettings(model="a/b", size_px=64))
+    networks = arm_recipe(recipe, "frozen").networks
+    assert networks == PretrainedSettings(model="a/b", size_px=64)
+    assert FrozenSettings().networks == PretrainedSettings()
+    words = ["digits", "--frozen.model", "a/b", "--frozen.size-px", "64"]
+    assert parse_train(words, "convergan train").recipe.frozen == recipe.frozen
+    assert recipe_from_dict(recipe_to_dict(recipe), "recipe") == recipe
+    assert recipe_sha256(recipe) != recipe_sha256(replace(recipe, frozen=FrozenSettings()))
+
+
 def test_the_same_command_takes_the_steps_of_the_run_that_it_resumes() -> None:
     asked = replace(COMPOSED, arms=("consistency",))
     assert with_plan_of(asked, PLANNED) == PLANNED
@@ -135,7 +205,7 @@ def test_recipe_yaml_keeps_the_plan(tmp_path: Path) -> None:
 def test_settings_of_arms_at_their_defaults_are_in_no_hash() -> None:
     values = recipe_to_dict(PRESETS["mnist"])
     # As of a recipe.yaml from before there were arms.
-    for name in ("steps", "minutes", "arms", "baseline_steps", "plan"):
+    for name in ("steps", "minutes", "arms", "baseline_steps", "frozen", "plan"):
         del values[name]
     former = recipe_from_dict(values, "recipe")
     assert recipe_sha256(former) == recipe_sha256(PRESETS["mnist"])

@@ -156,7 +156,7 @@ def compared(inputs: ReportInputs) -> ReportInputs:
     }
     return replace(
         inputs,
-        verdict="GAN and consistency errs least. It was chosen by held-out labels.",
+        verdict="The GAN composed with consistency errs least. It was chosen by held-out labels.",
         arms=arms,
         epochs=epochs,
         warnings=[],

@@ -10,7 +10,8 @@ import pytest
 
 from convergan.page.figures import Line
 from convergan.page.images import strip_picture
-from convergan.report.arms import arm_title, choice
+from convergan.recipes.arm_words import arm_title
+from convergan.report.arms import choice
 from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs
 from convergan.report.learning_curves import learning_curves
 from convergan.report.page import write_report
@@ -49,7 +50,12 @@ def table_of_arms(html: str) -> list[list[str]]:
 
 def test_the_table_has_the_best_arm_first_and_names_the_saved_one(html: str) -> None:
     rows = table_of_arms(html)
-    names = ("GAN and consistency saved", "Consistency", "Frozen features", "Supervised baseline")
+    names = (
+        "GAN composed with consistency saved",
+        "Consistency",
+        "Frozen features",
+        "Supervised baseline",
+    )
     assert len(rows) == 4
     assert all(row[0].startswith(f"{name} ") for row, name in zip(rows, names, strict=True))
     assert [" saved " in row[0] for row in rows] == [True, False, False, False]
@@ -88,8 +94,11 @@ def test_a_run_without_arms_has_none_of_their_sections(
 def test_the_key_numbers_are_those_of_the_saved_arm_and_the_baseline(html: str) -> None:
     [panel] = re.findall(r'aria-label="Key numbers">(.*?)</section>', html, re.S)
     text = words(panel)
-    assert Outline(panel).headings == ["GAN and consistency", "Supervised baseline"]
-    assert "19 fewer mistakes with GAN and consistency than with the supervised baseline" in text
+    assert Outline(panel).headings == ["GAN composed with consistency", "Supervised baseline"]
+    assert (
+        "19 fewer mistakes with the GAN composed with consistency than with the supervised baseline"
+        in text
+    )
     assert "with probability below 0.001" in text
     assert "training time, all arms" in text
 
@@ -99,14 +108,14 @@ def test_why_an_arm_is_saved() -> None:
     other = replace(one, name="baseline", held_out_errors=4, saved=False)
     images = "on the 25 labelled images that were held out to choose by."
     assert choice([one, other]) == (
-        f"GAN and consistency is saved: it made the fewest mistakes {images}"
+        f"GAN composed with consistency is saved: it made the fewest mistakes {images}"
     )
     tie = replace(other, held_out_errors=3)
     assert choice([one, tie]).endswith(f"it made as few mistakes as any other {images}")
     better = replace(other, held_out_errors=2)
     assert choice([one, better]).endswith("but not clearly fewer.")
     untold = replace(one, held_out_errors=None)
-    assert choice([untold, other]) == "GAN and consistency is saved."
+    assert choice([untold, other]) == "GAN composed with consistency is saved."
     assert choice([other]) == ""
 
 
@@ -118,12 +127,26 @@ def test_images_that_chose_among_the_arms_are_not_called_test_images(
         for arm in compared.arms
         if arm.test is not None
     ]
-    html = written(replace(compared, arms=arms, recipe={}, manifest=None))
+    assert compared.results is not None
+    results = replace(compared.results, tested_on_held_out=True)
+    html = written(replace(compared, arms=arms, results=results, recipe={}, manifest=None))
     text = words(html)
     assert "error rate on held-out images" in text and "test image" not in text.lower()
     assert "was chosen by them: the intervals are wide enough to hold for all arms" in text
     assert "only counted" not in text and "nothing was chosen" not in text
     assert len(table_of_arms(html)[0]) == 4, "the same numbers do not stand there twice"
+
+
+def test_equal_counts_by_chance_do_not_make_test_images_those_that_chose(
+    written: Written, compared: ReportInputs
+) -> None:
+    arms = [
+        replace(arm, held_out_errors=arm.test.errors, held_out_size=arm.test.size)
+        for arm in compared.arms
+        if arm.test is not None
+    ]
+    text = words(written(replace(compared, arms=arms, recipe={}, manifest=None)))
+    assert "error rate on test images" in text and "saved was chosen by them" not in text
 
 
 def test_names_of_ones_own_stand_as_they_are() -> None:
@@ -140,7 +163,7 @@ def test_arms_are_compared_at_equal_time_and_at_equal_steps(compared: ReportInpu
     assert f"Consistency: 3.6{S}% after 4.8{S}min" in time.description
     assert "minutes of training" in time.svg
     assert [line.name for line, _ in steps.legend] == [
-        "GAN and consistency", "Supervised baseline", "Consistency",
+        "GAN composed with consistency", "Supervised baseline", "Consistency",
     ]  # fmt: skip
     assert dict((line.name, end) for line, end in steps.legend)["Consistency"] == (
         f"3.6{S}% after 1,900{S}steps"
@@ -185,7 +208,7 @@ def test_without_a_generator_nothing_is_said_of_one(
     assert not {"Generated and real images", "Diversity", "The discriminator’s belief"} & {
         *headings
     }
-    body = words(html).replace("GAN and consistency", "").replace(compared.verdict, "")
+    body = words(html).replace("GAN composed with consistency", "").replace(compared.verdict, "")
     assert "GAN" not in body and "generator" not in body and "game" not in body
 
 

@@ -16,7 +16,7 @@ KEYS = [
     "started", "command", "accelerator", "device", "processes", "precision", "precision_of_terms",
     "versions", "git_commit", "recipe_sha256", "seed", "split_seed", "epoch_order", "data", "labelled",
     "labelled_of_class", "validation", "held_out", "folds_held_out", "unlabelled_size", "folds",
-    "trainings", "steps", "notes", "resumed",
+    "trainings", "steps", "step_seconds", "notes", "resumed",
 ]  # fmt: skip
 """What programs of users find in the file, in this order."""
 

@@ -29,7 +29,7 @@ KEYS = [
 """What programs of users find in the file, in this order."""
 
 
-OF_ARMS = ["arms", "saved_arm", "comparisons", "interval_method"]
+OF_ARMS = ["arms", "saved_arm", "comparisons", "interval_method", "tested_on_held_out"]
 """Keys of runs with arms, before those of the training's time."""
 
 

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.errors import UserError
+from convergan.recipes.arms import own_arm
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
 from convergan.recipes.networks import MLPSettings
@@ -23,6 +24,7 @@ from convergan.recipes.terms import ConsistencySettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier
 from convergan.runs.results import Results
+from convergan.training.progress import RunProgress, Shown
 from convergan.training.run import RunOptions, rehearse, train
 from convergan.training.signals import Interrupted
 
@@ -208,6 +210,66 @@ def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
             options=RunOptions(resume=True),
             console=quiet,
         )
+
+
+def shown_by(monkeypatch: pytest.MonkeyPatch) -> list[Shown]:
+    """Takes down how a run shows its trainings, as far as they are known when it begins or goes on."""
+    found: list[Shown] = []
+
+    class Noted(RunProgress):
+        def __init__(self, console: Console, trainings: Sequence[Shown]) -> None:
+            found[:] = trainings
+            super().__init__(console, trainings)
+
+    monkeypatch.setattr("convergan.training.run.RunProgress", Noted)
+    return found
+
+
+def test_a_resumed_run_tells_the_time_left_by_the_steps_that_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(_: object, recipe: Recipe, *__: object, **___: object) -> float:
+        return 0.3 if own_arm(recipe) == "gan" else 0.1
+
+    monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
+    monkeypatch.setattr("convergan.training.planning.step_seconds", measured)
+    out, shown = tmp_path / "run", shown_by(monkeypatch)
+    recipe = replace(SMALL, minutes=0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr("convergan.training.run.stop_on_signals", stopping(StopAfter(1)))
+        with pytest.raises(Interrupted):
+            run(out, recipe, with_test=True)
+    begun = list(shown)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["step_seconds"] == {"gan": 0.3, "baseline": 0.1}
+    run(out, recipe, with_test=True, resume=True)
+    assert shown == begun
+    assert {each.step_cost for each in shown} == {0.3, 0.1}
+
+
+def test_a_run_that_repeats_a_plan_counts_its_arms_as_equally_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = shown_by(monkeypatch)
+    run(tmp_path / "run", with_test=True)
+    # Held out gan and baseline, half of the steps of each; then both on all labels.
+    assert [each.cost for each in shown] == pytest.approx([0.5, 0.5, 1, 1])
+
+
+def test_a_recipe_file_with_other_networks_is_planned_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
+    monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.1)
+    run(tmp_path / "run", replace(SMALL, minutes=0.05), with_test=True)
+    saved = read_recipe(tmp_path / "run" / "recipe.yaml")
+    monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.2)
+    networks = MLPSettings(hidden=(13, 10), generator_hidden=(9,), latent_size=5)
+    run(tmp_path / "other", replace(saved, networks=networks), with_test=True)
+    other = read_recipe(tmp_path / "other" / "recipe.yaml")
+    assert saved.steps and other.steps and other.steps < 0.7 * saved.steps
+    with pytest.raises(UserError, match=r"^networks\.hidden: expected "):
+        run(tmp_path / "run", replace(saved, networks=networks), with_test=True, resume=True)
 
 
 def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,17 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
 
+from convergan.data.image_set import data_set_from_arrays
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
-from convergan.recipes.networks import ConvSettings, MLPSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.arms import arm_recipe
+from convergan.recipes.networks import ConvSettings, FrozenSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.training import cost, memory
-from convergan.training.cost import training_cost
+from convergan.training.cost import classifying_bytes, training_cost
 from convergan.training.memory import memory_limit, require_memory
 from convergan.training.preparation import prepare
 from convergan.training.run import RunOptions, train
@@ -211,6 +215,41 @@ def test_processes_share_the_memory_of_their_machine(monkeypatch: pytest.MonkeyP
     # On as many machines each has one.
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
     require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
+
+
+def test_every_arm_is_checked_before_anything_is_written(tmp_path: Path) -> None:
+    labels = np.arange(40) % 2
+    images = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    data = data_set_from_arrays(images, labels, test_images=images, test_labels=labels)
+    # The recipe's own arm is without a generator; that of the arm `gan` needs 80 GB.
+    objective = arm_recipe(replace(PRESETS["digits"], minutes=1), "baseline").objective
+    networks = MLPSettings(hidden=(20, 10), generator_hidden=(65_536, 65_536))
+    recipe = replace(
+        PRESETS["digits"], labels=None, batch_size=8, networks=networks, objective=objective
+    )
+    recipe = replace(recipe, minutes=1, arms=("gan",))
+    with pytest.raises(UserError, match=r"^batch-size: expected a training of the arm gan that"):
+        train(recipe, tmp_path / "run", data=data, console=Console(quiet=True))
+    assert not (tmp_path / "run").exists()
+    assert prepare(replace(recipe, arms=()), data, processes=1).cost is not None
+
+
+def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    def needed(size_px: int) -> int:
+        settings = FrozenSettings(size_px=size_px).networks
+        network = PretrainedDiscriminator(settings, (3, 32, 32), 4)
+        shape = (3, 32, 32)
+        found = classifying_bytes(network, shape, device_type="cpu")
+        monkeypatch.setattr(memory, "memory_limit", lambda *_: (found, "this machine has"))
+        memory.require_memory_of_frozen(network, settings, shape, device=CPU)
+        monkeypatch.setattr(memory, "memory_limit", lambda *_: (found - 1, "this machine has"))
+        with pytest.raises(UserError, match=r"^frozen\.size-px: expected a network of the arm"):
+            memory.require_memory_of_frozen(network, settings, shape, device=CPU)
+        return found
+
+    weights = 3.4e6 * 4
+    # Larger images are seen fewer at a time.
+    assert weights < needed(64) < 10**9 and weights < needed(128) < 10**9
 
 
 def test_a_system_that_does_not_tell_its_memory_refuses_nothing(

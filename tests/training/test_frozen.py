@@ -12,6 +12,7 @@ from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.inference.predict import predict
+from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict, recipe_to_yaml
 from convergan.recipes.networks import PretrainedSettings
@@ -19,7 +20,13 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_generator, save_model
 from convergan.training import frozen
 from convergan.training.classify import classify
-from convergan.training.frozen import STRENGTHS, fit_frozen, fitted_head
+from convergan.training.frozen import (
+    STRENGTHS,
+    FrozenNetwork,
+    fit_frozen,
+    fitted_head,
+    fitting_seconds,
+)
 from convergan.training.loop import Fitted, fit
 from drawn_images import CLASSES, draw
 from image_models import saved_resnet
@@ -119,15 +126,58 @@ def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
     recipe = replace(RECIPE, data=replace(RECIPE.data, flip=True), augmentation=views)
     flipped = fit_frozen(CPU, recipe, data_of(), progress=lambda *done: seen.append(done))
     assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
+    assert flipped.generator is None
     both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
-    network = flipped.discriminator
-    of_all = frozen._features(
-        network, DeviceImages(both, resident_bytes=10**9), np.arange(36), [False], None
+    of_all = FrozenNetwork(CPU, RECIPE, data_of(both, np.tile(LABELS, 2))).features(
+        np.arange(36), [False]
     )
-    of_views = frozen._features(
-        network, DeviceImages(IMAGES, resident_bytes=10**9), np.arange(18), [False, True], None
-    )
+    of_views = FrozenNetwork(CPU, RECIPE, data_of()).features(np.arange(18), [False, True])
     np.testing.assert_allclose(of_views, of_all, rtol=0, atol=1e-5)
+
+
+def test_trainings_share_one_network_and_see_each_labelled_image_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    loaded: list[str] = []
+    gather, load = DeviceImages.gather, PretrainedDiscriminator.load_pretrained
+
+    def gathered(images: DeviceImages, indices: np.ndarray) -> torch.Tensor:
+        seen.extend(np.asarray(indices).tolist())
+        return gather(images, indices)
+
+    def load_pretrained(network: PretrainedDiscriminator) -> None:
+        loaded.append("once")
+        load(network)
+
+    monkeypatch.setattr(DeviceImages, "gather", gathered)
+    monkeypatch.setattr(PretrainedDiscriminator, "load_pretrained", load_pretrained)
+    everything = data_of()
+    part = replace(everything, labelled=np.arange(12), labels=LABELS[:12])
+    network = FrozenNetwork(CPU, RECIPE, everything)
+    of_part = fit_frozen(CPU, RECIPE, part, network=network)
+    before = {name: value.clone() for name, value in of_part.discriminator.state_dict().items()}
+    of_all = fit_frozen(CPU, RECIPE, everything, network=network)
+    assert sorted(seen) == list(range(len(IMAGES))) and loaded == ["once"]
+    assert of_all.shared_seconds > 0
+    # The earlier classifier stays as it was.
+    after = of_part.discriminator.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    # In other batches the last bits of features are others.
+    alone = fit_frozen(CPU, RECIPE, everything)
+    wanted, got = logits_of(alone, IMAGES), logits_of(of_all, IMAGES)
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-2)
+
+
+def test_fitting_is_expected_to_take_longer_with_more_labels_and_classes() -> None:
+    # As measured, in seconds of a core; a half more or less.
+    for rows, classes, seconds in (
+        (400, 4, 0.42),
+        (800, 10, 2.8),
+        (3200, 4, 9.8),
+        (3200, 10, 17.6),
+    ):
+        assert fitting_seconds(rows, classes) == pytest.approx(seconds, rel=0.5)
 
 
 def test_a_recipe_of_other_networks_and_one_class_alone_are_refused() -> None:

@@ -1,13 +1,23 @@
 """Health: the first bad loss by name and step; warnings when they are due, once."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from convergan.options import parse_options
+from convergan.recipes.arms import without_classes
 from convergan.recipes.former import FORMER_OBJECTIVE
+from convergan.recipes.networks import ModuleSettings, ResidualSettings
 from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    MinimaxSettings,
+    PullAwaySettings,
+    RealOrGeneratedSettings,
+)
 from convergan.train_commands import TrainRecipe
 from convergan.training.health import (
     HealthMonitor,
@@ -15,6 +25,11 @@ from convergan.training.health import (
     can_be_judged,
     mean_pairwise_distance,
 )
+from convergan.training.objective import losses_of
+
+
+def monitor_of(epochs: int) -> HealthMonitor:
+    return HealthMonitor(replace(PRESETS["digits"], epochs=epochs))
 
 
 def test_watch_names_the_first_bad_loss() -> None:
@@ -41,7 +56,7 @@ def test_pairwise_distance() -> None:
 
 
 def test_collapse_is_told_once_and_again_after_recovery() -> None:
-    monitor = HealthMonitor(9)
+    monitor = monitor_of(9)
     diversities = [1.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.1, 0.1, 0.1]
     told = [
         epoch
@@ -54,35 +69,68 @@ def test_collapse_is_told_once_and_again_after_recovery() -> None:
 
 def test_a_generator_on_its_way_has_not_collapsed() -> None:
     """Never diverse so far: told after two fifths of the run and three epochs, not before."""
-    monitor = HealthMonitor(50)
+    monitor = monitor_of(50)
     told = [epoch for epoch in range(1, 40) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
     assert told == [23]
 
 
 def test_saturation_of_the_discriminator() -> None:
-    monitor = HealthMonitor(9)
+    monitor = monitor_of(9)
     warnings = [monitor.epoch(epoch, 1.0, 0.999, 0.001) for epoch in range(1, 6)]
     assert [len(some) for some in warnings] == [0, 0, 1, 0, 0]
     assert warnings[2][0].kind == "saturation"
 
 
+OWN_NETWORK = replace(
+    PRESETS["folder"],
+    networks=ModuleSettings(module="mine.Net"),
+    objective=without_classes(PRESETS["folder"].objective),
+)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *(recipe for recipe in PRESETS.values() if "generator" in losses_of(recipe.objective)),
+        replace(OWN_NETWORK, networks=ResidualSettings()),
+        OWN_NETWORK,
+        replace(
+            OWN_NETWORK,
+            objective=replace(
+                OWN_NETWORK.objective,
+                feature_matching=FeatureMatchingSettings(weight=0.0),
+                real_or_generated=RealOrGeneratedSettings(positive_target=0.9),
+                minimax=MinimaxSettings(weight=1.0),
+                pull_away=PullAwaySettings(weight=0.1),
+            ),
+        ),
+    ],
+    ids=lambda recipe: f"{recipe.name}-{recipe.networks.kind}",
+)
 @pytest.mark.parametrize("scores", [(0.0, 0.6, 0.4), (1.0, 0.999, 0.001)])
-def test_the_options_that_are_advised_exist(scores: tuple[float, float, float]) -> None:
-    monitor = HealthMonitor(3)
+def test_the_options_that_are_advised_are_the_recipes_own(
+    scores: tuple[float, float, float], recipe: Recipe
+) -> None:
+    monitor = HealthMonitor(replace(recipe, epochs=3))
     (warning,) = [warning for epoch in range(1, 5) for warning in monitor.epoch(epoch, *scores)]
-    advised = re.findall(r"(--[a-z.-]+) ([\d.]+)", warning.advice)
+    advised = re.findall(r"(--[a-z.-]+)(?: ([\d.]+))?", warning.advice)
     assert advised
-    default = TrainRecipe(recipe=PRESETS["digits"])
-    words = [word for option in advised for word in option]
-    chosen = parse_options(TrainRecipe, words, program="train", default=default)
-    assert chosen.recipe != default.recipe
-    assert not any(option.removeprefix("--objective.") in FORMER_OBJECTIVE for option, _ in advised)
-    # Sure of the data alone is no saturation.
-    assert not any(HealthMonitor(9).epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
+    assert ("classifier" in warning.advice) <= recipe.objective.is_supervised
+    default = TrainRecipe(recipe=recipe)
+    for option, value in advised:
+        words = [option, value or "0.75"]
+        chosen = parse_options(TrainRecipe, words, program="train", default=default)
+        assert chosen.recipe != default.recipe
+        assert option.removeprefix("--objective.") not in FORMER_OBJECTIVE
+
+
+def test_a_discriminator_that_is_sure_of_the_data_alone_is_not_saturated() -> None:
+    monitor = monitor_of(9)
+    assert not any(monitor.epoch(epoch, 1.0, 0.999, 0.5) for epoch in range(1, 6))
 
 
 def test_counts_are_kept_over_a_resume() -> None:
-    first, second = HealthMonitor(2), HealthMonitor(2)
+    first, second = monitor_of(2), monitor_of(2)
     for epoch in (1, 2):
         first.epoch(epoch, 0.1, 0.6, 0.4)
     second.load_state_dict(first.state_dict())
@@ -92,6 +140,6 @@ def test_counts_are_kept_over_a_resume() -> None:
 def test_a_run_can_be_judged_that_could_have_been_warned_of() -> None:
     """As many epochs as a collapse from the first one on takes to be told."""
     for epochs in range(1, 30):
-        monitor = HealthMonitor(epochs)
+        monitor = monitor_of(epochs)
         warned = any([monitor.epoch(epoch, 0.1, 0.5, 0.5) for epoch in range(1, epochs + 1)])
         assert can_be_judged(epochs) == warned

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from torch import nn
 
 from convergan.data.headers import first_size
 from convergan.data.image_folder import open_image_folder
@@ -60,6 +61,25 @@ def test_photographs_are_refused_with_what_they_cost(tmp_path: Path, quiet: Cons
     assert time != less_time
     # Nothing has been decoded, nothing begun.
     assert not (tmp_path / "cache").exists() and not (tmp_path / "run").exists()
+
+
+def test_a_network_of_ones_own_is_not_asked_what_large_images_cost(
+    tmp_path: Path, quiet: Console
+) -> None:
+    """It may take images of one size alone."""
+    recipe = recipe_for(write_photos(tmp_path / "photos", 400, 90), tmp_path / "cache")
+
+    def of_small_images(shape: tuple[int, int, int], classes: int) -> nn.Module:
+        assert shape == (3, 16, 16)
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, classes))
+
+    with pytest.raises(UserError) as refused:
+        train(recipe, tmp_path / "run", network=of_small_images, console=quiet)
+    size_px = sensible_size_px(90, 400)
+    assert str(refused.value) == (
+        "data.size-px: expected a size, as the images have more than 256 px, got none and images of "
+        f"400x90 px; data.size-px {size_px} resizes all"
+    )
 
 
 def test_images_of_256_px_are_taken_and_larger_ones_where_a_size_is_given(

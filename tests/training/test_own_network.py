@@ -1,5 +1,6 @@
 """Residual networks and networks of one's own in a training: resumed bit for bit, saved and loaded."""
 
+import io
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
@@ -28,7 +30,7 @@ from convergan.runs.model import load_classifier
 from convergan.training.checkpointing import Interrupted, LoopOptions
 from convergan.training.loop import fit
 from convergan.training.player import Player
-from convergan.training.run import train
+from convergan.training.run import rehearse, train
 from support import equal_states
 
 
@@ -209,3 +211,64 @@ def test_a_factory_that_gives_one_network_again_and_again_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(UserError, match="network: expected a new network at each call"):
         require_module(ModuleSettings(module="mine", factory=lambda: network), (1, 8, 8), 10)
+
+
+class Choosy(nn.Module):
+    """A network of colour images of 12 px in height alone, whose course depends on numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3 * 12 * 16, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if float(images.detach().mean()) > 2:
+            raise ValueError("too bright")
+        return self.fc(images.reshape(-1, 3 * 12 * 16))
+
+
+class InTrainingAlone(Tiny):
+    """A network that fails only where it is trained."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise ValueError("not today")
+        return super().forward(images)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of colour images of 16x12 px."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        for number in range(6):
+            image = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_network_is_asked_about_no_images_but_the_real_ones(
+    photographs: Path, quiet: Console, tmp_path: Path
+) -> None:
+    """Before they are decoded it is not known whether they are grey."""
+    settings = replace(
+        RESIDUAL.data, source="folder", path=photographs, cache=tmp_path / "cache", folds=0
+    )
+    recipe = replace(RESIDUAL, labels=None, epochs=1, data=settings)
+    console = Console(file=io.StringIO(), width=200)
+    rehearse(recipe, network=Choosy, console=console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "memory: about" in said and "time: about" in said
+    with pytest.raises(UserError, match="features: expected nothing without"):
+        rehearse(recipe, features="fc", console=quiet)
+    refused: dict[str, Any] = {
+        ", of which RuntimeError says:": lambda: Tiny(2, 1),
+        "InTrainingAlone, .*: not today": InTrainingAlone,
+    }
+    for end, network in refused.items():
+        problem = rf"network: expected .* images \[batch, 3, 12, 16\], got .*{end}"
+        with pytest.raises(UserError, match=problem) as caught:
+            train(recipe, tmp_path / "run", network=network, console=quiet)
+        assert "\n" not in str(caught.value)

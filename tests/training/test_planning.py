@@ -71,8 +71,25 @@ def test_what_the_baseline_leaves_is_the_others() -> None:
     planned = planned_by_minutes(recipe, costs, WITH_TEST)
     assert planned.plan.baseline == 2000
     found = seconds(planned, WITH_TEST)
-    assert sum(found["baseline"]) < 0.4 * sum(found["gan"])
+    assert sum(found["baseline"]) < 0.6 * sum(found["gan"])
     assert sum(map(sum, found.values())) == pytest.approx(0.97 * 600, rel=0.01)
+
+
+def test_a_baseline_that_learns_nothing_more_holds_labels_out_as_long_as_the_others() -> None:
+    recipe, costs = without_frozen(RECIPE)
+    planned = planned_by_minutes(recipe, costs, WITH_TEST)
+    of_baseline, own = (
+        seconds(planned, WITH_TEST)["baseline"][0],
+        seconds(planned, WITH_TEST)["gan"][0],
+    )
+    assert 0.95 * own <= of_baseline <= own
+    assert planned.plan.baseline_hold_out > 2 * 2000 / 3
+    # Up to where it learns nothing more.
+    few = planned_by_minutes(replace(recipe, baseline_steps=300), costs, WITH_TEST)
+    assert hold_out_recipe(few, "baseline").steps == 300
+    # Where it does learn more, its part is that of the others.
+    many = planned_by_minutes(replace(recipe, baseline_steps=10**9), costs, WITH_TEST)
+    assert many.plan.baseline_hold_out == round(many.plan.baseline / 3)
 
 
 def test_a_frozen_network_takes_what_it_takes() -> None:

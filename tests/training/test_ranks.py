@@ -15,24 +15,27 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan.distributed import gather_from_ranks, mean_over_ranks, ranks, sum_over_ranks
 from convergan.errors import UserError
+from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import DiscriminatorOutput
-from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.recipes.settings import HardwareSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run, trainer
 from convergan.training.launch import launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
+from convergan.training.player import Player
 from convergan.training.preparation import Preparation
 from convergan.training.terms.consistency import Consistency
 from convergan.training.terms.pull_away import PullAway
 from convergan.training.terms.term import TermContext, TermOutputs
 from support import equal_states
 
+HALF, OTHER_HALF = slice(0, 4), slice(4, 8)
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
 GENERATED = torch.linspace(0, 2, 32, dtype=torch.float64).view(8, 4).cos()
@@ -75,9 +78,47 @@ def gradient_on(rank: int, folder: str) -> None:
     # What data-parallel training does with the gradients of its ranks.
     gradient = sum_over_ranks(weight.grad) / 2
     torch.save(terms_of(rows), f"{folder}/terms-{rank}.pt")
+    torch.save(statistics_after_a_step(REAL[rows, :3].float()), f"{folder}/statistics-{rank}.pt")
     gathered = gather_from_ranks(torch.tensor([rank]))
     torch.save((loss.detach(), gradient, torch.cat(gathered)), f"{folder}/gradient-{rank}.pt")
     torch.distributed.destroy_process_group()
+
+
+class Normalized(nn.Module):
+    """Two batch normalizations, one with statistics that are averaged as weights are, and another buffer."""
+
+    channels_last = False
+    last: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = GroupedBatchNorm(nn.BatchNorm1d(3))
+        self.plain = nn.BatchNorm1d(3)
+        self.register_buffer("last", torch.zeros(()))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.last.copy_(rows[0, 0].detach())
+        return self.plain(self.grouped(rows))
+
+
+def statistics_after_a_step(rows: Tensor) -> dict[str, Tensor]:
+    """Buffers of a network that has seen rows in two passes, of which only the last is differentiated."""
+    torch.manual_seed(0)
+    normalized: Any = Normalized()
+    player: Player[Any] = Player(
+        torch.device("cpu"),
+        normalized,
+        OptimizerSettings(),
+        HardwareSettings(),
+        averaged=True,
+        with_history=False,
+    )
+    player.network.train()
+    for network in (player.local, player.wrapped):
+        value = network(rows).square().sum()
+    player.step(value, 0.0)
+    averages = {f"average {name}": each for name, each in player.tested.named_buffers()}
+    return dict(player.network.named_buffers()) | averages
 
 
 def as_of_torchrun(rank: int, port: int) -> None:
@@ -218,6 +259,24 @@ def test_terms_over_two_ranks_are_those_of_the_whole_batch(two_ranks: Path) -> N
         torch.testing.assert_close(of_state, dict(state))
         remembered.append(of_state)
     assert equal_states(*remembered)
+
+
+@one_worker
+def test_running_statistics_are_the_means_over_the_ranks_whichever_pass_moved_them(
+    two_ranks: Path,
+) -> None:
+    first, second = (
+        torch.load(two_ranks / f"statistics-{rank}.pt", weights_only=True) for rank in range(2)
+    )
+    assert equal_states(first, second)
+    alone, other = (statistics_after_a_step(REAL[rows, :3].float()) for rows in (HALF, OTHER_HALF))
+    assert not torch.equal(alone["plain.running_var"], other["plain.running_var"])
+    for name, value in first.items():
+        expected = alone[name]
+        if "running" in name:
+            expected = (alone[name] + other[name]) / 2
+        torch.testing.assert_close(value, expected, msg=name)
+    assert torch.equal(first["last"], REAL[0, 0].float())
 
 
 @one_worker

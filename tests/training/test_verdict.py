@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from convergan.recipes.arm_words import arm_phrase, arm_title
 from convergan.runs.results import ArmComparison, ArmResult, Interval, Results
 from convergan.training.verdict import compare, verdict_sentence
 from support import results_of
@@ -88,10 +89,11 @@ def test_of_several_arms_the_best_is_named_with_its_lead_and_what_each_cost() ->
         },
     )
     assert sentence_of(results) == (
-        "With 100 labels, of 1,000 test images composed errs on 14.1 % (2.0 min), consistency 15.0 % "
-        "(2.0 min), baseline 24.3 % (2.0 min). Best is composed, 0.9 points better than consistency "
-        "(p = 0.4, which may be chance) and 10.2 points better than baseline (p < 0.001); whether the GAN "
-        "helped beside consistency is undecided."
+        "With 100 labels, of 1,000 test images the GAN composed with consistency errs on 14.1 % (2.0 min), "
+        "consistency 15.0 % (2.0 min), the supervised baseline 24.3 % (2.0 min). Best is the GAN composed "
+        "with consistency, 0.9 points better than consistency (p = 0.4, which may be chance) and 10.2 points "
+        "better than the supervised baseline (p < 0.001); whether the GAN helped beside consistency is "
+        "undecided."
     )
 
 
@@ -113,8 +115,9 @@ def test_the_gan_is_judged_by_consistency_and_not_by_the_baseline(
 def test_with_a_baseline_alone_nothing_is_said_of_the_gans_part() -> None:
     pairs = {("composed", "baseline"): 1e-5}
     sentence = sentence_of(results_of_arms({"composed": 100, "baseline": 400}, pairs))
-    assert (
-        "GAN" not in sentence and "Best is composed, 30.0 points better than baseline" in sentence
+    assert sentence.endswith(
+        "Best is the GAN composed with consistency, 30.0 points better than the supervised baseline "
+        "(p < 0.001)."
     )
 
 
@@ -122,6 +125,21 @@ def test_another_arm_than_the_best_may_be_saved_which_is_said() -> None:
     pairs = {("composed", "gan"): 0.03}
     sentence = sentence_of(results_of_arms({"composed": 120, "gan": 100}, pairs))
     assert sentence.endswith(
-        "Best is gan, 2.0 points better than composed (p = 0.03); the model that is saved is composed, "
-        "the recipe's own."
+        "Best is the GAN, 2.0 points better than the GAN composed with consistency (p = 0.03); the model "
+        "that is saved is the GAN composed with consistency, the recipe's own."
     )
+
+
+@pytest.mark.parametrize("on_held_out", [True, False])
+def test_what_the_errors_are_counted_on_is_no_guess_from_numbers(on_held_out: bool) -> None:
+    results = results_of_arms({"gan": 100, "baseline": 400}, {("gan", "baseline"): 1e-5})
+    # As many held-out labels as test images, by chance.
+    arms = tuple(replace(arm, held_out_errors=9, held_out_size=1000) for arm in results.arms)
+    sentence = sentence_of(replace(results, arms=arms, tested_on_held_out=on_held_out))
+    assert ("held-out labels" if on_held_out else "test images") in sentence
+
+
+@pytest.mark.parametrize("name", ["composed", "gan", "consistency", "custom", "baseline", "frozen"])
+def test_the_words_for_an_arm_hold_its_name(name: str) -> None:
+    assert name in arm_phrase(name).lower().split()
+    assert name in arm_title(name).lower().split() and arm_title(name)[0].isupper()

@@ -167,7 +167,7 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
     """The training images whose labels are used, sorted."""
     count = len(data.classes)
     available = np.flatnonzero(data.train.labels != UNLABELLED)
-    if labels == 0 or (labels is None and len(available) == 0):
+    if labels == 0 or (labels is None and count == 0):
         return np.empty(0, dtype=np.int64)
     if count == 1:
         raise UserError(
@@ -175,6 +175,7 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
             " label images of another class, or none for a generator alone"
         )
     if labels is None:
+        _require_taught(data, available)
         return available
     if len(available) == 0:
         raise UserError(f"labels: expected images that carry a label, got none in {data.source}")
@@ -190,6 +191,23 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
         generator.permutation(rows)[:size] for rows, size in zip(by_class, wanted, strict=True)
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def _require_taught(data: DataSet, available: np.ndarray) -> None:
+    """Checks that every class of the test images has training images that are labelled.
+
+    A class of which there are no images at all is none that a result could depend on.
+    """
+    if data.test is None:
+        return
+    untaught = np.setdiff1d(data.test.labels, data.train.labels[available])
+    if len(untaught):
+        name = quoted(data.classes[untaught[0]])
+        more = f" and {len(untaught) - 1} more" if len(untaught) > 1 else ""
+        raise UserError(
+            f"class {name}: expected a labelled training image of each class that has test images, got none"
+            f" of {name}{more}; label one, or leave out these test images"
+        )
 
 
 def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> NoReturn:

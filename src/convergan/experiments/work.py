@@ -153,7 +153,7 @@ def _train(job: Job, console: Console) -> None:
 def _average(job: Job, console: Console) -> None:
     from convergan.experiments.averaging import average
 
-    average(_recipe(job), Path(job.folder), [Path(member) for member in job.members], job.sha256)
+    average(_recipe(job), Path(job.folder), [Path(member) for member in job.members], console)
 
 
 def _score(job: Job, console: Console) -> None:

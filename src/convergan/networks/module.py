@@ -1,7 +1,8 @@
 """A network of one's own, any `nn.Module`, as the discriminator."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from inspect import signature
@@ -155,6 +156,21 @@ def _made(settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: 
     return network
 
 
+@contextmanager
+def taking_images(settings: ModuleSettings, image_shape: tuple[int, int, int]) -> Iterator[None]:
+    """Turns whatever a network of one's own raises in the block into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        channels, height, width = image_shape
+        raise UserError(
+            f"network: expected one that takes images [batch, {channels}, {height}, {width}], got"
+            f" {settings.module}, of which {type(error).__name__} says: {one_line(error)}"
+        ) from error
+
+
 def require_module(
     settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
 ) -> None:
@@ -163,7 +179,7 @@ def require_module(
     Raises:
         UserError: it cannot be made, does not take images of `image_shape` or gives other logits.
     """
-    try:
+    with taking_images(settings, image_shape):
         made, again = (ModuleDiscriminator(settings, image_shape, outputs) for _ in range(2))
         if set(map(id, made.parameters())) & set(map(id, again.parameters())):
             # Baseline and folds would learn from each other.
@@ -173,11 +189,3 @@ def require_module(
             )
         with torch.no_grad():
             made.eval()(torch.zeros(2, *image_shape))
-    except UserError:
-        raise
-    except Exception as error:
-        channels, height, width = image_shape
-        raise UserError(
-            f"network: expected one that takes images [batch, {channels}, {height}, {width}], got"
-            f" {settings.module}, of which {type(error).__name__} says: {one_line(error)}"
-        ) from error

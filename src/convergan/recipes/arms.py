@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from convergan.errors import UserError
-from convergan.recipes.networks import PretrainedSettings
+from convergan.recipes.files import cost_sha256
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
@@ -14,6 +14,9 @@ BASELINE, CONSISTENCY, GAN, FROZEN = "baseline", "consistency", "gan", "frozen"
 
 COMPOSED = "composed"
 """Name of a recipe's own model where it has consistency and a GAN's terms."""
+
+CUSTOM = "custom"
+"""Name of a recipe's own model where terms of one's own alone are beside those of the baseline."""
 
 CONSISTENCY_TERMS = ("consistency", "conditional_entropy")
 """Terms of the discriminator that unlabelled images alone are for."""
@@ -40,7 +43,10 @@ def own_arm(recipe: Recipe) -> str:
     with_consistency = _any(objective, CONSISTENCY_TERMS)
     if _any(objective, GAN_TERMS):
         return COMPOSED if with_consistency else GAN
-    return CONSISTENCY if with_consistency else BASELINE
+    if with_consistency:
+        return CONSISTENCY
+    with_others = any(term.weight > 0 for term in objective.others)
+    return CUSTOM if with_others else BASELINE
 
 
 def arm_names(recipe: Recipe) -> tuple[str, ...]:
@@ -75,7 +81,7 @@ def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
     return replace(
         recipe,
         objective=recipe.objective if is_own else _OBJECTIVES[arm](recipe.objective),
-        networks=PretrainedSettings() if arm == FROZEN and not is_own else recipe.networks,
+        networks=recipe.frozen.networks if arm == FROZEN else recipe.networks,
         baseline=False,
         arms=(),
         minutes=None,
@@ -91,16 +97,20 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
     if alone.steps is None:
         return alone
     steps = max(1, round(recipe.plan.hold_out_share * alone.steps))
+    if arm == BASELINE and recipe.plan.baseline_hold_out is not None:
+        steps = recipe.plan.baseline_hold_out
     return replace(alone, steps=steps, epochs=min(alone.epochs, steps))
 
 
 def is_planned(recipe: Recipe) -> bool:
-    """True if it is known how many steps each arm takes, and they were planned for these minutes."""
+    """True if it is known how many steps each arm takes, and they were planned for these minutes and for the
+    settings that decide how long a step takes."""
     others = [name for name in arm_names(recipe) if name != own_arm(recipe)]
     every = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
     return (
         recipe.steps is not None
         and recipe.plan.minutes == recipe.minutes
+        and recipe.plan.settings_sha256 in (None, cost_sha256(recipe))
         and all((recipe.plan.steps_of(name) is not None) == (name in others) for name in every)
     )
 

@@ -48,6 +48,20 @@ FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threa
 """Settings that a resumed run may change: where things are kept, and by how many threads they are computed,
 which changes last digits alone; whether the images are the same is checked by their fingerprint."""
 
+WITHOUT_COST = (
+    "name",
+    "labels",
+    "seed",
+    "steps",
+    "minutes",
+    "data.source",
+    "data.split_seed",
+    "data.skip_unreadable",
+    "hardware.accelerator",
+)
+"""Settings beside those of the optimizer that leave a step as it is, or that a run which repeats another's
+steps may have otherwise."""
+
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """The settings as nested dictionaries of plain values."""
@@ -239,6 +253,29 @@ def recipe_sha256(recipe: Recipe) -> str:
     It is taken of canonical JSON without `FREE_TO_CHANGE`, and without settings at their defaults, so that a
     setting added later leaves it as it was.
     """
+    return _sha256(_decisive(recipe))
+
+
+def cost_sha256(recipe: Recipe) -> str:
+    """SHA-256, in hexadecimal, of the settings that decide how long the steps and tests of a run take.
+
+    It is that of a recipe without the plan, and without `WITHOUT_COST`: which images, seed and rates.
+    """
+    settings = {
+        name: value
+        for name, value in _decisive(recipe).items()
+        if name not in WITHOUT_COST and not name.startswith(("plan.", "optimizer."))
+    }
+    return _sha256(settings)
+
+
+def _sha256(settings: dict[str, Any]) -> str:
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()
+
+
+def _decisive(recipe: Recipe) -> dict[str, Any]:
+    """The settings that decide a run's result, by their dotted names, without those at their defaults."""
     # As read from a file: a whole number is a float where one is declared.
     read = recipe_from_dict(recipe_to_dict(recipe), "recipe")
     chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True, exclude=_NOT_DUMPED)
@@ -250,9 +287,7 @@ def recipe_sha256(recipe: Recipe) -> str:
     for term in read.objective.others:
         differing = _plain(term, exclude_defaults=True)
         chosen["objective"][term.term_name] = {"weight": term.weight, **differing}
-    settings = {name: value for name, value in _flat(chosen) if name not in FREE_TO_CHANGE}
-    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return sha256(canonical.encode()).hexdigest()
+    return {name: value for name, value in _flat(chosen) if name not in FREE_TO_CHANGE}
 
 
 def first_difference(

@@ -16,6 +16,8 @@ _Kernels = Annotated[int, Interval(ge=0, le=1000)]
 _KernelSize = Annotated[int, Interval(ge=1, le=1000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
+_Model = Annotated[str, Len(1, 200)]
+_SeenSize = Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,16 +146,34 @@ class PretrainedSettings(Settings, group="networks"):
     kind: Literal["pretrained"] = "pretrained"
     """Which networks these are."""
 
-    model: Annotated[str, Len(1, 200)] = "efficientnet-lite0"
+    model: _Model = "efficientnet-lite0"
     """`efficientnet-lite0`, whose weights are installed by `convergan[pretrained]`; or an image model of the
     package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the folder it was saved to."""
 
-    size_px: Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)] = 128
+    size_px: _SeenSize = 128
     """Size that the network sees images in: they are scaled to about as many pixels as a square of this
     height and width has."""
 
     data_dependent_initialization: ClassVar[bool] = False
     """Nothing is left to initialize."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenSettings(Settings, group="frozen"):
+    """The pretrained network of the arm `frozen`, whatever networks the recipe has."""
+
+    model: _Model = PretrainedSettings.model
+    """`efficientnet-lite0`, or an image model of the package transformers, by its id on the Hugging Face hub
+    (OWNER/NAME) or the folder it was saved to."""
+
+    size_px: _SeenSize = PretrainedSettings.size_px
+    """Size that the network sees images in: they are scaled to about as many pixels as a square of this
+    height and width has."""
+
+    @property
+    def networks(self) -> PretrainedSettings:
+        """The settings of networks that the arm has."""
+        return PretrainedSettings(model=self.model, size_px=self.size_px)
 
 
 @dataclass(frozen=True, kw_only=True)

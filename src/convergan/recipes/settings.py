@@ -10,7 +10,7 @@ from convergan.errors import UserError
 from convergan.ranges import Former, Seed
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.base import Settings
-from convergan.recipes.networks import ConvSettings, NetworkSettings
+from convergan.recipes.networks import ConvSettings, FrozenSettings, NetworkSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import Minutes, PlanSettings, Steps
 
@@ -65,7 +65,7 @@ class DataSettings(Settings, group="data"):
 
     split_seed: Seed | None = None
     """Decides which images are labelled, held out and in which fold. Unset: the run's seed. Members of
-    an ensemble share one split seed and differ in their seed."""
+    an ensemble share it and differ in their seed."""
 
     resident_mb: Annotated[int, Interval(ge=0, le=10**9)] = 4096
     """Decoded images up to this many megabytes are held in (device) memory; above, they are read
@@ -152,6 +152,11 @@ class HardwareSettings(Settings, group="hardware"):
     """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
     random places, which costs next to nothing. `fresh`: every number is drawn for its one use."""
 
+    members: Literal["auto", "together", "apart"] = "auto"
+    """Members of an ensemble are trained `apart`, one after the other, or `together`, step by step in one
+    computation, which takes perceptrons with a generator (digits, mnist). `auto`: together where it was
+    measured to be quicker, for networks as small as those of digits on a CPU. Last digits depend on it."""
+
     compile: bool = False
     """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start.
     On a CPU it needs a C++ compiler and a step of `mnist` takes longer: docs/performance.md."""
@@ -169,6 +174,10 @@ class Recipe(Settings):
 
     seed: Seed = 0
     """Seed of everything that is drawn at random."""
+
+    members: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """Models of an ensemble, whose class probabilities are averaged: as many trainings on one draw of labels,
+    with the seeds `seed`, `seed` + 1 and so on. 1: a single model."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] = 100
     """Passes over the unlabelled images; or with `steps`, equal parts of the steps. After each the classifier
@@ -217,6 +226,9 @@ class Recipe(Settings):
     networks: NetworkSettings = field(default_factory=ConvSettings)
     """The two players."""
 
+    frozen: FrozenSettings = field(default_factory=FrozenSettings)
+    """The network of the arm `frozen`."""
+
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Losses of the two players: sums of the terms below, each times its weight. Where a term looks at
     generated images a generator is trained, which needs at least one of feature matching, minimax,
@@ -240,6 +252,14 @@ class Recipe(Settings):
             "printable characters without slashes",
         )
         self._require(len(set(self.arms)) == len(self.arms), "arms", "each arm once")
+        self._require(
+            self.seed + self.members <= 2**63, "seed", "one that leaves room for as many as members"
+        )
+        if self.members > 1 and (self.minutes is not None or self.arms):
+            raise UserError(
+                "members: expected 1 beside minutes or arms, which compare models and save one, got"
+                f" {self.members}; --minutes None trains members of the recipe's own model alone"
+            )
         # Their order changes nothing.
         object.__setattr__(self, "arms", tuple(sorted(self.arms)))
         if self.steps is not None:

@@ -1,40 +1,22 @@
-"""The arms of a run in plain words, their errors beside each other, and the one that is saved."""
+"""The arms of a run: their errors beside each other, and the one that is saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convergan.page.figures import page_colour
 from convergan.page.words import count
-from convergan.report.inputs import ArmSummary
+from convergan.recipes.arm_words import arm_title
+from convergan.report.inputs import ArmSummary, ReportInputs
 from convergan.runs.results import ErrorRate
 
-_PHRASES = {
-    "composed": "GAN and consistency",
-    "gan": "the GAN",
-    "consistency": "consistency",
-    "baseline": "the supervised baseline",
-    "frozen": "frozen features",
-}
 _EXPLANATIONS = {
     "composed": "labelled, unlabelled and generated images; two views of an image get one answer",
     "gan": "labelled, unlabelled and generated images",
     "consistency": "labelled and unlabelled images; two views of an image get one answer",
+    "custom": "terms that this recipe alone has",
     "baseline": "the same network, on the labelled images alone",
     "frozen": "a linear classifier on the features of a pretrained network",
 }
-
-
-def arm_phrase(name: str) -> str:
-    """The arm in plain words, inside a sentence: "the GAN"; a name that is not known as it stands."""
-    return _PHRASES.get(name, name)
-
-
-def arm_title(name: str) -> str:
-    """The arm in plain words, standing alone: "GAN"; a name that is not known as it stands."""
-    if name not in _PHRASES:
-        return name
-    title = _PHRASES[name].removeprefix("the ")
-    return title[0].upper() + title[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +107,9 @@ def arm_rows(arms: Sequence[ArmSummary]) -> list[ArmRow]:
     ]
 
 
-def chosen_by_tests(arms: Sequence[ArmSummary]) -> bool:
+def chosen_by_tests(inputs: ReportInputs) -> bool:
     """Whether the images that chose among the arms are those that their error rates are of."""
-    return len(arms) > 1 and all(
-        arm.test is not None
-        and (arm.held_out_errors, arm.held_out_size) == (arm.test.errors, arm.test.size)
-        for arm in arms
-    )
+    return len(inputs.arms) > 1 and inputs.results is not None and inputs.results.tested_on_held_out
 
 
 def choice(arms: Sequence[ArmSummary]) -> str:

@@ -8,7 +8,8 @@ from markupsafe import Markup
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import number, percent
-from convergan.report.arms import arm_title, chosen_by_tests, saved_arm
+from convergan.recipes.arm_words import arm_title
+from convergan.report.arms import chosen_by_tests, saved_arm
 from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
@@ -54,9 +55,10 @@ def _chart(
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     name, short = _names(inputs)
+    baseline = "baseline of a member" if inputs.members else "supervised baseline"
     values: tuple[tuple[str, Value], ...] = (
         (name, lambda it: share_wrong(it.test_errors, it.test_size)),
-        ("supervised baseline", lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
+        (baseline, lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
         (f"{short}, not averaged", lambda it: share_wrong(it.raw_test_errors, it.test_size)),
         (
             f"{short}, validation images",
@@ -115,6 +117,8 @@ def _names(inputs: ReportInputs) -> tuple[str, str]:
     if saved is not None:
         title = arm_title(saved.name)
         return title, title
+    if inputs.members:
+        return "a member", "a member"
     if inputs.generated_images is None:
         return "classifier", "classifier"
     return "semi-supervised GAN", "GAN"
@@ -137,7 +141,7 @@ def top_of(lines: Sequence[Line]) -> tuple[float, str]:
 
 def counted(inputs: ReportInputs) -> str:
     """What the caption of a chart of error rates says of the labels that they were counted on."""
-    if chosen_by_tests(inputs.arms):
+    if chosen_by_tests(inputs):
         return "No training saw these labels, but the arm that is saved was chosen by them."
     if inputs.results and inputs.results.folds:
         return (

@@ -64,6 +64,26 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemberSummary:
+    """One member of an ensemble."""
+
+    seed: int
+    """Seed that it was trained with."""
+
+    test: ErrorRate | None = None
+    """Mistakes of it alone on the images that the ensemble is tested on; None where there are none."""
+
+    baseline: ErrorRate | None = None
+    """Mistakes of its baseline alone; None without one."""
+
+    seconds: float
+    """Duration of its training in seconds."""
+
+    report: str = ""
+    """Where its own report lies, relative to that of the ensemble; empty: nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Disagreement:
     """One image that was tested and that the arms answer differently."""
 
@@ -169,6 +189,10 @@ class ReportInputs:
 
     arms: list[ArmSummary] = field(default_factory=list)
     """The trainings that were compared, in the order of their colours; empty for a run that compares none."""
+
+    members: list[MemberSummary] = field(default_factory=list)
+    """The members of an ensemble in the order of their seeds, `epochs` being their means; empty for a single
+    model."""
 
     disagreements: Disagreements | None = None
     """The images that the arms answer differently; None where the arms were not tested."""

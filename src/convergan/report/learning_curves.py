@@ -6,7 +6,7 @@ from collections.abc import Callable
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import SPACE, count, percent
-from convergan.report.arms import arm_title
+from convergan.recipes.arm_words import arm_title
 from convergan.report.curves import counted, share_wrong, top_of
 from convergan.report.inputs import ArmSummary, ReportInputs
 from convergan.runs.epochs import EpochLine

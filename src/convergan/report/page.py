@@ -11,12 +11,14 @@ from convergan.files import write_text
 from convergan.json_files import json_values
 from convergan.page.environment import templates
 from convergan.page.images import Picture, grid_picture, single_picture, strip_picture
-from convergan.report.arms import arm_rows, arm_title, choice, chosen_by_tests
+from convergan.recipes.arm_words import arm_title
+from convergan.report.arms import arm_rows, choice, chosen_by_tests
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
 from convergan.report.key_numbers import chance_of_difference, comparison, facts, key_bars
 from convergan.report.learning_curves import learning_curves
+from convergan.report.members import averaging, member_rows
 from convergan.report.words import confidence, duration, epoch_ranges, rows, sentences, tested
 from convergan.runs.epochs import HealthWarning
 
@@ -59,7 +61,9 @@ def _render(inputs: ReportInputs) -> str:
         facts=facts(inputs),
         arms=arm_rows(inputs.arms),
         choice=choice(inputs.arms),
-        chosen_by_tests=chosen_by_tests(inputs.arms),
+        members=member_rows(inputs),
+        averaging=averaging(inputs),
+        chosen_by_tests=chosen_by_tests(inputs),
         learning_curves=learning_curves(inputs),
         charts=charts(inputs),
         real=None if inputs.generated_images is None else _grid(inputs.real_images),

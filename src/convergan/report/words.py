@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from convergan.page.words import SPACE, percent
-from convergan.report.arms import chosen_by_tests
 from convergan.report.inputs import ReportInputs
 
 _LIST_SHOWN = 8
@@ -20,7 +19,8 @@ def tested(inputs: ReportInputs) -> str:
     """What the errors of a run are counted on."""
     if inputs.results and inputs.results.folds:
         return "labelled images"
-    return "held-out images" if chosen_by_tests(inputs.arms) else "test images"
+    on_held_out = inputs.results is not None and inputs.results.tested_on_held_out
+    return "held-out images" if on_held_out else "test images"
 
 
 def sentences(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from annotated_types import Ge
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from convergan.json_files import json_values, read_json, read_json_as, write_json
-from convergan.runs.results import Count
+from convergan.runs.results import Count, Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,10 @@ class Manifest(TrainingProcess):
 
     steps: Count | None = None
     """Number of steps of all trainings together."""
+
+    step_seconds: dict[str, Seconds] | None = None
+    """Seconds of a step by the name of the arm, as they were measured to plan the run: the time left is told
+    by them. Empty where nothing was measured."""
 
     notes: list[str] = field(default_factory=list)
     """What the images were read without."""

@@ -46,7 +46,7 @@ class ArmResult:
     """What one of the models that a run compares came to."""
 
     name: str
-    """`composed`, `gan`, `consistency`, `baseline` or `frozen`."""
+    """`composed`, `gan`, `consistency`, `custom`, `baseline` or `frozen`."""
 
     test_errors: Count
     """Mistakes on the test images; where there are none, on the labelled images that were held out."""
@@ -71,6 +71,20 @@ class ArmResult:
 
     p_value: Share | None = None
     """The p-value against the saved arm, as in `ArmComparison`; None for that arm itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberResult:
+    """What one member of an ensemble came to by itself; its own results.json says the rest."""
+
+    seed: int
+    """Seed that it was trained with, and the name of its folder in members/."""
+
+    test_errors: Count | None
+    """Mistakes on the images that the ensemble was tested on; None where it was not."""
+
+    test_error_rate: Share | None
+    """test_errors divided by the number of those images, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +156,13 @@ class Results:
     """Number of test images; of labelled images, each tested in one fold, where there are folds."""
 
     decision: Decision | None = None
-    """Whether the GAN "helped" or "hurt", or "undecided": McNemar's test at 5 %; None without a baseline."""
+    """Whether what the recipe adds to its baseline, the GAN or learning from the unlabelled images, "helped"
+    or "hurt", or "undecided": McNemar's test at 5 %. Of several arms the recipe's own is compared, whichever
+    is saved. None without a baseline."""
 
     p_value: Share | None = None
-    """The p-value of the exact McNemar test against the baseline, 0 to 1; None without a baseline."""
+    """The p-value of that test, exact, 0 to 1; of several arms as in `comparisons`, corrected for the number
+    of pairs. None without a baseline."""
 
     arms: tuple[ArmResult, ...] = ()
     """The models that were compared at equal time, the recipe's own first; none without `minutes` or arms."""
@@ -158,6 +175,14 @@ class Results:
 
     interval_method: str | None = None
     """Kind of the intervals of the arms' error rates, in words."""
+
+    tested_on_held_out: bool = False
+    """True in a run with arms whose error rates are of the labelled images that were held out, as it has no
+    test set. Of several arms, these images chose the one that is saved."""
+
+    members: tuple[MemberResult, ...] = ()
+    """The members of an ensemble in the order of their seeds, `test_errors` and `baseline_test_errors` being
+    those of the averaged probabilities of all of them; none for a single model."""
 
     train_seconds: Seconds
     """Duration of all trainings, over all resumes, in seconds."""
@@ -217,11 +242,12 @@ class Results:
         absent = set() if self.test else {"folds", *_OF_TESTS, *_OF_BASELINE}
         absent |= set() if self.arms else _OF_ARMS
         absent |= set() if self.saved_arm else {"saved_arm"}
+        absent |= set() if self.members else {"members"}
         names = (field.name for field in fields(self))
         return {name: getattr(self, name) for name in names if name not in absent}
 
 
-_OF_ARMS = {"arms", "comparisons", "interval_method"}
+_OF_ARMS = {"arms", "comparisons", "interval_method", "tested_on_held_out"}
 _OF_TESTS = ("test_size", "test_errors", "test_error_rate", "test_interval")
 _OF_BASELINE = (
     "baseline_test_errors",

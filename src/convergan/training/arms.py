@@ -102,7 +102,7 @@ def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
         ArmOutcome(
             name=name,
             steps=results[name][0].steps if has_test else _steps(preparation, name),
-            seconds=results[name][1].train_seconds if has_test else held_out[name].seconds,
+            seconds=_seconds(results[name][1]) if has_test else held_out[name].seconds,
             tested=results[name][2] if has_test else held_out[name].outcomes,
             tested_on_held_out=not has_test,
             held_out_wrong=held_out[name].wrong if held_out else None,
@@ -119,6 +119,11 @@ def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
         seconds=sum(found.seconds for found in held_out.values()) + of_results,
         arms=arms,
     )
+
+
+def _seconds(fitted: Fitted) -> float:
+    """Duration of a training as if there had been no other before it."""
+    return fitted.train_seconds + fitted.shared_seconds
 
 
 def _steps(preparation: Preparation, arm: str) -> int:

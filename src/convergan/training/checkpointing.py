@@ -44,6 +44,10 @@ class LoopOptions:
     """Asked between steps; when true, a checkpoint is written, where there is a folder, and `Interrupted`
     raised."""
 
+    due: Callable[[], bool] | None = None
+    """Asked between steps in place of the time: whether a checkpoint is due. Trainings that take their steps
+    together write theirs at the same ones."""
+
     origin: Mapping[str, str] = field(default_factory=dict)
     """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
 
@@ -149,9 +153,11 @@ class Checkpointer:
         """Whether it is time for a checkpoint, or a stop has been asked for."""
         if ranks() > 1 and step % STEPS_BETWEEN_AGREEMENTS:
             return False
-        elapsed = time.monotonic() - self._time
-        due = elapsed >= self._options.checkpoint_every_seconds or self._options.stop_requested()
-        return any_rank(due, self._device)
+        if self._options.due is not None:
+            due = self._options.due()
+        else:
+            due = time.monotonic() - self._time >= self._options.checkpoint_every_seconds
+        return any_rank(due or self._options.stop_requested(), self._device)
 
     def stop_if_requested(self) -> None:
         """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""

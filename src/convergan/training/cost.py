@@ -1,9 +1,10 @@
 """The memory and the arithmetic that a step of training takes, computed without training."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
+from convergan.networks.module import taking_images
 from convergan.networks.noise import BANK_SIZE
-from convergan.recipes.networks import ConvSettings, NetworkSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.networks import ConvSettings, ModuleSettings, NetworkSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED, batch_sizes
@@ -33,6 +36,9 @@ _LIBRARIES_BYTES = 40 * 10**6
 
 _MOVING_MAPS = 2
 """Feature maps that a pass holds for no gradient: the input and the output of the layer that runs."""
+
+
+TracedT = TypeVar("TracedT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,8 @@ def training_cost(
     """The cost of training a recipe on images of `image_shape` (channels, height, width).
 
     The networks are built and run with tensors that have shapes but no memory, on a few images that stand for
-    the batch. Costs that grow with the square of the batch size are underestimated, none is overestimated.
+    the batch; one of one's own that cannot do without numbers, with others. Costs that grow with the square
+    of the batch size are underestimated, none is overestimated.
 
     Args:
         recipe: all settings.
@@ -78,7 +85,8 @@ def training_cost(
     sizes = {name: max(1, size // processes) for name, size in batch_sizes(recipe).items()}
     batch = sizes[LABELLED]
     relative = tuple((name, size / batch) for name, size in sizes.items())
-    with FakeTensorMode(allow_non_fake_inputs=True):
+
+    def traced() -> tuple[_BatchCost, _BatchCost, int]:
         small, large = (
             _trace(
                 recipe.networks,
@@ -92,14 +100,9 @@ def training_cost(
             )
             for rows in _TRACED_BATCH_SIZES
         )
-        discriminator = build_discriminator(recipe.networks, image_shape, outputs)
-        held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
-        has_generator = "generator" in losses_of(recipe.objective)
-        if has_generator:
-            generator = build_generator(recipe.networks, image_shape)
-            held += _player_bytes(recipe, "generator", generator, averaged=False)
-        if recipe.baseline:
-            held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
+        return small, large, _held_bytes(recipe, image_shape, outputs)
+
+    small, large, held = _without_numbers(recipe.networks, image_shape, traced)
 
     def extrapolated(images: int, name: str) -> float:
         small_cost, large_cost = getattr(small, name), getattr(large, name)
@@ -126,6 +129,23 @@ def training_cost(
     )
 
 
+def classifying_bytes(
+    network: PretrainedDiscriminator, image_shape: tuple[int, int, int], *, device_type: str
+) -> int:
+    """Peak memory of computing features with a network of the arm `frozen`, which sees an image for that.
+
+    Args:
+        network: on the CPU.
+        image_shape: channels, height and width.
+        device_type: "cpu", "cuda" or "mps".
+    """
+    with torch.no_grad(), _LargestMap([*network.parameters()]) as judging:
+        network(torch.zeros(1, *image_shape))
+    weights = sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
+    at_once = batch_size(network.seen_size_px, device_type)
+    return weights + _MOVING_MAPS * at_once * judging.largest_bytes + _LIBRARIES_BYTES
+
+
 @dataclass(frozen=True, kw_only=True)
 class _BatchCost:
     """The cost of one batch of a few images."""
@@ -137,6 +157,37 @@ class _BatchCost:
     """Size of the largest feature map in the generator."""
     step_operations: float
     test_operations: float
+
+
+def _without_numbers(
+    networks: NetworkSettings, image_shape: tuple[int, int, int], task: Callable[[], TracedT]
+) -> TracedT:
+    """Does a task with tensors that have shapes but no memory; where a network of one's own cannot do without
+    numbers, with others.
+
+    Raises:
+        UserError: a network of one's own does not take such images in training.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    if not isinstance(networks, ModuleSettings):
+        with mode:
+            return task()
+    with suppress(Exception), mode:
+        return task()
+    with taking_images(networks, image_shape), torch.random.fork_rng(devices=[]):
+        return task()
+
+
+def _held_bytes(recipe: Recipe, image_shape: tuple[int, int, int], outputs: int) -> int:
+    """Bytes of all players, whatever the batch."""
+    discriminator = build_discriminator(recipe.networks, image_shape, outputs)
+    held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
+    if "generator" in losses_of(recipe.objective):
+        generator = build_generator(recipe.networks, image_shape)
+        held += _player_bytes(recipe, "generator", generator, averaged=False)
+    if recipe.baseline:
+        held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
+    return held
 
 
 @lru_cache(maxsize=64)
@@ -162,7 +213,7 @@ def _trace(
             layer.forward = super(ImageByImage, layer).forward  # type: ignore[method-assign]
     weights = _weights(discriminator, generator)
     sizes = {name: max(1, round(rows * relative)) for name, relative in relative_sizes}
-    images = {name: torch.empty(size, *image_shape) for name, size in sizes.items()}
+    images = {name: torch.zeros(size, *image_shape) for name, size in sizes.items()}
     simultaneous = objective.is_simultaneous and generator is not None
     with FlopCounterMode(display=False) as discriminator_flops:
         real = [images.get(name, images[UNLABELLED]) for name in _real_groups(objective)]

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import HealthWarning
+from convergan.training.advice import advice_on_collapse, advice_on_saturation
 
 COLLAPSED_BELOW = 0.4
 """Share of the data's diversity below which the generator is called collapsed: batches of data
@@ -84,8 +86,8 @@ def mean_pairwise_distance(images: Tensor) -> float:
 class HealthMonitor:
     """Turns an epoch's numbers into warnings, each given once until it has passed."""
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
         self.was_diverse = False
         self.collapsed_epochs = 0
         self.saturated_epochs = 0
@@ -104,7 +106,7 @@ class HealthMonitor:
         warnings = []
         low = diversity < COLLAPSED_BELOW
         self.was_diverse = self.was_diverse or not low
-        counts = low and (self.was_diverse or epoch > FIRST_SHARE * self._epochs)
+        counts = low and (self.was_diverse or epoch > FIRST_SHARE * self._recipe.epochs)
         self.collapsed_epochs = self.collapsed_epochs + 1 if counts else 0
         saturated = real_score - generated_score > SATURATED_ABOVE
         self.saturated_epochs = self.saturated_epochs + 1 if saturated else 0
@@ -114,9 +116,7 @@ class HealthMonitor:
                     epoch,
                     "collapse",
                     f"the generator collapses: its samples are {diversity:.0%} as diverse as the data",
-                    "the classifier may still be good; for better samples train with "
-                    "--objective.feature-matching.weight 0 --objective.minimax.weight 1 "
-                    "--networks.minibatch-kernels 100",
+                    advice_on_collapse(self._recipe),
                 )
             )
         if self.saturated_epochs == PATIENCE:
@@ -126,8 +126,7 @@ class HealthMonitor:
                     "saturation",
                     "the discriminator is saturated: it tells every sample from the data "
                     f"(D(x) {real_score:.2f}, D(G(z)) {generated_score:.2f})",
-                    "smooth its targets with --objective.real-or-generated.positive-target 0.9, "
-                    "or give it more noise or dropout (--networks.*-noise, --networks.*-dropout)",
+                    advice_on_saturation(self._recipe),
                 )
             )
         return warnings

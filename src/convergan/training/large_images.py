@@ -12,6 +12,7 @@ from convergan.data.undecoded import Source
 from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.page.words import approximate_duration
+from convergan.recipes.networks import ModuleSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.loop import steps_in_all
 from convergan.training.memory import device_cost
@@ -27,13 +28,20 @@ def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
 
     Raises:
         UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
-            on them would take, and what in a sensible size.
+            on them would take, and what in a sensible size, but for a network of one's own, which may take
+            no image of such a size.
     """
     size = None if recipe.data.size_px is not None else first_size(source)
     if size is None or max(size) <= LARGEST_UNASKED_PX:
         return
     height, width = size
     smaller_px = sensible_size_px(height, width)
+    expected = (
+        f"data.size-px: expected a size, as the images have more than {LARGEST_UNASKED_PX} px, got none and "
+        f"images of {width}x{height} px"
+    )
+    if isinstance(recipe.networks, ModuleSettings):
+        raise UserError(f"{expected}; data.size-px {smaller_px} resizes all")
     shapes = ((recipe.data.channels or 3, side[0], side[1]) for side in (size, (smaller_px,) * 2))
     costs = [device_cost(recipe, shape, 2, device=device, processes=ranks()) for shape in shapes]
     memory = [bytes_in_words(cost.memory_bytes) for cost in costs]
@@ -47,8 +55,7 @@ def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
             f" and {approximate_duration(seconds)}",
         )
     raise UserError(
-        f"data.size-px: expected a size, as the images have more than {LARGEST_UNASKED_PX} px, got none and "
-        f"images of {width}x{height} px, on which training takes about {memory[0]} of memory{time}; "
+        f"{expected}, on which training takes about {memory[0]} of memory{time}; "
         f"--data.size-px {smaller_px} resizes all, for about {memory[1]}{smaller_time}, and half that size "
         "for about a quarter"
     )

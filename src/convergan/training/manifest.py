@@ -1,5 +1,6 @@
 """The manifest of a run as it begins, and what must be the same when it is resumed."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import split_seed
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder
 from convergan.runs.manifest import (
@@ -21,13 +23,24 @@ from convergan.runs.manifest import (
 )
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
-from convergan.training.preparation import Preparation, split_seed
+from convergan.training.preparation import Preparation
 from convergan.training.summary import unlabelled_size
 from convergan.training.trainings import trainings_of
 
 
-def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.device) -> None:
+def write_manifest(
+    folder: RunFolder,
+    preparation: Preparation,
+    device: torch.device,
+    step_seconds: Mapping[str, float] | None = None,
+) -> None:
     """Writes manifest.json; on resume, notes the new process and checks that it can go on.
+
+    Args:
+        folder: of the run.
+        preparation: images and recipe.
+        device: device to train on.
+        step_seconds: duration of a step by the name of the arm, as it was measured to plan a new run.
 
     Raises:
         UserError: the images, their order, the kind of device or the number of processes are not those that
@@ -38,10 +51,14 @@ def write_manifest(folder: RunFolder, preparation: Preparation, device: torch.de
         _require_same(folder, folder.read_manifest(), preparation, process)
         note_resumed(folder.manifest, process, recipe_sha256(preparation.recipe))
         return
-    write_json(folder.manifest, new_manifest(preparation, process))
+    write_json(folder.manifest, new_manifest(preparation, process, step_seconds))
 
 
-def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest:
+def new_manifest(
+    preparation: Preparation,
+    process: TrainingProcess,
+    step_seconds: Mapping[str, float] | None = None,
+) -> Manifest:
     """The manifest of a run that a process begins."""
     data, split, recipe = preparation.data, preparation.split, preparation.recipe
     labels = split.training.labels
@@ -72,8 +89,9 @@ def new_manifest(preparation: Preparation, process: TrainingProcess) -> Manifest
         folds_held_out=[fold.held_out.tolist() for fold in folds],
         unlabelled_size=unlabelled_size(preparation),
         folds=len(folds),
-        trainings=len(trainings),
-        steps=sum(training.steps for training in trainings),
+        trainings=recipe.members * len(trainings),
+        steps=recipe.members * sum(training.steps for training in trainings),
+        step_seconds=dict(step_seconds or {}),
         notes=list(data.notes),
         resumed=[],
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from convergan.errors import UserError
-from convergan.recipes.networks import MLPSettings
+from convergan.networks.pretrained import PretrainedDiscriminator
+from convergan.recipes.networks import MLPSettings, PretrainedSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import resolved_precision
-from convergan.training.cost import Cost, training_cost
+from convergan.training.cost import Cost, classifying_bytes, training_cost
 from convergan.units import bytes_in_words
 
 _CGROUP_LIMITS = (
@@ -88,6 +89,7 @@ def require_memory(
     device: torch.device,
     processes: int = 1,
     images_bytes: int = 0,
+    arm: str | None = None,
 ) -> Cost:
     """Checks that training fits in memory, as far as that is known beforehand.
 
@@ -98,6 +100,7 @@ def require_memory(
         device: device to train on.
         processes: number of processes that share each batch.
         images_bytes: size of the images that are still to be loaded into the device's memory.
+        arm: name of the arm whose recipe it is; None in a run without arms.
 
     Returns:
         The cost of training.
@@ -115,12 +118,45 @@ def require_memory(
         narrower = (
             "--networks.hidden" if isinstance(recipe.networks, MLPSettings) else "--networks.width"
         )
+        of_arm = "" if arm is None else f" of the arm {arm}"
         raise UserError(
-            f"batch-size: expected a training that fits in the {bytes_in_words(limit)} that {limited_by}, "
-            f"got {recipe.batch_size} images of {width}x{height} px, for which these networks take about "
-            f"{bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} takes less"
+            f"batch-size: expected a training{of_arm} that fits in the {bytes_in_words(limit)} that "
+            f"{limited_by}, got {recipe.batch_size} images of {width}x{height} px, for which these networks "
+            f"take about {bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} "
+            "takes less"
         )
     return cost
+
+
+def require_memory_of_frozen(
+    network: PretrainedDiscriminator,
+    settings: PretrainedSettings,
+    image_shape: tuple[int, int, int],
+    *,
+    device: torch.device,
+    processes: int = 1,
+) -> None:
+    """Checks that the arm `frozen` fits in memory, as far as that is known beforehand.
+
+    Args:
+        network: the network of the arm, whose weights are in memory already where the device is a CPU.
+        settings: of it.
+        image_shape: channels, height and width.
+        device: device to train on.
+        processes: number of processes that train together.
+
+    Raises:
+        UserError: it needs more than the device or the process can have.
+    """
+    needed = classifying_bytes(network, image_shape, device_type=device.type)
+    known = memory_limit(device, processes)
+    if known is not None and needed > known[0]:
+        limit, limited_by = known
+        raise UserError(
+            f"frozen.size-px: expected a network of the arm frozen that fits in the {bytes_in_words(limit)} "
+            f"that {limited_by}, got {settings.model} on images of about {settings.size_px} px, which takes "
+            f"about {bytes_in_words(needed)}"
+        )
 
 
 def _own_bytes() -> tuple[int, int]:

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
 from convergan.data.batches import DeviceImages
 from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
 from convergan.errors import printable
+from convergan.networks.ensemble import averaged_logits
 from convergan.recipes.arms import BASELINE
 from convergan.report.inputs import Prediction
 from convergan.runs.results import ArmResult, Interval, Results
 from convergan.statistics.intervals import wilson
 from convergan.training.choice import IntervalMethod, compared
-from convergan.training.classify import classify, predicted_classes
+from convergan.training.classify import classify
 from convergan.training.loop import Fitted
-from convergan.training.verdict import compare
+from convergan.training.verdict import compare, decided
 
 REPORT_PREDICTIONS = 12
 """Most, and least, certain predictions in the report."""
@@ -30,13 +34,55 @@ MOST_LOOKED_AT = 10_000
 class Outcome:
     """What the trained classifiers said of one split's test images."""
 
-    images: Images
-    names: Sequence[str]
-    labels: np.ndarray
-    probabilities: np.ndarray
-    wrong: np.ndarray
-    baseline_wrong: np.ndarray | None
-    confusion: np.ndarray
+    test_set: TestSet
+    logits: Float32[Tensor, "images classes"]
+    """Logits of the classifier, on the CPU."""
+
+    baseline_logits: Float32[Tensor, "images classes"] | None
+    """Logits of the baseline; None where none was trained."""
+
+    @property
+    def images(self) -> Images:
+        """The test images, uint8 [images, height, width, channels]."""
+        return self.test_set.images
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Where each image came from."""
+        return self.test_set.names
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int64 [images]: the true classes."""
+        return self.test_set.labels_for_report()
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """float32 [images, classes]."""
+        probabilities: np.ndarray = torch.softmax(self.logits, dim=1).numpy()
+        return probabilities
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """bool [images]: true where the classifier errs."""
+        return self.test_set.errors(self._predicted)
+
+    @cached_property
+    def baseline_wrong(self) -> np.ndarray | None:
+        """bool [images]: true where the baseline errs; None where none was trained."""
+        if self.baseline_logits is None:
+            return None
+        return self.test_set.errors(self.baseline_logits.argmax(dim=1).numpy())
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """int64 [classes, classes]: images of class i taken for class j."""
+        return self.test_set.confusion(self._predicted)
+
+    @property
+    def _predicted(self) -> np.ndarray:
+        predicted: np.ndarray = self.logits.argmax(dim=1).numpy()
+        return predicted
 
 
 def outcomes_on(
@@ -47,22 +93,24 @@ def outcomes_on(
         return []
     images = DeviceImages(test_set.images, device, resident_bytes=resident_bytes)
     everything = np.arange(len(test_set))
-    logits = classify(fitted.discriminator, images, everything)
-    predicted = logits.argmax(dim=1).cpu().numpy()
-    baseline_wrong = None
-    if fitted.baseline is not None:
-        baseline_wrong = test_set.errors(predicted_classes(fitted.baseline, images, everything))
+    baseline = fitted.baseline
     return [
         Outcome(
-            images=test_set.images,
-            names=test_set.names,
-            labels=test_set.labels_for_report(),
-            probabilities=torch.softmax(logits, dim=1).cpu().numpy(),
-            wrong=test_set.errors(predicted),
-            baseline_wrong=baseline_wrong,
-            confusion=test_set.confusion(predicted),
+            test_set=test_set,
+            logits=classify(fitted.discriminator, images, everything),
+            baseline_logits=None if baseline is None else classify(baseline, images, everything),
         )
     ]
+
+
+def averaged_outcome(members: Sequence[Outcome]) -> Outcome:
+    """What an ensemble says of the test images of its members, and their baselines together."""
+    baselines = [each.baseline_logits for each in members if each.baseline_logits is not None]
+    return Outcome(
+        test_set=members[0].test_set,
+        logits=averaged_logits([each.logits for each in members]),
+        baseline_logits=averaged_logits(baselines) if baselines else None,
+    )
 
 
 def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
@@ -109,7 +157,7 @@ class ArmOutcome:
     """On the test set, or on the labelled images that were held out where there is none."""
 
     tested_on_held_out: bool
-    """True if those are the labels that chose among the arms."""
+    """True if those are the labelled images that were held out, which choose among several arms."""
 
     held_out_wrong: np.ndarray | None
     """bool [labelled images that were held out]: true where it errs; None where none were."""
@@ -125,8 +173,8 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
     if saved is None or not all(arm.tested for arm in arms) or not arms:
         return results
     wrong = {arm.name: arm.wrong for arm in arms}
-    chose = any(arm.tested_on_held_out for arm in arms)
-    method = IntervalMethod(len(arms) if chose else 1)
+    on_held_out = any(arm.tested_on_held_out for arm in arms)
+    method = IntervalMethod(len(arms) if on_held_out else 1)
     comparisons = compared(wrong)
     p_values = {
         each.second if each.first == saved else each.first: each.p_value
@@ -157,13 +205,14 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
         saved_arm=saved,
         comparisons=comparisons,
         interval_method=method.words,
+        tested_on_held_out=on_held_out,
     )
-    baseline = of_arms.get(BASELINE)
-    if baseline is None:
+    baseline, own = of_arms.get(BASELINE), arms[0].name
+    if baseline is None or own == BASELINE:
         return results
-    # Where the baseline is saved itself: of the recipe's own model.
-    compared_arm = arms[0].name if saved == BASELINE else saved
-    comparison = compare(wrong[compared_arm], wrong[BASELINE])
+    # The recipe's own model comes before the baseline in each pair.
+    pair = next(each for each in comparisons if (each.first, each.second) == (own, BASELINE))
+    comparison = decided(pair.only_first_wrong, pair.only_second_wrong, pair.p_value)
     return replace(
         results,
         baseline_test_errors=baseline.test_errors,

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from rich.cells import cell_len
@@ -21,8 +22,10 @@ from convergan.recipes.arms import (
     is_planned,
     own_arm,
 )
+from convergan.recipes.files import cost_sha256
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
+from convergan.training.frozen import fitting_seconds, views_of
 from convergan.training.loop import steps_in_all
 from convergan.training.outcome import MOST_LOOKED_AT
 from convergan.training.preparation import Preparation
@@ -35,17 +38,14 @@ TEST_SHARE = 0.05
 """Share of an arm's time that its tests may take."""
 
 _HOLD_OUT_SHARE = 1 / 3
-"""Steps of a training that holds labels out, of those of the result, where there is a test set: a quarter of
-the time."""
+"""Steps of a training that holds labels out, of those of the result, where there is a test set: with one of
+them a quarter of the time, with N folds N / (N + 3)."""
 
 _HELD_OUT_TIME = 0.5
 """Share of the time for the trainings that hold labels out, where they estimate the errors as well."""
 
 _SPARE_SHARE = 0.03
 """Share of the minutes for what is not planned: starts, checkpoints, the report."""
-
-_FITTING_SECONDS = 3.0
-"""Duration of fitting a linear layer to the features of a few hundred labelled images."""
 
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
@@ -62,6 +62,9 @@ class ArmCost:
 
     test: float
     """Of the classification of an image."""
+
+    shared: float = 0.0
+    """Of what is done once for all trainings of the arm: of `frozen`, the features of the labelled images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +146,9 @@ def _measured(
     recipe, data = arm_recipe(preparation.recipe, arm), preparation.split.training
     test = classification_seconds(device, recipe, data)
     if arm == FROZEN:
-        # Each image, and its mirror image.
-        return ArmCost(step=_FITTING_SECONDS + 2 * len(data.labelled) * test, test=test)
+        rows = len(views_of(recipe)) * len(data.labelled)
+        fitting = fitting_seconds(rows, len(data.classes))
+        return ArmCost(step=fitting, test=test, shared=rows * test)
     step = step_seconds(device, recipe, data, steps=_TRIAL_STEPS, patience_seconds=patience_seconds)
     return ArmCost(step=step, test=test)
 
@@ -156,8 +160,23 @@ def planned_by_steps(
     share = _HOLD_OUT_SHARE if images.test else 1.0
     times = _Times(recipe, costs, images, epochs=recipe.epochs)
     seconds = times.of_result(times.own, own_steps)
-    steps = {name: times.steps_in(name, seconds) for name in costs if name != times.own}
-    return replace(recipe, steps=own_steps, plan=PlanSettings(hold_out_share=share, **steps))
+    steps = {name: times.steps_in(name, seconds) for name in costs}
+    steps[times.own] = own_steps
+    held_out = times.all_hold_out_steps(steps, share)
+    plan = PlanSettings(settings_sha256=cost_sha256(recipe), hold_out_share=share)
+    return _with_steps(recipe, steps, plan, held_out)
+
+
+def _with_steps(
+    recipe: Recipe, steps: Mapping[str, int], plan: PlanSettings, held_out: Mapping[str, int]
+) -> Recipe:
+    """The recipe with these steps of its arms, and of those of the baseline that hold labels out."""
+    others: dict[str, Any] = {
+        name: count for name, count in steps.items() if name != own_arm(recipe)
+    }
+    if BASELINE in others:
+        plan = replace(plan, baseline_hold_out=held_out[BASELINE])
+    return replace(recipe, steps=steps[own_arm(recipe)], plan=replace(plan, **others))
 
 
 def planned_by_minutes(
@@ -203,7 +222,10 @@ def _divided(
         share = _HOLD_OUT_SHARE
         of_each = seconds / len(costs) / (1 + share * images.folds)
         times = _Times(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
-        steps = _in_equal_time(times, seconds, share)
+        # Twice: how long the others' trainings hold labels out for is known of the first alone.
+        steps = _in_equal_time(times, seconds, share, {})
+        held_out = times.all_hold_out_steps(steps, share)
+        steps = _in_equal_time(times, seconds, share, held_out)
     elif images.folds:
         # Half for one result; the other half for the trainings that estimate its errors.
         of_folds = seconds * _HELD_OUT_TIME
@@ -213,21 +235,22 @@ def _divided(
         )
         steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
         share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
+        held_out = times.all_hold_out_steps(steps, share)
     else:
         times, share = _Times(recipe, costs, images, epochs=recipe.epochs), 1.0
         steps = {name: times.steps_in(name, seconds) for name in costs}
+        held_out = steps
     for name, count in steps.items():
-        fewest = folded(count, share) if images.folds else count
+        fewest = min(held_out[name], count)
         if fewest < FEWEST_STEPS and count != times.most_steps(name):
             return None
-    others = {name: count for name, count in steps.items() if name != times.own}
     plan = PlanSettings(
         minutes=recipe.minutes,
+        settings_sha256=cost_sha256(recipe),
         epochs=times.epochs,
         hold_out_share=share if images.folds else 1.0,
-        **others,
     )
-    return replace(recipe, steps=steps[times.own], plan=plan)
+    return _with_steps(recipe, steps, plan, held_out)
 
 
 @dataclass(frozen=True)
@@ -256,16 +279,33 @@ class _Times:
 
     def of_result(self, arm: str, steps: int) -> float:
         """Duration of a training on all labels."""
-        return steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
+        shared = 0.0 if self.images.folds else self.costs[arm].shared
+        return shared + steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
 
     def of_folds(self, arm: str, steps: int) -> float:
         """Duration of an arm's trainings that hold labels out, of so many steps each."""
         each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
-        return self.images.folds * each
+        return self.images.folds * each + (self.costs[arm].shared if self.images.folds else 0.0)
 
     def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
         """Duration of all of those of all arms, of a share of these steps."""
-        return sum(self.of_folds(name, folded(count, share)) for name, count in steps.items())
+        held_out = self.all_hold_out_steps(steps, share)
+        return sum(self.of_folds(name, count) for name, count in held_out.items())
+
+    def all_hold_out_steps(self, steps: Mapping[str, int], share: float) -> dict[str, int]:
+        """Those of all arms."""
+        return {name: self._hold_out_steps(name, steps, share) for name in steps}
+
+    def _hold_out_steps(self, arm: str, steps: Mapping[str, int], share: float) -> int:
+        """Steps of a training of an arm that holds labels out, given the steps of the results.
+
+        A share of them; of an arm that learns nothing more, what takes as long as the recipe's own arm's.
+        """
+        shared = max(1, round(share * steps[arm]))
+        if steps[arm] != self.most_steps(arm):
+            return shared
+        own_seconds = max(1, round(share * steps[self.own])) * self.costs[self.own].step
+        return max(shared, min(steps[arm], math.floor(own_seconds / self.costs[arm].step)))
 
     def steps_in(self, arm: str, seconds: float, share: float | None = None) -> int:
         """The steps of a result that take so many seconds, at least 1 and no more than `most_steps`.
@@ -285,13 +325,17 @@ class _Times:
         return steps if most is None else min(steps, most)
 
 
-def folded(steps: int, share: float) -> int:
-    """Steps of a training that holds labels out, as `hold_out_recipe` has them."""
-    return max(1, round(share * steps))
+def _in_equal_time(
+    times: _Times, seconds: float, share: float, held_out: Mapping[str, int]
+) -> dict[str, int]:
+    """Steps of each arm. What one leaves, as it learns nothing more, is the others'.
 
-
-def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int]:
-    """Steps of each arm. What one leaves, as it learns nothing more, is the others'."""
+    Args:
+        times: durations.
+        seconds: for all trainings of all arms.
+        share: steps of a training that holds labels out, as a share of those of the result.
+        held_out: of arms that learn nothing more, steps of those trainings; default: all.
+    """
     steps: dict[str, int] = {}
     open_arms = list(times.costs)
     while open_arms:
@@ -302,7 +346,7 @@ def _in_equal_time(times: _Times, seconds: float, share: float) -> dict[str, int
             break
         for name in full:
             seconds -= times.of_result(name, steps[name])
-            seconds -= times.of_folds(name, folded(steps[name], share))
+            seconds -= times.of_folds(name, held_out.get(name, steps[name]))
         open_arms = [name for name in open_arms if name not in full]
     return steps
 

@@ -1,12 +1,14 @@
 """A player: a network, its optimizer, and what follows its weights over time."""
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from convergan.distributed import data_parallel, ranks, sum_over_ranks
+from convergan.distributed import data_parallel, ranks, share_buffers
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
@@ -71,6 +73,8 @@ class Player(Generic[NetworkT]):
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * learning_rate
         self.optimizer.step()
+        if ranks() > 1:
+            share_buffers(self.network, _running_statistics(self.network))
         if self.history is not None:
             self.history.update()
         if self.average is not None:
@@ -111,10 +115,7 @@ class Player(Generic[NetworkT]):
     def _update_average(self) -> None:
         """Updates the averages of the weights and of the running statistics."""
         assert self.average is not None
-        current, averages = map(_running_statistics, (self.network, self.average.module))
-        for statistic in current:
-            # Each rank has seen other images.
-            statistic.copy_(sum_over_ranks(statistic) / ranks())
+        current, averages = map(_averaged_statistics, (self.network, self.average.module))
         moved = [
             average.lerp(statistic, self._averaging_rate())
             for average, statistic in zip(averages, current, strict=True)
@@ -137,13 +138,24 @@ class Player(Generic[NetworkT]):
         return min(1.0, max(self.settings.averaging_rate, horizon))
 
 
-def _running_statistics(network: nn.Module) -> list[Tensor]:
+def _averaged_statistics(network: nn.Module) -> list[Tensor]:
     """The statistics that are averaged as the weights are, since they are those of activations under them."""
+    return _statistics(
+        network, (layer.norm for layer in network.modules() if isinstance(layer, GroupedBatchNorm))
+    )
+
+
+def _running_statistics(network: nn.Module) -> list[Tensor]:
+    """All statistics that the images of a step move."""
+    return _statistics(
+        network, (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
+    )
+
+
+def _statistics(network: nn.Module, norms: Iterable[_BatchNorm]) -> list[Tensor]:
+    """The running statistics of some batch normalizations, and of minibatch discrimination."""
     statistics = [
-        statistic
-        for layer in network.modules()
-        if isinstance(layer, GroupedBatchNorm)
-        for statistic in (layer.norm.running_mean, layer.norm.running_var)
+        statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)
     ]
     if isinstance(network, ComparingDiscriminator):
         statistics.append(network.running_closeness)

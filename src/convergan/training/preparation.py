@@ -28,14 +28,14 @@ from convergan.recipes.arms import (
     arm_names,
     arm_recipe,
     has_arms,
-    own_arm,
     without_classes,
 )
-from convergan.recipes.networks import ModuleSettings, PretrainedSettings
+from convergan.recipes.members import is_ensemble, split_seed
+from convergan.recipes.networks import ModuleSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
 from convergan.training.cost import Cost
-from convergan.training.memory import require_memory
+from convergan.training.memory import require_memory, require_memory_of_frozen
 from convergan.training.objective import losses_of, require_views
 
 CPU = torch.device("cpu")
@@ -57,7 +57,8 @@ class Preparation:
     """Divisions for cross-validation, if the labels are few and there is no test set; of a run with arms the
     one division, or the folds, whose held-out labels choose among them."""
     cost: Cost | None
-    """Cost of each training; None where the run is finished."""
+    """Cost of each training, of several arms of the one that takes the most memory; None where the run is
+    finished."""
 
     @property
     def fold_count(self) -> int:
@@ -121,23 +122,22 @@ def prepare(
     if isinstance(recipe.networks, ModuleSettings):
         require_module(recipe.networks, image_shape(data), outputs)
     else:
-        _require_networks(recipe, image_shape(data), outputs)
+        for each in _trained(recipe).values():
+            _require_networks(each, image_shape(data), outputs)
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
-    if not finished and FROZEN in arm_names(recipe):
-        # It is the last to train: what it lacks is to be known now.
-        frozen = PretrainedDiscriminator(PretrainedSettings(), image_shape(data), outputs)
-        frozen.load_pretrained()
     if not finished:
-        cost = require_memory(
-            arm_recipe(recipe, own_arm(recipe)) if has_arms(recipe) else recipe,
+        cost = _required_memory(
+            recipe,
             image_shape(data),
             outputs,
             device=device,
             processes=processes,
             images_bytes=data.train.images.nbytes if resident and device.type == "cuda" else 0,
         )
+        if FROZEN in arm_names(recipe):
+            _require_frozen(recipe, image_shape(data), outputs, device=device, processes=processes)
     return Preparation(recipe=recipe, data=data, split=split, folds=folds, cost=cost)
 
 
@@ -174,7 +174,12 @@ def _open(
 def _require_memory_before_decoding(
     recipe: Recipe, source: Source, *, device: torch.device, processes: int
 ) -> None:
-    """Refuses networks that do not fit in memory before the time is spent on decoding images."""
+    """Refuses networks that do not fit in memory before the time is spent on decoding images.
+
+    A network of one's own is asked only about images as they turn out to be, which may be all that it takes.
+    """
+    if isinstance(recipe.networks, ModuleSettings):
+        return
     side_px = recipe.data.size_px
     size = first_size(source) if side_px is None else (side_px, side_px)
     if size is None:
@@ -182,7 +187,54 @@ def _require_memory_before_decoding(
     # Grey images take less than colour: what is not known must not refuse anything.
     shape = (recipe.data.channels or 1, *size)
     fitted, classes = _fitted(recipe, source.classes, source.place)
-    require_memory(fitted, shape, max(len(classes), 1), device=device, processes=processes)
+    _required_memory(fitted, shape, max(len(classes), 1), device=device, processes=processes)
+
+
+def _trained(recipe: Recipe) -> dict[str | None, Recipe]:
+    """The recipe of each arm that takes steps, by its name; of a run without arms the recipe itself."""
+    if not has_arms(recipe):
+        return {None: recipe}
+    return {name: arm_recipe(recipe, name) for name in arm_names(recipe) if name != FROZEN}
+
+
+def _required_memory(
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    outputs: int,
+    *,
+    device: torch.device,
+    processes: int,
+    images_bytes: int = 0,
+) -> Cost:
+    """The cost of the training that takes the most memory, of which each was found to fit."""
+    costs = [
+        require_memory(
+            each,
+            shape,
+            outputs,
+            device=device,
+            processes=processes,
+            images_bytes=images_bytes,
+            arm=arm,
+        )
+        for arm, each in _trained(recipe).items()
+    ]
+    return max(costs, key=lambda cost: cost.memory_bytes)
+
+
+def _require_frozen(
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    outputs: int,
+    *,
+    device: torch.device,
+    processes: int,
+) -> None:
+    """Loads the network of the arm `frozen`, the last to train: what it lacks is to be known now."""
+    settings = recipe.frozen.networks
+    network = PretrainedDiscriminator(settings, shape, outputs)
+    require_memory_of_frozen(network, settings, shape, device=device, processes=processes)
+    network.load_pretrained()
 
 
 def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
@@ -204,11 +256,6 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
             f"networks: expected networks for images of {shape[2]}x{shape[1]} px that fit in memory, got "
             f"settings of which torch says: {one_line(error)}"
         ) from error
-
-
-def split_seed(recipe: Recipe) -> int:
-    """The seed that decides which images are labelled, held out and in which fold."""
-    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
 
 
 def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
@@ -267,6 +314,10 @@ def _fitted(
     if recipe.arms:
         raise UserError(
             f"arms: expected none where there are no classes to learn, got {recipe.arms[0]}"
+        )
+    if is_ensemble(recipe):
+        raise UserError(
+            f"members: expected 1 where there are no classes to learn, got {recipe.members}"
         )
     objective = without_classes(recipe.objective)
     return replace(recipe, objective=objective, baseline=False, labels=None), ()

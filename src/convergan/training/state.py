@@ -69,7 +69,7 @@ class TrainingState:
         """Warnings of the epoch under way, to be written with its line of metrics."""
         self.epoch_sums: Tensor | None = None
         """Losses and scores, summed over the epoch under way, on the device."""
-        self.health = HealthMonitor(recipe.epochs)
+        self.health = HealthMonitor(recipe)
         self.best = {name: BestEpoch() for name in CLASSIFIERS if name in self.players}
 
     def _parts(self) -> dict[str, Any]:

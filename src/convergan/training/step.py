@@ -82,7 +82,7 @@ class Game:
             with state.streams["baseline"]():
                 of_baseline = self.baseline_step(batch, learning_rate)
             parts.update(_prefixed("baseline", of_baseline))
-        return parts, self._scores(outputs)
+        return parts, self.scores(outputs)
 
     def discriminator_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
         """A step of the discriminator: the batch and, if any, generated images, in one forward pass.
@@ -95,19 +95,19 @@ class Game:
         watched = loss.needs | ({UNLABELLED} if TEACHER in loss.needs else set())
         if "generator" in self.players:
             with torch.no_grad():
-                generated = self.players["generator"].local(self._latent())
+                generated = self.players["generator"].local(self.latent())
             seen = batch.with_group(GENERATED, generated)
         else:
             seen = batch.only(watched)
         apart = (watched - loss.needs_gradient_of) & seen.groups.keys()
         groups: dict[str, DiscriminatorOutput] = {}
-        with self._autocast():
+        with self.autocast():
             if apart:
                 with torch.no_grad():
                     groups = _judged(player, player.local, seen.only(apart), seen.running)
             learnt = seen.only(seen.groups.keys() - apart)
             groups |= _judged(player, player.wrapped, learnt, seen.running)
-        outputs = self._outputs("discriminator", groups, batch)
+        outputs = self.term_outputs("discriminator", groups, batch)
         parts = loss(outputs)
         player.step(total(parts), learning_rate)
         return outputs, parts
@@ -131,7 +131,7 @@ class Game:
         if UNLABELLED in loss.needs and not compares_halves:
             with torch.no_grad():
                 groups[UNLABELLED] = _judged_alone(judge, self.batches.matched(position, turn))
-        generated = player.wrapped(self._latent())
+        generated = player.wrapped(self.latent())
         if compares_halves:
             # Real ones beside the generated, as in the discriminator's step.
             matched = self.batches.matched(position, turn)
@@ -140,7 +140,7 @@ class Game:
             groups[UNLABELLED] = _detached(groups[UNLABELLED])
         else:
             groups[GENERATED] = _judged_alone(judge, generated)
-        parts = loss(self._outputs("generator", groups))
+        parts = loss(self.term_outputs("generator", groups))
         player.step(total(parts), learning_rate)
         return parts
 
@@ -151,12 +151,12 @@ class Game:
         weights. All of it is in float32, which the generator needs.
         """
         discriminator, generator = self.players["discriminator"], self.players["generator"]
-        batch = batch.with_group(GENERATED, generator.local(self._latent()))
+        batch = batch.with_group(GENERATED, generator.local(self.latent()))
         groups = _judged(discriminator, discriminator.local, batch, batch.running)
-        outputs = self._outputs("discriminator", groups, batch)
+        outputs = self.term_outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
         groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
-        of_generator = self.losses["generator"](self._outputs("generator", groups))
+        of_generator = self.losses["generator"](self.term_outputs("generator", groups))
         gradients = [
             torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
             for player, loss in ((discriminator, parts), (generator, of_generator))
@@ -173,18 +173,19 @@ class Game:
         player = self.players["baseline"]
         player.network.train()
         labelled = Batch({LABELLED: batch[LABELLED]}, batch.labels)
-        with self._autocast():
+        with self.autocast():
             groups = _judged(player, player.wrapped, labelled, labelled.running)
-        parts = self.losses["baseline"](self._outputs("baseline", groups, labelled))
+        parts = self.losses["baseline"](self.term_outputs("baseline", groups, labelled))
         player.step(total(parts), learning_rate)
         return parts
 
-    def _latent(self) -> Tensor:
+    def latent(self) -> Tensor:
+        """The noise of one batch of generated images."""
         generator = self.players["generator"].network
         return generator.latent(self.batches.sizes[GENERATED], self.device)
 
     @torch.no_grad()
-    def _scores(self, outputs: TermOutputs) -> Tensor:
+    def scores(self, outputs: TermOutputs) -> Tensor:
         """The means of D(x) and of D(G(z)), [2]."""
         if "generator" not in self.players:
             return torch.full((2,), torch.nan, device=self.device)
@@ -194,17 +195,18 @@ class Game:
         ]
         return torch.stack(scores)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The precision of the steps of discriminator and baseline."""
         reduced = self.discriminator_dtype
         return torch.autocast(self.device.type, reduced, enabled=reduced != torch.float32)
 
-    def _outputs(
+    def term_outputs(
         self, name: str, groups: Mapping[str, DiscriminatorOutput], batch: Batch | None = None
     ) -> TermOutputs:
         """What the terms of a player see."""
         teacher = None
         if batch is not None and TEACHER in self.losses[name].needs:
-            with self._autocast():
+            with self.autocast():
                 teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
         return TermOutputs(
             groups=groups,

@@ -1,6 +1,7 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,7 +9,9 @@ from rich.cells import cell_len, set_cell_size
 
 from convergan.errors import printable
 from convergan.page.words import approximate_duration
+from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
+from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.training.cost import Cost
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -56,7 +59,8 @@ def rehearsal_lines(
     nothing = "nothing was trained (--dry-run)"
     if seconds is None:
         return [memory, nothing]
-    steps = sum(training.steps for training in trainings_of(preparation))
+    trainings = trainings_of(preparation)
+    steps = preparation.recipe.members * sum(training.steps for training in trainings)
     estimated = seconds_of_trainings(preparation, seconds)
     return [
         memory,
@@ -68,14 +72,15 @@ def rehearsal_lines(
 
 def seconds_of_trainings(preparation: Preparation, seconds: float) -> float:
     """The duration of all trainings and tests of a run without arms, in seconds, given that of a step."""
+    members = preparation.recipe.members
     trainings = trainings_of(preparation)
     tests = [training.split.test for training in trainings if training.split.test is not None]
     return run_seconds(
         seconds,
         _cost(preparation),
-        steps=sum(training.steps for training in trainings),
+        steps=members * sum(training.steps for training in trainings),
         epochs=preparation.recipe.epochs,
-        test_size=sum(map(len, tests)),
+        test_size=members * sum(map(len, tests)),
     )
 
 
@@ -106,7 +111,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
         rows.append(("epochs chosen by", _validation(preparation).removeprefix("validation ")))
     rows += [
         ("size and colour", _kind(preparation)),
-        ("trainings", _trainings(preparation)),
+        ("trainings", _trainings(preparation, arm_phrase)),
     ]
     rows += [("note", note) for note in _notes(preparation)]
     rows += [
@@ -209,16 +214,20 @@ def _notes(preparation: Preparation) -> list[str]:
     return notes
 
 
-def _trainings(preparation: Preparation) -> str:
+def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
     if has_arms(recipe):
         arms = arm_names(recipe)
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
-        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(arms)}; {trainings}"
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:
         baseline = "no baseline"
+    if is_ensemble(recipe):
+        seeds = [member.seed for member in member_recipes(recipe)]
+        alone = _trainings(replace(preparation, recipe=member_recipes(recipe)[0]))
+        return f"{len(seeds)} members, of seeds {seeds[0]} to {seeds[-1]}: each {alone}"
     if folds:
         return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; {baseline}"
     return f"1 training of {epochs}; {baseline}"

@@ -1,10 +1,18 @@
 """The trainings of a run, in their order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from convergan.data.splits import Split
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, hold_out_recipe, own_arm
+from convergan.recipes.arms import (
+    FROZEN,
+    arm_names,
+    arm_recipe,
+    has_arms,
+    hold_out_recipe,
+    own_arm,
+)
 from convergan.recipes.settings import Recipe
 from convergan.training.loop import steps_in_all
 from convergan.training.preparation import Preparation
@@ -67,6 +75,26 @@ def trainings_of(preparation: Preparation) -> list[Training]:
         arm=None, stage="result", fold=0, recipe=recipe, split=preparation.split, title="epoch"
     )
     return [*folds, result]
+
+
+def step_costs_of(preparation: Preparation, measured: Mapping[str, float]) -> Mapping[str, float]:
+    """The duration of a step of each arm, in a unit that all share; none in a run without arms.
+
+    Args:
+        preparation: images and recipe.
+        measured: seconds of a step by the name of the arm, as they were measured when the run was planned.
+            Where they are not known, as in a run that repeats a plan, all arms count as equally long, which
+            they are planned to be; `frozen` takes seconds.
+    """
+    if not has_arms(preparation.recipe):
+        return {}
+    names = arm_names(preparation.recipe)
+    if set(names) <= set(measured):
+        return measured
+    return {
+        name: 0.0 if name == FROZEN else 1 / result_training(preparation, name).steps
+        for name in names
+    }
 
 
 def held_out_trainings(preparation: Preparation, arm: str) -> list[Training]:

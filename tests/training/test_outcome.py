@@ -1,0 +1,73 @@
+"""What results.json says of several arms: the decision, its p-value, and the images they are of."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from convergan.runs.results import Results
+from convergan.training.outcome import ArmOutcome, Outcome, with_arms
+from support import results_of
+
+SIZE = 40
+
+
+def arm(name: str, *wrong: int, held_out: bool = False) -> ArmOutcome:
+    errs = np.zeros(SIZE, dtype=bool)
+    errs[list(wrong)] = True
+    labels = np.zeros(SIZE, dtype=int)
+    outcome = Outcome(
+        images=np.zeros((SIZE, 8, 8, 1), np.uint8),
+        names=[""] * SIZE,
+        labels=labels,
+        probabilities=np.zeros((SIZE, 2)),
+        wrong=errs,
+        baseline_wrong=None,
+        confusion=np.zeros((2, 2), int),
+    )
+    return ArmOutcome(
+        name=name,
+        steps=5,
+        seconds=60.0,
+        tested=[outcome],
+        tested_on_held_out=held_out,
+        held_out_wrong=errs,
+    )
+
+
+def results_with(*arms: ArmOutcome, saved: str) -> Results:
+    return with_arms(results_of(3, size=SIZE), arms, saved=saved)
+
+
+def test_the_decision_has_the_corrected_p_value_of_its_pair() -> None:
+    # Six images to none: 0.031 for one comparison, 0.094 for the smallest of three.
+    arms = arm("gan"), arm("baseline", *range(6)), arm("frozen", *range(3))
+    results = results_with(*arms, saved="gan")
+    assert binomtest(0, 6).pvalue < 0.05
+    assert results.p_value == results.p_value_between("gan", "baseline") == pytest.approx(6 / 64)
+    assert results.decision == "undecided"
+    # Of two arms there is one pair, and nothing to correct.
+    alone = results_with(*arms[:2], saved="gan")
+    assert (alone.decision, alone.p_value) == ("helped", pytest.approx(2 / 64))
+
+
+@pytest.mark.parametrize("saved", ["gan", "baseline", "frozen"])
+def test_the_decision_is_of_the_recipes_own_model_whichever_is_saved(saved: str) -> None:
+    arms = arm("gan", *range(20)), arm("baseline"), arm("frozen", 39)
+    results = results_with(*arms, saved=saved)
+    assert results.saved_arm == saved and results.decision == "hurt"
+    assert results.p_value == results.p_value_between("gan", "baseline")
+
+
+def test_a_baseline_alone_has_none_to_be_compared_with() -> None:
+    results = results_with(arm("baseline", 1), arm("frozen"), saved="baseline")
+    assert (results.decision, results.p_value, results.baseline_test) == (None, None, None)
+    assert results.arm("baseline").test_errors == 1
+
+
+def test_the_images_that_errors_are_of_are_a_fact() -> None:
+    for held_out in (True, False):
+        arms = [arm(name, 1, held_out=held_out) for name in ("gan", "baseline")]
+        assert results_with(*arms, saved="gan").tested_on_held_out == held_out
+    assert not replace(results_of(3), arms=()).tested_on_held_out
