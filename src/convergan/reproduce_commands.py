@@ -84,6 +84,9 @@ class Reproduce(Checked):
     weights: Path | None = None
     """Of table3: the Inception network's weights. Unset: from the cache, or downloaded into it."""
 
+    adopt: tuple[Path, ...] = ()
+    """Folders of runs that `convergan train` made: those with the settings of a cell are not run again."""
+
     study: Path | None = None
     """Of table3: the JSON of a study's report (`convergan study report --json`) whose sets of images have the
     recipes' names: how people and the Inception score rank the models."""
@@ -127,7 +130,13 @@ class Reproduce(Checked):
             weights=self.weights,
         )
         progress = reproduce(
-            plan, store, means, standard_console(), dry_run=self.dry_run, study=self.study
+            plan,
+            store,
+            means,
+            standard_console(),
+            dry_run=self.dry_run,
+            study=self.study,
+            adopted=self.adopt,
         )
         if progress.interrupted:
             raise Stopped("stopped; the same command goes on", 130)

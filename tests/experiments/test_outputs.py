@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from convergan.errors import UserError
+from convergan.experiments.adopt import adopt
 from convergan.experiments.grid import grid_of, written
 from convergan.experiments.outputs import CSV_COLUMNS, csv_of, markdown_of, print_grid
 from convergan.experiments.plan import Plan, plan_of
@@ -19,6 +20,8 @@ from convergan.experiments.summary import Summary, summaries
 from convergan.experiments.tables import TABLES
 from convergan.experiments.work import job_of
 from convergan.json_files import write_json
+from convergan.recipes.files import recipe_to_yaml
+from convergan.recipes.settings import Recipe
 from experiments.scripted import write_results
 
 
@@ -174,6 +177,28 @@ def test_what_is_kept_is_enough_when_the_runs_are_gone(
     missing = made.missing(elsewhere)
     # The ensembles are known: of members only the single models are wanted.
     assert len(missing.targets) == len(missing.cells) == 2
+
+
+def test_runs_with_the_settings_of_a_cell_are_adopted(
+    plan: Callable[..., Plan], store: Store, trained_run: Path, quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    file = tmp_path / "quick.yaml"
+    file.write_text(recipe_to_yaml(quick_recipe))
+    made = plan(recipes=[str(file)], labels=[100, 50], draws=2)
+    # It has a baseline and its own number of threads, which decide nothing.
+    assert [(cell.title, folder) for cell, folder in adopt(made, store, [trained_run.parent])] == [
+        ("digits, 100 labels, seed 0", trained_run)
+    ]
+    results = json.loads((trained_run / "results.json").read_text())
+    hundred, fifty = summaries(made, store, {})
+    assert hundred.values == {0: results["test_errors"]} and fifty.values == {}
+    assert adopt(made, store, [trained_run.parent]) == []
+    (kept,) = store.kept.glob("table1/*/results.json")
+    content = json.loads(kept.read_text())
+    assert content["errors_by_epoch"][-1] == results["test_errors"]
+    assert content["settings"]["epochs"] == quick_recipe.epochs
+    with pytest.raises(UserError, match=r"^adopt: expected a folder of runs, got .*absent"):
+        adopt(made, store, [tmp_path / "absent"])
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,23 @@
 """`convergan reproduce` from its words to its files."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from convergan.cli import main
+from convergan.cli import _parse, main
 from convergan.experiments.plan import Plan
-from convergan.experiments.reproduce import Means, cores_here
+from convergan.experiments.reproduce import Means
 from convergan.experiments.store import Store
 from convergan.experiments.work import Answer, Job
 from convergan.experiments.workers import Ended, Processes
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.settings import Recipe
+from convergan.reproduce_commands import Reproduce
 from convergan.runs.checkpoints import has_checkpoint
 from convergan.runs.folder import RunFolder
 from experiments.scripted import Scripted
@@ -143,8 +146,23 @@ def test_a_cluster_that_is_not_there_is_one_line(
     assert "cluster: expected the extra [cluster], pip install 'convergan[cluster]'" in line
 
 
-def test_there_is_a_core() -> None:
-    assert cores_here() >= 1
+def test_the_documented_commands_are_understood() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    commands = re.findall(r"convergan (reproduce [^\n#`]+)", page)
+    assert len(commands) >= 7
+    for command in commands:
+        assert isinstance(_parse(shlex.split(command)), Reproduce), command
+
+
+def test_cells_have_all_cores_among_them(
+    words: list[str], workers: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convergan.experiments.reproduce.cores_here", lambda: 8)
+    more = ["--labels", "20", "--seeds", "1", "--members", "1"]
+    for number, (count, threads) in enumerate([("2", 4), ("3", 2), ("16", 1)]):
+        out = ["--out", f"{words[-1]}-{number}"]
+        assert main([*words, *more, *out, "--workers", count]) == 0
+        assert workers.begun[-1].threads == threads
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from convergan.errors import UserError, printable
+from convergan.experiments.adopt import adopt
 from convergan.experiments.budget import Choice, chosen, lines_of, recipes_to_time
 from convergan.experiments.cells import Cell, Training
 from convergan.experiments.display import Display
@@ -88,6 +89,7 @@ def reproduce(
     *,
     dry_run: bool = False,
     study: Path | None = None,
+    adopted: Sequence[Path] = (),
 ) -> Progress:
     """Computes the cells that a table lacks, prints the table and writes its files.
 
@@ -98,6 +100,7 @@ def reproduce(
         console: where progress and table are shown.
         dry_run: compute nothing but the time that it would take.
         study: the JSON of a study's report, to hold Inception scores against.
+        adopted: folders of runs that count as the cells whose settings they have.
 
     Returns:
         What became of the cells.
@@ -105,6 +108,8 @@ def reproduce(
     Raises:
         UserError: what a cell came to is damaged, or there is no such cluster.
     """
+    for cell, folder in adopt(plan, store, adopted):
+        _say(console, f"{cell.title}: adopted from {folder}")
     missing = plan.missing(store)
     everything = len(plan.cells())
     _say(

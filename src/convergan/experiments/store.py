@@ -100,9 +100,9 @@ class Store:
             not isinstance(cell, Training) or RunFolder(folder).model.is_dir()
         )
 
-    def keep(self, table: str, cell: Cell) -> None:
-        """Copies what a finished cell came to into the folder of what is kept, for a table."""
-        source = self.cell_folder(cell)
+    def keep(self, table: str, cell: Cell, folder: Path | None = None) -> None:
+        """Copies what a finished cell came to, in its own folder or another, to what is kept for a table."""
+        source = folder or self.cell_folder(cell)
         target = self.kept / table / cell.name / "results.json"
         if target.exists() or not (source / "results.json").exists():
             return

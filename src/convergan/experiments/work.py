@@ -1,6 +1,6 @@
 """The work of one cell, done in a process of its own: training, averaging, scoring, timing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,7 +175,12 @@ def _time(job: Job, console: Console) -> float:
     return expected_seconds(_recipe(job), console=console)
 
 
-_TASKS = {"train": _train, "average": _average, "score": _score, "time": _time}
+_TASKS: dict[JobKind, Callable[[Job, Console], float | None]] = {
+    "train": _train,
+    "average": _average,
+    "score": _score,
+    "time": _time,
+}
 
 
 def _recipe(job: Job) -> Recipe:
