@@ -206,7 +206,11 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
     [
         ("test_errors", -1, "expected the results of a cell, got"),
         ("seed", 1, r"expected the results of tiny, 20 labels, seed 0 \(seed 0\), got 1"),
-        ("sha256", "0" * 64, r"expected the results of tiny, 20 labels, seed 0 \(sha256 .*\), got 0"),
+        (
+            "sha256",
+            "0" * 64,
+            r"expected the results of tiny, 20 labels, seed 0 \(sha256 .*\), got 0",
+        ),
     ],
 )
 def test_results_of_something_else_are_refused(

@@ -63,8 +63,9 @@ def test_a_table_is_computed_and_written(
     again = capsys.readouterr().out
     assert "12 of 12 cells are done, 0 to be computed" in again
     assert len(workers.begun) == before
-    assert again.partition("Table 1: MNIST, permutation-invariant\n")[2] == (
-        told.rpartition("Table 1: MNIST, permutation-invariant\n")[2]
+    assert (
+        again.partition("Table 1: MNIST, permutation-invariant\n")[2]
+        == (told.rpartition("Table 1: MNIST, permutation-invariant\n")[2])
     )
 
 
@@ -123,7 +124,10 @@ def test_ctrl_c_says_how_to_go_on(
         (["table4"], "TABLE: "),
         (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none beside"),
         (["table1", "--study", "report.json"], "study: expected none for table1"),
-        (["table1", "--labels", "0"], "labels: expected each 1 to 1,000,000,000, got 0"),
+        (
+            ["table1", "--labels", "0"],
+            "labels: expected several values, each 1 to 1,000,000,000, got [0]",
+        ),
         (["table1", "--budget", "0"], "budget: expected above 0"),
         (["table3", "--labels", "20"], "labels: expected none for table3"),
         (["table1", "--recipes", "nothing"], "recipe: expected a Recipe or one of"),
@@ -174,7 +178,9 @@ def test_a_real_table_with_an_ensemble_and_a_recipe_that_fails(
     assert main([*words, *more]) == 1
     told = capsys.readouterr().out
     assert "tiny, 5000 labels, draw 0 failed: labels: expected" in told
-    ensemble = json.loads(next((tmp_path / "out" / "cells").glob("*-of2-*/results.json")).read_text())
+    ensemble = json.loads(
+        next((tmp_path / "out" / "cells").glob("*-of2-*/results.json")).read_text()
+    )
     assert [member["seed"] for member in ensemble["members"]] == [0, 1]
     folder = next((tmp_path / "out" / "cells").glob("*-of2-*"))
     members = [RunFolder(folder / "members" / str(seed)).read_results() for seed in (0, 1)]

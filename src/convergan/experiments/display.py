@@ -75,7 +75,9 @@ class Display:
         table.add_column(no_wrap=True, max_width=44, overflow="ellipsis")
         for each in running[:_MOST_SHOWN]:
             where = each.standing
-            bar: RenderableType = "" if where is None else ProgressBar(total=1, completed=where.share, width=12)
+            bar: RenderableType = (
+                "" if where is None else ProgressBar(total=1, completed=where.share, width=12)
+            )
             epoch = "" if where is None else f"{where.epochs_done}/{where.epochs}"
             left = "" if not each.seconds_left else approximate_duration(each.seconds_left)
             table.add_row(printable(each.title), bar, epoch, left)

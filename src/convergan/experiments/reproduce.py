@@ -231,9 +231,7 @@ def _compare_with_people(
     _say(console, f"wrote {place}")
 
 
-def _write(
-    plan: Plan, store: Store, found: Sequence[Summary], console: Console
-) -> None:
+def _write(plan: Plan, store: Store, found: Sequence[Summary], console: Console) -> None:
     """Prints the table, and writes its files into the folder of the experiment."""
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
