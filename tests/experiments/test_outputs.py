@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from convergan.experiments.store import Store
 from convergan.experiments.summary import Summary, summaries
 from convergan.experiments.tables import TABLES
 from convergan.experiments.work import job_of
-from convergan.json_files import write_json
+from convergan.json_files import read_json, write_json
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.settings import Recipe
 from experiments.scripted import write_results
@@ -189,12 +188,12 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
     assert [(cell.title, folder) for cell, folder in adopt(made, store, [trained_run.parent])] == [
         ("digits, 100 labels, seed 0", trained_run)
     ]
-    results = json.loads((trained_run / "results.json").read_text())
+    results = read_json(trained_run / "results.json")
     hundred, fifty = summaries(made, store, {})
     assert hundred.values == {0: results["test_errors"]} and fifty.values == {}
     assert adopt(made, store, [trained_run.parent]) == []
     (kept,) = store.kept.glob("table1/*/results.json")
-    content = json.loads(kept.read_text())
+    content = read_json(kept)
     assert content["errors_by_epoch"][-1] == results["test_errors"]
     assert content["settings"]["epochs"] == quick_recipe.epochs
     with pytest.raises(UserError, match=r"^adopt: expected a folder of runs, got .*absent"):
@@ -220,11 +219,6 @@ def test_results_of_something_else_are_refused(
     (cell,) = made.cells()
     done(made, store, "tiny")
     path = store.cell_folder(cell) / "results.json"
-    write_json(path, {**_read(path), key: value})
+    write_json(path, {**read_json(path), key: value})
     with pytest.raises(UserError, match=message):
         store.found(cell)
-
-
-def _read(path: Path) -> dict[str, object]:
-    content: dict[str, object] = json.loads(path.read_text())
-    return content
