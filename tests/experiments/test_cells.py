@@ -10,6 +10,7 @@ from convergan.errors import UserError
 from convergan.experiments.cells import Ensemble, Scoring, Training, with_draw, with_needs
 from convergan.experiments.plan import REAL, Plan, plan_of
 from convergan.experiments.tables import TABLES
+from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
@@ -125,6 +126,16 @@ def test_what_a_table_has_not_is_refused(
         settings = {"labels": (), **settings}
     with pytest.raises(UserError, match=f"^{message}"):
         plan(**settings)
+
+
+def test_two_recipes_of_one_name_cannot_be_told_apart(
+    plan: Callable[..., Plan], tiny: Recipe, tmp_path: Path
+) -> None:
+    for number in range(2):
+        text = recipe_to_yaml(replace(tiny, epochs=1 + number))
+        (tmp_path / f"{number}.yaml").write_text(text)
+    with pytest.raises(UserError, match="^recipes: expected names that differ, got tiny twice$"):
+        plan(recipes=[str(tmp_path / f"{number}.yaml") for number in range(2)])
 
 
 def test_a_draw_keeps_the_labels_of_a_recipe_that_a_table_sets_none_for() -> None:

@@ -170,6 +170,7 @@ def with_draw(recipe: Recipe, *, labels: int | None, draw: int, member: int = 0)
             recipe,
             labels=recipe.labels if labels is None else labels,
             seed=seed,
+            members=1,
             data=data,
             baseline=baseline,
         )

@@ -124,6 +124,10 @@ def plan_of(
         if len(set(given)) < len(given):
             raise UserError(f"{name}: expected each once, got one twice")
     chosen = [_placed(_recipe(name), data, cache, threads) for name in (recipes or table.recipes)]
+    names = [recipe.name for recipe in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"recipes: expected names that differ, got {name} twice")
     draws, members = draws or table.draws, members or table.members
     if not table.labels:
         return Plan(table=table, entries=tuple(_without_labels(table, chosen, draws, samples)))

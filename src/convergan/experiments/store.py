@@ -110,7 +110,9 @@ class Store:
         write_json(target, kept_content(cell, source))
 
     def _kept_files(self, cell: Cell) -> list[Path]:
-        return sorted(self.kept.glob(f"*/{cell.name}/results.json"))
+        # Not by a pattern: a recipe's name may hold any character of one.
+        tables = sorted(self.kept.iterdir()) if self.kept.is_dir() else []
+        return [table / cell.name / "results.json" for table in tables]
 
 
 def kept_content(cell: Cell, folder: Path) -> dict[str, Any]:
