@@ -89,6 +89,18 @@ def test_the_tables_are_the_papers() -> None:
     assert len(plan_of(TABLES["svhn"]).entries) == 6
 
 
+def test_the_rows_of_table_3_are_the_papers() -> None:
+    table = TABLES["table3"]
+    if not set(table.recipes) <= set(PRESETS):
+        pytest.skip("the recipes of Table 3 are not among the presets")
+    plan = plan_of(table)
+    (paper,) = table.published
+    assert [entry.row for entry in plan.entries] == list(paper.numbers)
+    # Samples of each are scored once, at the paper's number.
+    scored = [cell for entry in plan.entries for cell in entry.cells]
+    assert all(isinstance(cell, Scoring) and cell.settings.count == 50_000 for cell in scored)
+
+
 def test_scores_are_of_real_images_and_of_one_training_each(tiny_file: Path) -> None:
     plan = plan_of(TABLES["table3"], recipes=[str(tiny_file)], samples=500)
     real, ours = plan.entries

@@ -127,11 +127,6 @@ class Processes:
             process.wait()
         self._running.clear()
 
-    @property
-    def process_ids(self) -> dict[str, int]:
-        """The processes of the jobs that are running, by the jobs' names."""
-        return {name: process.pid for name, (_, process, _) in self._running.items()}
-
 
 def _ended(job: Job, process: subprocess.Popen[bytes]) -> Ended:
     assert process.stdin is not None and process.stdout is not None
