@@ -134,7 +134,7 @@ def expected_seconds(recipe: Recipe | str, *, console: Console | None = None) ->
 
     Arguments and errors are those of `train`.
     """
-    request = _Request(recipe, None, None, console)
+    request = _Request(recipe, None, None, console, None, None)
     return _launched(lambda device: _expected_seconds(device, request), request.recipe)
 
 
