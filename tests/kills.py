@@ -50,9 +50,7 @@ def digits_without_test() -> DataSet:
 
 def members_of(way: Literal["apart", "together"]) -> Recipe:
     """An ensemble, whose members are killed one after the other or all at once."""
-    return replace(
-        RECIPE, epochs=2, members=3, hardware=replace(RECIPE.hardware, members=way)
-    )
+    return replace(RECIPE, epochs=2, members=3, hardware=replace(RECIPE.hardware, members=way))
 
 
 CASES: dict[str, tuple[Recipe, Callable[[], DataSet | None]]] = {
@@ -100,8 +98,7 @@ def values(run: Path) -> dict[str, Any]:
             for path in sorted(run.rglob("model/*.safetensors"))
         },
         "samples": {
-            str(path.relative_to(run)): path.read_bytes()
-            for path in sorted(run.rglob("samples/*"))
+            str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("samples/*"))
         },
     }
 

@@ -26,7 +26,7 @@ from convergan.recipes.settings import Recipe
 from convergan.runs.checkpoints import drop_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
 from convergan.runs.results import read_results
-from convergan.training import trainer
+from convergan.training import run, trainer
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import write_folder
 from support import FORMER_FOLDER
@@ -41,6 +41,7 @@ def recipe() -> Recipe:
     return replace(
         preset,
         epochs=2,
+        steps=6,
         seed=SEEDS[0],
         members=len(SEEDS),
         networks=MLPSettings(hidden=(30, 20), generator_hidden=(20,), latent_size=10),
@@ -130,8 +131,7 @@ def test_a_classifier_of_an_ensemble_says_what_its_members_say_on_average(ensemb
     assert isinstance(classifier.network, EnsembleDiscriminator)
     output = classifier(torch.from_numpy(images[:7]).permute(0, 3, 1, 2))
     assert output.features.shape == (7, 3 * 20)
-    some = predict(classifier, images[:3])
-    assert (some.probabilities == together.probabilities[:3]).all()
+    assert (predict(classifier, images).probabilities == together.probabilities).all()
 
 
 def test_an_ensemble_scores_images(ensemble: Path, tmp_path: Path) -> None:
@@ -259,8 +259,21 @@ def test_a_rehearsal_tells_the_steps_of_all_members(recipe: Recipe) -> None:
     rehearse(recipe, console=Console(file=output, width=200))
     told = output.getvalue()
     assert "3 members, of seeds 4 to 6: each 1 training of 2 epochs" in told
-    steps = 3 * 2 * 13
-    assert f"for {steps} steps" in told
+    assert f"for {3 * 6} steps" in told
+
+
+def test_the_command_trains_an_ensemble_into_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[int, Path]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "train", lambda recipe, out, **_: asked.append((recipe.members, out)))
+    assert main(["train", "digits", "--seed", "2", "--members", "4"]) == 0
+    assert main(["train", "digits", "--seed", "2"]) == 0
+    assert asked == [
+        (4, Path("runs/digits-100-seed2-members4")),
+        (1, Path("runs/digits-100-seed2")),
+    ]
 
 
 def test_what_is_no_ensemble_is_told(

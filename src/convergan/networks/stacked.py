@@ -73,7 +73,7 @@ Noises = list[Tensor | None]
 
 def layers_of(network: MLPDiscriminator) -> list[NoisyDense]:
     """The layers of a discriminator without minibatch discrimination, in their order."""
-    return [*network.hidden, network.output]  # type: ignore[list-item]
+    return [*network.hidden, network.output]
 
 
 def draw_noises(network: MLPDiscriminator, images: int) -> Noises:

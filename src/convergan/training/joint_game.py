@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ class JointGame:
     """
 
     def __init__(self, turns: Sequence[Turn]) -> None:
-        def networks(name: str) -> list:  # type: ignore[type-arg]
+        def networks(name: str) -> list[Any]:
             return [turn.game.players[name].network for turn in turns]
 
         self._discriminators = StackedDiscriminator(networks("discriminator"))

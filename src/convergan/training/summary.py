@@ -24,6 +24,9 @@ WIDTH = 80
 
 _LONGEST_NAME = 24
 
+_UNBALANCED = 3
+"""How many times the labels of the rarest class the commonest has where that is worth a note."""
+
 _SKIPPED_SHOWN = 5
 """Largest number of unreadable images that the report names."""
 
@@ -211,7 +214,25 @@ def _notes(preparation: Preparation) -> list[str]:
         notes.append(
             f"{_count(len(preparation.data.skipped), 'image', 'images')} skipped as unreadable"
         )
+    if unbalanced := _unbalanced(preparation):
+        notes.append(unbalanced)
     return notes
+
+
+def _unbalanced(preparation: Preparation) -> str:
+    """Advice where one class has many times the labels of another and all of them weigh alike."""
+    recipe, classes = preparation.recipe, preparation.data.classes
+    if not classes or recipe.objective.supervised.class_weights != "none":
+        return ""
+    counts = _labels_of_class(preparation)
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if not counts[least] or counts[most] < _UNBALANCED * counts[least]:
+        return ""
+    return (
+        f"unbalanced: {_short(classes[least])} has {int(counts[least]):,} labels, "
+        f"{_short(classes[most])} {int(counts[most]):,}; "
+        "--objective.supervised.class-weights balanced makes up for it"
+    )
 
 
 def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
