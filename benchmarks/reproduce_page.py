@@ -100,6 +100,9 @@ def _section(table: Table) -> str:
     command = f"convergan reproduce {table.name} --data.path DIR"
     if plan is None:
         return f"## {table.title}\n\n`{command}`: nothing is measured yet.\n\n"
+    recipes = list(dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries))
+    if not set(recipes) <= set(table.recipes):
+        command += f" --recipes {' '.join(recipes)}"
     found = _summaries(plan)
     text = markdown_of(grid_of(plan, found))
     title, _, rest = text.partition("\n\n")

@@ -71,6 +71,13 @@ def test_mean_deviation_and_median_are_over_the_draws(
     assert "3 of 3" in text and "1 of 3" in text
 
 
+def test_a_recipe_that_is_not_the_tables_own_is_named_and_explained(store: Store) -> None:
+    plan = plan_of(TABLES["table1"], recipes=["mnist", "mnist-fast"], draws=1, members=1)
+    notes = grid_of(plan, summaries(plan, store, {})).notes
+    (note,) = [note for note in notes if note.startswith("mnist")]
+    assert note.startswith("mnist-fast: MNIST with 100 labels in 3,000 steps: shifted and turned")
+
+
 def test_a_failed_cell_is_a_hole_with_its_error(plan: Callable[..., Plan], store: Store) -> None:
     made = plan(labels=[20, 50], draws=2)
     done(made, store, "tiny-20-seed0")

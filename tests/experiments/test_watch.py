@@ -96,6 +96,6 @@ def test_a_log_has_a_line_a_minute(cell: Training, monkeypatch: pytest.MonkeyPat
         for _ in range(13):
             now[0] += 10
             display.update(running, done=0, seconds_left=None)
-    assert text.getvalue().splitlines() == [
-        "0 of 2 done, 1 running; tiny, 20 labels, seed 0 0/6"
-    ] * 2
+    assert (
+        text.getvalue().splitlines() == ["0 of 2 done, 1 running; tiny, 20 labels, seed 0 0/6"] * 2
+    )

@@ -95,9 +95,7 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
     for member in members:
         assert perform(job(member, store)).error is None
     folders = tuple(store.cell_folder(member) for member in members)
-    made = job_of(
-        ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders
-    )
+    made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
     assert perform(made).error is None
     found = store.found(ensemble)
     assert found is not None and [each.seed for each in found.members] == [0, 1]
@@ -129,9 +127,7 @@ def test_real_images_are_scored_by_a_network(
     found = store.found(real)
     assert found is not None and found.score is not None and 1 <= found.score <= 10
     samples = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200))
-    made = job_of(
-        samples, store.cell_folder(samples), store.log(samples), members=(trained_run,)
-    )
+    made = job_of(samples, store.cell_folder(samples), store.log(samples), members=(trained_run,))
     assert made.images == 200
     assert perform(made).error is None
     of_samples = store.found(samples)

@@ -18,7 +18,9 @@ START = Callable[..., Processes]
 
 def job(tmp_path: Path, number: int = 0, threads: int | None = None) -> Job:
     recipe = {"hardware": {"threads": threads}}
-    return Job(kind="train", name=f"job-{number}", recipe=recipe, folder="", log=str(tmp_path / "log"))
+    return Job(
+        kind="train", name=f"job-{number}", recipe=recipe, folder="", log=str(tmp_path / "log")
+    )
 
 
 @pytest.fixture
@@ -27,9 +29,7 @@ def environments() -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def start(
-    monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]
-) -> Iterator[START]:
+def start(monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]) -> Iterator[START]:
     """Makes processes that run a line of Python in place of a job."""
     made: list[Processes] = []
     line = ["pass"]

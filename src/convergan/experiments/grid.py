@@ -7,6 +7,7 @@ from convergan.experiments.plan import Plan
 from convergan.experiments.published import Number, Published
 from convergan.experiments.summary import Summary
 from convergan.experiments.tables import Unit
+from convergan.recipes.presets import SUMMARIES
 
 EMPTY = "-"
 """What stands where nothing was measured, or published."""
@@ -38,13 +39,20 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    """Sources of the published rows, and errors of cells that failed."""
+    """Sources of the published rows, what recipes are that are not the table's own, and errors of cells that
+    failed."""
 
 
 def grid_of(plan: Plan, summaries: Sequence[Summary]) -> Grid:
     """The table, ours below the paper's and the best published since, with holes where nothing is known."""
     table = plan.table
     notes = [f"{each.name}: {each.source}" for each in _shown(plan)]
+    recipes = dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries)
+    notes += [
+        f"{name}: {SUMMARIES[name]}"
+        for name in recipes
+        if name in SUMMARIES and name not in table.recipes
+    ]
     notes += [
         f"{summary.entry.title}, draw {draw} failed: {error}"
         for summary in summaries

@@ -13,6 +13,7 @@ from convergan.experiments.plan import Plan
 from convergan.experiments.summary import Summary
 from convergan.outputs import spreadsheet_text
 from convergan.page.words import approximate_duration
+from convergan.recipes.settings import FORMER_PRECISIONS
 
 CSV_COLUMNS = (
     "table", "row", "source", "labels", "models", "unit", "mean", "stdev", "median", "least", "most",
@@ -74,7 +75,11 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
                     ", ".join(map(str, summary.outcomes)),
                     _joined(str(each.epochs) for each in outcomes if each.epochs),
                     _joined(each.device for each in outcomes if each.device),
-                    _joined(each.precision for each in outcomes if each.precision),
+                    _joined(
+                        FORMER_PRECISIONS.get(each.precision, each.precision)
+                        for each in outcomes
+                        if each.precision
+                    ),
                     approximate_duration(seconds) if seconds else "",
                     " ".join(sorted(commits)),
                 ]
