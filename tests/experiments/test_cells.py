@@ -146,7 +146,7 @@ def test_two_recipes_of_one_name_cannot_be_told_apart(
     for number in range(2):
         text = recipe_to_yaml(replace(tiny, epochs=1 + number))
         (tmp_path / f"{number}.yaml").write_text(text)
-    with pytest.raises(UserError, match="^recipes: expected names that differ, got tiny twice$"):
+    with pytest.raises(UserError, match=r"^recipes: expected names that differ, got tiny twice$"):
         plan(recipes=[str(tmp_path / f"{number}.yaml") for number in range(2)])
 
 
