@@ -44,7 +44,7 @@ class RayWorkers:
         self._gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
         # A process of its own for each task: nothing of one is left for the next. The table itself begins a
         # cell again whose process died, and counts how often.
-        self._task = ray.remote(max_calls=1, max_retries=0)(perform)
+        self._task = self._ray.remote(max_calls=1, max_retries=0)(perform)
         self._running: dict[str, tuple[Job, Any]] = {}
 
     @property

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 from convergan.experiments.work import Job, perform
 from convergan.json_files import json_line
@@ -26,7 +27,7 @@ def main() -> None:
     answers.flush()
 
 
-def _with_tuples(values: dict[str, object]) -> dict[str, object]:
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
 
 
