@@ -47,11 +47,6 @@ class RayWorkers:
         self._task = self._ray.remote(max_calls=1, max_retries=0)(perform)
         self._running: dict[str, tuple[Job, Any]] = {}
 
-    @property
-    def nodes(self) -> int:
-        """Number of nodes that are alive."""
-        return sum(1 for node in self._ray.nodes() if node["Alive"])
-
     def slots(self, threads: int) -> int:
         """How many jobs of so many threads the cluster runs at once now."""
         resources = self._ray.cluster_resources()

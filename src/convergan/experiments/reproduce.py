@@ -178,6 +178,7 @@ def _compute(
             workers,
             display,
             left,
+            at_once=at_once,
             deadline=deadline,
             checkpoint_every_seconds=means.checkpoint_every_seconds,
             weights=means.weights,

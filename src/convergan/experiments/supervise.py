@@ -42,6 +42,7 @@ class Supervisor:
         workers: what computes them.
         display: what shows them.
         left: estimate of the time left.
+        at_once: how many cells the workers compute at the same time; None: as many as they take.
         deadline: time of `time.monotonic` at which the workers are asked to stop; None: never.
         checkpoint_every_seconds: what a killed training loses at most.
         weights: file of the Inception network's weights.
@@ -55,13 +56,14 @@ class Supervisor:
         display: Display,
         left: TimeLeft,
         *,
+        at_once: int | None = None,
         deadline: float | None = None,
         checkpoint_every_seconds: float = 30.0,
         weights: Path | None = None,
         told: Callable[[Cell], None] = lambda cell: None,
     ) -> None:
         self._store, self._workers, self._display, self._left = store, workers, display, left
-        self._deadline, self._told = deadline, told
+        self._at_once, self._deadline, self._told = at_once, deadline, told
         self._every, self._weights = checkpoint_every_seconds, weights
         self._waiting: list[Cell] = []
         self._running: dict[str, Cell] = {}
@@ -180,7 +182,9 @@ class Supervisor:
         known = [each.seconds_left for each in running] + waiting
         left = None
         if all(seconds is not None for seconds in known):
-            workers = len(self._running) + max(0, self._workers.free())
+            workers = self._at_once or len(self._running) + max(0, self._workers.free())
             left = makespan([seconds for seconds in known if seconds is not None], workers)
         done = len(self.progress.done) + len(self.progress.failed)
-        self._display.update(running, done, left)
+        # Of what a cluster was handed a part waits there.
+        running.sort(key=lambda each: each.standing is None or not each.standing.epochs_done)
+        self._display.update(running[: self._at_once], done, left)
