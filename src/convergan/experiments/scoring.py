@@ -34,8 +34,13 @@ def score_samples(
         UserError: the run is not finished, or the network cannot be had.
     """
     trained = None if run is None else RunFolder(run).read_results()
-    images = open_data_set(recipe.data).train.images[:] if run is None else run
-    found = score(images, settings=settings, weights=weights).numbers["Inception score"]
+    if run is None:
+        scores = score(
+            open_data_set(recipe.data).train.images[:], settings=settings, weights=weights
+        )
+    else:
+        scores = score(run, settings=settings, weights=weights)
+    found = scores.numbers["Inception score"]
     interval = found.interval
     write_outcome(
         folder,
@@ -47,7 +52,7 @@ def score_samples(
             "score": found.value,
             "stdev": found.stdev,
             "interval": None if interval is None else [interval.low, interval.high],
-            "images": len(images) if run is None else settings.count,
+            "images": scores.sets["images"].count,
             "train_seconds": None if trained is None else trained.train_seconds,
             "device": None if trained is None else trained.device,
             "precision": None if trained is None else trained.precision,
