@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of, own_arm
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
