@@ -29,8 +29,9 @@ from convergan.training.trainer import Trainer, shown_of
 from convergan.training.trainings import trainings_of
 
 _SMALL = 300_000
-"""Largest number of weights in a discriminator for which training together is chosen. A CPU is 1.8 times as
-fast with ten members of `digits`, of 160,000 weights, and 1.2 times with those of `mnist`, of 1,500,000."""
+"""Largest number of weights in a discriminator for which training together is chosen. A CPU is 1.5 times as
+fast with ten members of `digits`, of 160,000 weights, and 1.1 times with those of `mnist`, of
+1,500,000: docs/performance.md."""
 
 _Course = Generator[Turn, Taken, Fitted]
 
