@@ -150,5 +150,12 @@ def test_two_recipes_of_one_name_cannot_be_told_apart(
         plan(recipes=[str(tmp_path / f"{number}.yaml") for number in range(2)])
 
 
+def test_a_cell_has_one_process(plan: Callable[..., Plan], tiny: Recipe, tmp_path: Path) -> None:
+    text = recipe_to_yaml(replace(tiny, hardware=HardwareSettings(devices=2)))
+    (tmp_path / "two.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"^hardware\.devices: expected 1 in tiny, .* got 2$"):
+        plan(recipes=[str(tmp_path / "two.yaml")])
+
+
 def test_a_draw_keeps_the_labels_of_a_recipe_that_a_table_sets_none_for() -> None:
     assert with_draw(MNIST, labels=None, draw=0).recipe.labels == MNIST.labels

@@ -187,6 +187,11 @@ def _placed(recipe: Recipe, data: Path | None, cache: Path | None, threads: int 
     if cache is not None:
         settings = replace(settings, cache=cache.resolve())
     hardware = recipe.hardware
+    if hardware.devices != 1:
+        raise UserError(
+            f"hardware.devices: expected 1 in {recipe.name}, as each cell has a worker of its own, got"
+            f" {hardware.devices}"
+        )
     if threads is not None:
         hardware = replace(hardware, threads=threads)
     return replace(recipe, data=settings, hardware=hardware)

@@ -170,7 +170,7 @@ def _score(job: Job, console: Console) -> None:
 
 
 def _time(job: Job, console: Console) -> float:
-    from convergan.training.run import expected_seconds
+    from convergan.training.duration import expected_seconds
 
     return expected_seconds(_recipe(job), console=console)
 

@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
@@ -42,11 +42,7 @@ from convergan.training.signals import (
     stop_on_signals,
     terminated_by_signals,
 )
-from convergan.training.summary import (
-    rehearsal_lines,
-    seconds_of_trainings,
-    summary_lines,
-)
+from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, shown_of
@@ -127,15 +123,6 @@ def rehearse(
     """
     request = _Request(recipe, data, options, console, network, features)
     _launched(lambda device: _rehearse(device, request), request.recipe)
-
-
-def expected_seconds(recipe: Recipe | str, *, console: Console | None = None) -> float:
-    """The duration of training a recipe here, in seconds, from a few steps that leave nothing behind.
-
-    Arguments and errors are those of `train`.
-    """
-    request = _Request(recipe, None, None, console, None, None)
-    return _launched(lambda device: _expected_seconds(device, request), request.recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -263,20 +250,6 @@ def _rehearse(device: torch.device, request: _Request) -> None:
     say = _printer(console)
     for line in rehearsal_lines(preparation, seconds, device, ranks()):
         say(line)
-
-
-def _expected_seconds(device: torch.device, request: _Request) -> float:
-    preparation = _prepared(device, request)
-    if not has_arms(preparation.recipe):
-        seconds = step_seconds(device, preparation.recipe, preparation.split.training)
-        return seconds_of_trainings(preparation, seconds)
-    preparation, costs = planned(device, preparation, _printer(request.console), rehearsed=True)
-    if preparation.recipe.minutes is not None:
-        return 60 * preparation.recipe.minutes
-    return sum(
-        training.steps * costs[training.arm or own_arm(preparation.recipe)].step
-        for training in trainings_of(preparation)
-    )
 
 
 def _printer(console: Console) -> Callable[[str], None]:
