@@ -208,7 +208,7 @@ def parse_options(
 
 
 _LONG_CHOICE = re.compile(
-    r"\{([^{},\n]+),[^{}\n]{40,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
+    r"\{([^{},\n]+),[^{}\n]{25,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
 )
 """Names of many commands, which make a usage line longer than a terminal is wide."""
 

@@ -72,6 +72,13 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         return None
     top, above = top_of(lines)
     wrong = "Share of the images that are classified wrongly; lower is better. "
+    expected = _expected(inputs, len(values))
+    if expected is not None:
+        lines.append(expected)
+        above += (
+            "The band reaches from the least to the most errors of earlier runs of this recipe with other"
+            " seeds, the line in it is their mean. "
+        )
     return _chart(
         title="Error rate",
         svg=line_chart(
@@ -86,6 +93,21 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         legend=_legend(lines, percent),
         caption=wrong + above + counted(inputs),
         marked=marked,
+    )
+
+
+def _expected(inputs: ReportInputs, style: int) -> Line | None:
+    """The error rates of earlier runs of this recipe; None where there are none."""
+    curve = inputs.expected
+    if curve is None:
+        return None
+    return Line(
+        f"mean of {len(curve.seeds)} earlier runs",
+        curve.epochs,
+        curve.mean,
+        style,
+        low=curve.low,
+        high=curve.high,
     )
 
 

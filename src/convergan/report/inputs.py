@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from convergan.report.expected import ExpectedCurve
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.manifest import Manifest
 from convergan.runs.results import ErrorRate, Results
@@ -179,6 +180,9 @@ class ReportInputs:
 
     data: list[tuple[str, str]] = field(default_factory=list)
     """Facts on the images as they were understood: rows of a table."""
+
+    expected: ExpectedCurve | None = None
+    """Error rates of earlier runs of the same recipe; None where there are none."""
 
     judged: bool = True
     """True if there were enough epochs for a warning to be raised at all."""

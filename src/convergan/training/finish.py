@@ -14,6 +14,7 @@ from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.disagreements import disagreements
+from convergan.report.expected import expected_curve
 from convergan.report.inputs import (
     ArmSummary,
     Disagreements,
@@ -183,6 +184,7 @@ def _report_inputs(
         worth_labelling=labelling,
         worth_labelling_note=labelling_note,
         data=data_rows(preparation),
+        expected=expected_curve(recipe),
         judged=can_be_judged(trained.training.recipe.epochs),
         arms=[_summary(arm, results, curves) for arm in results.arms]
         if len(trained.arms) > 1

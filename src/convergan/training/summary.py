@@ -12,6 +12,7 @@ from convergan.page.words import approximate_duration
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.recipes.members import is_ensemble, member_recipes
+from convergan.training.cost import Cost
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
 from convergan.training.trainings import trainings_of
@@ -54,8 +55,7 @@ def rehearsal_lines(
         device: device to train on.
         processes: number of processes to train together.
     """
-    recipe, cost = preparation.recipe, preparation.cost
-    assert cost is not None, "nothing is left to be trained"
+    cost = _cost(preparation)
     limit = memory_limit(device, processes)
     of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
     memory = f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}"
@@ -63,23 +63,33 @@ def rehearsal_lines(
     if seconds is None:
         return [memory, nothing]
     trainings = trainings_of(preparation)
-    steps = recipe.members * sum(training.steps for training in trainings)
-    tests = recipe.members * [
-        training.split.test for training in trainings if training.split.test is not None
-    ]
-    estimated = run_seconds(
-        seconds,
-        cost,
-        steps=steps,
-        epochs=recipe.epochs,
-        test_size=sum(map(len, tests)),
-    )
+    steps = preparation.recipe.members * sum(training.steps for training in trainings)
+    estimated = seconds_of_trainings(preparation, seconds)
     return [
         memory,
         f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         nothing,
     ]
+
+
+def seconds_of_trainings(preparation: Preparation, seconds: float) -> float:
+    """The duration of all trainings and tests of a run without arms, in seconds, given that of a step."""
+    members = preparation.recipe.members
+    trainings = trainings_of(preparation)
+    tests = [training.split.test for training in trainings if training.split.test is not None]
+    return run_seconds(
+        seconds,
+        _cost(preparation),
+        steps=members * sum(training.steps for training in trainings),
+        epochs=preparation.recipe.epochs,
+        test_size=members * sum(map(len, tests)),
+    )
+
+
+def _cost(preparation: Preparation) -> Cost:
+    assert preparation.cost is not None, "nothing is left to be trained"
+    return preparation.cost
 
 
 def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
