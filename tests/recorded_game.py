@@ -106,7 +106,7 @@ def record(patch: pytest.MonkeyPatch) -> Recorded:
         patch.setattr(module, "to_network", in_default_precision(module.to_network))
     kept(BatchSource, "real", recorded.real)
     kept(BatchSource, "matched", recorded.matched)
-    kept(Game, "_latent", recorded.latents)
+    kept(Game, "latent", recorded.latents)
     return recorded
 
 

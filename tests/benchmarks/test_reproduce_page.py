@@ -48,19 +48,6 @@ def test_five_runs_of_mnist_with_100_labels_are_adopted() -> None:
         assert kept["trained_at_commits"] == run["trained_at_commits"]
 
 
-def test_five_records_of_mnist_fast_are_adopted() -> None:
-    plan = plan_of(TABLES["table1"], recipes=["mnist-fast"], labels=[100], members=1)
-    (found,) = summaries(plan, Store(Path("absent"), RESULTS), {})
-    records = {
-        record["seed"]: record
-        for record in json.loads((RESULTS / "time-to-accuracy.json").read_text())
-        if record.get("what") == "mnist-fast" and record["labels"] == 100
-    }
-    for seed in range(5, 10):
-        assert found.values[seed] == records[seed]["last_errors"]
-        assert found.outcomes[seed].trained_at_commits == (records[seed]["git_commit"],)
-
-
 @pytest.mark.parametrize("seed", [0, 9])
 def test_a_run_of_the_recipe_has_its_curve_and_another_has_none(seed: int) -> None:
     curve = expected_curve(replace(PRESETS["mnist"], seed=seed))
