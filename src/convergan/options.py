@@ -266,8 +266,8 @@ def _first_message(complaint: str) -> str:
     return shortened(text.replace(_COMMA, ","))
 
 
-_MOST_CHOICES = 5
-"""Choices that an error names; of more the help tells."""
+_MOST_CHOICES = 8
+"""Choices that an error names; of more it names half as many, and the help tells all."""
 
 
 def require_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
@@ -276,7 +276,7 @@ def require_choice(what: str, choices: Collection[str], words: list[str], progra
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
         shown = [*choices]
         if len(shown) > _MOST_CHOICES:
-            shown[_MOST_CHOICES - 1 :] = ["..."]
+            shown[_MOST_CHOICES // 2 :] = ["..."]
         similar = get_close_matches(word, choices, 1)
         guess = f"; perhaps you meant {similar[0]}" if similar else ""
         raise UserError(
