@@ -166,7 +166,12 @@ class Game:
         ]
         for player, of_player in zip((discriminator, generator), gradients, strict=True):
             for weight, gradient in zip(player.trained, of_player, strict=True):
-                weight.grad = None if gradient is None else sum_over_ranks(gradient) / ranks()
+                if gradient is None:
+                    weight.grad = None
+                    continue
+                # It lies in memory as the weight does, which fused optimizers rely on.
+                weight.grad = torch.empty_like(weight)
+                weight.grad.copy_(sum_over_ranks(gradient) / ranks())
             player.move(learning_rate)
         both = _prefixed("discriminator", parts) | _prefixed("generator", of_generator)
         return outputs, both
