@@ -248,6 +248,8 @@ def test_small_perceptrons_are_trained_together_on_a_cpu_and_others_are_not(reci
         ),
     )
     assert not together(history)
+    shared = replace(auto, objective=replace(ObjectiveSettings(), shared_real_batch=True))
+    assert not together(shared)
     asked = replace(history, hardware=recipe.hardware)
     with pytest.raises(UserError, match=r"hardware\.members: expected auto or apart with terms"):
         together(asked)

@@ -1,9 +1,9 @@
 """MNIST with 100 labels as the authors' script trains it, to the letter: 300 epochs in 32 bits.
 
-`mnist` reaches as much in half of the epochs, by other settings. Here everything is theirs: Adam with 1e-8
-inside the root at a constant rate of .003; Glorot's directions in the generator's last layer; an average that
-starts from zeros and moves by 1e-4 a step; noise that is drawn afresh for each use; samples by the statistics
-of their batch. Held against an independent re-implementation in float64 (tests/authors).
+Here everything is theirs: Adam with 1e-8 inside the root at a constant rate of .003; Glorot's directions in
+the generator's last layer; an average that starts from zeros and moves by 1e-4 a step; noise that is drawn
+afresh for each use; samples by the statistics of their batch. Held against an independent re-implementation
+in float64 (tests/authors).
 
 Departures: none in what is computed. Random numbers are drawn by other generators, the labelled images among
 them, and images of a step are drawn in other orders.

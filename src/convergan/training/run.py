@@ -309,7 +309,7 @@ def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -
         trainer.stop_requested = stop_requested
         train_all = train_arms if has_arms(preparation.recipe) else train_folds
         trained = train_all(trainer, preparation)
-    results = on_every_rank(folder.read_results)
+    results = from_rank_zero(folder.read_results)
     if results is None:
         results = results_of(preparation, trained, device, commit)
         on_rank_zero(

@@ -65,6 +65,10 @@ def _obstacle(recipe: Recipe, options: RunOptions) -> str | None:
         return "with networks.normalization-epsilon or networks.sample-batch"
     if "generator" not in losses:
         return "without a generator"
+    if recipe.objective.others:
+        return "with terms of one's own"
+    if recipe.objective.shared_real_batch:
+        return "with objective.shared-real-batch"
     if recipe.objective.is_simultaneous:
         return "where objective.update is simultaneous"
     discriminator = losses["discriminator"]
