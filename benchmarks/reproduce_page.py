@@ -64,12 +64,13 @@ def measured_plans() -> list[Plan]:
 def _plan(table: Table) -> Plan | None:
     """A table by the recipes that measured it, with the ensembles and draws that there are."""
     folder = RESULTS / table.name
-    found = [_cell_of(path) for path in sorted(folder.glob("*/results.json"))]
-    if not found:
+    kept = [read_json(path) for path in sorted(folder.glob("*/results.json"))]
+    if not kept:
         return None
-    names = [name for name in PRESETS if any(name == recipe.name for recipe, _, _ in found)]
-    plan = plan_of(table, recipes=[*dict.fromkeys((*_present(table), *names))], data=None)
-    wanted = {(recipe.name, models) for recipe, _, models in found}
+    wanted = {(each["recipe"], max(1, len(each.get("members", ())))) for each in kept}
+    measured = {recipe for recipe, _ in wanted}
+    names = [name for name in PRESETS if name in measured]
+    plan = plan_of(table, recipes=[*dict.fromkeys((*table.recipes, *names))], data=None)
     return replace(
         plan,
         entries=tuple(
@@ -78,17 +79,6 @@ def _plan(table: Table) -> Plan | None:
             if (entry.cells[0].recipe.name, entry.models) in wanted or not table.labels
         ),
     )
-
-
-def _present(table: Table) -> list[str]:
-    return [name for name in table.recipes if name in PRESETS]
-
-
-def _cell_of(path: Path) -> tuple[Recipe, dict[str, Any], int]:
-    content = read_json(path)
-    settings = content.get("settings")
-    recipe = PRESETS.get(content["recipe"]) or recipe_from_dict(settings, str(path))
-    return recipe, content, max(1, len(content.get("members", ())))
 
 
 def _summaries(plan: Plan) -> Any:

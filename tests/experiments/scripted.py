@@ -1,13 +1,11 @@
 """Workers whose jobs end as a test says, at once: what is tested is what becomes of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from convergan.experiments.store import write_outcome
 from convergan.experiments.work import Answer, Job
 from convergan.experiments.workers import Ended
-
-Script = Callable[[Job], Iterator[str]]
 
 DONE = "done"
 KILLED = "killed"
@@ -18,14 +16,17 @@ class Scripted:
     """Does each job as its script says: `done`, `killed`, `stopped` or an error, one for each attempt."""
 
     def __init__(self, endings: dict[str, list[str]] | None = None, at_once: int = 2) -> None:
-        self._endings, self._at_once = endings or {}, at_once
+        self._endings, self.at_once = endings or {}, at_once
         self.begun: list[Job] = []
         self.most_at_once = 0
         self._running: list[Job] = []
         self.on_begin: Callable[[Job], None] = lambda job: None
 
+    def slots(self, threads: int) -> int:
+        return self.at_once
+
     def free(self) -> int:
-        return self._at_once - len(self._running)
+        return self.at_once - len(self._running)
 
     def begin(self, job: Job) -> None:
         self.begun.append(job)

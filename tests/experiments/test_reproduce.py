@@ -36,7 +36,12 @@ class Timed(Scripted):
 def workers(monkeypatch: pytest.MonkeyPatch) -> Timed:
     """What the command computes cells with."""
     found = Timed()
-    monkeypatch.setattr(Means, "open", lambda self: found)
+
+    def opened(means: Means) -> Timed:
+        found.at_once = means.workers
+        return found
+
+    monkeypatch.setattr(Means, "open", opened)
     return found
 
 

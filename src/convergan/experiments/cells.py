@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import split_seed
 from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
 
@@ -23,8 +24,7 @@ class Training:
     @property
     def draw(self) -> int:
         """The seed that draws the labelled images."""
-        drawn = self.recipe.data.split_seed
-        return self.recipe.seed if drawn is None else drawn
+        return split_seed(self.recipe)
 
     @cached_property
     def sha256(self) -> str:

@@ -48,7 +48,7 @@ class RayWorkers:
         self._running: dict[str, tuple[Job, Any]] = {}
 
     def slots(self, threads: int) -> int:
-        """How many jobs of so many threads the cluster runs at once now."""
+        """See `Workers`; of the cluster as it is now."""
         resources = self._ray.cluster_resources()
         slots = int(resources.get("CPU", 1)) // threads
         return max(1, min(slots, int(resources["GPU"])) if self._gpus else slots)

@@ -25,13 +25,10 @@ class Published:
     source: str
     """Where they stand."""
 
-    paper: bool = False
-    """True for the numbers of the paper itself."""
-
 
 def _paper(name: str, numbers: Mapping[str, Number], place: str) -> Published:
     source = f"Salimans et al. 2016 (arXiv 1606.03498), {place}"
-    return Published(name=name, numbers=numbers, source=source, paper=True)
+    return Published(name=name, numbers=numbers, source=source)
 
 
 MNIST = (

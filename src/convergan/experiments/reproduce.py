@@ -57,11 +57,6 @@ class Means:
             return RayWorkers(self.cluster)
         return Processes(self.workers, gpus_here())
 
-    def at_once(self, workers: Workers) -> int:
-        """How many trainings these workers do at the same time."""
-        slots = getattr(workers, "slots", None)
-        return self.workers if slots is None else int(slots(self.threads))
-
 
 def gpus_here() -> list[str]:
     """The GPUs of this machine that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
@@ -141,7 +136,7 @@ def _compute(
     dry_run: bool,
 ) -> Progress:
     start = time.monotonic()
-    at_once = means.at_once(workers)
+    at_once = workers.slots(means.threads)
     timed: dict[str, float] = {}
     cells = list(missing.cells.values())
     if means.budget_hours is not None or dry_run:

@@ -37,6 +37,9 @@ class Ended:
 class Workers(Protocol):
     """Processes, here or elsewhere, that do jobs."""
 
+    def slots(self, threads: int) -> int:
+        """How many jobs of so many threads are done at the same time."""
+
     def free(self) -> int:
         """How many more jobs can be begun now."""
 
@@ -65,6 +68,10 @@ class Processes:
         self._count, self._gpus = count, list(gpus)
         self._running: dict[str, tuple[Job, subprocess.Popen[bytes], str | None]] = {}
         self._stopped: set[str] = set()
+
+    def slots(self, threads: int) -> int:
+        """See `Workers`."""
+        return self._count
 
     def free(self) -> int:
         """See `Workers`."""
