@@ -1,7 +1,7 @@
 """`convergan train`: one command for each recipe. Heavy imports wait until one runs."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -140,7 +140,7 @@ def parse_train(words: list[str], program: str) -> Any:
     name, *arguments = words
     if name not in PRESETS:
         return parse_options(Train, words, program=program)
-    preset = TrainRecipe(recipe=PRESETS[name])
+    preset = TrainRecipe(recipe=_with_one_length(PRESETS[name], arguments))
     return parse_options(
         TrainRecipe,
         arguments,
@@ -148,6 +148,20 @@ def parse_train(words: list[str], program: str) -> Any:
         default=preset,
         description=SUMMARIES[name],
     )
+
+
+def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
+    """The recipe without the steps, or without the minutes, that the other option replaces."""
+    given = " ".join(words).replace("=", " ").split()
+    pairs = set(zip(given, given[1:], strict=False))
+    replaced = {
+        other: None
+        for option, other in (("minutes", "steps"), ("steps", "minutes"))
+        if f"--{option}" in given
+        and (f"--{option}", "None") not in pairs
+        and f"--{other}" not in given
+    }
+    return replace(recipe, **replaced)
 
 
 def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
