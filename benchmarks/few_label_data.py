@@ -59,7 +59,7 @@ def folder_of(*classes: str) -> Task:
 
 
 TASKS = {
-    "digits": Task(source="digits", labels=100, recipe="digits"),
+    "digits": Task(source="digits", labels=100, recipe="digits-fast"),
     "mnist": Task(source="mnist", labels=100, recipe="mnist-fast"),
     # Of all 210 choices of four, that on which simple classifiers err as on the folder by which the defaults
     # were first judged, whose classes are not known: SVMs of pixels and of HOG with colour 45.8 and 30.8 %

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -153,7 +154,7 @@ def parse_train(words: list[str], program: str) -> Any:
 def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
     """The recipe without the steps, or without the minutes, that the other option replaces."""
     given = " ".join(words).replace("=", " ").split()
-    pairs = set(zip(given, given[1:], strict=False))
+    pairs = set(pairwise(given))
     replaced = {
         other: None
         for option, other in (("minutes", "steps"), ("steps", "minutes"))

@@ -25,7 +25,14 @@ NARROW: dict[str, dict[str, Any]] = {
     },
     "residual": {"width": 4, "generator_width": 8, "latent_size": 8},
 }
-SIDES = {"digits": 8, "mnist": 28, "mnist-paper": 28, "mnist-mb": 28, "mnist-fast": 28}
+SIDES = {
+    "digits": 8,
+    "digits-fast": 8,
+    "mnist": 28,
+    "mnist-paper": 28,
+    "mnist-mb": 28,
+    "mnist-fast": 28,
+}
 QUICK = ("mnist-paper", "cifar10-samples", "imagenet")
 
 

@@ -6,6 +6,7 @@ from convergan.recipes import (
     cifar10_minibatch,
     cifar10_samples,
     digits,
+    digits_fast,
     folder,
     imagenet,
     mnist,
@@ -19,6 +20,7 @@ from convergan.recipes.settings import Recipe
 
 _FILES = (
     digits,
+    digits_fast,
     mnist,
     mnist_paper,
     mnist_fast,

@@ -1,0 +1,11 @@
+"""The digits of scikit-learn with 100 labels in half a minute: shifted and turned digits, and consistency.
+
+`mnist-fast` on the digits that come with scikit-learn: 8x8 pixels, 1,297 to train with and 500 to test with.
+"""
+
+from dataclasses import replace
+
+from convergan.recipes import mnist_fast
+from convergan.recipes.settings import DataSettings
+
+RECIPE = replace(mnist_fast.RECIPE, name="digits-fast", data=DataSettings(source="digits"))
