@@ -56,6 +56,9 @@ class Create(Checked):
     arm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR")] = ()
     """Another set of generated images, with arms of its own; once for each."""
 
+    control_images: Path | None = None
+    """Folder of obvious fakes for `--controls`, such as samples of an early checkpoint."""
+
     out: str = "study.db"
     """The database: a new file, or postgresql://user@host/name."""
 
@@ -81,7 +84,7 @@ class Create(Checked):
         with progress_bar("reading images") as progress:
             created = create_study(
                 self.out, key_file, self.plan,
-                real=self.real, generated=generated, progress=progress,
+                real=self.real, generated=generated, controls=self.control_images, progress=progress,
             )  # fmt: skip
         counted = ", ".join(f"{count:,} {name}" for name, count in created.images.items())
         arms = "; ".join(arm.name for arm in created.arms)
@@ -99,10 +102,10 @@ class Create(Checked):
 
 def _power(plan: Plan) -> str:
     from convergan.study.power import power_of_difference, power_of_thresholds
-    from convergan.study.staircase import SETTLED
+    from convergan.study.staircase import FEWEST_TRIALS
 
-    if plan.timed and plan.trials <= SETTLED:
-        return f"none: an exposure threshold needs more than {SETTLED} trials of each participant"
+    if plan.timed and plan.trials <= FEWEST_TRIALS:
+        return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials of each participant"
     if plan.timed:
         power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
         return (
@@ -235,8 +238,9 @@ class Report(Checked):
     set_scores: Path | None = None
     """CSV or Parquet with columns images and score: do the scores of whole sets go with people's errors?"""
 
-    margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
-    """Distance from 50 % of right answers that still counts as none; choose it before you look."""
+    margin: Annotated[float, Interval(gt=0, lt=0.5)] | None = None
+    """Distance from 50 % of right answers that still counts as none. Unset: the plan's; 0.05 of other
+    votes."""
 
     block_trials: Annotated[int, Interval(ge=1, le=10_000)] = 10
     """Trials in each block of the learning curve."""
@@ -255,7 +259,6 @@ class Report(Checked):
             "overwrite": self.overwrite,
             "image_scores": self.image_scores,
             "set_scores": self.set_scores,
-            "margin": self.margin,
             "block_trials": self.block_trials,
             "seed": self.seed,
         }
@@ -263,13 +266,17 @@ class Report(Checked):
             _require_extra()
             from convergan.study.report.of_study import report_study
 
-            report_study(self.study, self.out, simulated=self.simulated, **options)
+            report_study(
+                self.study, self.out, simulated=self.simulated, margin=self.margin, **options
+            )
             return
         from convergan.study.votes_import import read_collected
 
         if self.simulated:
             raise UserError(f"simulated: expected a study's database, got {self.study}")
         file = Path(self.study)
+        if self.margin is not None:
+            options["margin"] = self.margin
         make_report(
             read_collected(file), title=file.stem, source=str(file), page=self.out, **options
         )
@@ -287,7 +294,8 @@ class Import(Checked):
 
     columns: tuple[str, ...] = ()
     """OURS=THEIRS where a column has another name. Of votes: participant, image, generated,
-    answered_generated, arm, images, trial, response_seconds, feedback, exposure_ms. Of rates: participant,
+    answered_generated, arm, images, trial, response_seconds, feedback, control, exposure_ms, shown_ms,
+    frame_ms. Of rates: participant,
     error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
 
     overwrite: bool = False

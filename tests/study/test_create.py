@@ -182,3 +182,13 @@ def test_the_default_size_is_the_smallest_images(tmp_path, sizes, expected):
         real=tmp_path / "real", generated={"made": tmp_path / "made"},
     )  # fmt: skip
     assert created.size_px == expected
+
+
+def test_controls_need_a_folder_of_obvious_fakes(make_study, folders):
+    for plan, controls in ((replace(QUICK, controls=3), None), (QUICK, folders["best"])):
+        with pytest.raises(UserError, match=r"^control_images: expected a folder of obvious fakes"):
+            make_study(plan, controls=controls)
+    with pytest.raises(UserError, match="expected at least 90 images"):
+        make_study(replace(QUICK, controls=90, trials=90), controls=folders["best"])
+    with pytest.raises(UserError, match="another name than 'control'"):
+        make_study(generated={"control": folders["best"]})

@@ -19,9 +19,9 @@ from convergan.study.image_files import ImageFile, choose_files, common_size_px,
 from convergan.study.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
-from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
+from convergan.study.plan import CONSENT, CONTROL, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
-from convergan.study.staircase import SETTLED
+from convergan.study.staircase import FEWEST_TRIALS
 
 Progress = Callable[[int, int], None]
 
@@ -47,6 +47,7 @@ def create_study(
     *,
     real: Path,
     generated: Mapping[str, Path],
+    controls: Path | None = None,
     progress: Progress | None = None,
 ) -> Created:
     """Makes the database of a new study: the plan, and the images as participants will get them.
@@ -59,6 +60,7 @@ def create_study(
         plan: the settings.
         real: folder of real images.
         generated: folders of generated images, by the name of the set.
+        controls: folder of obvious fakes; needed where the plan has controls.
         progress: called with (images done, images in all).
 
     Raises:
@@ -66,9 +68,17 @@ def create_study(
     """
     plan = replace(plan, consent=plan.consent or CONSENT)
     sets = list(generated)
-    if REAL in sets:
-        raise UserError(f"arm: expected another name than {REAL!r}, which the real images have")
-    files = choose_files(plan, {REAL: real, **generated})
+    for name, whose in ((REAL, "real images"), (CONTROL, "obvious fakes")):
+        if name in sets:
+            raise UserError(f"arm: expected another name than {name!r}, which the {whose} have")
+    if (controls is None) != (plan.controls == 0):
+        got = "none" if controls is None else f"{controls} and 0 controls"
+        raise UserError(
+            f"control_images: expected a folder of obvious fakes where controls is above 0, got {got}"
+        )
+    files = choose_files(
+        plan, {REAL: real, **generated, **({CONTROL: controls} if controls else {})}
+    )
     size_px = plan.size_px or common_size_px(files)
     database = Database(where)
     _require_new(database)
@@ -89,7 +99,10 @@ def create_study(
     return Created(
         database=database,
         arms=arms_of(plan, sets),
-        images={name: sum(file.images == name for file in files) for name in (REAL, *sets)},
+        images={
+            name: sum(file.images == name for file in files)
+            for name in (REAL, *sets, *([CONTROL] if controls else []))
+        },
         size_px=size_px,
         keys=keys,
         warnings=_doubts(plan) + tell_tales(files, grey),
@@ -97,12 +110,13 @@ def create_study(
 
 
 def _doubts(plan: Plan) -> list[str]:
-    if not plan.timed or plan.trials > SETTLED:
-        return []
-    return [
-        f"trials: {plan.trials} are too few to give a participant's threshold, the mean exposure after"
-        f" the first {SETTLED} timed trials"
-    ]
+    found = []
+    if plan.timed and plan.trials <= FEWEST_TRIALS:
+        found.append(
+            f"trials: {plan.trials} are too few to give a participant's threshold, which takes more than"
+            f" {FEWEST_TRIALS}"
+        )
+    return found
 
 
 def _require_new(database: Database) -> None:

@@ -14,10 +14,11 @@ from convergan.errors import UserError
 from convergan.outputs import require_output_folder, write_output
 from convergan.study.joining import SIMULATED
 from convergan.study.opening import open_study
+from convergan.study.plan import CONTROL
 from convergan.study.progress import progress_of
 from convergan.study.schema import Arm, Image, Participant, Trial, Vote
-from convergan.study.staircase import threshold
 from convergan.study.tables import write_table
+from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
 
 _VOTES, _PARTICIPANTS = ("votes.csv", "votes.parquet"), "participants.csv"
@@ -33,6 +34,7 @@ _COLUMNS = {
     "answered_generated": (Vote.answered_generated, bool),
     "response_seconds": (Vote.response_ms / 1000, np.float64),
     "feedback": (Arm.feedback, bool),
+    "control": (Image.images == CONTROL, bool),
     "exposure_ms": (Trial.exposure_ms, np.float64),
     "shown_ms": (Vote.shown_ms, np.float64),
     "frames": (Vote.frames, np.float64),
@@ -50,8 +52,7 @@ def read_votes(study: str, *, simulated: bool = False) -> Votes:
     Raises:
         UserError: no study, or no votes in it yet.
     """
-    columns = _columns(study, simulated=simulated)
-    return Votes(**{name: columns[name] for name in Votes.__dataclass_fields__})
+    return _as_votes(_columns(study, simulated=simulated))
 
 
 def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: bool = False) -> int:
@@ -100,14 +101,18 @@ def left_out(study: str) -> tuple[str, ...]:
     )
 
 
+def _as_votes(columns: dict[str, np.ndarray]) -> Votes:
+    return Votes(**{name: columns[name] for name in Votes.__dataclass_fields__})
+
+
 def _participants(
     study: str, votes: dict[str, np.ndarray], *, simulated: bool
 ) -> dict[str, np.ndarray]:
-    """A column for each fact about participants; the threshold is that of their staircase, if any."""
+    """A column for each fact about participants; the threshold is that of timed ones who count."""
     with closing(open_study(study)) as database, database.reading() as session:
         everyone = progress_of(session, time.time()).participants
     found = [each for each in reversed(everyone) if each.simulated == simulated]
-    exposures = [votes["exposure_ms"][votes["participant"] == each.code] for each in found]
+    known = Thresholds(_as_votes(votes)).by_participant()
     return {
         "participant": np.array([each.code for each in found]),
         "arm": np.array([each.arm for each in found]),
@@ -117,7 +122,8 @@ def _participants(
         "answered": np.array([each.answered for each in found]),
         "missed_checks": np.array([each.missed_checks for each in found]),
         "replaced_images": np.array([each.replaced_images for each in found]),
-        "threshold_ms": np.array([threshold(each.tolist()) for each in exposures]),
+        "threshold_ms": np.array([known.get(each.code, np.nan) for each in found]),
+        "flags": np.array([", ".join(each.flags) for each in found], str),
     }
 
 

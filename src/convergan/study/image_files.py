@@ -10,7 +10,7 @@ from random import Random
 from convergan.errors import UserError
 from convergan.images.header import Header, read_header
 from convergan.images.read_images import find_image_files
-from convergan.study.plan import REAL, Plan
+from convergan.study.plan import CONTROL, REAL, Plan
 
 _SMALLEST_PX, _LARGEST_PX = 8, 256
 
@@ -46,15 +46,18 @@ def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
     chosen = []
     for name, folder in folders.items():
         paths = find_image_files(folder)
-        if len(paths) < plan.images_needed:
+        needed = plan.control_images if name == CONTROL else plan.images_needed
+        if len(paths) < needed:
             raise UserError(
-                f"{folder}: expected at least {plan.images_needed} images, so that nobody sees one"
+                f"{folder}: expected at least {needed} images, so that nobody sees one"
                 f" twice, got {len(paths)}"
             )
-        count = min(len(paths), max(plan.images, plan.images_needed))
+        count = min(len(paths), max(plan.images, needed))
         drawn = Random(f"{plan.seed}/{name}").sample(paths, count)
         chosen += [
-            ImageFile(name, folder, path, practice=number < plan.practice_images)
+            ImageFile(
+                name, folder, path, practice=name != CONTROL and number < plan.practice_images
+            )
             for number, path in enumerate(drawn)
         ]
     # Neighbours in the database are read sooner: they must not be of one set.
@@ -89,6 +92,7 @@ def tell_tales(files: Sequence[ImageFile], grey: Sequence[bool]) -> list[str]:
             f"{what}: most images of {name} are {value}, most real ones {usual[REAL]};"
             " participants may learn to tell that, not the images"
             for name, value in usual.items()
-            if value != usual[REAL]
+            # Obvious fakes may be told by anything.
+            if value != usual[REAL] and name != CONTROL
         ]
     return found

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from convergan.study.entry import Entry, Way
 from convergan.study.keys import digest, new_address, new_code, new_token
-from convergan.study.plan import REAL, Plan
+from convergan.study.plan import CONTROL, REAL, Plan
 from convergan.study.schedule import Pool, steps
 from convergan.study.schema import Arm, Identity, Image, Participant, Study, Token, Trial
 from convergan.study.tasks import require_time_left
@@ -132,7 +132,8 @@ def _add_trials(session: Session, study: Study, arm: Arm, participant: Participa
     real, generated = (_pool(session, images) for images in (REAL, arm.images))
     numbers = {"practice": 0, "trial": 0, "check": 0}
     rows = []
-    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated)
+    control = _pool(session, CONTROL) if plan.controls else None
+    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated, control)
     for position, step in enumerate(planned, start=1):
         numbers[step.kind] += 1
         rows.append(

@@ -24,12 +24,14 @@ async function run() {
   if (timed) frame = await measureFrame();
   if (tasks.length && tasks[0].position === 1) await sheet("instructions");
   else if (timed && tasks.length) await sheet("go-on");
+  if (timed) await fillScreen();
   while (tasks.length) {
     try {
       load(tasks);
       const [task] = tasks;
       const first = totals.practice > 0 && task.position === totals.practice + 1;
       if (first) await sheet("practice-over");
+      if (timed) await keepFullScreen();
       tasks = await perform(task);
     } catch (error) {
       if (!(error instanceof Outdated)) throw error;
@@ -149,6 +151,29 @@ async function sheet(id) {
   element(id).hidden = false;
   await pressed(element(id).querySelector("button"));
   element(id).hidden = true;
+}
+
+// Whether this browser has let the page fill the screen. Telephones may not, and go on without.
+let filled = false;
+
+// The whole screen, so that nothing beside an image that is shown for a moment is looked at. Right after a press, as
+// browsers ask for one.
+async function fillScreen() {
+  try {
+    await document.documentElement.requestFullscreen({ navigationUI: "hide" });
+    filled = true;
+  } catch {
+    filled = false;
+  }
+  // The screen changes size for some frames.
+  if (filled) frame = await measureFrame();
+}
+
+// Who has left the full screen, by Escape say, is led back to it before the next image.
+async function keepFullScreen() {
+  if (!filled || document.fullscreenElement) return;
+  await sheet("full-screen");
+  await fillScreen();
 }
 
 async function pressed(button) {
