@@ -129,6 +129,29 @@ def test_a_timed_session_with_a_reload_at_every_trial(
         assert vote.frames >= 1 and 1 < vote.frame_ms < 1000
 
 
+def test_a_timed_study_fills_the_screen(
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
+) -> None:
+    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
+    person = Person(open_page(), by_key)
+    person.arrive(served)
+    person.page.get_by_role("button", name="I agree").click()
+    person.act(person.step() or "")
+    assert person.step() == "real"
+    filled = "document.fullscreenElement !== null"
+    assert person.page.evaluate(filled)
+    person.page.evaluate("document.exitFullscreen()")
+    person.act("real")
+    assert person.step() == "next"
+    person.act("next")
+    # Led back to it before the next image.
+    assert person.step() == "start" and person.page.locator("#full-screen").is_visible()
+    person.act("start")
+    assert person.step() == "real" and person.page.evaluate(filled)
+    person.go_on_to_the_end()
+    assert_complete(served)
+
+
 def test_a_closed_tab_goes_on_where_it_was(served: Served, open_page: OpenPage) -> None:
     person = Person(open_page(), by_key)
     person.arrive(served)
