@@ -266,9 +266,9 @@ def many_arms(runs: int) -> list[dict[str, Any]]:
 def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
     """How many comparisons of arms show a difference."""
     rng = np.random.default_rng([arms, seed])
-    means = 0.75 + spread * (np.linspace(0, 1, arms) - 0.5)
+    means = 0.7 + spread * (np.linspace(0, 1, arms) - 0.5)
     wrong = 1 - np.concatenate(
-        [simulated_rates(rng, mean, participants=25)[:, 0] for mean in means]
+        [simulated_rates(rng, mean, participants=25, stdev=0.04)[:, 0] for mean in means]
     )
     arm = np.repeat([f"{place:02}" for place in range(arms)], 25)
     half = np.full(len(arm), TRIALS / 2)
@@ -284,7 +284,7 @@ def thresholds(runs: int) -> list[dict[str, Any]]:
     """What people need, read from their staircases: how far off, and how often within the interval."""
     found = []
     for truth in (150, 320, 700):
-        for trials, pool, of_images in ((60, 1000, 0.0), (100, 1000, 0.0), (100, 40, 0.3)):
+        for trials, pool, of_images in ((60, 1000, 0.0), (100, 1000, 0.0), (100, 60, 0.3)):
             rng = np.random.default_rng([truth, trials, pool])
             read, covered, late = [], [], []
             for _ in range(runs):

@@ -1,8 +1,12 @@
 """The benchmark of a study's intervals, tests and sentences runs from end to end."""
 
+import json
+
 import pytest
 
+from rows import RESULTS
 from study_statistics import PARTS
+from study_tables import PAGE, filled
 
 ROWS = {
     "participants": 3,

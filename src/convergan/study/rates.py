@@ -64,10 +64,6 @@ class Rates:
         """Some of the participants, by a mask or by indices."""
         return Rates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def of(self, participants: np.ndarray) -> "Rates":
-        """Some of the participants, by their names."""
-        return self.chosen(np.isin(self.participant, participants))
-
 
 def rates_of(votes: Votes) -> Rates:
     """Counts the votes of each participant, controls aside; participants in the order of their names."""

@@ -80,8 +80,9 @@ def steps(
             )
     asked = [number % 2 == 0 for number in range(plan.checks)]
     random.shuffle(asked)
+    images = len(trials)
     for number in reversed(range(plan.checks)):
-        first, end = (len(trials) * part // plan.checks for part in (number, number + 1))
+        first, end = (images * part // plan.checks for part in (number, number + 1))
         trials.insert(random.randrange(first, end) + 1, Step("check", asked[number], None))
     return practice + trials
 

@@ -65,10 +65,6 @@ class Votes:
         """Some of the votes, by a mask or by indices."""
         return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def of(self, participants: np.ndarray) -> "Votes":
-        """Those of some participants, by their names."""
-        return self.chosen(np.isin(self.participant, participants))
-
     @property
     def judged(self) -> "Votes":
         """Those that are no positive controls."""

@@ -73,7 +73,7 @@ def test_without_images_it_is_welchs_test() -> None:
 
 def test_real_images_that_both_arms_show_fall_out_of_the_difference() -> None:
     rng = np.random.default_rng(2)
-    shape = {"participants": 60, "pool": 40, "stdev_of_images": 0.1, "stdev": 0.01}
+    shape = {"participants": 60, "trials": 60, "pool": 40, "stdev_of_images": 0.1, "stdev": 0.01}
     votes = simulated_votes(rng, {"a": 0.7, "b": 0.7}, same_images=True, **shape)  # type: ignore[arg-type]
     sides = [taken_apart(votes, arm) for arm in ("a", "b")]
     together, apart = crossed_estimate(*sides), [crossed_estimate(side) for side in sides]

@@ -110,11 +110,12 @@ def _of_flagged(findings: Findings) -> list[str]:
             f"Leaving the flagged out changes what is concluded of {', '.join(changed[:_MOST_NAMED])}"
             f"{' and others' * (len(changed) > _MOST_NAMED)}."
         )
-    pairs = zip(findings.comparisons, findings.with_flagged.comparisons, strict=True)
+    with_all = {(each.first, each.second): each.p_holm for each in findings.with_flagged.comparisons}
     changes = sum(
-        differs(one) != (other.p_holm is not None and other.p_holm < SIGNIFICANCE)
-        for one, other in pairs
-        if one.p_holm is not None
+        differs(each) != (p_holm < SIGNIFICANCE)
+        for each in findings.comparisons
+        if each.p_holm is not None
+        and (p_holm := with_all.get((each.first, each.second))) is not None
     )
     if changes:
         said.append(

@@ -81,13 +81,10 @@ def crossed_estimate(mean: Crossed, minus: Crossed | None = None) -> Student | N
         variance = max(participants, sum(variances), participants + sum(variances) - of_votes)
         parts += variances
         freedoms += images_freedoms
+    freedom = satterthwaite(variance, parts, freedoms) if variance > 0 else min(freedoms)
     variance = max(variance, sum(side.least_variance for side in sides))
     if variance == 0:
         return None
-    known = [each for each in zip(parts, freedoms, strict=True) if each[0] > 0]
-    freedom = (
-        satterthwaite(variance, *map(list, zip(*known, strict=True))) if known else min(freedoms)
-    )
     value = mean.value - (0 if minus is None else minus.value)
     return Student(value, variance**0.5, freedom)
 

@@ -5,7 +5,8 @@ answers that are slips:
 
     P(right) = 1/2 + (1/2 - l) L((ln x - ln t) / s + L^-1(1/4 / (1/2 - l))),  L(z) = 1 / (1 + exp(-z))
 
-so that three of four answers are right at x = t. A staircase that is still under way is no harm: likelihood
+so that three of four answers are right at x = t. The slope is the one that makes the answers most likely where
+thresholds vary as a lognormal distribution; given it, each participant's threshold is. A staircase that is still under way is no harm: likelihood
 does not ask why an exposure was chosen.
 
 Source: Wichmann and Hill, Perception & Psychophysics 63 (2001), 1293-1313; the one slope for all is what
@@ -26,6 +27,9 @@ _RISE = 0.5 - LAPSES
 _AT_THRESHOLD = float(logit(0.25 / _RISE))
 _SLOPES = (0.05, 1.5)
 _STEPS = 75
+_GRID = np.linspace(np.log(LOWEST_MS), np.log(HIGHEST_MS), _STEPS)
+_LEAST_STDEV = 0.05
+_EM_STEPS = 25
 _NEWTON_STEPS = 12
 
 _LEAST_INFORMATION = 1.0
@@ -59,13 +63,13 @@ def fit_thresholds(exposure_ms: np.ndarray, right: np.ndarray, participant: np.n
     """
     x = np.log(exposure_ms)
     found = minimize_scalar(
-        lambda log_slope: -_best_on_grid(x, right, participant, np.exp(log_slope))[1],
+        lambda log_slope: -_marginal(_on_grid(x, right, participant, np.exp(log_slope))),
         bounds=np.log(_SLOPES),
         method="bounded",
         options={"xatol": 0.02},
     )
     slope = float(np.exp(found.x))
-    start, _ = _best_on_grid(x, right, participant, slope)
+    start = _GRID[_on_grid(x, right, participant, slope).argmax(1)]
     log_threshold = _newton(x, right, participant, slope, start)
     low, high = np.log(LOWEST_MS), np.log(HIGHEST_MS)
     at_end = (log_threshold <= low + 1e-9) | (log_threshold >= high - 1e-9)
@@ -83,28 +87,46 @@ def probability(exposure_ms: np.ndarray, threshold_ms: np.ndarray, slope: float)
     return 0.5 + _RISE * expit(np.log(exposure_ms / threshold_ms) / slope + _AT_THRESHOLD)
 
 
-def _best_on_grid(
+def _on_grid(
     x: np.ndarray, right: np.ndarray, participant: np.ndarray, slope: float
-) -> tuple[np.ndarray, float]:
-    """Each participant's most likely log threshold among some, and the log-likelihood of all at these."""
-    grid = np.linspace(np.log(LOWEST_MS), np.log(HIGHEST_MS), _STEPS)
+) -> np.ndarray:
+    """The log-likelihood of each participant at some log thresholds: [n, thresholds]."""
     people = int(participant.max()) + 1
     # Few exposures differ: the curve is computed once for each.
     exposures, place = np.unique(x, return_inverse=True)
-    p = 0.5 + _RISE * expit((exposures[:, None] - grid) / slope + _AT_THRESHOLD)
-    likelihood = np.zeros((people, _STEPS))
+    p = 0.5 + _RISE * expit((exposures[:, None] - _GRID) / slope + _AT_THRESHOLD)
+    likelihood = np.zeros((people, len(_GRID)))
     for answer, log_p in ((right, np.log(p)), (~right, np.log1p(-p))):
         counts = np.zeros((people, len(exposures)))
         np.add.at(counts, (participant[answer], place[answer]), 1)
         likelihood += counts @ log_p
-    return grid[likelihood.argmax(1)], float(likelihood.max(1).sum())
+    return likelihood
+
+
+def _marginal(likelihood: np.ndarray) -> float:
+    """The log-likelihood of a slope, with thresholds drawn from the lognormal distribution that suits it best.
+
+    At the best thresholds themselves slopes would look too steep, as every one of them is fitted too (Neyman
+    and Scott, Econometrica 16, 1948, 1-32).
+    """
+    mean, stdev = float(_GRID[likelihood.sum(0).argmax()]), 0.5
+    highest = likelihood.max(1, keepdims=True)
+    scaled = np.exp(likelihood - highest)
+    for _ in range(_EM_STEPS):
+        weights = np.exp(-0.5 * ((_GRID - mean) / stdev) ** 2)
+        posterior = scaled * (weights / weights.sum())
+        each = posterior.sum(1, keepdims=True)
+        share = (posterior / each).mean(0)
+        mean = float(share @ _GRID)
+        stdev = max(_LEAST_STDEV, float(np.sqrt(share @ (_GRID - mean) ** 2)))
+    return float((np.log(each) + highest).sum())
 
 
 def _newton(
     x: np.ndarray, right: np.ndarray, participant: np.ndarray, slope: float, start: np.ndarray
 ) -> np.ndarray:
     """Fisher's scoring from the best of the grid, never further than the next point of it."""
-    step = (np.log(HIGHEST_MS) - np.log(LOWEST_MS)) / (_STEPS - 1)
+    step = _GRID[1] - _GRID[0]
     theta = start.copy()
     for _ in range(_NEWTON_STEPS):
         score, information = _score(x, right, theta[participant], slope)
