@@ -32,9 +32,10 @@ def conclude(
     if accuracy is not None and accuracy.p_value(CHANCE) < SIGNIFICANCE:
         if accuracy.value < CHANCE:
             return "worse than chance"
-        # So many votes that even a difference that does not matter is seen.
-        small = "better than chance, by less than the margin"
-        return small if equivalent else "better than chance"
+        # With so many votes even a difference that does not matter is seen.
+        if equivalent:
+            return "better than chance, by less than the margin"
+        return "better than chance"
     if equivalent:
         return "indistinguishable" if attention else "indistinguishable, attention not assessed"
     return "undecided"

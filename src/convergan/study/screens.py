@@ -15,7 +15,7 @@ from convergan.study.votes import Votes
 FEWEST_TRIALS = 10
 """Of fewer nothing is concluded about a participant."""
 
-_Data = TypeVar("_Data", Votes, Rates)
+_Data = TypeVar("_Data", bound=Votes | Rates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def without_flagged(data: _Data, flagged: list[Flagged]) -> tuple[_Data, set[str
     kept = ~np.isin(data.participant, names)
     emptied = set(np.unique(data.arm).tolist()) - set(np.unique(data.arm[kept]).tolist())
     rows = kept | np.isin(data.arm, np.array(sorted(emptied), str))
-    return data.chosen(rows), emptied
+    return data.chosen(rows), emptied  # type: ignore[return-value]
 
 
 def _runs(votes: Votes, places: np.ndarray, participants: int) -> np.ndarray:
