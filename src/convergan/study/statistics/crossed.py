@@ -86,7 +86,7 @@ def crossed_estimate(mean: Crossed, minus: Crossed | None = None) -> Student | N
     if variance == 0:
         return None
     value = mean.value - (0 if minus is None else minus.value)
-    return Student(value, variance**0.5, freedom)
+    return Student(value, float(variance**0.5), float(freedom))
 
 
 def image_variances(sides: list[Crossed]) -> tuple[list[float], list[float], float] | None:
