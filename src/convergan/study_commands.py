@@ -132,24 +132,36 @@ class Serve(Checked):
     workers: Annotated[int, Interval(ge=1, le=256)] = 2
     """Processes that share the work."""
 
+    root_path: str = ""
+    """The path that participants reach the study under, such as /turing, where it does not have a host of its
+    own. Whether the proxy takes it away or passes it on makes no difference."""
+
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses or networks of the proxies before this server, with commas; `*`: whoever connects. They alone
+    are believed in X-Forwarded-For and X-Forwarded-Proto: whose the request is, and that it came by https."""
+
     key: Path | None = None
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
         _require_extra()
         from convergan.study.entry import new_link
-        from convergan.study.serve import ready_to_serve, serve
+        from convergan.study.serve import ready_to_serve, root_path, serve, trusted_proxies
 
+        root, proxies = root_path(self.root_path), trusted_proxies(self.trusted_proxies)
         key_file = _key_file(self.study, self.key)
         keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
-        here = f"http://{self.host}:{self.port}"
+        here = f"http://{self.host}:{self.port}{root}"
         for line in (
             f"look around: {here}/join/{new_link(keys, 'preview')}",
             f"admin page:  {here}/admin",
             f"its token:   {keys.admin_token}",
         ):
             print(printable(line), flush=True)
-        serve(self.study, key_file, host=self.host, port=self.port, workers=self.workers)
+        serve(
+            self.study, key_file, host=self.host, port=self.port, workers=self.workers,
+            root=root, proxies=proxies,
+        )  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -176,11 +188,10 @@ class Invite(Checked):
     def run(self) -> None:
         _require_extra()
         from convergan.study.invite import links, prolific_settings
-        from convergan.study.keys import read_key_file
-        from convergan.study.opening import open_study
+        from convergan.study.opening import open_with_keys
 
-        open_study(self.study).close()
-        keys = read_key_file(_key_file(self.study, self.key))
+        database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
+        database.close()
         if self.way == "prolific":
             lines = prolific_settings(self.study, keys, self.url).splitlines()
         else:
@@ -349,11 +360,9 @@ class Forget(Checked):
     def run(self) -> None:
         _require_extra()
         from convergan.study.forgetting import forget
-        from convergan.study.keys import read_key_file
-        from convergan.study.opening import open_study
+        from convergan.study.opening import open_with_keys
 
-        database = open_study(self.study)
-        keys = read_key_file(_key_file(self.study, self.key))
+        database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
         named = sys.stdin.readline() if self.participant == "-" else self.participant
         code = forget(database, keys, named, keep_votes=self.keep_votes)
         database.close()

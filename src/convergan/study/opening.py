@@ -6,7 +6,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from convergan.errors import UserError, one_line, shortened
 from convergan.study.database import Database
+from convergan.study.keys import Keys, read_key_file
 from convergan.study.migrate import known_revisions, revision_of, upgrade
+from convergan.study.schema import Study
 
 
 def open_study(where: str) -> Database:
@@ -41,3 +43,29 @@ def open_study(where: str) -> Database:
             " a newer convergan made them"
         )
     return database
+
+
+def open_with_keys(where: str, key_file: Path) -> tuple[Database, Keys]:
+    """The database of a study, and its keys.
+
+    Args:
+        where: as for `Database`.
+        key_file: the study's secrets.
+
+    Raises:
+        UserError: as `open_study` and `read_key_file`; or the keys are those of another study: links signed
+            with them would lead nowhere, and nobody would be known again.
+    """
+    database = open_study(where)
+    try:
+        keys = read_key_file(key_file)
+        with database.reading() as session:
+            own = session.get_one(Study, 1).key_fingerprint
+        if own not in (None, keys.fingerprint):
+            raise UserError(
+                f"{key_file}: expected the keys of {database}, got those of another study"
+            )
+    except BaseException:
+        database.close()
+        raise
+    return database, keys

@@ -6,7 +6,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from convergan.study.joining import HOLD_SECONDS
+from convergan.study.places import HOLD_SECONDS
 from convergan.study.schema import Arm, Participant, Study, Trial, Vote
 
 Status = Literal["completed", "attention", "under way", "left"]
