@@ -80,7 +80,9 @@ def test_blocks_that_stay_when_a_jpeg_becomes_a_png(tmp_path):
 def test_images_that_were_scaled_up(tmp_path):
     real = written(tmp_path / "real", photographs(30, 0))
     soft = [
-        np.asarray(Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC))
+        np.asarray(
+            Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
+        )
         for each in photographs(30, 1)
     ]
     made = written(tmp_path / "made", soft)

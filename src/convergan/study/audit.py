@@ -11,17 +11,7 @@ from sqlalchemy.orm import Session
 
 from convergan.study.schema import Event
 
-What = Literal[
-    "created",
-    "quota",
-    "paused",
-    "opened",
-    "exported",
-    "reported",
-    "deleted",
-    "forgotten",
-    "dry run",
-]
+What = Literal["created", "quota", "paused", "opened", "exported", "deleted", "forgotten"]
 """`deleted`, `forgotten`: a participant, of whom nothing but the arm and the state is kept."""
 
 
