@@ -40,7 +40,7 @@ def exported(make_study, serve, folders, tmp_path):
 
 
 def test_every_answer_of_everybody_is_there(exported):
-    study, out = exported
+    _, out = exported
     answers = table(out / "answers.csv")
     assert len(answers) == 9 + 3 and len(table(out / "votes.csv")) == 4
     kinds = [each["kind"] for each in answers[:9]]
@@ -66,7 +66,7 @@ def test_participants_and_their_flow(exported):
 
 
 def test_the_plan_the_consent_the_images_with_hashes_and_the_record_go_along(exported, folders):
-    study, out = exported
+    _, out = exported
     plan = json.loads((out / "plan.json").read_text())
     assert plan["plan"]["trials"] == 4 and plan["images"] == {"random": 80, "real": 80}
     assert (out / "consent.txt").read_text() == "We keep nothing.\n"

@@ -10,7 +10,7 @@ from convergan.errors import UserError
 from convergan.statistics.levels import SIGNIFICANCE
 
 STDEV_BETWEEN = 0.07
-"""Of true rates between participants: that of the rates of 328 participants with 200 trials on CIFAR-10 (Stein
+"""Of true rates between participants: of the rates of 328 participants with 200 trials on CIFAR-10 (Stein
 et al. 2023), a little above that of their true rates because of the chance in the trials: the safe side."""
 
 STDEV_BETWEEN_IMAGES = 0.16

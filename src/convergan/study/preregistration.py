@@ -50,17 +50,17 @@ def preregistration(found: dict[str, Any]) -> str:
         "## Hypotheses",
         _hypotheses(arms, timed, margin),
         "## Design",
-        f"Participants judge {plan['trials']} images each, half of them real and half generated, none twice, in a"
-        f" random order of their own; {plan['practice']} images for practice come first and do not count."
-        f" {_exposure(timed)} Images: {sets}; {found['size_px']}x{found['size_px']} pixels, all encoded alike.",
+        f"Participants judge {plan['trials']} images each, half of them real and half generated, none twice,"
+        f" in a random order of their own; {plan['practice']} images for practice come first and do not count."
+        f" {_exposure(timed)} Images: {sets}; {found['size_px']} pixels square, all encoded alike.",
         "\n".join(
             f"* Arm {arm['name']}: generated images of {arm['images']}; {_told(arm)}."
             for arm in arms
         ),
         "New participants go to the arm with the fewest, without knowing of the others.",
         "## Sample size",
-        f"{plan['participants']} participants in each arm who finish and pass the checks; data collection ends when"
-        " they are reached, whatever the results. Changes of this number are recorded by the software and reported.",
+        f"{plan['participants']} participants in each arm who finish and pass the checks; data collection"
+        " ends when they are reached, whatever the results. Changes of this number are recorded and reported.",
         _power(found, timed),
         "## Exclusions",
         _exclusions(plan),
@@ -98,7 +98,9 @@ def _hypotheses(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
 def _exposure(timed: bool) -> str:
     if not timed:
         return "An image stays until it is answered."
-    return "An image is shown for a moment and masked; the exposure follows a staircase to 75 % right answers."
+    return (
+        "An image is shown for a moment and masked; its exposure follows a staircase to 75 % right."
+    )
 
 
 def _told(arm: dict[str, Any]) -> str:
@@ -136,18 +138,19 @@ def _exclusions(plan: dict[str, Any]) -> str:
     lines = ["* Whoever does not finish is not counted and is replaced."]
     if plan["checks"]:
         lines.append(
-            f"* Whoever misses more than {MISSES_ALLOWED} of {plan['checks']} attention checks is not counted and is"
-            " replaced."
+            f"* Whoever misses more than {MISSES_ALLOWED} of {plan['checks']} attention checks is not counted"
+            " and is replaced."
         )
     rules = [words.format(plan[name]) for name, words in _RULES.items() if plan.get(name)]
     if rules:
         lines.append(
-            f"* Flagged as careless: where {'; or '.join(rules)}. Results are reported with and without the flagged."
+            f"* Flagged as careless: where {'; or '.join(rules)}. Results are reported with"
+            " and without the flagged."
         )
     if plan.get("controls"):
         lines.append(
-            f"* {plan['controls']} obvious fakes among the trials of each participant are positive controls; they count"
-            " in nothing else."
+            f"* {plan['controls']} obvious fakes among the trials of each participant are positive controls;"
+            " they count in nothing else."
         )
     lines.append("* No single vote is left out for being slow or fast.")
     return "\n".join(lines)
@@ -160,8 +163,8 @@ def _analysis(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
     ]
     if not timed:
         lines.append(
-            "* Accuracy, the error on generated and on real images, d' and criterion, with 95 % intervals; chance is"
-            f" tested against 50 %, equivalence by two one-sided tests with a margin of {margin:g} points."
+            "* Accuracy, the error on generated and on real images, d' and criterion, with 95 % intervals;"
+            f" chance is tested against 50 %, equivalence by two one-sided tests with a margin of {margin:g} points."
         )
     if len(arms) > 1:
         lines.append(
