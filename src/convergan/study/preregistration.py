@@ -51,8 +51,8 @@ def preregistration(found: dict[str, Any]) -> str:
         _hypotheses(arms, timed, margin),
         "## Design",
         f"Participants judge {plan['trials']} images each, half of them real and half generated, none twice,"
-        f" in a random order of their own; {plan['practice']} images for practice come first and do not count."
-        f" {_exposure(timed)} Images: {sets}; {found['size_px']} pixels square, all encoded alike.",
+        f" in a random order of their own; {plan['practice']} images for practice come first and do not"
+        f" count. {_exposure(timed)} Images: {sets}; {found['size_px']} pixels square, all encoded alike.",
         "\n".join(
             f"* Arm {arm['name']}: generated images of {arm['images']}; {_told(arm)}."
             for arm in arms
@@ -60,7 +60,7 @@ def preregistration(found: dict[str, Any]) -> str:
         "New participants go to the arm with the fewest, without knowing of the others.",
         "## Sample size",
         f"{plan['participants']} participants in each arm who finish and pass the checks; data collection"
-        " ends when they are reached, whatever the results. Changes of this number are recorded and reported.",
+        " ends when they are reached, whatever the results. Changes of it are recorded and reported.",
         _power(found, timed),
         "## Exclusions",
         _exclusions(plan),
@@ -164,7 +164,8 @@ def _analysis(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
     if not timed:
         lines.append(
             "* Accuracy, the error on generated and on real images, d' and criterion, with 95 % intervals;"
-            f" chance is tested against 50 %, equivalence by two one-sided tests with a margin of {margin:g} points."
+            f" chance is tested against 50 %, equivalence by two one-sided tests with a margin of"
+            f" {margin:g} points."
         )
     if len(arms) > 1:
         lines.append(

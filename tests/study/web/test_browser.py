@@ -94,18 +94,18 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
 def test_keys_count_by_their_place_where_they_write_other_letters(
     served: Served, open_page: OpenPage
 ) -> None:
-    """As on a Russian keyboard, where F writes а and J о; what answered, and in which room, is kept."""
+    """As on a Russian keyboard, where F writes another letter; what answered, and in which room, is kept."""
 
     def by_place(page: Page, step: str) -> None:
         if step in ("start", "next"):
             page.keyboard.press("Enter")
             return
-        code, letter = {"real": ("KeyF", "а"), "generated": ("KeyJ", "о")}[step]
-        pressed = "new KeyboardEvent('keydown', {code: %r, key: %r, bubbles: true})" % (
-            code,
-            letter,
+        letters = {"real": ["KeyF", "\u0430"], "generated": ["KeyJ", "\u043e"]}
+        page.evaluate(
+            """([code, key]) =>
+            document.dispatchEvent(new KeyboardEvent("keydown", { code, key, bubbles: true }))""",
+            letters[step],
         )
-        page.evaluate(f"document.dispatchEvent({pressed})")
 
     person = Person(open_page(viewport={"width": 900, "height": 700}), by_place)
     person.arrive(served)
