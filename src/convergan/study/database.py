@@ -23,17 +23,19 @@ _CONNECT_SECONDS = 5
 class Database:
     """Transactions on one study."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, existing: bool = False) -> None:
         """Makes ready to connect; whether there is anything, the first transaction tells.
 
         Args:
             where: path of a file of SQLite's; or a URL, postgresql://user:password@host/name.
+            existing: there is one. Where a file is gone, none is made in its place, and what SQLite keeps
+                beside it is not touched.
 
         Raises:
             UserError: a URL of another kind.
         """
         self.url = _url(where)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, existing=existing)
         self._writer = self.engine.execution_options(writes=True)
         # SQLite has one writer at a time. Threads of this process take turns here, where waiting costs
         # nothing; processes try again and again (`_begin_writing`).
@@ -84,7 +86,7 @@ def _url(where: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, existing: bool) -> Engine:
     # The message of an error must not show what was sent to the database.
     if url.get_backend_name() != "sqlite":
         # Connections that the server has closed meanwhile, as it restarted, are replaced unnoticed.
@@ -95,6 +97,11 @@ def _engine(url: URL) -> Engine:
             connect_args={"connect_timeout": _CONNECT_SECONDS},
         )
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "do_connect")
+    def require_file(*_: object) -> None:
+        if existing and _file_of(url) is None:
+            raise sqlite3.OperationalError("the file is gone")
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

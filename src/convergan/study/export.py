@@ -15,6 +15,7 @@ from convergan.json_files import json_text
 from convergan.outputs import require_output_folder, write_output
 from convergan.study import record
 from convergan.study.audit import note
+from convergan.study.database import Database
 from convergan.study.joining import SIMULATED
 from convergan.study.opening import open_study
 from convergan.study.progress import progress_of
@@ -90,7 +91,9 @@ def read_votes(study: str, *, simulated: bool = False) -> Votes:
     columns = _columns(study, simulated=simulated)
     if not len(columns["trial"]):
         whose = "simulated participants" if simulated else "participants"
-        raise UserError(f"{study}: expected votes of {whose} who have finished, got none yet")
+        raise UserError(
+            f"{Database(study)}: expected votes of {whose} who have finished, got none yet"
+        )
     return Votes(**{name: columns[name] for name in Votes.__dataclass_fields__})
 
 

@@ -20,7 +20,7 @@ def open_study(where: str) -> Database:
     Raises:
         UserError: there is no study, it cannot be reached, or a newer version of this package made it.
     """
-    database = Database(where)
+    database = Database(where, existing=True)
     if database.is_sqlite and not Path(str(database)).is_file():
         raise UserError(f"{where}: expected a study, got nothing there (study create makes one)")
     known = known_revisions()

@@ -143,6 +143,8 @@ def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, cap
     shown = capfd.readouterr()
     lines = [line for line in (shown.out + shown.err).splitlines() if line]
     assert len(lines) <= 1 and "Traceback" not in str(lines)
+    # No empty file is made in its place.
+    assert not os.path.exists(served.study.where)
     os.replace(away, served.study.where)
     assert participant.vote(1, "real").status == 200
     assert participant.get("/health").status == 200

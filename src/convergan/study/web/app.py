@@ -45,7 +45,7 @@ def app_from_environment() -> FastAPI:
     """The application of the study that the environment names."""
     end_with_parent()
     keys = read_key_file(Path(os.environ[KEY_FILE]))
-    return make_app(Database(os.environ[STUDY]), keys, os.environ[ROOT])
+    return make_app(Database(os.environ[STUDY], existing=True), keys, os.environ[ROOT])
 
 
 def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
