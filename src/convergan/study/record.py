@@ -145,9 +145,12 @@ def sessions(session: Session, codes: Sequence[str]) -> Table:
     for participant, response_ms in session.execute(timed):
         times.setdefault(participant, []).append(response_ms / 1000)
     people = {each.code: each for each in session.scalars(select(Participant))}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for code in codes:
-        each = people[code]
+        each = people.get(code)
+        if each is None:  # deleted a moment ago
+            rows.append((None,) * len(_SESSIONS))
+            continue
         last = latest.get(each.id)
         ways = used.get(each.id, [])
         rows.append(
