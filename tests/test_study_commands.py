@@ -71,14 +71,14 @@ def test_create_says_what_it_made(folder, capsys):
 
 
 def test_the_default_study_has_the_power_to_find_the_papers_difference(capsys):
-    power = study_commands._power(study_commands.Plan())
+    power = study_commands.power_line(study_commands.Plan())
     assert int(re.findall(r"(\d+) % of such", power)[0]) >= 80
 
 
 def test_the_power_of_a_timed_study_is_about_exposures():
-    timed = study_commands._power(study_commands.Plan(exposure="timed"))
+    timed = study_commands.power_line(study_commands.Plan(exposure="timed"))
     assert "exposure thresholds" in timed and "78.7" not in timed
-    short = study_commands._power(study_commands.Plan(exposure="timed", trials=40))
+    short = study_commands.power_line(study_commands.Plan(exposure="timed", trials=40))
     assert short == "none: an exposure threshold needs more than 40 trials of each participant"
 
 

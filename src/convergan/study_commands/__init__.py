@@ -14,17 +14,12 @@ from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
 from convergan.study.plan import Plan
-
-_PAPERS_DIFFERENCE = 0.787 - 0.714
-"""What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
-
-_LARGE_DIFFERENCE = 0.8
-"""In standard deviations between participants, by Cohen's words."""
-
-_Study = Annotated[Positional[str], arg(metavar="STUDY")]
+from convergan.study_commands.planning import Power, ShowPlan, power_line
+from convergan.study_commands.planning import Study as _Study
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raises UserError where the packages of the extra [study] are missing."""
     missing = [
         name
         for name in ("alembic", "fastapi", "itsdangerous", "sqlalchemy", "uvicorn")
@@ -66,7 +61,7 @@ class Create(Checked):
     """Everything that is decided before the first participant."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.create import create_study
 
         generated = {self.generated.resolve().name: self.generated}
@@ -88,34 +83,13 @@ class Create(Checked):
         for line in (
             f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})",
             f"arms:  {arms}; {self.plan.participants} participants each",
-            f"power: {_power(self.plan, len(created.arms), min(created.images.values()))}",
+            f"power: {power_line(self.plan, len(created.arms), min(created.images.values()))}",
             f"keys:  {key_file} (keep it: the links and the admin page need it)",
         ):
             # Folders' names are anyone's.
             print(printable(line))
         for warning in created.warnings:
             print(printable(f"warning: {warning}"), file=sys.stderr)
-
-
-def _power(plan: Plan, arms: int = 2, images: int = 500) -> str:
-    from convergan.study.power import power_of_difference, power_of_thresholds
-    from convergan.study.staircase import SETTLED
-
-    if plan.timed and plan.trials <= SETTLED:
-        return f"none: an exposure threshold needs more than {SETTLED} trials of each participant"
-    if plan.timed:
-        power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
-        return (
-            f"two arms whose exposure thresholds differ by {_LARGE_DIFFERENCE:g} of the standard deviation"
-            f" between participants are told apart in {100 * power:.0f} % of such studies"
-        )
-    power = power_of_difference(
-        max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=max(2, arms), images=images
-    )
-    return (
-        f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
-        f" are told apart in {100 * power:.0f} % of such studies"
-    )
 
 
 @dataclass(kw_only=True)
@@ -146,7 +120,7 @@ class Serve(Checked):
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.entry import new_link
         from convergan.study.serve import ready_to_serve, root_path, serve, trusted_proxies
 
@@ -188,7 +162,7 @@ class Invite(Checked):
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.invite import links, prolific_settings
         from convergan.study.opening import open_with_keys
 
@@ -213,7 +187,7 @@ class DryRun(Checked):
     """How many bots."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.bots import run_bot
         from convergan.study.opening import open_study
 
@@ -273,7 +247,7 @@ class Report(Checked):
             "seed": self.seed,
         }
         if not self.study.lower().endswith((".csv", ".parquet")):
-            _require_extra()
+            require_extra()
             from convergan.study.report.of_study import report_study
 
             report_study(self.study, self.out, simulated=self.simulated, **options)
@@ -333,7 +307,7 @@ class Export(Checked):
     """Replace files of an earlier export that are there."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.export import export_study
 
         count = export_study(
@@ -361,7 +335,7 @@ class Forget(Checked):
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.forgetting import forget
         from convergan.study.opening import open_with_keys
 
@@ -371,81 +345,6 @@ class Forget(Checked):
         database.close()
         votes = "stay" if self.keep_votes else "are deleted"
         print(printable(f"{code}: forgotten; the votes {votes}"))
-
-
-@dataclass(kw_only=True)
-class ShowPlan(Checked):
-    """Print the frozen plan of a study, as JSON or as a text to register beforehand."""
-
-    study: _Study
-    """The study's file, or postgresql://user@host/name."""
-
-    markdown: bool = False
-    """A preregistration: hypotheses, design, sample size and power, exclusions, analysis."""
-
-    out: Path = Path("-")
-    """The file. `-`: the standard output."""
-
-    overwrite: bool = False
-    """Replace a file that is there."""
-
-    def run(self) -> None:
-        _require_extra()
-        from convergan.json_files import json_text
-        from convergan.outputs import require_output, write_output
-        from convergan.study.preregistration import preregistration, read_plan
-
-        require_output(self.out, name="out", overwrite=self.overwrite)
-        found = read_plan(self.study)
-        write_output(self.out, preregistration(found) if self.markdown else json_text(found))
-
-
-@dataclass(kw_only=True)
-class Power(Checked):
-    """Say how likely a study finds a difference that is there, or how many participants that takes."""
-
-    difference: Annotated[float, Interval(ge=0, le=100)] = 100 * _PAPERS_DIFFERENCE
-    """Of the accuracies of two arms, in points; 7.3 are the paper's, 78.7 % against 71.4 %."""
-
-    participants: Annotated[int, Interval(ge=2, le=100_000)] = 40
-    """In each arm."""
-
-    trials: Annotated[int, Interval(ge=1, le=10_000)] = 100
-    """Images that each participant judges."""
-
-    arms: Annotated[int, Interval(ge=2, le=1000)] = 2
-    """In the study: with more, each comparison must be clearer (Holm)."""
-
-    images: Annotated[int, Interval(ge=2, le=10**6)] = 500
-    """Of each set that are shown: participants and images are samples."""
-
-    power: Annotated[float, Interval(gt=0, lt=1)] | None = None
-    """Give the participants for this power instead."""
-
-    stdev_between: Annotated[float, Interval(ge=0, le=0.5)] = 0.07
-    """Standard deviation of true accuracies between participants: what 328 showed on CIFAR-10."""
-
-    stdev_between_images: Annotated[float, Interval(ge=0, le=0.5)] = 0.16
-    """The same between the images of a set, in how often they are judged rightly."""
-
-    def run(self) -> None:
-        from convergan.study.power import participants_needed, power_of_difference
-
-        options: dict[str, Any] = {
-            "arms": self.arms,
-            "images": self.images,
-            "stdev_between": self.stdev_between,
-            "stdev_between_images": self.stdev_between_images,
-        }
-        participants, difference = self.participants, self.difference / 100
-        if self.power is not None:
-            participants = participants_needed(self.power, self.trials, difference, **options)
-        power = power_of_difference(participants, self.trials, difference, **options)
-        print(
-            f"{participants} participants in each of {self.arms} arms, {self.trials} trials each,"
-            f" {self.images:,} images of each set: a difference of {self.difference:.3g} points is found in"
-            f" {100 * power:.0f} % of such studies"
-        )
 
 
 STUDY_COMMANDS = {
