@@ -133,7 +133,7 @@ def _differing_value(generated: Sequence[str | None], real: Sequence[str | None]
         return None
     # Of several, one that is usual among the generated images says most.
     gap = shares[0] - shares[1]
-    return names[int(gap.argmax() if gap.max() >= -gap.min() else gap.argmin())]
+    return names[int(gap.argmax() if gap.max() > -gap.min() - 1e-9 else gap.argmin())]
 
 
 def _percent(group: Sequence[str | None], value: str) -> str:
