@@ -16,12 +16,35 @@ PAGE = Path(__file__).parents[1] / "docs" / "study-statistics.md"
 _BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 _HEADS = {
-    "participants": ("participants alone, images alike", "interval over participants", "naive (Wilson)"),
-    "participants and images": ("study", "interval over both", "naive (Wilson)", "width over needed"),
+    "participants": (
+        "participants alone, images alike",
+        "interval over participants",
+        "naive (Wilson)",
+    ),
+    "participants and images": (
+        "study",
+        "interval over both",
+        "naive (Wilson)",
+        "width over needed",
+    ),
     "differences": ("two samples of one generator", "over both", "over participants alone"),
-    "careless": ("40 people, 100 trials", "indistinguishable", "with the reserve", "test of everybody's accuracy"),
-    "arms": ("equal arms", "some difference found", "comparisons that show it where arms spread by 35 points"),
-    "thresholds": ("truth", "interval holds it", "read over truth", "mean of late exposures over truth"),
+    "careless": (
+        "40 people, 100 trials",
+        "indistinguishable",
+        "with the reserve",
+        "test of everybody's accuracy",
+    ),
+    "arms": (
+        "equal arms",
+        "some difference found",
+        "comparisons that show it where arms spread by 35 points",
+    ),
+    "thresholds": (
+        "truth",
+        "interval holds it",
+        "read over truth",
+        "mean of late exposures over truth",
+    ),
 }
 _CELLS = {
     "participants": ("ours", "peer"),

@@ -86,7 +86,8 @@ def test_csv_and_parquet_hold_the_same(voted, tmp_path):
         export_study(voted.where, out)
     assert export_study(voted.where, out, overwrite=True) == 8
     assert sorted(file.name for file in out.iterdir()) == [
-        "mixed_model.R", "participants.csv", "votes.csv", "votes.parquet",
+        "answers.csv", "codebook.md", "consent.txt", "images.csv", "mixed_model.R",
+        "participants.csv", "plan.json", "record.csv", "stages.csv", "votes.csv", "votes.parquet",
     ]  # fmt: skip
     parquet = pyarrow.parquet.read_table(out / "votes.parquet")
     text = pyarrow.csv.read_csv(out / "votes.csv")

@@ -1,9 +1,11 @@
 """From folders of images to the database of a study."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,16 @@ from convergan.errors import UserError, one_line
 from convergan.files import written_aside
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.encode import to_png
+from convergan.study.audit import note
 from convergan.study.database import Database
-from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
+from convergan.study.image_files import ImageFile, choose_files, common_size_px
 from convergan.study.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
 from convergan.study.plan import CONSENT, CONTROL, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
 from convergan.study.staircase import FEWEST_TRIALS
+from convergan.study.tell_tales import Looks, looks_of, tell_tales
 
 Progress = Callable[[int, int], None]
 
@@ -87,12 +91,12 @@ def create_study(
         if database.is_sqlite:
             # Closed before it moves: what SQLite keeps beside a database would stay behind.
             with (
-                written_aside(Path(str(database))) as aside,
+                written_aside(Path(str(database)), private=True) as aside,
                 closing(Database(str(aside))) as new,
             ):
-                grey = _fill(new, plan, sets, files, size_px, progress)
+                found = _fill(new, keys, plan, sets, files, size_px, progress)
         else:
-            grey = _fill(database, plan, sets, files, size_px, progress)
+            found = _fill(database, keys, plan, sets, files, size_px, progress)
     except BaseException:
         key_file.unlink()
         raise
@@ -105,7 +109,7 @@ def create_study(
         },
         size_px=size_px,
         keys=keys,
-        warnings=_doubts(plan) + tell_tales(files, grey),
+        warnings=_doubts(plan) + tell_tales(found),
     )
 
 
@@ -136,14 +140,15 @@ def _require_new(database: Database) -> None:
 
 def _fill(
     database: Database,
+    keys: Keys,
     plan: Plan,
     sets: list[str],
     files: Sequence[ImageFile],
     size_px: int,
     progress: Progress | None,
-) -> list[bool]:
-    """Makes the tables and fills them, all in one transaction; gives whether each image is grey."""
-    grey = []
+) -> list[Looks]:
+    """Makes the tables and fills them, all in one transaction; gives what each image looks like."""
+    looks = []
     with database.writing() as session:
         upgrade(session.connection())
         length = 0
@@ -151,7 +156,7 @@ def _fill(
         for number, (file, pixels) in enumerate(zip(files, pictures, strict=True), start=1):
             if isinstance(pixels, Unreadable):
                 raise UserError(f"{file.path}: expected a readable image, got {pixels}")
-            grey.append(pixels.shape[2] == 1)
+            looks.append(looks_of(file, pixels))
             content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)), compress=False)
             length = len(content)
             session.execute(
@@ -160,6 +165,7 @@ def _fill(
                     name=file.name,
                     generated=file.images != REAL,
                     practice=file.practice,
+                    sha256=hashlib.sha256(Path(file.path).read_bytes()).hexdigest(),
                     content=content,
                 )
             )
@@ -180,6 +186,8 @@ def _fill(
                 paused=False,
                 created_at=time.time(),
                 order_secret=new_token(),
+                key_fingerprint=keys.fingerprint,
             )
         )
-    return grey
+        note(session, "created", f"convergan {version('convergan')}")
+    return looks

@@ -24,7 +24,7 @@ Your answers and the time that each takes are stored without your name. If you c
 platform, its identifier for you is stored only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
-deleted: the last page shows a code to ask for that with."""
+deleted: the next page, and the last one, show a code to ask for that with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from convergan.study.flags import flags_of
-from convergan.study.joining import HOLD_SECONDS
+from convergan.study.places import HOLD_SECONDS
 from convergan.study.plan import Plan
 from convergan.study.schema import Arm, Participant, Study, Trial, Vote
 

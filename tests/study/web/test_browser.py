@@ -91,6 +91,33 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
     assert_complete(served)
 
 
+def test_keys_count_by_their_place_where_they_write_other_letters(
+    served: Served, open_page: OpenPage
+) -> None:
+    """As on a Russian keyboard, where F writes another letter; what answered, and in which room, is kept."""
+
+    def by_place(page: Page, step: str) -> None:
+        if step in ("start", "next"):
+            page.keyboard.press("Enter")
+            return
+        letters = {"real": ["KeyF", "\u0430"], "generated": ["KeyJ", "\u043e"]}
+        page.evaluate(
+            """([code, key]) =>
+            document.dispatchEvent(new KeyboardEvent("keydown", { code, key, bubbles: true }))""",
+            letters[step],
+        )
+
+    person = Person(open_page(viewport={"width": 900, "height": 700}), by_place)
+    person.arrive(served)
+    person.page.get_by_role("button", name="I agree").click()
+    person.go_on_to_the_end()
+    assert_complete(served)
+    _, votes, _ = study_of(served)
+    assert {(vote.input, vote.device, vote.window_width, vote.window_height) for vote in votes} == {
+        ("key", "computer", 900, 700)
+    }
+
+
 def look(person: Person) -> tuple[str, bytes]:
     """Where the session is, and what is shown."""
     image = person.page.locator("#picture img")

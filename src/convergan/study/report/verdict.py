@@ -110,7 +110,9 @@ def _of_flagged(findings: Findings) -> list[str]:
             f"Leaving the flagged out changes what is concluded of {', '.join(changed[:_MOST_NAMED])}"
             f"{' and others' * (len(changed) > _MOST_NAMED)}."
         )
-    with_all = {(each.first, each.second): each.p_holm for each in findings.with_flagged.comparisons}
+    with_all = {
+        (each.first, each.second): each.p_holm for each in findings.with_flagged.comparisons
+    }
     changes = sum(
         differs(each) != (p_holm < SIGNIFICANCE)
         for each in findings.comparisons

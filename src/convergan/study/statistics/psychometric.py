@@ -5,9 +5,9 @@ answers that are slips:
 
     P(right) = 1/2 + (1/2 - l) L((ln x - ln t) / s + L^-1(1/4 / (1/2 - l))),  L(z) = 1 / (1 + exp(-z))
 
-so that three of four answers are right at x = t. The slope is the one that makes the answers most likely where
-thresholds vary as a lognormal distribution; given it, each participant's threshold is. A staircase that is still under way is no harm: likelihood
-does not ask why an exposure was chosen.
+so that three of four answers are right at x = t. The slope is the one that makes the answers most likely
+where thresholds vary as a lognormal distribution; given it, each participant's threshold is. A staircase
+that is still under way is no harm: likelihood does not ask why an exposure was chosen.
 
 Source: Wichmann and Hill, Perception & Psychophysics 63 (2001), 1293-1313; the one slope for all is what
 makes some 100 answers of each enough.
@@ -87,9 +87,7 @@ def probability(exposure_ms: np.ndarray, threshold_ms: np.ndarray, slope: float)
     return 0.5 + _RISE * expit(np.log(exposure_ms / threshold_ms) / slope + _AT_THRESHOLD)
 
 
-def _on_grid(
-    x: np.ndarray, right: np.ndarray, participant: np.ndarray, slope: float
-) -> np.ndarray:
+def _on_grid(x: np.ndarray, right: np.ndarray, participant: np.ndarray, slope: float) -> np.ndarray:
     """The log-likelihood of each participant at some log thresholds: [n, thresholds]."""
     people = int(participant.max()) + 1
     # Few exposures differ: the curve is computed once for each.
@@ -104,7 +102,7 @@ def _on_grid(
 
 
 def _marginal(likelihood: np.ndarray) -> float:
-    """The log-likelihood of a slope, with thresholds drawn from the lognormal distribution that suits it best.
+    """The log-likelihood of a slope, with thresholds from the lognormal distribution that suits it best.
 
     At the best thresholds themselves slopes would look too steep, as every one of them is fitted too (Neyman
     and Scott, Econometrica 16, 1948, 1-32).
