@@ -70,6 +70,18 @@ def test_create_says_what_it_made(folder, capsys):
     ]  # fmt: skip
 
 
+def test_obvious_fakes_say_nothing_about_the_power(folder, capsys):
+    write_folder(folder / "fakes", labelled=1)
+    words = [*CREATE, "--real", "real", "--generated", "samples"]
+    assert main([*words, "--out", "plain.db"]) == 0
+    plain = capsys.readouterr().out.splitlines()
+    fakes = ["--controls", "3", "--control-images", "fakes", "--out", "fakes.db"]
+    assert main([*words, *fakes]) == 0
+    with_fakes = capsys.readouterr().out.splitlines()
+    assert "(9 real, 9 samples, 3 control images" in with_fakes[0]
+    assert with_fakes[2] == plain[2]
+
+
 def test_the_default_study_has_the_power_to_find_the_papers_difference(capsys):
     power = study_commands.power_line(study_commands.Plan())
     assert int(re.findall(r"(\d+) % of such", power)[0]) >= 80
