@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 
 import numpy as np
+from scipy.special import expit, logit
 
 from convergan.study.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS, UP_MS
 from convergan.study.votes import Votes
@@ -85,7 +86,10 @@ def simulated_votes(
                 answered_generated=(generated ^ wrong).ravel(),
                 response_seconds=rng.gamma(4, 0.4, size),
                 feedback=np.full(size, arm.endswith("feedback") and "no feedback" not in arm),
+                control=np.full(size, False),
                 exposure_ms=np.full(size, np.nan),
+                shown_ms=np.full(size, np.nan),
+                frame_ms=np.full(size, np.nan),
             )
         )
     return joined(parts)
@@ -97,32 +101,91 @@ def timed_votes(
     *,
     participants: int = 40,
     trials: int = 100,
-    stdev_ms: float = 80.0,
-    width_ms: float = 40.0,
+    stdev: float = 0.25,
+    slope: float = 0.3,
+    lapses: float = 0.02,
+    pool: int = 1000,
+    stdev_of_images: float = 0.0,
+    frame_ms: float = 1000 / 60,
 ) -> Votes:
-    """Timed arms of logistic observers, from guessing to certain, with these mean thresholds.
+    """Timed arms of observers with these geometric mean thresholds, shown to the nearest frame.
 
     Args:
-        stdev_ms: of the observers' thresholds, within each arm.
-        width_ms: how gradually an observer goes from guessing to certain.
+        stdev: of the observers' log thresholds, within each arm.
+        slope: how gradually an observer goes from guessing to certain, in logarithms of the exposure.
+        lapses: share of answers that are slips.
+        pool: images of each kind.
+        stdev_of_images: of what an image adds to the log threshold.
     """
-    shape = {"participants": participants, "trials": trials}
+    shape = {"participants": participants, "trials": trials, "pool": pool}
     votes = simulated_votes(rng, dict.fromkeys(thresholds_ms, 0.75), **shape)
     middle = np.concatenate(
-        [bounded(rng, mean, stdev_ms, participants) for mean in thresholds_ms.values()]
+        [np.log(mean) + bounded(rng, 0, stdev, participants) for mean in thresholds_ms.values()]
     )
-    exposure, right = np.empty((2, len(middle), trials))
-    shown = np.full(len(middle), float(FIRST_MS))
+    _, image = np.unique(votes.image, return_inverse=True)
+    harder = bounded(rng, 0, stdev_of_images, int(image.max()) + 1)[image].reshape(-1, trials)
+    exposure, right, measured = np.empty((3, len(middle), trials))
+    asked = np.full(len(middle), float(FIRST_MS))
     for trial in range(trials):
-        p_right = 0.5 + 0.5 / (1 + np.exp((middle - shown) / width_ms))
-        exposure[:, trial] = shown
-        right[:, trial] = rng.random(len(middle)) < p_right
+        shown = np.maximum(1, np.round(asked / frame_ms)) * frame_ms
+        rise = expit(
+            (np.log(shown) - middle - harder[:, trial]) / slope + logit(0.25 / (0.5 - lapses))
+        )
+        exposure[:, trial], measured[:, trial] = asked, shown
+        right[:, trial] = rng.random(len(middle)) < 0.5 + (0.5 - lapses) * rise
         steps = np.where(right[:, trial], -DOWN_MS, UP_MS)
-        shown = np.clip(shown + steps, SHORTEST_MS, LONGEST_MS)
+        asked = np.clip(asked + steps, SHORTEST_MS, LONGEST_MS)
     return replace(
         votes,
         answered_generated=votes.generated == right.ravel().astype(bool),
         exposure_ms=exposure.ravel(),
+        shown_ms=measured.ravel(),
+        frame_ms=np.full(len(votes), frame_ms),
+    )
+
+
+def careless(rng: np.random.Generator, votes: Votes, share: float, kind: str = "guesses") -> Votes:
+    """The votes with a share of the participants of each arm answering without looking.
+
+    Args:
+        kind: "guesses": either answer, in the usual time; "hurries": either answer, at once; "repeats":
+            "real" to everything.
+    """
+    careless_ones = []
+    for arm in np.unique(votes.arm):
+        people = np.unique(votes.participant[votes.arm == arm])
+        careless_ones += people[: round(share * len(people))].tolist()
+    rows = np.isin(votes.participant, np.array(careless_ones, str))
+    answers = rng.random(len(votes)) < 0.5 if kind != "repeats" else np.full(len(votes), False)
+    hurried = 0.3 if kind == "hurries" else votes.response_seconds
+    return replace(
+        votes,
+        answered_generated=np.where(rows, answers, votes.answered_generated),
+        response_seconds=np.where(rows, hurried, votes.response_seconds),
+    )
+
+
+def with_controls(
+    rng: np.random.Generator, votes: Votes, controls: int, missed: float = 0.02
+) -> Votes:
+    """The votes with so many obvious fakes more of each participant, who miss this share of them."""
+    people, first = np.unique(votes.participant, return_index=True)
+    rows = np.repeat(first, controls)
+    added = votes.chosen(rows)
+    number = np.tile(np.arange(controls), len(people))
+    return joined(
+        [
+            votes,
+            replace(
+                added,
+                image=np.char.add("control/", number.astype(str)),
+                trial=votes.trial.max() + 1 + number,
+                generated=np.full(len(rows), True),
+                answered_generated=rng.random(len(rows)) >= missed,
+                response_seconds=rng.gamma(4, 0.4, len(rows)),
+                control=np.full(len(rows), True),
+            ),
+        ]
     )
 
 

@@ -76,9 +76,9 @@ def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int
 
 
 @contextmanager
-def serving(study: MadeStudy) -> Iterator[Served]:
+def serving(study: MadeStudy, root: str = "") -> Iterator[Served]:
     """A server of the study, on a free port."""
-    app = make_app(study.database, study.keys)
+    app = make_app(study.database, study.keys, root)
     config = uvicorn.Config(app, port=0, **SERVER_OPTIONS)
     # As a server of several processes makes it.
     listening = config.bind_socket()

@@ -47,17 +47,18 @@ def aside_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yields a path to write to; that file is synced and takes `path`'s place when the block ends.
 
     If the block raises, `path` stays as it was and nothing is left behind. Symbolic links are followed; a
-    file that is replaced hands on its permissions.
+    file that is replaced hands on its permissions; a new one has the usual ones, or is `private`: for its
+    owner alone.
 
     Raises:
         FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
         OSError: the file cannot be written; its `filename` is `path`.
     """
-    with naming(path), _written_aside(path) as aside:
+    with naming(path), _written_aside(path, 0o600 if private else 0o666) as aside:
         yield aside
 
 
@@ -77,9 +78,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
+def _written_aside(path: Path, most: int) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
-    mode = usual_mode(0o666)
+    mode = usual_mode(most)
     with contextlib.suppress(FileNotFoundError):
         status = target.stat()
         if not stat.S_ISREG(status.st_mode):

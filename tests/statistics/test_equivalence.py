@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_1samp
 
-from convergan.statistics.equivalence import equivalence, mean_p_value
+from convergan.statistics.equivalence import Equivalence, equivalence
+from convergan.statistics.student import student_mean
+
+
+def of(values: np.ndarray, margin: float) -> Equivalence | None:
+    """Of a sample's mean with one half."""
+    mean = student_mean(values)
+    return None if mean is None else equivalence(mean, 0.5, margin)
 
 
 def test_p_is_the_larger_of_two_one_sided_tests() -> None:
     accuracy = np.random.default_rng(0).normal(0.52, 0.07, 40)
-    found = equivalence(accuracy, 0.5, 0.04)
+    found = of(accuracy, 0.04)
     assert found is not None
     mean, error = accuracy.mean(), accuracy.std(ddof=1) / math.sqrt(40)
     above, below = t.sf((mean - 0.46) / error, 39), t.cdf((mean - 0.54) / error, 39)
@@ -21,7 +28,7 @@ def test_p_is_the_larger_of_two_one_sided_tests() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> None:
     accuracy = np.random.default_rng(seed).normal(0.5 + 0.003 * seed, 0.07, 20)
-    found = equivalence(accuracy, 0.5, 0.05)
+    found = of(accuracy, 0.05)
     assert found is not None
     inside = found.interval[0] > 0.45 and found.interval[1] < 0.55
     assert inside == found.equivalent
@@ -30,10 +37,10 @@ def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> 
 def test_few_people_cannot_show_it() -> None:
     """Not being told from chance is no evidence of being chance."""
     accuracy = np.array([0.4, 0.6, 0.5])
-    found = equivalence(accuracy, 0.5, 0.05)
+    found = of(accuracy, 0.05)
     assert found is not None
     assert ttest_1samp(accuracy, 0.5).pvalue > 0.9 and not found.equivalent
-    assert equivalence(accuracy[:1], 0.5, 0.05) is None
+    assert of(accuracy[:1], 0.05) is None
 
 
 def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
@@ -41,28 +48,23 @@ def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
     said = [
         found.equivalent
         for accuracy in rng.normal(0.55, 0.07, (600, 40))
-        if (found := equivalence(accuracy, 0.5, 0.05))
+        if (found := of(accuracy, 0.05))
     ]
     assert np.mean(said) <= 0.065
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("accuracy", "said"), [(0.5, True), (0.55, False), (0.8, False)])
-def test_participants_who_are_all_alike(accuracy: float, said: bool) -> None:
-    found = equivalence(np.full(5, accuracy), 0.5, 0.05)
-    assert found is not None and found.equivalent == said
+def test_nothing_is_known_of_values_that_are_all_alike() -> None:
+    assert student_mean(np.full(5, 0.5)) is None
 
 
 @pytest.mark.parametrize("participants", [2, 3, 40])
 def test_the_p_of_chance_is_students(participants: int) -> None:
     accuracy = np.random.default_rng(participants).normal(0.48, 0.07, participants)
-    statistic = (accuracy.mean() - 0.5) / (accuracy.std(ddof=1) / math.sqrt(participants))
-    expected = 2 * t.sf(abs(statistic), participants - 1)
-    assert mean_p_value(accuracy, 0.5) == pytest.approx(expected, abs=1e-12)
-    assert mean_p_value(accuracy[:1], 0.5) is None
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("accuracy", "p_value"), [(0.5, 1.0), (0.75, 0.0)])
-def test_the_p_of_chance_where_all_are_alike(accuracy: float, p_value: float) -> None:
-    assert mean_p_value(np.full(4, accuracy), 0.5) == p_value
+    mean = student_mean(accuracy)
+    assert mean is not None
+    expected = ttest_1samp(accuracy, 0.5)
+    assert mean.p_value(0.5) == pytest.approx(expected.pvalue, abs=1e-12)
+    low, high = expected.confidence_interval()
+    assert mean.interval() == pytest.approx((low, high), abs=1e-12)
+    assert student_mean(accuracy[:1]) is None

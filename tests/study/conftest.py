@@ -57,6 +57,7 @@ def make_study(
         backend: str = "sqlite",
         real: Path | None = None,
         generated: dict[str, Path] | None = None,
+        controls: Path | None = None,
     ) -> MadeStudy:
         number = len(made)
         where = str(tmp_path / f"study{number}.db")
@@ -69,6 +70,7 @@ def make_study(
             plan,
             real=real or folders["real"],
             generated=generated or {"random": folders["random"]},
+            controls=controls,
         )
         made.append(MadeStudy(where, key_file, open_study(where), created.keys, plan))
         return made[-1]

@@ -148,11 +148,14 @@ def test_what_gives_the_sets_away_is_said(folders, tmp_path):
         str(tmp_path / "s.db"), tmp_path / "s.key", QUICK,
         real=folders["real"], generated={"grey": grey, "random": folders["random"]},
     )  # fmt: skip
-    assert [warning.split(";")[0] for warning in created.warnings] == [
-        "format: most images of grey are JPEG, most real ones PNG",
-        "size: most images of grey are 20x20, most real ones 16x16",
-        "colour: most images of grey are grey, most real ones colour",
+    told = [warning.split(";")[0] for warning in created.warnings]
+    assert told[:3] == [
+        "format: 100 % of the images of grey are JPEG, 0 % of the real ones",
+        "size: 100 % of the images of grey are 20x20, 0 % of the real ones",
+        "colour: 100 % of the images of grey are grey, 0 % of the real ones",
     ]
+    # Stripes and noise are sharper than discs: a cue of what they show, which is said to be looked at.
+    assert all(each.startswith("sharpness: ") for each in told[3:])
     assert created.images == {"real": 80, "grey": 10, "random": 80}
     assert created.size_px == 16
 
@@ -167,8 +170,7 @@ def test_a_staircase_without_a_threshold_is_said(folders, tmp_path, exposure, tr
         real=folders["real"], generated={"random": folders["random"]},
     )  # fmt: skip
     expected = (
-        f"trials: {trials} are too few to give a participant's threshold, the mean exposure after"
-        " the first 40 timed trials"
+        f"trials: {trials} are too few to give a participant's threshold, which takes more than 40"
     )
     assert created.warnings == [expected] * warned
 
@@ -182,3 +184,13 @@ def test_the_default_size_is_the_smallest_images(tmp_path, sizes, expected):
         real=tmp_path / "real", generated={"made": tmp_path / "made"},
     )  # fmt: skip
     assert created.size_px == expected
+
+
+def test_controls_need_a_folder_of_obvious_fakes(make_study, folders):
+    for plan, controls in ((replace(QUICK, controls=3), None), (QUICK, folders["best"])):
+        with pytest.raises(UserError, match=r"^control_images: expected a folder of obvious fakes"):
+            make_study(plan, controls=controls)
+    with pytest.raises(UserError, match="expected at least 90 images"):
+        make_study(replace(QUICK, controls=90, trials=90), controls=folders["best"])
+    with pytest.raises(UserError, match="another name than 'control'"):
+        make_study(generated={"control": folders["best"]})

@@ -47,7 +47,7 @@ def test_the_defaults_are_as_documented():
 
 
 def test_the_power_is_as_create_prints_it():
-    assert f"power: {study_commands._power(Plan())}\n" in PAGE
+    assert f"power: {study_commands.power_line(Plan())}\n" in PAGE
 
 
 def test_the_columns_are_as_documented():

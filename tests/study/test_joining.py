@@ -10,10 +10,13 @@ import pytest
 from sqlalchemy import func, select
 
 from convergan.study.entry import from_link, from_prolific, new_link
-from convergan.study.joining import HOLD_SECONDS, Closed, join
+from convergan.study.joining import join
+from convergan.study.places import HOLD_SECONDS, Closed
 from convergan.study.schema import Arm, Identity, Participant, Study, Token, Trial
 from convergan.study.tasks import authenticated
+from convergan.study.voting import Ballot, record
 from studies import QUICK
+from visitor import new_key
 
 START = 1e9
 
@@ -125,20 +128,64 @@ def test_200_finishers_with_30_percent_dropping_out_are_spread_evenly(make_study
     assert max(counts.values()) - min(counts.values()) <= 3
 
 
-def test_a_full_study_lets_nobody_in_but_those_it_knows(make_study):
-    study = make_study(replace(QUICK, participants=2))
-    entries = [someone(study) for _ in range(3)]
-    tokens = [start(study, entry) for entry in entries[:2]]
+def test_a_place_is_taken_by_the_first_answer_and_kept_while_its_participant_is_at_it(
+    make_study, backend
+):
+    study = make_study(replace(QUICK, participants=2), backend=backend)
+    entries = [someone(study, "open") for _ in range(3)]
+    # However many come, none has a place before an answer.
+    tokens = [start(study, entry) for entry in entries]
+    for token in tokens[:2]:
+        answer_first(study, token)
     with pytest.raises(Closed) as closed:
-        start(study, entries[2])
+        answer_first(study, tokens[2])
     assert closed.value.full
+    with pytest.raises(Closed):
+        start(study, someone(study, "open"))
     start(study, entries[0])
     # Who missed the checks does not count, and who has been away too long loses the place.
     finish(study, tokens[0], START, "attention")
-    start(study, entries[2])
+    start(study, someone(study, "open"))
+    answer_first(study, tokens[2])
     with pytest.raises(Closed):
-        start(study)
-    start(study, now=START + HOLD_SECONDS + 1)
+        start(study, someone(study, "open"))
+    start(study, someone(study, "open"), now=START + HOLD_SECONDS + 1)
+
+
+def test_who_was_invited_always_has_a_place(make_study):
+    study = make_study(replace(QUICK, participants=1))
+    for _ in range(3):
+        answer_first(study, start(study))
+    with pytest.raises(Closed):
+        start(study, someone(study, "open"))
+
+
+def test_a_clock_that_was_wrong_for_a_moment_holds_no_place(make_study):
+    study = make_study(replace(QUICK, participants=1))
+    answer_first(study, start(study, someone(study, "open"), now=START), now=START + 23 * 3600)
+    start(study, someone(study, "open"))
+
+
+def test_newcomers_go_where_there_is_a_place_whoever_idles_elsewhere(make_study):
+    """Sessions without an answer are many in one arm: the other is full all the same."""
+    study = make_study(replace(QUICK, participants=1, feedback="both"))
+    answered = start(study, someone(study, "open"))
+    answer_first(study, answered)
+    with study.database.reading() as session:
+        full = authenticated(session, answered, START).arm_id
+    for _ in range(4):
+        token = start(study, someone(study, "open"))
+        with study.database.reading() as session:
+            assert authenticated(session, token, START).arm_id != full
+
+
+def answer_first(study, token, now=START):
+    with study.database.writing() as session:
+        participant = authenticated(session, token, now, lock=True)
+        kind = session.get(Trial, (participant.id, 1)).kind
+        assert kind == "practice"
+        ballot = Ballot(position=1, key=new_key(), answer="real")
+        record(session, study.plan, participant, ballot, now)
 
 
 def test_a_paused_study_lets_nobody_new_in(make_study):

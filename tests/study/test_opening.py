@@ -44,7 +44,7 @@ def test_older_tables_are_brought_up_to_date_and_newer_ones_refused(make_study, 
         assert revision_of(session.connection()) == known_revisions()[0]
     with study.database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(UserError, match=r"revision 0003 or older, got 9999: a newer convergan"):
+    with pytest.raises(UserError, match=r"revision 0004 or older, got 9999: a newer convergan"):
         open_study(study.where)
 
 

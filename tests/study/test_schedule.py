@@ -80,3 +80,19 @@ def test_the_order_tells_nothing():
     ]
     # 10 of 20, without replacement: 9 of 19.
     assert abs(sum(same) / len(same) - 9 / 19) < 0.02
+
+
+def test_controls_are_trials_spread_over_the_others():
+    plan = replace(PLAN, controls=4)
+    obvious = Pool("control", practice=(), trials=range(300, 306))
+    for place in range(20):
+        found = steps(plan, "secret", "random", place, REAL, GENERATED, obvious)
+        trials = [step for step in found if step.kind == "trial"]
+        at = [number for number, step in enumerate(trials) if step.image >= 300]
+        assert len(trials) == 24 and all(trials[number].generated for number in at)
+        # One in each quarter of the others, none twice.
+        assert [(number - before) // 5 for before, number in enumerate(at)] == [0, 1, 2, 3]
+        assert len({trials[number].image for number in at}) == 4
+        assert [step for step in trials if step.image < 300] == [
+            step for step in schedule(place) if step.kind == "trial"
+        ]

@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from convergan.cli import main
 from convergan.study.entry import new_link
+from convergan.study.serve import root_path, trusted_proxies
+from convergan.study.web import protocol
 from studies import QUICK, prolific_path
 from visitor import Visitor, new_key
 
@@ -75,7 +78,9 @@ class Server:
         return found
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # All of them may have ended by themselves.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -194,6 +199,65 @@ def test_the_command_serves_says_where_and_stops(make_study, tmp_path):
     assert pid.encode() not in b"".join(
         file.read_bytes() for file in tmp_path.iterdir() if file.is_file()
     )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds its processes in /proc")
+def test_workers_end_with_their_parent_however_it_ends(make_study, tmp_path):
+    study = make_study()
+    study.database.close()
+    with running(study, tmp_path) as server:
+        end = time.monotonic() + 60
+        while len(workers := server.workers()) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            assert time.monotonic() < end, "workers are left over"
+            time.sleep(0.05)
+        # Nobody is on the port any more.
+        with pytest.raises(LOST):
+            Visitor(server.address).get("/")
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST /api/votes HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na",
+    ],
+    ids=["nothing", "half a header", "half a body"],
+)
+def test_who_takes_too_long_to_ask_is_left(make_study, serve, monkeypatch, begun):
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
+    served = serve(make_study())
+    host, port = served.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        # A byte now and then does not help.
+        with suppress(OSError):
+            slow.sendall(begun)
+        with suppress(ConnectionResetError):
+            assert slow.recv(1) == b""
+    # Who waits between two whole requests is not left.
+    visitor = served.visitor()
+    assert visitor.get("/").status == 200
+    connection = visitor._connection.sock
+    time.sleep(0.5)
+    assert visitor.get("/").status == 200 and visitor._connection.sock is connection
+
+
+def test_proxies_that_are_not_trusted_are_not_believed(make_study, serve, capsys):
+    assert trusted_proxies("10.0.0.0/8, 192.168.1.7,*") == "10.0.0.0/8, 192.168.1.7,*"
+    assert root_path("/a/b/") == "/a/b" and root_path("/") == root_path("") == ""
+    study = make_study()
+    for option, value in (
+        ("--trusted-proxies", "proxy"),
+        ("--root-path", "turing"),
+        ("--root-path", "/a b"),
+    ):
+        assert main(["study", "serve", study.where, option, value]) != 0
+        assert f"{option.lstrip('-')}: expected" in capsys.readouterr().err
 
 
 def test_answers_leave_at_once(make_study, serve):

@@ -8,8 +8,7 @@ import pytest
 
 from convergan.study.analysis import analyse
 from convergan.study.findings import Findings
-from convergan.study.staircase import LONGEST_MS, SHORTEST_MS
-from convergan.study.thresholds import Thresholds, timed_arms
+from convergan.study.thresholds import Thresholds
 from convergan.study.unavailable import unavailable
 from convergan.study.votes import Votes
 from simulated_votes import joined, simulated_votes, timed_votes
@@ -28,14 +27,70 @@ def findings(votes: Votes) -> Findings:
 def test_the_exposure_tells_what_accuracy_hides(findings: Findings) -> None:
     for arm, truth in zip(findings.arms, (515, 320), strict=True):
         assert arm.timed and arm.threshold and arm.threshold.participants == 40
-        bounds = arm.threshold.exposure_ms.participants
-        assert bounds and bounds[0] < arm.threshold.exposure_ms.value < bounds[1]
-        assert abs(arm.threshold.exposure_ms.value - truth) < 40
+        bounds = arm.threshold.exposure_ms.participants_and_images
+        assert bounds and bounds[0] < truth < bounds[1]
+        assert abs(arm.threshold.exposure_ms.value / truth - 1) < 0.12
     [comparison] = findings.threshold_comparisons
     assert (comparison.first, comparison.second) == ("best", "random")
     assert comparison.p_value == comparison.p_holm and comparison.p_value < 0.001  # type: ignore[operator]
-    bounds = comparison.exposure_ms.participants
-    assert bounds and 100 < bounds[0] < comparison.exposure_ms.value < bounds[1] < 290
+    bounds = comparison.ratio.participants_and_images
+    assert bounds and 1.2 < bounds[0] < comparison.ratio.value < bounds[1] < 2.1
+
+
+@pytest.mark.parametrize("truth", [150, 320, 700])
+@pytest.mark.parametrize("trials", [60, 100])
+def test_the_start_of_the_staircase_draws_nothing_towards_it(truth: int, trials: int) -> None:
+    """The mean of what the staircase asked for read 150 as up to 242 and 700 as 635."""
+    votes = timed_votes(
+        np.random.default_rng(truth + trials), {"a": truth}, participants=150, trials=trials
+    )
+    found = Thresholds(votes).of("a")
+    assert found and found.exposure_ms.value == pytest.approx(truth, rel=0.07)
+
+
+def test_what_was_shown_counts_and_not_what_was_asked_for() -> None:
+    rng = np.random.default_rng(9)
+    votes = timed_votes(rng, {"a": 320}, participants=20, trials=80)
+    before = Thresholds(votes).of("a")
+    hung = rng.random(len(votes)) < 0.1
+    shown = np.where(hung, 5000, votes.shown_ms)
+    right = np.where(hung, votes.generated, votes.answered_generated)
+    found = Thresholds(replace(votes, shown_ms=shown, answered_generated=right)).of("a")
+    assert before and found
+    assert before.wrong_exposures == 0 and found.wrong_exposures == hung.sum()
+    assert found.exposure_ms.value == pytest.approx(before.exposure_ms.value, rel=0.1)
+    # All of an exposure of half a frame more: within the frame that a display can be off.
+    late = replace(votes, shown_ms=votes.shown_ms + 8)
+    assert Thresholds(late).of("a").wrong_exposures == 0  # type: ignore[union-attr]
+    everything = Thresholds(replace(votes, shown_ms=np.full(len(votes), 5000.0)))
+    assert "a" in everything and everything.of("a") is None
+
+
+def test_votes_without_a_measurement_are_counted(votes: Votes) -> None:
+    found = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).of("best")
+    assert found and found.unmeasured == 4000 and found.wrong_exposures == 0
+
+
+def test_a_staircase_that_still_moves_is_not_said_to_have_settled() -> None:
+    rng = np.random.default_rng(10)
+    near = Thresholds(timed_votes(rng, {"a": 480}, participants=60, trials=60)).of("a")
+    far = Thresholds(timed_votes(rng, {"a": 100}, participants=60, trials=44, slope=0.1)).of("a")
+    assert near and far
+    assert near.moving <= 6 and far.moving >= 40
+
+
+def test_thresholds_of_few_images_differ_by_the_images_too() -> None:
+    rng = np.random.default_rng(11)
+    votes = timed_votes(
+        rng, {"a": 400}, participants=40, trials=60, pool=30, stdev_of_images=0.5, stdev=0.05
+    )
+    found = Thresholds(votes).of("a")
+    assert found and found.exposure_ms.participants and found.exposure_ms.participants_and_images
+    alone, both = (
+        np.log(high / low)
+        for low, high in (found.exposure_ms.participants, found.exposure_ms.participants_and_images)
+    )
+    assert both > 1.3 * alone
 
 
 def test_what_a_staircase_drives_is_not_judged(votes: Votes, findings: Findings) -> None:
@@ -54,16 +109,14 @@ def test_what_a_staircase_drives_is_not_judged(votes: Votes, findings: Findings)
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(2)
-    runs, people, trials = 200, 25, 100
-    votes = timed_votes(rng, {"arm": 400}, participants=runs * people, trials=trials)
     covered = 0
-    for run in range(runs):
-        rows = slice(run * people * trials, (run + 1) * people * trials)
-        found = Thresholds(votes.chosen(rows), rng).of("arm")  # type: ignore[arg-type]
-        assert found and found.exposure_ms.participants
-        low, high = found.exposure_ms.participants
+    for _ in range(100):
+        votes = timed_votes(rng, {"arm": 400}, participants=15, trials=60, pool=40)
+        found = Thresholds(votes).of("arm")
+        assert found and found.exposure_ms.participants_and_images
+        low, high = found.exposure_ms.participants_and_images
         covered += low <= 400 <= high
-    assert 0.9 <= covered / runs <= 0.99
+    assert 88 <= covered <= 100
 
 
 def test_arms_that_need_the_same_are_not_said_to_differ() -> None:
@@ -95,7 +148,7 @@ def test_an_untimed_study_knows_nothing_of_it() -> None:
 
 def test_rows_may_come_in_any_order(votes: Votes) -> None:
     shuffled = votes.chosen(np.random.default_rng(0).permutation(len(votes)))
-    assert timed_arms(shuffled) == timed_arms(votes)
+    assert Thresholds(shuffled).of("best") == Thresholds(votes).of("best")
 
 
 def test_forty_trials_are_too_few() -> None:
@@ -107,14 +160,21 @@ def test_forty_trials_are_too_few() -> None:
     assert "exposure threshold" not in unavailable(once_more)
 
 
-def test_staircases_that_came_to_their_ends_are_counted() -> None:
-    votes = timed_votes(np.random.default_rng(7), {"hard": 1000, "easy": 100}, stdev_ms=10)
+def test_thresholds_beyond_the_exposures_are_counted() -> None:
+    votes = timed_votes(np.random.default_rng(7), {"hard": 1500, "easy": 60}, stdev=0.05)
     easy, hard = analyse(votes).arms
     assert easy.threshold and hard.threshold
-    assert hard.threshold.reached_longest > 30 and hard.threshold.reached_shortest == 0
-    assert easy.threshold.reached_shortest > 30 and easy.threshold.reached_longest == 0
-    assert easy.threshold.exposure_ms.value > SHORTEST_MS
-    assert hard.threshold.exposure_ms.value < LONGEST_MS
+    assert hard.threshold.beyond_longest > 30 and hard.threshold.beyond_shortest == 0
+    assert easy.threshold.beyond_shortest > 30 and easy.threshold.beyond_longest == 0
+
+
+def test_every_participant_has_a_threshold(votes: Votes) -> None:
+    thresholds = Thresholds(votes)
+    found = thresholds.by_participant()
+    assert set(found) == set(votes.participant.tolist())
+    best = [value for name, value in found.items() if name.startswith("best")]
+    mean = thresholds.of("best")
+    assert mean and np.exp(np.mean(np.log(best))) == pytest.approx(mean.exposure_ms.value)
 
 
 def test_a_participant_alone_has_no_interval(votes: Votes) -> None:

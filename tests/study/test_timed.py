@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from convergan.study.schema import Participant, Trial, Vote
+from convergan.study.schema import Image, Participant, Trial, Vote
 from convergan.study.staircase import next_exposure
 from studies import QUICK
 from visitor import new_key
@@ -163,3 +163,23 @@ def test_unlimited_time_goes_on_with_the_same_image(served):
         pictures.add(participant.get(participant.resume()["tasks"][0]["image"]).body)
         assert len(pictures) == 1
         participant.vote(task["position"], "real")
+
+
+def test_controls_leave_the_staircase_where_it_is(make_study, serve, folders):
+    study = make_study(replace(TIMED, controls=4, checks=0), controls=folders["best"])
+    participant = serve(study).participant()
+    tasks = participant.resume()["tasks"]
+    while tasks:
+        _, receipt = answer(participant, tasks[0])
+        tasks = receipt["tasks"]
+    with study.database.reading() as session:
+        controls = set(session.scalars(select(Image.id).where(Image.images == "control")))
+    expected, shown = 500, 0
+    for trial in trials_of(study):
+        if trial.kind == "trial":
+            assert trial.exposure_ms == expected
+            if trial.image_id in controls:
+                shown += 1
+            else:
+                expected = next_exposure(expected, not trial.generated)
+    assert shown == 4

@@ -65,6 +65,23 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     assert np.isnan(votes.exposure_ms).all()
 
 
+def test_controls_are_obvious_fakes(tmp_path: Path) -> None:
+    header = f"{HEADER},control,shown_ms,frame_ms"
+    path = file(tmp_path, header, "1,g,1,1,0,300,16.7", "1,c,1,0,1,,", "1,r,0,0,0,310,")
+    votes = read_collected(path)
+    assert isinstance(votes, Votes)
+    assert votes.control.tolist() == [False, True, False]
+    assert votes.shown_ms[[0, 2]].tolist() == [300, 310] and np.isnan(votes.shown_ms[1])
+    assert votes.frame_ms[0] == 16.7 and np.isnan(votes.frame_ms[1:]).all()
+    assert rates_of(votes).generated_trials.tolist() == [1]
+    real = file(tmp_path, header, "1,g,1,1,0,,", "1,r,0,0,1,,")
+    with pytest.raises(UserError, match=r"votes\.csv row 2: expected a control to be generated"):
+        read_collected(real)
+    both = file(tmp_path, header, "1,g,1,1,0,,", "2,g,1,1,1,,")
+    with pytest.raises(UserError, match="expected every image a control or none"):
+        read_collected(both)
+
+
 def test_other_names_of_columns(tmp_path: Path) -> None:
     path = file(tmp_path, "worker,file,is_fake,said_fake,model", "w1,a,1,0,GAN")
     out = tmp_path / "out.parquet"

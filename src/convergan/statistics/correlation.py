@@ -9,7 +9,8 @@ from scipy.stats import norm, permutation_test, rankdata, spearmanr
 from convergan.statistics.batches import replicates_at_once
 from convergan.statistics.intervals import Interval
 from convergan.statistics.levels import LEVEL
-from convergan.statistics.permutation import PERMUTATIONS
+
+PERMUTATIONS = 10_000
 
 _MANY = 500  # from here on Student's t is as good as permutations, says spearmanr
 

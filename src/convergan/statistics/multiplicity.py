@@ -1,5 +1,7 @@
 """Several tests at once: p-values that are corrected for their number."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -20,3 +22,9 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
     return adjusted
+
+
+def holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
+    """`holm` of those that are known; None of the others, which were no tests."""
+    corrected = iter(holm(np.array([each for each in p_values if each is not None])).tolist())
+    return [None if each is None else next(corrected) for each in p_values]

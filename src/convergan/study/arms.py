@@ -3,9 +3,11 @@
 import numpy as np
 
 from convergan.statistics.bootstrap import mean_replicates
-from convergan.statistics.equivalence import equivalence, mean_p_value
-from convergan.statistics.intervals import expanded_percentile_interval
-from convergan.study.estimates import Estimate, Estimates
+from convergan.statistics.equivalence import Equivalence, equivalence
+from convergan.statistics.intervals import Interval, expanded_percentile_interval
+from convergan.study.attention import Attention, attention
+from convergan.study.conclusion import conclude
+from convergan.study.estimates import Estimate, Estimates, Tested
 from convergan.study.findings import Arm, Block, LearningCurve
 from convergan.study.rates import CHANCE
 from convergan.study.statistics.agreement import agreement
@@ -22,12 +24,25 @@ def describe_arm(
     margin: float,
     block_trials: int,
     rng: np.random.Generator,
+    *,
+    flagged: int = 0,
+    emptied: bool = False,
 ) -> Arm:
-    """`votes`: all of the study's; None where only rates are known."""
+    """Everything about an arm.
+
+    Args:
+        votes: all of the study's, controls too; None where only rates are known.
+        flagged: participants that the screens have flagged.
+        emptied: they are all.
+    """
     rates = estimates.rates[name]
-    here = None if votes is None else votes.chosen(votes.arm == name)
+    everything = None if votes is None else votes.chosen(votes.arm == name)
+    here = None if everything is None else everything.judged
     trials = float(np.sum(rates.generated_trials + rates.real_trials))
     timed = name in thresholds
+    looked = None if everything is None else attention(everything)
+    tested = None if timed or emptied else estimates.tested(name)
+    equal = equivalence_of(tested, margin, looked)
     return Arm(
         name=name,
         images=str(rates.images[0]),
@@ -39,14 +54,41 @@ def describe_arm(
         error_on_real=estimates.of(name, "error_on_real"),
         d_prime=estimates.of(name, "d_prime"),
         criterion=estimates.of(name, "criterion"),
-        chance_p_value=None if timed else mean_p_value(rates.accuracy, CHANCE),
-        equivalence=None if timed else equivalence(rates.accuracy, CHANCE, margin),
+        conclusion=(
+            "not applicable"
+            if timed
+            else "everyone flagged"
+            if emptied
+            else conclude(tested.estimate if tested else None, equal, looked)
+        ),
+        samples=tested.samples if tested else None,
+        interval=interval_of(tested),
+        chance_p_value=tested.estimate.p_value(CHANCE) if tested else None,
+        equivalence=equal,
+        attention=looked,
+        flagged=flagged,
         agreement=None if here is None else agreement(here.image, here.answered_generated),
         learning=None if here is None or timed else _learning(here, block_trials, rng),
         response_seconds=None if here is None else _response_seconds(here),
         timed=timed,
         threshold=thresholds.of(name),
     )
+
+
+def equivalence_of(
+    tested: Tested | None, margin: float, looked: Attention | None
+) -> Equivalence | None:
+    """Of an accuracy with chance. Who does not look is right half of the time: where a share r of the votes
+    is of people who look, their accuracy is 1 / r times as far from chance as that of all, so r times the
+    margin is what all may be from it."""
+    if tested is None:
+        return None
+    return equivalence(tested.estimate, CHANCE, margin * (looked.share if looked else 1))
+
+
+def interval_of(tested: Tested | None) -> Interval | None:
+    """95 %, of a share."""
+    return None if tested is None else tested.estimate.interval(possible=Interval(0, 1))
 
 
 def _feedback(votes: Votes) -> bool | None:

@@ -76,6 +76,14 @@ class Cells:
                 f"with {shortened(str(of[place]))} and with {shortened(str(of[first[row[place]]]))}"
             )
 
+    def require_generated(self, control: np.ndarray, generated: np.ndarray) -> None:
+        """Raises UserError where a control is real: controls are obvious fakes."""
+        if (real := np.flatnonzero(control & ~generated)).size:
+            raise UserError(
+                f"{self._path} row {real[0] + 1}: expected a control to be generated (an obvious fake), got"
+                " a real one"
+            )
+
     def _parsed(self, name: str, expected: str, parse: Callable[[str], _Value]) -> list[_Value]:
         values = []
         for row, cell in enumerate(self._columns[name], start=1):

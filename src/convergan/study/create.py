@@ -1,9 +1,11 @@
 """From folders of images to the database of a study."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,16 @@ from convergan.errors import UserError, one_line
 from convergan.files import written_aside
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.encode import to_png
+from convergan.study.audit import note
 from convergan.study.database import Database
-from convergan.study.image_files import ImageFile, choose_files, common_size_px, tell_tales
+from convergan.study.image_files import ImageFile, choose_files, common_size_px
 from convergan.study.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.migrate import upgrade
 from convergan.study.outcome import CODES
-from convergan.study.plan import CONSENT, REAL, ArmPlan, Plan, arms_of
+from convergan.study.plan import CONSENT, CONTROL, REAL, ArmPlan, Plan, arms_of
 from convergan.study.schema import Arm, Image, Study
-from convergan.study.staircase import SETTLED
+from convergan.study.staircase import FEWEST_TRIALS
+from convergan.study.tell_tales import Looks, looks_of, tell_tales
 
 Progress = Callable[[int, int], None]
 
@@ -47,6 +51,7 @@ def create_study(
     *,
     real: Path,
     generated: Mapping[str, Path],
+    controls: Path | None = None,
     progress: Progress | None = None,
 ) -> Created:
     """Makes the database of a new study: the plan, and the images as participants will get them.
@@ -59,6 +64,7 @@ def create_study(
         plan: the settings.
         real: folder of real images.
         generated: folders of generated images, by the name of the set.
+        controls: folder of obvious fakes; needed where the plan has controls.
         progress: called with (images done, images in all).
 
     Raises:
@@ -66,9 +72,17 @@ def create_study(
     """
     plan = replace(plan, consent=plan.consent or CONSENT)
     sets = list(generated)
-    if REAL in sets:
-        raise UserError(f"arm: expected another name than {REAL!r}, which the real images have")
-    files = choose_files(plan, {REAL: real, **generated})
+    for name, whose in ((REAL, "real images"), (CONTROL, "obvious fakes")):
+        if name in sets:
+            raise UserError(f"arm: expected another name than {name!r}, which the {whose} have")
+    if (controls is None) != (plan.controls == 0):
+        got = "none" if controls is None else f"{controls} and 0 controls"
+        raise UserError(
+            f"control_images: expected a folder of obvious fakes where controls is above 0, got {got}"
+        )
+    files = choose_files(
+        plan, {REAL: real, **generated, **({CONTROL: controls} if controls else {})}
+    )
     size_px = plan.size_px or common_size_px(files)
     database = Database(where)
     _require_new(database)
@@ -77,32 +91,36 @@ def create_study(
         if database.is_sqlite:
             # Closed before it moves: what SQLite keeps beside a database would stay behind.
             with (
-                written_aside(Path(str(database))) as aside,
+                written_aside(Path(str(database)), private=True) as aside,
                 closing(Database(str(aside))) as new,
             ):
-                grey = _fill(new, plan, sets, files, size_px, progress)
+                found = _fill(new, keys, plan, sets, files, size_px, progress)
         else:
-            grey = _fill(database, plan, sets, files, size_px, progress)
+            found = _fill(database, keys, plan, sets, files, size_px, progress)
     except BaseException:
         key_file.unlink()
         raise
     return Created(
         database=database,
         arms=arms_of(plan, sets),
-        images={name: sum(file.images == name for file in files) for name in (REAL, *sets)},
+        images={
+            name: sum(file.images == name for file in files)
+            for name in (REAL, *sets, *([CONTROL] if controls else []))
+        },
         size_px=size_px,
         keys=keys,
-        warnings=_doubts(plan) + tell_tales(files, grey),
+        warnings=_doubts(plan) + tell_tales(found),
     )
 
 
 def _doubts(plan: Plan) -> list[str]:
-    if not plan.timed or plan.trials > SETTLED:
-        return []
-    return [
-        f"trials: {plan.trials} are too few to give a participant's threshold, the mean exposure after"
-        f" the first {SETTLED} timed trials"
-    ]
+    found = []
+    if plan.timed and plan.trials <= FEWEST_TRIALS:
+        found.append(
+            f"trials: {plan.trials} are too few to give a participant's threshold, which takes more than"
+            f" {FEWEST_TRIALS}"
+        )
+    return found
 
 
 def _require_new(database: Database) -> None:
@@ -122,14 +140,15 @@ def _require_new(database: Database) -> None:
 
 def _fill(
     database: Database,
+    keys: Keys,
     plan: Plan,
     sets: list[str],
     files: Sequence[ImageFile],
     size_px: int,
     progress: Progress | None,
-) -> list[bool]:
-    """Makes the tables and fills them, all in one transaction; gives whether each image is grey."""
-    grey = []
+) -> list[Looks]:
+    """Makes the tables and fills them, all in one transaction; gives what each image looks like."""
+    looks = []
     with database.writing() as session:
         upgrade(session.connection())
         length = 0
@@ -137,7 +156,7 @@ def _fill(
         for number, (file, pixels) in enumerate(zip(files, pictures, strict=True), start=1):
             if isinstance(pixels, Unreadable):
                 raise UserError(f"{file.path}: expected a readable image, got {pixels}")
-            grey.append(pixels.shape[2] == 1)
+            looks.append(looks_of(file, pixels))
             content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)), compress=False)
             length = len(content)
             session.execute(
@@ -146,6 +165,7 @@ def _fill(
                     name=file.name,
                     generated=file.images != REAL,
                     practice=file.practice,
+                    sha256=hashlib.sha256(Path(file.path).read_bytes()).hexdigest(),
                     content=content,
                 )
             )
@@ -166,6 +186,8 @@ def _fill(
                 paused=False,
                 created_at=time.time(),
                 order_secret=new_token(),
+                key_fingerprint=keys.fingerprint,
             )
         )
-    return grey
+        note(session, "created", f"convergan {version('convergan')}")
+    return looks

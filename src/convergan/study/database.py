@@ -1,5 +1,6 @@
 """The database of a study: a file of SQLite's, or PostgreSQL by URL."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -9,29 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
 
 _BUSY_SECONDS = 30
 _TRY_AGAIN_SECONDS = 0.001
+_CONNECT_SECONDS = 5
 
 
 class Database:
     """Transactions on one study."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, existing: bool = False) -> None:
         """Makes ready to connect; whether there is anything, the first transaction tells.
 
         Args:
             where: path of a file of SQLite's; or a URL, postgresql://user:password@host/name.
+            existing: there is one. Where a file is gone, none is made in its place, and what SQLite keeps
+                beside it is not touched.
 
         Raises:
             UserError: a URL of another kind.
         """
         self.url = _url(where)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, existing=existing)
         self._writer = self.engine.execution_options(writes=True)
         # SQLite has one writer at a time. Threads of this process take turns here, where waiting costs
         # nothing; processes try again and again (`_begin_writing`).
@@ -82,14 +86,25 @@ def _url(where: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, existing: bool) -> Engine:
     # The message of an error must not show what was sent to the database.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True)
+        # Connections that the server has closed meanwhile, as it restarted, are replaced unnoticed.
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_SECONDS},
+        )
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
 
+    @event.listens_for(engine, "do_connect")
+    def require_file(*_: object) -> None:
+        if existing and _file_of(url) is None:
+            raise sqlite3.OperationalError("the file is gone")
+
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
+    def prepare(connection: Any, record: Any) -> None:
         # Or Python's driver begins transactions when it thinks fit.
         connection.isolation_level = None
         for pragma in (
@@ -99,6 +114,14 @@ def _engine(url: URL) -> Engine:
             "secure_delete = ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        # There by now, if it is a new one.
+        record.info["file"] = _file_of(url)
+
+    @event.listens_for(engine, "checkout")
+    def require_same_file(_: Any, record: Any, __: object) -> None:
+        # A file that was removed, or replaced by a backup, would go on taking votes that nobody finds again.
+        if record.info["file"] != _file_of(url):
+            raise DisconnectionError(f"{url.database}: the file has been replaced")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -108,6 +131,15 @@ def _engine(url: URL) -> Engine:
             connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _file_of(url: URL) -> tuple[int, int] | None:
+    """Which file is there; None where there is none."""
+    try:
+        status = os.stat(url.database or "")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin_writing(connection: Connection) -> None:

@@ -68,6 +68,11 @@ def from_link(keys: Keys, link: str, cookie: str | None) -> Entry | None:
     return Entry(way, keys.hashed("person", new_token()))
 
 
+def another_person(keys: Keys) -> Entry:
+    """Somebody new, by an open link that was followed before in the same browser."""
+    return Entry("open", keys.hashed("person", new_token()))
+
+
 def from_cookie(keys: Keys, cookie: str | None) -> Entry | None:
     """What `to_cookie` made; None for anything else."""
     text = keys.verified("entry", cookie) if cookie else None

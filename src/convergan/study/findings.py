@@ -7,7 +7,10 @@ from convergan.json_files import json_values
 from convergan.statistics.correlation import Correlation
 from convergan.statistics.equivalence import Equivalence
 from convergan.statistics.intervals import Interval
-from convergan.study.estimates import Estimate
+from convergan.study.attention import Attention
+from convergan.study.conclusion import Conclusion
+from convergan.study.estimates import Estimate, Samples
+from convergan.study.screens import Flagged, Screens
 from convergan.study.statistics.agreement import Agreement
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
@@ -55,10 +58,28 @@ class Arm:
     d_prime: Estimate | None
     criterion: Estimate | None
 
+    conclusion: Conclusion
+    """The word that every sentence about this arm uses."""
+
+    samples: Samples | None
+    """What the conclusion takes for samples: both wherever the images are known; None where there is no
+    test."""
+
+    interval: Interval | None
+    """95 %, of the accuracy, over these samples: what the conclusion's sentence prints."""
+
     chance_p_value: float | None
-    """Of an accuracy of 50 %, by a t-test over participants; None with fewer than two."""
+    """Of an accuracy of 50 %, over these samples."""
 
     equivalence: Equivalence | None
+    """Over these samples; the margin is that of the study, reduced to the share of people who looked."""
+
+    attention: Attention | None
+    """What people made of obvious fakes; None where it was not assessed."""
+
+    flagged: int
+    """Participants left out of all this, as their answers look careless."""
+
     agreement: Agreement | None
     learning: LearningCurve | None
 
@@ -69,7 +90,7 @@ class Arm:
     """Images were shown for as long as a staircase said, which drives the accuracy to one value."""
 
     threshold: Threshold | None
-    """None where not timed, and where nobody's staircase has settled."""
+    """None where not timed, and where nobody has enough trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +105,13 @@ class Comparison:
     error_on_real: Estimate | None
 
     p_value: float | None
-    """Of equal accuracies, by permutation of participants."""
+    """Of equal accuracies, over `samples`; None where there is no test."""
 
     p_holm: float | None
     """Corrected for the number of comparisons of this study."""
+
+    samples: Samples | None
+    """What the test takes for samples: both wherever the images are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +157,41 @@ class ImageSet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmWithFlagged:
+    """An arm with everybody in it."""
+
+    name: str
+    participants: int
+    accuracy: float
+    interval: Interval | None
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonWithFlagged:
+    """One arm minus another, with everybody in them."""
+
+    first: str
+    second: str
+    accuracy: float
+    p_value: float | None
+    p_holm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithFlagged:
+    """What the study would say, had nobody been left out for careless answers."""
+
+    arms: list[ArmWithFlagged]
+    comparisons: list[ComparisonWithFlagged]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """Everything found."""
 
     participants: int
+    """Those who are not flagged, and those of arms where everyone is."""
 
     votes: int | None
     """None where unknown."""
@@ -160,6 +215,13 @@ class Findings:
     unavailable: dict[str, str]
     """What cannot be known from these data, by name, and why."""
 
+    flagged: list[Flagged]
+    """Whom the screens flag: their votes are in nothing but `with_flagged`."""
+
+    with_flagged: WithFlagged | None
+    """None where nobody is flagged."""
+
+    screens: Screens
     margin: float
     block_trials: int
     replicates: int

@@ -4,6 +4,7 @@ from sqlalchemy import delete, or_, select, text
 from sqlalchemy.orm import Session
 
 from convergan.errors import UserError
+from convergan.study.audit import note
 from convergan.study.database import Database
 from convergan.study.keys import Keys
 from convergan.study.schema import Identity, Participant, Token
@@ -12,10 +13,12 @@ from convergan.study.schema import Identity, Participant, Token
 def delete_participant(database: Database, code: str) -> bool:
     """Deletes a participant with everything of theirs, votes included; gives whether there was one."""
     with database.writing() as session:
-        named = delete(Participant).where(Participant.code == code).returning(Participant.id)
-        gone = session.scalars(named).all()
+        found = session.scalar(select(Participant).where(Participant.code == code))
+        if found is not None:
+            note(session, "deleted", _anonymous(found))
+            _remove(session, found.id, keep_votes=False)
     wipe(database)
-    return bool(gone)
+    return found is not None
 
 
 def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool = False) -> str:
@@ -47,6 +50,8 @@ def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool
         )
         code = None if found is None else found.code
         if found is not None:
+            kept = "; the answers were kept" if keep_votes else ""
+            note(session, "forgotten", _anonymous(found) + kept)
             _remove(session, found.id, keep_votes=keep_votes)
     # Also if nobody was found: an earlier call may have come as far as here, and no further.
     wipe(database)
@@ -57,6 +62,13 @@ def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool
             f" forgotten before; {database} holds no traces of deleted ones"
         )
     return code
+
+
+def _anonymous(participant: Participant) -> str:
+    """What the record keeps of one who is deleted: enough to count them, not to tell who it was."""
+    state = participant.outcome or "not finished"
+    simulated = "simulated, " if participant.simulated else ""
+    return f"a participant of {participant.arm.name} ({simulated}{state})"
 
 
 def _remove(session: Session, participant_id: int, *, keep_votes: bool) -> None:

@@ -1,7 +1,6 @@
-"""The image files of a study: which are used, to what size they come, and what would give them away."""
+"""The image files of a study: which are used, and to what size they come."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ from random import Random
 from convergan.errors import UserError
 from convergan.images.header import Header, read_header
 from convergan.images.read_images import find_image_files
-from convergan.study.plan import REAL, Plan
+from convergan.study.plan import CONTROL, Plan
 
 _SMALLEST_PX, _LARGEST_PX = 8, 256
 
@@ -46,15 +45,18 @@ def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
     chosen = []
     for name, folder in folders.items():
         paths = find_image_files(folder)
-        if len(paths) < plan.images_needed:
+        needed = plan.control_images if name == CONTROL else plan.images_needed
+        if len(paths) < needed:
             raise UserError(
-                f"{folder}: expected at least {plan.images_needed} images, so that nobody sees one"
+                f"{folder}: expected at least {needed} images, so that nobody sees one"
                 f" twice, got {len(paths)}"
             )
-        count = min(len(paths), max(plan.images, plan.images_needed))
+        count = min(len(paths), max(plan.images, needed))
         drawn = Random(f"{plan.seed}/{name}").sample(paths, count)
         chosen += [
-            ImageFile(name, folder, path, practice=number < plan.practice_images)
+            ImageFile(
+                name, folder, path, practice=name != CONTROL and number < plan.practice_images
+            )
             for number, path in enumerate(drawn)
         ]
     # Neighbours in the database are read sooner: they must not be of one set.
@@ -66,29 +68,3 @@ def common_size_px(files: Iterable[ImageFile]) -> int:
     """The smaller side of the smallest image; at least 8 and at most 256."""
     sides = [min(file.header.height, file.header.width) for file in files if file.header]
     return max(_SMALLEST_PX, min(_LARGEST_PX, *sides))
-
-
-def tell_tales(files: Sequence[ImageFile], grey: Sequence[bool]) -> list[str]:
-    """What tells a set of generated images from the real ones whatever the generator can do, in sentences.
-
-    Args:
-        files: of all sets.
-        grey: whether each file's image is grey.
-    """
-    found = []
-    for what, value_of in (
-        ("format", lambda file, _: file.header and file.header.format),
-        ("size", lambda file, _: file.header and f"{file.header.width}x{file.header.height}"),
-        ("colour", lambda _, is_grey: "grey" if is_grey else "colour"),
-    ):
-        counted: dict[str, Counter[str]] = {}
-        for file, is_grey in zip(files, grey, strict=True):
-            counted.setdefault(file.images, Counter())[value_of(file, is_grey)] += 1
-        usual = {name: values.most_common(1)[0][0] for name, values in counted.items()}
-        found += [
-            f"{what}: most images of {name} are {value}, most real ones {usual[REAL]};"
-            " participants may learn to tell that, not the images"
-            for name, value in usual.items()
-            if value != usual[REAL]
-        ]
-    return found

@@ -1,32 +1,20 @@
 """Who comes gets a session: the same person always the same one, a new person one in the neediest arm."""
 
-import secrets
 from typing import Literal
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from convergan.study.entry import Entry, Way
 from convergan.study.keys import digest, new_address, new_code, new_token
-from convergan.study.plan import REAL, Plan
+from convergan.study.places import neediest_arm
+from convergan.study.plan import CONTROL, REAL, Plan
 from convergan.study.schedule import Pool, steps
 from convergan.study.schema import Arm, Identity, Image, Participant, Study, Token, Trial
 from convergan.study.tasks import require_time_left
 
-HOLD_SECONDS = 20 * 60
-"""So long after the last answer a place is kept; then somebody else may have it."""
-
 SIMULATED = "SIMULATED-"
 """What the codes of simulated participants begin with."""
-
-
-class Closed(Exception):
-    """Nobody new can start now."""
-
-    def __init__(self, *, full: bool) -> None:
-        super().__init__("full" if full else "paused")
-        self.full = full
-        """Everyone needed is there; otherwise the study is paused."""
 
 
 def join(session: Session, entry: Entry, now: float) -> str:
@@ -38,7 +26,7 @@ def join(session: Session, entry: Entry, now: float) -> str:
         now: the time.
 
     Raises:
-        Closed: the person is new, and the study is paused or has everyone it needs.
+        Closed: the person is new, and the study is paused or has everyone it needs (`places.py`).
         Expired: the session that they have was not finished in its time.
     """
     # Locked: of two starts of one person at once, the second must find the first.
@@ -86,10 +74,8 @@ def add_participant(
         Closed: the study is paused or has everyone it needs.
     """
     simulated = way in ("bot", "preview")
-    if study.paused and not simulated:
-        raise Closed(full=False)
     plan = Plan(**study.plan)
-    arm = _neediest_arm(session, study, simulated=simulated, now=now)
+    arm = neediest_arm(session, study, way, now)
     place = session.scalar(
         select(func.coalesce(func.max(Participant.place) + 1, 0)).where(
             Participant.arm_id == arm.id, Participant.simulated == simulated
@@ -111,28 +97,13 @@ def add_participant(
     return participant
 
 
-def _neediest_arm(session: Session, study: Study, *, simulated: bool, now: float) -> Arm:
-    """The arm with the fewest participants who have finished or are at it; of several, a random one."""
-    at_it = Participant.finished_at.is_(None) & (Participant.seen_at > now - HOLD_SECONDS)
-    counted = (
-        select(Participant.arm_id, func.count())
-        .where(Participant.simulated == simulated, or_(Participant.outcome == "completed", at_it))
-        .group_by(Participant.arm_id)
-    )
-    counts = dict(session.execute(counted).all())
-    arms = session.scalars(select(Arm)).all()
-    fewest = min(counts.get(arm.id, 0) for arm in arms)
-    if fewest >= study.quota and not simulated:
-        raise Closed(full=True)
-    return secrets.choice([arm for arm in arms if counts.get(arm.id, 0) == fewest])
-
-
 def _add_trials(session: Session, study: Study, arm: Arm, participant: Participant) -> None:
     plan = Plan(**study.plan)
     real, generated = (_pool(session, images) for images in (REAL, arm.images))
     numbers = {"practice": 0, "trial": 0, "check": 0}
     rows = []
-    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated)
+    control = _pool(session, CONTROL) if plan.controls else None
+    planned = steps(plan, study.order_secret, arm.name, participant.place, real, generated, control)
     for position, step in enumerate(planned, start=1):
         numbers[step.kind] += 1
         rows.append(

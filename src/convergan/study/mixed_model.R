@@ -7,6 +7,8 @@ library(lme4)
 # Names may look like numbers, or like nothing.
 votes <- read.csv("votes.csv", colClasses = c(arm = "factor"), stringsAsFactors = TRUE, na.strings = "")
 as_truth <- function(column) tolower(as.character(column)) == "true"
+# Obvious fakes tell whether people looked, and nothing else.
+votes <- droplevels(votes[!as_truth(votes$control), ])
 votes$generated <- as_truth(votes$generated)
 votes$answered_generated <- as_truth(votes$answered_generated)
 votes$right <- votes$generated == votes$answered_generated

@@ -6,7 +6,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from convergan.errors import UserError, one_line, shortened
 from convergan.study.database import Database
+from convergan.study.keys import Keys, read_key_file
 from convergan.study.migrate import known_revisions, revision_of, upgrade
+from convergan.study.schema import Study
 
 
 def open_study(where: str) -> Database:
@@ -18,7 +20,7 @@ def open_study(where: str) -> Database:
     Raises:
         UserError: there is no study, it cannot be reached, or a newer version of this package made it.
     """
-    database = Database(where)
+    database = Database(where, existing=True)
     if database.is_sqlite and not Path(str(database)).is_file():
         raise UserError(f"{where}: expected a study, got nothing there (study create makes one)")
     known = known_revisions()
@@ -41,3 +43,29 @@ def open_study(where: str) -> Database:
             " a newer convergan made them"
         )
     return database
+
+
+def open_with_keys(where: str, key_file: Path) -> tuple[Database, Keys]:
+    """The database of a study, and its keys.
+
+    Args:
+        where: as for `Database`.
+        key_file: the study's secrets.
+
+    Raises:
+        UserError: as `open_study` and `read_key_file`; or the keys are those of another study: links signed
+            with them would lead nowhere, and nobody would be known again.
+    """
+    database = open_study(where)
+    try:
+        keys = read_key_file(key_file)
+        with database.reading() as session:
+            own = session.get_one(Study, 1).key_fingerprint
+        if own not in (None, keys.fingerprint):
+            raise UserError(
+                f"{key_file}: expected the keys of {database}, got those of another study"
+            )
+    except BaseException:
+        database.close()
+        raise
+    return database, keys

@@ -10,6 +10,9 @@ from convergan.ranges import Checked
 REAL = "real"
 """The name of the set of real images."""
 
+CONTROL = "control"
+"""The name of the set of obvious fakes."""
+
 RESERVE = 10
 """Images of each kind that a timed study has to spare, for those that were seen before a reload."""
 
@@ -21,7 +24,7 @@ Your answers and the time that each takes are stored without your name. If you c
 platform, its identifier for you is stored only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
-deleted: the last page shows a code to ask for that with."""
+deleted: the next page, and the last one, show a code to ask for that with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,23 @@ class Plan(Checked):
 
     checks: Annotated[int, Interval(ge=0, le=10_000)] = 4
     """Trials that say which answer to give. Who misses two or more is not counted."""
+
+    controls: Annotated[int, Interval(ge=0, le=10_000)] = 0
+    """Obvious fakes among the trials of each participant, beyond `trials`: positive controls, without which
+    nobody can say whether people looked. They count in nothing else. 8 are enough."""
+
+    fastest_ms: Annotated[int, Interval(ge=0, le=60_000)] = 400
+    """Who answers faster than this in half of the trials is flagged as careless, and left out of the
+    findings, which the report gives with and without the flagged; 0: nobody."""
+
+    longest_run: Annotated[int, Interval(ge=5, le=10_000)] = 25
+    """Who gives the same answer so often in a row is flagged."""
+
+    most_leaning: Annotated[float, Interval(gt=0, le=10)] = 1.0
+    """Whose criterion is this far from 0, either way, is flagged."""
+
+    margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
+    """Distance from 50 % of right answers that still counts as none."""
 
     images: Annotated[int, Interval(ge=1, le=10**6)] = 500
     """Images of each set that are used at most, drawn with the seed: fewer images get more votes each."""
@@ -89,6 +109,11 @@ class Plan(Checked):
     def practice_images(self) -> int:
         """Images of each set that are kept for practice."""
         return self.practice // 2 + (RESERVE if self.timed and self.practice else 0)
+
+    @property
+    def control_images(self) -> int:
+        """Obvious fakes that a study needs."""
+        return self.controls + (RESERVE if self.timed and self.controls else 0)
 
     @property
     def images_needed(self) -> int:

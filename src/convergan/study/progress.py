@@ -1,12 +1,15 @@
 """How far a study is: by arm, and participant by participant."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from convergan.study.joining import HOLD_SECONDS
+from convergan.study.flags import flags_of
+from convergan.study.places import HOLD_SECONDS
+from convergan.study.plan import Plan
 from convergan.study.schema import Arm, Participant, Study, Trial, Vote
 
 Status = Literal["completed", "attention", "under way", "left"]
@@ -28,6 +31,8 @@ class ParticipantProgress:
     missed_checks: int
     replaced_images: int
     """Timed images seen in vain: many may mean that the difficult ones were dodged."""
+    flags: tuple[str, ...]
+    """Signs of careless answers, by the rules of the plan."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class ArmProgress:
     under_way: int
     left: int
     attention: int
+    flagged: int
+    """Those of the completed whose answers look careless: the report leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Progress:
 def progress_of(session: Session, now: float) -> Progress:
     """How far the study is."""
     study = session.get_one(Study, 1)
-    participants = _participants(session, now)
+    flags = flags_of(session, Plan(**study.plan))
+    participants = _participants(session, now, flags)
     arms = []
     for name in session.scalars(select(Arm.name).order_by(Arm.id)):
         statuses = [each.status for each in participants if each.arm == name and not each.simulated]
@@ -68,12 +76,19 @@ def progress_of(session: Session, now: float) -> Progress:
                 under_way=statuses.count("under way"),
                 left=statuses.count("left"),
                 attention=statuses.count("attention"),
+                flagged=sum(
+                    bool(each.flags) and each.status == "completed"
+                    for each in participants
+                    if each.arm == name and not each.simulated
+                ),
             )
         )
     return Progress(study.paused, study.quota, arms, participants)
 
 
-def _participants(session: Session, now: float) -> list[ParticipantProgress]:
+def _participants(
+    session: Session, now: float, flags: Mapping[int, tuple[str, ...]]
+) -> list[ParticipantProgress]:
     missed = (Trial.kind == "check") & (Trial.generated != Vote.answered_generated)
     counted = (
         select(
@@ -102,6 +117,7 @@ def _participants(session: Session, now: float) -> list[ParticipantProgress]:
                 total=total,
                 missed_checks=missed_checks,
                 replaced_images=each.replaced_images,
+                flags=flags.get(each.id, ()),
             )
         )
     return listed

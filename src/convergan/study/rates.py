@@ -66,7 +66,8 @@ class Rates:
 
 
 def rates_of(votes: Votes) -> Rates:
-    """Counts the votes of each participant; participants in the order of their names."""
+    """Counts the votes of each participant, controls aside; participants in the order of their names."""
+    votes = votes.judged
     participants, first, row = np.unique(votes.participant, return_index=True, return_inverse=True)
 
     def count(mask: np.ndarray) -> np.ndarray:

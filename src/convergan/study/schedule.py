@@ -30,12 +30,21 @@ class Pool:
     trials: Sequence[int]
 
 
-def steps(plan: Plan, secret: str, arm: str, place: int, real: Pool, generated: Pool) -> list[Step]:
-    """Practice, then the trials with the checks among them.
+def steps(
+    plan: Plan,
+    secret: str,
+    arm: str,
+    place: int,
+    real: Pool,
+    generated: Pool,
+    control: Pool | None = None,
+) -> list[Step]:
+    """Practice, then the trials with the controls and the checks among them.
 
     Half of the trials show real images, half generated ones, none twice, in an order of their own for each
-    participant. Over the participants of an arm each image is shown about equally often. The checks are
-    spread evenly, each at a random place in its part of the trials.
+    participant. Over the participants of an arm each image is shown about equally often. Controls and checks
+    are spread evenly, each at a random place in its part of the trials. A control is a trial like any other
+    to who takes part.
 
     Args:
         plan: the settings.
@@ -45,6 +54,7 @@ def steps(plan: Plan, secret: str, arm: str, place: int, real: Pool, generated: 
         place: 0 for the first participant of the arm, 1 for the next.
         real: pool of the real images.
         generated: pool of the arm's generated images.
+        control: pool of obvious fakes; needed where the plan has controls.
     """
     seed = f"{plan.seed}/{secret}/{arm}"
     random = Random(f"{seed}/{place}")
@@ -60,11 +70,19 @@ def steps(plan: Plan, secret: str, arm: str, place: int, real: Pool, generated: 
     ]
     random.shuffle(practice)
     random.shuffle(trials)
+    if control is not None and plan.controls:
+        # From the last to the first, so that places do not move.
+        shown = _share(control, plan.controls, seed, place)
+        for number in reversed(range(plan.controls)):
+            first, end = (plan.trials * part // plan.controls for part in (number, number + 1))
+            trials.insert(
+                random.randint(first, max(first, end - 1)), Step("trial", True, shown[number])
+            )
     asked = [number % 2 == 0 for number in range(plan.checks)]
     random.shuffle(asked)
-    # From the last to the first, so that places do not move.
+    images = len(trials)
     for number in reversed(range(plan.checks)):
-        first, end = (plan.trials * part // plan.checks for part in (number, number + 1))
+        first, end = (images * part // plan.checks for part in (number, number + 1))
         trials.insert(random.randrange(first, end) + 1, Step("check", asked[number], None))
     return practice + trials
 

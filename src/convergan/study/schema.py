@@ -34,6 +34,8 @@ class Study(Base):
     """Random: goes with the plan's seed into who sees what in which order (`schedule.py`)."""
     sign_outs: Mapped[int] = mapped_column(default=0)
     """How often a researcher has signed out, which ends all that was signed in until then."""
+    key_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    """Of the study's own keys (`keys.py`); None in a study from before it was kept."""
 
 
 class Arm(Base):
@@ -58,6 +60,8 @@ class Image(Base):
     """The set that it belongs to; of real images: "real"."""
     name: Mapped[str]
     """Its file, relative to the set's folder."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of that file; None in a study from before it was kept."""
     generated: Mapped[bool]
     practice: Mapped[bool]
     """It is practised on, and in no trial."""
@@ -181,3 +185,22 @@ class Vote(Base):
     """Frames of the display that it was shown for."""
     frame_ms: Mapped[float | None]
     """How long one frame takes."""
+    input: Mapped[str | None] = mapped_column(String(8))
+    """What answered: "key", "mouse", "touch" or "pen"."""
+    device: Mapped[str | None] = mapped_column(String(8))
+    """ "phone", "tablet" or "computer", by the screen and what points at it."""
+    window_width: Mapped[int | None]
+    """Of the page, in CSS pixels; so is the height."""
+    window_height: Mapped[int | None]
+
+
+class Event(Base):
+    """What a researcher did. Never changed: the database itself sees to it."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    what: Mapped[str] = mapped_column(String(32))
+    """See `audit.py`."""
+    detail: Mapped[str]

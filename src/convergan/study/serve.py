@@ -1,45 +1,34 @@
 """The server of a study: several processes that share nothing but the database."""
 
-import asyncio
+import ipaddress
 import os
+import re
 import socket
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from convergan.errors import UserError, system_problem
-from convergan.study.keys import Keys, read_key_file
-from convergan.study.opening import open_study
-from convergan.study.web.app import KEY_FILE, STUDY
+from convergan.errors import UserError, shortened, system_problem
+from convergan.study.keys import Keys
+from convergan.study.opening import open_with_keys
+from convergan.study.web.app import KEY_FILE, ROOT, STUDY
+from convergan.study.web.protocol import Prompt
 
+LOOPBACK = "127.0.0.1,::1"
+"""Proxies on this machine."""
 
-class _Prompt(H11Protocol):
-    """HTTP whose answers leave at once.
-
-    An answer goes out in two pieces, head and body. The kernel keeps the second until the first has been
-    acknowledged, which browsers delay by 40 ms, and asyncio switches that off only on sockets it has made.
-    Of h11, which is always there: uvicorn no longer looks for httptools.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See asyncio."""
-        super().connection_made(transport)
-        # The other side may be gone already.
-        with suppress(OSError):
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 SERVER_OPTIONS: dict[str, Any] = {
-    "http": _Prompt,
+    "http": Prompt,
     # Addresses hold the identifiers of those who come.
     "access_log": False,
     "log_level": "warning",
     "server_header": False,
     # Longer than people think about an image.
     "timeout_keep_alive": 75,
+    "timeout_graceful_shutdown": 10,
 }
 
 
@@ -55,8 +44,8 @@ def ready_to_serve(study: str, key_file: Path, *, host: str, port: int) -> Keys:
     Raises:
         UserError: no study, no keys of it, or nothing to listen on.
     """
-    open_study(study).close()
-    keys = read_key_file(key_file)
+    database, keys = open_with_keys(study, key_file)
+    database.close()
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
         # As the server does: a port that another has just left is free.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -70,7 +59,46 @@ def ready_to_serve(study: str, key_file: Path, *, host: str, port: int) -> Keys:
     return keys
 
 
-def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> None:
+def trusted_proxies(text: str) -> str:
+    """Addresses and networks with commas, or `*` for all, as the server takes them.
+
+    Raises:
+        UserError: something else.
+    """
+    for each in text.split(","):
+        try:
+            if each.strip() != "*":
+                ipaddress.ip_network(each.strip())
+        except ValueError:
+            raise UserError(
+                "trusted-proxies: expected addresses or networks such as 10.0.0.0/8 with commas, or *, got"
+                f" {shortened(text)}"
+            ) from None
+    return text
+
+
+def root_path(text: str) -> str:
+    """A path to serve under, without a slash at its end.
+
+    Raises:
+        UserError: something else.
+    """
+    root = text.rstrip("/")
+    if not _ROOT_PATH.fullmatch(root):
+        raise UserError(f"root-path: expected a path such as /turing, got {shortened(text)}")
+    return root
+
+
+def serve(
+    study: str,
+    key_file: Path,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    root: str = "",
+    proxies: str = LOOPBACK,
+) -> None:
     """Serves a study until it is stopped. There is no log of requests.
 
     Args:
@@ -79,13 +107,28 @@ def serve(study: str, key_file: Path, *, host: str, port: int, workers: int) -> 
         host: the address to listen on.
         port: likewise, which `ready_to_serve` has found free.
         workers: processes.
+        root: as `root_path` gives it.
+        proxies: as `trusted_proxies` gives them: who may say, in X-Forwarded-For and X-Forwarded-Proto,
+            which address a visitor has, and that it is https.
     """
-    os.environ |= {STUDY: study, KEY_FILE: str(key_file)}
+    os.environ |= {STUDY: study, KEY_FILE: str(key_file), ROOT: root}
+    _allow_connections()
     uvicorn.run(
         "convergan.study.web.app:app_from_environment",
         factory=True,
         host=host,
         port=port,
         workers=workers,
+        forwarded_allow_ips=proxies,
         **SERVER_OPTIONS,
     )
+
+
+def _allow_connections() -> None:
+    """Allows this process and its workers as many connections as the system has; often it is 1,024."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

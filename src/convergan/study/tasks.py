@@ -93,7 +93,8 @@ def authenticated(session: Session, token: str, now: float, *, lock: bool = Fals
         NoSession: there is none.
         Expired: the session was not finished in its time.
     """
-    found = _BY_TOKEN.with_for_update(of=Participant) if lock else _BY_TOKEN
+    # Not against new tokens, which refer to the participant.
+    found = _BY_TOKEN.with_for_update(of=Participant, key_share=True) if lock else _BY_TOKEN
     participant = session.scalar(found, {"digest": digest(token)})
     if participant is None:
         raise NoSession

@@ -1,15 +1,20 @@
 """Timed arms: a staircase drives their accuracy to one value; what tells is the exposure that this takes."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from convergan.statistics.bootstrap import mean_replicates
-from convergan.statistics.intervals import expanded_percentile_interval
-from convergan.statistics.permutation import compare_all
-from convergan.study.estimates import Estimate
-from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, threshold
+from convergan.statistics.intervals import Interval
+from convergan.statistics.multiplicity import holm_of_known
+from convergan.statistics.student import Student
+from convergan.study.estimates import Estimate, Samples
+from convergan.study.exposures import Exposures, exposures_of
+from convergan.study.staircase import LONGEST_MS, SHORTEST_MS
+from convergan.study.statistics.crossed import Crossed, crossed_estimate
+from convergan.study.statistics.psychometric import fit_thresholds
 from convergan.study.votes import Votes
 
 
@@ -18,68 +23,54 @@ class Threshold:
     """What the participants of a timed arm needed to be right 75 % of the time."""
 
     exposure_ms: Estimate
+    """Geometric mean over participants."""
 
     participants: int
-    """Whose staircase has settled: the threshold is theirs."""
+    """With enough trials: the threshold is theirs."""
 
-    reached_longest: int
-    """Those of them whose settled staircase came to the longest exposure: they may need more."""
+    moving: int
+    """Those of them whose staircase has not settled. The fit uses all trials, settled or not."""
 
-    reached_shortest: int
-    """Those whose staircase came to the shortest: they may need less."""
+    beyond_longest: int
+    """Those whose threshold is longer than the longest exposure: they may need more still."""
+
+    beyond_shortest: int
+    """Those whose threshold is shorter than the shortest."""
+
+    wrong_exposures: int
+    """Answers left out, as the image was shown a frame or more longer or shorter than asked for."""
+
+    unmeasured: int
+    """Answers where it is not known how long the image was shown; what was asked for stands in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdComparison:
-    """One timed arm minus another."""
+    """One timed arm beside another."""
 
     first: str
     second: str
 
-    exposure_ms: Estimate
+    ratio: Estimate
+    """The exposure that the first took, in multiples of the second's."""
 
     p_value: float | None
-    """Of equal thresholds, by permutation of participants."""
+    """Of equal thresholds, on their logarithms, over the samples that `samples` names."""
 
     p_holm: float | None
     """Corrected for the number of these comparisons."""
 
-
-def timed_arms(votes: Votes) -> dict[str, list[list[float]]]:
-    """The exposures of every participant of each timed arm, trial by trial.
-
-    Where all images of an arm were shown equally long, there was no staircase, and accuracy is free.
-    """
-    found = {}
-    for arm in np.unique(votes.arm):
-        here = votes.chosen(votes.arm == arm)
-        known = here.exposure_ms[~np.isnan(here.exposure_ms)]
-        if known.size and np.ptp(known) > 0:
-            order = np.lexsort((here.trial, here.participant))
-            _, starts = np.unique(here.participant[order], return_index=True)
-            of_each = np.split(here.exposure_ms[order], starts[1:])
-            found[str(arm)] = [exposures.tolist() for exposures in of_each]
-    return found
+    samples: Samples | None
 
 
 class Thresholds:
-    """The timed arms of a study, resampled once."""
+    """The timed arms of a study, each fitted once."""
 
-    def __init__(self, votes: Votes | None, rng: np.random.Generator) -> None:
+    def __init__(self, votes: Votes | None) -> None:
         """`votes`: all of the study's; None where only rates are known."""
-        self._exposures = {} if votes is None else timed_arms(votes)
-        settled = {
-            arm: [each for each in people if not math.isnan(threshold(each))]
-            for arm, people in self._exposures.items()
-        }
-        self._settled = {
-            arm: [each[SETTLED:] for each in people] for arm, people in settled.items() if people
-        }
-        self._thresholds = {
-            arm: np.array([threshold(each) for each in settled[arm]]) for arm in self._settled
-        }
-        self._replicates = {
-            arm: mean_replicates(each, rng) for arm, each in self._thresholds.items()
+        self._exposures = {} if votes is None else exposures_of(votes)
+        self._fitted = {
+            arm: _fitted(each) for arm, each in self._exposures.items() if len(each.votes)
         }
 
     def __contains__(self, arm: str) -> bool:
@@ -87,37 +78,82 @@ class Thresholds:
         return arm in self._exposures
 
     def of(self, arm: str) -> Threshold | None:
-        """None where an arm is not timed, or nobody's staircase in it has settled."""
-        if arm not in self._thresholds:
+        """None where an arm is not timed, or nobody in it has enough trials."""
+        if arm not in self._fitted:
             return None
-        known = self._thresholds[arm]
+        mean, exposures = self._fitted[arm], self._exposures[arm]
         return Threshold(
-            exposure_ms=Estimate(
-                value=float(known.mean()),
-                participants=expanded_percentile_interval(self._replicates[arm], known.size),
-            ),
-            participants=known.size,
-            reached_longest=sum(LONGEST_MS in each for each in self._settled[arm]),
-            reached_shortest=sum(SHORTEST_MS in each for each in self._settled[arm]),
+            exposure_ms=_estimate(mean, None),
+            participants=len(mean.numbers),
+            moving=exposures.moving,
+            beyond_longest=int((mean.numbers > math.log(LONGEST_MS)).sum()),
+            beyond_shortest=int((mean.numbers < math.log(SHORTEST_MS)).sum()),
+            wrong_exposures=exposures.wrong,
+            unmeasured=exposures.unmeasured,
         )
 
-    def comparisons(self, rng: np.random.Generator) -> list[ThresholdComparison]:
-        """Every arm with a threshold with every later one."""
+    def by_participant(self) -> dict[str, float]:
+        """Each participant's threshold in ms."""
+        return {
+            str(name): math.exp(number)
+            for arm, mean in self._fitted.items()
+            for name, number in zip(
+                np.unique(self._exposures[arm].votes.participant), mean.numbers, strict=True
+            )
+        }
+
+    def comparisons(self, untested: Collection[str] = ()) -> list[ThresholdComparison]:
+        """Every arm with a threshold beside every later one, without a test where one is `untested`."""
+        pairs = list(combinations(self._fitted, 2))
+        tested = [
+            None
+            if {first, second} & set(untested)
+            else crossed_estimate(self._fitted[first], self._fitted[second])
+            for first, second in pairs
+        ]
+        p_values = [None if each is None else each.p_value(0) for each in tested]
         return [
             ThresholdComparison(
-                first=pair.first,
-                second=pair.second,
-                exposure_ms=self._difference(pair.first, pair.second),
-                p_value=pair.p_value,
-                p_holm=pair.p_holm,
+                first=first,
+                second=second,
+                ratio=_estimate(self._fitted[first], self._fitted[second]),
+                p_value=p_value,
+                p_holm=p_holm,
+                samples=None if p_value is None else "participants and images",
             )
-            for pair in compare_all(self._thresholds, rng)
+            for (first, second), p_value, p_holm in zip(
+                pairs, p_values, holm_of_known(p_values), strict=True
+            )
         ]
 
-    def _difference(self, first: str, second: str) -> Estimate:
-        one, other = self._thresholds[first], self._thresholds[second]
-        replicates = self._replicates[first] - self._replicates[second]
-        return Estimate(
-            value=float(one.mean() - other.mean()),
-            participants=expanded_percentile_interval(replicates, min(one.size, other.size)),
-        )
+
+def _fitted(exposures: Exposures) -> Crossed:
+    """The mean log threshold of an arm, taken apart."""
+    votes = exposures.votes
+    _, person = np.unique(votes.participant, return_inverse=True)
+    fit = fit_thresholds(exposures.shown_ms, ~votes.wrong, person)
+    return Crossed(
+        numbers=fit.log_threshold,
+        image=votes.image,
+        stratum=np.where(votes.generated, np.char.add("generated ", votes.images), "real"),
+        effects=fit.influence / len(fit.log_threshold),
+        least_variance=0.0,
+    )
+
+
+def _estimate(mean: Crossed, minus: Crossed | None) -> Estimate:
+    sides = [mean] if minus is None else [mean, minus]
+    alone = crossed_estimate(*(side.without_images for side in sides))
+    value = mean.value - (0 if minus is None else minus.value)
+    return Estimate(
+        value=math.exp(value),
+        participants=_exponential(alone),
+        participants_and_images=_exponential(crossed_estimate(*sides)),
+    )
+
+
+def _exponential(found: Student | None) -> Interval | None:
+    if found is None:
+        return None
+    low, high = found.interval()
+    return Interval(math.exp(low), math.exp(high))

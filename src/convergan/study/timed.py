@@ -5,6 +5,7 @@ import random
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from convergan.study.plan import CONTROL
 from convergan.study.schema import Image, Participant, SeenImage, Trial, Vote
 from convergan.study.staircase import FIRST_MS, LONGEST_MS, next_exposure
 from convergan.study.tasks import answered_by
@@ -67,17 +68,22 @@ def replace_seen(session: Session, participant: Participant) -> None:
 
 
 def _exposure(session: Session, trial: Trial) -> int:
-    """By the answer to the trial before; practice is shown as long as possible."""
+    """By the answer to the trial before that was no control, which moves nothing; practice is shown as long
+    as possible."""
     if trial.kind == "practice":
         return LONGEST_MS
     found = (
         select(Trial.exposure_ms, Trial.generated == Vote.answered_generated)
         .join(Trial.vote)
+        .join(Image, Image.id == Trial.image_id)
         .where(
             Trial.participant_id == trial.participant_id,
             Trial.kind == "trial",
-            Trial.number == trial.number - 1,
+            Trial.number < trial.number,
+            Image.images != CONTROL,
         )
+        .order_by(Trial.number.desc())
+        .limit(1)
     )
     before = session.execute(found).one_or_none()
     return FIRST_MS if before is None else next_exposure(before[0] or FIRST_MS, before[1])

@@ -1,12 +1,10 @@
 """What some data cannot tell, by name."""
 
-import math
-
 import numpy as np
 
+from convergan.study.exposures import exposures_of
 from convergan.study.rates import Rates
-from convergan.study.staircase import SETTLED, TARGET, threshold
-from convergan.study.thresholds import timed_arms
+from convergan.study.staircase import FEWEST_TRIALS, TARGET
 from convergan.study.votes import Votes
 
 _NEED_VOTES = (
@@ -16,6 +14,7 @@ _NEED_VOTES = (
     "fooling rate by image",
     "correlation with a score of images",
     "response times",
+    "attention, by obvious fakes",
 )
 _NEED_TRIALS = ("d' and criterion", "naive intervals")
 
@@ -40,12 +39,12 @@ def unavailable(data: Votes | Rates) -> dict[str, str]:
 
 
 def _of_timed(votes: Votes) -> dict[str, str]:
-    timed = timed_arms(votes)
+    timed = exposures_of(votes)
     if not timed:
         return {}
     arms = "" if len(timed) == len(np.unique(votes.arm)) else f" in {', '.join(timed)}"
     why = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
     missing = dict.fromkeys(_NEED_FREE_ACCURACY, why)
-    if all(math.isnan(threshold(each)) for people in timed.values() for each in people):
-        missing["exposure threshold"] = f"needs more than {SETTLED} trials of a participant"
+    if all(len(each.votes) == 0 for each in timed.values()):
+        missing["exposure threshold"] = f"needs more than {FEWEST_TRIALS} trials of a participant"
     return missing

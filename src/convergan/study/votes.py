@@ -40,8 +40,18 @@ class Votes:
     feedback: np.ndarray
     """bool [n]: the participant was told after each answer whether it was right."""
 
+    control: np.ndarray
+    """bool [n]: the image is a positive control, an obvious fake: who looks calls it generated. It tells
+    whether people did the task, and is no part of anything else."""
+
     exposure_ms: np.ndarray
     """float64 [n]: how long a staircase had the image shown, NaN where it stayed or where unknown."""
+
+    shown_ms: np.ndarray
+    """float64 [n]: how long it really was on the screen, NaN where it stayed or where unknown."""
+
+    frame_ms: np.ndarray
+    """float64 [n]: how long the display shows one frame, NaN where unknown."""
 
     def __len__(self) -> int:
         return len(self.participant)
@@ -54,3 +64,8 @@ class Votes:
     def chosen(self, rows: np.ndarray) -> "Votes":
         """Some of the votes, by a mask or by indices."""
         return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @property
+    def judged(self) -> "Votes":
+        """Those that are no positive controls."""
+        return self.chosen(~self.control)

@@ -103,6 +103,9 @@ def _votes(cells: Cells) -> Votes:
     trial = cells.counts("trial") if "trial" in cells else _places(participant)
     cells.require_once("each trial of a participant once", participant, trial)
     cells.require_one("every image generated or real", of=generated, per=image)
+    control = _whether(cells, "control")
+    cells.require_one("every image a control or none", of=control, per=image)
+    cells.require_generated(control, generated)
     return Votes(
         participant=participant,
         arm=arm,
@@ -112,10 +115,11 @@ def _votes(cells: Cells) -> Votes:
         generated=generated,
         answered_generated=cells.truths("answered_generated"),
         response_seconds=_known(cells, "response_seconds"),
-        feedback=cells.truths("feedback")
-        if "feedback" in cells
-        else np.zeros(cells.size, dtype=bool),
+        feedback=_whether(cells, "feedback"),
+        control=control,
         exposure_ms=_known(cells, "exposure_ms"),
+        shown_ms=_known(cells, "shown_ms"),
+        frame_ms=_known(cells, "frame_ms"),
     )
 
 
@@ -164,6 +168,11 @@ def _who(cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     cells.require_one("every participant in one arm", of=arm, per=participant)
     cells.require_one("one set of images in every arm", of=images, per=arm)
     return participant, arm, images
+
+
+def _whether(cells: Cells, name: str) -> np.ndarray:
+    """Truths, false where there are none."""
+    return cells.truths(name) if name in cells else np.zeros(cells.size, dtype=bool)
 
 
 def _known(cells: Cells, name: str) -> np.ndarray:

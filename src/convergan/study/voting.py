@@ -1,13 +1,14 @@
 """Recording an answer: exactly once, whatever the network does."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from convergan.study.outcome import outcome
+from convergan.study.places import take_place
 from convergan.study.plan import Plan
 from convergan.study.schema import Participant, Trial, Vote
 from convergan.study.tasks import (
@@ -27,6 +28,7 @@ class Conflict(Exception):
 
 Position = Annotated[int, Field(ge=1, le=100_000)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+_Pixels = Annotated[int, Field(ge=0, le=100_000)]
 _Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -42,6 +44,10 @@ class Ballot:
     shown_ms: _Milliseconds | None = None
     frames: Annotated[int, Field(ge=0, le=100_000)] | None = None
     frame_ms: _Milliseconds | None = None
+    input: Literal["key", "mouse", "touch", "pen"] | None = None
+    device: Literal["phone", "tablet", "computer"] | None = None
+    window_width: _Pixels | None = None
+    window_height: _Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ def record(
         now: the time.
 
     Raises:
+        Closed: it is the first answer, and all places are taken.
         Conflict: another vote is recorded for this trial, it is not its turn, or its image, to be shown for
             a moment, was not shown to this attempt.
     """
@@ -83,6 +90,8 @@ def record(
             raise Conflict
         if plan.timed and trial.kind != "check" and trial.shown_key != ballot.key:
             raise Conflict
+        if ballot.position == 1:
+            take_place(session, participant, now)
         _add_vote(session, plan, participant, ballot, now)
         if not after:
             participant.finished_at = now
@@ -116,6 +125,10 @@ def _add_vote(
         shown_ms=in_session(ballot.shown_ms),
         frames=ballot.frames,
         frame_ms=in_session(ballot.frame_ms),
+        input=ballot.input,
+        device=ballot.device,
+        window_width=ballot.window_width,
+        window_height=ballot.window_height,
     )
     session.add(vote)
     participant.seen_at = now

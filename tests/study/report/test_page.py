@@ -125,7 +125,7 @@ def test_few_participants_are_warned_of(
     assert text.index("To know first") < text.index("Fewer than 10 participants in “random” (3)")
     write_json(tmp_path / "report.json", few)
     notes = json.loads((tmp_path / "report.json").read_text())["notes"]
-    assert notes[0] == report.notes[0] and notes[1].startswith("Fewer than 10 participants")
+    assert notes[0] == report.notes[0] and notes[2].startswith("Fewer than 10 participants")
 
 
 def test_names_are_written_as_they_are(tmp_path: Path, votes: Votes) -> None:

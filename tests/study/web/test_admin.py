@@ -139,13 +139,27 @@ def test_progress_by_arm_and_by_participant(make_study, serve):
     found = rows(researcher.get("/admin").text)
     arms = sorted(row for row in found if row.startswith("random, ") and " of 5 " in row)
     assert [row.split("1 of 5")[1].split() for row in arms if "1 of 5 1" in row] == [
-        ["1", "0", "0"]
+        ["1", "0", "0", "0"]
     ]
     assert len([row for row in arms if "1 of 5 0" in row]) == 1
     assert len([row for row in found if "personal" in row and "completed 9 of 9 0" in row]) == 2
     assert len([row for row in found if "personal" in row and "under way 1 of 9 0" in row]) == 1
     bots = [row for row in found if "bot" in row]
     assert len(bots) == 1 and bots[0].startswith("SIMULATED-") and "bot SIMULATED" in bots[0]
+
+
+def test_careless_participants_are_flagged(make_study, serve):
+    served = serve(make_study(replace(QUICK, trials=20, longest_run=10, fastest_ms=1100)))
+    served.participant().finish()
+    researcher = served.visitor()
+    researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
+    page = researcher.get("/admin").text
+    found = rows(page)
+    (person,) = [row for row in found if "personal" in row]
+    assert person.endswith("0 response time, same answer, leaning Delete")
+    (arm,) = [row for row in found if row.startswith("random ")]
+    assert arm.endswith("1 of 1,000 0 0 0 1")
+    assert "flagged: faster than 1100 ms, 10 same answers in a row, criterion beyond 1.0" in page
 
 
 def test_replaced_images_are_shown_where_there_can_be_some(make_study, serve):

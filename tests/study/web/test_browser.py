@@ -91,6 +91,33 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
     assert_complete(served)
 
 
+def test_keys_count_by_their_place_where_they_write_other_letters(
+    served: Served, open_page: OpenPage
+) -> None:
+    """As on a Russian keyboard, where F writes another letter; what answered, and in which room, is kept."""
+
+    def by_place(page: Page, step: str) -> None:
+        if step in ("start", "next"):
+            page.keyboard.press("Enter")
+            return
+        letters = {"real": ["KeyF", "\u0430"], "generated": ["KeyJ", "\u043e"]}
+        page.evaluate(
+            """([code, key]) =>
+            document.dispatchEvent(new KeyboardEvent("keydown", { code, key, bubbles: true }))""",
+            letters[step],
+        )
+
+    person = Person(open_page(viewport={"width": 900, "height": 700}), by_place)
+    person.arrive(served)
+    person.page.get_by_role("button", name="I agree").click()
+    person.go_on_to_the_end()
+    assert_complete(served)
+    _, votes, _ = study_of(served)
+    assert {(vote.input, vote.device, vote.window_width, vote.window_height) for vote in votes} == {
+        ("key", "computer", 900, 700)
+    }
+
+
 def look(person: Person) -> tuple[str, bytes]:
     """Where the session is, and what is shown."""
     image = person.page.locator("#picture img")
@@ -127,6 +154,29 @@ def test_a_timed_session_with_a_reload_at_every_trial(
         # To the nearest frame; a busy machine may be late, but never early.
         assert vote.shown_ms > trial.exposure_ms - vote.frame_ms
         assert vote.frames >= 1 and 1 < vote.frame_ms < 1000
+
+
+def test_a_timed_study_fills_the_screen(
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
+) -> None:
+    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
+    person = Person(open_page(), by_key)
+    person.arrive(served)
+    person.page.get_by_role("button", name="I agree").click()
+    person.act(person.step() or "")
+    assert person.step() == "real"
+    filled = "document.fullscreenElement !== null"
+    assert person.page.evaluate(filled)
+    person.page.evaluate("document.exitFullscreen()")
+    person.act("real")
+    assert person.step() == "next"
+    person.act("next")
+    # Led back to it before the next image.
+    assert person.step() == "start" and person.page.locator("#full-screen").is_visible()
+    person.act("start")
+    assert person.step() == "real" and person.page.evaluate(filled)
+    person.go_on_to_the_end()
+    assert_complete(served)
 
 
 def test_a_closed_tab_goes_on_where_it_was(served: Served, open_page: OpenPage) -> None:

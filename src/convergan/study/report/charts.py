@@ -28,7 +28,17 @@ def threshold_chart(findings: Findings) -> Chart | None:
     if not ranked:
         return None
     rows = [
-        Row(arm.name, [Mark(found.exposure_ms.value, found.exposure_ms.participants, None, 0)])
+        Row(
+            arm.name,
+            [
+                Mark(
+                    found.exposure_ms.value,
+                    found.exposure_ms.participants,
+                    found.exposure_ms.participants_and_images,
+                    0,
+                )
+            ],
+        )
         for arm, found in ranked
     ]
     needed = "; ".join(f"{arm.name}: {milliseconds(it.exposure_ms.value)}" for arm, it in ranked)
@@ -40,8 +50,7 @@ def threshold_chart(findings: Findings) -> Chart | None:
         legend=[],
         description=f"Exposure thresholds by arm. {needed}.",
         caption=f"How long people must see an image to be right {100 * TARGET:.0f}\N{NO-BREAK SPACE}% of the "
-        "time: the longer, the better the generator. Lines: 95\N{NO-BREAK SPACE}% intervals over other "
-        "participants.",
+        "time: the longer, the better the generator. " + _lines(findings),
     )
 
 

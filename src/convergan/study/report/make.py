@@ -13,6 +13,7 @@ from convergan.study.report.as_json import write_json
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.page import write_page
 from convergan.study.report.terminal import print_report
+from convergan.study.screens import Screens, without_flagged
 from convergan.study.statistics.learning import BLOCK_TRIALS
 from convergan.study.votes import Votes
 from convergan.study.votes_import import read_scores
@@ -29,6 +30,7 @@ def make_report(
     image_scores: Path | None = None,
     set_scores: Path | None = None,
     margin: float = MARGIN,
+    screens: Screens | None = None,
     block_trials: int = BLOCK_TRIALS,
     seed: int = 0,
     simulated: bool = False,
@@ -60,14 +62,16 @@ def make_report(
         image_scores=read_scores(image_scores, "image") if image_scores else None,
         set_scores=read_scores(set_scores, "images") if set_scores else None,
         margin=margin,
+        screens=screens,
         block_trials=block_trials,
         seed=seed,
     )
+    kept, _ = without_flagged(data, findings.flagged)
     report = StudyReport(
         title=title,
         source=source,
         findings=findings,
-        rates=rates_of(data) if isinstance(data, Votes) else data,
+        rates=rates_of(kept) if isinstance(kept, Votes) else kept,
         simulated=simulated,
         picture_of=picture_of,
         notes=notes,

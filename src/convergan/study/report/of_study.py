@@ -6,17 +6,22 @@ from typing import Any
 
 from convergan.study.export import left_out, picture_of, read_votes
 from convergan.study.opening import open_study
+from convergan.study.plan import Plan
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.make import make_report
 from convergan.study.schema import Study
+from convergan.study.screens import screens_of
 
 
-def report_study(study: str, page: Path, *, simulated: bool = False, **options: Any) -> StudyReport:
+def report_study(
+    study: str, page: Path, *, simulated: bool = False, margin: float | None = None, **options: Any
+) -> StudyReport:
     """The report of the votes that count, with the images and with who is not counted.
 
     Args:
         study: as for `open_study`.
         simulated: of the votes of simulated participants instead.
+        margin: in place of the plan's, which the report then says.
         options: the others of `make_report`.
 
     Raises:
@@ -25,7 +30,12 @@ def report_study(study: str, page: Path, *, simulated: bool = False, **options: 
     votes = read_votes(study, simulated=simulated)
     with closing(open_study(study)) as database:
         with database.reading() as session:
-            title = session.get_one(Study, 1).plan["title"]
+            plan = Plan(**session.get_one(Study, 1).plan)
+        notes = () if simulated else left_out(study)
+        if margin is not None and margin != plan.margin:
+            notes += (
+                f"The margin is {100 * margin:g} points, in place of the plan's {100 * plan.margin:g}.",
+            )
 
         def stored(image: str) -> bytes | None:
             # Not in the transaction above: participants may still vote, and the analysis takes a while.
@@ -34,11 +44,13 @@ def report_study(study: str, page: Path, *, simulated: bool = False, **options: 
 
         return make_report(
             votes,
-            title=title,
+            title=plan.title,
             source=str(database),
             page=page,
             simulated=simulated,
             picture_of=stored,
-            notes=() if simulated else left_out(study),
+            notes=notes,
+            margin=plan.margin if margin is None else margin,
+            screens=screens_of(plan),
             **options,
         )

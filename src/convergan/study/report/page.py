@@ -17,8 +17,8 @@ from convergan.page.words import count
 from convergan.study.findings import Findings, ImageRate, ImageSet
 from convergan.study.report import charts, image_charts, words
 from convergan.study.report.inputs import StudyReport
-from convergan.study.report.verdict import cautions, differs, measured, told_apart, verdict
-from convergan.study.staircase import LONGEST_MS, SETTLED, TARGET
+from convergan.study.report.verdict import cautions, differs, measured, verdict
+from convergan.study.staircase import LONGEST_MS, TARGET
 
 SHOWN_IMAGES = 6
 MOST_BLOCKS = 4
@@ -50,7 +50,7 @@ def write_page(path: Path, report: StudyReport) -> None:
     """
     findings = report.findings
     environment = templates("convergan.study.report")
-    environment.filters |= {"differs": differs, "told_apart": told_apart} | {
+    environment.filters |= {"differs": differs} | {
         name: getattr(words, name)
         for name in (
             "bounded",
@@ -60,12 +60,12 @@ def write_page(path: Path, report: StudyReport) -> None:
             "interval",
             "milliseconds",
             "milliseconds_interval",
-            "milliseconds_more",
-            "milliseconds_more_interval",
             "needed",
             "p_words",
             "points",
             "points_interval",
+            "times",
+            "times_interval",
         )
     }
     html = environment.get_template("report.html.j2").render(
@@ -84,7 +84,9 @@ def write_page(path: Path, report: StudyReport) -> None:
         exposures=charts.threshold_chart(findings),
         target=TARGET,
         longest_ms=LONGEST_MS,
-        settled=SETTLED,
+        by_arm=list(zip(findings.arms, findings.with_flagged.arms, strict=True))
+        if findings.with_flagged
+        else [],
         exposures_compared=sorted(
             findings.threshold_comparisons, key=lambda each: each.p_value or 0
         ),

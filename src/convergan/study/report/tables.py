@@ -6,17 +6,17 @@ from rich.table import Table
 from convergan.page.words import chance, count, percent
 from convergan.study.estimates import Estimate
 from convergan.study.findings import Arm, Comparison, Findings
-from convergan.study.report.verdict import differs, measured, told_apart
+from convergan.study.report.verdict import differs, measured
 from convergan.study.report.words import (
     index,
     index_interval,
     interval,
     milliseconds,
     milliseconds_interval,
-    milliseconds_more,
-    milliseconds_more_interval,
     points,
     points_interval,
+    times,
+    times_interval,
 )
 from convergan.study.thresholds import ThresholdComparison
 
@@ -81,7 +81,9 @@ def _short(share: Estimate | None) -> str:
 
 
 def told_apart_table(findings: Findings) -> Table:
-    table = _table("arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning")
+    table = _table(
+        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "looked"
+    )
     table.add_column("people were")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None
@@ -90,19 +92,21 @@ def told_apart_table(findings: Findings) -> Table:
             NOTHING if arm.equivalence is None else chance(arm.equivalence.p_value),
             NOTHING if arm.agreement is None else index(arm.agreement.alpha),
             NOTHING if gain is None else points(gain.value),
-            told_apart(arm),
+            NOTHING if arm.attention is None else percent(arm.attention.recognized),
+            arm.conclusion,
         )
     return table
 
 
 def thresholds(findings: Findings) -> Table:
-    table = _table("", "exposure", "participants", "settled")
+    table = _table("", "exposure", "participants", "and images", "settled")
     for arm, found in measured(findings):
         table.add_row(
             escape(arm.name),
             milliseconds(found.exposure_ms.value),
             milliseconds_interval(found.exposure_ms.participants),
-            f"{count(found.participants)} of {count(arm.participants)}",
+            milliseconds_interval(found.exposure_ms.participants_and_images),
+            f"{count(found.participants - found.moving)} of {count(found.participants)}",
         )
     return table
 
@@ -127,9 +131,9 @@ def of_thresholds(findings: Findings) -> list[Row]:
     return [
         (
             each,
-            milliseconds_more(each.exposure_ms.value),
-            milliseconds_more_interval(each.exposure_ms.participants),
-            NOTHING,
+            times(each.ratio.value),
+            times_interval(each.ratio.participants),
+            times_interval(each.ratio.participants_and_images),
         )
         for each in findings.threshold_comparisons
     ]

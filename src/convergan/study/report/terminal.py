@@ -29,7 +29,8 @@ MOST_DETAILED = 4
 
 _WIDTH = 80
 _INTERVALS = """95 % intervals: over other participants; over other participants and images;
-naive, as if all votes were independent of each other."""
+naive, as if all votes were independent of each other.
+Tests are over both, where the images are known."""
 _STAIRCASE = f"""(staircase): it drives accuracy towards {100 * TARGET:.0f} %, and the errors with it,
 whatever the images: look at the exposure that this takes."""
 

@@ -1,11 +1,11 @@
 """What a study's report concludes, and what it warns of."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.study.findings import Arm, Comparison, Findings
-from convergan.study.rates import CHANCE
 from convergan.study.report.words import (
     interval,
     milliseconds,
@@ -13,34 +13,20 @@ from convergan.study.report.words import (
     needed,
     p_words,
 )
-from convergan.study.staircase import LONGEST_MS, SETTLED, SHORTEST_MS, TARGET
+from convergan.study.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
 from convergan.study.thresholds import Threshold, ThresholdComparison
 
 FEW_PARTICIPANTS = 10
 """Below this, intervals over participants are too narrow."""
+
+_ENOUGH_ATTENTION = 0.8
+"""Below this share of people who looked a report warns."""
 
 _MOST_NAMED = 4
 
 
 def differs(comparison: Comparison | ThresholdComparison) -> bool:
     return comparison.p_holm is not None and comparison.p_holm < SIGNIFICANCE
-
-
-def told_apart(arm: Arm) -> str:
-    """What an arm's accuracy says: "better than chance", "worse than chance", "indistinguishable" or
-    "undecided"; "not applicable" where a staircase drives it."""
-    if arm.timed:
-        return "not applicable"
-    if _leaves_out_chance(arm) and _beyond_chance(arm):
-        if arm.accuracy.value < CHANCE:
-            return "worse than chance"
-        better = "better than chance"
-        # So many votes that even a difference that does not matter is seen.
-        small = arm.equivalence is not None and arm.equivalence.equivalent
-        return f"{better}, by less than the margin" if small else better
-    if arm.equivalence is not None and arm.equivalence.equivalent:
-        return "indistinguishable"
-    return "undecided"
 
 
 def verdict(findings: Findings, *, simulated: bool = False) -> str:
@@ -62,7 +48,7 @@ def cautions(findings: Findings) -> list[str]:
         for arm in findings.arms
         if arm.participants < FEW_PARTICIPANTS
     ]
-    said = []
+    said = _of_attention(findings) + _of_flagged(findings)
     if few:
         of_all = f"{len(few)} of {len(findings.arms)} arms"
         said.append(
@@ -71,31 +57,102 @@ def cautions(findings: Findings) -> list[str]:
             "narrow; trust none of them much."
         )
     for arm, found in measured(findings):
-        for reached, end, exposure_ms, way in (
-            (found.reached_longest, "longest", LONGEST_MS, "more"),
-            (found.reached_shortest, "shortest", SHORTEST_MS, "less"),
-        ):
-            if reached:
-                said.append(
-                    f"“{arm.name}”: the staircases of {reached} of {found.participants} participants "
-                    f"came to the {end} exposure, {milliseconds(exposure_ms)}: they may need {way}."
-                )
+        said += _of_exposures(arm, found)
+    return said
+
+
+def _of_attention(findings: Findings) -> list[str]:
+    """Whether people did the task."""
+    unknown = [arm for arm in findings.arms if arm.attention is None]
+    said = []
+    if unknown:
+        some = len(unknown) < len(findings.arms) <= _MOST_NAMED
+        where = f" in {', '.join(f'“{arm.name}”' for arm in unknown)}" if some else ""
+        said.append(
+            f"Attention{where}: not assessed, as no obvious fakes (positive controls) were among the trials. "
+            "An accuracy near chance, or nearer to it in one arm than in another, may be carelessness."
+        )
+    said += [
+        f"“{arm.name}”: only {percent(arm.attention.recognized)} of the obvious fakes were called generated; "
+        f"{percent(arm.attention.share)} of the votes or more are of people who looked."
+        for arm in findings.arms
+        if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION
+    ]
+    return said
+
+
+def _of_flagged(findings: Findings) -> list[str]:
+    """Who was left out, and whether that changes what is said."""
+    if findings.with_flagged is None:
+        return []
+    reasons = Counter(reason for each in findings.flagged for reason in each.reasons)
+    counted = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+    number = len(findings.flagged)
+    emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
+    said = [
+        f"Flagged as careless: {number} participant{'s' * (number > 1)} ({counted}), left out of all that "
+        f"follows{' but where an arm has no others' * bool(emptied)}; with them: "
+        + "; ".join(
+            f"“{each.name}” {percent(each.accuracy)} right, {each.conclusion}"
+            for each in findings.with_flagged.arms[:_MOST_NAMED]
+        )
+        + ("; …" if len(findings.with_flagged.arms) > _MOST_NAMED else "")
+        + "."
+    ]
+    without = {arm.name: arm.conclusion for arm in findings.arms}
+    changed = [
+        f"“{each.name}”"
+        for each in findings.with_flagged.arms
+        if each.name not in emptied and without[each.name] != each.conclusion
+    ]
+    if changed:
+        said.append(
+            f"Leaving the flagged out changes what is concluded of {', '.join(changed[:_MOST_NAMED])}"
+            f"{' and others' * (len(changed) > _MOST_NAMED)}."
+        )
+    with_all = {
+        (each.first, each.second): each.p_holm for each in findings.with_flagged.comparisons
+    }
+    changes = sum(
+        differs(each) != (p_holm < SIGNIFICANCE)
+        for each in findings.comparisons
+        if each.p_holm is not None
+        and (p_holm := with_all.get((each.first, each.second))) is not None
+    )
+    if changes:
+        said.append(
+            f"Leaving the flagged out changes {changes} of {len(findings.comparisons)} comparisons of arms."
+        )
+    return said
+
+
+def _of_exposures(arm: Arm, found: Threshold) -> list[str]:
+    said = []
+    if found.wrong_exposures:
+        said.append(
+            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as the image was shown more than "
+            "a frame longer or shorter than asked for."
+        )
+    if found.unmeasured:
+        said.append(
+            f"“{arm.name}”: of {found.unmeasured:,} answers it is not known how long the image was shown; "
+            "what was asked for stands in."
+        )
+    for beyond, end, exposure_ms, way in (
+        (found.beyond_longest, "longer than the longest", LONGEST_MS, "more"),
+        (found.beyond_shortest, "shorter than the shortest", SHORTEST_MS, "less"),
+    ):
+        if beyond:
+            said.append(
+                f"“{arm.name}”: the thresholds of {beyond} of {found.participants} participants are {end} "
+                f"exposure, {milliseconds(exposure_ms)}: they may need {way} still."
+            )
     return said
 
 
 def measured(findings: Findings) -> list[tuple[Arm, Threshold]]:
     """The timed arms whose thresholds are known."""
     return [(arm, arm.threshold) for arm in findings.arms if arm.threshold is not None]
-
-
-def _leaves_out_chance(arm: Arm) -> bool:
-    """The interval that is printed does."""
-    bounds = arm.accuracy.participants
-    return bounds is not None and not bounds[0] <= CHANCE <= bounds[1]
-
-
-def _beyond_chance(arm: Arm) -> bool:
-    return arm.chance_p_value is not None and arm.chance_p_value < SIGNIFICANCE
 
 
 def _of_accuracies(arms: list[Arm], comparisons: list[Comparison], who: str) -> str:
@@ -119,7 +176,7 @@ def _of_thresholds(findings: Findings, who: str) -> str:
     ranked = sorted(measured(findings), key=lambda pair: pair[1].exposure_ms.value)
     if not ranked:
         return (
-            f"Undecided: how long {who.lower()} must see an image takes more than {SETTLED} trials of "
+            f"Undecided: how long {who.lower()} must see an image takes more than {FEWEST_TRIALS} trials of "
             "each to know."
         )
     right = f"to be right {100 * TARGET:.0f}{SPACE}% of the time"
@@ -149,30 +206,43 @@ def _compared(comparisons: Sequence[Comparison | ThresholdComparison]) -> str:
         chances = p_words(comparisons[0].p_holm)
         if found:
             return f"the arms differ ({chances})"
+        if comparisons[0].p_holm is None:
+            return f"undecided ({chances})"
         return f"undecided, so small a difference may be chance ({chances})"
+    tested = sum(each.p_holm is not None for each in comparisons)
+    if not tested:
+        return f"none of {len(comparisons)} comparisons of arms could be tested"
+    of = f"{tested} tested" if tested < len(comparisons) else str(tested)
     return (
-        f"{found or 'none'} of {len(comparisons)} comparisons of arms "
+        f"{found or 'none'} of {of} comparisons of arms "
         f"{'shows' if found == 1 else 'show'} a difference"
     )
 
 
 def _of_one(arm: Arm, who: str) -> str:
     right = f"right in {percent(arm.accuracy.value)} of the trials"
-    if arm.accuracy.participants is not None:
-        right += f" (95{SPACE}% interval {interval(arm.accuracy.participants)})"
-    state = told_apart(arm)
-    if state.startswith("better"):
-        return f"{who} told generated images from real ones: {right}."
-    if state == "worse than chance":
-        return f"{who} took generated for real and real for generated more often than not: {right}."
-    if state == "indistinguishable" and arm.equivalence is not None:
-        margin = f"{100 * arm.equivalence.margin:g}"
-        return (
-            f"Indistinguishable, to within {margin} points of chance: {who.lower()} were {right}."
-        )
-    if _leaves_out_chance(arm):
-        return (
-            f"Undecided: {who.lower()} were {right}, but by a t-test over participants that may be "
-            f"chance ({p_words(arm.chance_p_value)})."
-        )
+    if arm.interval is not None:
+        right += f" (95{SPACE}% interval {interval(arm.interval)})"
+    match arm.conclusion:
+        case "better than chance" | "better than chance, by less than the margin":
+            return f"{who} told generated images from real ones: {right}."
+        case "worse than chance":
+            return f"{who} took generated for real and real for generated more often than not: {right}."
+        case "everyone flagged":
+            return (
+                f"Nothing can be concluded: the answers of all {arm.participants} participants look careless "
+                f"({right})."
+            )
+        case "indistinguishable" | "indistinguishable, attention not assessed":
+            said = f"Indistinguishable, to within {100 * _margin(arm):.2g} points of chance"
+            if arm.attention is None:
+                said += ", if people looked (attention: not assessed)"
+            return f"{said}: {who.lower()} were {right}."
     return f"Undecided: {who.lower()} were {right}, which neither beats chance nor is shown to equal it."
+
+
+def _margin(arm: Arm) -> float:
+    """Of the people who looked: the study's."""
+    if arm.equivalence is None:
+        return 0.0
+    return arm.equivalence.margin / (arm.attention.share if arm.attention else 1)

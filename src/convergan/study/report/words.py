@@ -43,29 +43,26 @@ def milliseconds_interval(bounds: Interval | None) -> str:
     return "–" if bounds is None else f"{bounds[0]:,.0f} to {milliseconds(bounds[1])}"
 
 
-def milliseconds_more(difference: float) -> str:
-    """A difference of two exposures, with its sign."""
-    return f"{difference:+.0f}{SPACE}ms".replace("-", _MINUS)
+def times(ratio: float) -> str:
+    """ "1.61 times" """
+    return f"{ratio:.2f} times"
 
 
-def milliseconds_more_interval(bounds: Interval | None) -> str:
-    return (
-        "–"
-        if bounds is None
-        else f"{bounds[0]:+.0f} to {bounds[1]:+.0f}{SPACE}ms".replace("-", _MINUS)
-    )
+def times_interval(bounds: Interval | None) -> str:
+    """ "1.41 to 1.84" """
+    return "–" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
 
 
 def needed(threshold: Threshold) -> str:
-    """ "320 ms"; "960 ms or more" where the staircases of most came to the longest exposure."""
+    """ "320 ms"; "960 ms or more" where most need more than the longest exposure."""
     return f"{milliseconds(threshold.exposure_ms.value)} {bounded(threshold)}".strip()
 
 
 def bounded(threshold: Threshold) -> str:
     """ "or more", "or less", or nothing."""
-    if 2 * threshold.reached_longest > threshold.participants:
+    if 2 * threshold.beyond_longest > threshold.participants:
         return "or more"
-    return "or less" if 2 * threshold.reached_shortest > threshold.participants else ""
+    return "or less" if 2 * threshold.beyond_shortest > threshold.participants else ""
 
 
 def p_words(p_value: float | None) -> str:

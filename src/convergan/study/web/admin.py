@@ -7,18 +7,19 @@ import secrets
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.errors import UserError
+from convergan.study.audit import events, note
 from convergan.study.database import Database
 from convergan.study.forgetting import delete_participant
 from convergan.study.keys import Keys, same
 from convergan.study.progress import progress_of
 from convergan.study.schema import Study
-from convergan.study.web.site import SiteDep
+from convergan.study.web.cookies import ADMIN
+from convergan.study.web.site import Site, SiteDep
 
-_COOKIE = "admin"
 _PATH = "/admin"
 _SECONDS = 12 * 3600
 _LARGEST_QUOTA = 100_000
@@ -26,10 +27,11 @@ _LARGEST_QUOTA = 100_000
 router = APIRouter(prefix=_PATH)
 
 
-def _signed_in(site: SiteDep, admin: Annotated[str, Cookie()] = "") -> str:
+def _signed_in(request: Request, site: SiteDep) -> str:
     """The cookie of a researcher; whoever has none is sent to the login page."""
+    admin = site.cookies.read(request.headers, ADMIN)
     if not _is_valid(site.keys, admin, _sign_outs(site.database)):
-        raise HTTPException(303, headers={"Location": f"{_PATH}/login"})
+        raise HTTPException(303, headers={"Location": f"{site.root}{_PATH}/login"})
     return admin
 
 
@@ -52,8 +54,9 @@ def overview(site: SiteDep, admin: _AdminCookie) -> Response:
     """The progress of the study, with forms to steer it."""
     with site.database.reading() as session:
         progress = progress_of(session, time.time())
+        record = events(session)
     token = _form_token(site.keys, admin)
-    return site.page("admin", progress=progress, form_token=token, clock=_clock)
+    return site.page("admin", progress=progress, record=record, form_token=token, clock=_clock)
 
 
 @router.get("/login")
@@ -68,16 +71,9 @@ def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "")
     if not same(token.strip(), site.keys.admin_token):
         return site.page("login", wrong=True, status=403)
     text = f"{_sign_outs(site.database)}-{secrets.token_hex(8)}"
-    response = RedirectResponse(_PATH, 303)
-    response.set_cookie(
-        _COOKIE,
-        site.keys.signed_with_time("admin", text),
-        max_age=_SECONDS,
-        path=_PATH,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    response = _to_overview(site)
+    signed = site.keys.signed_with_time("admin", text)
+    site.cookies.keep(request, response, ADMIN, signed, seconds=_SECONDS, path=_PATH, strict=True)
     return response
 
 
@@ -86,8 +82,8 @@ def sign_out(site: SiteDep) -> Response:
     """Signs out every researcher: a cookie alone could have been copied."""
     with site.database.writing() as session:
         session.get_one(Study, 1, with_for_update=True).sign_outs += 1
-    response = RedirectResponse(f"{_PATH}/login", 303)
-    response.delete_cookie(_COOKIE, path=_PATH)
+    response = RedirectResponse(f"{site.root}{_PATH}/login", 303)
+    site.cookies.drop(response, ADMIN, path=_PATH)
     return response
 
 
@@ -95,16 +91,22 @@ def sign_out(site: SiteDep) -> Response:
 def pause(site: SiteDep, paused: Annotated[bool, Form()]) -> Response:
     """Pauses the study, or lets it go on."""
     with site.database.writing() as session:
-        session.get_one(Study, 1, with_for_update=True).paused = paused
-    return RedirectResponse(_PATH, 303)
+        study = session.get_one(Study, 1, with_for_update=True)
+        if study.paused != paused:
+            study.paused = paused
+            note(session, "paused" if paused else "opened")
+    return _to_overview(site)
 
 
 @router.post("/quota", dependencies=_OWN_FORM)
 def change_quota(site: SiteDep, quota: Annotated[int, Form(ge=1, le=_LARGEST_QUOTA)]) -> Response:
     """Changes how many participants the study takes."""
     with site.database.writing() as session:
-        session.get_one(Study, 1, with_for_update=True).quota = quota
-    return RedirectResponse(_PATH, 303)
+        study = session.get_one(Study, 1, with_for_update=True)
+        if study.quota != quota:
+            note(session, "quota", f"{study.quota} to {quota} participants in each arm")
+            study.quota = quota
+    return _to_overview(site)
 
 
 @router.get("/delete/{code}")
@@ -122,7 +124,11 @@ def remove(site: SiteDep, code: Annotated[str, Form()]) -> Response:
         raise HTTPException(503, str(error)) from None
     if not found:
         raise HTTPException(404, "There is no participant with this code.")
-    return RedirectResponse(_PATH, 303)
+    return _to_overview(site)
+
+
+def _to_overview(site: Site) -> Response:
+    return RedirectResponse(f"{site.root}{_PATH}", 303)
 
 
 def _sign_outs(database: Database) -> int:

@@ -1,5 +1,6 @@
 """The application, put together."""
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,17 +10,23 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
+from convergan.errors import one_line
 from convergan.study.database import Database
 from convergan.study.keys import Keys, read_key_file
+from convergan.study.places import Closed
+from convergan.study.schema import Study
 from convergan.study.tasks import Expired, NoSession
 from convergan.study.voting import Conflict
 from convergan.study.web import admin, participant, trials
 from convergan.study.web.guard import Guard
+from convergan.study.web.limits import Limit
+from convergan.study.web.parent import end_with_parent
 from convergan.study.web.site import Site, SiteDep, open_site
 
-STUDY, KEY_FILE = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY"
+STUDY, KEY_FILE, ROOT = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY", "CONVERGAN_STUDY_ROOT"
 """Environment variables that tell a server's processes what they serve."""
 
 # Of each process. Each request waits for the database several times, and for Python's interpreter lock after
@@ -28,20 +35,26 @@ _THREADS = 4
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
+_LOST = Limit(1, 0.1)
+_log = logging.getLogger("uvicorn.error")
+
 _static = APIRouter()
 
 
 def app_from_environment() -> FastAPI:
     """The application of the study that the environment names."""
-    return make_app(Database(os.environ[STUDY]), read_key_file(Path(os.environ[KEY_FILE])))
+    end_with_parent()
+    keys = read_key_file(Path(os.environ[KEY_FILE]))
+    return make_app(Database(os.environ[STUDY], existing=True), keys, os.environ[ROOT])
 
 
-def make_app(database: Database, keys: Keys) -> FastAPI:
+def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
     """The application of one study.
 
     Args:
         database: of a study whose tables are up to date.
         keys: the study's secrets.
+        root: the path that the study is served under, such as "/turing"; "" for all of a host.
     """
 
     @asynccontextmanager
@@ -52,13 +65,21 @@ def make_app(database: Database, keys: Keys) -> FastAPI:
 
     # Without the pages about its own interface, which load scripts from elsewhere.
     app = FastAPI(openapi_url=None, lifespan=until_shutdown)
-    app.state.site = open_site(database, keys)
-    app.add_middleware(Guard)
+    app.state.site = site = open_site(database, keys, root)
+    app.add_middleware(Guard, site=site)
     for router in (participant.router, trials.router, admin.router, _static):
         app.include_router(router)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app
+
+
+@_static.get("/health")
+def health(site: SiteDep) -> JSONResponse:
+    """Whether the study can be taken: 200 while its database answers, and 503 else."""
+    with site.database.reading() as session:
+        session.get_one(Study, 1)
+    return JSONResponse({"status": "ok"})
 
 
 @_static.get("/static/{version}/{name}")
@@ -68,6 +89,27 @@ async def asset(site: SiteDep, version: str, name: str) -> Response:
         return Response(status_code=404)
     kept = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(site.assets[name], media_type=_TYPES[name.rpartition(".")[2]], headers=kept)
+
+
+def _no_database(request: Request, error: Exception) -> Response:
+    # One line for all requests of some seconds, without what was sent to the database.
+    if _LOST.allows(""):
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        _log.error("the database does not answer: %s", one_line(cause))
+    site: Site = request.app.state.site
+    again = request.method == "GET" and not request.url.path.startswith("/api")
+    page = site.page("unavailable", status=503, lost=True, again=again)
+    page.headers["Retry-After"] = "10"
+    return page
+
+
+def _closed(request: Request, closed: Exception) -> Response:
+    assert isinstance(closed, Closed)
+    site: Site = request.app.state.site
+    outcome = "full" if closed.full else "paused"
+    # Of an answer, the page's script looks at the status.
+    status = 410 if request.url.path.startswith("/api/") else 200
+    return site.page("goodbye", status=status, outcome=outcome, way=closed.way)
 
 
 def _no_session(_: Request, __: Exception) -> Response:
@@ -98,4 +140,7 @@ _HANDLERS = {
     DataError: _conflict,
     IntegrityError: _conflict,
     Conflict: _conflict,
+    Closed: _closed,
+    DBAPIError: _no_database,
+    NoConnection: _no_database,
 }

@@ -1,17 +1,16 @@
 """What stands before every page: limits, the defence against other sites' requests, and safe headers."""
 
+import logging
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convergan.study.keys import digest
+from convergan.study.web.cookies import SESSION
 from convergan.study.web.limits import Limit
-
-SESSION = "session"
-"""The cookie with a participant's token."""
+from convergan.study.web.site import Site
 
 LARGEST_BODY = 16 * 1024
 """Bytes. What is sent here are answers and buttons."""
@@ -38,12 +37,15 @@ _LOGIN_LIMIT = (10, 0.1)
 
 _SAFE_METHODS = ("GET", "HEAD")
 
+_log = logging.getLogger("uvicorn.error")
+
 
 class Guard:
     """Middleware for all requests."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
+        self._site = site
         self._by_address = Limit(*_ADDRESS_LIMIT)
         self._by_session = Limit(*_SESSION_LIMIT)
         self._by_login = Limit(*_LOGIN_LIMIT)
@@ -54,8 +56,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        scope = _below(self._site.root, scope)
+        started = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -63,7 +70,15 @@ class Guard:
 
         refused = self._refusal(scope)
         app = refused if refused is not None else self._app
-        await app(scope, receive, send_guarded)
+        try:
+            await app(scope, receive, send_guarded)
+        except Exception:
+            # Here and not further out, where an answer would have no safe headers.
+            _log.exception("a request failed")
+            if started:
+                raise
+            failed = self._site.page("unavailable", status=500, lost=False)
+            await failed(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
@@ -84,9 +99,17 @@ class Guard:
             return False
         if scope["path"] == "/admin/login" and scope["method"] == "POST":
             return self._by_login.allows(address)
-        token = cookie_parser(headers.get("cookie", "")).get(SESSION)
+        token = self._site.cookies.read(headers, SESSION)
         # By its digest: tokens are not kept.
-        return token is None or self._by_session.allows(digest(token))
+        return not token or self._by_session.allows(digest(token))
+
+
+def _below(root: str, scope: Scope) -> Scope:
+    """The request with its path below the root, whether a proxy has taken the root away already or not."""
+    path = scope["path"]
+    if not root or not f"{path}/".startswith(f"{root}/"):
+        return scope
+    return {**scope, "path": path.removeprefix(root) or "/"}
 
 
 def is_cross_site(headers: Headers) -> bool:

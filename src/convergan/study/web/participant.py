@@ -4,43 +4,45 @@ import re
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.study.database import Database
 from convergan.study.debrief import debrief
-from convergan.study.entry import Entry, from_cookie, from_link, from_prolific, way_of
-from convergan.study.joining import Closed, find_participant, join
+from convergan.study.entry import (
+    Entry,
+    another_person,
+    from_cookie,
+    from_link,
+    from_prolific,
+    way_of,
+)
+from convergan.study.joining import find_participant, join
 from convergan.study.keys import Keys
-from convergan.study.tasks import NoSession, authenticated, require_time_left
-from convergan.study.web.guard import SESSION
-from convergan.study.web.site import SiteDep
-
-_ENTRY = "entry"
-"""The cookie with who is at the door."""
-
-_COOKIE_SECONDS = 365 * 24 * 3600
-"""Longer than a session lasts: its last page is there afterwards too."""
+from convergan.study.places import require_arm_place, require_place
+from convergan.study.schema import Study
+from convergan.study.tasks import NoSession, answered_by, authenticated, require_time_left
+from convergan.study.web.cookies import ENTRY, SESSION
+from convergan.study.web.site import EntryCookie, SessionToken, Site, SiteDep
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 router = APIRouter()
 
 
-async def _entry_of(site: SiteDep, entry: Annotated[str | None, Cookie()] = None) -> Entry | None:
+async def _entry_of(site: SiteDep, cookie: EntryCookie) -> Entry | None:
     """Who is at the door, by the cookie that a link has set."""
-    return from_cookie(site.keys, entry)
+    return from_cookie(site.keys, cookie)
 
 
 _EntryDep = Annotated[Entry | None, Depends(_entry_of)]
-_SessionCookie = Annotated[str, Cookie()]
 
 
 @router.get("/")
-def landing(site: SiteDep, session: _SessionCookie = "") -> Response:
+def landing(site: SiteDep, session: SessionToken) -> Response:
     """The page of who came without a link; a participant goes on."""
     if _has_session(site.database, session):
-        return RedirectResponse("/study", 303)
+        return _to(site, "/study")
     return site.page("landing")
 
 
@@ -55,7 +57,7 @@ def follow_link(
     request: Request,
     site: SiteDep,
     link: str,
-    entry: Annotated[str | None, Cookie()] = None,
+    entry: EntryCookie,
     PROLIFIC_PID: str = "",
     STUDY_ID: str = "",
     SESSION_ID: str = "",
@@ -68,22 +70,26 @@ def follow_link(
     if known is None:
         return site.page("landing", status=404)
     # At once to an address without identifiers.
-    response = RedirectResponse("/consent", 303)
-    _set_cookie(request, response, _ENTRY, known.to_cookie(site.keys))
+    response = _to(site, "/consent?by=link")
+    site.cookies.keep(request, response, ENTRY, known.to_cookie(site.keys))
     return response
 
 
 @router.get("/consent")
-def consent(site: SiteDep, known: _EntryDep) -> Response:
-    """The page that informs, and asks for consent."""
+def consent(site: SiteDep, known: _EntryDep, by: str = "") -> Response:
+    """The page that informs, and asks for consent; whoever finds no place learns that here."""
     if known is None:
-        return RedirectResponse("/", 303)
+        # A link has just had the browser keep who came.
+        return site.page("cookies") if by == "link" else _to(site, "/")
     with site.database.reading() as transaction:
         participant = find_participant(transaction, known)
         if participant is not None:
             require_time_left(participant, time.time())
-    returning = participant is not None
-    return site.page("consent", returning=returning, simulated=known.way == "preview")
+        else:
+            require_place(transaction, transaction.get_one(Study, 1), known.way, time.time())
+    return site.page(
+        "consent", participant=participant, way=known.way, simulated=known.way == "preview"
+    )
 
 
 @router.post("/consent")
@@ -92,45 +98,66 @@ def start(
 ) -> Response:
     """Begins a session, or goes on with it, for who has agreed."""
     if known is None:
-        return RedirectResponse("/", 303)
+        return _to(site, "/")
     if agree != "yes":
         return site.page("goodbye", outcome="declined", way=known.way)
-    try:
-        with site.database.writing() as transaction:
-            token = join(transaction, known, time.time())
-    except Closed as closed:
-        outcome = "full" if closed.full else "paused"
-        return site.page("goodbye", outcome=outcome, way=known.way)
-    response = RedirectResponse("/study", 303)
-    _set_cookie(request, response, SESSION, token)
+    address = request.client.host if request.client else ""
+    # A personal link is a limit of its own.
+    if known.way != "personal" and not site.new_sessions.allows(address):
+        busy = site.page("goodbye", status=429, outcome="busy", way=known.way)
+        busy.headers["Retry-After"] = "60"
+        return busy
+    with site.database.writing() as transaction:
+        token = join(transaction, known, time.time())
+    response = _to(site, "/study")
+    site.cookies.keep(request, response, SESSION, token)
+    return response
+
+
+@router.post("/another")
+def make_room(request: Request, site: SiteDep, known: _EntryDep) -> Response:
+    """Lets somebody else take part in a browser where somebody has: by an open link, which many have."""
+    if known is None or known.way != "open":
+        return _to(site, "/consent")
+    response = _to(site, "/consent?by=link")
+    site.cookies.keep(request, response, ENTRY, another_person(site.keys).to_cookie(site.keys))
+    site.cookies.drop(response, SESSION)
     return response
 
 
 @router.get("/study")
-def study(site: SiteDep, session: _SessionCookie = "") -> Response:
+def study(site: SiteDep, session: SessionToken) -> Response:
     """The page on which a participant judges images."""
+    now = time.time()
     try:
         with site.database.reading() as transaction:
-            participant = authenticated(transaction, session, time.time())
+            participant = authenticated(transaction, session, now)
+            if answered_by(transaction, participant.id) == 0:
+                about = transaction.get_one(Study, 1)
+                require_arm_place(transaction, about, participant, now)
     except NoSession:
-        return RedirectResponse("/consent", 303)
+        return _to(site, "/consent")
     if participant.finished_at is not None:
-        return RedirectResponse("/done", 303)
+        return _to(site, "/done")
     return site.page("study", participant=participant, simulated=participant.simulated)
 
 
 @router.get("/done")
-def done(site: SiteDep, session: _SessionCookie = "") -> Response:
+def done(site: SiteDep, session: SessionToken) -> Response:
     """The last page: the code, and what the study was about."""
     try:
         with site.database.reading() as transaction:
             participant = authenticated(transaction, session, time.time())
             told = debrief(transaction, participant)
     except NoSession:
-        return RedirectResponse("/consent", 303)
+        return _to(site, "/consent")
     if told is None:
-        return RedirectResponse("/study", 303)
+        return _to(site, "/study")
     return site.page("done", participant=participant, simulated=participant.simulated, told=told)
+
+
+def _to(site: Site, path: str) -> RedirectResponse:
+    return RedirectResponse(site.root + path, 303)
 
 
 def _has_session(database: Database, token: str) -> bool:
@@ -147,14 +174,3 @@ def _sent_by_prolific(keys: Keys, pid: str, study: str, session: str) -> Entry |
     if not all(_IDENTIFIER.fullmatch(each) for each in given):
         return None
     return from_prolific(keys, pid, study, session)
-
-
-def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
-    response.set_cookie(
-        name,
-        value,
-        max_age=_COOKIE_SECONDS,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )

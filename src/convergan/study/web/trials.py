@@ -1,18 +1,15 @@
 """What the script of the trial page talks to: where it goes on, images, votes."""
 
 import time
-from typing import Annotated
 
-from fastapi import APIRouter, Cookie
+from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel
 
 from convergan.study.tasks import State, authenticated, image_content, state_of
 from convergan.study.timed import claim, replace_seen
 from convergan.study.voting import Ballot, Key, Position, Receipt, record
-from convergan.study.web.site import SiteDep
-
-_Token = Annotated[str, Cookie(alias="session")]
+from convergan.study.web.site import SessionToken, SiteDep
 
 router = APIRouter()
 
@@ -31,7 +28,7 @@ class Exposure(BaseModel):
 
 
 @router.post("/api/resume")
-def resume(site: SiteDep, token: _Token = "") -> State:
+def resume(site: SiteDep, token: SessionToken) -> State:
     """Where the session goes on."""
     with site.database.writing() as session:
         participant = authenticated(session, token, time.time(), lock=True)
@@ -41,7 +38,7 @@ def resume(site: SiteDep, token: _Token = "") -> State:
 
 
 @router.post("/api/show")
-def show(site: SiteDep, attempt: Attempt, token: _Token = "") -> Exposure:
+def show(site: SiteDep, attempt: Attempt, token: SessionToken) -> Exposure:
     """Claims a timed image for one attempt to show it."""
     with site.database.writing() as session:
         participant = authenticated(session, token, time.time(), lock=True)
@@ -49,7 +46,7 @@ def show(site: SiteDep, attempt: Attempt, token: _Token = "") -> Exposure:
 
 
 @router.post("/api/votes")
-def vote(site: SiteDep, ballot: Ballot, token: _Token = "") -> Receipt:
+def vote(site: SiteDep, ballot: Ballot, token: SessionToken) -> Receipt:
     """Records a vote; the answer is sent when the block has ended, and the vote is on the disk."""
     with site.database.writing() as session:
         now = time.time()
@@ -58,7 +55,7 @@ def vote(site: SiteDep, ballot: Ballot, token: _Token = "") -> Receipt:
 
 
 @router.get("/image/{address}")
-def image(site: SiteDep, address: str, token: _Token = "") -> Response:
+def image(site: SiteDep, address: str, token: SessionToken) -> Response:
     """The image of an open trial, as PNG."""
     with site.database.reading() as session:
         content = image_content(session, token, address, time.time())

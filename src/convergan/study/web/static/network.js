@@ -2,6 +2,9 @@
 
 const WAITS_MS = [300, 1000, 2000, 4000, 8000];
 
+// The path that the study is served under; addresses from the server are below it.
+export const { root } = document.getElementById("study").dataset;
+
 // Without a byte for so long, a request begins anew; a slow one that moves is left to move.
 const STALL_MS = 20000;
 
@@ -14,10 +17,13 @@ export class SessionOver extends Final {}
 // The session has gone on elsewhere: another tab, or an answer that arrived after all.
 export class Outdated extends Final {}
 
+// All places were taken before the first answer.
+export class Full extends Final {}
+
 // Whatever else the server, or something on the way to it, does not accept.
 export class Refused extends Final {}
 
-const FINAL = { 401: SessionOver, 404: Outdated, 409: Outdated };
+const FINAL = { 401: SessionOver, 404: Outdated, 409: Outdated, 410: Full };
 
 // Too slow, too early, too often: the next time may be better, as after every 5xx.
 const PASSING = [408, 425, 429];
@@ -50,7 +56,7 @@ async function once(path, options, read) {
   };
   try {
     moving();
-    const response = await fetch(path, { cache: "no-store", signal: stalled.signal, ...options });
+    const response = await fetch(root + path, { cache: "no-store", signal: stalled.signal, ...options });
     check(response);
     const parts = [];
     const reader = response.body.getReader();

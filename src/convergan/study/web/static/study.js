@@ -1,7 +1,7 @@
 // A session: instructions, practice, trials. What comes next is the server's to say.
 
 import { clear, flash, measureFrame, nextFrame, show } from "./display.js";
-import { loadImage, Outdated, post, Refused, SessionOver } from "./network.js";
+import { Full, loadImage, Outdated, post, Refused, root, SessionOver } from "./network.js";
 
 const element = (id) => document.getElementById(id);
 const study = element("study");
@@ -9,7 +9,9 @@ const size = Number(study.dataset.size);
 const length = Number(study.dataset.length);
 const timed = "timed" in study.dataset;
 
+// By what a key writes, or by its place, where it writes letters of another script.
 const ANSWERS = { f: "real", arrowleft: "real", j: "generated", arrowright: "generated" };
+const PLACES = { KeyF: "real", KeyJ: "generated" };
 
 // Nobody judges an image this fast: a tap or key that comes so soon was meant for what was there before.
 const SETTLE_MS = 250;
@@ -24,12 +26,14 @@ async function run() {
   if (timed) frame = await measureFrame();
   if (tasks.length && tasks[0].position === 1) await sheet("instructions");
   else if (timed && tasks.length) await sheet("go-on");
+  if (timed) await fillScreen();
   while (tasks.length) {
     try {
       load(tasks);
       const [task] = tasks;
       const first = totals.practice > 0 && task.position === totals.practice + 1;
       if (first) await sheet("practice-over");
+      if (timed) await keepFullScreen();
       tasks = await perform(task);
     } catch (error) {
       if (!(error instanceof Outdated)) throw error;
@@ -37,7 +41,7 @@ async function run() {
       tasks = await resume();
     }
   }
-  location.replace("/done");
+  location.replace(`${root}/done`);
 }
 
 async function resume() {
@@ -61,8 +65,8 @@ async function perform(task) {
   const key = crypto.getRandomValues(new Uint8Array(16)).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
   announce(task);
   const { appeared, ...exposure } = await present(task, key);
-  const { answer, time } = await answered(appeared);
-  const content = { position: task.position, key, answer, response_ms: time - appeared, ...exposure };
+  const { answer, input, time } = await answered(appeared);
+  const content = { position: task.position, key, answer, response_ms: time - appeared, input, ...where(), ...exposure };
   const receipt = await post("/api/votes", content);
   images.delete(task.position);
   load(receipt.tasks);
@@ -110,23 +114,39 @@ async function answered(appeared) {
   const answers = element("answers");
   return new Promise((resolve) => {
     const ending = new AbortController();
-    const finish = (answer) => {
+    const finish = (answer, input) => {
       ending.abort();
       for (const button of answers.children) button.disabled = true;
-      resolve({ answer, time: performance.now() });
+      resolve({ answer, input, time: performance.now() });
     };
     for (const button of answers.children) {
       button.disabled = false;
-      button.addEventListener("click", () => finish(button.id), { signal: ending.signal });
+      button.addEventListener("click", (event) => finish(button.id, inputOf(event)), { signal: ending.signal });
     }
     const press = (event) => {
-      const answer = ANSWERS[event.key.toLowerCase()];
+      const answer = ANSWERS[event.key.toLowerCase()] ?? PLACES[event.code];
       if (!answer || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
-      finish(answer);
+      finish(answer, "key");
     };
     document.addEventListener("keydown", press, { signal: ending.signal });
   });
+}
+
+// What pressed a button: a click by the keyboard, or by a script that reads the page out, has no pointer.
+let pointer = "mouse";
+document.addEventListener("pointerdown", (event) => { pointer = event.pointerType; }, { capture: true });
+const INPUTS = ["mouse", "touch", "pen"];
+function inputOf({ detail }) {
+  if (detail === 0) return "key";
+  return INPUTS.includes(pointer) ? pointer : "mouse";
+}
+
+// The kind of device, and the room that the page has on it.
+function where() {
+  const small = Math.min(screen.width, screen.height) < 600;
+  const device = !matchMedia("(pointer: coarse)").matches ? "computer" : small ? "phone" : "tablet";
+  return { device, window_width: Math.round(innerWidth), window_height: Math.round(innerHeight) };
 }
 
 async function tell({ answer, truth }) {
@@ -151,6 +171,29 @@ async function sheet(id) {
   element(id).hidden = true;
 }
 
+// Whether this browser has let the page fill the screen. Telephones may not, and go on without.
+let filled = false;
+
+// The whole screen, so that nothing beside an image that is shown for a moment is looked at. Right after a press, as
+// browsers ask for one.
+async function fillScreen() {
+  try {
+    await document.documentElement.requestFullscreen({ navigationUI: "hide" });
+    filled = true;
+  } catch {
+    filled = false;
+  }
+  // The screen changes size for some frames.
+  if (filled) frame = await measureFrame();
+}
+
+// Who has left the full screen, by Escape say, is led back to it before the next image.
+async function keepFullScreen() {
+  if (!filled || document.fullscreenElement) return;
+  await sheet("full-screen");
+  await fillScreen();
+}
+
 async function pressed(button) {
   button.disabled = true;
   await settled(await nextFrame());
@@ -169,6 +212,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 run().catch((error) => {
+  if (error instanceof Full) {
+    // Its page says so, with what a platform needs.
+    location.replace(`${root}/study`);
+    return;
+  }
   clear();
   for (const part of document.querySelectorAll("main > *, footer > *")) part.hidden = true;
   const over = error instanceof SessionOver;

@@ -13,18 +13,13 @@ from convergan.errors import UserError, printable, shortened
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
-from convergan.study.plan import Plan
-
-_PAPERS_DIFFERENCE = 0.787 - 0.714
-"""What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
-
-_LARGE_DIFFERENCE = 0.8
-"""In standard deviations between participants, by Cohen's words."""
-
-_Study = Annotated[Positional[str], arg(metavar="STUDY")]
+from convergan.study.plan import CONTROL, Plan
+from convergan.study_commands.planning import Power, ShowPlan, power_line
+from convergan.study_commands.planning import Study as _Study
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raises UserError where the packages of the extra [study] are missing."""
     missing = [
         name
         for name in ("alembic", "fastapi", "itsdangerous", "sqlalchemy", "uvicorn")
@@ -56,6 +51,9 @@ class Create(Checked):
     arm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR")] = ()
     """Another set of generated images, with arms of its own; once for each."""
 
+    control_images: Path | None = None
+    """Folder of obvious fakes for `--controls`, such as samples of an early checkpoint."""
+
     out: str = "study.db"
     """The database: a new file, or postgresql://user@host/name."""
 
@@ -66,7 +64,7 @@ class Create(Checked):
     """Everything that is decided before the first participant."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.create import create_study
 
         generated = {self.generated.resolve().name: self.generated}
@@ -81,39 +79,21 @@ class Create(Checked):
         with progress_bar("reading images") as progress:
             created = create_study(
                 self.out, key_file, self.plan,
-                real=self.real, generated=generated, progress=progress,
+                real=self.real, generated=generated, controls=self.control_images, progress=progress,
             )  # fmt: skip
         counted = ", ".join(f"{count:,} {name}" for name, count in created.images.items())
         arms = "; ".join(arm.name for arm in created.arms)
+        fewest = min(count for name, count in created.images.items() if name != CONTROL)
         for line in (
             f"study: {created.database} ({counted} images, {created.size_px}x{created.size_px})",
             f"arms:  {arms}; {self.plan.participants} participants each",
-            f"power: {_power(self.plan)}",
+            f"power: {power_line(self.plan, len(created.arms), fewest)}",
             f"keys:  {key_file} (keep it: the links and the admin page need it)",
         ):
             # Folders' names are anyone's.
             print(printable(line))
         for warning in created.warnings:
             print(printable(f"warning: {warning}"), file=sys.stderr)
-
-
-def _power(plan: Plan) -> str:
-    from convergan.study.power import power_of_difference, power_of_thresholds
-    from convergan.study.staircase import SETTLED
-
-    if plan.timed and plan.trials <= SETTLED:
-        return f"none: an exposure threshold needs more than {SETTLED} trials of each participant"
-    if plan.timed:
-        power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
-        return (
-            f"two arms whose exposure thresholds differ by {_LARGE_DIFFERENCE:g} of the standard deviation"
-            f" between participants are told apart in {100 * power:.0f} % of such studies"
-        )
-    power = power_of_difference(max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE)
-    return (
-        f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
-        f" are told apart in {100 * power:.0f} % of such studies"
-    )
 
 
 @dataclass(kw_only=True)
@@ -132,24 +112,36 @@ class Serve(Checked):
     workers: Annotated[int, Interval(ge=1, le=256)] = 2
     """Processes that share the work."""
 
+    root_path: str = ""
+    """The path that participants reach the study under, such as /turing, where it does not have a host of its
+    own. Whether the proxy takes it away or passes it on makes no difference."""
+
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses or networks of the proxies before this server, with commas; `*`: whoever connects. They alone
+    are believed in X-Forwarded-For and X-Forwarded-Proto: whose the request is, and that it came by https."""
+
     key: Path | None = None
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.entry import new_link
-        from convergan.study.serve import ready_to_serve, serve
+        from convergan.study.serve import ready_to_serve, root_path, serve, trusted_proxies
 
+        root, proxies = root_path(self.root_path), trusted_proxies(self.trusted_proxies)
         key_file = _key_file(self.study, self.key)
         keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
-        here = f"http://{self.host}:{self.port}"
+        here = f"http://{self.host}:{self.port}{root}"
         for line in (
             f"look around: {here}/join/{new_link(keys, 'preview')}",
             f"admin page:  {here}/admin",
             f"its token:   {keys.admin_token}",
         ):
             print(printable(line), flush=True)
-        serve(self.study, key_file, host=self.host, port=self.port, workers=self.workers)
+        serve(
+            self.study, key_file, host=self.host, port=self.port, workers=self.workers,
+            root=root, proxies=proxies,
+        )  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -174,13 +166,12 @@ class Invite(Checked):
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.invite import links, prolific_settings
-        from convergan.study.keys import read_key_file
-        from convergan.study.opening import open_study
+        from convergan.study.opening import open_with_keys
 
-        open_study(self.study).close()
-        keys = read_key_file(_key_file(self.study, self.key))
+        database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
+        database.close()
         if self.way == "prolific":
             lines = prolific_settings(self.study, keys, self.url).splitlines()
         else:
@@ -200,7 +191,7 @@ class DryRun(Checked):
     """How many bots."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.bots import run_bot
         from convergan.study.opening import open_study
 
@@ -235,8 +226,9 @@ class Report(Checked):
     set_scores: Path | None = None
     """CSV or Parquet with columns images and score: do the scores of whole sets go with people's errors?"""
 
-    margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
-    """Distance from 50 % of right answers that still counts as none; choose it before you look."""
+    margin: Annotated[float, Interval(gt=0, lt=0.5)] | None = None
+    """Distance from 50 % of right answers that still counts as none. Unset: the plan's; 0.05 of other
+    votes."""
 
     block_trials: Annotated[int, Interval(ge=1, le=10_000)] = 10
     """Trials in each block of the learning curve."""
@@ -255,21 +247,24 @@ class Report(Checked):
             "overwrite": self.overwrite,
             "image_scores": self.image_scores,
             "set_scores": self.set_scores,
-            "margin": self.margin,
             "block_trials": self.block_trials,
             "seed": self.seed,
         }
         if not self.study.lower().endswith((".csv", ".parquet")):
-            _require_extra()
+            require_extra()
             from convergan.study.report.of_study import report_study
 
-            report_study(self.study, self.out, simulated=self.simulated, **options)
+            report_study(
+                self.study, self.out, simulated=self.simulated, margin=self.margin, **options
+            )
             return
         from convergan.study.votes_import import read_collected
 
         if self.simulated:
             raise UserError(f"simulated: expected a study's database, got {self.study}")
         file = Path(self.study)
+        if self.margin is not None:
+            options["margin"] = self.margin
         make_report(
             read_collected(file), title=file.stem, source=str(file), page=self.out, **options
         )
@@ -287,7 +282,8 @@ class Import(Checked):
 
     columns: tuple[str, ...] = ()
     """OURS=THEIRS where a column has another name. Of votes: participant, image, generated,
-    answered_generated, arm, images, trial, response_seconds, feedback, exposure_ms. Of rates: participant,
+    answered_generated, arm, images, trial, response_seconds, feedback, control, exposure_ms, shown_ms,
+    frame_ms. Of rates: participant,
     error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
 
     overwrite: bool = False
@@ -304,7 +300,8 @@ class Import(Checked):
 
 @dataclass(kw_only=True)
 class Export(Checked):
-    """Write the votes of a study as CSV and Parquet, with a script for R that fits the mixed model."""
+    """Write everything that is known of a study, finished or not, as CSV, with a codebook; the votes that
+    count as Parquet, too, with a script for R that fits the mixed model."""
 
     study: _Study
     """The study's file, or postgresql://user@host/name."""
@@ -319,7 +316,7 @@ class Export(Checked):
     """Replace files of an earlier export that are there."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.export import export_study
 
         count = export_study(
@@ -347,13 +344,11 @@ class Forget(Checked):
     """The file of the study's secrets. Unset: beside the study."""
 
     def run(self) -> None:
-        _require_extra()
+        require_extra()
         from convergan.study.forgetting import forget
-        from convergan.study.keys import read_key_file
-        from convergan.study.opening import open_study
+        from convergan.study.opening import open_with_keys
 
-        database = open_study(self.study)
-        keys = read_key_file(_key_file(self.study, self.key))
+        database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
         named = sys.stdin.readline() if self.participant == "-" else self.participant
         code = forget(database, keys, named, keep_votes=self.keep_votes)
         database.close()
@@ -363,6 +358,8 @@ class Forget(Checked):
 
 STUDY_COMMANDS = {
     "create": Create,
+    "plan": ShowPlan,
+    "power": Power,
     "serve": Serve,
     "invite": Invite,
     "dry-run": DryRun,

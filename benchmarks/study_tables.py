@@ -1,0 +1,94 @@
+"""Writes the tables of docs/study-statistics.md from benchmarks/results/study-statistics.json.
+
+python benchmarks/study_tables.py
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from convergan.files import write_text
+from rows import RESULTS
+
+PAGE = Path(__file__).parents[1] / "docs" / "study-statistics.md"
+
+_BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.S)
+
+_HEADS = {
+    "participants": (
+        "participants alone, images alike",
+        "interval over participants",
+        "naive (Wilson)",
+    ),
+    "participants and images": (
+        "study",
+        "interval over both",
+        "naive (Wilson)",
+        "width over needed",
+    ),
+    "differences": ("two samples of one generator", "over both", "over participants alone"),
+    "careless": (
+        "40 people, 100 trials",
+        "indistinguishable",
+        "with the reserve",
+        "test of everybody's accuracy",
+    ),
+    "arms": (
+        "equal arms",
+        "some difference found",
+        "comparisons that show it where arms spread by 35 points",
+    ),
+    "thresholds": (
+        "truth",
+        "interval holds it",
+        "read over truth",
+        "mean of late exposures over truth",
+    ),
+}
+_CELLS = {
+    "participants": ("ours", "peer"),
+    "participants and images": ("ours", "peer", "width_over_needed"),
+    "differences": ("ours", "peer"),
+    "careless": ("ours", "with_a_reserve", "peer"),
+    "arms": ("ours", "found_where_arms_spread_by_35_points"),
+    "thresholds": ("ours", "read_over_truth", "peer"),
+}
+_RATIOS = {("thresholds", "read_over_truth"), ("thresholds", "peer")}
+
+
+def filled(page: str, rows: list[dict[str, Any]]) -> str:
+    """The page with its tables as the rows have them."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{_table(block[2], rows)}{block[4]}", page)
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> str:
+    chosen = [row for row in rows if row.get("table") == name]
+    if not chosen:
+        return "Not measured yet.\n"
+    heads = _HEADS[name]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in chosen:
+        cells = [_cell(name, key, row.get(key)) for key in _CELLS[name]]
+        lines.append(f"| {' | '.join([row['setting'], *cells])} |")
+    runs = sorted({row["repeats"] for row in chosen})
+    studies = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
+    return "\n".join([*lines, "", f"Shares of {studies} simulated studies.", ""])
+
+
+def _cell(name: str, key: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if key == "width_over_needed" or (name, key) in _RATIOS:
+        return f"{value:.2f}"
+    return f"{100 * value:.1f} %"
+
+
+def main() -> None:
+    rows = json.loads((RESULTS / "study-statistics.json").read_text(encoding="utf-8"))
+    write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), rows))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

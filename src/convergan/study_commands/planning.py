@@ -1,0 +1,118 @@
+"""`convergan study plan` and `power`: what is known before the first participant comes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Interval
+from tyro.conf import Positional, arg
+
+from convergan.ranges import Checked
+from convergan.study.plan import Plan
+
+_PAPERS_DIFFERENCE = 0.787 - 0.714
+"""What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
+
+_LARGE_DIFFERENCE = 0.8
+"""In standard deviations between participants, by Cohen's words."""
+
+Study = Annotated[Positional[str], arg(metavar="STUDY")]
+
+
+def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
+    """What a study of this plan is likely to find, in a sentence."""
+    from convergan.study.power import power_of_difference, power_of_thresholds
+    from convergan.study.staircase import FEWEST_TRIALS
+
+    if plan.timed and plan.trials <= FEWEST_TRIALS:
+        return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials of each participant"
+    if plan.timed:
+        power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
+        return (
+            f"two arms whose exposure thresholds differ by {_LARGE_DIFFERENCE:g} of the standard deviation"
+            f" between participants are told apart in {100 * power:.0f} % of such studies"
+        )
+    power = power_of_difference(
+        max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=max(2, arms), images=images
+    )
+    return (
+        f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
+        f" are told apart in {100 * power:.0f} % of such studies"
+    )
+
+
+@dataclass(kw_only=True)
+class ShowPlan(Checked):
+    """Print the frozen plan of a study, as JSON or as a text to register beforehand."""
+
+    study: Study
+    """The study's file, or postgresql://user@host/name."""
+
+    markdown: bool = False
+    """A preregistration: hypotheses, design, sample size and power, exclusions, analysis."""
+
+    out: Path = Path("-")
+    """The file. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace a file that is there."""
+
+    def run(self) -> None:
+        from convergan.study_commands import require_extra
+
+        require_extra()
+        from convergan.json_files import json_text
+        from convergan.outputs import require_output, write_output
+        from convergan.study.preregistration import preregistration, read_plan
+
+        require_output(self.out, name="out", overwrite=self.overwrite)
+        found = read_plan(self.study)
+        write_output(self.out, preregistration(found) if self.markdown else json_text(found))
+
+
+@dataclass(kw_only=True)
+class Power(Checked):
+    """Say how likely a study finds a difference that is there, or how many participants that takes."""
+
+    difference: Annotated[float, Interval(ge=0, le=100)] = 100 * _PAPERS_DIFFERENCE
+    """Of the accuracies of two arms, in points; 7.3 are the paper's, 78.7 % against 71.4 %."""
+
+    participants: Annotated[int, Interval(ge=2, le=100_000)] = 40
+    """In each arm."""
+
+    trials: Annotated[int, Interval(ge=1, le=10_000)] = 100
+    """Images that each participant judges."""
+
+    arms: Annotated[int, Interval(ge=2, le=1000)] = 2
+    """In the study: with more, each comparison must be clearer (Holm)."""
+
+    images: Annotated[int, Interval(ge=2, le=10**6)] = 500
+    """Of each set that are shown: participants and images are samples."""
+
+    power: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    """Give the participants for this power instead."""
+
+    stdev_between: Annotated[float, Interval(ge=0, le=0.5)] = 0.07
+    """Standard deviation of true accuracies between participants: what 328 showed on CIFAR-10."""
+
+    stdev_between_images: Annotated[float, Interval(ge=0, le=0.5)] = 0.16
+    """The same between the images of a set, in how often they are judged rightly."""
+
+    def run(self) -> None:
+        from convergan.study.power import participants_needed, power_of_difference
+
+        options: dict[str, Any] = {
+            "arms": self.arms,
+            "images": self.images,
+            "stdev_between": self.stdev_between,
+            "stdev_between_images": self.stdev_between_images,
+        }
+        participants, difference = self.participants, self.difference / 100
+        if self.power is not None:
+            participants = participants_needed(self.power, self.trials, difference, **options)
+        power = power_of_difference(participants, self.trials, difference, **options)
+        print(
+            f"{participants} participants in each of {self.arms} arms, {self.trials} trials each,"
+            f" {self.images:,} images of each set: a difference of {self.difference:.3g} points is found in"
+            f" {100 * power:.0f} % of such studies"
+        )

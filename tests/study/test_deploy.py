@@ -1,0 +1,42 @@
+"""The containers of deploy/: what they call exists, and who is trusted is only on the proxy's network."""
+
+from dataclasses import fields
+from ipaddress import ip_network
+from pathlib import Path
+
+import yaml
+
+from convergan.study.serve import trusted_proxies
+from convergan.study_commands import Serve
+
+TOP = Path(__file__).parents[2]
+DEPLOY = TOP / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_server_is_called_with_options_that_it_has():
+    command, study, *options = COMPOSE["services"]["study"]["command"]
+    given = dict(each.removeprefix("--").split("=") for each in options)
+    known = {field.name.replace("_", "-") for field in fields(Serve)}
+    assert command == "serve" and study.startswith("postgresql://") and set(given) <= known
+    network = COMPOSE["networks"]["front"]["ipam"]["config"][0]["subnet"]
+    assert trusted_proxies(given["trusted-proxies"]) == network == str(ip_network(network))
+    # The database is on a network without the proxy, and neither is reached from outside but the proxy.
+    assert COMPOSE["services"]["database"]["networks"] == ["inside"]
+    assert COMPOSE["networks"]["inside"]["internal"]
+    assert [name for name, each in COMPOSE["services"].items() if "ports" in each] == ["proxy"]
+
+
+def test_files_and_volumes_that_are_named_are_there():
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in COMPOSE["volumes"] or (DEPLOY / source).is_file(), source
+    build = COMPOSE["services"]["study"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_the_page_names_the_variables_that_are_needed():
+    page = (TOP / "docs" / "study-server.md").read_text(encoding="utf-8")
+    for variable in ("STUDY_HOST", "DATABASE_PASSWORD"):
+        assert f"\n{variable}=" in page and variable in (DEPLOY / "compose.yaml").read_text()

@@ -1,0 +1,200 @@
+"""A study among others on one host: cookies, paths, browsers without cookies or shared, a lost database."""
+
+import os
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from convergan.study.entry import new_link
+from convergan.study.web import site
+from studies import QUICK, prolific_path, serving
+from visitor import Visitor
+
+PID = "5f3a9c2e1b7d4e6f8a0b1c2d"
+
+
+def test_two_studies_in_one_browser_leave_each_other_alone(make_study, serve):
+    one, other = serve(make_study()), serve(make_study())
+    browser = Visitor(one.address)
+    browser.join(new_link(one.study.keys, "open"))
+    assert browser.vote(1, "real").status == 200
+    # Ports do not separate cookies, and other programs have a cookie named so too.
+    elsewhere = Visitor(other.address)
+    elsewhere.cookies = browser.cookies
+    browser.cookies["session"] = "of-another-program"
+    elsewhere.join(new_link(other.study.keys, "open"))
+    elsewhere.submit("/admin/login", {"token": other.study.keys.admin_token})
+    browser.submit("/admin/login", {"token": one.study.keys.admin_token})
+    assert browser.resume()["answered"] == 1 and elsewhere.resume()["answered"] == 0
+    assert browser.get("/admin").status == elsewhere.get("/admin").status == 200
+
+
+def test_who_is_under_way_with_a_cookie_of_the_former_name_goes_on(served):
+    visitor = served.participant("open")
+    visitor.vote(1, "real")
+    visitor.cookies = {name.partition("-")[0]: kept for name, kept in visitor.cookies.items()}
+    assert set(visitor.cookies) == {"session", "entry"}
+    assert visitor.resume()["answered"] == 1
+
+
+@pytest.mark.parametrize("passed_on", [True, False], ids=["passed on", "taken away"])
+def test_a_study_below_a_path_of_its_host(make_study, passed_on):
+    """Every address that it gives out leads below the path, as a proxy passes it on or takes it away."""
+    with serving(make_study(), root="/turing") as served:
+        visitor = served.visitor()
+        below = "/turing" if passed_on else ""
+
+        def go(answer):
+            location = answer.headers["location"]
+            assert location.startswith("/turing/") and "path=/turing" in str(answer.headers).lower()
+            return below + location.removeprefix("/turing")
+
+        path = go(visitor.get(f"{below}/join/{new_link(served.study.keys, 'personal')}"))
+        page = visitor.get(path).text
+        assert 'action="/turing/consent"' in page and 'href="/turing/static/' in page
+        answer = visitor.submit(f"{below}/consent", {"agree": "yes"})
+        page = visitor.get(go(answer)).text
+        assert 'data-root="/turing"' in page
+        assert visitor.post(f"{below}/api/resume").json["answered"] == 0
+        answer = visitor.submit(f"{below}/admin/login", {"token": served.study.keys.admin_token})
+        assert "path=/turing/admin" in answer.headers["set-cookie"].lower()
+        page = visitor.get(go(answer)).text
+        assert page.count('"/turing/admin') >= 4 and '"/admin' not in page
+        assert visitor.get(f"{below}/health").json == {"status": "ok"}
+
+
+def test_a_browser_without_cookies_is_told_so(served):
+    for path in (f"/join/{new_link(served.study.keys, 'open')}", prolific_path(served.study, PID)):
+        visitor = served.visitor()
+        after = visitor.get(path).headers["location"]
+        visitor.cookies.clear()
+        page = visitor.get(after)
+        assert (
+            page.status == 200 and "keeps no cookies" in page.text and "part of it" not in page.text
+        )
+
+
+def test_the_next_person_at_a_shared_computer_is_somebody_else(served):
+    link = new_link(served.study.keys, "open")
+    browser = served.visitor()
+    browser.join(link)
+    browser.finish()
+    first = browser.get("/done").text
+    assert "somebody else" in first
+    browser.get(f"/join/{link}")
+    page = browser.get("/consent").text
+    assert "Somebody has finished this study in this browser. Was it you?" in page
+    assert "to the last page" in page and "go on" not in page
+    assert browser.submit("/another", {}).headers["location"] == "/consent?by=link"
+    page = browser.get("/consent").text
+    assert "I agree and take part" in page and "Was it you" not in page
+    assert browser.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
+    assert browser.resume()["answered"] == 0
+
+
+def test_who_has_a_link_of_their_own_stays_who_they_are(served):
+    browser = served.participant("personal")
+    browser.vote(1, "real")
+    page = browser.get("/consent").text
+    assert "Welcome back" in page and "somebody else" not in page
+    browser.submit("/another", {})
+    assert browser.resume()["answered"] == 1
+    browser.finish()
+    assert "You have finished this study" in browser.get("/consent").text
+
+
+def test_the_code_to_delete_answers_by_is_on_the_first_page(served):
+    visitor = served.participant()
+    code = visitor.get("/study").text.partition('class="code">')[2].partition("<")[0]
+    visitor.finish()
+    assert len(code) == 8 and code in visitor.get("/done").text
+
+
+def test_one_address_starts_only_so_many_sessions_by_links_that_many_have(
+    make_study, serve, monkeypatch
+):
+    monkeypatch.setattr(site, "_SESSIONS_LIMIT", (3, 0))
+    served = serve(make_study())
+    link = new_link(served.study.keys, "open")
+    answers = [served.visitor().join(link) for _ in range(4)]
+    assert [answer.status for answer in answers] == [303] * 3 + [429]
+    assert "try again in a minute" in answers[3].text
+    assert served.participant("personal").resume()["answered"] == 0
+
+
+def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, capfd):
+    served = serve(make_study())
+    participant = served.participant()
+    away = served.study.where + ".away"
+    os.rename(served.study.where, away)
+    for ask in (
+        lambda: participant.get("/consent"),
+        lambda: participant.get("/study"),
+        lambda: participant.vote(1, "real"),
+        lambda: participant.submit("/admin/login", {"token": served.study.keys.admin_token}),
+        lambda: participant.get("/health"),
+    ):
+        answer = ask()
+        assert answer.status == 503 and "cannot reach its data" in answer.text
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["cache-control"].startswith("no-store")
+        assert int(answer.headers["retry-after"]) > 0
+    shown = capfd.readouterr()
+    lines = [line for line in (shown.out + shown.err).splitlines() if line]
+    assert len(lines) <= 1 and "Traceback" not in str(lines)
+    # No empty file is made in its place.
+    assert not os.path.exists(served.study.where)
+    os.replace(away, served.study.where)
+    assert participant.vote(1, "real").status == 200
+    assert participant.get("/health").status == 200
+
+
+def test_connections_that_postgresql_has_closed_are_replaced_unnoticed(make_study, serve):
+    served = serve(make_study(backend="postgresql"))
+    participant = served.participant()
+    participant.resume()
+    with served.study.database.reading() as session:
+        closed = session.scalars(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        ).all()
+        assert closed
+    assert [participant.get("/study").status for _ in range(4)] == [200] * 4
+
+
+def test_what_goes_wrong_here_has_the_safe_headers_too(served, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr("convergan.study.web.participant.find_participant", fail)
+    visitor = served.visitor()
+    visitor.get(prolific_path(served.study, PID))
+    answer = visitor.get("/consent")
+    assert answer.status == 500 and "Something went wrong here" in answer.text
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_how_votes_were_given_is_kept(served):
+    participant = served.participant()
+    how = {"input": "touch", "device": "phone", "window_width": 360, "window_height": 740}
+    content = {"position": 1, "key": "k" * 16, "answer": "real", **how}
+    assert participant.post("/api/votes", content).status == 200
+    with served.study.database.reading() as session:
+        row = session.execute(
+            text("SELECT input, device, window_width, window_height FROM votes")
+        ).one()
+    assert list(row) == list(how.values())
+    for wrong in ({"input": "x"}, {"device": "fridge"}, {"window_width": -1}):
+        assert participant.post("/api/votes", {**content, "position": 2, **wrong}).status == 422
+
+
+def test_a_plan_of_arms_has_places_by_arm(make_study, serve):
+    served = serve(make_study(replace(QUICK, participants=1, feedback="both")))
+    for _ in range(2):
+        assert served.participant("open").vote(1, "real").status == 200
+    visitor = served.visitor()
+    visitor.get(prolific_path(served.study, PID))
+    assert "All places" in visitor.get("/consent").text
