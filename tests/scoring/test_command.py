@@ -34,7 +34,7 @@ def test_every_metric_has_one_line_of_80_columns(
         for line, metric in zip(shown, metrics, strict=False):
             assert line.startswith(metric) and len(line) <= 80
             assert ends is None or line.rstrip().endswith(ends)
-    told = " ".join(lines)
+    told = " ".join(" ".join(lines).split())
     assert "of KID: closed form of the variance of a U-statistic" in told
     assert "no interval of FID" in told and "fewer than 1,000 images" in told
     assert "verdicts are corrected (Holm) for all 6" in told
