@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -48,9 +48,16 @@ def digits_without_test() -> DataSet:
     return data_set_from_arrays(train_set.images[:600], train_set.labels[:600])
 
 
+def members_of(way: Literal["apart", "together"]) -> Recipe:
+    """An ensemble, whose members are killed one after the other or all at once."""
+    return replace(RECIPE, epochs=2, members=3, hardware=replace(RECIPE.hardware, members=way))
+
+
 CASES: dict[str, tuple[Recipe, Callable[[], DataSet | None]]] = {
     "a test set": (RECIPE, lambda: None),
     "four folds": (replace(RECIPE, epochs=2), digits_without_test),
+    "members apart": (members_of("apart"), lambda: None),
+    "members together": (members_of("together"), lambda: None),
 }
 
 
@@ -70,9 +77,15 @@ def start(recipe: Recipe, data: DataSet | None, out: Path) -> int:
 
 def values(run: Path) -> dict[str, Any]:
     """What a run came to, without its times."""
-    results = json.loads((run / "results.json").read_text())
     return {
-        "results": {key: value for key, value in results.items() if key not in TIMES},
+        "results": {
+            str(path.relative_to(run)): {
+                key: value
+                for key, value in json.loads(path.read_text()).items()
+                if key not in TIMES
+            }
+            for path in sorted(run.rglob("results.json"))
+        },
         "metrics": {
             str(path.relative_to(run)): [
                 {key: value for key, value in line.as_json().items() if key not in TIMES}
@@ -80,8 +93,13 @@ def values(run: Path) -> dict[str, Any]:
             ]
             for path in sorted(run.rglob("metrics.jsonl"))
         },
-        "weights": {path.name: load_file(path) for path in (run / "model").glob("*.safetensors")},
-        "samples": {path.name: path.read_bytes() for path in (run / "samples").iterdir()},
+        "weights": {
+            str(path.relative_to(run)): load_file(path)
+            for path in sorted(run.rglob("model/*.safetensors"))
+        },
+        "samples": {
+            str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("samples/*"))
+        },
     }
 
 
@@ -101,7 +119,7 @@ def stage(run: Path) -> str:
 
 
 def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
-    """Kills so many processes, in runs of both kinds in turn; every run is resumed until it is finished."""
+    """Kills so many processes, in runs of all kinds in turn; every run is resumed until it is finished."""
     chance, counts = random.Random(seed), Counter[str]()
     wholes: dict[str, tuple[Path, float]] = {}
     for name, (recipe, data) in CASES.items():
@@ -109,7 +127,7 @@ def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
         assert os.waitpid(start(recipe, data(), whole), 0)[1] == 0
         wholes[name] = whole, time.monotonic() - begun
     while counts["killed"] < kills:
-        name = list(CASES)[counts["finished"] % 2]
+        name = list(CASES)[counts["finished"] % len(CASES)]
         recipe, data = CASES[name]
         whole, seconds = wholes[name]
         run = folder / "killed"

@@ -75,6 +75,15 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "cifar10-minibatch": (*CIFAR10, *KERNELS, "--objective.generator", "minimax"),
     "imagenet": IMAGENET_FOLDER,
     "imagenet-labels": (*IMAGENET_FOLDER, "--objective.discriminator", "semi-supervised"),
+    # Last: of earlier commits some have not these.
+    "mnist-paper": ("mnist-paper", *MNIST[1:]),
+    "cifar10-samples": (
+        "cifar10-samples",
+        *CIFAR10[1:],
+        *KERNELS,
+        "--networks.reference-size",
+        "8",
+    ),
 }
 """Words of the command line by the name of the training; a later option replaces an earlier one."""
 

@@ -40,13 +40,21 @@ RECIPE = replace(
 )
 
 
-def game_of(recipe: Recipe) -> tuple[Game, TrainingState]:
-    """A game on twenty images of noise, at the first step of the first epoch."""
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+def game_of(
+    recipe: Recipe, shape: tuple[int, int, int] = (4, 4, 1), labelled: int = 9
+) -> tuple[Game, TrainingState]:
+    """A game on twenty images of noise, at the first step of the first epoch.
+
+    Args:
+        recipe: the settings.
+        shape: of an image: height, width, channels.
+        labelled: images that have labels, of three classes in turn.
+    """
+    pixels = np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
     data = TrainingData(
         images=pixels,
-        labelled=np.arange(9),
-        labels=np.arange(9) % 3,
+        labelled=np.arange(labelled),
+        labels=np.arange(labelled) % 3,
         unlabelled=np.arange(20),
         validation=np.arange(0),
         validation_labels=np.arange(0),
@@ -56,7 +64,8 @@ def game_of(recipe: Recipe) -> tuple[Game, TrainingState]:
     images = DeviceImages(pixels, resident_bytes=10**6)
     losses = losses_of(recipe.objective)
     state = TrainingState(device, recipe, data, images, losses)
-    batches = BatchSource(images, data, recipe, steps=3, pixel_range=(0.0, 1.0))
+    pixel_range = state.players["discriminator"].network.pixel_range
+    batches = BatchSource(images, data, recipe, steps=3, pixel_range=pixel_range)
     batches.begin_epoch(0)
     game = Game(
         device=device,

@@ -13,10 +13,15 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from convergan.recipes.networks import ConvSettings
+from convergan.recipes.networks import ConvSettings, ImageNetSettings
 from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
-from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, TermSettings
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    RealOrGeneratedSettings,
+    TargetSettings,
+    TermSettings,
+)
 from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
 from convergan.runs.results import Interval, Results
 
@@ -31,6 +36,38 @@ FORMER_FOLDER = Recipe(
     optimizer=OptimizerSettings(learning_rate=1e-3, decay_from=0.5),
 )
 """The recipe `folder` as it was before it had arms: the paper's convolutional networks, narrow."""
+
+FORMER: dict[str, Recipe] = {
+    "folder": FORMER_FOLDER,
+    **{
+        name: Recipe(
+            name=name,
+            labels=labels,
+            epochs=epochs,
+            data=DataSettings(source=name),
+            networks=ConvSettings(width=width),
+            objective=ObjectiveSettings(
+                feature_matching=FeatureMatchingSettings(distance="absolute")
+            ),
+            optimizer=OptimizerSettings(learning_rate=3e-4, decay_from=2 / 3),
+        )
+        for name, labels, epochs, width in (("cifar10", 4000, 1200, 96), ("svhn", 1000, 900, 64))
+    },
+    "imagenet": Recipe(
+        name="imagenet",
+        epochs=25,
+        batch_size=64,
+        data=DataSettings(source="imagenet", size_px=128),
+        networks=ImageNetSettings(),
+        objective=ObjectiveSettings(
+            real_or_generated=RealOrGeneratedSettings(weight=1.0, positive_target=0.75),
+            feature_matching=FeatureMatchingSettings(weight=0.0),
+            target=TargetSettings(weight=1.0, probability=0.375),
+        ),
+        optimizer=OptimizerSettings(learning_rate=4e-4, epsilon=1e-8, averaging_rate=1.0),
+    ),
+}
+"""Recipes as earlier versions had them."""
 
 _NOBODY = 65534
 """A user who owns nothing."""

@@ -117,7 +117,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "digits", "--networks.kind", "mlp"), ["--networks.kind"]),
         (
             ("nonsense",),
-            ["command: expected one of train, predict, sample, score, study, got nonsense"],
+            [
+                "command: expected one of train, predict, sample, score, study, reproduce, got nonsense"
+            ],
         ),
         (("train", "minst"), ["recipe: expected one of digits, mnist", "got minst"]),
         (("train",), ["recipe: expected one of digits, mnist", "got nothing"]),

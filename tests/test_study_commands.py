@@ -118,7 +118,7 @@ def test_mistakes_are_one_line(folder, capsys, words, expected):
     ("words", "expected"),
     [
         ((), "study command: expected one of create, serve, invite,"),
-        (("sevre",), "got sevre (convergan study --help tells more)"),
+        (("sevre",), "got sevre; perhaps you meant serve (convergan study --help tells more)"),
         (("serve", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("invite", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("forget", "absent.db", "X"), "absent.db: expected a study, got nothing there"),

@@ -14,6 +14,7 @@ from convergan import __version__
 from convergan.errors import UserError, file_problem, one_line, shortened
 from convergan.image_commands import Predict, Sample, Score
 from convergan.options import parse_options, require_choice
+from convergan.reproduce_commands import Reproduce
 from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 from convergan.terminal import spell_out
 from convergan.train_commands import Stopped, Train, parse_train
@@ -36,6 +37,7 @@ _COMMANDS = {
     "sample": Sample,
     "score": Score,
     "study": StudyCommand,
+    "reproduce": Reproduce,
 }
 
 _COMMAND: Any = Union[  # noqa: UP007

@@ -31,19 +31,52 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     whole batch. On one rank the rows come back as they are: whoever takes their mean gets the same.
 
     Args:
-        rows: this rank's part of the batch, [rows, ...], at least one row. Every rank must call.
+        rows: this rank's part of the batch, [rows, ...]; there is at least one row on some rank. Every rank
+            must call.
 
     Returns:
         The mean, in float32 or wider; the ranks may hold different numbers of rows.
     """
     if ranks() == 1:
         return rows
-    mean = rows.mean(dim=0, keepdim=True, dtype=torch.promote_types(rows.dtype, torch.float32))
-    count = torch.tensor(rows.shape[0], dtype=torch.float64, device=rows.device)
-    # Exactly 1 where all ranks have equally many.
-    share = count * ranks() / sum_over_ranks(count)
-    summed: Tensor = _SumOverRanks.apply(mean * share.to(mean.dtype))
-    return summed / ranks()
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    own = rows.sum(dim=0, keepdim=True, dtype=dtype)
+    count = own.new_full((1,), rows.shape[0])
+    whole: Tensor = _SumOverRanks.apply(torch.cat([own.flatten(), count]))
+    return whole[:-1].view(own.shape) / whole[-1]
+
+
+def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance over some axes of what all ranks hold together; gradients flow to each rank's.
+
+    For normalization by statistics of the whole batch; the gradients are as those of `mean_over_ranks`. One
+    exchange of twice as many numbers as there are means.
+
+    Args:
+        values: this rank's, of the same shape on every rank but for the length of `axes`, which may be 0 on
+            some. Every rank must call, and must call `backward` if one does.
+        axes: that the moments are over.
+
+    Returns:
+        The mean and the variance, in float32 or wider, with length 1 in `axes`, and the number of values that
+        each is over, [].
+    """
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    if values.numel():
+        variance, mean = torch.var_mean(wide, dim=list(axes), correction=0, keepdim=True)
+    else:
+        # 0, and part of the graph: the others wait for the gradient.
+        variance = mean = wide.sum(dim=list(axes), keepdim=True)
+    count = mean.new_full((1,), values.numel() / mean.numel())
+    if ranks() == 1:
+        return mean, variance, count[0]
+    of_rank = torch.cat([mean.flatten(), variance.flatten(), count])
+    of_ranks: Tensor = _GatherRows.apply(of_rank.unsqueeze(0), [1] * ranks())
+    means, variances, counts = of_ranks.split([mean.numel(), mean.numel(), 1], dim=1)
+    shares = counts / counts.sum()
+    shape, mean = mean.shape, (shares * means).sum(0)
+    variance = (shares * (variances + (means - mean).square())).sum(0)
+    return mean.view(shape), variance.view(shape), counts.sum()
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -148,33 +181,19 @@ def broadcast_object(value: ValueT) -> ValueT:
 def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
     """The network in `DistributedDataParallel`: gradients of its outputs are averaged over the ranks.
 
-    Each rank keeps the buffers that its own images move, until `share_buffers`.
+    Each rank keeps the buffers that it moves, until `share_buffers`.
     """
     if ranks() == 1:
         return network
     return DistributedDataParallel(
         network,
         device_ids=None if device.type == "cpu" else [device.index],
-        broadcast_buffers=False,
+        forward_sync_buffers=False,
     )
 
 
 @torch.no_grad()
-def share_buffers(network: nn.Module, averaged: Sequence[Tensor]) -> None:
-    """Makes the buffers of a network the same on all ranks, each of which has seen other images.
-
-    Args:
-        network: on every rank, which all must call.
-        averaged: those of its buffers that become the mean over the ranks, such as running statistics; the
-            others become what rank 0 has.
-    """
-    if averaged:
-        means = sum_over_ranks(torch.cat([each.flatten() for each in averaged])) / ranks()
-        for buffer, mean in zip(
-            averaged, means.split([each.numel() for each in averaged]), strict=True
-        ):
-            buffer.copy_(mean.view_as(buffer))
-    known = set(map(id, averaged))
-    for buffer in network.buffers():
-        if id(buffer) not in known:
-            torch.distributed.broadcast(buffer, 0)
+def share_buffers(buffers: Sequence[Tensor]) -> None:
+    """Gives all ranks, which must call alike, what rank 0 has."""
+    for buffer in buffers:
+        torch.distributed.broadcast(buffer, 0)

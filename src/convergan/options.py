@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import dropwhile, takewhile
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -208,7 +209,7 @@ def parse_options(
 
 
 _LONG_CHOICE = re.compile(
-    r"\{([^{},\n]+),[^{}\n]{40,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
+    r"\{([^{},\n]+),[^{}\n]{25,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
 )
 """Names of many commands, which make a usage line longer than a terminal is wide."""
 
@@ -265,13 +266,21 @@ def _first_message(complaint: str) -> str:
     return shortened(text.replace(_COMMA, ","))
 
 
+_MOST_CHOICES = 8
+"""Choices that an error names; of more it names half as many, and the help tells all."""
+
+
 def require_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
     """Checks that the first word is one of the choices, or asks tyro for help or for completion."""
     word = words[0] if words else "nothing"
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
-        expected = ", ".join(choices)
+        shown = [*choices]
+        if len(shown) > _MOST_CHOICES:
+            shown[_MOST_CHOICES // 2 :] = ["..."]
+        similar = get_close_matches(word, choices, 1)
+        guess = f"; perhaps you meant {similar[0]}" if similar else ""
         raise UserError(
-            f"{what}: expected one of {expected}, got {one_line(word)} {see_help(program)}"
+            f"{what}: expected one of {', '.join(shown)}, got {one_line(word)}{guess} {see_help(program)}"
         )
 
 

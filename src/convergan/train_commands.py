@@ -28,7 +28,7 @@ class TrainRecipe(Checked):
     """Train a classifier and a generator, and see whether the generator helped the classifier."""
 
     out: Path | None = None
-    """Folder of the run. Unset: runs/<recipe>-<labels>-seed<seed>."""
+    """Folder of the run. Unset: runs/<recipe>-<labels>-seed<seed>, of an ensemble with -members<members>."""
 
     resume: bool = False
     """Continue the run in that folder exactly where its last checkpoint left it."""
@@ -56,7 +56,8 @@ class TrainRecipe(Checked):
         out = self.out
         if out is None:
             labels = "" if recipe.labels is None else f"-{recipe.labels}"
-            out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}"
+            members = "" if recipe.members == 1 else f"-members{recipe.members}"
+            out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}{members}"
         # A rehearsal writes nothing there; who names a folder for it wants to know.
         wanted = self.out is not None or not self.dry_run
         if wanted and os.environ.get("RANK", "0") == "0":

@@ -24,6 +24,7 @@ import epochs_in_turn
 import frozen_features
 import junk
 import kept_epochs
+import members
 import minibatch_discrimination
 import mnist_100
 import mnist_epoch
@@ -108,6 +109,13 @@ def require_one_turn(row: dict[str, Any]) -> None:
 
 def test_a_step_of_mnist(command: Command, mnist_folder: Path, in_this_process: None) -> None:
     (row,) = command(mnist_step, "--data", mnist_folder, "--steps", 1, "--threads", 1)
+    require_one_turn(row)
+
+
+def test_members_together(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = MLPSettings(hidden=(8, 6), generator_hidden=(6,), latent_size=4)
+    monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], networks=networks))
+    (row,) = command(members, "--recipes", "digits", "--members", 2, "--steps", 1)
     require_one_turn(row)
 
 

@@ -18,6 +18,7 @@ from convergan.errors import UserError
 from convergan.inference.predict import predict
 from convergan.inference.sample import sample
 from convergan.networks.build import build_discriminator, build_generator
+from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.recipes.networks import ImageNetSettings
@@ -27,6 +28,7 @@ from convergan.recipes.terms import FeatureMatchingSettings, TargetSettings, Ter
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_generator
 from convergan.techniques.semi_supervised import real_probability_logit
+from convergan.techniques.virtual_batch_norm import VirtualBatchNorm2d
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
 from convergan.training.launch import choose_device
@@ -34,7 +36,7 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.run import train
 from convergan.training.samples import fixed_samples
-from support import equal_states, with_generator_term
+from support import FORMER, equal_states, with_generator_term
 
 SMALL = ImageNetSettings(
     width=2,
@@ -46,6 +48,14 @@ SMALL = ImageNetSettings(
     minibatch_kernels=3,
     minibatch_kernel_size=2,
 )
+AUTHORS = replace(
+    SMALL,
+    normalization="cross",
+    padding="tensorflow",
+    minibatch_projection="plain",
+    data_dependent_initialization=False,
+)
+"""As in the authors' code, where `SMALL` is as in earlier versions of ours."""
 SHAPE = (3, 32, 32)
 
 
@@ -60,10 +70,11 @@ def images_of(rows: int, seed: int = 1) -> Tensor:
 def discriminator(
     settings: ImageNetSettings = SMALL, outputs: int = 4, seed: int = 0
 ) -> ImageNetDiscriminator:
-    """One without noise, its layers set from data."""
+    """One without noise, its layers set from data if they are."""
     torch.manual_seed(seed)
     network = ImageNetDiscriminator(replace(settings, input_noise=0.0), SHAPE, outputs)
-    initialize_from_data(network, images_of(12, seed=9))
+    if settings.data_dependent_initialization:
+        initialize_from_data(network, images_of(12, seed=9))
     return network
 
 
@@ -74,7 +85,7 @@ def closenesses(network: ImageNetDiscriminator, images: Tensor, groups: Sequence
     with torch.no_grad():
         network(images, groups)
     hook.remove()
-    assert network.minibatch is not None
+    assert network.minibatch is not None and network.minibatch.bias is not None
     return (seen[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
         1, (2, -1)
     )
@@ -89,7 +100,7 @@ def test_networks_have_the_papers_sizes() -> None:
     widths = [3, 64, 128, 256, 256, 256, 512, 512]
     convolutions = sum(9 * a * b + 2 * b for a, b in pairwise(widths))
     dense = 512 * 4 * 4 * 2560 + 2 * 2560
-    minibatch = 2560 * 300 * 50 + 300 * 50 + 600
+    minibatch = 2560 * 300 * 50
     assert count(judge) == convolutions + dense + minibatch + (2560 + 600) * 1001 + 1001
     maps, noise = [512, 256, 128, 64, 64, 64], [64, 64, 32, 16, 8, 8]
     inputs = [a + b for a, b in zip(maps, noise, strict=True)]
@@ -103,7 +114,7 @@ def test_networks_have_the_papers_sizes() -> None:
 def test_settings_of_the_paper() -> None:
     recipe = PRESETS["imagenet"]
     assert (recipe.data.source, recipe.data.size_px, recipe.labels) == ("imagenet", 128, None)
-    assert recipe.batch_size == 64
+    assert recipe.batch_size == recipe.networks.reference_size == 16  # type: ignore[union-attr]
     assert (recipe.optimizer.learning_rate, recipe.optimizer.beta1) == (4e-4, 0.5)
     objective = recipe.objective
     assert objective.real_or_generated.positive_target == 0.75
@@ -115,7 +126,13 @@ def test_settings_of_the_paper() -> None:
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 32), (3, 32, 96)])
 @pytest.mark.parametrize(
     "settings",
-    [SMALL, replace(SMALL, minibatch_kernels=0), replace(SMALL, noise_maps=(1, 0, 0, 2, 0, 0))],
+    [
+        SMALL,
+        AUTHORS,
+        replace(SMALL, minibatch_kernels=0),
+        replace(AUTHORS, minibatch_kernels=0),
+        replace(SMALL, noise_maps=(1, 0, 0, 2, 0, 0)),
+    ],
 )
 def test_sizes_that_are_multiples_of_32(
     settings: ImageNetSettings, shape: tuple[int, int, int]
@@ -147,6 +164,11 @@ def test_other_sizes(build: Any) -> None:
         ({"reference_size": 1}, "networks.reference-size: expected 2 to"),
         ({"minibatch_kernels": -1}, "networks.minibatch-kernels: expected 0 to"),
         ({"input_noise": -0.1}, "networks.input-noise: expected 0 to 1000"),
+        (
+            {"normalization": "cross", "width": 3},
+            "networks.width: expected an even number where networks.normalization is cross, got 3",
+        ),
+        ({"padding": "same"}, "networks.padding: expected one of centred, tensorflow, got 'same'"),
     ],
 )
 def test_impossible_settings(change: dict[str, Any], message: str) -> None:
@@ -196,8 +218,9 @@ def test_one_group_is_cut_in_the_middle() -> None:
     torch.testing.assert_close(closenesses(discriminator(), images, [7]), expected)
 
 
-def test_in_evaluation_images_do_not_depend_on_each_other() -> None:
-    network = discriminator()
+@pytest.mark.parametrize("settings", [SMALL, AUTHORS])
+def test_in_evaluation_images_do_not_depend_on_each_other(settings: ImageNetSettings) -> None:
+    network = discriminator(settings)
     for seed in range(20):
         network(images_of(12, seed), [4, 4, 4])
     network.eval()
@@ -216,6 +239,53 @@ def test_evaluation_takes_the_running_mean_of_the_real_samples() -> None:
     evaluated = closenesses(network.eval(), images, [12])
     torch.testing.assert_close(evaluated, trained[:8].mean(dim=0).expand(12, -1, -1))
     assert "running_closeness" in network.state_dict()
+
+
+def test_features_depend_on_the_mix_of_a_joint_normalization_alone() -> None:
+    real, generated = images_of(8), 0.3 * images_of(4, seed=2)
+
+    def change(settings: ImageNetSettings) -> float:
+        """Of the features of the same images beside the same, where the real ones come twice; relative."""
+        once, twice = (
+            discriminator(settings)(
+                torch.cat([*half, generated]), [len(half) * 8, 4]
+            ).features.detach()
+            for half in ([real], [real, real])
+        )
+        return float((once[8:] - twice[16:]).norm() / once[8:].norm())
+
+    assert change(AUTHORS) < 1e-5
+    assert change(SMALL) > 0.05
+
+
+def test_features_of_either_half_depend_on_both() -> None:
+    network = discriminator(AUTHORS)
+    first = network(images_of(8), [4, 4]).features
+    changed = images_of(8)
+    changed[4:] *= 0.5
+    assert not torch.allclose(network(changed, [4, 4]).features[:4], first[:4])
+
+
+def test_initial_weights_are_the_authors() -> None:
+    torch.manual_seed(0)
+    settings = replace(AUTHORS, width=16)
+    judge = ImageNetDiscriminator(settings, SHAPE, 4)
+    convolutions = [layer for layer in judge.layers if isinstance(layer, torch.nn.Conv2d)]
+    weights = torch.cat([layer.weight.flatten() for layer in convolutions])
+    assert weights.abs().max() <= 0.04
+    # Of a normal distribution of deviation .02 without what lies beyond two of them.
+    assert weights.std().item() == pytest.approx(0.02 * 0.8796, rel=0.02)
+    assert judge.minibatch is not None
+    gains = [layer.weight for layer in judge.layers if isinstance(layer, CrossBatchNorm)]
+    maker = ImageNetGenerator(settings, SHAPE)
+    gains += [
+        layer.weight
+        for layer in maker.modules()
+        if isinstance(layer, VirtualBatchNorm2d)
+        if layer.weight is not None
+    ]
+    assert torch.cat(gains).std().item() == pytest.approx(0.02, rel=0.2)
+    assert torch.cat(gains).mean().item() == pytest.approx(1.0, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -285,9 +355,12 @@ def three_classes() -> DataSet:
     return data_set_from_arrays(images[:24], labels[:24], images[24:], labels[24:])
 
 
-@pytest.fixture
-def recipe() -> Recipe:
-    return replace(PRESETS["imagenet"], epochs=2, batch_size=6, networks=SMALL, data=DataSettings())
+@pytest.fixture(params=["imagenet", "former"])
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    """The recipe, and the one of earlier versions, with small networks."""
+    recipes = {"imagenet": (PRESETS["imagenet"], AUTHORS), "former": (FORMER["imagenet"], SMALL)}
+    recipe, networks = recipes[request.param]
+    return replace(recipe, epochs=2, batch_size=6, networks=networks, data=DataSettings())
 
 
 def test_training_saving_sampling(
@@ -360,6 +433,10 @@ def test_generated_images_are_never_shown_alone(
         observer=Silent(),
         options=LoopOptions(),
     )
-    # The initialization of discriminator and baseline; then, a step: the discriminator's, the generator's,
-    # and the baseline's, which knows real images alone.
-    assert shown == [(24,), (24,)] + 4 * [(6, 6, 6), (6, 6), (6,)]
+    if recipe.objective.is_simultaneous:
+        # One pass of both players, whose real images are labelled; and the baseline's.
+        assert shown == 4 * [(6, 6), (6,)]
+    else:
+        # The initialization of discriminator and baseline; then, a step: the discriminator's, the
+        # generator's, and the baseline's, which knows real images alone.
+        assert shown == [(24,), (24,), *4 * [(6, 6, 6), (6, 6), (6,)]]

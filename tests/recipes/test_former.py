@@ -24,7 +24,7 @@ from convergan.recipes.terms import (
     TargetSettings,
 )
 from convergan.train_commands import TrainRecipe
-from support import FORMER_FOLDER
+from support import FORMER
 
 OLD_RUNS = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 
@@ -155,7 +155,7 @@ def read(objective: dict[str, Any]) -> ObjectiveSettings:
 @pytest.mark.parametrize(("words", "expected"), HASHES)
 def test_the_hash_is_that_of_before(words: str, expected: str) -> None:
     name, *options = words.split()
-    recipe = parsed(*options, start=(PRESETS | {"folder": FORMER_FOLDER})[name])
+    recipe = parsed(*options, start=(PRESETS | FORMER)[name])
     assert recipe_sha256(recipe) == expected
     # Written with present names and read again.
     assert recipe_sha256(recipe_from_dict(recipe_to_dict(recipe), "again")) == expected

@@ -4,6 +4,7 @@ from dataclasses import replace
 from convergan.page.chart import Chart
 from convergan.page.figures import Line
 from convergan.report.curves import charts
+from convergan.report.expected import ExpectedCurve
 from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
@@ -80,3 +81,28 @@ def test_losses_that_are_zero_or_negative_can_be_drawn(inputs: ReportInputs) -> 
     assert "logarithmic" not in chart.svg
     [chart] = charts(with_epochs(inputs, EpochLine(epoch=1, test_errors=0, test_size=5)))
     assert chart.svg
+
+
+def test_earlier_runs_of_the_recipe_are_a_band_below_the_run(inputs: ReportInputs) -> None:
+    expected = ExpectedCurve(
+        recipe="mnist",
+        labels=100,
+        key="0" * 64,
+        seeds=(0, 1, 2),
+        test_size=100,
+        epochs=(1, 4),
+        low=(0.2, 0.03),
+        mean=(0.3, 0.04),
+        high=(0.4, 0.05),
+    )
+    epochs = [EpochLine(epoch=n, test_errors=e, test_size=100) for n, e in enumerate([30, 5], 1)]
+    [chart] = charts(with_epochs(replace(inputs, expected=expected), *epochs))
+    own, earlier = lines(chart)
+    assert own.name == "semi-supervised GAN" and own.low == ()
+    assert (earlier.name, earlier.low, earlier.high) == (
+        "mean of 3 earlier runs", (0.2, 0.03), (0.4, 0.05),
+    )  # fmt: skip
+    assert "mean of 3 earlier runs: 4.0\N{NO-BREAK SPACE}% at epoch 4" in chart.description
+    assert "The band reaches from the least to the most errors" in chart.caption
+    [without] = charts(with_epochs(inputs, *epochs))
+    assert len(lines(without)) == 1 and "band" not in without.caption

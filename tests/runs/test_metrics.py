@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convergan.errors import UserError
-from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning, with_errors_of
+from convergan.runs.epochs import EpochLine, EpochRecord, HealthWarning, mean_line, with_errors_of
 from convergan.runs.metrics import append_metrics, check_metrics, keep_metrics, read_metrics
 from support import damaged
 
@@ -209,3 +209,22 @@ def test_a_name_that_is_no_utf8_damages_no_line(tmp_path: Path) -> None:
     kept = keep_metrics(path, 1)
     assert kept.problem is None and kept.lines[0].warnings[0].message.startswith(r"runs/\udcff/")
     assert path.read_text() == text
+
+
+def test_the_epoch_of_several_trainings_is_their_mean_with_their_counts_together() -> None:
+    warning = HealthWarning(2, "collapse", "all alike", "")
+    first = EpochLine(
+        epoch=2, step=8, train_seconds=2.0, losses={"discriminator/supervised": 1.0}, real_score=0.5,
+        test_size=10, test_errors=1, raw_test_errors=2, warnings=[warning],
+    )  # fmt: skip
+    second = replace(
+        first, train_seconds=4.0, losses={"discriminator/supervised": 3.0}, test_errors=4,
+        validation_errors=1, validation_size=5, warnings=[],
+    )  # fmt: skip
+    mean = mean_line([first, second])
+    assert (mean.epoch, mean.step, mean.train_seconds, mean.real_score) == (2, 8, 3.0, 0.5)
+    assert mean.losses == {"discriminator/supervised": 2.0}
+    assert (mean.test_size, mean.test_errors, mean.raw_test_errors) == (20, 5, 4)
+    # Not of all of them: a part of the count is no count.
+    assert mean.validation_errors is None and mean.baseline_test_errors is None
+    assert math.isnan(mean.diversity) and mean.warnings == [warning]

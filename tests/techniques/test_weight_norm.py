@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
@@ -316,3 +316,38 @@ def test_equals_the_formula_literally():
     v = layer.weight
     weight = v * (layer.gain / v.square().sum((1, 2, 3)).sqrt()).view(4, 1, 1, 1)
     torch.testing.assert_close(layer(x), F.conv2d(x, weight, layer.bias, padding=1))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 0.0])
+def test_epsilon_is_added_to_the_squared_length(scale: float) -> None:
+    layer = WeightNormLinear(4, 3, eps=1e-6).double()
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+    x = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+
+    def expected(x: Tensor, weight: Tensor, gain: Tensor) -> Tensor:
+        length = (weight.square().sum(1) + 1e-6).sqrt()
+        return x @ weight.T * (gain / length) + layer.bias
+
+    inputs = (x, layer.weight, layer.gain)
+    torch.testing.assert_close(layer(x), expected(*inputs))
+    gradients = (
+        torch.autograd.grad(outputs.sin().sum(), inputs)
+        for outputs in (layer(x), expected(*inputs))
+    )
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain)
+
+    def outputs(x: Tensor, weight: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, {"weight": weight}, (x,))
+
+    # Under a transform of torch.func as outside of it.
+    tangents = (torch.ones_like(x), torch.ones_like(layer.weight))
+    values, slopes = torch.func.jvp(outputs, (x.detach(), layer.weight.detach()), tangents)
+    torch.testing.assert_close(values, layer(x))
+    assert torch.isfinite(slopes).all()
+
+
+def test_epsilon_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="eps must be >= 0, got -1"):
+        WeightNormConv2d(1, 1, 3, eps=-1.0)

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binomtest
 
+from convergan.data.test_set import TestSet
 from convergan.runs.results import Results
 from convergan.training.outcome import ArmOutcome, Outcome, with_arms
 from support import results_of
@@ -16,16 +18,14 @@ SIZE = 40
 def arm(name: str, *wrong: int, held_out: bool = False) -> ArmOutcome:
     errs = np.zeros(SIZE, dtype=bool)
     errs[list(wrong)] = True
-    labels = np.zeros(SIZE, dtype=int)
-    outcome = Outcome(
-        images=np.zeros((SIZE, 8, 8, 1), np.uint8),
+    images = TestSet(
+        np.zeros((SIZE, 8, 8, 1), np.uint8),
+        np.zeros(SIZE, dtype=np.int64),
         names=[""] * SIZE,
-        labels=labels,
-        probabilities=np.zeros((SIZE, 2)),
-        wrong=errs,
-        baseline_wrong=None,
-        confusion=np.zeros((2, 2), int),
+        classes=("a", "b"),
     )
+    said = torch.eye(2)[torch.from_numpy(errs.astype(int))]
+    outcome = Outcome(test_set=images, logits=said, baseline_logits=None)
     return ArmOutcome(
         name=name,
         steps=5,

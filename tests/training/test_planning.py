@@ -8,10 +8,9 @@ from convergan.errors import UserError
 from convergan.recipes.arms import arm_names, arm_recipe, hold_out_recipe, is_planned
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from convergan.training.arm_times import ArmCost, Images
 from convergan.training.planning import (
     FEWEST_STEPS,
-    ArmCost,
-    Images,
     plan_lines,
     planned_by_minutes,
     planned_by_steps,

@@ -1,4 +1,4 @@
-"""Several ranks: feature matching over the whole batch, equal weights, errors that all are told."""
+"""Several ranks: terms over the whole batch, equal weights, errors that all are told."""
 
 import json
 import os
@@ -19,14 +19,16 @@ from torch import Tensor, nn
 
 from convergan.distributed import gather_from_ranks, mean_over_ranks, ranks, sum_over_ranks
 from convergan.errors import UserError
-from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import DiscriminatorOutput
+from convergan.networks.module import ModuleDiscriminator
+from convergan.networks.over_ranks import take_whole_batches
+from convergan.recipes.networks import ModuleSettings
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings, Recipe
 from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.training import run, trainer
-from convergan.training.launch import launched, on_every_rank, on_rank_zero
+from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
 from convergan.training.player import Player
 from convergan.training.preparation import Preparation
@@ -35,7 +37,6 @@ from convergan.training.terms.pull_away import PullAway
 from convergan.training.terms.term import TermContext, TermOutputs
 from support import equal_states
 
-HALF, OTHER_HALF = slice(0, 4), slice(4, 8)
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
 GENERATED = torch.linspace(0, 2, 32, dtype=torch.float64).view(8, 4).cos()
@@ -78,44 +79,42 @@ def gradient_on(rank: int, folder: str) -> None:
     # What data-parallel training does with the gradients of its ranks.
     gradient = sum_over_ranks(weight.grad) / 2
     torch.save(terms_of(rows), f"{folder}/terms-{rank}.pt")
-    torch.save(statistics_after_a_step(REAL[rows, :3].float()), f"{folder}/statistics-{rank}.pt")
+    torch.save(buffers_after_a_step(REAL[rows, :3].float()), f"{folder}/buffers-{rank}.pt")
     gathered = gather_from_ranks(torch.tensor([rank]))
     torch.save((loss.detach(), gradient, torch.cat(gathered)), f"{folder}/gradient-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-class Normalized(nn.Module):
-    """Two batch normalizations, one with statistics that are averaged as weights are, and another buffer."""
-
-    channels_last = False
-    last: Tensor
+class Normalized(nn.Sequential):
+    """A batch normalization, and a buffer that its images move otherwise."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.grouped = GroupedBatchNorm(nn.BatchNorm1d(3))
-        self.plain = nn.BatchNorm1d(3)
+        super().__init__(nn.Flatten(), nn.BatchNorm1d(3), nn.Linear(3, 2))
         self.register_buffer("last", torch.zeros(()))
 
-    def forward(self, rows: Tensor) -> Tensor:
-        self.last.copy_(rows[0, 0].detach())
-        return self.plain(self.grouped(rows))
+    def forward(self, images: Tensor) -> Tensor:
+        self.last.copy_(images[0, 0, 0, 0].detach())
+        return super().forward(images)
 
 
-def statistics_after_a_step(rows: Tensor) -> dict[str, Tensor]:
+def buffers_after_a_step(rows: Tensor) -> dict[str, Tensor]:
     """Buffers of a network that has seen rows in two passes, of which only the last is differentiated."""
     torch.manual_seed(0)
-    normalized: Any = Normalized()
-    player: Player[Any] = Player(
+    settings = ModuleSettings(module="Normalized", factory=Normalized)
+    network = ModuleDiscriminator(settings, (3, 1, 1), 2)
+    if ranks() > 1:
+        take_whole_batches(network)
+    player = Player(
         torch.device("cpu"),
-        normalized,
+        network,
         OptimizerSettings(),
         HardwareSettings(),
         averaged=True,
         with_history=False,
     )
     player.network.train()
-    for network in (player.local, player.wrapped):
-        value = network(rows).square().sum()
+    for seen in (player.local, player.wrapped):
+        value = seen(rows[:, :, None, None]).logits.square().sum()
     player.step(value, 0.0)
     averages = {f"average {name}": each for name, each in player.tested.named_buffers()}
     return dict(player.network.named_buffers()) | averages
@@ -161,6 +160,7 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
                 trace = "in fail" in "".join(getattr(error, "__notes__", []))
                 told[name] = [type(error).__name__, str(error), trace]
         told["none"] = [on_every_rank(lambda: rank)]
+        told["first"] = [from_rank_zero(lambda: rank)]
     original, calls = run.prepare, []
 
     def refuse(*arguments: Any, **options: Any) -> Any:
@@ -262,26 +262,20 @@ def test_terms_over_two_ranks_are_those_of_the_whole_batch(two_ranks: Path) -> N
 
 
 @one_worker
-def test_running_statistics_are_the_means_over_the_ranks_whichever_pass_moved_them(
+def test_running_statistics_are_of_the_whole_batch_and_other_buffers_of_the_first_rank(
     two_ranks: Path,
 ) -> None:
     first, second = (
-        torch.load(two_ranks / f"statistics-{rank}.pt", weights_only=True) for rank in range(2)
+        torch.load(two_ranks / f"buffers-{rank}.pt", weights_only=True) for rank in range(2)
     )
     assert equal_states(first, second)
-    alone, other = (statistics_after_a_step(REAL[rows, :3].float()) for rows in (HALF, OTHER_HALF))
-    assert not torch.equal(alone["plain.running_var"], other["plain.running_var"])
-    for name, value in first.items():
-        expected = alone[name]
-        if "running" in name:
-            expected = (alone[name] + other[name]) / 2
-        torch.testing.assert_close(value, expected, msg=name)
-    assert torch.equal(first["last"], REAL[0, 0].float())
+    for name, value in buffers_after_a_step(REAL[:, :3].float()).items():
+        torch.testing.assert_close(first[name], value, msg=name)
 
 
 @one_worker
 def test_two_ranks_end_with_the_same_weights(two_ranks: Path) -> None:
-    """Their images and noise differ: the weights are equal only if every gradient is shared."""
+    """Their images differ: the weights are equal only if every gradient is shared."""
     first, second = (
         torch.load(two_ranks / f"weights-{rank}.pt", weights_only=True) for rank in range(2)
     )
@@ -299,6 +293,7 @@ def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
         assert told[rank]["memory"] == ["RankFailed", "rank 1: out of memory: MemoryError", True]
         assert told[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
         assert told[rank]["none"] == [rank]
+        assert told[rank]["first"] == [0]
         # Each has looked once, and a script can go on alike on both.
         assert told[rank]["run"] == ["UserError", "batch-size: expected less", 1]
     assert not (two_ranks / "refused").exists()

@@ -15,11 +15,12 @@ from convergan.json_files import read_json
 from convergan.networks.classification import classified
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import read_recipe
+from convergan.recipes.networks import ResidualSettings
 from convergan.recipes.settings import Recipe
 from convergan.techniques.feature_matching import feature_matching_loss
 from convergan.techniques.generator_losses import minimax_generator_loss
 from convergan.techniques.semi_supervised import real_probability_logit, semi_supervised_loss
-from convergan.training import computation
+from convergan.training import computation, step
 from convergan.training.run import train
 from convergan.training.step import Game
 from convergan.training.terms.supervised import Supervised
@@ -127,6 +128,35 @@ def test_simultaneous_steps_train_and_differ_from_alternating_ones() -> None:
         moved = zip(before.parameters(), game.players["generator"].trained, strict=False)
         assert any(not torch.equal(weight, now) for weight, now in moved)
     assert not torch.equal(*after)
+
+
+def test_a_simultaneous_step_moves_weights_that_lie_channels_last_against_their_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What several ranks have added up lies in memory in its own way.
+    monkeypatch.setattr(
+        step,
+        "sum_over_ranks",
+        lambda gradient: gradient.clone(memory_format=torch.contiguous_format),
+    )
+    recipe = replace(
+        RECIPE,
+        networks=ResidualSettings(width=4, generator_width=8),
+        objective=replace(OBJECTIVE, update="simultaneous"),
+    )
+    game, state = game_of(recipe, shape=(8, 8, 3))
+    before = {name: copy.deepcopy(player.network) for name, player in game.players.items()}
+    game.step(state, RATE)
+    for name in ("discriminator", "generator"):
+        network, earlier = game.players[name].network, dict(before[name].named_parameters())
+        for weight_name, weight in network.named_parameters():
+            if weight.grad is None or not weight.requires_grad:
+                continue
+            assert weight.grad.stride() == weight.stride()
+            # Adam's first step goes against the sign of each gradient.
+            clear = weight.grad.abs() > 1e-4
+            moved = (weight - earlier[weight_name]).sign()
+            assert torch.equal(moved[clear], -weight.grad.sign()[clear])
 
 
 def test_the_discriminators_weights_can_move_again_after_a_generators_step_that_fails() -> None:

@@ -68,6 +68,24 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
     assert third.startswith("1 training of")
 
 
+def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_it() -> None:
+    data = data_of({"a": 30, "b": 31, "c": 90}, test=4)
+    recipe = replace(PRESETS["digits"], labels=None)
+    *_, note, _ = summary_lines(prepared(data, recipe))
+    assert note == (
+        "unbalanced: a has 30 labels, c 90; "
+        "--objective.supervised.class-weights balanced makes up for it"
+    )
+    objective = recipe.objective
+    weighted = objective.with_term(replace(objective.supervised, class_weights="balanced"))
+    assert not any(
+        "unbalanced" in line
+        for line in summary_lines(prepared(data, replace(recipe, objective=weighted)))
+    )
+    nearly = data_of({"a": 30, "b": 31, "c": 89}, test=4)
+    assert not any("unbalanced" in line for line in summary_lines(prepared(nearly, recipe)))
+
+
 def test_labels_that_are_not_used_count_as_unlabelled() -> None:
     recipe = replace(PRESETS["digits"], labels=20)
     first, *_ = summary_lines(prepared(data_of({"a": 30, "b": 40}, unlabelled=5, test=4), recipe))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from convergan.recipes.augmentation import AugmentationSettings
+from convergan.whole_batch import draw_rows
 
 ImageBatch = Float[Tensor, "batch channels height width"]
 
@@ -180,7 +181,9 @@ _TURN = [[0, -_R, _R], [_R, 0, -_R], [-_R, _R, 0]]
 
 def _uniform(images: ImageBatch, count: int) -> Float[Tensor, "batch count"]:
     """Numbers in [-1, 1) for each image."""
-    drawn = torch.rand(len(images), count, dtype=images.dtype, device=images.device)
+    drawn = draw_rows(
+        lambda rows: torch.rand(rows, count, dtype=images.dtype, device=images.device), len(images)
+    )
     return 2 * drawn - 1
 
 
@@ -192,7 +195,9 @@ def _shifted_positions(
     Beyond the border they are reflected at its pixel, or else the border's.
     """
     device = images.device
-    shifts = torch.randint(-largest, largest + 1, (len(images), 1), device=device)
+    shifts = draw_rows(
+        lambda rows: torch.randint(-largest, largest + 1, (rows, 1), device=device), len(images)
+    )
     positions = torch.arange(size, device=device) + shifts
     if not reflects:
         return positions.clamp(0, size - 1)
@@ -212,7 +217,8 @@ def _pixels_at(
 def _near(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"]:
     """True for the `side` rows, or columns, about a random one, as far as there are so many."""
     device = images.device
-    first = torch.randint(size, (len(images), 1), device=device) - side // 2
+    centres = draw_rows(lambda rows: torch.randint(size, (rows, 1), device=device), len(images))
+    first = centres - side // 2
     positions = torch.arange(size, device=device)
     return (positions >= first) & (positions < first + side)
 

@@ -67,7 +67,7 @@ def predict(
     where there is one; a classifier that is handed over stays on its device.
 
     Args:
-        run: the folder of a finished run, or what `load_classifier` made of it.
+        run: the folder of a finished run or ensemble, or what `load_classifier` made of it.
         images: an image or a folder, or several; files are sorted by path, each counts once. Or uint8 [n,
             height, width], [n, height, width, channels] or [n, channels, height, width], 1 or 3 channels.
         skip_unreadable: go on without files that cannot be read; they are listed in `skipped`.

@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from convergan.errors import UserError
-from convergan.networks.conv import ConvDiscriminator, ConvGenerator
+from convergan.networks.conv import ConvDiscriminator, ConvGenerator, VirtualConvGenerator
 from convergan.networks.imagenet import ImageNetDiscriminator, ImageNetGenerator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -58,6 +58,8 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
         return ImageNetGenerator(settings, image_shape)
     if isinstance(settings, ResidualSettings | ModuleSettings):
         return ResidualGenerator(settings, image_shape)
+    if settings.generator_normalization == "virtual":
+        return VirtualConvGenerator(settings, image_shape)
     return ConvGenerator(settings, image_shape)
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from convergan.distributed import mean_over_ranks
 from convergan.errors import UserError
 from convergan.networks.interface import Discriminator
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -43,14 +44,14 @@ class ComparingDiscriminator(Discriminator):
 
     def groups_and_real(
         self, rows: int, group_sizes: Sequence[int] | None
-    ) -> tuple[list[int], int]:
+    ) -> tuple[list[int], int | None]:
         """The groups in which `rows` samples are compared in training, and how many samples, the first ones,
-        count for the running mean; 0: it stays.
+        count for the running mean; None: it stays.
 
         Of several groups that are named the last is the generated one; one alone is real.
         """
         if not group_sizes:
-            return self.groups_of(rows), 0
+            return self.groups_of(rows), None
         return list(group_sizes), sum(group_sizes[:-1]) or group_sizes[0]
 
     def with_closeness(
@@ -65,9 +66,13 @@ class ComparingDiscriminator(Discriminator):
             return torch.cat([features, means], dim=1)
         sizes, real = self.groups_and_real(features.shape[0], group_sizes)
         activations = self.minibatch(features, sizes)
-        if real:
+        if real is not None:
             with torch.no_grad():
-                real_mean = activations[:real, features.shape[1] :].float().mean(dim=0)
+                closenesses = activations[:real, features.shape[1] :]
+                closenesses = closenesses.to(self.running_closeness.dtype)
+                if self.minibatch.gather is not None:
+                    closenesses = mean_over_ranks(closenesses)
+                real_mean = closenesses.mean(dim=0)
                 self.closeness_batches.add_(1)
                 rate = self.closeness_batches.reciprocal().clamp(min=_SLOWEST_RATE)
                 self.running_closeness.lerp_(real_mean, rate)

@@ -37,10 +37,16 @@ class NoisyDense(WeightNormLinear):
         if under_transform():
             y = super().forward(self.noise(x))
             return torch.relu(y) if self.relu else y
-        y = _NoisyDense.apply(
-            x, self.noise.draw(x), self.noise.stdev, self.weight, self.gain, self.bias, self.relu
+        assert self.bias is not None
+        return noisy_dense(
+            x,
+            self.noise.draw(x),
+            self.noise.stdev,
+            self.weight,
+            self.gain,
+            self.bias,
+            relu=self.relu,
         )
-        return y
 
     @torch.no_grad()
     def initialize_from_data(
@@ -49,6 +55,31 @@ class NoisyDense(WeightNormLinear):
         """Sets gain and bias as `WeightNormLinear` does, from noisy inputs; the outputs."""
         y = super().initialize_from_data(self.noise(x))
         return torch.relu(y) if self.relu else y
+
+
+def noisy_dense(
+    x: Float[Tensor, "*networks batch in_features"],
+    noise: Float[Tensor, "*networks batch in_features"] | None,
+    stdev: float,
+    weight: Float[Tensor, "*networks out_features in_features"],
+    gain: Float[Tensor, "*networks out_features"],
+    bias: Float[Tensor, "*networks out_features"],
+    *,
+    relu: bool,
+) -> Float[Tensor, "*networks batch out_features"]:
+    """What `NoisyDense` computes, of one network or of several at once, each with its own inputs and weights.
+
+    Of several there are no second derivatives.
+
+    Args:
+        x: the inputs.
+        noise: standard normal numbers; None: no noise is added.
+        stdev: what they are multiplied by.
+        weight, gain, bias: of the layer.
+        relu: whether there is one.
+    """
+    y: Tensor = _NoisyDense.apply(x, noise, stdev, weight, gain, bias, relu)
+    return y
 
 
 class _NoisyDense(torch.autograd.Function):
@@ -73,10 +104,10 @@ class _NoisyDense(torch.autograd.Function):
             x = torch.add(x, noise, alpha=stdev, out=torch.empty_like(x, dtype=dtype))
         else:
             x = x.to(dtype)
-        norm = torch.threshold_(torch.linalg.vector_norm(weight, dim=1), 0, 1)
+        norm = torch.threshold_(torch.linalg.vector_norm(weight, dim=-1), 0, 1)
         scale = gain / norm
-        projected = torch.mm(x, weight.to(dtype).t())
-        y = torch.addcmul(bias.to(dtype), projected, scale.to(dtype))
+        projected = torch.matmul(x, weight.to(dtype).mT)
+        y = torch.addcmul(bias.to(dtype).unsqueeze(-2), projected, scale.to(dtype).unsqueeze(-2))
         if relu:
             y.relu_()
         ctx.relu = relu
@@ -95,20 +126,20 @@ class _NoisyDense(torch.autograd.Function):
         if y is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
         if needs_bias:
-            of_bias = gradient.sum(0, dtype=scale.dtype)
+            of_bias = gradient.sum(-2, dtype=scale.dtype)
         if needs_weight or needs_gain:
-            of_scale = torch.mul(gradient, projected).sum(0, dtype=scale.dtype)
+            of_scale = torch.mul(gradient, projected).sum(-2, dtype=scale.dtype)
         if needs_gain:
             of_gain = of_scale / norm
         if needs_x or needs_weight:
-            gradient = gradient * scale.to(gradient.dtype)
+            gradient = gradient * scale.to(gradient.dtype).unsqueeze(-2)
         if needs_weight:
             # v enters by v . x and by || v ||; the latter's share is a multiple of v.
-            of_weight = torch.mm(gradient.t(), x).to(weight.dtype)
+            of_weight = torch.matmul(gradient.mT, x).to(weight.dtype)
             share = -(of_scale * scale).div_(norm.square())
-            of_weight.addcmul_(weight, share.unsqueeze(1))
+            of_weight.addcmul_(weight, share.unsqueeze(-1))
         if needs_x:
-            of_x = torch.mm(gradient, weight.to(gradient.dtype))
+            of_x = torch.matmul(gradient, weight.to(gradient.dtype))
         return of_x, None, None, of_weight, of_gain, of_bias, None
 
 

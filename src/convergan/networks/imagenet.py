@@ -3,6 +3,7 @@
 They use virtual batch normalization (Section 3.5) and minibatch discrimination (Section 3.2).
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -12,19 +13,26 @@ from torch import Tensor, nn
 
 from convergan.errors import UserError
 from convergan.networks.closeness import ComparingDiscriminator
+from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
 from convergan.techniques.virtual_batch_norm import ReferenceBatch, VirtualBatchNorm2d
+from convergan.whole_batch import rows_in_all, rows_of_halves
 
 LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+NormT = TypeVar("NormT", nn.BatchNorm1d, nn.BatchNorm2d, VirtualBatchNorm2d)
 
 MULTIPLE_PX = 32
 """Five halvings."""
 
-_INITIAL_STDEV = 0.02
-"""Of all weights but the generator's output, as in DCGAN and the authors' code."""
+_STDEV = 0.02
+"""Of all initial weights but the generator's output, and of gains around 1, as in the authors' code."""
+
+_CUT = 2
+"""Standard deviations beyond which there are no initial weights of the discriminator's convolutions."""
 
 _CONVOLUTIONS = ((1, 2), (2, 2), (4, 2), (4, 1), (4, 1), (8, 2), (8, 2))
 """Channels of the discriminator's layers, in multiples of the width, and their strides."""
@@ -41,8 +49,9 @@ class ImageNetDiscriminator(ComparingDiscriminator):
     batch normalization too, which DCGAN leaves out. Both techniques mix the samples of a batch:
 
     In training, all groups but the last are the real half, the last is the generated one; the generator's
-    step shows real images too (`compares_halves`), so that generated ones are judged in the company in
-    which the discriminator learnt to. One group alone, the baseline's or the data-dependent
+    step shows real images too (`compares_halves`), so that generated ones are judged beside real ones, as
+    the discriminator learnt to. With `settings.normalization` cross the features do not depend on how many
+    there are of each, with batch they do. One group alone, the baseline's or the data-dependent
     initialization's, has no generated half: it is cut in the middle, and compared with both parts.
 
     In evaluation an image's logits do not depend on others: the running statistics of batch normalization
@@ -58,15 +67,20 @@ class ImageNetDiscriminator(ComparingDiscriminator):
     ) -> None:
         super().__init__()
         channels, *first_size = image_shape[0], *_smallest_size(image_shape)
+        crosses = settings.normalization == "cross"
         layers: list[nn.Module] = [GaussianNoise(settings.input_noise)]
         for multiple, stride in _CONVOLUTIONS:
             width = multiple * settings.width
+            padding = 1
+            if stride == 2 and settings.padding == "tensorflow":
+                # An even size needs a single row more.
+                layers.append(nn.ZeroPad2d((0, 1, 0, 1)))
+                padding = 0
             # Batch normalization takes a bias before it away again.
-            layers += [
-                _initialized(nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)),
-                nn.BatchNorm2d(width),
-                nn.LeakyReLU(0.2),
-            ]
+            convolution = nn.Conv2d(channels, width, 3, stride=stride, padding=padding, bias=False)
+            _init_truncated(convolution.weight)
+            norm = CrossBatchNorm(width) if crosses else _with_gains(nn.BatchNorm2d(width))
+            layers += [convolution, norm, nn.LeakyReLU(0.2)]
             channels = width
         features = settings.dense_multiple * settings.width
         inputs = channels * first_size[0] * first_size[1]
@@ -74,7 +88,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             *layers,
             nn.Flatten(),
             _initialized(nn.Linear(inputs, features, bias=False)),
-            nn.BatchNorm1d(features),
+            CrossBatchNorm(features) if crosses else _with_gains(nn.BatchNorm1d(features)),
             nn.LeakyReLU(0.2),
         )
         closenesses = self.set_minibatch(
@@ -83,6 +97,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
                 settings.minibatch_kernels,
                 settings.minibatch_kernel_size,
                 compare="both_halves",
+                projection=settings.minibatch_projection,
             )
             if settings.minibatch_kernels
             else None
@@ -98,7 +113,12 @@ class ImageNetDiscriminator(ComparingDiscriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        features = self.layers(images)
+        features = images
+        real = _halves(len(images), group_sizes)[0] if self.training else 0
+        for layer in self.layers:
+            features = (
+                layer(features, real) if isinstance(layer, CrossBatchNorm) else layer(features)
+            )
         logits = self.output(self.with_closeness(features, group_sizes))
         # What is subtracted from all logits of a softmax does not change it: this is the softmax over all
         # outputs, with the logit of "generated" fixed at 0.
@@ -106,10 +126,10 @@ class ImageNetDiscriminator(ComparingDiscriminator):
 
     def groups_and_real(
         self, rows: int, group_sizes: Sequence[int] | None
-    ) -> tuple[list[int], int]:
+    ) -> tuple[list[int], int | None]:
         """The two halves, and the rows of the real one where groups are named."""
         halves = _halves(rows, group_sizes)
-        return halves, halves[0] if group_sizes else 0
+        return halves, halves[0] if group_sizes else None
 
 
 class ImageNetGenerator(Generator):
@@ -165,18 +185,28 @@ class _Levels(nn.Module):
         )
         # The images of the reference are not wanted: from the last normalization on it is left out.
         self.norms = nn.ModuleList(
-            VirtualBatchNorm2d(
-                channels, settings.reference_size, keep_reference=level < len(widths) - 1
+            _with_gains(
+                VirtualBatchNorm2d(
+                    channels, settings.reference_size, keep_reference=level < len(widths) - 1
+                )
             )
             for level, channels in enumerate(widths)
         )
         inputs = [
             channels + maps for channels, maps in zip(widths, settings.noise_maps, strict=True)
         ]
+        # 2 n + 3 rows, of which TensorFlow leaves out the first and the last two.
+        padding, added = (1, 0) if settings.padding == "tensorflow" else (2, 1)
         doublings = [
             _initialized(
                 nn.ConvTranspose2d(
-                    channels, next_width, 5, stride=2, padding=2, output_padding=1, bias=False
+                    channels,
+                    next_width,
+                    5,
+                    stride=2,
+                    padding=padding,
+                    output_padding=added,
+                    bias=False,
                 )
             )
             for channels, next_width in zip(inputs, widths[1:], strict=False)
@@ -197,7 +227,10 @@ class _Levels(nn.Module):
         ):
             maps = torch.relu(norm(maps))
             maps = torch.cat([maps, fresh[-maps.shape[0] :].unflatten(1, shape)], dim=1)
-            maps = convolution(maps)
+            # With TensorFlow's padding one row and one column are left to cut off.
+            made: Tensor = convolution(maps)
+            height, width = (made.shape[2] // 2 * 2, made.shape[3] // 2 * 2)
+            maps = made[:, :, :height, :width]
         return torch.tanh(maps)
 
 
@@ -213,20 +246,35 @@ def _smallest_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
-    """Rows of the real and of the generated half; see `ImageNetDiscriminator`."""
+    """This rank's rows of the real and of the generated half; see `ImageNetDiscriminator`."""
     if group_sizes is None or len(group_sizes) == 1:
-        halves = [rows - rows // 2, rows // 2]
+        halves, whole = rows_of_halves(rows), rows_in_all(rows)
+        compared = [whole - whole // 2, whole // 2]
     else:
-        halves = [sum(group_sizes[:-1]), group_sizes[-1]]
-    if min(halves) < 2:
+        halves = compared = [sum(group_sizes[:-1]), group_sizes[-1]]
+    if min(compared) < 2:
         raise UserError(
             "networks.kind imagenet: expected halves of at least 2 images each to compare samples "
-            f"with, got {halves[0]} and {halves[1]}; a larger --batch-size has more"
+            f"with, got {compared[0]} and {compared[1]}; a larger --batch-size has more"
         )
     return halves
 
 
-def _initialized(layer: LayerT, stdev: float = _INITIAL_STDEV, bias: float = 0.0) -> LayerT:
+@torch.no_grad()
+def _init_truncated(weight: Tensor) -> None:
+    """Draws a normal distribution without its tails beyond `_CUT` standard deviations."""
+    # torch's own draws until all fit, which cannot be traced without memory.
+    inside = math.erf(_CUT / math.sqrt(2))
+    weight.uniform_(-inside, inside).erfinv_().mul_(_STDEV * math.sqrt(2))
+
+
+def _with_gains(layer: NormT) -> NormT:
+    assert layer.weight is not None
+    nn.init.normal_(layer.weight, mean=1.0, std=_STDEV)
+    return layer
+
+
+def _initialized(layer: LayerT, stdev: float = _STDEV, bias: float = 0.0) -> LayerT:
     nn.init.normal_(layer.weight, std=stdev)
     if layer.bias is not None:
         nn.init.constant_(layer.bias, bias)

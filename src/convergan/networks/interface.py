@@ -1,6 +1,6 @@
 """What the training loop expects of a discriminator and of a generator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -63,12 +63,33 @@ class Generator(nn.Module):
     latent_size: int
     data_dependent_initialization: bool = True
     """Whether the authors initialize this generator from data where they so initialize the discriminator."""
+    sample_batch: int | None = None
+    """Images that are made at a time in evaluation, each normalized by those beside it; None: each by
+    itself."""
 
     def latent(
         self, count: int, device: torch.device | str, generator: torch.Generator | None = None
     ) -> Float[Tensor, "count latent"]:
         """The noise that `count` images are made from, from `generator` or torch's default one."""
         return torch.rand(count, self.latent_size, device=device, generator=generator)
+
+    def made_of(
+        self, latent: Float[Tensor, "batch latent"], make: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "images channels height width"]:
+        """What `make` makes of the rows that are normalized together: of all of them, or in evaluation of
+        `sample_batch` at a time.
+
+        Raises:
+            ValueError: one is left alone, which has no statistics.
+        """
+        if self.training or self.sample_batch is None:
+            return make(latent)
+        if latent.shape[0] % self.sample_batch == 1:
+            raise ValueError(
+                f"latent must not leave one row alone in batches of {self.sample_batch}, whose images are"
+                f" normalized by each other, got {latent.shape[0]} rows"
+            )
+        return torch.cat([make(rows) for rows in latent.split(self.sample_batch)])
 
     def forward(
         self, latent: Float[Tensor, "batch latent"]

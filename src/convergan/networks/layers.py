@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from convergan.whole_batch import blocks_of_rows, rows_in_all
+
 LARGEST_MAPS_BYTES = 20 * 2**20
 """Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
 clears the pages of each anew: a fifth of a step of `cifar10`."""
@@ -16,7 +18,7 @@ clears the pages of each anew: a fifth of a step of `cifar10`."""
 class BatchNormWithoutGain(_BatchNorm):
     """Batch normalization over all axes but the channels', with a trained bias and no gain.
 
-        y = (x - mean) / sqrt(variance + 1e-5) + bias
+        y = (x - mean) / sqrt(variance + eps) + bias
 
     of [batch, num_features, ...], for layers before a nonlinearity that a gain does nothing for, as in the
     paper's generators. In training the statistics are those of the batch, under data parallelism of each
@@ -29,6 +31,8 @@ class BatchNormWithoutGain(_BatchNorm):
 
     Args:
         num_features: channels, or features of a dense layer.
+        eps: added to the variance, above 0.
+        running: keep running statistics. Without them those of the batch count in evaluation, too.
 
     Raises:
         ValueError: the inputs have no channels' axis.
@@ -39,8 +43,8 @@ class BatchNormWithoutGain(_BatchNorm):
 
     unit_gain: Tensor
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__(num_features, affine=False)
+    def __init__(self, num_features: int, *, eps: float = 1e-5, running: bool = True) -> None:
+        super().__init__(num_features, eps=eps, affine=False, track_running_stats=running)
         del self._parameters["weight"]
         self.affine = True
         self.bias = nn.Parameter(torch.zeros(num_features))
@@ -109,9 +113,9 @@ class ImageByImage(nn.Sequential):
     ) -> Float[Tensor, "batch maps map_height map_width"]:
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(images)
-        pixels = math.prod(images.shape[2:]) * images.shape[0]
+        pixels = math.prod(images.shape[2:]) * rows_in_all(images.shape[0])
         maps_bytes = self.most_channels * pixels * images.element_size()
-        blocks = images.chunk(max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
+        blocks = blocks_of_rows(images, max(1, math.ceil(maps_bytes / LARGEST_MAPS_BYTES)))
         return torch.cat([super(ImageByImage, self).forward(block) for block in blocks])
 
     def initialize_from_data(

@@ -74,17 +74,27 @@ class MLPGenerator(Generator):
     def __init__(self, settings: MLPSettings, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.image_shape = image_shape
-        self.latent_size = settings.latent_size
+        self.latent_size, self.sample_batch = settings.latent_size, settings.sample_batch
+        eps = settings.normalization_epsilon
         widths = [settings.latent_size, *settings.generator_hidden]
         layers: list[nn.Module] = []
         for inputs, width in pairwise(widths):
             # Batch normalization takes the layer's own bias away again.
             layer = nn.Linear(inputs, width, bias=False)
             nn.init.xavier_uniform_(layer.weight)
-            layers += [layer, BatchNormWithoutGain(width), nn.Softplus()]
-        self.layers = nn.Sequential(*layers, WeightNormLinear(widths[-1], prod(image_shape)))
+            norm = BatchNormWithoutGain(width, eps=eps or 1e-5, running=self.sample_batch is None)
+            layers += [layer, norm, nn.Softplus()]
+        output = WeightNormLinear(widths[-1], prod(image_shape), eps=eps or 0.0)
+        if settings.generator_output == "glorot":
+            nn.init.xavier_uniform_(output.weight)
+        self.layers = nn.Sequential(*layers, output)
 
     def forward(
+        self, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        return self.made_of(latent, self._images)
+
+    def _images(
         self, latent: Float[Tensor, "batch latent"]
     ) -> Float[Tensor, "batch channels height width"]:
         return torch.sigmoid(self.layers(latent)).unflatten(1, self.image_shape)

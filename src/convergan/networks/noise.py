@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from convergan.whole_batch import draw_rows, with_rows
+
 BANK_SIZE = 2**22
 """Numbers in a bank: 16 MB."""
 
@@ -23,7 +25,7 @@ class NoiseBank:
     """
 
     def __init__(self, device: torch.device | str = "cpu", size: int = BANK_SIZE) -> None:
-        self._numbers = torch.zeros(size, device=device)
+        self._numbers = torch.zeros(size, dtype=torch.float32, device=device)
 
     def fill(self, seed: int) -> None:
         """Draws all numbers anew; they are a function of the seed and the kind of device."""
@@ -66,7 +68,8 @@ class GaussianNoise(nn.Module):
         """Standard normal numbers in the shape of `like`; None where no noise is to be added."""
         if not self.training or self.stdev == 0:
             return None
-        return torch.randn_like(like) if self.bank is None else self.bank.cut(like)
+        cut = torch.randn_like if self.bank is None else self.bank.cut
+        return draw_rows(lambda rows: cut(with_rows(like, rows)), like.shape[0])
 
     def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The inputs, with noise added in training and unchanged in evaluation."""

@@ -1,37 +1,55 @@
 """ImageNet at 128x128 pixels, all labels, for samples: Section 6.4 and the authors' code.
 
-Virtual batch normalization, minibatch discrimination with both halves, and one-sided label smoothing.
+Virtual batch normalization, minibatch discrimination with both halves, and one-sided label smoothing. A step
+has 16 real images, which serve as labelled and as unlabelled ones, and 16 generated, and moves both players
+by one forward pass.
 
-Departures: the supervised part is a cross-entropy over the 1,000 classes given that the image is real,
-where the authors' includes "generated"; the real half holds a labelled and an unlabelled batch, not one
-batch that serves as both. Neither the paper nor the code says how long to train: the latter runs until
-it is stopped, and its disabled option has 25 epochs.
+Departures: the authors have four such batches, one on each of four devices, and average their gradients; here
+a step has one. In evaluation batch normalization and minibatch features take
+running statistics, so that what is said of an image does not depend on others; the authors never evaluate.
+Neither the paper nor the code says how long to train: the latter runs until it is stopped, and its disabled
+option has 25 epochs.
 """
 
 from convergan.recipes.networks import ImageNetSettings
 from convergan.recipes.objective import ObjectiveSettings
-from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
-from convergan.recipes.terms import FeatureMatchingSettings, RealOrGeneratedSettings, TargetSettings
+from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
+from convergan.recipes.terms import (
+    FeatureMatchingSettings,
+    RealOrGeneratedSettings,
+    SupervisedSettings,
+    TargetSettings,
+)
 
 RECIPE = Recipe(
     name="imagenet",
     epochs=25,
-    # The authors have 64 on each device; this is over all of them.
-    batch_size=64,
+    batch_size=16,
     data=DataSettings(source="imagenet", size_px=128),
-    networks=ImageNetSettings(),
+    networks=ImageNetSettings(
+        reference_size=16,
+        normalization="cross",
+        padding="tensorflow",
+        minibatch_projection="plain",
+        data_dependent_initialization=False,
+    ),
     objective=ObjectiveSettings(
+        supervised=SupervisedSettings(include_generated=True),
         real_or_generated=RealOrGeneratedSettings(weight=1.0, positive_target=0.75),
         feature_matching=FeatureMatchingSettings(weight=0.0),
         # Half the positive target.
         target=TargetSettings(weight=1.0, probability=0.375),
+        update="simultaneous",
+        shared_real_batch=True,
     ),
     optimizer=OptimizerSettings(
         learning_rate=4e-4,
         # The usual one: it is feature matching that explodes with it.
         epsilon=1e-8,
-        # The weights themselves are tested, as the authors do: the statistics of the discriminator's batch
-        # normalization are those of the weights, not of their average.
+        epsilon_place="uncorrected",
+        # The weights themselves are tested: the statistics of the discriminator's batch normalization are
+        # those of the weights, not of their average.
         averaging_rate=1.0,
     ),
+    hardware=HardwareSettings(precision="fp32", noise="fresh"),
 )

@@ -16,6 +16,8 @@ _Kernels = Annotated[int, Interval(ge=0, le=1000)]
 _KernelSize = Annotated[int, Interval(ge=1, le=1000)]
 _Noise = Annotated[float, Interval(ge=0, le=1000)]
 _Dropout = Annotated[float, Interval(ge=0, lt=1)]
+_Epsilon = Annotated[float, Interval(gt=0, le=1)]
+_SampleBatch = Annotated[int, Interval(ge=2, le=65_536)]
 _Model = Annotated[str, Len(1, 200)]
 _SeenSize = Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)]
 
@@ -41,6 +43,19 @@ class MLPSettings(Settings, group="networks"):
 
     latent_size: _LatentSize = 100
     """Numbers, uniform in [0, 1), that the generator makes an image from."""
+
+    generator_output: Literal["normal", "glorot"] = "normal"
+    """What the directions of the generator's last layer start from: `normal`, Normal(0, .1); `glorot`, as the
+    authors' do, uniform in +-sqrt(6 / (inputs + outputs)). The shorter they are, the more a step turns
+    them."""
+
+    normalization_epsilon: _Epsilon | None = None
+    """Added to the variance in the generator's batch normalization, and to the squared length of a direction
+    in its last layer: the authors' is 1e-6. Unset: 1e-5 and 0."""
+
+    sample_batch: _SampleBatch | None = None
+    """Samples are made so many at a time, each normalized by the statistics of those beside it, as the
+    authors draw them, 100 at a time. Unset: by running statistics, as an image of its latent alone."""
 
     data_dependent_initialization: bool = True
     """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
@@ -69,17 +84,42 @@ class ConvSettings(Settings, group="networks"):
     input_noise: _Noise = 0.0
     """Standard deviation of Gaussian noise on the discriminator's input; pixels lie in [-1, 1]."""
 
+    pixel_limit: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """What white is for the networks; black is its negative. The authors' CIFAR-10 pixels are
+    (x - 127.5) / 128, up to 0.99609375, while their generator's go to 1."""
+
     hidden_dropout: _Dropout = 0.5
     """Share dropped before each of the discriminator's later two blocks."""
 
     generator_width: _Width = 512
     """Channels of the generator's first maps, halved with each doubling of their size."""
 
+    generator_normalization: Literal["batch", "virtual"] = "batch"
+    """Normalization before the generator's ReLUs: by the statistics of the batch, or of each sample by those
+    of a fixed reference batch and itself (Section 3.5)."""
+
+    reference_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
+    """Samples in the reference batch of virtual batch normalization."""
+
     latent_size: _LatentSize = 100
     """Numbers, uniform in [0, 1), that the generator makes an image from."""
 
+    normalization_epsilon: _Epsilon | None = None
+    """Added to the variance where the generator normalizes, and to the squared length of a direction in
+    weight normalization: the authors' is 1e-6. Unset: 1e-5 and 0."""
+
+    sample_batch: _SampleBatch | None = None
+    """With `generator_normalization` batch, samples are made so many at a time, each normalized by the
+    statistics of those beside it, as the authors draw them, 100 at a time. Unset: by running statistics, as
+    an image of its latent alone."""
+
     data_dependent_initialization: bool = True
     """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
+
+    initialization_images: Literal["unlabelled", "labelled"] = "unlabelled"
+    """What that data is. `unlabelled`: 500 unlabelled images, compared in minibatches as large as a step's,
+    and 500 latents for the generator; `labelled`: as the authors', 500 labelled images, compared all
+    together, and as many latents as a step has images."""
 
     minibatch_kernels: _Kernels = 0
     """Kernels of minibatch discrimination after the features; 0: none."""
@@ -122,11 +162,25 @@ class ImageNetSettings(Settings, group="networks"):
     first."""
 
     reference_size: Annotated[int, Interval(ge=2, le=65_536)] = 64
-    """Samples in the reference batch of virtual batch normalization (Section 3.5): the authors' batch on one
-    device."""
+    """Samples in the reference batch of virtual batch normalization (Section 3.5): in the authors' code as
+    many as in a batch on one device, 16."""
+
+    normalization: Literal["batch", "cross"] = "batch"
+    """Normalization in the discriminator. `batch`: by the statistics of the whole batch. `cross`: as the
+    authors', the first half of the channels by those of the real half of the batch, the others by those of
+    the generated half, so that features do not depend on how many there are of each."""
+
+    padding: Literal["centred", "tensorflow"] = "centred"
+    """Zeros around maps whose size a layer halves or doubles: the same on each side, or as in TensorFlow,
+    where the lower and the right side get what is left of an odd number."""
 
     data_dependent_initialization: bool = True
     """Set gains and biases so that each layer starts with mean 0 and its standard deviation on data."""
+
+    minibatch_projection: Literal["normalized", "plain"] = "normalized"
+    """What minibatch features are projected by. `normalized`: as in the other networks, with a learned scale
+    and bias, the closenesses being means. `plain`: as in the authors' code for ImageNet, a linear map, and
+    sums divided by the number of all pairs of the batch with a half."""
 
     minibatch_kernels: _Kernels = 300
     """Kernels of minibatch discrimination after the features, each compared with the real half and with
@@ -134,6 +188,15 @@ class ImageNetSettings(Settings, group="networks"):
 
     minibatch_kernel_size: _KernelSize = 50
     """Dimension of each of these kernels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        halved = self.width, self.width * self.dense_multiple
+        self._require(
+            self.normalization == "batch" or not any(width % 2 for width in halved),
+            "width",
+            "an even number where networks.normalization is cross",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,10 @@ class ObjectiveSettings(Settings, group="objective"):
     """`alternating`: the generator moves after the discriminator, through its new weights and with other
     noise. `simultaneous`: both move by one forward pass, in fp32, as the authors' do on ImageNet."""
 
+    shared_real_batch: bool = False
+    """The labelled images of a step are its unlabelled ones, too, as on ImageNet, where all have a label.
+    Off: both are drawn, each from its own."""
+
     others: tuple[TermSettings, ...] = ()
     """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands
     under its own."""

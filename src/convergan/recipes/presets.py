@@ -3,22 +3,50 @@
 from convergan.errors import UserError, quoted
 from convergan.recipes import (
     cifar10,
+    cifar10_minibatch,
+    cifar10_samples,
     digits,
     folder,
     imagenet,
     mnist,
     mnist_fast,
     mnist_minibatch,
+    mnist_paper,
     svhn,
+    svhn_minibatch,
 )
 from convergan.recipes.settings import Recipe
 
-_FILES = (digits, mnist, mnist_fast, mnist_minibatch, cifar10, svhn, imagenet, folder)
+_FILES = (
+    digits,
+    mnist,
+    mnist_paper,
+    mnist_fast,
+    mnist_minibatch,
+    cifar10,
+    cifar10_minibatch,
+    cifar10_samples,
+    svhn,
+    svhn_minibatch,
+    imagenet,
+    folder,
+)
 
-PRESETS: dict[str, Recipe] = {file.RECIPE.name: file.RECIPE for file in _FILES}
+PRESETS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for file in _FILES
+    for recipe in (file.RECIPE, *getattr(file, "ABLATIONS", {}).values())
+}
 
 SUMMARIES: dict[str, str] = {
-    file.RECIPE.name: (file.__doc__ or "").split("\n\n")[0].replace("\n", " ") for file in _FILES
+    **{
+        file.RECIPE.name: (file.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        for file in _FILES
+    },
+    **{
+        recipe.name: f"{cifar10_samples.RECIPE.name} with {difference}: an ablation of Table 3."
+        for difference, recipe in cifar10_samples.ABLATIONS.items()
+    },
 }
 """What each recipe is for, in a sentence."""
 

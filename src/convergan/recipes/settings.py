@@ -65,7 +65,7 @@ class DataSettings(Settings, group="data"):
 
     split_seed: Seed | None = None
     """Decides which images are labelled, held out and in which fold. Unset: the run's seed. Members of
-    an ensemble share one split seed and differ in their seed."""
+    an ensemble share it and differ in their seed."""
 
     resident_mb: Annotated[int, Interval(ge=0, le=10**9)] = 4096
     """Decoded images up to this many megabytes are held in (device) memory; above, they are read
@@ -99,6 +99,10 @@ class OptimizerSettings(Settings, group="optimizer"):
     decay: Literal["linear", "cosine"] = "linear"
     """Shape of that fall."""
 
+    decay_by: Literal["steps", "epochs"] = "steps"
+    """What the learning rate is a function of: the steps that are done, or as in the authors' code the
+    epochs, within which it is constant."""
+
     weight_decay: Annotated[float, Interval(ge=0, le=100)] = 0.0
     """Share of a weight that a step takes away, as a multiple of the learning rate (AdamW)."""
 
@@ -109,9 +113,14 @@ class OptimizerSettings(Settings, group="optimizer"):
     """Decay of the squared gradient's running mean."""
 
     epsilon: Annotated[float, Interval(ge=1e-30, le=100)] = 1e-4
-    """Added to the root of the squared gradient's mean. The authors add 1e-8 inside the root, which
-    this equals where the gradient vanishes; PyTorch's usual 1e-8 makes feature matching explode in the
-    paper's networks."""
+    """Added to the root of the squared gradient's mean, or elsewhere: see `epsilon_place`. The authors add
+    1e-8 inside the root, which this equals where the gradient vanishes; PyTorch's usual 1e-8 outside makes
+    feature matching explode in the paper's networks."""
+
+    epsilon_place: Literal["outside", "inside", "uncorrected"] = "outside"
+    """Where Adam adds epsilon, v being the mean of the squared gradients divided by its bias correction c:
+    `outside` the root, sqrt(v) + epsilon, as PyTorch does; `inside`, sqrt(v + epsilon), as the authors do;
+    `uncorrected`, sqrt(v) + epsilon / sqrt(c), as TensorFlow does, on ImageNet."""
 
     averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1e-4
     """Smallest weight of a step in the running average of the discriminator's weights; the authors have
@@ -119,7 +128,16 @@ class OptimizerSettings(Settings, group="optimizer"):
 
     averaging_horizon: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the steps so far that the average looks back over, until its rate falls to
-    `averaging_rate`: the authors start from zero weights instead, and lag behind for 10,000 steps."""
+    `averaging_rate`."""
+
+    averaging_start: Literal["weights", "zero"] = "weights"
+    """What the average starts from. `weights`: the first ones, and it looks back over `averaging_horizon`.
+    `zero`: zeros, as the authors' does, which moves by `averaging_rate` towards the weights before each step,
+    and lags behind for 10,000 of them."""
+
+    generator_averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Smallest weight of a step in a running average of the generator's weights, which samples are then drawn
+    from; it looks back over `averaging_horizon`. 1: there is none, samples are drawn from the weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,6 +170,11 @@ class HardwareSettings(Settings, group="hardware"):
     """Gaussian noise of the networks. `auto`: on a CPU, unless compiled, cut out of a bank of numbers at
     random places, which costs next to nothing. `fresh`: every number is drawn for its one use."""
 
+    members: Literal["auto", "together", "apart"] = "auto"
+    """Members of an ensemble are trained `apart`, one after the other, or `together`, step by step in one
+    computation, which takes perceptrons with a generator (digits, mnist). `auto`: together where it was
+    measured to be quicker, for networks as small as those of digits on a CPU. Last digits depend on it."""
+
     compile: bool = False
     """Compile both networks with torch.compile, on a GPU as CUDA graphs. It takes up to minutes at the start.
     On a CPU it needs a C++ compiler and a step of `mnist` takes longer: docs/performance.md."""
@@ -169,6 +192,10 @@ class Recipe(Settings):
 
     seed: Seed = 0
     """Seed of everything that is drawn at random."""
+
+    members: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """Models of an ensemble, whose class probabilities are averaged: as many trainings on one draw of labels,
+    with the seeds `seed`, `seed` + 1 and so on. 1: a single model."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] = 100
     """Passes over the unlabelled images; or with `steps`, equal parts of the steps. After each the classifier
@@ -190,6 +217,10 @@ class Recipe(Settings):
 
     min_steps_per_epoch: Annotated[int, Interval(ge=1, le=10**6)] = 1
     """Steps of an epoch at least: small data is passed over more than once in each."""
+
+    drop_remainder: bool = False
+    """Leave out, in each epoch, the images at the end of its order that do not fill a step, as the authors
+    do. Else a last step takes them, and some of the next order."""
 
     batch_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
     """Images of each kind (labelled, unlabelled, generated) in a step, over all devices together."""
@@ -243,6 +274,14 @@ class Recipe(Settings):
             "printable characters without slashes",
         )
         self._require(len(set(self.arms)) == len(self.arms), "arms", "each arm once")
+        self._require(
+            self.seed + self.members <= 2**63, "seed", "one that leaves room for as many as members"
+        )
+        if self.members > 1 and (self.minutes is not None or self.arms):
+            raise UserError(
+                "members: expected 1 beside minutes or arms, which compare models and save one, got"
+                f" {self.members}; --minutes None trains members of the recipe's own model alone"
+            )
         # Their order changes nothing.
         object.__setattr__(self, "arms", tuple(sorted(self.arms)))
         if self.steps is not None:

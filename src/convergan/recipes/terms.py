@@ -49,6 +49,10 @@ class SupervisedSettings(TermSettings, term="supervised"):
     """Weight of the cross-entropy of the labelled images. 0: there are no classes, the discriminator tells
     real from generated images alone, and labels are not used."""
 
+    include_generated: bool = False
+    """The softmax is over the classes and "generated", as in the authors' code for ImageNet: then this term,
+    too, teaches that labelled images are real. Off: over the classes alone, given that an image is real."""
+
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: each labelled image counts n / (K n_k), with n labelled images, n_k of them of its class: a
     class with few labels has as much of the loss as any."""

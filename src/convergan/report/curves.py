@@ -55,9 +55,10 @@ def _chart(
 
 def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     name, short = _names(inputs)
+    baseline = "baseline of a member" if inputs.members else "supervised baseline"
     values: tuple[tuple[str, Value], ...] = (
         (name, lambda it: share_wrong(it.test_errors, it.test_size)),
-        ("supervised baseline", lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
+        (baseline, lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
         (f"{short}, not averaged", lambda it: share_wrong(it.raw_test_errors, it.test_size)),
         (
             f"{short}, validation images",
@@ -71,6 +72,13 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         return None
     top, above = top_of(lines)
     wrong = "Share of the images that are classified wrongly; lower is better. "
+    expected = _expected(inputs, len(values))
+    if expected is not None:
+        lines.append(expected)
+        above += (
+            "The band reaches from the least to the most errors of earlier runs of this recipe with other"
+            " seeds, the line in it is their mean. "
+        )
     return _chart(
         title="Error rate",
         svg=line_chart(
@@ -88,12 +96,29 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     )
 
 
+def _expected(inputs: ReportInputs, style: int) -> Line | None:
+    """The error rates of earlier runs of this recipe; None where there are none."""
+    curve = inputs.expected
+    if curve is None:
+        return None
+    return Line(
+        f"mean of {len(curve.seeds)} earlier runs",
+        curve.epochs,
+        curve.mean,
+        style,
+        low=curve.low,
+        high=curve.high,
+    )
+
+
 def _names(inputs: ReportInputs) -> tuple[str, str]:
     """What the classifier is called first, and shorter after that."""
     saved = saved_arm(inputs.arms)
     if saved is not None:
         title = arm_title(saved.name)
         return title, title
+    if inputs.members:
+        return "a member", "a member"
     if inputs.generated_images is None:
         return "classifier", "classifier"
     return "semi-supervised GAN", "GAN"

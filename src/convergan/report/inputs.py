@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from convergan.report.expected import ExpectedCurve
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.manifest import Manifest
 from convergan.runs.results import ErrorRate, Results
@@ -60,6 +61,26 @@ class ArmSummary:
 
     epochs: list[EpochLine] = field(default_factory=list)
     """Its epochs in their order; empty for an arm that has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberSummary:
+    """One member of an ensemble."""
+
+    seed: int
+    """Seed that it was trained with."""
+
+    test: ErrorRate | None = None
+    """Mistakes of it alone on the images that the ensemble is tested on; None where there are none."""
+
+    baseline: ErrorRate | None = None
+    """Mistakes of its baseline alone; None without one."""
+
+    seconds: float
+    """Duration of its training in seconds."""
+
+    report: str = ""
+    """Where its own report lies, relative to that of the ensemble; empty: nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +181,18 @@ class ReportInputs:
     data: list[tuple[str, str]] = field(default_factory=list)
     """Facts on the images as they were understood: rows of a table."""
 
+    expected: ExpectedCurve | None = None
+    """Error rates of earlier runs of the same recipe; None where there are none."""
+
     judged: bool = True
     """True if there were enough epochs for a warning to be raised at all."""
 
     arms: list[ArmSummary] = field(default_factory=list)
     """The trainings that were compared, in the order of their colours; empty for a run that compares none."""
+
+    members: list[MemberSummary] = field(default_factory=list)
+    """The members of an ensemble in the order of their seeds, `epochs` being their means; empty for a single
+    model."""
 
     disagreements: Disagreements | None = None
     """The images that the arms answer differently; None where the arms were not tested."""

@@ -24,8 +24,20 @@ def key_bars(inputs: ReportInputs) -> list[Bar]:
     result = ("Semi-supervised GAN", images, 0, results.test)
     if inputs.generated_images is None:
         result = ("Classifier", "what this run trained", 0, results.test)
-    explanation = "the same network, on the labelled images alone"
-    return bars([result, ("Supervised baseline", explanation, 1, results.baseline_test)])
+    baseline = ("Supervised baseline", _BASELINE, 1, results.baseline_test)
+    if inputs.members:
+        result, baseline = (_of_members(inputs, *each) for each in (result, baseline))
+    return bars([result, baseline])
+
+
+_BASELINE = "the same network, on the labelled images alone"
+
+
+def _of_members(
+    inputs: ReportInputs, name: str, explanation: str, style: int, found: ErrorRate | None
+) -> tuple[str, str, int, ErrorRate | None]:
+    """The bar of an ensemble in place of that of a single model."""
+    return f"{name}, ensemble of {len(inputs.members)}", explanation, style, found
 
 
 def comparison(inputs: ReportInputs) -> str | None:
@@ -77,6 +89,8 @@ def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
         known.append(("labelled images", count(results.labels)))
         if results.test_size is not None and not results.folds:
             known.append((tested(inputs), count(results.test_size)))
+    if inputs.members:
+        known.append(("members", count(len(inputs.members))))
     if last is not None:
         known.append(("epochs", count(last.epoch)))
     chosen = results.epoch_chosen if results else None
@@ -84,7 +98,7 @@ def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
         known.append(("result from epoch", count(chosen)))
     seconds = results.train_seconds if results else last.train_seconds if last else math.nan
     if math.isfinite(seconds):
-        of_all = ", all arms" if len(inputs.arms) > 1 else ""
+        of_all = ", all arms" if len(inputs.arms) > 1 else ", all members" if inputs.members else ""
         known.append((f"training time{of_all}", duration(seconds)))
     if inputs.manifest is not None:
         precision = inputs.manifest.precision

@@ -18,6 +18,7 @@ from convergan.report.curves import charts
 from convergan.report.inputs import ReportInputs
 from convergan.report.key_numbers import chance_of_difference, comparison, facts, key_bars
 from convergan.report.learning_curves import learning_curves
+from convergan.report.members import averaging, member_rows
 from convergan.report.words import confidence, duration, epoch_ranges, rows, sentences, tested
 from convergan.runs.epochs import HealthWarning
 
@@ -60,6 +61,8 @@ def _render(inputs: ReportInputs) -> str:
         facts=facts(inputs),
         arms=arm_rows(inputs.arms),
         choice=choice(inputs.arms),
+        members=member_rows(inputs),
+        averaging=averaging(inputs),
         chosen_by_tests=chosen_by_tests(inputs),
         learning_curves=learning_curves(inputs),
         charts=charts(inputs),

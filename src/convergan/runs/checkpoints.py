@@ -128,6 +128,11 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_newest_first(folder))
 
 
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The numbers of steps done of the checkpoints, usable or not, the newest first."""
+    return [int(path.stem.removeprefix("step-")) for path in _newest_first(folder)]
+
+
 def drop_newest_checkpoint(folder: Path) -> None:
     """Removes the newest checkpoint, unless it is the only one."""
     newest, *others = _newest_first(folder)

@@ -121,6 +121,7 @@ def _remove_run(folder: RunFolder) -> None:
         folder.samples,
         folder.folds,
         folder.arms,
+        folder.members,
         folder.tensorboard,
     ):
         shutil.rmtree(part, ignore_errors=True)

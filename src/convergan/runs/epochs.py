@@ -112,3 +112,45 @@ def with_errors_of(line: EpochLine, folds: Sequence[EpochLine | None]) -> EpochL
         if folds and len(counts) == len(folds):
             together[name] = sum(counts)
     return replace(line, **together)
+
+
+def mean_line(lines: Sequence[EpochLine]) -> EpochLine:
+    """One epoch of several trainings: their mean numbers, all warnings, and their counts together.
+
+    Counts stand beside the number of images that they are of, which is added up as well.
+
+    Args:
+        lines: of the same epoch, one of each training, at least one.
+    """
+    first = lines[0]
+    means: dict[str, Any] = {
+        name: _mean([getattr(line, name) for line in lines]) for name in _OF_TRAINING
+    }
+    losses = {
+        name: _mean([line.losses.get(name, math.nan) for line in lines]) for name in first.losses
+    }
+    validated = [line.validation_errors for line in lines if line.validation_errors is not None]
+    together = replace(
+        first,
+        **means,
+        losses=losses,
+        validation_errors=sum(validated) if len(validated) == len(lines) else None,
+        validation_size=sum(line.validation_size for line in lines),
+        warnings=[warning for line in lines for warning in line.warnings],
+    )
+    return with_errors_of(together, lines)
+
+
+_OF_TRAINING = (
+    "train_seconds",
+    "seconds_per_epoch",
+    "learning_rate",
+    "real_score",
+    "generated_score",
+    "diversity",
+)
+"""Names of the numbers of an epoch that have a mean."""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -36,6 +36,7 @@ class RunFolder:
         self.folds = path / "folds"
         self.arms = path / "arms"
         self.hold_out = path / "hold-out"
+        self.members = path / "members"
         self.tensorboard = path / "tensorboard"
         self.report = path / "report.html"
 
@@ -52,12 +53,16 @@ class RunFolder:
         """The folder of an arm's training that holds labels out: of a fold, from 1, or 0 for the only one."""
         return self.fold(fold) if fold else RunFolder(self.hold_out)
 
+    def member(self, seed: int) -> "RunFolder":
+        """The run folder of the member of an ensemble that was trained with this seed."""
+        return RunFolder(self.members / str(seed))
+
     def parts(self) -> Iterator["RunFolder"]:
-        """The run itself, its folds and its arms with theirs, as far as they are there."""
+        """The run itself, its folds, arms and members with theirs, as far as they are there."""
         yield self
         if self.hold_out.is_dir():
             yield RunFolder(self.hold_out)
-        for place in (self.folds, self.arms):
+        for place in (self.folds, self.arms, self.members):
             if place.is_dir():
                 for path in sorted(place.iterdir()):
                     if path.is_dir():

@@ -15,6 +15,7 @@ from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import build_discriminator, build_generator, without_memory
+from convergan.networks.ensemble import EnsembleDiscriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.module import Factory, require_module
 from convergan.paths import StrPath, as_path
@@ -46,6 +47,8 @@ class ModelConfig:
     """Whether training resized its images to `image_shape`: then so do those who predict."""
     has_generator: bool = True
     """Whether a generator was trained beside the classifier."""
+    members: tuple[int, ...] = ()
+    """Of an ensemble: the seeds of its members, whose folders hold the weights. Empty for a single model."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -70,9 +73,7 @@ def save_model(
         UserError: a file cannot be written, such as to a disk that is full.
     """
     make_folder(folder.model)
-    settings = json_text(
-        _CONFIG_TYPE.dump_python(config, mode="json", exclude={"networks": {"factory"}})
-    )
+    settings = _config_text(config)
     metadata = {
         _ORIGIN: json.dumps(dict(origin or {}), sort_keys=True),
         _CONFIG_SHA256: _sha256(settings),
@@ -83,6 +84,33 @@ def save_model(
     for name, network in networks.items():
         save_tensors(folder.model / name, network.state_dict(), metadata)
     write_text(folder.model / _CONFIG, settings)
+
+
+def save_ensemble(folder: RunFolder, config: ModelConfig) -> None:
+    """Writes the model/ of an ensemble: the settings alone, which name the members that have the weights.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    make_folder(folder.model)
+    write_text(folder.model / _CONFIG, _config_text(config))
+
+
+def _config_text(config: ModelConfig) -> str:
+    excluded = {"networks": {"factory"}} | ({} if config.members else {"members": True})
+    return json_text(_CONFIG_TYPE.dump_python(config, mode="json", exclude=excluded))
+
+
+def classifier_files(run: StrPath) -> tuple[Path, ...]:
+    """The files with the weights of a run's classifier; of an ensemble, those of its members.
+
+    Raises:
+        UserError: as `load_config`.
+    """
+    folder = RunFolder(as_path(run, "run"))
+    members = load_config(folder.path).members
+    folders = [folder.member(seed) for seed in members] or [folder]
+    return tuple(each.model / _CLASSIFIER for each in folders)
 
 
 def load_config(run: StrPath) -> ModelConfig:
@@ -105,10 +133,11 @@ def load_config(run: StrPath) -> ModelConfig:
 
 
 def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
-    """A run's classifier with its averaged weights, in evaluation mode, on the CPU.
+    """A run's classifier with its averaged weights, in evaluation mode, on the CPU; of an ensemble, the mean
+    of its members' class probabilities.
 
     Args:
-        run: the folder of a finished run with classes.
+        run: the folder of a finished run with classes, or of a finished ensemble.
         network: what makes the network, as `train` was given it, for a run of a network of your own.
 
     Returns:
@@ -130,6 +159,8 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     config = load_config(run)
     if not config.classes:
         raise UserError(f"{run}: expected a run with classes, got one trained without labels")
+    if config.members:
+        return _ensemble(RunFolder(Path(run)), config, network)
     networks = config.networks
     if isinstance(networks, ModuleSettings):
         if network is None:
@@ -161,6 +192,24 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     return classifier.eval()
 
 
+def _ensemble(folder: RunFolder, config: ModelConfig, network: Factory | None) -> Classifier:
+    """The classifiers of all members as one."""
+    members = [load_classifier(folder.member(seed).path, network) for seed in config.members]
+    for seed, member in zip(config.members, members, strict=True):
+        if (member.classes, member.image_shape) != (config.classes, config.image_shape):
+            raise UserError(
+                f"{folder.member(seed).path}: expected a member of this ensemble, got a run with other"
+                " classes or images of another size"
+            )
+    classifier = Classifier(
+        EnsembleDiscriminator([member.network for member in members]),
+        classes=config.classes,
+        image_shape=config.image_shape,
+        resized=config.resized,
+    )
+    return classifier.eval()
+
+
 def load_generator(run: StrPath) -> Generator:
     """A run's generator, in evaluation mode, on the CPU.
 
@@ -183,6 +232,12 @@ def load_generator(run: StrPath) -> Generator:
         5
     """
     config = load_config(run)
+    if config.members:
+        member = RunFolder(Path(run)).member(config.members[0]).path
+        raise UserError(
+            f"{run}: expected a run with a generator of its own, got an ensemble; {member} is one of its"
+            f" {len(config.members)} members"
+        )
     if not config.has_generator:
         raise UserError(
             f"{run}: expected a run with a generator, got one whose losses look at no generated images; "

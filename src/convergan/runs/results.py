@@ -74,6 +74,20 @@ class ArmResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemberResult:
+    """What one member of an ensemble came to by itself; its own results.json says the rest."""
+
+    seed: int
+    """Seed that it was trained with, and the name of its folder in members/."""
+
+    test_errors: Count | None
+    """Mistakes on the images that the ensemble was tested on; None where it was not."""
+
+    test_error_rate: Share | None
+    """test_errors divided by the number of those images, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArmComparison:
     """Two arms on the same images."""
 
@@ -166,6 +180,10 @@ class Results:
     """True in a run with arms whose error rates are of the labelled images that were held out, as it has no
     test set. Of several arms, these images chose the one that is saved."""
 
+    members: tuple[MemberResult, ...] = ()
+    """The members of an ensemble in the order of their seeds, `test_errors` and `baseline_test_errors` being
+    those of the averaged probabilities of all of them; none for a single model."""
+
     train_seconds: Seconds
     """Duration of all trainings, over all resumes, in seconds."""
 
@@ -224,6 +242,7 @@ class Results:
         absent = set() if self.test else {"folds", *_OF_TESTS, *_OF_BASELINE}
         absent |= set() if self.arms else _OF_ARMS
         absent |= set() if self.saved_arm else {"saved_arm"}
+        absent |= set() if self.members else {"members"}
         names = (field.name for field in fields(self))
         return {name: getattr(self, name) for name in names if name not in absent}
 

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from convergan.metrics.inception_score import Protocol, scores_of_sums, split_of_images
-from convergan.outputs import binary_output
+from convergan.page.figure_file import write_figure
 from convergan.page.images import write_sample_grid
 
 _CLASSES, _BY_COUNT = "classes.svg", "score-by-count.svg"
@@ -52,10 +50,10 @@ def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: P
     folder.mkdir(parents=True, exist_ok=True)
     probabilities = logits.double().softmax(dim=1)
     written = [folder / _CLASSES]
-    _write(written[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
+    write_figure(written[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
     if len(logits) >= parts.splits:
         written.append(folder / _BY_COUNT)
-        _write(written[1], lambda axes: _draw_by_count(axes, probabilities, parts))
+        write_figure(written[1], lambda axes: _draw_by_count(axes, probabilities, parts))
     return written
 
 
@@ -121,13 +119,3 @@ def _draw_classes(axes: Any, marginal: Tensor, classes: Sequence[str]) -> None:
     )
     axes.set_ylabel("p(y), mean over the images")
     axes.set_ylim(bottom=0)
-
-
-def _write(path: Path, draw: Any) -> None:
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
-        draw(figure.add_subplot())
-        with binary_output(path) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None})

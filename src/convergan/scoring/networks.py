@@ -1,5 +1,6 @@
 """The networks that look at images: Inception, a run's classifier, a module from Python."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.networks.batches import device_of_process
 from convergan.networks.classification import batch_size
+from convergan.networks.ensemble import EnsembleDiscriminator
 from convergan.paths import StrPath, as_path
 from convergan.runs.classifier import Classifier, require_evaluation_mode
-from convergan.runs.model import load_classifier
+from convergan.runs.model import classifier_files, load_classifier
 from convergan.runs.tensor_files import tensors_sha256
 from convergan.scoring.embedding import Embedding, Precision, Progress
 
@@ -78,7 +80,11 @@ def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
         UserError: `run` is no finished run, or has no classes.
     """
     classifier = load_classifier(run)
-    checksum = sha256(run / "model" / "classifier.safetensors")
+    checksums = [sha256(file) for file in classifier_files(run)]
+    # Of an ensemble, the hash of its members' hashes.
+    checksum = checksums[0]
+    if len(checksums) > 1:
+        checksum = hashlib.sha256("".join(checksums).encode()).hexdigest()
     return _of_classifier(classifier, checksum, precision)
 
 
@@ -118,7 +124,9 @@ def _of_classifier(
         size=(height, width) if classifier.resized else None,
         classes=classifier.classes,
         fingerprint=_fingerprint(
-            "classifier of a run",
+            "classifier of an ensemble"
+            if isinstance(classifier.network, EnsembleDiscriminator)
+            else "classifier of a run",
             checksum,
             f"Lanczos, to {size}" if classifier.resized else f"none, {size}",
             precision,

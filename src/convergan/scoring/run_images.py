@@ -52,9 +52,10 @@ def _draw(
 ) -> Iterator[np.ndarray]:
     # On the CPU whatever the device: its stream is the same everywhere.
     noise = torch.Generator().manual_seed(seed)
-    for first in range(0, count, _BATCH_SIZE):
-        # Whole batches, so that the noise does not depend on the count.
-        latent = generator.latent(_BATCH_SIZE, "cpu", noise).to(device)
+    # Whole batches, so that neither the noise nor what images are normalized by depends on the count.
+    size = generator.sample_batch or _BATCH_SIZE
+    for first in range(0, count, size):
+        latent = generator.latent(size, "cpu", noise).to(device)
         with torch.no_grad(), without_tf32():
             images = to_uint8(generator(latent), generator.pixel_range)[: count - first]
         yield images.cpu().numpy()

@@ -8,7 +8,8 @@ The norm is one number per output unit, so the factor g / || v || can be applied
 the weight: to whichever is smaller. A dense layer has fewer outputs on a minibatch of 100 than
 weights; a convolution has far fewer weights than outputs.
 
-A direction of length 0 counts as one of length 1: its unit gives its bias, and can be trained.
+A direction of length 0 counts as one of length 1: its unit gives its bias, and can be trained. With `eps`
+the length is sqrt(|| v ||^2 + eps), as in the authors' convolutional networks, with 1e-6.
 """
 
 from collections.abc import Callable
@@ -44,25 +45,25 @@ class _WeightNorm(nn.Module):
         self,
         weight: Tensor,
         *,
-        weight_std: float,
         unit_axis: int,
-        space_axes: int,
         bias: bool,
         train_gain: bool,
         initial_stdev: float,
+        eps: float,
     ) -> None:
         super().__init__()
         if weight.numel() == 0:
             raise ValueError(f"sizes must be at least 1, got a weight of {tuple(weight.shape)}")
         if not initial_stdev > 0:
             raise ValueError(f"initial_stdev must be > 0, got {initial_stdev}")
+        if not eps >= 0:
+            raise ValueError(f"eps must be >= 0, got {eps}")
+        self.initial_stdev, self.eps = initial_stdev, eps
         units = weight.shape[unit_axis]
-        self.initial_stdev = initial_stdev
         self._input_axes = [axis for axis in range(weight.ndim) if axis != unit_axis]
-        self._unit_shape = (units,) + (1,) * space_axes
-        self._weight_shape = [1] * weight.ndim
-        self._weight_shape[unit_axis] = units
-        self.weight = nn.Parameter(nn.init.normal_(weight, std=weight_std))
+        self._unit_shape = (units,) + (1,) * (weight.ndim - 2)
+        self._weight_shape = [units if axis == unit_axis else 1 for axis in range(weight.ndim)]
+        self.weight = nn.Parameter(nn.init.normal_(weight, std=0.1 if weight.ndim == 2 else 0.05))
         if train_gain:
             self.gain = nn.Parameter(torch.ones(units))
         else:
@@ -117,7 +118,7 @@ class _WeightNorm(nn.Module):
         return outputs.to(dtype)
 
     def _norm(self) -> Float[Tensor, "units"]:
-        return unit_norm(self.weight, self._input_axes).flatten()
+        return unit_norm(self.weight, self._input_axes, self.eps).flatten()
 
     def _project(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         raise NotImplementedError
@@ -126,7 +127,7 @@ class _WeightNorm(nn.Module):
         return (
             f"weight={tuple(self.weight.shape)}, bias={self.bias is not None},"
             f" train_gain={isinstance(self.gain, nn.Parameter)},"
-            f" initial_stdev={self.initial_stdev}"
+            f" initial_stdev={self.initial_stdev}, eps={self.eps:g}"
         )
 
 
@@ -143,6 +144,7 @@ class WeightNormLinear(_WeightNorm):
         train_gain: whether the gain is trained; otherwise it is a buffer: set by
             `initialize_from_data`, saved in `state_dict`, and constant.
         initial_stdev: of the outputs after `initialize_from_data`, > 0.
+        eps: added to || v ||^2, >= 0.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -156,15 +158,15 @@ class WeightNormLinear(_WeightNorm):
         bias: bool = True,
         train_gain: bool = True,
         initial_stdev: float = 1.0,
+        eps: float = 0.0,
     ) -> None:
         super().__init__(
             torch.empty(out_features, in_features),
-            weight_std=0.1,
             unit_axis=0,
-            space_axes=0,
             bias=bias,
             train_gain=train_gain,
             initial_stdev=initial_stdev,
+            eps=eps,
         )
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -195,7 +197,7 @@ class WeightNormConv2d(_WeightNorm):
         padding: zeros added on each side, likewise.
         dilation: pixels from one weight to the next, likewise.
         groups: the channels are taken in so many groups apart from each other; it divides both numbers.
-        bias, train_gain, initial_stdev: as `WeightNormLinear`.
+        bias, train_gain, initial_stdev, eps: as `WeightNormLinear`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -214,6 +216,7 @@ class WeightNormConv2d(_WeightNorm):
         bias: bool = True,
         train_gain: bool = True,
         initial_stdev: float = 1.0,
+        eps: float = 0.0,
     ) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
@@ -222,12 +225,11 @@ class WeightNormConv2d(_WeightNorm):
             )
         super().__init__(
             torch.empty(out_channels, in_channels // groups, *_pair(kernel_size)),
-            weight_std=0.05,
             unit_axis=0,
-            space_axes=2,
             bias=bias,
             train_gain=train_gain,
             initial_stdev=initial_stdev,
+            eps=eps,
         )
         self.stride = _pair(stride)
         self.padding = _pair(padding)
@@ -254,7 +256,7 @@ class WeightNormConvTranspose2d(_WeightNorm):
         stride: in pixels, likewise.
         padding: likewise, as `nn.ConvTranspose2d` understands it.
         output_padding: likewise.
-        bias, train_gain, initial_stdev: as `WeightNormLinear`.
+        bias, train_gain, initial_stdev, eps: as `WeightNormLinear`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -272,15 +274,15 @@ class WeightNormConvTranspose2d(_WeightNorm):
         bias: bool = True,
         train_gain: bool = True,
         initial_stdev: float = 1.0,
+        eps: float = 0.0,
     ) -> None:
         super().__init__(
             torch.empty(in_channels, out_channels, *_pair(kernel_size)),
-            weight_std=0.05,
             unit_axis=1,
-            space_axes=2,
             bias=bias,
             train_gain=train_gain,
             initial_stdev=initial_stdev,
+            eps=eps,
         )
         self.stride = _pair(stride)
         self.padding = _pair(padding)
@@ -342,10 +344,14 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
                 vars(layer)["forward"] = forward
 
 
-def unit_norm(weight: Float[Tensor, "..."], axes: list[int]) -> Float[Tensor, "..."]:
-    """|| v || over the axes of each unit's inputs, kept with size 1; 1 where it is 0."""
+def unit_norm(
+    weight: Float[Tensor, "..."], axes: list[int], eps: float = 0.0
+) -> Float[Tensor, "..."]:
+    """sqrt(|| v ||^2 + eps) over the axes of each unit's inputs, kept with size 1; 1 where it is 0."""
     if not under_transform():
-        return _UnitNorm.apply(weight, axes)
+        return _UnitNorm.apply(weight, axes, eps)
+    if eps:
+        return (weight.square().sum(dim=axes, keepdim=True) + eps).sqrt()
     is_zero = torch.linalg.vector_norm(weight.detach(), dim=axes, keepdim=True) == 0
     # Behind a `where` alone, the gradient of a norm of 0 would still become NaN.
     safe = torch.where(is_zero, 1.0, weight)
@@ -360,16 +366,18 @@ class _UnitNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, axes: list[int]) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, axes: list[int], eps: float) -> Tensor:
         norm = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+        if eps:
+            norm.square_().add_(eps).sqrt_()
         torch.threshold_(norm, 0, 1)
         ctx.save_for_backward(weight, norm)
         return norm
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         weight, norm = ctx.saved_tensors
-        return weight * (gradient / norm), None
+        return weight * (gradient / norm), None, None
 
 
 def _mean_over_ranks(

@@ -1,6 +1,6 @@
 """The images of one step, in named groups, and where they come from."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from convergan.distributed import rank, ranks
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
+from convergan.whole_batch import batch_of_ranks
 
 LABELLED, UNLABELLED, STRONG, GENERATED = GROUPS = (
     "labelled",
@@ -75,8 +76,9 @@ class Batch:
         return Batch(chosen, self.labels)
 
     def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
-        """The output of a discriminator for `images` by group, logits in float32."""
-        logits = output.logits.float().split(self.sizes)
+        """The output of a discriminator for `images` by group, logits in float32 or wider."""
+        wide = torch.promote_types(output.logits.dtype, torch.float32)
+        logits = output.logits.to(wide).split(self.sizes)
         features = output.features.split(self.sizes)
         parts = map(DiscriminatorOutput, logits, features)
         return dict(zip(self.groups, parts, strict=True))
@@ -119,6 +121,8 @@ class BatchSource:
         """
         self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
         self._pixel_range, self._memory_format = pixel_range, memory_format
+        self.shares_real = recipe.objective.shared_real_batch
+        """Whether the labelled images of a step are its unlabelled ones, too."""
         self._views = Augmentation(recipe.augmentation, flip=recipe.data.flip)
         self.sizes = {name: size // ranks() for name, size in batch_sizes(recipe).items()}
         """Images of each group in this process's share of a batch."""
@@ -143,21 +147,27 @@ class BatchSource:
         if UNLABELLED in groups or STRONG in groups:
             unlabelled = self._gathered(self._unlabelled[position])
             if UNLABELLED in groups:
-                made[UNLABELLED] = self._views.weak(unlabelled, self._pixel_range)
+                made[UNLABELLED] = self._viewed(self._views.weak, unlabelled)
         if LABELLED in groups and self._labelled is not None:
             indices = self._labelled[position]
             classes = self._data.labels[np.searchsorted(self._data.labelled, indices)]
             labels = torch.from_numpy(classes).to(self._images.device, non_blocking=True)
-            made[LABELLED] = self._views.labelled(self._gathered(indices), self._pixel_range)
+            made[LABELLED] = self._viewed(self._views.labelled, self._gathered(indices))
         if STRONG in groups:
-            made[STRONG] = self._views.strong(unlabelled, self._pixel_range)
+            made[STRONG] = self._viewed(self._views.strong, unlabelled)
         return Batch(made, labels)
 
     def matched(self, position: int, turn: int) -> Float[Tensor, "rows channels height width"]:
         """The unlabelled images that a generator step is compared with: others than the discriminator's."""
         turns = self._recipe.objective.generator_steps
         images = self._gathered(self._matched[position * turns + turn])
-        return self._views.weak(images, self._pixel_range)
+        return self._viewed(self._views.weak, images)
+
+    def _viewed(
+        self, view: Callable[[Tensor, tuple[float, float]], Tensor], images: Tensor
+    ) -> Tensor:
+        with batch_of_ranks([len(images)]):
+            return view(images, self._pixel_range)
 
     def _order(
         self, stream: str, indices: np.ndarray, steps: int, epoch: int, like: str | None = None

@@ -9,19 +9,17 @@ from typing import Any
 
 import torch
 
-from convergan.distributed import any_rank, broadcast_object, ranks
+from convergan.distributed import any_rank, ranks
 from convergan.errors import UserError, reading
 from convergan.runs.checkpoints import (
-    Checkpoint,
     drop_newest_checkpoint,
-    load_checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
     set_aside,
 )
 from convergan.runs.epochs import HealthWarning
 from convergan.training.health import CHECKPOINT, ROLLBACK, NotFinite
-from convergan.training.launch import on_every_rank, on_rank_zero
+from convergan.training.launch import from_rank_zero, on_every_rank, on_rank_zero
 from convergan.training.signals import Interrupted
 from convergan.training.state import TrainingState
 
@@ -43,6 +41,10 @@ class LoopOptions:
     stop_requested: Callable[[], bool] = lambda: False
     """Asked between steps; when true, a checkpoint is written, where there is a folder, and `Interrupted`
     raised."""
+
+    due: Callable[[], bool] | None = None
+    """Asked between steps in place of the time: whether a checkpoint is due. Trainings that take their steps
+    together write theirs at the same ones."""
 
     origin: Mapping[str, str] = field(default_factory=dict)
     """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
@@ -79,20 +81,13 @@ class Checkpointer:
             if self._in_memory:
                 state.load_state_dict(deepcopy(self._in_memory[-1]))
             return bool(self._in_memory)
-        loaded: list[Checkpoint | None] = []
-        origin = self._options.origin
-        on_rank_zero(lambda: loaded.append(load_newest_checkpoint(folder, origin)))
-        # The other ranks read the checkpoint that rank 0 has found.
-        newest = loaded[0] if loaded else None
-        path, passed_over = broadcast_object(
-            (newest.path, newest.passed_over) if newest else (None, ())
-        )
+        newest = from_rank_zero(lambda: load_newest_checkpoint(folder, self._options.origin))
         self.warning = None
-        if path is None:
+        if newest is None:
             return False
+        path, values, passed_over = newest
 
         def put_back() -> None:
-            values = newest.state if newest else load_checkpoint(path, origin)
             with reading(path, "a checkpoint of this recipe's networks"):
                 try:
                     state.load_state_dict(values)
@@ -127,12 +122,10 @@ class Checkpointer:
                 self._in_memory = [*older[-1:], deepcopy(state.state_dict())]
             self._time = time.monotonic()
             return
-        # Every rank takes part: the state holds all their random streams.
-        values = state.state_dict()
 
         def write() -> None:
             self._options.before_checkpoint()
-            save_checkpoint(folder, state.step, values, self._options.origin)
+            save_checkpoint(folder, state.step, state.state_dict(), self._options.origin)
 
         on_rank_zero(write)
         self._time = time.monotonic()
@@ -149,9 +142,11 @@ class Checkpointer:
         """Whether it is time for a checkpoint, or a stop has been asked for."""
         if ranks() > 1 and step % STEPS_BETWEEN_AGREEMENTS:
             return False
-        elapsed = time.monotonic() - self._time
-        due = elapsed >= self._options.checkpoint_every_seconds or self._options.stop_requested()
-        return any_rank(due, self._device)
+        if self._options.due is not None:
+            due = self._options.due()
+        else:
+            due = time.monotonic() - self._time >= self._options.checkpoint_every_seconds
+        return any_rank(due or self._options.stop_requested(), self._device)
 
     def stop_if_requested(self) -> None:
         """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""

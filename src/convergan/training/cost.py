@@ -184,7 +184,8 @@ def _held_bytes(recipe: Recipe, image_shape: tuple[int, int, int], outputs: int)
     held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
     if "generator" in losses_of(recipe.objective):
         generator = build_generator(recipe.networks, image_shape)
-        held += _player_bytes(recipe, "generator", generator, averaged=False)
+        averaged = recipe.optimizer.generator_averaging_rate < 1
+        held += _player_bytes(recipe, "generator", generator, averaged=averaged)
     if recipe.baseline:
         held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
     return held
@@ -253,8 +254,10 @@ def _trace(
 def _groups(objective: ObjectiveSettings) -> frozenset[str]:
     """The groups of images in the discriminator's step."""
     losses = losses_of(objective)
-    generated = {GENERATED} if "generator" in losses else set()
-    return (losses["discriminator"].needs & set(GROUPS)) | {UNLABELLED} | generated
+    groups = (losses["discriminator"].needs & set(GROUPS)) | {UNLABELLED}
+    if objective.shared_real_batch and LABELLED in groups:
+        groups -= {UNLABELLED}
+    return groups | ({GENERATED} if "generator" in losses else set())
 
 
 def _real_groups(objective: ObjectiveSettings) -> list[str]:

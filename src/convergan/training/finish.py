@@ -1,23 +1,34 @@
 """The end of a run: its model, its report and, last, its results."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from convergan.data.augmentation import view_examples
+from convergan.networks.interface import Generator
 from convergan.networks.pixels import to_uint8
 from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.report.disagreements import disagreements
-from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs, ViewExamples
-from convergan.runs.epochs import EpochLine, with_errors_of
+from convergan.report.expected import expected_curve
+from convergan.report.inputs import (
+    ArmSummary,
+    Disagreements,
+    MemberSummary,
+    ReportInputs,
+    ViewExamples,
+)
+from convergan.runs.epochs import EpochLine, mean_line, with_errors_of
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
-from convergan.runs.model import ModelConfig, save_model
+from convergan.runs.model import ModelConfig, save_ensemble, save_model
 from convergan.runs.results import ArmResult, Results, write_results
 from convergan.training.arms import Trained
+from convergan.training.ensemble import Member
 from convergan.training.health import can_be_judged
 from convergan.training.outcome import ArmOutcome, Outcome, extremes, worth_labelling
 from convergan.training.preparation import Preparation, image_shape
@@ -67,7 +78,75 @@ def write_end(
         has_generator=fitted.generator is not None,
     )
     save_model(folder, config, fitted.discriminator, fitted.generator, origin)
-    inputs = _report_inputs(folder, preparation, trained, results, device)
+    inputs = _report_inputs(folder, preparation, trained, results, device, [fitted.generator])
+    write_report(folder.report, inputs)
+    write_results(folder.results, results)
+
+
+def write_ensemble_end(
+    folder: RunFolder,
+    preparation: Preparation,
+    members: Sequence[Member],
+    ensemble: Trained,
+    results: Results,
+    *,
+    device: torch.device,
+) -> None:
+    """Writes model/, report.html and, as the mark of a finished ensemble, results.json.
+
+    Args:
+        folder: of the ensemble, with its manifest; the members lie in it.
+        preparation: what was trained.
+        members: the members, which are finished.
+        ensemble: what they are and came to as one.
+        results: what of it results.json holds.
+        device: where the networks are.
+
+    Raises:
+        UserError: a file cannot be written, such as to a disk that is full.
+    """
+    from convergan.report.page import write_report
+
+    recipe, data = preparation.recipe, preparation.data
+    config = ModelConfig(
+        networks=ensemble.training.recipe.networks,
+        image_shape=image_shape(data),
+        classes=data.classes,
+        resized=recipe.data.size_px is not None,
+        has_generator=False,
+        members=tuple(member.results.seed for member in members),
+    )
+    save_ensemble(folder, config)
+    generators = [member.trained.fitted.generator for member in members]
+    inputs = _report_inputs(folder, preparation, ensemble, results, device, generators)
+    curves = [_Curves(member.folder, preparation, member.results).of_result() for member in members]
+    by_epoch = [{line.epoch: line for line in lines} for lines in curves]
+    epochs = [
+        mean_line([lines[epoch] for lines in by_epoch])
+        for epoch in sorted(set.intersection(*map(set, by_epoch)))
+    ]
+    last = members[-1].results.seed
+    inputs = replace(
+        inputs,
+        title=f"{inputs.title} to {last}, ensemble of {len(members)}",
+        epochs=epochs,
+        warnings=[
+            warning._replace(message=f"member {member.results.seed}: {warning.message}")
+            for member, lines in zip(members, curves, strict=True)
+            for line in lines
+            for warning in line.warnings
+        ],
+        members=[
+            MemberSummary(
+                seed=member.results.seed,
+                test=member.results.test,
+                baseline=member.results.baseline_test,
+                seconds=member.results.train_seconds,
+                report=member.folder.report.relative_to(folder.path).as_posix(),
+            )
+            for member in members
+        ],
+    )
     write_report(folder.report, inputs)
     write_results(folder.results, results)
 
@@ -78,15 +157,12 @@ def _report_inputs(
     trained: Trained,
     results: Results,
     device: torch.device,
+    generators: Sequence[Generator | None],
 ) -> ReportInputs:
     recipe, data = preparation.recipe, preparation.data
     fitted, outcomes = trained.fitted, trained.outcomes
     curves = _Curves(folder, preparation, results)
     epochs = curves.of_result()
-    generated = None
-    if fitted.generator is not None:
-        samples = fixed_samples(fitted.generator, REPORT_IMAGES, recipe.seed)
-        generated = to_uint8(samples, fitted.generator.pixel_range).cpu().numpy()
     shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
     certain, uncertain = extremes(outcomes, data.classes)
     labelling, labelling_note = worth_labelling(data, fitted, device, recipe.seed)
@@ -102,12 +178,13 @@ def _report_inputs(
         classes=list(data.classes),
         confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
         real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],
-        generated_images=generated,
+        generated_images=_generated(generators, recipe.seed),
         most_certain=certain,
         least_certain=uncertain,
         worth_labelling=labelling,
         worth_labelling_note=labelling_note,
         data=data_rows(preparation),
+        expected=expected_curve(recipe),
         judged=can_be_judged(trained.training.recipe.epochs),
         arms=[_summary(arm, results, curves) for arm in results.arms]
         if len(trained.arms) > 1
@@ -115,6 +192,17 @@ def _report_inputs(
         disagreements=_disagreements(trained.arms, data.classes),
         views=_views(data.train.images[np.sort(shown[:VIEWED_IMAGES])], recipe),
     )
+
+
+def _generated(generators: Sequence[Generator | None], seed: int) -> np.ndarray | None:
+    """Samples of all generators, of each as many; None where there is none."""
+    present = [generator for generator in generators if generator is not None]
+    of_each = math.ceil(REPORT_IMAGES / max(len(present), 1))
+    samples = [
+        to_uint8(fixed_samples(generator, of_each, seed), generator.pixel_range).cpu().numpy()
+        for generator in present
+    ]
+    return np.concatenate(samples)[:REPORT_IMAGES] if samples else None
 
 
 def _views(images: np.ndarray, recipe: Recipe) -> ViewExamples | None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch.distributed import Store
 
-from convergan.distributed import rank, ranks
+from convergan.distributed import broadcast_object, rank, ranks
 from convergan.errors import UserError, file_problem, one_line
 from convergan.recipes.settings import HardwareSettings
 from convergan.training.local_ranks import TIMEOUT, is_child, local_ranks
@@ -85,8 +85,19 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
     if settings.threads is None and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, _usable_cores() // processes))
     if under_torchrun:
-        with _connected(device):
-            yield device
+        try:
+            with _connected(device):
+                yield device
+        except RuntimeError as error:
+            if not _is_of_connection(error):
+                raise
+            if device.type == "cpu" and torch.distributed.is_initialized():
+                # Its threads must end before Python does; on GPUs this may wait for the lost one.
+                torch.distributed.destroy_process_group()
+            raise UserError(
+                f"torchrun: expected {world_size} processes to the end, but this one lost another;"
+                " --resume goes on from the last checkpoint"
+            ) from error
         return
     local = local_ranks(processes)
     with local.watched():
@@ -112,6 +123,11 @@ def launched_rank() -> int:
     disconnected; 0 where it is alone."""
     started = torch.distributed.is_torchelastic_launched() or is_child()
     return int(os.environ["RANK"]) if started else 0
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    """Whether processes have lost one another, by what gloo and NCCL raise."""
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
 def _usable_cores() -> int:
@@ -191,6 +207,13 @@ def on_every_rank(task: Callable[[], ResultT]) -> ResultT:
 def on_rank_zero(task: Callable[[], object]) -> None:
     """Does a task on rank 0 alone; what it raises is raised on every rank, as by `on_every_rank`."""
     on_every_rank(task if rank() == 0 else lambda: None)
+
+
+def from_rank_zero(task: Callable[[], ResultT]) -> ResultT:
+    """What a task of rank 0 alone comes to, on every rank: another machine may not see the same files."""
+    results: list[ResultT] = []
+    on_rank_zero(lambda: results.append(task()))
+    return broadcast_object(results)[0]
 
 
 def _message(failure: Exception | None) -> tuple[str, str] | None:

@@ -2,15 +2,19 @@
 
 import math
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
-from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.interface import Discriminator
+from convergan.networks.interface import Generator as GeneratorNetwork
 from convergan.networks.precision import without_tf32
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.runs.epochs import EpochRecord
@@ -26,7 +30,7 @@ from convergan.training.observer import Observer, Silent
 from convergan.training.samples import diversity
 from convergan.training.selection import validation_errors
 from convergan.training.state import TrainingState
-from convergan.training.step import Game
+from convergan.training.step import Game, Parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +39,25 @@ class Fitted:
 
     discriminator: Discriminator
     baseline: Discriminator | None
-    generator: Generator | None
+    generator: GeneratorNetwork | None
     """None where no term looks at generated images."""
     epoch: int
     """The epoch that the discriminator is of."""
     train_seconds: float
     shared_seconds: float = 0.0
     """Seconds that were spent before it for this and other trainings; not part of `train_seconds`."""
+
+
+class Turn(NamedTuple):
+    """A step that a training is about to take."""
+
+    game: Game
+    state: TrainingState
+    learning_rate: float
+
+
+Taken = tuple[Parts, Tensor]
+"""What `Game.step` gives of a step that was taken."""
 
 
 @without_tf32()
@@ -56,7 +72,30 @@ def fit(
 ) -> Fitted:
     """Trains the players of a recipe; goes on from the newest checkpoint in `checkpoints`, if any.
 
-    It writes nothing but checkpoints, and prints nothing.
+    It writes nothing but checkpoints, and prints nothing. Arguments and errors are those of `course`.
+    """
+    steps = course(
+        device, recipe, data, checkpoints=checkpoints, observer=observer, options=options
+    )
+    try:
+        turn = next(steps)
+        while True:
+            turn = steps.send(turn.game.step(turn.state, turn.learning_rate))
+    except StopIteration as end:
+        fitted: Fitted = end.value
+        return fitted
+
+
+def course(
+    device: torch.device,
+    recipe: Recipe,
+    data: TrainingData,
+    *,
+    checkpoints: Path | None = None,
+    observer: Observer | None = None,
+    options: LoopOptions | None = None,
+) -> Generator[Turn, Taken, Fitted]:
+    """The course of a training, which leaves its steps to others: yields each, and is sent what came of it.
 
     Args:
         device: that this process trains on; where several processes train together, each has its own.
@@ -114,8 +153,8 @@ def fit(
         not_finite: NotFinite | None = None
         while state.position < steps:
             # 4. A step of all players.
-            rate = learning_rate(recipe.optimizer, game.progress(), state.rollbacks)
-            not_finite = meter.add(state, *game.step(state, rate))
+            rate = _learning_rate(recipe, state, game.progress())
+            not_finite = meter.add(state, *(yield Turn(game, state, rate)))
             if not_finite:
                 break
             state.step += 1
@@ -177,6 +216,13 @@ def fit(
     return _fitted(state)
 
 
+def _learning_rate(recipe: Recipe, state: TrainingState, progress: float) -> float:
+    """The learning rate of the step that comes next, after a share `progress` of all."""
+    if recipe.optimizer.decay_by == "epochs":
+        progress = state.epochs_done / recipe.epochs
+    return learning_rate(recipe.optimizer, progress, state.rollbacks)
+
+
 class _Clock:
     """The time that a training takes, in this process and in those before it."""
 
@@ -208,7 +254,7 @@ def _fitted(state: TrainingState) -> Fitted:
     return Fitted(
         discriminator=state.players["discriminator"].tested.eval(),
         baseline=None if baseline is None else baseline.tested.eval(),
-        generator=None if generator is None else generator.network.eval(),
+        generator=None if generator is None else generator.tested.eval(),
         epoch=state.epochs_done if best.weights is None else best.epoch,
         train_seconds=state.train_seconds,
     )
@@ -218,7 +264,8 @@ def steps_in_all(recipe: Recipe, unlabelled: int) -> int:
     """Number of steps of a training on so many unlabelled images."""
     if recipe.steps is not None:
         return recipe.steps
-    batches = math.ceil(unlabelled / batch_sizes(recipe)[UNLABELLED])
+    size = batch_sizes(recipe)[UNLABELLED]
+    batches = unlabelled // size if recipe.drop_remainder else math.ceil(unlabelled / size)
     return recipe.epochs * max(batches, recipe.min_steps_per_epoch)
 
 

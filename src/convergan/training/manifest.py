@@ -11,6 +11,7 @@ from convergan.distributed import ranks
 from convergan.errors import UserError, shortened
 from convergan.json_files import write_json
 from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import split_seed
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.runs.folder import RunFolder
 from convergan.runs.manifest import (
@@ -22,7 +23,7 @@ from convergan.runs.manifest import (
 )
 from convergan.runs.provenance import command_line, device_name, git_commit, versions
 from convergan.training.computation import precision_of_terms, resolved_precision
-from convergan.training.preparation import Preparation, split_seed
+from convergan.training.preparation import Preparation
 from convergan.training.summary import unlabelled_size
 from convergan.training.trainings import trainings_of
 
@@ -88,8 +89,8 @@ def new_manifest(
         folds_held_out=[fold.held_out.tolist() for fold in folds],
         unlabelled_size=unlabelled_size(preparation),
         folds=len(folds),
-        trainings=len(trainings),
-        steps=sum(training.steps for training in trainings),
+        trainings=recipe.members * len(trainings),
+        steps=recipe.members * sum(training.steps for training in trainings),
         step_seconds=dict(step_seconds or {}),
         notes=list(data.notes),
         resumed=[],
@@ -132,8 +133,8 @@ def _require_same(
             f"{folder.path}: expected a run whose epochs draw the images in the order of these versions, got"
             f" one begun by {shortened(begun_by)}; finish it with those, or train anew"
         )
-    # The streams of random numbers are those of one kind of device and of so many processes, and `auto`
-    # may choose another precision on another machine.
+    # The streams of random numbers are those of one kind of device, sums over other processes have other last
+    # digits, and `auto` may choose another precision on another machine.
     for setting, was, now in (
         ("hardware.accelerator", begun.accelerator, process.accelerator),
         ("hardware.precision", begun.precision, process.precision),

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from convergan.distributed import rank
 from convergan.networks.noise import NoiseBank, use_bank
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import uses_noise_bank
@@ -33,4 +32,4 @@ class StepNoise:
         filling = step // STEPS_OF_NOISE
         if self._bank is not None and filling != self._filling:
             self._filling = filling
-            self._bank.fill(derived_seed(self._seed, 4, rank(), filling))
+            self._bank.fill(derived_seed(self._seed, 4, 0, filling))

@@ -11,7 +11,14 @@ from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.batch import GENERATED, GROUPS, LABELLED, STRONG
 from convergan.training.terms.registry import TERMS
-from convergan.training.terms.term import HISTORY, PLAYERS, Term, TermContext, TermOutputs
+from convergan.training.terms.term import (
+    HISTORY,
+    PLAYERS,
+    TEACHER,
+    Term,
+    TermContext,
+    TermOutputs,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,11 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
             raise UserError(
                 f"{option}.weight: expected 0 where no classes are learnt"
                 f" (objective.supervised.weight 0), got {term.settings.weight:g}"
+            )
+        if settings.shared_real_batch and term.needs & {STRONG, TEACHER}:
+            raise UserError(
+                f"{option}.weight: expected 0 where objective.shared-real-batch is on, as the term compares"
+                f" views of unlabelled images, got {term.settings.weight:g}"
             )
     if losses["generator"].needs <= {HISTORY} and GENERATED not in losses["discriminator"].needs:
         del losses["generator"]

@@ -2,20 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
 from convergan.data.batches import DeviceImages
 from convergan.data.image_set import UNLABELLED, DataSet, Images
 from convergan.data.test_set import TestSet
 from convergan.errors import printable
+from convergan.networks.ensemble import averaged_logits
 from convergan.recipes.arms import BASELINE
 from convergan.report.inputs import Prediction
 from convergan.runs.results import ArmResult, Interval, Results
 from convergan.statistics.intervals import wilson
 from convergan.training.choice import IntervalMethod, compared
-from convergan.training.classify import classify, predicted_classes
+from convergan.training.classify import classify
 from convergan.training.loop import Fitted
 from convergan.training.verdict import compare, decided
 
@@ -30,13 +34,55 @@ MOST_LOOKED_AT = 10_000
 class Outcome:
     """What the trained classifiers said of one split's test images."""
 
-    images: Images
-    names: Sequence[str]
-    labels: np.ndarray
-    probabilities: np.ndarray
-    wrong: np.ndarray
-    baseline_wrong: np.ndarray | None
-    confusion: np.ndarray
+    test_set: TestSet
+    logits: Float32[Tensor, "images classes"]
+    """Logits of the classifier, on the CPU."""
+
+    baseline_logits: Float32[Tensor, "images classes"] | None
+    """Logits of the baseline; None where none was trained."""
+
+    @property
+    def images(self) -> Images:
+        """The test images, uint8 [images, height, width, channels]."""
+        return self.test_set.images
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Where each image came from."""
+        return self.test_set.names
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int64 [images]: the true classes."""
+        return self.test_set.labels_for_report()
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """float32 [images, classes]."""
+        probabilities: np.ndarray = torch.softmax(self.logits, dim=1).numpy()
+        return probabilities
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """bool [images]: true where the classifier errs."""
+        return self.test_set.errors(self._predicted)
+
+    @cached_property
+    def baseline_wrong(self) -> np.ndarray | None:
+        """bool [images]: true where the baseline errs; None where none was trained."""
+        if self.baseline_logits is None:
+            return None
+        return self.test_set.errors(self.baseline_logits.argmax(dim=1).numpy())
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """int64 [classes, classes]: images of class i taken for class j."""
+        return self.test_set.confusion(self._predicted)
+
+    @property
+    def _predicted(self) -> np.ndarray:
+        predicted: np.ndarray = self.logits.argmax(dim=1).numpy()
+        return predicted
 
 
 def outcomes_on(
@@ -47,22 +93,24 @@ def outcomes_on(
         return []
     images = DeviceImages(test_set.images, device, resident_bytes=resident_bytes)
     everything = np.arange(len(test_set))
-    logits = classify(fitted.discriminator, images, everything)
-    predicted = logits.argmax(dim=1).cpu().numpy()
-    baseline_wrong = None
-    if fitted.baseline is not None:
-        baseline_wrong = test_set.errors(predicted_classes(fitted.baseline, images, everything))
+    baseline = fitted.baseline
     return [
         Outcome(
-            images=test_set.images,
-            names=test_set.names,
-            labels=test_set.labels_for_report(),
-            probabilities=torch.softmax(logits, dim=1).cpu().numpy(),
-            wrong=test_set.errors(predicted),
-            baseline_wrong=baseline_wrong,
-            confusion=test_set.confusion(predicted),
+            test_set=test_set,
+            logits=classify(fitted.discriminator, images, everything),
+            baseline_logits=None if baseline is None else classify(baseline, images, everything),
         )
     ]
+
+
+def averaged_outcome(members: Sequence[Outcome]) -> Outcome:
+    """What an ensemble says of the test images of its members, and their baselines together."""
+    baselines = [each.baseline_logits for each in members if each.baseline_logits is not None]
+    return Outcome(
+        test_set=members[0].test_set,
+        logits=averaged_logits([each.logits for each in members]),
+        baseline_logits=averaged_logits(baselines) if baselines else None,
+    )
 
 
 def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:

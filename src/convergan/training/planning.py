@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from convergan.recipes.arms import (
 from convergan.recipes.files import cost_sha256
 from convergan.recipes.plan import PlanSettings
 from convergan.recipes.settings import Recipe
+from convergan.training.arm_times import CLASSIFICATIONS, ArmCost, ArmTimes, Images
 from convergan.training.frozen import fitting_seconds, views_of
 from convergan.training.loop import steps_in_all
 from convergan.training.outcome import MOST_LOOKED_AT
@@ -49,36 +50,6 @@ _SPARE_SHARE = 0.03
 
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
-_CLASSIFICATIONS = 2
-"""Classifications of each test image in an epoch: by averaged and by raw weights."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmCost:
-    """Measured durations of an arm, in seconds."""
-
-    step: float
-    """Of a step; of the arm `frozen`, which has one, of all that it learns."""
-
-    test: float
-    """Of the classification of an image."""
-
-    shared: float = 0.0
-    """Of what is done once for all trainings of the arm: of `frozen`, the features of the labelled images."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """Numbers of the images that a run is tested on, and of its divisions."""
-
-    test: int
-    """Images in the test set; 0 where there is none."""
-
-    held_out: int
-    """Labelled images that a training holds out."""
-
-    folds: int
-    """Trainings of each arm that hold labels out; 0: none does."""
 
 
 def planned(
@@ -158,7 +129,7 @@ def planned_by_steps(
 ) -> Recipe:
     """The recipe with steps of the other arms that take as long as `own_steps` of its own."""
     share = _HOLD_OUT_SHARE if images.test else 1.0
-    times = _Times(recipe, costs, images, epochs=recipe.epochs)
+    times = ArmTimes(recipe, costs, images, epochs=recipe.epochs)
     seconds = times.of_result(times.own, own_steps)
     steps = {name: times.steps_in(name, seconds) for name in costs}
     steps[times.own] = own_steps
@@ -221,7 +192,7 @@ def _divided(
     if images.test:
         share = _HOLD_OUT_SHARE
         of_each = seconds / len(costs) / (1 + share * images.folds)
-        times = _Times(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
+        times = ArmTimes(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
         # Twice: how long the others' trainings hold labels out for is known of the first alone.
         steps = _in_equal_time(times, seconds, share, {})
         held_out = times.all_hold_out_steps(steps, share)
@@ -230,14 +201,14 @@ def _divided(
         # Half for one result; the other half for the trainings that estimate its errors.
         of_folds = seconds * _HELD_OUT_TIME
         of_each = of_folds / len(costs) / images.folds
-        times = _Times(
+        times = ArmTimes(
             recipe, costs, images, epochs=_epochs(recipe, costs, images.held_out, of_each)
         )
         steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
         share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
         held_out = times.all_hold_out_steps(steps, share)
     else:
-        times, share = _Times(recipe, costs, images, epochs=recipe.epochs), 1.0
+        times, share = ArmTimes(recipe, costs, images, epochs=recipe.epochs), 1.0
         steps = {name: times.steps_in(name, seconds) for name in costs}
         held_out = steps
     for name, count in steps.items():
@@ -253,80 +224,8 @@ def _divided(
     return _with_steps(recipe, steps, plan, held_out)
 
 
-@dataclass(frozen=True)
-class _Times:
-    """Durations of trainings with their tests, in seconds."""
-
-    recipe: Recipe
-    costs: Mapping[str, ArmCost]
-    images: Images
-    epochs: int
-
-    @property
-    def own(self) -> str:
-        """The recipe's own arm."""
-        return own_arm(self.recipe)
-
-    def most_steps(self, arm: str) -> int | None:
-        """Steps from which an arm learns nothing more; None where it always does."""
-        most = {BASELINE: self.recipe.baseline_steps, FROZEN: 1}
-        return None if arm == self.own else most.get(arm)
-
-    def of_tests(self, arm: str, images: int) -> float:
-        """Duration of the tests of a training, after each epoch and at its end."""
-        tests = 1 if arm == FROZEN else _CLASSIFICATIONS * self.epochs + 1
-        return tests * images * self.costs[arm].test
-
-    def of_result(self, arm: str, steps: int) -> float:
-        """Duration of a training on all labels."""
-        shared = 0.0 if self.images.folds else self.costs[arm].shared
-        return shared + steps * self.costs[arm].step + self.of_tests(arm, self.images.test)
-
-    def of_folds(self, arm: str, steps: int) -> float:
-        """Duration of an arm's trainings that hold labels out, of so many steps each."""
-        each = steps * self.costs[arm].step + self.of_tests(arm, self.images.held_out)
-        return self.images.folds * each + (self.costs[arm].shared if self.images.folds else 0.0)
-
-    def of_all_folds(self, steps: Mapping[str, int], share: float) -> float:
-        """Duration of all of those of all arms, of a share of these steps."""
-        held_out = self.all_hold_out_steps(steps, share)
-        return sum(self.of_folds(name, count) for name, count in held_out.items())
-
-    def all_hold_out_steps(self, steps: Mapping[str, int], share: float) -> dict[str, int]:
-        """Those of all arms."""
-        return {name: self._hold_out_steps(name, steps, share) for name in steps}
-
-    def _hold_out_steps(self, arm: str, steps: Mapping[str, int], share: float) -> int:
-        """Steps of a training of an arm that holds labels out, given the steps of the results.
-
-        A share of them; of an arm that learns nothing more, what takes as long as the recipe's own arm's.
-        """
-        shared = max(1, round(share * steps[arm]))
-        if steps[arm] != self.most_steps(arm):
-            return shared
-        own_seconds = max(1, round(share * steps[self.own])) * self.costs[self.own].step
-        return max(shared, min(steps[arm], math.floor(own_seconds / self.costs[arm].step)))
-
-    def steps_in(self, arm: str, seconds: float, share: float | None = None) -> int:
-        """The steps of a result that take so many seconds, at least 1 and no more than `most_steps`.
-
-        Args:
-            arm: name of the arm.
-            seconds: for the result alone; with a share, for the trainings that hold labels out as well.
-            share: steps of each of those, as a share of those of the result.
-        """
-        tests = self.of_tests(arm, self.images.test)
-        factor = 1.0
-        if share is not None:
-            tests += self.images.folds * self.of_tests(arm, self.images.held_out)
-            factor += share * self.images.folds
-        steps = max(1, math.floor((seconds - tests) / factor / self.costs[arm].step))
-        most = self.most_steps(arm)
-        return steps if most is None else min(steps, most)
-
-
 def _in_equal_time(
-    times: _Times, seconds: float, share: float, held_out: Mapping[str, int]
+    times: ArmTimes, seconds: float, share: float, held_out: Mapping[str, int]
 ) -> dict[str, int]:
     """Steps of each arm. What one leaves, as it learns nothing more, is the others'.
 
@@ -367,7 +266,7 @@ def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_e
     slowest = max(cost.test for name, cost in costs.items() if name != FROZEN)
     if not tested or not slowest:
         return recipe.epochs
-    affordable = (TEST_SHARE * seconds_each / (tested * slowest) - 1) / _CLASSIFICATIONS
+    affordable = (TEST_SHARE * seconds_each / (tested * slowest) - 1) / CLASSIFICATIONS
     return min(recipe.epochs, max(1, math.floor(affordable)))
 
 
@@ -375,7 +274,7 @@ def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> 
     """The plan as a table: of each arm its steps and minutes, and their sum."""
     rows: list[tuple[str, str, str, str, str]] = []
     held_out_total, result_total = 0.0, 0.0
-    times = _Times(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
+    times = ArmTimes(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
     for name in costs:
         result, fold = arm_recipe(recipe, name), hold_out_recipe(recipe, name)
         assert result.steps is not None and fold.steps is not None

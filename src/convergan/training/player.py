@@ -1,6 +1,5 @@
 """A player: a network, its optimizer, and what follows its weights over time."""
 
-from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -12,8 +11,11 @@ from convergan.distributed import data_parallel, ranks, share_buffers
 from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.module import ModuleDiscriminator
 from convergan.recipes.settings import HardwareSettings, OptimizerSettings
 from convergan.techniques.historical_averaging import HistoricalAveraging
+from convergan.training.adam import build_optimizer
 from convergan.training.computation import compiled, memory_layout
 
 NetworkT = TypeVar("NetworkT", bound=Discriminator | Generator)
@@ -22,6 +24,7 @@ NetworkT = TypeVar("NetworkT", bound=Discriminator | Generator)
 class Player(Generic[NetworkT]):
     """One side of the game, and how it takes a step: at `rate` times the learning rate that it is given.
 
+    If `averaged`, by `averaging_rate` in place of the settings' if it is given, from the first weights then.
     `network` is the module itself; `local` runs it, compiled where the recipe says so; of several
     ranks `wrapped` is what averages gradients over them.
     """
@@ -36,30 +39,30 @@ class Player(Generic[NetworkT]):
         averaged: bool,
         with_history: bool,
         rate: float = 1.0,
+        averaging_rate: float | None = None,
     ) -> None:
         layout = memory_layout(device, network)
         self.network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.local = compiled(self.network, hardware, device)
         self.settings, self.rate = settings, rate
+        self.averaging_rate = settings.averaging_rate if averaging_rate is None else averaging_rate
+        self.averages_from_zero = averaging_rate is None and settings.averaging_start == "zero"
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         parallel = data_parallel(self.network, device)
         self.wrapped = (
             self.local if parallel is self.network else compiled(parallel, hardware, device)
         )
-        self.optimizer = torch.optim.Adam(
-            self.trained,
-            lr=settings.learning_rate,
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.epsilon,
-            weight_decay=settings.weight_decay,
-            decoupled_weight_decay=True,
-            fused=device.type in ("cpu", "cuda"),
-        )
+        self.optimizer = build_optimizer(self.trained, settings, device)
         self.average = (
             AveragedModel(self.network, multi_avg_fn=self._move_average, use_buffers=False)
             if averaged
             else None
         )
+        if self.average is not None and self.averages_from_zero:
+            with torch.no_grad():
+                torch._foreach_zero_([*self.average.module.parameters()])
+            # The first update is one like the others: it does not take the weights as they are.
+            self.average.n_averaged.fill_(1)
         self.history = HistoricalAveraging(self.network) if with_history else None
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
@@ -69,15 +72,18 @@ class Player(Generic[NetworkT]):
         self.move(learning_rate)
 
     def move(self, learning_rate: float) -> None:
-        """Moves the weights against the gradients that they hold, then the averages towards the weights."""
+        """Moves the weights against the gradients that they hold, then the averages towards the weights; one
+        that starts from zero moves towards the weights before them."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * learning_rate
+        if self.average is not None and self.averages_from_zero:
+            self._update_average()
         self.optimizer.step()
-        if ranks() > 1:
-            share_buffers(self.network, _running_statistics(self.network))
+        if ranks() > 1 and isinstance(self.network, ModuleDiscriminator):
+            share_buffers(_buffers_of_others(self.network))
         if self.history is not None:
             self.history.update()
-        if self.average is not None:
+        if self.average is not None and not self.averages_from_zero:
             self._update_average()
 
     def is_finite(self) -> bool:
@@ -115,7 +121,7 @@ class Player(Generic[NetworkT]):
     def _update_average(self) -> None:
         """Updates the averages of the weights and of the running statistics."""
         assert self.average is not None
-        current, averages = map(_averaged_statistics, (self.network, self.average.module))
+        current, averages = map(_running_statistics, (self.network, self.average.module))
         moved = [
             average.lerp(statistic, self._averaging_rate())
             for average, statistic in zip(averages, current, strict=True)
@@ -127,7 +133,8 @@ class Player(Generic[NetworkT]):
 
     def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
         """Updates averages in place: average += rate (weight - average)."""
-        torch._foreach_lerp_(averages, weights, self._averaging_rate())
+        rate = self.averaging_rate if self.averages_from_zero else self._averaging_rate()
+        torch._foreach_lerp_(averages, weights, rate)
 
     def _averaging_rate(self) -> float:
         """The averaging rate whose horizon is a share of the steps so far, at least the one that is set."""
@@ -135,28 +142,34 @@ class Player(Generic[NetworkT]):
         # the step.
         steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
         horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
-        return min(1.0, max(self.settings.averaging_rate, horizon))
-
-
-def _averaged_statistics(network: nn.Module) -> list[Tensor]:
-    """The statistics that are averaged as the weights are, since they are those of activations under them."""
-    return _statistics(
-        network, (layer.norm for layer in network.modules() if isinstance(layer, GroupedBatchNorm))
-    )
+        return min(1.0, max(self.averaging_rate, horizon))
 
 
 def _running_statistics(network: nn.Module) -> list[Tensor]:
-    """All statistics that the images of a step move."""
-    return _statistics(
-        network, (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
-    )
-
-
-def _statistics(network: nn.Module, norms: Iterable[_BatchNorm]) -> list[Tensor]:
-    """The running statistics of some batch normalizations, and of minibatch discrimination."""
+    """The statistics that are averaged as the weights are, since they are those of activations under them."""
     statistics = [
-        statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)
+        statistic
+        for layer in network.modules()
+        if isinstance(layer, GroupedBatchNorm)
+        for statistic in (layer.norm.running_mean, layer.norm.running_var)
     ]
+    if isinstance(network, Generator):
+        statistics += [
+            statistic
+            for layer in network.modules()
+            if isinstance(layer, BatchNormWithoutGain)
+            for statistic in (layer.running_mean, layer.running_var)
+        ]
     if isinstance(network, ComparingDiscriminator):
         statistics.append(network.running_closeness)
     return [statistic for statistic in statistics if statistic is not None]
+
+
+def _buffers_of_others(network: nn.Module) -> list[Tensor]:
+    """The buffers of all layers but batch normalization, which every rank moves alike."""
+    return [
+        buffer
+        for layer in network.modules()
+        if not isinstance(layer, _BatchNorm)
+        for buffer in layer.buffers(recurse=False)
+    ]

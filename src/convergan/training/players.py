@@ -12,10 +12,12 @@ from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.over_ranks import take_whole_batches
 from convergan.networks.pixels import to_network
-from convergan.recipes.networks import PretrainedSettings
+from convergan.recipes.networks import ConvSettings, PretrainedSettings
 from convergan.recipes.settings import Recipe
 from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.batch import GENERATED, batch_sizes
 from convergan.training.objective import Loss
 from convergan.training.player import Player
 from convergan.training.randomness import RandomStream
@@ -59,19 +61,24 @@ def build_players(
     outputs = len(data.classes) if recipe.objective.is_supervised else 1
 
     def player(name: str, network: Discriminator | Generator) -> Player:
+        settings, is_generator = recipe.optimizer, name == "generator"
+        # Initialized by now, from data that every rank has whole.
+        if ranks() > 1:
+            take_whole_batches(network)
         return Player(
             device,
             network,
-            recipe.optimizer,
+            settings,
             recipe.hardware,
-            averaged=name in CLASSIFIERS,
+            averaged=not is_generator or settings.generator_averaging_rate < 1,
+            averaging_rate=settings.generator_averaging_rate if is_generator else None,
             with_history=losses[name].has_history,
-            rate=recipe.optimizer.generator_rate if name == "generator" else 1.0,
+            rate=settings.generator_rate if is_generator else 1.0,
         )
 
     def discriminator() -> Discriminator:
         network = build_discriminator(recipe.networks, shape, outputs).to(device)
-        network.group_size = recipe.batch_size // ranks()
+        network.group_size = recipe.batch_size
         return network
 
     players = {}
@@ -80,7 +87,9 @@ def build_players(
         generator = None
         if "generator" in losses:
             generator = build_generator(recipe.networks, shape).to(device)
-        _initialize_discriminator(classifier, recipe, images, data.unlabelled)
+        labelled = _is_initialized_from_labelled(recipe) and len(data.labelled) > 0
+        shown = data.labelled if labelled else data.unlabelled
+        _initialize_discriminator(classifier, recipe, images, shown)
         players["discriminator"] = player("discriminator", classifier)
         if generator is not None:
             _initialize_generator(generator, recipe)
@@ -104,6 +113,10 @@ def _initialize_discriminator(
     if not recipe.networks.data_dependent_initialization:
         return
     count = min(INITIALIZATION_IMAGES, len(indices))
+    group_size = network.group_size
+    if _is_initialized_from_labelled(recipe):
+        # One group of all.
+        network.group_size = None
     if count > 1 and network.groups_of(count)[-1] == 1:
         # One that has no other in its group says nothing of distances.
         count -= 1
@@ -118,13 +131,24 @@ def _initialize_discriminator(
                 "networks.data-dependent-initialization: expected images that the discriminator can be "
                 f"initialized from, got {count} of which it says: {error}"
             ) from None
+        finally:
+            network.group_size = group_size
 
 
 def _initialize_generator(network: Generator, recipe: Recipe) -> None:
     """Sets the gains and biases of a generator from its own noise, if so wished and if the authors do."""
     if recipe.networks.data_dependent_initialization and network.data_dependent_initialization:
         device = next(network.parameters()).device
-        _run_initialization(network, network.latent(INITIALIZATION_IMAGES, device))
+        count = INITIALIZATION_IMAGES
+        if _is_initialized_from_labelled(recipe):
+            count = batch_sizes(recipe)[GENERATED]
+        _run_initialization(network, network.latent(count, device))
+
+
+def _is_initialized_from_labelled(recipe: Recipe) -> bool:
+    """Whether what the layers are set from is as in the authors' code for CIFAR-10 and SVHN."""
+    networks = recipe.networks
+    return isinstance(networks, ConvSettings) and networks.initialization_images == "labelled"
 
 
 def _run_initialization(network: Discriminator | Generator, inputs: Tensor) -> None:

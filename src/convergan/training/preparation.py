@@ -30,6 +30,7 @@ from convergan.recipes.arms import (
     has_arms,
     without_classes,
 )
+from convergan.recipes.members import is_ensemble, split_seed
 from convergan.recipes.networks import ModuleSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import require_compiler
@@ -257,11 +258,6 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
         ) from error
 
 
-def split_seed(recipe: Recipe) -> int:
-    """The seed that decides which images are labelled, held out and in which fold."""
-    return recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-
-
 def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     """The split to train the result on, and those of the folds, if the labels are cross-validated."""
     settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
@@ -318,6 +314,10 @@ def _fitted(
     if recipe.arms:
         raise UserError(
             f"arms: expected none where there are no classes to learn, got {recipe.arms[0]}"
+        )
+    if is_ensemble(recipe):
+        raise UserError(
+            f"members: expected 1 where there are no classes to learn, got {recipe.members}"
         )
     objective = without_classes(recipe.objective)
     return replace(recipe, objective=objective, baseline=False, labels=None), ()

@@ -19,7 +19,7 @@ from convergan.page.words import approximate_duration, number, percent
 from convergan.progress_bar import LogRate
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import Results
-from convergan.training.verdict import model_name
+from convergan.training.verdict import baseline_name, model_name
 
 _EPOCHS_LOOKED_BACK = 10
 """Epochs whose speed is taken for the next: the machine may have become busier since the start."""
@@ -258,7 +258,7 @@ def print_verdict(console: Console, results: Results, sentence: str, report: str
     rows = [
         (name, found)
         for name, found in (
-            ("supervised baseline", results.baseline_test),
+            (baseline_name(results), results.baseline_test),
             (model_name(results), results.test),
         )
         if found is not None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convergan.distributed import gather_from_ranks, rank
+from convergan.errors import UserError
 
 
 def derived_seed(*parts: int) -> int:
@@ -35,18 +35,22 @@ class RandomStream:
             self._states = self._current()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states on every rank: one checkpoint serves them all."""
-        # Through the device: ranks on GPUs cannot exchange what lies in the CPU's memory.
-        return {
-            "ranks": [
-                [part.cpu() for part in gather_from_ranks(state.to(self._device))]
-                for state in self._states
-            ]
-        }
+        """The states, which all ranks have alike."""
+        # Former versions had those of each rank.
+        return {"ranks": [[state] for state in self._states]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave, for this rank."""
-        self._states = [states[rank()] for states in state["ranks"]]
+        """Puts back what `state_dict` gave.
+
+        Raises:
+            UserError: it is of a version in which ranks drew on their own.
+        """
+        if any(len(of_ranks) > 1 for of_ranks in state["ranks"]):
+            raise UserError(
+                "expected random numbers that all processes have alike, got those of an older version, whose"
+                " processes did not train as one; finish the run with that, or train anew"
+            )
+        self._states = [of_ranks[0] for of_ranks in state["ranks"]]
 
     def _current(self) -> list[Tensor]:
         return [

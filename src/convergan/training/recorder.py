@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,13 +18,28 @@ from convergan.runs.metrics import append_metrics, keep_metrics
 from convergan.training.classify import predicted_classes
 from convergan.training.health import METRICS
 from convergan.training.player import Player
-from convergan.training.progress import Progress
 from convergan.training.samples import fixed_samples
 from convergan.training.tensorboard import ScalarLogger
 
 GRID_IMAGES = 100
 GRIDS = 10
 """Largest number of sample grids of a run, including the last epoch's."""
+
+
+class Display(Protocol):
+    """Shows one training; see `Progress`."""
+
+    def begins_after(self, epochs_done: int) -> None:
+        """Shows that it begins, or is resumed."""
+
+    def steps_done(self, done: int, total: int) -> None:
+        """Shows how far it is."""
+
+    def epoch_ended(self, line: EpochLine) -> None:
+        """Shows the numbers of an epoch."""
+
+    def warn(self, warning: HealthWarning) -> None:
+        """Shows a warning."""
 
 
 class Recorder:
@@ -38,7 +54,7 @@ class Recorder:
         seed: int,
         device: torch.device,
         resident_bytes: int,
-        progress: Progress,
+        progress: Display,
         logger: ScalarLogger | None,
     ) -> None:
         self.folder = folder
@@ -92,7 +108,7 @@ class Recorder:
         # Evenly over the run, and after its last epoch.
         grids_due = record.epoch * GRIDS // self.epochs > (record.epoch - 1) * GRIDS // self.epochs
         if grids_due and "generator" in players:
-            self._write_samples(record.epoch, players["generator"].network)
+            self._write_samples(record.epoch, players["generator"].tested)
         if self.logger is not None:
             self.logger.log(line)
         self.progress.epoch_ended(line)

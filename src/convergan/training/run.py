@@ -9,32 +9,34 @@ import torch
 from rich.console import Console
 
 from convergan.data.image_set import DataSet
-from convergan.distributed import broadcast_object, rank, ranks
+from convergan.distributed import rank, ranks
 from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, own_arm, with_plan_of
+from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
+from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
-from convergan.runs.provenance import device_name, git_commit, versions
+from convergan.runs.provenance import git_commit
 from convergan.runs.results import Results
 from convergan.terminal import standard_console
 from convergan.training.arms import train_arms, train_folds
-from convergan.training.computation import computation_sentence, resolved_precision
-from convergan.training.finish import write_end
+from convergan.training.computation import computation_sentence
+from convergan.training.ensemble import Member, as_one, with_members
+from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
-from convergan.training.launch import launched, on_every_rank, on_rank_zero
+from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
 from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
-from convergan.training.outcome import tested, with_arms
 from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare
 from convergan.training.progress import RunProgress, print_verdict
+from convergan.training.results import results_of
 from convergan.training.signals import (
     end_if_asked,
     stop_on_signals,
@@ -42,6 +44,7 @@ from convergan.training.signals import (
 )
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
+from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, shown_of
 from convergan.training.trainings import step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
@@ -61,7 +64,8 @@ def train(
     """Trains a recipe into the run folder `out`, and prints the verdict.
 
     Args:
-        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`.
+        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`. One with `members`
+            above 1 trains an ensemble, whose members have run folders of their own in `out`.
         out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
         network: what makes a discriminator of your own in place of the recipe's, an `nn.Module` from images
@@ -209,10 +213,10 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
     options, console = request.options, request.console
     with ExitStack() as stack:
         on_rank_zero(lambda: stack.enter_context(claimed(folder, resume=options.resume)))
-        finished = folder.results.exists()
+        finished = from_rank_zero(folder.results.exists)
         preparation = _prepared(device, request, finished=finished)
         costs: dict[str, float] = {}
-        begun = _begun(folder)
+        begun = from_rank_zero(lambda: _begun(folder))
         if begun is None:
             _say_what_was_read(device, preparation, console)
             preparation, measured = planned(device, preparation, _printer(console))
@@ -221,11 +225,14 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
             recipe = with_plan_of(preparation.recipe, begun)
             preparation = replace(preparation, recipe=recipe)
         on_rank_zero(lambda: _begin(folder, preparation, device, options, costs))
-        results = on_every_rank(folder.read_results)
+        results = from_rank_zero(folder.read_results)
         if results is None:
             if begun is not None:
                 _say_what_was_read(device, preparation, console)
-            results = _run(device, folder, preparation, request)
+            if is_ensemble(preparation.recipe):
+                results = _run_members(device, folder, preparation, request)
+            else:
+                results = _run(device, folder, preparation, request)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -256,15 +263,8 @@ def _printer(console: Console) -> Callable[[str], None]:
 
 
 def _begun(folder: RunFolder) -> Recipe | None:
-    """The recipe of the run in a folder, if one was begun there. Every rank has what rank 0 finds."""
-    found: list[Recipe] = []
-
-    def look() -> None:
-        if folder.recipe.exists():
-            found.append(read_recipe(folder.recipe))
-
-    on_rank_zero(look)
-    return next(iter(broadcast_object(found)), None)
+    """The recipe of the run in a folder, if one was begun there."""
+    return read_recipe(folder.recipe) if folder.recipe.exists() else None
 
 
 def _begin(
@@ -286,44 +286,102 @@ def _run(
     request: _Request,
 ) -> Results:
     """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
+    step_costs = step_costs_of(preparation, from_rank_zero(folder.read_manifest).step_seconds or {})
+    shown = [shown_of(each, step_costs) for each in trainings_of(preparation)]
+    trainer = Trainer(
+        device=device,
+        folder=folder,
+        options=request.options,
+        origin=_origin(preparation),
+        progress=RunProgress(request.console, shown),
+        step_seconds=step_costs,
+        stop_requested=lambda: False,
+    )
+    return _run_single(trainer, folder, preparation).results
+
+
+def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -> Member:
+    """Trains one model into its folder, or takes it from there where that has been done."""
     # Of the code that runs, whatever is committed before it ends.
     commit = git_commit()
-    recipe, split = preparation.recipe, preparation.split
-    origin = {"recipe": recipe_sha256(recipe), "data set": preparation.data.fingerprint}
-    step_costs = step_costs_of(preparation, folder.read_manifest().step_seconds or {})
-    trainings = trainings_of(preparation)
-    progress = RunProgress(request.console, [shown_of(each, step_costs) for each in trainings])
+    device = trainer.device
     with stop_on_signals() as stop_requested:
-        trainer = Trainer(
-            device=device,
-            folder=folder,
-            options=request.options,
-            origin=origin,
-            progress=progress,
-            step_seconds=step_costs,
-            stop_requested=stop_requested,
+        trainer.stop_requested = stop_requested
+        train_all = train_arms if has_arms(preparation.recipe) else train_folds
+        trained = train_all(trainer, preparation)
+    results = from_rank_zero(folder.read_results)
+    if results is None:
+        results = results_of(preparation, trained, device, commit)
+        on_rank_zero(
+            lambda: write_end(
+                folder, preparation, trained, results, device=device, origin=trainer.origin
+            )
         )
-        trained = (train_arms if has_arms(recipe) else train_folds)(trainer, preparation)
-    fitted = trained.fitted
-    untested = Results(
-        recipe=recipe.name,
-        labels=len(split.training.labelled) + len(split.training.validation),
-        seed=recipe.seed,
-        epochs=trained.training.recipe.epochs,
-        epoch_chosen=fitted.epoch,
-        train_seconds=trained.seconds,
-        seconds_per_epoch=fitted.train_seconds / trained.training.recipe.epochs,
-        device=device_name(device),
-        precision=resolved_precision(recipe.hardware, device, trained.training.recipe.networks),
-        versions=versions(),
-        git_commit=commit,
-    )
-    folds = 0 if has_arms(recipe) and preparation.data.test is not None else preparation.fold_count
-    results = tested(untested, trained.outcomes, folds)
-    results = with_arms(results, trained.arms, saved=trained.training.arm)
-    if not has_arms(recipe) and "generator" not in losses_of(recipe.objective):
-        results = replace(results, saved_arm=own_arm(recipe))
+    return Member(folder=folder, results=results, trained=trained)
+
+
+def _run_members(
+    device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
+) -> Results:
+    """Trains the members of an ensemble, each in a run folder of its own; writes what they are together."""
+    commit = git_commit()
+    # The ensemble's folder has been claimed: what is in it may go on.
+    options = replace(request.options, resume=True)
+    preparations = [
+        replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
+    ]
+    folders = [folder.member(each.recipe.seed) for each in preparations]
+    together = trains_together(preparation, device, options)
+    count, of_each = len(preparations), len(trainings_of(preparations[0]))
+    titles = [f"{count} members"] if together else []
+    titles += [f"member {number} of {count}" for number in range(1, count + 1)]
+    shown = [
+        shown_of(each, {}, title) for title in titles for each in trainings_of(preparations[0])
+    ]
+    progress = RunProgress(request.console, shown)
+    trainers = [
+        Trainer(
+            device=device,
+            folder=each,
+            options=options,
+            origin=_origin(prepared),
+            progress=progress,
+            step_seconds={},
+            stop_requested=lambda: False,
+            member=title,
+            earlier=place * of_each,
+        )
+        for place, (each, prepared, title) in enumerate(
+            zip(folders, preparations, titles[-count:], strict=True), start=len(titles) - count
+        )
+    ]
+
+    def begun(stack: ExitStack, place: int) -> None:
+        of_member = folders[place]
+        on_rank_zero(lambda: stack.enter_context(claimed(of_member, resume=True)))
+        on_rank_zero(lambda: _begin(of_member, preparations[place], device, options, {}))
+
+    if together:
+        with ExitStack() as stack, stop_on_signals() as stop_requested:
+            for place in range(count):
+                begun(stack, place)
+            train_together(trainers, preparations, titles[0], stop_requested)
+    members: list[Member] = []
+    for place, prepared in enumerate(preparations):
+        with ExitStack() as stack:
+            begun(stack, place)
+            members.append(_run_single(trainers[place], folders[place], prepared))
+    ensemble = as_one(members)
+    results = with_members(results_of(preparation, ensemble, device, commit), members)
     on_rank_zero(
-        lambda: write_end(folder, preparation, trained, results, device=device, origin=origin)
+        lambda: write_ensemble_end(folder, preparation, members, ensemble, results, device=device)
     )
     return results
+
+
+def _origin(preparation: Preparation) -> dict[str, str]:
+    """The identity of a run, by kind, as its checkpoints and its model hold it."""
+    return {
+        "recipe": recipe_sha256(preparation.recipe),
+        "data set": preparation.data.fingerprint,
+    }

@@ -23,7 +23,7 @@ def diversity(
     """Mean pairwise distance of fixed samples over that of as many fixed images; NaN without a generator."""
     if player is None:
         return math.nan
-    generator = player.network
+    generator = player.tested
     count = min(DIVERSITY_IMAGES, len(unlabelled))
     order = epoch_order(unlabelled, steps=1, batch_size=count, seed=0, epoch=0, stream="diversity")
     real = to_network(images.gather(order[0]), generator.pixel_range)
@@ -34,11 +34,14 @@ def diversity(
 
 def fixed_samples(generator: Generator, count: int, seed: int) -> Tensor:
     """Images [count, channels, height, width] from the same noise whenever it is called."""
+    # Whole batches, where images are normalized by those beside them.
+    batch = generator.sample_batch or count
+    drawn = math.ceil(count / batch) * batch
     device = next(generator.parameters()).device
     noise = torch.Generator().manual_seed(seed)
     training = generator.training
     generator.eval()
     with torch.no_grad(), without_tf32():
-        samples = generator(generator.latent(count, "cpu", noise).to(device))
+        samples = generator(generator.latent(drawn, "cpu", noise).to(device))
     generator.train(training)
-    return samples
+    return samples[:count]

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from convergan.data.batches import DeviceImages
 from convergan.data.training_data import TrainingData
-from convergan.distributed import rank
 from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import HealthWarning
 from convergan.training.health import HealthMonitor, NotFinite
@@ -48,12 +47,9 @@ class TrainingState:
         self.players = build_players(device, recipe, data, images, losses, shared)
         self.terms = _begun(device, recipe, data, {name: losses[name] for name in self.players})
         """What the terms of the players remember, as `<player>/<term>`."""
-        # From here on the ranks draw their own noise.
+        # Every rank draws alike, for the whole batch: see `convergan.whole_batch`.
         self.streams = {
-            name: RandomStream(
-                device,
-                derived_seed(recipe.seed, number + len(_STREAMS), rank()),
-            )
+            name: RandomStream(device, derived_seed(recipe.seed, number + len(_STREAMS), 0))
             for number, name in enumerate(_STREAMS)
         }
 
@@ -88,7 +84,7 @@ class TrainingState:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that later steps depend on. Every rank must call it: it gathers their streams."""
+        """Everything that later steps depend on, which is the same on every rank."""
         return {
             **{name: part.state_dict() for name, part in self._parts().items()},
             "epochs_done": self.epochs_done,

@@ -26,6 +26,7 @@ from convergan.training.objective import Loss, total
 from convergan.training.player import Player
 from convergan.training.state import TrainingState
 from convergan.training.terms.term import TEACHER, TermOutputs
+from convergan.whole_batch import batch_of_ranks, draw_rows
 
 Parts = dict[str, Tensor]
 """The parts of a player's loss, each a scalar, by name."""
@@ -66,6 +67,8 @@ class Game:
             wanted = self.losses["discriminator"].needs
             if "generator" in self.players or TEACHER in wanted:
                 wanted |= {UNLABELLED}
+            if self.batches.shares_real and LABELLED in wanted:
+                wanted -= {UNLABELLED}
             batch = self.batches.real(position, wanted)
             for name in ("discriminator", "generator"):
                 if name in self.players:
@@ -82,7 +85,7 @@ class Game:
             with state.streams["baseline"]():
                 of_baseline = self.baseline_step(batch, learning_rate)
             parts.update(_prefixed("baseline", of_baseline))
-        return parts, self._scores(outputs)
+        return parts, self.scores(outputs)
 
     def discriminator_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
         """A step of the discriminator: the batch and, if any, generated images, in one forward pass.
@@ -95,19 +98,19 @@ class Game:
         watched = loss.needs | ({UNLABELLED} if TEACHER in loss.needs else set())
         if "generator" in self.players:
             with torch.no_grad():
-                generated = self.players["generator"].local(self._latent())
+                generated = self.players["generator"].local(self.latent())
             seen = batch.with_group(GENERATED, generated)
         else:
             seen = batch.only(watched)
         apart = (watched - loss.needs_gradient_of) & seen.groups.keys()
         groups: dict[str, DiscriminatorOutput] = {}
-        with self._autocast():
+        with self.autocast():
             if apart:
                 with torch.no_grad():
                     groups = _judged(player, player.local, seen.only(apart), seen.running)
             learnt = seen.only(seen.groups.keys() - apart)
             groups |= _judged(player, player.wrapped, learnt, seen.running)
-        outputs = self._outputs("discriminator", groups, batch)
+        outputs = self.term_outputs("discriminator", groups, batch)
         parts = loss(outputs)
         player.step(total(parts), learning_rate)
         return outputs, parts
@@ -131,7 +134,7 @@ class Game:
         if UNLABELLED in loss.needs and not compares_halves:
             with torch.no_grad():
                 groups[UNLABELLED] = _judged_alone(judge, self.batches.matched(position, turn))
-        generated = player.wrapped(self._latent())
+        generated = player.wrapped(self.latent())
         if compares_halves:
             # Real ones beside the generated, as in the discriminator's step.
             matched = self.batches.matched(position, turn)
@@ -140,7 +143,7 @@ class Game:
             groups[UNLABELLED] = _detached(groups[UNLABELLED])
         else:
             groups[GENERATED] = _judged_alone(judge, generated)
-        parts = loss(self._outputs("generator", groups))
+        parts = loss(self.term_outputs("generator", groups))
         player.step(total(parts), learning_rate)
         return parts
 
@@ -151,19 +154,24 @@ class Game:
         weights. All of it is in float32, which the generator needs.
         """
         discriminator, generator = self.players["discriminator"], self.players["generator"]
-        batch = batch.with_group(GENERATED, generator.local(self._latent()))
+        batch = batch.with_group(GENERATED, generator.local(self.latent()))
         groups = _judged(discriminator, discriminator.local, batch, batch.running)
-        outputs = self._outputs("discriminator", groups, batch)
+        outputs = self.term_outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
-        groups = {**groups, UNLABELLED: _detached(groups[UNLABELLED])}
-        of_generator = self.losses["generator"](self._outputs("generator", groups))
+        groups = {**outputs.groups, UNLABELLED: _detached(outputs.groups[UNLABELLED])}
+        of_generator = self.losses["generator"](self.term_outputs("generator", groups))
         gradients = [
             torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
             for player, loss in ((discriminator, parts), (generator, of_generator))
         ]
         for player, of_player in zip((discriminator, generator), gradients, strict=True):
             for weight, gradient in zip(player.trained, of_player, strict=True):
-                weight.grad = None if gradient is None else sum_over_ranks(gradient) / ranks()
+                if gradient is None:
+                    weight.grad = None
+                    continue
+                # It lies in memory as the weight does, which fused optimizers rely on.
+                weight.grad = torch.empty_like(weight)
+                weight.grad.copy_(sum_over_ranks(gradient) / ranks())
             player.move(learning_rate)
         both = _prefixed("discriminator", parts) | _prefixed("generator", of_generator)
         return outputs, both
@@ -173,18 +181,20 @@ class Game:
         player = self.players["baseline"]
         player.network.train()
         labelled = Batch({LABELLED: batch[LABELLED]}, batch.labels)
-        with self._autocast():
+        with self.autocast():
             groups = _judged(player, player.wrapped, labelled, labelled.running)
-        parts = self.losses["baseline"](self._outputs("baseline", groups, labelled))
+        parts = self.losses["baseline"](self.term_outputs("baseline", groups, labelled))
         player.step(total(parts), learning_rate)
         return parts
 
-    def _latent(self) -> Tensor:
-        generator = self.players["generator"].network
-        return generator.latent(self.batches.sizes[GENERATED], self.device)
+    def latent(self) -> Tensor:
+        """The noise of one batch of generated images."""
+        generator, rows = self.players["generator"].network, self.batches.sizes[GENERATED]
+        with batch_of_ranks([rows]):
+            return draw_rows(lambda rows: generator.latent(rows, self.device), rows)
 
     @torch.no_grad()
-    def _scores(self, outputs: TermOutputs) -> Tensor:
+    def scores(self, outputs: TermOutputs) -> Tensor:
         """The means of D(x) and of D(G(z)), [2]."""
         if "generator" not in self.players:
             return torch.full((2,), torch.nan, device=self.device)
@@ -194,18 +204,21 @@ class Game:
         ]
         return torch.stack(scores)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The precision of the steps of discriminator and baseline."""
         reduced = self.discriminator_dtype
         return torch.autocast(self.device.type, reduced, enabled=reduced != torch.float32)
 
-    def _outputs(
+    def term_outputs(
         self, name: str, groups: Mapping[str, DiscriminatorOutput], batch: Batch | None = None
     ) -> TermOutputs:
         """What the terms of a player see."""
         teacher = None
         if batch is not None and TEACHER in self.losses[name].needs:
-            with self._autocast():
+            with self.autocast():
                 teacher = classified(self.players["discriminator"].tested, batch[UNLABELLED])
+        if self.batches.shares_real and LABELLED in groups:
+            groups = {**groups, UNLABELLED: groups[LABELLED]}
         return TermOutputs(
             groups=groups,
             labels=None if batch is None else batch.labels,
@@ -227,13 +240,14 @@ def _judged(
     The group `running`, if it is among them, moves the running statistics.
     """
     moving = [place for place, name in enumerate(batch.groups) if name == running]
-    with groups_of_batch(player.network, batch.sizes, moving):
+    with groups_of_batch(player.network, batch.sizes, moving), batch_of_ranks(batch.sizes):
         return batch.split(network(batch.images, batch.sizes))
 
 
 def _judged_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
     """The output for images in the generator's step, which leaves running statistics as they are."""
-    with groups_of_batch(player.network, [len(images)], running=()):
+    sizes = [len(images)]
+    with groups_of_batch(player.network, sizes, running=()), batch_of_ranks(sizes):
         return player.local(images)
 
 

@@ -1,6 +1,7 @@
 """Summary, before training, of a run's images as they were understood and of its trainings."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from convergan.errors import printable
 from convergan.page.words import approximate_duration
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
+from convergan.recipes.members import is_ensemble, member_recipes
+from convergan.training.cost import Cost
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
 from convergan.training.trainings import trainings_of
@@ -20,6 +23,9 @@ WIDTH = 80
 """Width of the lines in columns, except where names and notes are longer."""
 
 _LONGEST_NAME = 24
+
+_UNBALANCED = 3
+"""How many times the labels of the rarest class the commonest has where that is worth a note."""
 
 _SKIPPED_SHOWN = 5
 """Largest number of unreadable images that the report names."""
@@ -49,8 +55,7 @@ def rehearsal_lines(
         device: device to train on.
         processes: number of processes to train together.
     """
-    recipe, cost = preparation.recipe, preparation.cost
-    assert cost is not None, "nothing is left to be trained"
+    cost = _cost(preparation)
     limit = memory_limit(device, processes)
     of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
     memory = f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}"
@@ -58,21 +63,33 @@ def rehearsal_lines(
     if seconds is None:
         return [memory, nothing]
     trainings = trainings_of(preparation)
-    steps = sum(training.steps for training in trainings)
-    tests = [training.split.test for training in trainings if training.split.test is not None]
-    estimated = run_seconds(
-        seconds,
-        cost,
-        steps=steps,
-        epochs=recipe.epochs,
-        test_size=sum(map(len, tests)),
-    )
+    steps = preparation.recipe.members * sum(training.steps for training in trainings)
+    estimated = seconds_of_trainings(preparation, seconds)
     return [
         memory,
         f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         nothing,
     ]
+
+
+def seconds_of_trainings(preparation: Preparation, seconds: float) -> float:
+    """The duration of all trainings and tests of a run without arms, in seconds, given that of a step."""
+    members = preparation.recipe.members
+    trainings = trainings_of(preparation)
+    tests = [training.split.test for training in trainings if training.split.test is not None]
+    return run_seconds(
+        seconds,
+        _cost(preparation),
+        steps=members * sum(training.steps for training in trainings),
+        epochs=preparation.recipe.epochs,
+        test_size=members * sum(map(len, tests)),
+    )
+
+
+def _cost(preparation: Preparation) -> Cost:
+    assert preparation.cost is not None, "nothing is left to be trained"
+    return preparation.cost
 
 
 def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
@@ -197,7 +214,25 @@ def _notes(preparation: Preparation) -> list[str]:
         notes.append(
             f"{_count(len(preparation.data.skipped), 'image', 'images')} skipped as unreadable"
         )
+    if unbalanced := _unbalanced(preparation):
+        notes.append(unbalanced)
     return notes
+
+
+def _unbalanced(preparation: Preparation) -> str:
+    """Advice where one class has many times the labels of another and all of them weigh alike."""
+    recipe, classes = preparation.recipe, preparation.data.classes
+    if not classes or recipe.objective.supervised.class_weights != "none":
+        return ""
+    counts = _labels_of_class(preparation)
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if not counts[least] or counts[most] < _UNBALANCED * counts[least]:
+        return ""
+    return (
+        f"unbalanced: {_short(classes[least])} has {int(counts[least]):,} labels, "
+        f"{_short(classes[most])} {int(counts[most]):,}; "
+        "--objective.supervised.class-weights balanced makes up for it"
+    )
 
 
 def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
@@ -210,6 +245,10 @@ def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> s
     baseline = "a baseline beside it" if not folds else "each beside a baseline"
     if not recipe.baseline:
         baseline = "no baseline"
+    if is_ensemble(recipe):
+        seeds = [member.seed for member in member_recipes(recipe)]
+        alone = _trainings(replace(preparation, recipe=member_recipes(recipe)[0]))
+        return f"{len(seeds)} members, of seeds {seeds[0]} to {seeds[-1]}: each {alone}"
     if folds:
         return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; {baseline}"
     return f"1 training of {epochs}; {baseline}"

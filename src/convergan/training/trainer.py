@@ -1,7 +1,7 @@
 """Carries out the trainings of a run, each in a folder of its own."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -14,11 +14,11 @@ from convergan.runs.metrics import sync_metrics
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.frozen import FrozenNetwork, fit_frozen
 from convergan.training.launch import on_rank_zero
-from convergan.training.loop import Fitted, fit
+from convergan.training.loop import Fitted, Taken, Turn, course, fit
 from convergan.training.observer import Observer, Silent
 from convergan.training.options import RunOptions
 from convergan.training.progress import RunProgress, Shown
-from convergan.training.recorder import Recorder
+from convergan.training.recorder import Display, Recorder
 from convergan.training.tensorboard import ScalarLogger
 from convergan.training.trainings import Training
 
@@ -41,6 +41,12 @@ class Trainer:
 
     stop_requested: Callable[[], bool]
 
+    member: str = ""
+    """What the progress calls the member of an ensemble that this is: "member 2 of 10"."""
+
+    earlier: int = 0
+    """Number of the trainings that the progress has before these, those of other members."""
+
     _frozen: FrozenNetwork | None = field(default=None, init=False)
     """What the trainings of the arm `frozen` share."""
 
@@ -62,16 +68,7 @@ class Trainer:
             return fit_frozen(self.device, recipe, split.training, network=self._frozen)
         if part is not self.folder:
             on_rank_zero(partial(make_folder, part.path))
-        origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
-        if training.arm is not None:
-            origin["arm"] = training.arm
-        options = LoopOptions(
-            checkpoint_every_seconds=self.options.checkpoint_every_seconds,
-            roll_back=self.options.on_divergence == "rollback",
-            stop_requested=self.stop_requested,
-            origin=origin,
-            before_checkpoint=lambda: sync_metrics(part.metrics),
-        )
+        options = self._options(training, part)
 
         def fit_with(observer: Observer) -> Fitted:
             return fit(
@@ -85,34 +82,72 @@ class Trainer:
 
         if rank() != 0:
             return fit_with(Silent())
+        shown = shown_of(training, self.step_seconds, self.member)
+        with self.progress.training(self.earlier + number, shown) as progress:
+            return fit_with(self._recorder(training, part, progress))
+
+    def course(
+        self, training: Training, part: RunFolder, display: Display, due: Callable[[], bool]
+    ) -> Generator[Turn, Taken, Fitted]:
+        """The course of a training whose steps somebody else takes, together with those of others.
+
+        Args:
+            training, part: as in `fit`.
+            display: shown its progress.
+            due: whether a checkpoint is due, asked between steps.
+        """
+        make_folder(part.path)
+        return course(
+            self.device,
+            training.recipe,
+            training.split.training,
+            checkpoints=part.checkpoints,
+            observer=self._recorder(training, part, display),
+            options=replace(self._options(training, part), due=due),
+        )
+
+    def _options(self, training: Training, part: RunFolder) -> LoopOptions:
+        origin = {**self.origin, "fold": "" if training.stage == "result" else part.path.name}
+        if training.arm is not None:
+            origin["arm"] = training.arm
+        return LoopOptions(
+            checkpoint_every_seconds=self.options.checkpoint_every_seconds,
+            roll_back=self.options.on_divergence == "rollback",
+            stop_requested=self.stop_requested,
+            origin=origin,
+            before_checkpoint=lambda: sync_metrics(part.metrics),
+        )
+
+    def _recorder(self, training: Training, part: RunFolder, display: Display) -> Recorder:
+        recipe = training.recipe
         logger = None
         if self.options.logger == "tensorboard":
             logger = ScalarLogger(part.tensorboard)
-        shown = shown_of(training, self.step_seconds)
-        with self.progress.training(number, shown) as progress:
-            return fit_with(
-                Recorder(
-                    part,
-                    test=split.test,
-                    epochs=recipe.epochs,
-                    seed=recipe.seed,
-                    device=self.device,
-                    resident_bytes=recipe.data.resident_bytes,
-                    progress=progress,
-                    logger=logger,
-                )
-            )
+        return Recorder(
+            part,
+            test=training.split.test,
+            epochs=recipe.epochs,
+            seed=recipe.seed,
+            device=self.device,
+            resident_bytes=recipe.data.resident_bytes,
+            progress=display,
+            logger=logger,
+        )
 
 
-def shown_of(training: Training, step_seconds: Mapping[str, float]) -> Shown:
+def shown_of(training: Training, step_seconds: Mapping[str, float], member: str = "") -> Shown:
     """How the progress shows a training.
 
     Args:
         training: recipe, images and title.
         step_seconds: duration of a step by the name of the arm, in a unit that all share.
+        member: what it calls the member of an ensemble that the training is of.
     """
+    # "member 2 of 10: epoch", "member 2 of 10, fold 1 of 4: epoch".
+    own = training.title if training.title != "epoch" else ""
+    joint = ", " if own else ": epoch"
     return Shown(
-        title=training.title,
+        title=f"{member}{joint}{own}" if member else training.title,
         epochs=training.recipe.epochs,
         steps=training.steps,
         step_cost=1.0 if training.arm is None else step_seconds[training.arm],

@@ -52,25 +52,48 @@ def verdict_sentence(results: Results) -> str:
     ours = percent(test.rate, size=test.size)
     labels = f"With {results.labels:,} labels, the "
     if baseline is None or results.decision is None or results.p_value is None:
-        return f"{labels}{model_name(results)} errs on {ours} of {test.size:,} {kind}."
+        return f"{labels}{model_name(results)} errs on {ours} of {test.size:,} {kind}.{_alone(results)}"
     numbers = (
-        f"{labels}supervised baseline errs on {percent(baseline.rate, size=test.size)} of "
+        f"{labels}{baseline_name(results)} errs on {percent(baseline.rate, size=test.size)} of "
         f"{test.size:,} {kind}, the {model_name(results)} on {ours}"
     )
     chance = _chance(results.p_value)
     cause, saved = "learning from the unlabelled images", "that classifier"
     if _has_gan(results):
         cause, saved = "the GAN", "its classifier"
-    return {
+    verdict = {
         "helped": f"{numbers}: {cause} helped ({chance}).",
         "hurt": f"{numbers}: {cause} hurt ({chance}); what is saved is {saved}.",
         "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results.decision]
+    return verdict + _alone(results)
 
 
 def model_name(results: Results) -> str:
     """The model that is saved, in words."""
-    return "semi-supervised GAN" if _has_gan(results) else "classifier"
+    return _of_members(results, "semi-supervised GAN" if _has_gan(results) else "classifier")
+
+
+def baseline_name(results: Results) -> str:
+    """What it is held against, in words."""
+    return _of_members(results, "supervised baseline")
+
+
+def _of_members(results: Results, name: str) -> str:
+    return f"ensemble of {len(results.members)} {name}s" if results.members else name
+
+
+def _alone(results: Results) -> str:
+    """What the members of an ensemble come to by themselves, a sentence after others; empty without any."""
+    rates = [each.test_error_rate for each in results.members if each.test_error_rate is not None]
+    if not rates:
+        return ""
+    mean, low, high = (
+        percent(rate, size=results.test_size or 0)
+        for rate in (sum(rates) / len(rates), min(rates), max(rates))
+    )
+    between = f", between {low} and {high}" if low != high else ""
+    return f" By themselves its members err on {mean} on average{between}."
 
 
 def _has_gan(results: Results) -> bool:

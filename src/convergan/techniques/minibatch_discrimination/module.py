@@ -28,6 +28,10 @@ class MinibatchDiscrimination(nn.Module):
 
     The outputs are then ordered [all kernels against real, all kernels against generated].
 
+    With projection="plain" T is a linear map as it is, initialized Normal(0, .02), without scale and bias,
+    and the sums of "both_halves" are divided by the number of all pairs of a sample of the batch with another
+    of the half, n n_h - n_h, in place of a sample's own pairs: so is the authors' code for ImageNet.
+
     Memory grows with n B C + n n B for a minibatch of n, never with n n B C, but for second gradients
     (`create_graph=True`, as gradient penalties need them), under `torch.func` and in forward-mode
     differentiation: these take ordinary operations, and n n B C.
@@ -40,17 +44,22 @@ class MinibatchDiscrimination(nn.Module):
         kernels: B, the number of closenesses computed.
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
+        projection: "normalized" or "plain".
         gather: where a batch is spread over processes, a function from this process's rows of a tensor to
             those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
-            are then compared with those of the whole batch. Each process has as many groups. None: samples
-            are compared with those that lie in the same process.
+            are then compared with those of the whole batch. Each process has as many groups, of which some
+            may be empty. None: samples are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
-    initialized 0; `bias` [outputs], initialized -1. See also `initialize_from_data`.
+    initialized 0; `bias` [outputs], initialized -1. The plain projection has the first alone. See also
+    `initialize_from_data`.
 
     Raises:
-        ValueError: a size is not positive, or `compare` is neither of its values.
+        ValueError: a size is not positive, or `compare` or `projection` is neither of its values.
     """
+
+    log_scale: Tensor | None
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -59,6 +68,7 @@ class MinibatchDiscrimination(nn.Module):
         kernel_size: int = 5,
         *,
         compare: Literal["own_group", "both_halves"] = "own_group",
+        projection: Literal["normalized", "plain"] = "normalized",
         gather: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
@@ -71,21 +81,27 @@ class MinibatchDiscrimination(nn.Module):
                 raise ValueError(f"{name} must be at least 1, got {size}")
         if compare not in ("own_group", "both_halves"):
             raise ValueError(f"compare must be 'own_group' or 'both_halves', got {compare!r}")
+        if projection not in ("normalized", "plain"):
+            raise ValueError(f"projection must be 'normalized' or 'plain', got {projection!r}")
         self.in_features = in_features
         self.kernels = kernels
         self.kernel_size = kernel_size
         self.compare = compare
+        self.projection = projection
         self.gather = gather
+        self._closenesses = kernels if compare == "own_group" else 2 * kernels
+        plain = projection == "plain"
         self.theta = nn.Parameter(torch.empty(in_features, kernels, kernel_size))
-        self.log_scale = nn.Parameter(torch.zeros(kernels, kernel_size))
-        outputs = kernels if compare == "own_group" else 2 * kernels
-        self.bias = nn.Parameter(torch.full((outputs,), -1.0))
-        nn.init.normal_(self.theta, std=0.05)
+        scale = None if plain else nn.Parameter(torch.zeros(kernels, kernel_size))
+        self.register_parameter("log_scale", scale)
+        bias = None if plain else nn.Parameter(torch.full((self._closenesses,), -1.0))
+        self.register_parameter("bias", bias)
+        nn.init.normal_(self.theta, std=0.02 if plain else 0.05)
 
     @property
     def out_features(self) -> int:
         """Number of features that `forward` returns."""
-        return self.in_features + len(self.bias)
+        return self.in_features + self._closenesses
 
     def forward(
         self,
@@ -101,7 +117,8 @@ class MinibatchDiscrimination(nn.Module):
 
         Raises:
             ValueError: `features` are not [batch, in_features], or `group_sizes` do not add up to
-                the batch, hold a negative number, or are not two where two are needed.
+                the batch, hold a negative number, or are not two where two are needed; with `gather`,
+                those of all processes together.
         """
         sizes = self._checked_sizes(features, group_sizes)
         return self._append(features, self._closeness(self._project(features), sizes))
@@ -120,9 +137,10 @@ class MinibatchDiscrimination(nn.Module):
             log_scale_b -= log m_b       half the mean distance to the nearest other sample is 1
             bias = -mean_i (o(x_i) - bias)      the new features have mean zero
 
-        Others are those of the same group, or, with "both_halves", all. Where `torch.distributed` is
-        initialized all ranks of the default group must call: others are those of a rank, unless there
-        is `gather`, the means over i are over the samples of all ranks, and every rank is set to the same.
+        The plain projection has nothing to set. Others are those of the same group, or, with "both_halves",
+        all. Where `torch.distributed` is initialized all ranks of the default group must call: others are
+        those of a rank, unless there is `gather`, the means over i are over the samples of all ranks, and
+        every rank is set to the same.
 
         Raises:
             ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
@@ -133,6 +151,8 @@ class MinibatchDiscrimination(nn.Module):
         if min(sizes) < 2:
             raise ValueError(f"group_sizes must be at least 2 each to initialize, got {sizes}")
         projected = self._project(features)
+        if self.log_scale is None or self.bias is None:
+            return self._append(features, self._closeness(projected, sizes))
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
         whole = groups if self.gather is None else map(self.gather, groups)
         nearest = torch.cat(list(map(nearest_distances, groups, whole)), dim=1)
@@ -160,7 +180,8 @@ class MinibatchDiscrimination(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"in_features={self.in_features}, kernels={self.kernels},"
-            f" kernel_size={self.kernel_size}, compare={self.compare!r}"
+            f" kernel_size={self.kernel_size}, compare={self.compare!r},"
+            f" projection={self.projection!r}"
         )
 
     def _checked_sizes(self, features: Tensor, group_sizes: Sequence[int] | None) -> list[int]:
@@ -176,7 +197,9 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(
                 f"group_sizes must be >= 0 and add up to the batch of {batch}, got {sizes}"
             )
-        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < 2):
+        # Of halves that other processes have, too, a part may be smaller.
+        least = 2 if self.gather is None else 0
+        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < least):
             raise ValueError(
                 "group_sizes must be two of at least 2 rows each, real and generated, for"
                 f" compare='both_halves', got {sizes}"
@@ -184,10 +207,12 @@ class MinibatchDiscrimination(nn.Module):
         return sizes
 
     def _project(self, features: Tensor) -> Float[Tensor, "batch kernels kernel_size"]:
+        product = features @ self.theta.flatten(1)
+        if self.log_scale is None:
+            return product.unflatten(1, self.theta.shape[1:])
         # The scale belongs to the column of theta, so it can be applied to the smaller product.
         norm = torch.linalg.vector_norm(self.theta, dim=0)
         scale = self.log_scale.exp() / (norm + (norm == 0))
-        product = features @ self.theta.flatten(1)
         return product.unflatten(1, scale.shape) * scale
 
     def _closeness(
@@ -203,7 +228,7 @@ class MinibatchDiscrimination(nn.Module):
         sums = sums_over_others(projected, sizes)
         membership = membership_of(sums, sizes)
         others = membership.sum(1, keepdim=True) - membership
-        return torch.cat(list(sums / others.unsqueeze(2)), dim=1)
+        return torch.cat(list(sums / self._pairs(others).unsqueeze(2)), dim=1)
 
     def _closeness_to_whole(
         self,
@@ -217,14 +242,28 @@ class MinibatchDiscrimination(nn.Module):
         if self.compare == "own_group":
             # c(x_i, x_i) is exactly 1.
             return torch.cat([sums_over_all(*pair) - 1 for pair in zip(groups, whole, strict=True)])
+        if min(map(len, whole)) < 2:
+            raise ValueError(
+                "group_sizes must come to at least 2 rows each over all processes, for"
+                f" compare='both_halves', got {[len(half) for half in whole]}"
+            )
         sums = torch.stack([sums_over_all(projected, half) for half in whole])
         membership = membership_of(sums, sizes)
         counts = torch.tensor([[len(half)] for half in whole], device=sums.device)
-        others = (counts - membership).unsqueeze(2)
-        return torch.cat(list((sums - membership.unsqueeze(2)) / others), dim=1)
+        others = counts - membership
+        if self.projection == "plain":
+            total = counts.sum()
+            others = (counts * (total - 1)).expand_as(others)
+        return torch.cat(list((sums - membership.unsqueeze(2)) / others.unsqueeze(2)), dim=1)
+
+    def _pairs(self, others: Float[Tensor, "halves n"]) -> Float[Tensor, "halves #n"]:
+        """What sums over `others` samples of each half are divided by."""
+        return others.sum(1, keepdim=True) if self.projection == "plain" else others
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
-        return torch.cat([features, (closeness + self.bias).to(features.dtype)], dim=1)
+        if self.bias is not None:
+            closeness = closeness + self.bias
+        return torch.cat([features, closeness.to(features.dtype)], dim=1)
 
 
 def _mean_over_ranks(own: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:

@@ -13,7 +13,8 @@ from convergan.training.terms.term import Term, TermContext, TermOutputs
 class Supervised(Term):
     """-E w_y log p(y | x, y <= K) over the labelled images; all that the baseline learns from.
 
-    The weights w are 1 unless the settings balance classes whose labels differ in number.
+    The weights w are 1 unless the settings balance classes whose labels differ in number. With
+    `include_generated` p(y | x) takes the place of p(y | x, y <= K): of a softmax over K + 1 outputs.
     """
 
     name = "supervised"
@@ -33,6 +34,9 @@ class Supervised(Term):
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""]:
         assert outputs.labels is not None
         logits, labels = outputs["labelled"].logits, outputs.labels
+        if self.settings.include_generated:
+            # The logit of "generated" is 0.
+            logits = F.pad(logits, (0, 1))
         if self._weights is None:
             return F.cross_entropy(logits, labels)
         return (self._weights[labels] * F.cross_entropy(logits, labels, reduction="none")).mean()

@@ -1,0 +1,213 @@
+"""Writes docs/reproduce.md, its figures, and the curves of reports, from what is kept of finished cells.
+
+    python benchmarks/reproduce_page.py
+
+Cells get into benchmarks/results by `convergan reproduce TABLE --results benchmarks/results`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from convergan.experiments.figure import write_error_bars
+from convergan.experiments.grid import grid_of
+from convergan.experiments.outputs import markdown_of, provenance_of
+from convergan.experiments.plan import Plan, plan_of
+from convergan.experiments.store import Store
+from convergan.experiments.summary import summaries
+from convergan.experiments.tables import TABLES, Table
+from convergan.files import make_folder, write_text
+from convergan.json_files import read_json, write_json
+from convergan.page.figure_file import write_figure
+from convergan.recipes.files import recipe_from_dict
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from convergan.report.expected import ExpectedCurve, curve_key
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "reproduce.md"
+IMAGES = ROOT / "docs" / "images"
+CURVES = ROOT / "src" / "convergan" / "report" / "curves"
+
+MARK = "<!-- The rest is written by benchmarks/reproduce_page.py. -->"
+"""What stands above it is written by hand."""
+
+_POINTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
+"""Epochs of a curve that are kept; above these every fifth, and the last."""
+
+
+def main() -> None:
+    written = page_text()
+    write_text(PAGE, written)
+    for curve in curves():
+        make_folder(CURVES)
+        write_json(CURVES / f"{curve.recipe}-{curve.labels}.json", curve)
+    draw_curves(IMAGES / "reproduce-curves.svg", curves())
+    for plan in measured_plans():
+        write_error_bars(IMAGES / f"reproduce-{plan.table.name}.svg", plan, _summaries(plan))
+    print(f"wrote {PAGE}")
+
+
+def page_text() -> str:
+    """The page: what is written by hand in it, and the tables."""
+    by_hand = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+    return f"{by_hand}{MARK}\n\n{''.join(_section(table) for table in TABLES.values())}{_curves_section()}"
+
+
+def measured_plans() -> list[Plan]:
+    """The tables of which a cell is measured, with rows for all recipes that are."""
+    return [plan for table in TABLES.values() if (plan := _plan(table)) is not None]
+
+
+def _plan(table: Table) -> Plan | None:
+    """A table by the recipes that measured it, with the ensembles and draws that there are."""
+    folder = RESULTS / table.name
+    found = [_cell_of(path) for path in sorted(folder.glob("*/results.json"))]
+    if not found:
+        return None
+    names = [name for name in PRESETS if any(name == recipe.name for recipe, _, _ in found)]
+    plan = plan_of(table, recipes=[*dict.fromkeys((*_present(table), *names))], data=None)
+    wanted = {(recipe.name, models) for recipe, _, models in found}
+    return replace(
+        plan,
+        entries=tuple(
+            entry
+            for entry in plan.entries
+            if (entry.cells[0].recipe.name, entry.models) in wanted or not table.labels
+        ),
+    )
+
+
+def _present(table: Table) -> list[str]:
+    return [name for name in table.recipes if name in PRESETS]
+
+
+def _cell_of(path: Path) -> tuple[Recipe, dict[str, Any], int]:
+    content = read_json(path)
+    settings = content.get("settings")
+    recipe = PRESETS.get(content["recipe"]) or recipe_from_dict(settings, str(path))
+    return recipe, content, max(1, len(content.get("members", ())))
+
+
+def _summaries(plan: Plan) -> Any:
+    return summaries(plan, Store(ROOT / "runs" / "none", RESULTS), {})
+
+
+def _section(table: Table) -> str:
+    plan = _plan(table)
+    command = f"convergan reproduce {table.name} --data.path DIR"
+    if plan is None:
+        return f"## {table.title}\n\n`{command}`: nothing is measured yet.\n\n"
+    recipes = list(dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries))
+    if not set(recipes) <= set(table.recipes):
+        command += f" --recipes {' '.join(recipes)}"
+    found = _summaries(plan)
+    text = markdown_of(grid_of(plan, found))
+    title, _, rest = text.partition("\n\n")
+    figure = f"![{table.title}: means with error bars](images/reproduce-{table.name}.svg)"
+    return f"{title}\n\n`{command}`\n\n{rest}\n{figure}\n\nMeasured:\n\n{provenance_of(found)}\n"
+
+
+def curves() -> list[ExpectedCurve]:
+    """The error rates by epoch of every recipe of which two runs or more are kept."""
+    groups: dict[str, list[tuple[Recipe, dict[str, Any]]]] = {}
+    for path in sorted(RESULTS.glob("*/*/results.json")):
+        content = read_json(path)
+        if not content.get("errors_by_epoch") or None in content["errors_by_epoch"]:
+            continue
+        recipe = recipe_from_dict(_with_places(content["settings"]), str(path))
+        known = groups.setdefault(curve_key(recipe), [])
+        if content["sha256"] not in [each["sha256"] for _, each in known]:
+            known.append((recipe, content))
+    return [_curve(key, runs) for key, runs in groups.items() if len(runs) > 1]
+
+
+def _with_places(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, "data": {**settings["data"], "path": None, "cache": None}}
+
+
+def _curve(key: str, runs: list[tuple[Recipe, dict[str, Any]]]) -> ExpectedCurve:
+    recipe, first = runs[0]
+    size = first["test_size"]
+    epochs = _thinned(len(first["errors_by_epoch"]))
+    by_epoch = [[run["errors_by_epoch"][epoch - 1] / size for _, run in runs] for epoch in epochs]
+    return ExpectedCurve(
+        recipe=recipe.name,
+        labels=recipe.labels,
+        key=key,
+        seeds=tuple(sorted(run["seed"] for _, run in runs)),
+        test_size=size,
+        epochs=epochs,
+        low=_rounded(map(min, by_epoch)),
+        mean=_rounded(sum(each) / len(each) for each in by_epoch),
+        high=_rounded(map(max, by_epoch)),
+    )
+
+
+def _thinned(epochs: int) -> tuple[int, ...]:
+    some = [*_POINTS, *range(20, epochs, 5)]
+    return (*(epoch for epoch in some if epoch < epochs), epochs)
+
+
+def _rounded(rates: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(rate, 5) for rate in rates)
+
+
+def draw_curves(path: Path, found: list[ExpectedCurve]) -> None:
+    """Draws all curves, mean and range over the seeds, on logarithmic axes."""
+
+    def draw(axes: Any) -> None:
+        for curve in found:
+            name = f"{curve.recipe}, {curve.labels} labels, {len(curve.seeds)} seeds"
+            (line,) = axes.plot(curve.epochs, [100 * rate for rate in curve.mean], label=name)
+            axes.fill_between(
+                curve.epochs,
+                [100 * rate for rate in curve.low],
+                [100 * rate for rate in curve.high],
+                color=line.get_color(),
+                alpha=0.2,
+                linewidth=0,
+            )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("wrong test images, %")
+        axes.legend(frameon=False, fontsize=8)
+
+    write_figure(path, draw)
+
+
+def _curves_section() -> str:
+    rows = [
+        f"| {curve.recipe} | {curve.labels} | {', '.join(map(str, curve.seeds))} |"
+        f" {_at(curve, 10)} | {_at(curve, 50)} | {_at(curve, curve.epochs[-1])} |"
+        for curve in curves()
+    ]
+    table = "\n".join(
+        [
+            "| recipe | labels | seeds | epoch 10 | epoch 50 | last epoch |",
+            "| --- | ---: | --- | ---: | ---: | ---: |",
+            *rows,
+        ]
+    )
+    return (
+        "## Expected curves\n\n"
+        "Test errors by epoch, mean and range over the seeds. A run of the same recipe has them in its"
+        " report, below its own curve.\n\n"
+        "![Test errors by epoch](images/reproduce-curves.svg)\n\n"
+        f"{table}\n"
+    )
+
+
+def _at(curve: ExpectedCurve, epoch: int) -> str:
+    if epoch not in curve.epochs:
+        return ""
+    place = curve.epochs.index(epoch)
+    low, mean, high = (100 * rates[place] for rates in (curve.low, curve.mean, curve.high))
+    return f"{mean:.2f} % ({low:.2f} to {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()

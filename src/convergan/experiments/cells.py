@@ -1,0 +1,195 @@
+"""Cells of a table: what is trained or computed once, named by the settings that decide its result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+
+from convergan.recipes.arms import has_arms
+from convergan.recipes.files import recipe_sha256
+from convergan.recipes.score_settings import ScoreSettings
+from convergan.recipes.settings import Recipe
+
+_HASH_DIGITS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training: a recipe with its labels, its draw of labelled images and its seed."""
+
+    recipe: Recipe
+    """All settings; where images are kept and by how many threads they are trained on decide no result."""
+
+    @property
+    def draw(self) -> int:
+        """The seed that draws the labelled images."""
+        drawn = self.recipe.data.split_seed
+        return self.recipe.seed if drawn is None else drawn
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the settings that decide the classifier and the generator.
+
+        The supervised baseline, which has its own random numbers, decides neither.
+        """
+        recipe = self.recipe
+        data = recipe.data
+        if data.split_seed == recipe.seed:
+            data = replace(data, split_seed=None)
+        baseline = recipe.baseline if has_arms(recipe) else False
+        return recipe_sha256(replace(recipe, data=data, baseline=baseline))
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        recipe = self.recipe
+        labels = "" if recipe.labels is None else f"-{recipe.labels}"
+        draw = "" if self.draw == recipe.seed else f"-draw{self.draw}"
+        return f"{recipe.name}{labels}{draw}-seed{recipe.seed}-{self.sha256[:_HASH_DIGITS]}"
+
+    @property
+    def title(self) -> str:
+        """What progress and errors call it."""
+        recipe = self.recipe
+        labels = "" if recipe.labels is None else f" {recipe.labels:,} labels,"
+        draw = "" if self.draw == recipe.seed else f" draw {self.draw},"
+        return f"{recipe.name},{labels}{draw} seed {recipe.seed}"
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells that must be done before."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """The averaged class probabilities of several trainings on one draw of labelled images."""
+
+    members: tuple[Training, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the first member."""
+        return self.members[0].recipe
+
+    @property
+    def draw(self) -> int:
+        """The seed that draws the labelled images."""
+        return self.members[0].draw
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the hashes of its members."""
+        return _digest([member.sha256 for member in self.members])
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        recipe = self.recipe
+        labels = "" if recipe.labels is None else f"-{recipe.labels}"
+        digits = self.sha256[:_HASH_DIGITS]
+        return f"{recipe.name}{labels}-draw{self.draw}-of{len(self.members)}-{digits}"
+
+    @property
+    def title(self) -> str:
+        """What progress and errors call it."""
+        recipe = self.recipe
+        labels = "" if recipe.labels is None else f" {recipe.labels:,} labels,"
+        return f"{recipe.name},{labels} draw {self.draw}, ensemble of {len(self.members)}"
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells that must be done before."""
+        return self.members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """The Inception score of a training's samples, or of the real images that a recipe names."""
+
+    recipe: Recipe
+    settings: ScoreSettings
+    real: bool = False
+    """Score the training images of `recipe` in place of samples."""
+
+    @property
+    def training(self) -> Training:
+        """The training whose samples are scored."""
+        return Training(recipe=self.recipe)
+
+    @property
+    def draw(self) -> int:
+        """The seed of the training."""
+        return self.training.draw
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of what is scored, and of how."""
+        images = f"real {self.recipe.data.source}" if self.real else self.training.sha256
+        settings = self.settings
+        count = "all" if self.real else str(settings.count)
+        return _digest([images, count, settings.protocol, str(settings.splits), str(settings.seed)])
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        of = f"{self.recipe.data.source.replace('/', '-')}-real" if self.real else self.recipe.name
+        seed = "" if self.real else f"-seed{self.recipe.seed}"
+        return f"{of}{seed}-inception-{self.sha256[:_HASH_DIGITS]}"
+
+    @property
+    def title(self) -> str:
+        """What progress and errors call it."""
+        if self.real:
+            return f"Inception score of the images of {self.recipe.data.source}"
+        return f"Inception score of {self.training.title}"
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells that must be done before."""
+        return () if self.real else (self.training,)
+
+
+Cell = Training | Ensemble | Scoring
+
+
+def with_draw(recipe: Recipe, *, labels: int | None, draw: int, member: int = 0) -> Training:
+    """The training of one cell of a table.
+
+    Args:
+        recipe: the settings.
+        labels: labelled images; None: as the recipe has them.
+        draw: the seed that draws the labelled images.
+        member: number of the model, from 0; all members of an ensemble share the draw.
+    """
+    seed = draw + member
+    data = replace(recipe.data, split_seed=draw)
+    baseline = recipe.baseline if has_arms(recipe) else False
+    return Training(
+        recipe=replace(
+            recipe,
+            labels=recipe.labels if labels is None else labels,
+            seed=seed,
+            members=1,
+            data=data,
+            baseline=baseline,
+        )
+    )
+
+
+def with_needs(cells: Sequence[Cell]) -> list[Cell]:
+    """All these cells and those that they need, each once, what is needed first."""
+    found: dict[str, Cell] = {}
+
+    def add(cell: Cell) -> None:
+        for need in cell.needs:
+            add(need)
+        found.setdefault(cell.name, cell)
+
+    for cell in cells:
+        add(cell)
+    return list(found.values())
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""Inception scores beside what people are fooled by, model by model, where a study has run (Section 4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Interval
+from pydantic import TypeAdapter
+
+from convergan.errors import UserError, first_of
+from convergan.experiments.summary import Summary
+from convergan.json_files import read_json_as
+from convergan.page.figure_file import write_figure
+from convergan.page.words import chance
+from convergan.statistics.correlation import Correlation, rank_correlation
+
+FEWEST_MODELS = 3
+"""Below so many there is nothing to rank."""
+
+_RATE = Annotated[float, Interval(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ImageSet:
+    name: str
+    participants: int
+    error_on_generated: _RATE | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StudyReport:
+    image_sets: tuple[_ImageSet, ...]
+
+
+_REPORT = TypeAdapter(_StudyReport)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A model that was scored and that people judged."""
+
+    name: str
+    score: float
+    """Inception score."""
+
+    fooled: float
+    """Share of its images that were taken for real, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How scores and people rank the same models."""
+
+    models: tuple[Judged, ...]
+    correlation: Correlation | None
+
+    @property
+    def in_words(self) -> str:
+        """A line: the correlation, its interval or why there is none, and the number of models."""
+        found = self.correlation
+        count = len(self.models)
+        if found is None:
+            return f"no rank correlation: all of the {count} models' scores, or rates, are the same"
+        if found.interval is None:
+            interval = "no interval below 10 models"
+        else:
+            interval = f"95 % interval {found.interval.low:.2f} to {found.interval.high:.2f}"
+        return (
+            f"people and the Inception score rank {count} models alike: Spearman's correlation"
+            f" {found.rho:.2f}, {interval}, p {chance(found.p_value)}"
+        )
+
+
+def agreement(summaries: Sequence[Summary], report: Path) -> Agreement:
+    """The models of a table that a study has judged, and how the two rankings agree.
+
+    Args:
+        summaries: of a table of Inception scores.
+        report: what `convergan study report --json` wrote; its sets of images have the recipes' names.
+
+    Raises:
+        UserError: the file is no such report, or fewer than three of its sets are models with a score.
+    """
+    sets = read_json_as(report, _REPORT, "the JSON of a study's report").image_sets
+    fooled = {each.name: each.error_on_generated for each in sets}
+    scores = _scores(summaries)
+    models = tuple(
+        Judged(name=name, score=scores[name], fooled=rate)
+        for name, rate in fooled.items()
+        if name in scores and rate is not None
+    )
+    if len(models) < FEWEST_MODELS:
+        known = first_of(scores) or "none"
+        raise UserError(
+            f"study: expected a report on at least {FEWEST_MODELS} sets of images with the names of recipes"
+            f" that are scored ({known}), got {len(models)} in {report} ({first_of(fooled) or 'none'})"
+        )
+    correlation = rank_correlation(
+        np.array([each.score for each in models]),
+        np.array([each.fooled for each in models]),
+        np.random.default_rng(0),
+    )
+    return Agreement(models=models, correlation=correlation)
+
+
+def _scores(summaries: Sequence[Summary]) -> Mapping[str, float]:
+    return {
+        summary.entry.cells[0].recipe.name: summary.number.mean
+        for summary in summaries
+        if summary.number is not None and summary.entry.cells[0].needs
+    }
+
+
+def write_scatter(path: Path, found: Agreement) -> None:
+    """Draws a point for each model: its Inception score, and how often people took its images for real."""
+
+    def draw(axes: Any) -> None:
+        for model in found.models:
+            axes.plot(model.score, 100 * model.fooled, "o", color="C0")
+            axes.annotate(
+                model.name,
+                (model.score, 100 * model.fooled),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        axes.set_xlabel("Inception score")
+        axes.set_ylabel("taken for real, %")
+        axes.margins(x=0.2)
+        axes.set_ylim(bottom=0)
+        if found.correlation is not None:
+            axes.set_title(f"rank correlation {found.correlation.rho:.2f}", fontsize=10, loc="left")
+
+    write_figure(path, draw)

@@ -1,0 +1,63 @@
+"""The Inception score of a run's samples, or of real images, as Table 3 has them."""
+
+from pathlib import Path
+
+from convergan.data.source import open_data_set
+from convergan.experiments.store import write_outcome
+from convergan.inference.score import score
+from convergan.recipes.score_settings import ScoreSettings
+from convergan.recipes.settings import Recipe
+from convergan.runs.folder import RunFolder
+from convergan.runs.provenance import git_commit, versions
+
+
+def score_samples(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    run: Path | None,
+    settings: ScoreSettings,
+    weights: Path | None,
+    sha256: str,
+) -> None:
+    """Writes the results.json of a score.
+
+    Args:
+        recipe: of the generator, or the images that are scored.
+        folder: of the score.
+        run: the run whose generator draws the samples; None: the training images are scored.
+        settings: number of samples, parts and their order.
+        weights: of the Inception network; None: from the cache, or downloaded.
+        sha256: hash of the settings that decide the result.
+
+    Raises:
+        UserError: the run is not finished, or the network cannot be had.
+    """
+    trained = None if run is None else RunFolder(run).read_results()
+    if run is None:
+        scores = score(
+            open_data_set(recipe.data).train.images[:], settings=settings, weights=weights
+        )
+    else:
+        scores = score(run, settings=settings, weights=weights)
+    found = scores.numbers["Inception score"]
+    interval = found.interval
+    write_outcome(
+        folder,
+        {
+            "recipe": recipe.name,
+            "labels": None if trained is None else trained.labels,
+            "seed": recipe.seed,
+            "epochs": None if trained is None else trained.epochs,
+            "score": found.value,
+            "stdev": found.stdev,
+            "interval": None if interval is None else [interval.low, interval.high],
+            "images": scores.sets["images"].count,
+            "train_seconds": None if trained is None else trained.train_seconds,
+            "device": None if trained is None else trained.device,
+            "precision": None if trained is None else trained.precision,
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "sha256": sha256,
+        },
+    )

@@ -1,0 +1,111 @@
+"""What the numbers of a table come to: mean, deviation and median over the draws."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import mean, median, stdev
+
+from convergan.experiments.cells import Cell
+from convergan.experiments.plan import Entry, Plan
+from convergan.experiments.published import Number
+from convergan.experiments.store import Outcome, Store
+from convergan.experiments.tables import Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One number of a table, over its draws."""
+
+    entry: Entry
+    unit: Unit
+    values: Mapping[int, float]
+    """By draw, in the table's unit."""
+
+    outcomes: Mapping[int, Outcome]
+    """By draw."""
+
+    failed: Mapping[int, str] = field(default_factory=dict)
+    """By draw, the error of a cell that failed in this call."""
+
+    @property
+    def number(self) -> Number | None:
+        """Mean and standard deviation over the draws; None without any.
+
+        An Inception score of a single model has the deviation over parts of its images, as the paper's.
+        """
+        found = list(self.values.values())
+        if not found:
+            return None
+        if len(found) > 1:
+            return Number(mean(found), stdev(found))
+        if self.unit == "Inception score":
+            return Number(found[0], next(iter(self.outcomes.values())).stdev)
+        return Number(found[0])
+
+    @property
+    def median(self) -> float | None:
+        """The median over the draws; None without any."""
+        return median(self.values.values()) if self.values else None
+
+    @property
+    def planned(self) -> int:
+        """Number of draws that were asked for."""
+        return len(self.entry.cells)
+
+    @property
+    def train_seconds(self) -> float:
+        """Duration of all trainings."""
+        return sum(each.train_seconds or 0.0 for each in self.outcomes.values())
+
+    @property
+    def draws_in_words(self) -> str:
+        """How many draws there are, of how many, and how many failed: "3 of 10, 1 failed"."""
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"{len(self.values)} of {self.planned}{failed}"
+
+
+def summaries(plan: Plan, store: Store, failed: Mapping[str, str]) -> list[Summary]:
+    """The numbers of a table as far as its cells are done, in its order.
+
+    Args:
+        plan: the table.
+        store: where cells are.
+        failed: by the name of a cell, its error.
+    """
+    found = []
+    for entry in plan.entries:
+        outcomes = {cell.draw: store.found(cell) for cell in entry.cells}
+        done = {draw: each for draw, each in outcomes.items() if each is not None}
+        values = {draw: value_of(each, plan.table.unit) for draw, each in done.items()}
+        found.append(
+            Summary(
+                entry=entry,
+                unit=plan.table.unit,
+                values={draw: value for draw, value in values.items() if value is not None},
+                outcomes=done,
+                failed={
+                    cell.draw: failed[cell.name] for cell in entry.cells if cell.name in failed
+                },
+            )
+        )
+    return found
+
+
+def value_of(outcome: Outcome, unit: Unit) -> float | None:
+    """What a cell came to, in the unit of a table; None where it was not tested or scored."""
+    if unit == "Inception score":
+        return outcome.score
+    if outcome.test_errors is None:
+        return None
+    if unit == "errors":
+        return float(outcome.test_errors)
+    return 100 * outcome.test_errors / outcome.test_size if outcome.test_size else None
+
+
+def told(cell: Cell, outcome: Outcome, unit: Unit) -> str:
+    """A line about a cell that is done: "mnist, 100 labels, seed 0: 101 errors of 10,000 (1.01 %)"."""
+    if outcome.score is not None:
+        return f"{cell.title}: {outcome.score:.2f}"
+    if outcome.test_errors is None or not outcome.test_size:
+        return f"{cell.title}: done"
+    rate = 100 * outcome.test_errors / outcome.test_size
+    return f"{cell.title}: {outcome.test_errors:,} errors of {outcome.test_size:,} ({rate:.2f} %)"

@@ -1,0 +1,113 @@
+"""The paper's tables and figures: which recipes, how many labels, and what was published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from convergan.experiments.published import CIFAR10, INCEPTION_SCORES, MNIST, SVHN, Published
+
+TableName = Literal["table1", "table2", "table3", "svhn", "figures"]
+
+Unit = Literal["errors", "%", "Inception score", "samples"]
+
+SCORED_IMAGES = 50_000
+"""Samples that an Inception score of Table 3 is made of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table or figure of the paper."""
+
+    name: TableName
+    title: str
+    unit: Unit
+    """`errors` counts wrong test images, `%` is their share."""
+
+    recipes: tuple[str, ...]
+    """Names of the presets that fill it."""
+
+    labels: tuple[int, ...] = ()
+    """Its columns; none: the recipes' own labels, and a row for each of `variants`."""
+
+    draws: int = 10
+    """Draws of labels, or seeds."""
+
+    members: int = 1
+    """Models of an ensemble; 1: there are no ensembles."""
+
+    published: tuple[Published, ...] = ()
+
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """By the name of the preset, what the paper calls it."""
+
+
+TABLES: dict[TableName, Table] = {
+    table.name: table
+    for table in (
+        Table(
+            name="table1",
+            title="Table 1: MNIST, permutation-invariant",
+            unit="errors",
+            recipes=("mnist",),
+            labels=(20, 50, 100, 200),
+            members=10,
+            published=MNIST,
+        ),
+        Table(
+            name="table2",
+            title="Table 2: CIFAR-10",
+            unit="%",
+            recipes=("cifar10",),
+            labels=(1000, 2000, 4000, 8000),
+            members=10,
+            published=CIFAR10,
+        ),
+        Table(
+            name="svhn",
+            title="Figure 5: SVHN",
+            unit="%",
+            recipes=("svhn",),
+            labels=(500, 1000, 2000),
+            members=10,
+            published=SVHN,
+        ),
+        Table(
+            name="table3",
+            title="Table 3: samples of CIFAR-10",
+            unit="Inception score",
+            recipes=(
+                "cifar10-samples",
+                "cifar10-samples-vbn-bn",
+                "cifar10-samples-l-ha",
+                "cifar10-samples-ls",
+                "cifar10-samples-l",
+                "cifar10-samples-mbf",
+            ),
+            draws=1,
+            published=INCEPTION_SCORES,
+            variants={
+                "cifar10-samples": "our methods",
+                "cifar10-samples-vbn-bn": "-VBN+BN",
+                "cifar10-samples-l-ha": "-L+HA",
+                "cifar10-samples-ls": "-LS",
+                "cifar10-samples-l": "-L",
+                "cifar10-samples-mbf": "-MBF",
+            },
+        ),
+        Table(
+            name="figures",
+            title="Figures 3 to 6: samples",
+            unit="samples",
+            recipes=("mnist", "mnist-mb", "cifar10", "cifar10-mb", "svhn", "imagenet"),
+            draws=1,
+            variants={
+                "mnist": "Figure 3, feature matching",
+                "mnist-mb": "Figure 3, minibatch discrimination",
+                "cifar10": "Figure 4, feature matching",
+                "cifar10-mb": "Figure 4, minibatch discrimination",
+                "svhn": "Figure 5, feature matching",
+                "imagenet": "Figure 6",
+            },
+        ),
+    )
+}

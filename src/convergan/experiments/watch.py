@@ -1,0 +1,106 @@
+"""How far cells have come, from the metrics that their trainings append, and how long they will take."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from convergan.experiments.cells import Cell, Training
+from convergan.experiments.store import Store
+from convergan.json_files import parse_json_as
+from convergan.runs.epochs import EpochLine
+from convergan.runs.folder import RunFolder
+
+_LINE = TypeAdapter(EpochLine)
+_LAST_BYTES = 1 << 16
+"""More than two lines of metrics have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a training has come."""
+
+    epochs_done: int = 0
+    epochs: int
+    seconds_per_epoch: float | None = None
+    """Of the last epoch; None before the first has ended."""
+
+    @property
+    def share(self) -> float:
+        """Share of the epochs that is done, 0 to 1."""
+        return min(1.0, self.epochs_done / self.epochs)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate by the last epoch; None before the first has ended."""
+        if self.seconds_per_epoch is None:
+            return None
+        return max(0, self.epochs - self.epochs_done) * self.seconds_per_epoch
+
+
+def standing(store: Store, cell: Cell) -> Standing | None:
+    """How far a training has come, in its own folder; None of a cell that is no training."""
+    if not isinstance(cell, Training):
+        return None
+    line = last_line(RunFolder(store.cell_folder(cell)).metrics)
+    if line is None:
+        return Standing(epochs=cell.recipe.epochs)
+    seconds = line.seconds_per_epoch
+    return Standing(
+        epochs_done=line.epoch,
+        epochs=cell.recipe.epochs,
+        seconds_per_epoch=seconds if math.isfinite(seconds) else None,
+    )
+
+
+def last_line(path: Path) -> EpochLine | None:
+    """The last complete line of a metrics.jsonl; None where there is none, or it cannot be read now."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LAST_BYTES))
+            *lines, _ = file.read().split(b"\n")
+        return parse_json_as(lines[-1], _LINE)
+    except (OSError, ValidationError, IndexError):
+        return None
+
+
+class TimeLeft:
+    """Estimate of the time that all cells still take, from what is known of their recipes.
+
+    Args:
+        seconds: by the name of a recipe, the expected duration of one training, where it was timed.
+    """
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._timed = seconds
+        self._per_epoch: dict[str, float] = {}
+
+    def saw(self, cell: Training, where: Standing) -> None:
+        """Takes note of the speed of a training."""
+        if where.seconds_per_epoch is not None:
+            self._per_epoch[cell.recipe.name] = where.seconds_per_epoch
+
+    def seconds(self, cell: Cell, where: Standing | None) -> float | None:
+        """What is left of a cell; None where nothing is known. Averaging and scoring count as nothing."""
+        if not isinstance(cell, Training):
+            return 0.0
+        done = where.share if where else 0.0
+        own = where.seconds_left if where else None
+        if own is not None:
+            return own
+        name, epochs = cell.recipe.name, cell.recipe.epochs
+        if name in self._per_epoch:
+            return (1 - done) * epochs * self._per_epoch[name]
+        return (1 - done) * self._timed[name] if name in self._timed else None
+
+
+def makespan(seconds: list[float], workers: int) -> float:
+    """When so many workers are done with tasks of these durations, each taken by the first that is free."""
+    ends = [0.0] * max(1, min(workers, len(seconds)))
+    for each in seconds:
+        earliest = ends.index(min(ends))
+        ends[earliest] += each
+    return max(ends)

@@ -1,0 +1,187 @@
+"""The work of one cell, done in a process of its own: training, averaging, scoring, timing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from convergan.errors import UserError, file_problem, one_line
+from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
+from convergan.files import make_folder
+from convergan.recipes.files import recipe_from_dict, recipe_to_dict
+from convergan.recipes.score_settings import ScoreSettings
+from convergan.recipes.settings import Recipe
+
+JobKind = Literal["train", "average", "score", "time"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a worker is to do, in plain values that any process can be sent."""
+
+    kind: JobKind
+    name: str
+    recipe: Mapping[str, Any]
+    """As `recipe_to_dict` gives it."""
+
+    folder: str
+    """Where the cell is computed."""
+
+    log: str
+    """File that what it prints is added to."""
+
+    sha256: str = ""
+    checkpoint_every_seconds: float = 30.0
+    members: tuple[str, ...] = ()
+    """Run folders of an ensemble's members, or of the generator that is scored."""
+
+    images: int = 0
+    """Samples to score; 0: the training images of the recipe."""
+
+    weights: str | None = None
+    """File of the Inception network's weights."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of the CPU that it takes."""
+        return int(self.recipe["hardware"]["threads"] or 1)
+
+
+def job_of(
+    cell: Cell,
+    folder: Path,
+    log: Path,
+    *,
+    members: tuple[Path, ...] = (),
+    checkpoint_every_seconds: float = 30.0,
+    weights: Path | None = None,
+) -> Job:
+    """The work of a cell.
+
+    Args:
+        cell: which one.
+        folder: where it is computed.
+        log: file of what it prints.
+        members: folders of the cells that it needs.
+        checkpoint_every_seconds: what a killed training loses at most.
+        weights: file of the Inception network's weights.
+    """
+    kinds: dict[type[Cell], JobKind] = {Training: "train", Ensemble: "average", Scoring: "score"}
+    images = cell.settings.count if isinstance(cell, Scoring) and not cell.real else 0
+    return Job(
+        kind=kinds[type(cell)],
+        name=cell.name,
+        recipe=recipe_to_dict(cell.recipe),
+        folder=str(folder.absolute()),
+        log=str(log.absolute()),
+        sha256=cell.sha256,
+        checkpoint_every_seconds=checkpoint_every_seconds,
+        members=tuple(str(member.absolute()) for member in members),
+        images=images,
+        weights=None if weights is None else str(weights.absolute()),
+    )
+
+
+def timing_job(recipe: Recipe, name: str, log: Path) -> Job:
+    """The work of timing a few steps of a recipe."""
+    return Job(
+        kind="time",
+        name=name,
+        recipe=recipe_to_dict(recipe),
+        folder="",
+        log=str(log.absolute()),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a worker says at its end."""
+
+    error: str | None = None
+    """What was wrong, in one line; None where nothing was."""
+
+    stopped: bool = False
+    """True if it was asked to stop, and can go on from its checkpoint."""
+
+    value: float | None = None
+    """Seconds, for a job that measures them."""
+
+
+def perform(job: Job) -> Answer:
+    """Does a job, in the main thread of a process that does nothing else meanwhile; errors are told, not
+    raised."""
+    from convergan.training.signals import Interrupted, Terminated
+
+    with _logged(Path(job.log)) as console:
+        try:
+            return Answer(value=_TASKS[job.kind](job, console))
+        except (Interrupted, Terminated, KeyboardInterrupt):
+            return Answer(error="stopped", stopped=True)
+        except UserError as error:
+            return Answer(error=str(error))
+        except OSError as error:
+            return Answer(error=file_problem(error))
+        except Exception as error:
+            # The traceback is in the log; the table needs a line.
+            console.print_exception()
+            return Answer(error=f"{type(error).__name__}: {one_line(error)}")
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[Console]:
+    """Adds what is printed in the block to a file."""
+    make_folder(path.parent)
+    with (
+        path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as file,
+        redirect_stdout(file),
+        redirect_stderr(file),
+    ):
+        yield Console(file=file, width=110)
+
+
+def _train(job: Job, console: Console) -> None:
+    from convergan.training.options import RunOptions
+    from convergan.training.run import train
+
+    options = RunOptions(resume=True, checkpoint_every_seconds=job.checkpoint_every_seconds)
+    train(_recipe(job), job.folder, options=options, console=console)
+
+
+def _average(job: Job, console: Console) -> None:
+    from convergan.experiments.averaging import average
+
+    average(_recipe(job), Path(job.folder), [Path(member) for member in job.members], console)
+
+
+def _score(job: Job, console: Console) -> None:
+    from convergan.experiments.scoring import score_samples
+
+    score_samples(
+        _recipe(job),
+        Path(job.folder),
+        run=Path(job.members[0]) if job.members else None,
+        settings=replace(ScoreSettings(metrics=("is",)), count=job.images or 1),
+        weights=None if job.weights is None else Path(job.weights),
+        sha256=job.sha256,
+    )
+
+
+def _time(job: Job, console: Console) -> float:
+    from convergan.training.duration import expected_seconds
+
+    return expected_seconds(_recipe(job), console=console)
+
+
+_TASKS: dict[JobKind, Callable[[Job, Console], float | None]] = {
+    "train": _train,
+    "average": _average,
+    "score": _score,
+    "time": _time,
+}
+
+
+def _recipe(job: Job) -> Recipe:
+    return recipe_from_dict(dict(job.recipe), "recipe")

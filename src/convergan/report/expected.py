@@ -1,0 +1,64 @@
+"""Expected curves: the test errors by epoch of runs of a recipe that were measured for docs/reproduce.md."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Annotated
+
+from annotated_types import Ge
+from pydantic import TypeAdapter
+
+from convergan.json_files import parse_json_as
+from convergan.recipes.arms import has_arms
+from convergan.recipes.files import recipe_sha256
+from convergan.recipes.settings import Recipe
+
+_COUNT = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedCurve:
+    """Test error rates of several runs of one recipe, which differ in their seeds alone."""
+
+    recipe: str
+    labels: _COUNT | None
+    key: str
+    """`curve_key` of the recipe."""
+
+    seeds: tuple[_COUNT, ...]
+    test_size: _COUNT
+
+    epochs: tuple[_COUNT, ...]
+    """Some of the epochs, the first and the last among them."""
+
+    low: tuple[float, ...]
+    """The least error rate of the runs after each of these epochs, 0 to 1."""
+
+    mean: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+_CURVE = TypeAdapter(ExpectedCurve)
+
+
+def curve_key(recipe: Recipe) -> str:
+    """Hash of the settings of a recipe that its curve depends on, whatever the seeds are."""
+    data = replace(recipe.data, split_seed=None)
+    baseline = recipe.baseline if has_arms(recipe) else False
+    return recipe_sha256(replace(recipe, seed=0, data=data, baseline=baseline))
+
+
+def expected_curve(recipe: Recipe) -> ExpectedCurve | None:
+    """The curve of a recipe; None where no runs of it were measured."""
+    return _curves().get(curve_key(recipe))
+
+
+@cache
+def _curves() -> dict[str, ExpectedCurve]:
+    folder = files("convergan.report").joinpath("curves")
+    read = (
+        parse_json_as(file.read_bytes(), _CURVE)
+        for file in folder.iterdir()
+        if file.name.endswith(".json")
+    )
+    return {curve.key: curve for curve in read}

@@ -1,0 +1,64 @@
+"""A worker that is killed costs a table nothing but time: by processes, and by tasks of a Ray cluster."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convergan.experiments.plan import Plan
+from convergan.experiments.reproduce import Means, reproduce
+from convergan.experiments.store import Store
+from convergan.recipes.settings import Recipe
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import read_metrics
+from convergan.training.run import train
+from experiments.conftest import killing_the_trainer
+
+
+def require_complete(plan: Plan, store: Store, means: Means, whole: Path, console: Console) -> None:
+    """Runs a plan, kills the process that trains its first cell, and holds the cell against a whole run."""
+    first = plan.cells()[0]
+    folder = RunFolder(store.cell_folder(first))
+    with killing_the_trainer(folder.path) as killed:
+        progress = reproduce(plan, store, means, console)
+    assert killed, "nothing was killed"
+    assert progress.failed == {}
+    assert all(store.found(cell) is not None for cell in plan.cells())
+    # From its checkpoint: another process went on with the run, and it came out as one that nobody killed.
+    assert len(folder.read_manifest().resumed) == 1
+    errors = [line.test_errors for line in read_metrics(folder.metrics)]
+    assert errors == [line.test_errors for line in read_metrics(RunFolder(whole).metrics)]
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_begun_again_from_its_checkpoint(
+    plan: Callable[..., Plan], tmp_path: Path, quiet: Console
+) -> None:
+    made = plan(draws=2)
+    store = Store(tmp_path / "out", tmp_path / "kept")
+    recipe: Recipe = made.cells()[0].recipe
+    train(recipe, tmp_path / "whole", console=quiet)
+    means = Means(workers=2, threads=1, checkpoint_every_seconds=0)
+
+    require_complete(made, store, means, tmp_path / "whole", quiet)
+
+
+@pytest.mark.slow
+def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
+    plan: Callable[..., Plan], tmp_path: Path, quiet: Console
+) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    made = plan(draws=2)
+    store = Store(tmp_path / "out", tmp_path / "kept")
+    train(made.cells()[0].recipe, tmp_path / "whole", console=quiet)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    try:
+        cluster.add_node(num_cpus=1, num_gpus=0)
+        means = Means(workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0)
+
+        require_complete(made, store, means, tmp_path / "whole", quiet)
+    finally:
+        cluster.shutdown()

@@ -1,0 +1,215 @@
+"""`convergan reproduce` from its words to its files."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from convergan.cli import _parse, main
+from convergan.experiments.plan import Plan
+from convergan.experiments.reproduce import Means
+from convergan.experiments.store import Store
+from convergan.experiments.work import Answer, Job
+from convergan.experiments.workers import Ended, Processes
+from convergan.recipes.files import recipe_to_yaml
+from convergan.recipes.settings import Recipe
+from convergan.reproduce_commands import Reproduce
+from convergan.runs.checkpoints import has_checkpoint
+from convergan.runs.folder import RunFolder
+from experiments.scripted import Scripted
+
+
+class Timed(Scripted):
+    """Says that a training takes an hour."""
+
+    def _ended(self, job: Job) -> Ended:
+        if job.kind == "time":
+            return Ended(job=job, answer=Answer(value=3600.0))
+        return super()._ended(job)
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Timed:
+    """What the command computes cells with."""
+    found = Timed()
+    monkeypatch.setattr(Means, "open", lambda self: found)
+    return found
+
+
+@pytest.fixture
+def words(tiny_file: Path, tmp_path: Path) -> list[str]:
+    return ["reproduce", "table1", "--recipes", str(tiny_file), "--out", str(tmp_path / "out")]
+
+
+def test_a_table_is_computed_and_written(
+    words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--labels", "20", "50", "--seeds", "2", "--members", "2", "--workers", "2"]
+    assert main([*words, *more]) == 0
+    told = capsys.readouterr().out
+    assert "0 of 12 cells are done, 12 to be computed" in told
+    assert "tiny, 20 labels, seed 0: 118 errors of 500 (23.60 %)" in told
+    out = tmp_path / "out"
+    assert "**118.5 ± 0.7**" in (out / "table1.md").read_text()
+    assert (out / "table1.svg").read_text().startswith("<?xml")
+    assert len(list((out / "results" / "table1").iterdir())) == 12
+    # And again: nothing is left to be done, and the table is the same.
+    before = len(workers.begun)
+    assert main([*words, *more]) == 0
+    again = capsys.readouterr().out
+    assert "12 of 12 cells are done, 0 to be computed" in again
+    assert len(workers.begun) == before
+    assert (
+        again.partition("Table 1: MNIST, permutation-invariant\n")[2]
+        == (told.rpartition("Table 1: MNIST, permutation-invariant\n")[2])
+    )
+
+
+def test_a_failed_cell_ends_the_command_with_an_error_after_the_table(
+    words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workers._endings["tiny-20-seed1"] = ["tiny: expected a loss that is finite, got none"]
+    assert main([*words, "--labels", "20", "--seeds", "2", "--members", "1"]) == 1
+    told = capsys.readouterr()
+    assert "1 of 2, 1 failed" in told.out
+    assert "draw 1 failed: tiny: expected a loss that is finite" in told.out
+    assert "convergan: reproduce: expected every cell to be computed, got 1 that failed" in told.err
+    assert "1 of 2, 1 failed" in (tmp_path / "out" / "table1.md").read_text()
+
+
+def test_a_budget_takes_what_fits_and_says_what_it_leaves_out(
+    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--labels", "20", "--seeds", "5", "--members", "1", "--workers", "2", "--budget", "2"]
+    assert main([*words, *more]) == 0
+    told = capsys.readouterr().out
+    assert "left out of 2 h: tiny, 20 labels: 1 of 5 (about 1 h of work)" in told
+    assert "4 cells, 2 at a time, will take about 2 h" in told
+    assert "4 of 5" in told
+    assert sum(job.kind == "train" for job in workers.begun) == 4
+
+
+def test_a_rehearsal_computes_nothing(
+    words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--labels", "20", "--seeds", "3", "--members", "1", "--workers", "1", "--dry-run"]
+    assert main([*words, *more]) == 0
+    told = capsys.readouterr().out
+    assert "3 cells, 1 at a time, will take about 3 h" in told
+    assert "nothing was computed (--dry-run)" in told
+    assert [job.kind for job in workers.begun] == ["time"]
+    assert not (tmp_path / "out" / "cells").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    workers.on_begin = interrupt
+    assert main([*words, "--labels", "20", "--seeds", "1", "--members", "1"]) == 130
+    told = capsys.readouterr()
+    assert "stopped; the same command goes on" in told.err
+    assert "0 of 1" in told.out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["table4"], "TABLE: "),
+        (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none beside"),
+        (["table1", "--study", "report.json"], "study: expected none for table1"),
+        (
+            ["table1", "--labels", "0"],
+            "labels: expected several values, each 1 to 1,000,000,000, got [0]",
+        ),
+        (["table1", "--budget", "0"], "budget: expected above 0"),
+        (["table3", "--labels", "20"], "labels: expected none for table3"),
+        (["table1", "--recipes", "nothing"], "recipe: expected a Recipe or one of"),
+    ],
+)
+def test_mistakes_are_one_line(
+    more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", *more]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message.lower() in line.lower()
+
+
+def test_a_cluster_that_is_not_there_is_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*words, "--labels", "20", "--seeds", "1", "--cluster", "auto"]) == 1
+    line = capsys.readouterr().err
+    assert "cluster: expected the extra [cluster], pip install 'convergan[cluster]'" in line
+
+
+def test_the_documented_commands_are_understood() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    commands = re.findall(r"convergan (reproduce [^\n#`]+)", page)
+    assert len(commands) >= 7
+    for command in commands:
+        assert isinstance(_parse(shlex.split(command)), Reproduce), command
+
+
+def test_cells_have_all_cores_among_them(
+    words: list[str], workers: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convergan.experiments.reproduce.cores_here", lambda: 8)
+    more = ["--labels", "20", "--seeds", "1", "--members", "1"]
+    for number, (count, threads) in enumerate([("2", 4), ("3", 2), ("16", 1)]):
+        out = ["--out", f"{words[-1]}-{number}"]
+        assert main([*words, *more, *out, "--workers", count]) == 0
+        assert workers.begun[-1].threads == threads
+
+
+@pytest.mark.slow
+def test_a_real_table_with_an_ensemble_and_a_recipe_that_fails(
+    plan: Callable[..., Plan], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Digits has no 5,000 labelled images: such cells fail, the others are computed by real processes."""
+    more = ["--labels", "20", "5000", "--seeds", "1", "--members", "2", "--workers", "2"]
+    assert main([*words, *more]) == 1
+    told = capsys.readouterr().out
+    assert "tiny, 5000 labels, draw 0 failed: labels: expected" in told
+    ensemble = json.loads(
+        next((tmp_path / "out" / "cells").glob("*-of2-*/results.json")).read_text()
+    )
+    assert [member["seed"] for member in ensemble["members"]] == [0, 1]
+    folder = next((tmp_path / "out" / "cells").glob("*-of2-*"))
+    members = [RunFolder(folder / "members" / str(seed)).read_results() for seed in (0, 1)]
+    assert [each.test_errors for each in members if each] == [
+        member["test_errors"] for member in ensemble["members"]
+    ]
+    assert ensemble["test_errors"] <= max(each["test_errors"] for each in ensemble["members"])
+
+
+@pytest.mark.slow
+def test_a_worker_whose_table_is_gone_writes_its_checkpoint_and_ends(
+    tiny: Recipe, tmp_path: Path
+) -> None:
+    from convergan.experiments.cells import with_draw
+    from convergan.experiments.work import job_of
+
+    long = replace(tiny, epochs=2000)
+    cell = with_draw(long, labels=20, draw=0)
+    store = Store(tmp_path / "out", tmp_path / "kept")
+    workers = Processes(1)
+    workers.begin(job_of(cell, store.cell_folder(cell), store.log(cell)))
+    run = RunFolder(store.cell_folder(cell))
+    while not run.metrics.exists():
+        assert workers.ended(0.05) == []
+    (_, process, _) = workers._running[cell.name]
+    assert process.stdin is not None
+    # As when the process that holds it dies.
+    process.stdin.close()
+    (ended,) = workers.ended(60)
+    assert ended.answer is not None and ended.answer.stopped
+    assert has_checkpoint(run.checkpoints)
+    assert recipe_to_yaml(cell.recipe) == run.recipe.read_text()

@@ -1,0 +1,101 @@
+"""How far cells have come, and what is left, as the metrics of their trainings say."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convergan.experiments.cells import Training
+from convergan.experiments.display import Display, Running
+from convergan.experiments.plan import Plan
+from convergan.experiments.store import Store
+from convergan.experiments.watch import Standing, TimeLeft, last_line, standing
+from convergan.runs.epochs import EpochLine
+from convergan.runs.metrics import append_metrics
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "out", tmp_path / "kept")
+
+
+@pytest.fixture
+def cell(plan: Callable[..., Plan]) -> Training:
+    (found,) = plan().cells()
+    assert isinstance(found, Training)
+    return found
+
+
+def epoch_ends(store: Store, cell: Training, epoch: int, seconds: float) -> Path:
+    folder = store.cell_folder(cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "metrics.jsonl"
+    append_metrics(path, EpochLine(epoch=epoch, seconds_per_epoch=seconds))
+    return path
+
+
+def test_the_last_epoch_says_how_far_a_training_is(store: Store, cell: Training) -> None:
+    assert standing(store, cell) == Standing(epochs=6)
+    for epoch in (1, 2):
+        path = epoch_ends(store, cell, epoch, 5.0)
+    where = standing(store, cell)
+    assert where == Standing(epochs_done=2, epochs=6, seconds_per_epoch=5.0)
+    assert where is not None and where.seconds_left == 20
+    # A line that is being written is none yet.
+    with path.open("a") as file:
+        file.write(json.dumps({"epoch": 3})[:6])
+    assert standing(store, cell) == where
+
+
+def test_an_epoch_of_unknown_duration_tells_no_time(store: Store, cell: Training) -> None:
+    epoch_ends(store, cell, 1, float("nan"))
+    where = standing(store, cell)
+    assert where is not None and (where.epochs_done, where.seconds_left) == (1, None)
+
+
+def test_there_may_be_no_metrics_or_damaged_ones(tmp_path: Path) -> None:
+    assert last_line(tmp_path / "metrics.jsonl") is None
+    (tmp_path / "metrics.jsonl").write_text("nothing\n")
+    assert last_line(tmp_path / "metrics.jsonl") is None
+
+
+def test_what_is_left_is_known_from_another_cell_of_the_recipe_or_from_timed_steps(
+    cell: Training,
+) -> None:
+    assert TimeLeft({}).seconds(cell, None) is None
+    left = TimeLeft({"tiny": 120.0})
+    assert left.seconds(cell, None) == 120
+    assert left.seconds(cell, Standing(epochs_done=3, epochs=6)) == 60
+    left.saw(cell, Standing(epochs_done=1, epochs=6, seconds_per_epoch=10.0))
+    assert left.seconds(cell, None) == 60
+
+
+def test_a_terminal_has_a_line_for_each_running_cell(cell: Training) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=True)
+    where = Standing(epochs_done=2, epochs=6, seconds_per_epoch=60.0)
+    with Display(console, total=4) as display:
+        display.tell("tiny, 20 labels, seed 1: 70 errors")
+        running = [Running(title=cell.title, standing=where, seconds_left=240.0)]
+        display.update(running, done=1, seconds_left=600.0)
+    shown = text.getvalue()
+    assert "tiny, 20 labels, seed 1: 70 errors" in shown
+    assert "tiny, 20 labels, seed 0" in shown and "2/6" in shown and "4 min" in shown
+    assert "1 of 4 done, 1 running, about 10 min left" in shown
+
+
+def test_a_log_has_a_line_a_minute(cell: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("convergan.progress_bar.time.monotonic", lambda: now[0])
+    text = io.StringIO()
+    running = [Running(title=cell.title, standing=Standing(epochs=6), seconds_left=None)]
+    with Display(Console(file=text, width=80), total=2) as display:
+        for _ in range(13):
+            now[0] += 10
+            display.update(running, done=0, seconds_left=None)
+    assert (
+        text.getvalue().splitlines() == ["0 of 2 done, 1 running; tiny, 20 labels, seed 0 0/6"] * 2
+    )

@@ -1,0 +1,134 @@
+"""The work of one cell: what a worker answers, and what it leaves."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convergan.data.digits import open_digits
+from convergan.experiments.cells import Ensemble, Scoring, Training, with_draw
+from convergan.experiments.store import Store
+from convergan.experiments.work import Job, job_of, perform, timing_job
+from convergan.inference.predict import predict
+from convergan.json_files import read_json
+from convergan.recipes.score_settings import ScoreSettings
+from convergan.recipes.settings import DataSettings, Recipe
+from convergan.runs.folder import RunFolder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "out", tmp_path / "kept")
+
+
+def job(cell: Training, store: Store) -> Job:
+    return job_of(cell, store.cell_folder(cell), store.log(cell))
+
+
+def test_a_cell_is_an_ordinary_run_and_is_kept_with_all_that_trained_it(
+    tiny: Recipe, store: Store
+) -> None:
+    cell = with_draw(replace(tiny, epochs=1), labels=20, draw=3)
+    assert perform(job(cell, store)).error is None
+    run = RunFolder(store.cell_folder(cell))
+    assert run.report.exists() and run.model.is_dir() and run.read_results() is not None
+    assert "errs on" in store.log(cell).read_text()
+    store.keep("table1", cell)
+    (path,) = store.kept.glob("table1/*/results.json")
+    kept = read_json(path)
+    assert {"labels", "seed", "epochs", "test_size", "test_errors"} <= set(kept)
+    assert (kept["labels"], kept["seed"], kept["epochs"]) == (20, 3, 1)
+    assert kept["errors_by_epoch"] == [kept["test_errors"]]
+    assert kept["sha256"] == cell.sha256 and "path" not in kept["settings"]["data"]
+
+
+def test_what_the_user_can_put_right_is_an_answer_in_one_line(tiny: Recipe, store: Store) -> None:
+    cell = with_draw(tiny, labels=5000, draw=0)
+    error = perform(job(cell, store)).error
+    assert error is not None and error.startswith("labels: expected at most")
+
+
+def test_an_unexpected_error_is_an_answer_and_its_traceback_is_in_the_log(
+    tiny: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr("convergan.training.run.train", broken)
+    cell = with_draw(tiny, labels=20, draw=0)
+    assert perform(job(cell, store)).error == "ZeroDivisionError: by zero"
+    assert "Traceback" in store.log(cell).read_text()
+
+
+def test_an_interrupted_training_is_no_failure(
+    tiny: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convergan.training.signals import Interrupted
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr("convergan.training.run.train", interrupted)
+    assert perform(job(with_draw(tiny, labels=20, draw=0), store)).stopped
+
+
+def test_steps_are_timed_and_nothing_is_left_behind(tiny: Recipe, tmp_path: Path) -> None:
+    def seconds(epochs: int) -> float:
+        recipe = with_draw(replace(tiny, epochs=epochs), labels=20, draw=0).recipe
+        answer = perform(timing_job(recipe, "time-tiny", tmp_path / "log"))
+        assert answer.error is None and answer.value is not None
+        return answer.value
+
+    assert 0 < seconds(10) < 600
+    # A thousand times the epochs, on whatever machine: far more time.
+    assert seconds(10_000) > 20 * seconds(10)
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
+    tiny: Recipe, store: Store
+) -> None:
+    quick = replace(tiny, epochs=1)
+    members = tuple(with_draw(quick, labels=20, draw=0, member=number) for number in range(2))
+    ensemble = Ensemble(members=members)
+    for member in members:
+        assert perform(job(member, store)).error is None
+    folders = tuple(store.cell_folder(member) for member in members)
+    made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
+    assert perform(made).error is None
+    found = store.found(ensemble)
+    assert found is not None and [each.seed for each in found.members] == [0, 1]
+    # A run as any other: it is one classifier, which averages its members' probabilities.
+    test = open_digits().test
+    assert test is not None
+    apart = [predict(folder, test.images).probabilities for folder in folders]
+    together = predict(store.cell_folder(ensemble), test.images)
+    assert np.allclose(together.probabilities, np.mean(apart, axis=0), atol=1e-5)
+    assert int((together.labels != test.labels).sum()) == found.test_errors
+
+
+def test_real_images_are_scored_by_a_network(
+    trained_run: Path, tiny: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import convergan.experiments.scoring as scoring
+
+    used = scoring.score
+
+    def by_a_run(*images: object, **settings: object) -> object:
+        # The Inception network of 2015 is not at hand.
+        return used(*images, **{**settings, "classifier": trained_run, "weights": None})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scoring, "score", by_a_run)
+    recipe = replace(tiny, data=DataSettings(source="digits"))
+    real = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200), real=True)
+    made = job_of(real, store.cell_folder(real), store.log(real))
+    assert perform(made).error is None
+    found = store.found(real)
+    assert found is not None and found.score is not None and 1 <= found.score <= 10
+    samples = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200))
+    made = job_of(samples, store.cell_folder(samples), store.log(samples), members=(trained_run,))
+    assert made.images == 200
+    assert perform(made).error is None
+    of_samples = store.found(samples)
+    assert of_samples is not None and of_samples.score is not None

@@ -1,0 +1,233 @@
+"""The recipes beside an independent re-implementation of the authors' code: the same weights after each
+update."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from authors.convolutional import Convolutional
+from authors.game import SemiSupervisedGame
+from authors.imagenet import ImageNet
+from authors.mnist import Mnist
+from convergan.networks.conv import ConvGenerator
+from convergan.networks.cross_batch_norm import CrossBatchNorm
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from convergan.techniques.weight_norm import WeightNormConv2d
+from convergan.training.state import TrainingState
+from convergan.training.step import Game
+from recorded_game import Recorded, in_double, recorded_game, step_alike
+
+RATE = 0.003
+
+NARROW: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": (12, 10, 9), "generator_hidden": (9, 7), "latent_size": 5},
+    "conv": {"width": 4, "generator_width": 8, "latent_size": 5, "reference_size": 6},
+    "imagenet": {
+        **{"width": 2, "dense_multiple": 4, "generator_width": 16, "latent_size": 6},
+        **{"noise_maps": (2, 2, 1, 1, 1, 1), "reference_size": 5},
+    },
+}
+KERNELS = {"minibatch_kernels": 4, "minibatch_kernel_size": 3}
+
+MNIST_DEPARTURES: dict[str, Any] = {
+    **{"normalization_epsilon": 1e-5, "length_epsilon": 0.0},
+    **{"form": "outside", "epsilon": 1e-4},
+}
+"""What `mnist` has in place of theirs."""
+
+
+def networks_of(game: Game) -> tuple[Any, Any]:
+    return game.players["discriminator"].network, game.players["generator"].network
+
+
+def narrow(name: str) -> Recipe:
+    """A recipe with narrow networks and small batches, its other settings as they are."""
+    recipe = PRESETS[name]
+    networks: Any = recipe.networks
+    changes = NARROW[networks.kind]
+    if networks.minibatch_kernels:
+        changes = changes | KERNELS
+    return replace(recipe, batch_size=6, networks=replace(networks, **changes))
+
+
+def assert_equal(ours: Tensor, theirs: Tensor, what: str) -> None:
+    torch.testing.assert_close(
+        ours.detach(), theirs.detach(), rtol=1e-8, atol=1e-9, msg=lambda text: f"{what}: {text}"
+    )
+
+
+def steps_alike(
+    played: tuple[Recorded, Game, TrainingState],
+    theirs: SemiSupervisedGame,
+    recipe: Recipe,
+    steps: int,
+) -> None:
+    """Takes steps of both, theirs on the images and with the random numbers of ours."""
+    recorded, game, state = played
+    for step in range(steps):
+        recorded.clear()
+        state.position = step % 3
+        game.step(state, RATE)
+        step_alike(recorded, theirs, recipe.objective, RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "departures"),
+    [
+        # Epsilons of normalization and length, and the form of Adam with its own, where they are not theirs.
+        ("mnist-paper", {}),
+        ("mnist", MNIST_DEPARTURES),
+        ("mnist-mb", {**MNIST_DEPARTURES, "positive": 0.9}),
+    ],
+)
+def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = narrow(name)
+    with in_double():
+        played = recorded_game(recipe, (8, 8, 1), monkeypatch)
+        recorded, game, _ = played
+        discriminator, generator = networks_of(game)
+        hidden = [*discriminator.hidden, discriminator.output]
+        weights = {f"theta{k}": layer.weight.detach().T for k, layer in enumerate(hidden)}
+        if discriminator.minibatch:
+            weights["kernels"] = discriminator.minibatch.theta.detach()
+        dense, norms = generator.layers[0::3], generator.layers[1::3]
+        theirs = Mnist(
+            weights,
+            {f"W{k}": layer.weight.detach().T for k, layer in enumerate(dense)},
+            **departures,
+        )
+        theirs.initialize(recorded.shown[0], recorded.passes[0], recipe.batch_size)
+        steps_alike(played, theirs, recipe, 36 if name == "mnist-paper" else 12)
+        for k, layer in enumerate(hidden):
+            assert_equal(layer.weight.T, theirs.thetas[k], f"theta {k}")
+            assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
+            assert_equal(layer.bias, theirs.biases[k], f"bias {k}")
+        if discriminator.minibatch:
+            assert_kernels_equal(discriminator.minibatch, theirs)
+        for k, layer in enumerate(dense):
+            assert_equal(layer.weight.T, theirs.weights[k], f"W {k}")
+        for k, layer in enumerate([*norms, dense[-1]]):
+            assert_equal(layer.bias, theirs.shifts[k], f"shift {k}")
+        assert_equal(dense[-1].gain, theirs.output_scale, "scale of the output")
+        if recipe.optimizer.averaging_start == "zero":
+            averages: Any = game.players["discriminator"].tested
+            tested = [*averages.hidden, averages.output]
+            ours = [layer.weight.T for layer in tested] + [layer.bias for layer in tested]
+            for mean, expected in zip(
+                [*ours, averages.output.gain], theirs.average.values, strict=True
+            ):
+                assert_equal(mean, expected, "average")
+            logits = averages.eval()(recorded.shown[0]).logits
+            assert_equal(logits, theirs.judged_by_average(recorded.shown[0]), "tested logits")
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith(("cifar10", "svhn"))])
+def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = narrow(name)
+    with in_double():
+        played = recorded_game(recipe, (32, 32, 3), monkeypatch)
+        recorded, game, _ = played
+        discriminator, generator = networks_of(game)
+        # The labelled images and a batch of latents.
+        images, latent = recorded.shown
+        assert len(images) == 9 and len(latent) == recipe.batch_size
+        convolutions = [
+            layer for layer in discriminator.layers if isinstance(layer, WeightNormConv2d)
+        ]
+        weights = {f"W{k}": layer.weight.detach() for k, layer in enumerate(convolutions)}
+        weights["theta"] = discriminator.output.weight.detach().T
+        if discriminator.minibatch:
+            weights["kernels"] = discriminator.minibatch.theta.detach()
+        is_virtual = not isinstance(generator, ConvGenerator)
+        maps = generator.images.network if is_virtual else generator
+        deconvolutions, norms = maps.layers[0::3], [maps.dense_norm, *maps.layers[1::3]]
+        theirs = Convolutional(
+            weights,
+            {
+                "dense": maps.dense.weight.detach().T,
+                **{f"W{k}": layer.weight.detach() for k, layer in enumerate(deconvolutions)},
+            },
+            noise=recipe.networks.input_noise or None,  # type: ignore[union-attr]
+            reference=generator.images.reference if is_virtual else None,
+            positive=recipe.objective.real_or_generated.positive_target,
+            history=recipe.objective.historical_averaging.weight,
+        )
+        theirs.initialize(images, latent, recorded.passes[0])
+        steps_alike(played, theirs, recipe, 5)
+        for k, layer in enumerate(convolutions):
+            assert_equal(layer.weight, theirs.convolutions[k], f"W {k}")
+            assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
+            assert_equal(layer.bias, theirs.biases[k], f"bias {k}")
+        if discriminator.minibatch:
+            assert_kernels_equal(discriminator.minibatch, theirs)
+        assert_equal(discriminator.output.weight.T, theirs.theta, "theta")
+        assert_equal(discriminator.output.gain, theirs.output_scale, "scale of the output")
+        assert_equal(discriminator.output.bias, theirs.output_bias, "bias of the output")
+        assert_equal(maps.dense.weight.T, theirs.dense, "dense")
+        for k, layer in enumerate(deconvolutions):
+            assert_equal(layer.weight, theirs.deconvolutions[k], f"transposed W {k}")
+        shifts = [theirs.dense_shift, *theirs.shifts]
+        for k, layer in enumerate([*norms, deconvolutions[-1]]):
+            assert_equal(layer.bias, shifts[k], f"shift {k}")
+        assert_equal(deconvolutions[-1].gain, theirs.image_scale, "scale of the image")
+
+
+def assert_kernels_equal(minibatch: nn.Module, theirs: Any) -> None:
+    assert_equal(minibatch.theta, theirs.kernels, "kernels")  # type: ignore[arg-type]
+    assert_equal(minibatch.log_scale, theirs.log_scale, "log scale")  # type: ignore[arg-type]
+    assert_equal(minibatch.bias, theirs.closeness_bias, "closeness bias")  # type: ignore[arg-type]
+
+
+def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = narrow("imagenet")
+    with in_double():
+        recorded, game, state = recorded_game(recipe, (64, 64, 3), monkeypatch, labelled=20)
+        discriminator, generator = networks_of(game)
+        assert not recorded.shown
+        levels, size = generator.images.network, recipe.batch_size
+        convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
+        (dense,) = (layer for layer in discriminator.layers if isinstance(layer, nn.Linear))
+        crosses = [layer for layer in discriminator.layers if isinstance(layer, CrossBatchNorm)]
+        ours = {
+            **{f"W{k}": layer.weight for k, layer in enumerate(convolutions)},
+            **{f"gain{k}": layer.weight for k, layer in enumerate(crosses)},
+            "dense": dense.weight.T,
+            "kernels": discriminator.minibatch.theta,
+            "output": discriminator.output.weight.T,
+        }
+        of_generator = {
+            "dense": levels.dense.weight.T,
+            **{f"gain{k}": layer.weight for k, layer in enumerate(levels.norms)},
+            **{f"W{k}": layer.weight for k, layer in enumerate(levels.convolutions)},
+            "bias": levels.convolutions[-1].bias,
+        }
+
+        def maps(latent: Tensor) -> list[Tensor]:
+            first, *noise = latent.split(levels.noise_sizes, dim=1)
+            shapes = levels.noise_shapes
+            return [first, *(n.unflatten(1, s) for n, s in zip(noise, shapes, strict=True))]
+
+        theirs = ImageNet(detached(ours), detached(of_generator), maps(generator.images.reference))
+        ours |= {f"shift{k}": layer.bias for k, layer in enumerate(crosses)}
+        of_generator |= {f"shift{k}": layer.bias for k, layer in enumerate(levels.norms)}
+        ours["bias"] = discriminator.output.bias
+        for step in range(6):
+            recorded.clear()
+            state.position = step % 3
+            game.step(state, RATE)
+            ((noise,),), (latent,), (batch,) = recorded.passes, recorded.latents, recorded.real
+            # One real batch, which is the labelled and the unlabelled one, and one pass.
+            assert batch.sizes == [size] and noise.shape[0] == 2 * size and not recorded.matched
+            theirs.train(batch["labelled"], batch.labels, maps(latent), noise, RATE)
+        for weights, expected in ((ours, theirs.d), (of_generator, theirs.g)):
+            assert weights.keys() == expected.keys()
+            for name, weight in weights.items():
+                assert_equal(weight, expected[name], name)
+
+
+def detached(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.detach() for name, weight in weights.items()}

@@ -1,0 +1,266 @@
+"""Where a recipe's settings are not the authors', its file says so; and what the ablations of Table 3
+change."""
+
+import importlib
+import pkgutil
+import re
+from typing import Any
+
+import pytest
+
+from convergan import recipes
+from convergan.recipes.files import recipe_to_dict
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+
+THEIRS: dict[str, Any] = {
+    "batch_size": 100,
+    "unlabelled_batch_size": None,
+    "generated_batch_size": None,
+    "augmentation.kind": "none",
+    "data.validation_share": 0.0,
+    "networks.latent_size": 100,
+    "networks.normalization_epsilon": 1e-6,
+    "networks.sample_batch": 100,
+    "networks.data_dependent_initialization": True,
+    "networks.minibatch_kernels": 0,
+    "objective.supervised.weight": 1.0,
+    "objective.supervised.include_generated": False,
+    "objective.real_or_generated.weight": 0.5,
+    "objective.real_or_generated.positive_target": 1.0,
+    "objective.feature_matching.weight": 1.0,
+    "objective.minimax.weight": 0.0,
+    "objective.non_saturating.weight": 0.0,
+    "objective.target.weight": 0.0,
+    "objective.historical_averaging.weight": 0.0,
+    "objective.generator_steps": 1,
+    "objective.update": "alternating",
+    "objective.shared_real_batch": False,
+    "optimizer.beta1": 0.5,
+    "optimizer.beta2": 0.999,
+    "optimizer.epsilon": 1e-8,
+    "optimizer.epsilon_place": "inside",
+    "optimizer.weight_decay": 0.0,
+    "optimizer.generator_rate": 1.0,
+    "optimizer.warmup": 0.0,
+    "optimizer.averaging_rate": 1e-4,
+    "optimizer.averaging_start": "zero",
+    "optimizer.generator_averaging_rate": 1.0,
+    "hardware.precision": "fp32",
+}
+"""What the authors' code for MNIST, CIFAR-10 and SVHN has in common."""
+
+MNIST = THEIRS | {
+    "epochs": 300,
+    "networks.hidden": [1000, 500, 250, 250, 250],
+    "networks.generator_hidden": [500, 500],
+    "networks.input_noise": 0.3,
+    "networks.hidden_noise": 0.5,
+    "networks.generator_output": "glorot",
+    "objective.feature_matching.distance": "squared",
+    "optimizer.learning_rate": 0.003,
+    "optimizer.decay_from": 1.0,
+    "hardware.noise": "fresh",
+}
+
+CIFAR10 = THEIRS | {
+    "epochs": 1200,
+    "drop_remainder": True,
+    "networks.width": 96,
+    "networks.generator_width": 512,
+    "networks.input_dropout": 0.2,
+    "networks.input_noise": 0.0,
+    "networks.hidden_dropout": 0.5,
+    "networks.pixel_limit": 127.5 / 128,
+    "networks.generator_normalization": "batch",
+    "networks.initialization_images": "labelled",
+    "objective.feature_matching.distance": "absolute",
+    "optimizer.learning_rate": 0.0003,
+    "optimizer.decay_from": 2 / 3,
+    "optimizer.decay": "linear",
+    "optimizer.decay_by": "epochs",
+}
+
+MINIBATCH: dict[str, Any] = {
+    "networks.minibatch_kernels": 100,
+    "networks.minibatch_kernel_size": 5,
+    "objective.feature_matching.weight": 0.0,
+    # Of no effect then.
+    "objective.feature_matching.distance": "squared",
+    "objective.minimax.weight": 1.0,
+    "objective.generator_steps": 3,
+}
+
+CIFAR10_MINIBATCH = (
+    CIFAR10
+    | MINIBATCH
+    | {"networks.input_dropout": 0.0, "networks.input_noise": 0.2, "hardware.noise": "fresh"}
+)
+
+SVHN: dict[str, Any] = {"epochs": 900, "networks.pixel_limit": 1.0}
+
+IMAGENET: dict[str, Any] = {
+    "labels": None,
+    "batch_size": 16,
+    "hardware.devices": 4,
+    "hardware.noise": "fresh",
+    "hardware.precision": "fp32",
+    "data.size_px": 128,
+    "augmentation.kind": "none",
+    "networks.width": 64,
+    "networks.dense_multiple": 40,
+    "networks.input_noise": 0.1,
+    "networks.generator_width": 512,
+    "networks.latent_size": 8192,
+    "networks.noise_maps": [64, 64, 32, 16, 8, 8],
+    "networks.reference_size": 16,
+    "networks.normalization": "cross",
+    "networks.padding": "tensorflow",
+    "networks.minibatch_projection": "plain",
+    "networks.minibatch_kernels": 300,
+    "networks.minibatch_kernel_size": 50,
+    "networks.data_dependent_initialization": False,
+    "objective.supervised.weight": 1.0,
+    "objective.supervised.include_generated": True,
+    "objective.real_or_generated.weight": 1.0,
+    "objective.real_or_generated.positive_target": 0.75,
+    "objective.feature_matching.weight": 0.0,
+    "objective.minimax.weight": 0.0,
+    "objective.non_saturating.weight": 0.0,
+    "objective.target.weight": 1.0,
+    "objective.target.probability": 0.375,
+    "objective.historical_averaging.weight": 0.0,
+    "objective.update": "simultaneous",
+    "objective.shared_real_batch": True,
+    "optimizer.learning_rate": 0.0004,
+    "optimizer.decay_from": 1.0,
+    "optimizer.beta1": 0.5,
+    "optimizer.beta2": 0.999,
+    "optimizer.epsilon": 1e-8,
+    "optimizer.epsilon_place": "uncorrected",
+    "optimizer.weight_decay": 0.0,
+    "optimizer.averaging_rate": 1.0,
+}
+
+OF_CIFAR10 = {
+    "optimizer.averaging_start": "running average starts with the weights instead of zero",
+    "hardware.precision": "in bf16",
+}
+OF_MNIST = {
+    "epochs": "150 epochs in place of 300",
+    "optimizer.learning_rate": "the learning rate is .0018 in place of .003",
+    "optimizer.decay_from": "falls to 0 over the last 30 of 150 epochs",
+    "optimizer.epsilon": "is 1e-4 outside it here",
+    "optimizer.epsilon_place": "Adam's 1e-8 stands inside the root there",
+    "optimizer.averaging_start": "running average starts with the weights instead of zero",
+    "networks.generator_output": "starts from Normal(0, .1) in place of Glorot's",
+    "networks.normalization_epsilon": "adds 1e-5 in place of 1e-6",
+    "networks.sample_batch": "samples are drawn by running statistics",
+    "hardware.precision": "in bf16",
+    "hardware.noise": "noise is cut out of a bank",
+}
+DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "mnist-paper": (MNIST, {}),
+    "mnist": (MNIST, OF_MNIST),
+    "mnist-mb": (
+        MNIST | MINIBATCH,
+        OF_MNIST
+        | {
+            "epochs": "30 epochs",
+            "optimizer.learning_rate": "the learning rate is .001",
+            "optimizer.decay_from": "falls over the second half",
+            "objective.minimax.weight": "maximizes log D in place of minimizing log(1 - D)",
+            "objective.non_saturating.weight": "maximizes log D in place of minimizing log(1 - D)",
+            "objective.real_or_generated.positive_target": "positive target is .9",
+        },
+    ),
+    "cifar10": (CIFAR10, OF_CIFAR10),
+    "svhn": (CIFAR10 | SVHN | {"networks.width": 64}, OF_CIFAR10),
+    "cifar10-mb": (CIFAR10_MINIBATCH, OF_CIFAR10),
+    "svhn-mb": (CIFAR10_MINIBATCH | SVHN, OF_CIFAR10),
+    "imagenet": (
+        IMAGENET,
+        {"hardware.devices": "four such batches, one on each of four devices"},
+    ),
+}
+"""For each recipe the authors' settings, and where its own are others: what its file says of it."""
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def changes(recipe: Recipe, others: Recipe) -> dict[str, Any]:
+    """The settings in which a recipe differs from another, its name aside."""
+    settings, before = flat(recipe_to_dict(recipe)), flat(recipe_to_dict(others))
+    return {
+        name: value for name, value in settings.items() if name != "name" and value != before[name]
+    }
+
+
+def documents() -> dict[str, str]:
+    """The docstring of each recipe's file, in one line."""
+    modules = (
+        importlib.import_module(f"{recipes.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(recipes.__path__)
+    )
+    return {
+        module.RECIPE.name: " ".join((module.__doc__ or "").split())
+        for module in modules
+        if hasattr(module, "RECIPE")
+    }
+
+
+def said(name: str) -> str:
+    """What the file of a recipe says, with what those say that it refers to."""
+    texts, told = documents(), ""
+    waiting = [name]
+    while waiting:
+        text = texts.pop(waiting.pop(), "")
+        told += text
+        waiting += re.findall(r"[Tt]hose of `([a-z0-9-]+)`", text)
+    return told
+
+
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_departures_are_those_that_the_file_names(name: str) -> None:
+    theirs, departures = DEPARTURES[name]
+    settings = flat(recipe_to_dict(PRESETS[name]))
+    assert theirs.keys() <= settings.keys()
+    found = {setting for setting, value in theirs.items() if settings[setting] != value}
+    assert found == departures.keys()
+    told = said(name)
+    for setting, phrase in departures.items():
+        assert phrase in told, setting
+
+
+def test_our_methods_are_the_script_for_samples_with_two_more_techniques() -> None:
+    assert changes(PRESETS["cifar10-samples"], PRESETS["cifar10-mb"]) == {
+        "networks.generator_normalization": "virtual",
+        "objective.real_or_generated.positive_target": 0.9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("vbn-bn", {"networks.generator_normalization": "batch"}),
+        (
+            "l-ha",
+            {"objective.supervised.weight": 0.0, "objective.historical_averaging.weight": 0.1},
+        ),
+        ("ls", {"objective.real_or_generated.positive_target": 1.0}),
+        ("l", {"objective.supervised.weight": 0.0}),
+        ("mbf", {"networks.minibatch_kernels": 0}),
+    ],
+)
+def test_an_ablation_differs_by_the_technique_that_it_names(
+    row: str, expected: dict[str, Any]
+) -> None:
+    assert changes(PRESETS[f"cifar10-samples-{row}"], PRESETS["cifar10-samples"]) == expected

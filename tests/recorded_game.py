@@ -1,0 +1,142 @@
+"""A game that keeps all it is given: images, latents, and the random numbers of its layers.
+
+`steps_alike` gives the same to the authors' re-implementation.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from authors.game import SemiSupervisedGame
+from convergan.networks.noise import GaussianNoise
+from convergan.recipes.objective import ObjectiveSettings
+from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.training import batch, players
+from convergan.training.batch import Batch, BatchSource
+from convergan.training.state import TrainingState
+from convergan.training.step import Game
+from small_game import game_of
+
+HARDWARE = HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh")
+
+
+@dataclass
+class Recorded:
+    """What a game was given since the last `clear`."""
+
+    passes: list[list[Tensor]] = field(default_factory=list)
+    """For each pass through the discriminator the noise, or the kept ones, of each layer that draws any."""
+    latents: list[Tensor] = field(default_factory=list)
+    real: list[Batch] = field(default_factory=list)
+    """Batches of the discriminator's steps."""
+    matched: list[Tensor] = field(default_factory=list)
+    """Unlabelled images of the generator's steps."""
+    shown: list[Tensor] = field(default_factory=list)
+    """What the networks were initialized from; it is not cleared."""
+
+    def clear(self) -> None:
+        for kept in (self.passes, self.latents, self.real, self.matched):
+            kept.clear()
+
+    def noises(self, number: int, sizes: Sequence[int]) -> list[list[Tensor]]:
+        """The noise of a pass for each of its groups."""
+        parts = [layer.split(list(sizes)) for layer in self.passes[number]]
+        return [[layer[group] for layer in parts] for group in range(len(sizes))]
+
+
+@contextmanager
+def in_double() -> Iterator[None]:
+    """Makes tensors of float64 unless told otherwise."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def record(patch: pytest.MonkeyPatch) -> Recorded:
+    """Has every game that is made from now on keep what it is given, in torch's default precision."""
+    recorded = Recorded()
+
+    def kept(owner: Any, name: str, where: list[Any]) -> None:
+        function = getattr(owner, name)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            where.append(function(*arguments, **keywords))
+            return where[-1]
+
+        patch.setattr(owner, name, call)
+
+    def in_default_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *arguments: function(*arguments).to(torch.get_default_dtype())
+
+    def draw(layer: GaussianNoise, like: Tensor) -> Tensor | None:
+        if not layer.training or layer.stdev == 0:
+            return None
+        recorded.passes[-1].append(torch.randn_like(like))
+        return recorded.passes[-1][-1]
+
+    def drop(layer: nn.Dropout, inputs: Tensor) -> Tensor:
+        if not layer.training or layer.p == 0:
+            return inputs
+        recorded.passes[-1].append((torch.rand_like(inputs) >= layer.p).to(inputs.dtype))
+        return inputs * recorded.passes[-1][-1] / (1 - layer.p)
+
+    def initialize(network: nn.Module, inputs: Tensor) -> Any:
+        recorded.shown.append(inputs)
+        return initialize_from_data(network, inputs)
+
+    def build(*arguments: Any) -> Any:
+        network = build_discriminator(*arguments)
+        network.register_forward_pre_hook(lambda *_: recorded.passes.append([]))
+        return network
+
+    initialize_from_data = players.initialize_from_data
+    build_discriminator = players.build_discriminator
+    patch.setattr(GaussianNoise, "draw", draw)
+    patch.setattr(nn.Dropout, "forward", drop)
+    patch.setattr(players, "initialize_from_data", initialize)
+    patch.setattr(players, "build_discriminator", build)
+    for module in (players, batch):
+        patch.setattr(module, "to_network", in_default_precision(module.to_network))
+    kept(BatchSource, "real", recorded.real)
+    kept(BatchSource, "matched", recorded.matched)
+    kept(Game, "latent", recorded.latents)
+    return recorded
+
+
+def recorded_game(
+    recipe: Recipe, shape: tuple[int, int, int], patch: pytest.MonkeyPatch, labelled: int = 9
+) -> tuple[Recorded, Game, TrainingState]:
+    """A game of a recipe with fresh noise, on images of a shape (height, width, channels)."""
+    recorded = record(patch)
+    recipe = replace(recipe, hardware=HARDWARE, baseline=False)
+    return recorded, *game_of(recipe, shape, labelled)
+
+
+def step_alike(
+    recorded: Recorded, theirs: SemiSupervisedGame, objective: ObjectiveSettings, rate: float
+) -> None:
+    """The step of both players that a game has taken, by the authors' re-implementation."""
+    (real,) = recorded.real
+    latents = list(recorded.latents)
+    noises = recorded.noises(0, [*real.sizes, len(latents[0])])
+    labelled = real.groups.get("labelled")
+    theirs.train_discriminator(
+        labelled, real.labels, real["unlabelled"], latents.pop(0), noises, rate
+    )
+    passes = recorded.passes[1:]
+    for turn in range(objective.generator_steps):
+        if objective.feature_matching.weight:
+            of_both = [passes.pop(0), passes.pop(0)]
+            distance = objective.feature_matching.distance
+            theirs.match_features(recorded.matched[turn], latents.pop(0), of_both, rate, distance)
+        else:
+            non_saturating = objective.non_saturating.weight > 0
+            theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)
+    assert not passes and not latents
