@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
+from convergan.recipes.score_settings import ScoreSettings
 from rich.console import Console
 
 from convergan import score
 from convergan.networks.batches import device_of_process
 from convergan.recipes.cifar10_samples import NETWORKS
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.provenance import device_name

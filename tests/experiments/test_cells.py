@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from convergan.recipes.score_settings import ScoreSettings
 
 from convergan.errors import UserError
 from convergan.experiments.cells import Ensemble, Scoring, Training, with_draw, with_needs
@@ -12,7 +13,6 @@ from convergan.experiments.plan import REAL, Plan, plan_of
 from convergan.experiments.tables import TABLES
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
 
 MNIST = replace(PRESETS["mnist"], seed=3)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from convergan.recipes.score_settings import ScoreSettings
 
 from convergan.errors import UserError
 from convergan.experiments.cells import Scoring
@@ -13,7 +14,6 @@ from convergan.experiments.plan import Entry
 from convergan.experiments.store import Outcome
 from convergan.experiments.summary import Summary
 from convergan.json_files import write_json
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from convergan.recipes.score_settings import ScoreSettings
 
 from convergan.data.digits import open_digits
 from convergan.experiments.cells import Ensemble, Scoring, Training, with_draw
@@ -12,7 +13,6 @@ from convergan.experiments.store import Store
 from convergan.experiments.work import Job, job_of, perform, timing_job
 from convergan.inference.predict import predict
 from convergan.json_files import read_json
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import DataSettings, Recipe
 from convergan.runs.folder import RunFolder
 
