@@ -20,10 +20,10 @@ from convergan import score
 from convergan.networks.batches import device_of_process
 from convergan.recipes.cifar10_samples import NETWORKS
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.provenance import device_name
+from convergan.scoring.settings import ScoreSettings
 from convergan.training.run import RunOptions, train
 from rows import row, write_rows
 

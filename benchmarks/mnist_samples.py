@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
-from convergan.inference.score_command import score_paths
 from convergan.json_files import read_json
 from convergan.networks.batches import device_of_process
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
+from convergan.scoring.command import score_paths
+from convergan.scoring.settings import ScoreFiles, ScoreSettings
 from kept_runs import trained_at_commits
 from rows import row, write_rows
 

@@ -19,12 +19,12 @@ import torch
 from rich.console import Console
 
 from convergan.data.image_stream import open_image_stream, stream_of_array
-from convergan.inference.embedding import Embedding, embed
-from convergan.inference.open_embedding import run_embedding
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.metric import estimate
 from convergan.recipes.presets import PRESETS
 from convergan.runs.provenance import device_name
+from convergan.scoring.embedding import Embedding, embed
+from convergan.scoring.networks import run_embedding
 from convergan.training.run import RunOptions, train
 from rows import row, write_rows
 

@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.data.image_stream import open_image_stream
-from convergan.inference.embedding import Embedding, embed
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
+from convergan.scoring.embedding import Embedding, embed
 from equal_terms import WORKERS
 from measure import MatrixProduct, interleaved_times, medians
 from rows import timing, write_rows

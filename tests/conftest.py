@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from browser import Browser, open_browser
+from convergan.data.source import open_data_set
 from convergan.recipes.networks import MLPSettings
 from convergan.recipes.objective import TERM_SETTINGS
 from convergan.recipes.presets import PRESETS
@@ -132,3 +134,29 @@ def unchecked_shapes() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    """Real digits, to score."""
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    return np.asarray(data.test.images[:120])
+
+
+@pytest.fixture(scope="session")
+def arrays(tmp_path_factory: pytest.TempPathFactory, digits: np.ndarray) -> dict[str, Path]:
+    """Files of some digits, others, and the first with the pixels of each image at random places."""
+    folder = tmp_path_factory.mktemp("arrays")
+    generator = np.random.default_rng(0)
+    permuted = generator.permuted(digits[:60].reshape(60, -1), axis=1).reshape(60, 8, 8, 1)
+    paths = {}
+    for name, images in (
+        ("some", digits[:60]),
+        ("others", digits[60:]),
+        ("permuted", permuted),
+        ("more", digits[:61]),
+    ):
+        paths[name] = folder / f"{name}.npy"
+        np.save(paths[name], images)
+    return paths

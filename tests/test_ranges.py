@@ -17,8 +17,8 @@ from convergan.ranges import Checked, declarations, fit
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict
 from convergan.recipes.networks import ImageNetSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
+from convergan.scoring.settings import ScoreSettings
 from convergan.study.plan import Plan
 
 CLASSES: list[Any] = []
@@ -131,7 +131,7 @@ def test_every_number_has_both_ends(declared: Any) -> None:
         ),
         (lambda: HardwareSettings(threads=10**6), "hardware.threads: expected 1 to 1024, got 1000"),
         (lambda: ScoreSettings(pixel_range=(0, math.nan)), "pixel-range: expected 2 values, each"),
-        (lambda: ScoreSettings(replicates=1), "replicates: expected 0, or 2 to 1,000,000, got 1"),
+        (lambda: ScoreSettings(count=0), "count: expected 1 to 100,000,000, got 0"),
         (lambda: ScoreSettings(metrics=("is", "is")), "metrics: expected each once, got ('is',"),
         (lambda: Plan(trials=7), "trials: expected an even number, 2 to 10,000, got 7"),
     ],

@@ -8,8 +8,6 @@ from convergan.errors import UserError as UserError
 from convergan.inference.predict import Predictions as Predictions
 from convergan.inference.predict import predict as predict
 from convergan.inference.sample import sample as sample
-from convergan.inference.score import score as score
-from convergan.inference.scores import Scores as Scores
 from convergan.metrics.frechet import FrechetInceptionDistance as FrechetInceptionDistance
 from convergan.metrics.frechet import frechet_distance as frechet_distance
 from convergan.metrics.frechet import gaussian_statistics as gaussian_statistics
@@ -35,7 +33,6 @@ from convergan.recipes.networks import MLPSettings as MLPSettings
 from convergan.recipes.networks import ResidualSettings as ResidualSettings
 from convergan.recipes.objective import ObjectiveSettings as ObjectiveSettings
 from convergan.recipes.presets import PRESETS as PRESETS
-from convergan.recipes.score_settings import ScoreSettings as ScoreSettings
 from convergan.recipes.settings import DataSettings as DataSettings
 from convergan.recipes.settings import HardwareSettings as HardwareSettings
 from convergan.recipes.settings import OptimizerSettings as OptimizerSettings
@@ -56,6 +53,9 @@ from convergan.runs.classifier import Classifier as Classifier
 from convergan.runs.model import load_classifier as load_classifier
 from convergan.runs.model import load_generator as load_generator
 from convergan.runs.results import Results as Results
+from convergan.scoring.score import score as score
+from convergan.scoring.scores import Scores as Scores
+from convergan.scoring.settings import ScoreSettings as ScoreSettings
 from convergan.study.analysis import analyse as analyse
 from convergan.study.power import power_of_difference as power_of_difference
 from convergan.study.power import power_of_thresholds as power_of_thresholds

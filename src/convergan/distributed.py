@@ -1,6 +1,7 @@
 """Collective operations of several ranks, which a single rank skips."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -157,6 +158,15 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if ranks() == 1:
         return flag
     return bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+
+
+def union_over_ranks(values: Collection[ValueT]) -> frozenset[ValueT]:
+    """What at least one rank has."""
+    if ranks() == 1:
+        return frozenset(values)
+    everyones: list[Collection[ValueT]] = [()] * ranks()
+    torch.distributed.all_gather_object(everyones, values)
+    return frozenset(chain(*everyones))
 
 
 def broadcast_object(value: ValueT) -> ValueT:

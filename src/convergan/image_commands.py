@@ -13,7 +13,7 @@ from convergan.errors import UserError, printable
 from convergan.outputs import STANDARD_OUTPUT, is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import BestShare, Checked, Seed
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.scoring.settings import ScoreFiles, ScoreSettings
 
 
 @dataclass(kw_only=True)
@@ -137,7 +137,7 @@ class Score(Checked):
     """How they are scored."""
 
     def run(self) -> None:
-        from convergan.inference.score_command import score_paths
+        from convergan.scoring.command import score_paths
 
         score_paths(self.images, self.files, self.settings)
 

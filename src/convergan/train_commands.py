@@ -155,14 +155,14 @@ def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
     """The recipe without the steps, or without the minutes, that the other option replaces."""
     given = " ".join(words).replace("=", " ").split()
     pairs = set(pairwise(given))
-    replaced = {
-        other: None
-        for option, other in (("minutes", "steps"), ("steps", "minutes"))
-        if f"--{option}" in given
-        and (f"--{option}", "None") not in pairs
-        and f"--{other}" not in given
-    }
-    return replace(recipe, **replaced)
+
+    def only(option: str, other: str) -> bool:
+        named = f"--{option}" in given and (f"--{option}", "None") not in pairs
+        return named and f"--{other}" not in given
+
+    if only("minutes", "steps"):
+        return replace(recipe, steps=None)
+    return replace(recipe, minutes=None) if only("steps", "minutes") else recipe
 
 
 def _take_from(words: list[str]) -> tuple[str | None, list[str]]:

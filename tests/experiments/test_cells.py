@@ -12,8 +12,8 @@ from convergan.experiments.plan import REAL, Plan, plan_of
 from convergan.experiments.tables import TABLES
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
+from convergan.scoring.settings import ScoreSettings
 
 MNIST = replace(PRESETS["mnist"], seed=3)
 

@@ -13,8 +13,8 @@ from convergan.experiments.plan import Entry
 from convergan.experiments.store import Outcome
 from convergan.experiments.summary import Summary
 from convergan.json_files import write_json
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
+from convergan.scoring.settings import ScoreSettings
 
 
 def scored(scores: Sequence[float]) -> list[Summary]:

@@ -12,9 +12,9 @@ from convergan.experiments.store import Store
 from convergan.experiments.work import Job, job_of, perform, timing_job
 from convergan.inference.predict import predict
 from convergan.json_files import read_json
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import DataSettings, Recipe
 from convergan.runs.folder import RunFolder
+from convergan.scoring.settings import ScoreSettings
 
 
 @pytest.fixture

@@ -24,16 +24,17 @@ from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
 from convergan.images.decode import Unreadable
 from convergan.metrics.frechet import gaussian_statistics
-from convergan.metrics.metric import Estimate
+from convergan.metrics.metric import Embedded, Estimate
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
 from convergan.recipes.files import read_recipe, recipe_to_dict, recipe_to_yaml
 from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, OptimizerSettings, Recipe
-from convergan.report.scores import read_scores, scores_as_dict
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
 from convergan.runs.results import Results
+from convergan.scoring.features import is_features, read_features, write_features
+from convergan.scoring.table import read_scores, scores_as_dict
 from convergan.statistics.intervals import Interval
 from convergan.training import run
 from convergan.training.checkpointing import Interrupted
@@ -148,8 +149,24 @@ def _statistics(folder: Path) -> Any:
     return _hash(statistics.mean, statistics.covariance), statistics.count, network
 
 
+def _make_features(folder: Path) -> None:
+    features, logits = (torch.from_numpy(_noise(20, size)).float() for size in (6, 3))
+    fingerprint = {"network": "inception abc", "precision": "fp32"}
+    write_features(folder / "features.npz", Embedded(features, logits), fingerprint, "abc")
+
+
+def _features(folder: Path) -> Any:
+    path = folder / "features.npz"
+    # `score` asks first what it is.
+    is_features(path)
+    saved = read_features(path)
+    return _hash(saved.images.features, saved.images.logits), saved.fingerprint, saved.sha256
+
+
 def _make_scores(folder: Path) -> None:
-    found = [Estimate(name, 1.5, Interval(1.0, 2.0), 20, 0.5) for name in ("FID", "KID")]
+    found = [
+        Estimate(name, 1.5, Interval(1.0, 2.0), "delta method", 0.5) for name in ("FID", "KID")
+    ]
     fingerprint = {"metric": "fid", "count": 3, "versions": {"torch": "2"}}
     entries = scores_as_dict([("fid", one) for one in found], [], {"fid": fingerprint})
     content = {"images": {"place": "some", "count": 3}, "scores": entries}
@@ -160,7 +177,7 @@ def _scores(folder: Path) -> Any:
     earlier = read_scores(folder / "scores.json")
     for estimate, _ in earlier.numbers.values():
         # As the table and the comparison use them.
-        f"{estimate.name} {estimate.value:.3f} {estimate.replicates:,} {estimate.stdev or 0:.3f}"
+        f"{estimate.name} {estimate.value:.3f} {estimate.method} {estimate.stdev or 0:.3f}"
         if estimate.interval is not None:
             f"{estimate.interval.low - estimate.interval.high:.3f}"
     return earlier
@@ -373,6 +390,14 @@ KINDS: tuple[Kind, ...] = (
         _make_statistics,
         "reference.npz",
         _statistics,
+        (change_arrays,),
+    ),
+    Kind("features .npz", _make_features, "features.npz", _features, OF_BYTES, exact=True),
+    Kind(
+        "features .npz of other arrays",
+        _make_features,
+        "features.npz",
+        _features,
         (change_arrays,),
     ),
     Kind("score JSON", _make_scores, "scores.json", _scores, (*OF_BYTES, *8 * (change_json,))),

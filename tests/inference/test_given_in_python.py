@@ -31,7 +31,7 @@ from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.settings import Recipe
 from drawn_images import write_folder
 
-QUICK = ScoreSettings(replicates=20)
+QUICK = ScoreSettings()
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_scores_are_those_of_the_command(
 ) -> None:
     file, others = tmp_path / "scores.json", ("reference", "versus", "training")
     sets = dict(zip(others, ("others", "permuted", "more"), strict=True))
-    words = ["score", str(arrays["some"]), "--classifier", str(trained_run), "--replicates", "20"]
+    words = ["score", str(arrays["some"]), "--classifier", str(trained_run)]
     for name, array in sets.items():
         words += [f"--{name}", str(arrays[array])]
     assert main([*words, "--json", str(file)]) == 0
@@ -262,7 +262,7 @@ def test_any_module_looks_at_images_as_they_are(digits: np.ndarray) -> None:
     floats = score(
         digits / 255,
         classifier=judge,
-        settings=ScoreSettings(replicates=20, pixel_range=(0, 1)),
+        settings=ScoreSettings(pixel_range=(0, 1)),
     )
     assert floats.numbers["Inception score"].value == value
     fingerprint = found.fingerprints["is"]

@@ -39,7 +39,7 @@ def literal(x: Tensor, y: Tensor) -> float:
 def test_distance_is_the_formula_chunk_by_chunk(
     sets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convergan.metrics.kernel_distance._CHUNK", 32)
+    monkeypatch.setattr("convergan.metrics.pairs.BLOCK", 32)
     assert float(kernel_distance(*sets)) == pytest.approx(literal(*sets), rel=1e-9)
     assert float(kernel_distance(sets[0], sets[1][:40])) == pytest.approx(
         literal(sets[0], sets[1][:40]), rel=1e-9
@@ -67,36 +67,9 @@ def test_distance_is_that_of_others_on_one_subset(
         assert float(stdev) == 0
 
 
-def test_weights_are_repetitions_without_pairs_of_an_image_with_itself() -> None:
-    x, y = torch.rand(6, 4, dtype=torch.float64), torch.rand(5, 4, dtype=torch.float64)
-    weights, other = torch.tensor([[2, 0, 1, 1, 1, 1]]), torch.tensor([[1, 1, 1, 1, 1]])
-    kernel = (x @ x.T / 4 + 1) ** 3
-    places = torch.tensor([0, 0, 2, 3, 4, 5])
-    different = places.unsqueeze(0) != places.unsqueeze(1)
-    within = kernel[places][:, places][different].mean()
-    y_kernel = (y @ y.T / 4 + 1) ** 3
-    others = (y_kernel.sum() - y_kernel.trace()) / 20
-    expected = within + others - 2 * ((x[places] @ y.T / 4 + 1) ** 3).mean()
-    assert float(kernel_distance(x, y, weights, other)) == pytest.approx(float(expected))
-
-
-def test_weights_count_alike_in_every_part_of_the_matrix(
-    sets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generator = torch.Generator().manual_seed(2)
-    weights = [torch.randint(0, 3, (4, SIZE), generator=generator) for _ in sets]
-    whole = kernel_distance(*sets, *weights)
-    monkeypatch.setattr("convergan.metrics.kernel_distance._CHUNK", 32)
-    told: list[tuple[int, int]] = []
-    parts = kernel_distance(*sets, *weights, lambda *numbers: told.append(numbers))
-    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=0)
-    # 3 x 3 parts, or the 6 of a symmetric matrix.
-    assert told == [(number, 21) for number in range(1, 22)]
-
-
 def test_of_images_from_one_distribution_it_is_zero_on_average() -> None:
     generator = torch.Generator().manual_seed(1)
-    values = torch.cat(
+    values = torch.stack(
         [
             kernel_distance(
                 torch.randn(20, 5, generator=generator), torch.randn(25, 5, generator=generator)

@@ -13,8 +13,6 @@ from torch import Tensor
 from convergan.data.batches import DeviceImages
 from convergan.data.image_stream import stream_of_array
 from convergan.data.source import open_data_set
-from convergan.inference.embedding import embed
-from convergan.inference.open_embedding import run_embedding
 from convergan.inference.predict import predict
 from convergan.networks.batches import run_batches
 from convergan.networks.build import build_discriminator
@@ -23,6 +21,8 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput
 from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
 from convergan.runs.model import load_classifier
+from convergan.scoring.embedding import embed
+from convergan.scoring.networks import run_embedding
 from convergan.training.classify import classify, predicted_classes
 
 CPU = torch.device("cpu")

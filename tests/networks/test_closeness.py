@@ -19,8 +19,6 @@ from convergan.data.image_stream import stream_of_array
 from convergan.data.source import open_data_set
 from convergan.data.splits import draw_split
 from convergan.errors import UserError
-from convergan.inference.embedding import embed
-from convergan.inference.open_embedding import run_embedding
 from convergan.inference.predict import predict
 from convergan.inference.predict_csv import predict_to_csv
 from convergan.inference.sample import sample
@@ -32,6 +30,8 @@ from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import NonSaturatingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.model import load_classifier
+from convergan.scoring.embedding import embed
+from convergan.scoring.networks import run_embedding
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.checkpointing import Interrupted, LoopOptions
 from convergan.training.launch import choose_device

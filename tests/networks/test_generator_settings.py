@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from convergan.inference.run_images import draw
 from rich.console import Console
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
-from convergan.inference.run_images import draw
 from convergan.inference.sample import sample
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.interface import Generator

@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import bootstrap
 
 from convergan.statistics.bootstrap import (
-    bootstrap_weights,
     draw_counts,
     draw_grouped_counts,
     mean_replicates,
@@ -19,16 +18,6 @@ def test_all_are_drawn_alike() -> None:
     assert (counts.sum(1) == 5).all()
     np.testing.assert_allclose(counts.mean(0), 1, atol=0.03)
     np.testing.assert_allclose(counts.var(0), 1 - 1 / 5, atol=0.03)
-
-
-def test_weights_are_draws_within_parts() -> None:
-    parts = np.array([0] * 30 + [1] * 50)
-    weights = bootstrap_weights(80, 200, seed=0, parts=parts)
-    assert (weights[:, :30].sum(axis=1) == 30).all()
-    assert (weights[:, 30:].sum(axis=1) == 50).all()
-    # A share 1 - 1/e is drawn at least once.
-    assert (weights > 0).mean() == pytest.approx(1 - (1 - 1 / 40) ** 40, abs=0.01)
-    assert (bootstrap_weights(80, 3, seed=0, parts=parts) == weights[:3]).all()
 
 
 def test_groups_are_drawn_among_themselves() -> None:

@@ -1,7 +1,5 @@
 """Numbers of fixed data and seeds: whoever changes a draw or a formula sees here whose numbers change."""
 
-from hashlib import sha256
-
 import numpy as np
 import pytest
 import torch
@@ -9,10 +7,10 @@ import torch
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.metric import Embedded, compare
-from convergan.statistics.bootstrap import bootstrap_weights, mean_replicates
+from convergan.statistics.bootstrap import mean_replicates
 from convergan.statistics.correlation import rank_correlation
 from convergan.statistics.equivalence import equivalence
-from convergan.statistics.intervals import Interval, centred_interval, expanded_percentiles, wilson
+from convergan.statistics.intervals import expanded_percentiles, wilson
 from convergan.statistics.multiplicity import holm
 from convergan.statistics.student import student_mean
 from convergan.study.analysis import analyse
@@ -28,22 +26,12 @@ def exactly(expected: object) -> object:
 
 
 def test_bootstrap_draws() -> None:
-    together = bootstrap_weights(1000, 50, seed=7)
-    in_parts = bootstrap_weights(300, 50, seed=8, parts=np.arange(300) % 3)
-    digests = [sha256(each.tobytes()).hexdigest()[:16] for each in (together, in_parts)]
-    assert digests == ["8e0ef281f079d773", "7d42ac8ff46c50a7"]
     assert mean_replicates(RATES, np.random.default_rng(3), 3) == exactly(
         [0.5039648470810993, 0.5315770865982029, 0.5124031735244842]
     )
 
 
 def test_intervals() -> None:
-    replicates = np.random.default_rng(1).normal(3, 2, 500)
-    assert centred_interval(2.5, replicates) == exactly((-0.8871113794540877, 6.236182030071433))
-    assert centred_interval(2.5, replicates[:20]) == exactly(
-        (0.02118333594387023, 4.978816664056129)
-    )
-    assert centred_interval(0.9, replicates, Interval(0, 1)) == (0, 1)
     assert wilson(8, 100) == exactly((0.04109346148438061, 0.14998107700948735))
     assert wilson(500, 1000) == exactly((0.4690696003681042, 0.5309303996318958))
     drawn = mean_replicates(RATES, np.random.default_rng(3), 2000)
@@ -74,16 +62,16 @@ def test_tests() -> None:
     ("metric", "difference", "between", "of_first"),
     [
         (
-            InceptionScoreMetric(splits=3, replicates=200),
-            -0.08086740829615136,
-            (-0.1974916944868479, 0.04358265082350263),
-            (1.3055361671072967, 1.4432535668857338),
+            InceptionScoreMetric(splits=3),
+            -0.042724589295886295,
+            (-0.12846150158582367, 0.04301232299405108),
+            (1.366941701705888, 1.4905164423303645),
         ),
         (
-            KernelMetric(replicates=30),
-            0.06214319630057785,
-            (-0.563371412179977, 0.6876578047811327),
-            (-0.29010451214452626, 0.6144705424477301),
+            KernelMetric(),
+            -0.006867081223481453,
+            (-0.20157228358389123, 0.18783812113692833),
+            (-0.07609147105864814, 0.20971762238000916),
         ),
     ],
     ids=["Inception score", "KID"],
@@ -95,9 +83,9 @@ def test_scores(
     of_first: tuple[float, float],
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    features = [torch.randn(60, 4, generator=generator) for _ in range(3)]
+    features = [torch.randn(120, 4, generator=generator) for _ in range(3)]
     sets = [Embedded(each, torch.cat([each, -each], dim=1)) for each in features]
-    (found,) = compare(metric, *sets, seed=4)
+    (found,) = compare(metric, *sets)
     # The features are of 32 bits.
     assert found.difference == pytest.approx(difference, rel=1e-5)
     assert found.interval == pytest.approx(between, rel=1e-5)

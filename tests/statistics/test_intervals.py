@@ -6,10 +6,13 @@ from scipy.stats import norm, t
 
 from convergan.statistics.intervals import (
     Interval,
-    centred_interval,
+    effective_wilson,
     expanded_percentile_interval,
     expanded_percentiles,
     interval_of_difference,
+    interval_of_growing_variance,
+    p_value_of_interval,
+    student_interval,
     wilson,
 )
 
@@ -44,17 +47,6 @@ def test_columns_are_separate_and_nan_is_left_out() -> None:
         assert (low[column], high[column]) == pytest.approx(alone)
 
 
-def test_intervals_are_around_the_number() -> None:
-    replicates = np.random.default_rng(0).normal(5, 2, size=20_000)
-    assert centred_interval(1.0, replicates) == pytest.approx((1 - 3.92, 1 + 3.92), abs=0.1)
-    few = centred_interval(1.0, replicates[:20])
-    assert few.low + few.high == pytest.approx(2)
-    assert few.high - 1 == pytest.approx(2.093 * replicates[:20].std(ddof=1), rel=1e-3)
-    assert centred_interval(1.0, replicates, Interval(0, 2)) == (0, 2)
-    assert centred_interval(1.0, np.array([np.nan, np.nan, 3])) is None
-    assert centred_interval(np.nan, np.arange(9.0)) is None
-
-
 def test_one_cluster_says_nothing_of_others() -> None:
     replicates = np.random.default_rng(0).normal(size=1000)
     assert expanded_percentile_interval(replicates, 1) is None
@@ -66,3 +58,55 @@ def test_the_interval_of_a_difference_of_normals_is_their_own() -> None:
     """Of symmetric intervals, a root of the sum of squares: that of independent normals."""
     found = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0))
     assert found == pytest.approx((4 - 5, 4 + 5))
+
+
+def test_the_effective_wilson_interval_is_wilsons_of_independent_trials() -> None:
+    for hits in (0, 3, 50, 97, 100):
+        share = hits / 100
+        got = effective_wilson(share, share * (1 - share) / 100, 100)
+        assert got == pytest.approx(wilson(hits, 100), abs=1e-12)
+    # Half as many trials that count.
+    assert effective_wilson(0.5, 0.005, 100) == pytest.approx(wilson(25, 50), abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 1 / 3, 0.999, 1.0])
+@pytest.mark.parametrize("variance", [0.0, 1e-12, 0.01, 5.0])
+def test_intervals_hold_their_own_value(share: float, variance: float) -> None:
+    for found in (
+        effective_wilson(share, variance, 1000, 20),
+        student_interval(share, variance, 20, Interval(0, 1)),
+    ):
+        assert 0 <= found.low <= share <= found.high <= 1
+
+
+def test_the_interval_of_a_difference_of_correlated_normals_is_their_own() -> None:
+    found = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0), 0.5)
+    reach = math.sqrt(9 + 16 - 12)
+    assert found == pytest.approx((4 - reach, 4 + reach))
+    same = Interval(0.2, 0.4)
+    assert interval_of_difference(0.3, same, 0.3, same, 1.0) == (0, 0)
+
+
+def test_a_p_value_says_what_its_interval_says() -> None:
+    assert p_value_of_interval(1.96, Interval(0.0, 5.0)) == pytest.approx(0.05)
+    assert p_value_of_interval(-1.0, Interval(-3.0, -1e-9)) < 0.05
+    assert p_value_of_interval(-1.0, Interval(-3.0, 1e-9)) > 0.05
+    normal = p_value_of_interval(3.0, Interval(3 - 1.96 * 2, 3 + 1.96 * 2))
+    assert normal == pytest.approx(2 * norm.sf(1.5), rel=1e-3)
+    assert p_value_of_interval(0.0, Interval(0.0, 0.0)) == 1
+    assert p_value_of_interval(1.0, Interval(1.0, 1.0)) == 0
+    assert p_value_of_interval(1.0, Interval(math.nan, math.nan)) == 1
+
+
+def test_the_ends_of_an_interval_of_growing_variance_are_as_far_as_their_own_variance_allows() -> (
+    None
+):
+    low, high = interval_of_growing_variance(3.0, 0.5, 0.8)
+    for end in (low, high):
+        assert abs(3 - end) == pytest.approx(norm.ppf(0.975) * math.sqrt(0.5 + 0.8 * end))
+    assert interval_of_growing_variance(3.0, 0.5, 0.0) == pytest.approx(
+        student_interval(3.0, 0.5, math.inf)
+    )
+    for value in (-9.0, 0.0):
+        found = interval_of_growing_variance(value, 0.5, 0.8)
+        assert found.low <= value <= found.high

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from convergan.inference.open_embedding import run_embedding
 from rich.console import Console
 
 from convergan.cli import main
 from convergan.data.source import open_data_set
 from convergan.errors import UserError
-from convergan.inference.open_embedding import run_embedding
 from convergan.inference.predict import predict
 from convergan.networks.ensemble import EnsembleDiscriminator, averaged_logits
 from convergan.recipes.files import read_recipe

@@ -20,6 +20,12 @@ Size = tuple[int, int]
 Split = Literal["train", "test"]
 PixelRange = tuple[float, float]
 
+FIRST_ARRAY = "arr_0"
+"""The name of an array that was saved without one."""
+
+_LEAST_OF_RANGE = 0.02
+"""Floats of 0 to 1 where 0 to 255 is declared use less."""
+
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -46,6 +52,9 @@ class ImageStream:
     seed: int | None = None
     """Of a run's generator, which draws them; None where they are in files."""
 
+    notes: tuple[str, ...] = ()
+    """What may be wrong with them, for people."""
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -55,21 +64,24 @@ def open_image_stream(
     *,
     split: Split | None = None,
     pixel_range: PixelRange | None = None,
+    key: str | None = None,
 ) -> ImageStream:
     """Opens a folder of images, parquet files, a .npy or a .npz.
 
     Args:
         path: an image; a folder of images and of folders; a parquet file, or a folder of them; a .npy, or a
-            .npz with one array: uint8 or float, [n, height, width, channels] or [n, channels, height, width].
+            .npz: uint8 or float, [n, height, width, channels] or [n, channels, height, width].
         split: of parquet files that name theirs; has no effect elsewhere.
         pixel_range: the values of black and white in an array of floats; has no effect elsewhere.
+        key: of a .npz: the array that holds the images. None: the only one, or `arr_0`, where those who
+            exchange samples keep them (`arr_1` being labels). Has no effect elsewhere.
 
     Raises:
         UserError: there is nothing of that kind, or it is ambiguous.
     """
     path = path.expanduser()
     if path.suffix in (".npy", ".npz") and path.is_file():
-        return stream_of_array(str(path), _array(path), pixel_range)
+        return stream_of_array(str(path), _array(path, key), pixel_range)
     if path.suffix == ".parquet" and path.is_file():
         return _stream_of_parquet(path.parent, [path])
     if path.is_dir():
@@ -100,11 +112,12 @@ def stream_of_array(
     Raises:
         UserError: it is no array of images, or its range of values is not clear.
     """
-    images = channels_last(place, images)
+    given, images = images, channels_last(place, images)
+    notes = _notes_of_shape(given)
     if images.dtype == np.uint8:
         pixel_range = None
     else:
-        _require_range(place, images, pixel_range)
+        notes += _require_range(place, images, pixel_range)
     names = RowNames([("row", len(images))])
 
     def in_eight_bits(image: np.ndarray) -> np.ndarray:
@@ -117,7 +130,7 @@ def stream_of_array(
     def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
         return turned(map(in_eight_bits, images[some]), channels, size)
 
-    return ImageStream(place, names, decoded, pixel_range)
+    return ImageStream(place, names, decoded, pixel_range, notes=notes)
 
 
 def turned(
@@ -146,8 +159,22 @@ def channels_last(place: str, images: np.ndarray) -> np.ndarray:
     return images
 
 
-def _require_range(place: str, images: np.ndarray, pixel_range: PixelRange | None) -> None:
-    """Floats need a range, and keep to it."""
+def _notes_of_shape(images: np.ndarray) -> tuple[str, ...]:
+    """What is said of shapes that can be read in two ways."""
+    if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] in (1, 3):
+        return (
+            f"{list(images.shape)} is taken for [n, height, width, channels]; it might be"
+            " [n, channels, height, width]",
+        )
+    if images.ndim == 3 and (images.shape[0] in (1, 3) or images.shape[2] in (1, 3)):
+        return (f"{list(images.shape)} is taken for {len(images)} grey images",)
+    return ()
+
+
+def _require_range(
+    place: str, images: np.ndarray, pixel_range: PixelRange | None
+) -> tuple[str, ...]:
+    """Floats need a range, and keep to it; what is to be said of those that use little of it."""
     if images.dtype.kind != "f":
         raise UserError(f"{place}: expected uint8 or floats, got {images.dtype}")
     low, high = float(images.min()), float(images.max())
@@ -163,6 +190,12 @@ def _require_range(place: str, images: np.ndarray, pixel_range: PixelRange | Non
         raise UserError(
             f"{place}: expected values from {pixel_range[0]:g} to {pixel_range[1]:g}, got {found}"
         )
+    if high - low < _LEAST_OF_RANGE * (pixel_range[1] - pixel_range[0]):
+        return (
+            f"{found} are almost one grey where black is {pixel_range[0]:g} and white {pixel_range[1]:g}:"
+            " is that the range of these floats?",
+        )
+    return ()
 
 
 def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
@@ -178,17 +211,27 @@ def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
     )
 
 
-def _array(path: Path) -> np.ndarray:
+def _array(path: Path, key: str | None) -> np.ndarray:
     with reading(path, "an array of images"):
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content
         with content:
-            if len(content.files) != 1:
-                raise UserError(
-                    f"{path}: expected one array, got {one_line(', '.join(content.files) or 'none')}"
-                )
-            array = content[content.files[0]]
+            array = content[_key_of(path, content.files, key)]
         if not isinstance(array, np.ndarray):
             raise UserError(f"{path}: expected an array, got a member that is none")
         return array
+
+
+def _key_of(path: Path, names: Sequence[str], key: str | None) -> str:
+    """The name of the array of images."""
+    got = one_line(", ".join(names) or "none")
+    if key is not None:
+        if key not in names:
+            raise UserError(f"{path}: expected an array named {key}, as key says, got {got}")
+        return key
+    if len(names) == 1:
+        return names[0]
+    if FIRST_ARRAY in names:
+        return FIRST_ARRAY
+    raise UserError(f"{path}: expected one array, or --key with its name, got {got}")

@@ -8,8 +8,8 @@ from hashlib import sha256
 from convergan.recipes.arms import has_arms
 from convergan.recipes.files import recipe_sha256
 from convergan.recipes.members import split_seed
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
+from convergan.scoring.settings import ScoreSettings
 
 _HASH_DIGITS = 12
 

@@ -10,8 +10,8 @@ from convergan.experiments.store import Store
 from convergan.experiments.tables import SCORED_IMAGES, Table
 from convergan.recipes.files import read_recipe
 from convergan.recipes.presets import PRESETS, as_recipe
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
+from convergan.scoring.settings import ScoreSettings
 
 REAL = "real data"
 """Row of the scores of real images."""

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from convergan.data.source import open_data_set
 from convergan.experiments.store import write_outcome
-from convergan.inference.score import score
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import git_commit, versions
+from convergan.scoring.score import score
+from convergan.scoring.settings import ScoreSettings
 
 
 def score_samples(

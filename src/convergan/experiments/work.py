@@ -12,8 +12,8 @@ from convergan.errors import UserError, file_problem, one_line
 from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.files import make_folder
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict
-from convergan.recipes.score_settings import ScoreSettings
 from convergan.recipes.settings import Recipe
+from convergan.scoring.settings import ScoreSettings
 
 JobKind = Literal["train", "average", "score", "time"]
 
@@ -70,7 +70,7 @@ def job_of(
         weights: file of the Inception network's weights.
     """
     kinds: dict[type[Cell], JobKind] = {Training: "train", Ensemble: "average", Scoring: "score"}
-    images = cell.settings.count if isinstance(cell, Scoring) and not cell.real else 0
+    images = (cell.settings.count or 0) if isinstance(cell, Scoring) and not cell.real else 0
     return Job(
         kind=kinds[type(cell)],
         name=cell.name,
@@ -163,7 +163,7 @@ def _score(job: Job, console: Console) -> None:
         _recipe(job),
         Path(job.folder),
         run=Path(job.members[0]) if job.members else None,
-        settings=replace(ScoreSettings(metrics=("is",)), count=job.images or 1),
+        settings=replace(ScoreSettings(metrics=("is",)), count=job.images or None),
         weights=None if job.weights is None else Path(job.weights),
         sha256=job.sha256,
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from convergan.errors import UserError
-from convergan.inference.embedding import Embedding, Progress, embed
-from convergan.inference.run_images import images_of_run
 from convergan.metrics.inception_score import divergences
+from convergan.scoring.embedding import Embedding, Progress, embed
+from convergan.scoring.run_images import images_of_run
 
 
 def best_samples(

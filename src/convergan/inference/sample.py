@@ -8,8 +8,6 @@ from torch import nn
 
 from convergan.errors import UserError
 from convergan.inference.best_samples import best_samples
-from convergan.inference.open_embedding import open_embedding
-from convergan.inference.run_images import draw
 from convergan.inference.sample_files import (
     Count,
     chosen_samples,
@@ -20,6 +18,8 @@ from convergan.inference.sample_files import (
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.ranges import BestShare, Seed
+from convergan.scoring.networks import open_embedding
+from convergan.scoring.run_images import draw
 
 
 def sample(

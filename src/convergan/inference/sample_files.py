@@ -12,10 +12,10 @@ from annotated_types import Interval
 from convergan.errors import UserError, quoted
 from convergan.files import aside_folder, sync_folder
 from convergan.images.encode import to_png
-from convergan.inference.run_images import draw
 from convergan.outputs import require_empty_folder, require_output
 from convergan.page.images import write_sample_grid
 from convergan.ranges import fit
+from convergan.scoring.run_images import draw
 
 _Number = TypeVar("_Number", int, float)
 

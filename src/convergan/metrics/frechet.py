@@ -7,7 +7,7 @@ between normal distributions with the means and (unbiased) covariances of the fe
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,40 +19,50 @@ from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 
 from convergan.errors import UserError
 from convergan.metrics.metric import (
+    NOT_ASKED_FOR,
     Embedded,
     GaussianStatistics,
     Measured,
     Metric,
     Reference,
-    Weights,
+    Spread,
+    fewest_images,
     require_images,
 )
+from convergan.metrics.modes import evaluation_mode
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval
 
-FEWEST_IMAGES = 2048
-"""With fewer images than features the covariance is singular, and FID tells their number."""
+METHOD = "delta method, terms of second order by halves"
+
+FEWEST_FOR_INTERVAL = 1000
+
+FEWEST_PER_FEATURE_FOR_INTERVAL = 4
+"""Images a feature."""
+
+FEWEST_PER_FEATURE_OF_INFINITY = 2
+"""Halves of fewer images have singular covariances, and their FID is on no line."""
+
+_LEAST_SINGULAR = 1e-6
+"""Of the largest singular value: those below are rounding."""
 
 _CHUNK = 4096
 
 
-def gaussian_statistics(
-    features: Float[Tensor, "images features"], weights: Float[Tensor, "images"] | None = None
-) -> GaussianStatistics:
+def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianStatistics:
     """Mean and covariance, in float64, a few thousand images at a time.
 
     Args:
         features: two images or more.
-        weights: how often each image counts; None: once.
 
     Raises:
         UserError: fewer than two images.
     """
-    mean, total = _mean(features, weights)
+    mean = _mean(features)
     covariance = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
-    for centred in _centred(features, weights, mean):
+    for centred in _centred(features, mean):
         covariance.addmm_(centred.T, centred)
-    return GaussianStatistics(mean, covariance / (total - 1), total)
+    return GaussianStatistics(mean, covariance / (len(features) - 1), len(features))
 
 
 @dataclass(frozen=True)
@@ -63,19 +73,16 @@ class Factors:
     rows: Float[Tensor, "rank features"]
 
 
-def factors_of_images(
-    features: Float[Tensor, "images features"], weights: Float[Tensor, "images"] | None = None
-) -> Factors:
+def factors_of_images(features: Float[Tensor, "images features"]) -> Factors:
     """Those of `gaussian_statistics`. Of fewer images than features they are the images, centred.
 
     Raises:
         UserError: fewer than two images.
     """
-    different = len(features) if weights is None else int(weights.count_nonzero())
-    if different >= features.shape[1]:
-        return factors_of_statistics(gaussian_statistics(features, weights))
-    mean, total = _mean(features, weights)
-    return Factors(mean, torch.cat(list(_centred(features, weights, mean))) / (total - 1) ** 0.5)
+    if len(features) >= features.shape[1]:
+        return factors_of_statistics(gaussian_statistics(features))
+    mean = _mean(features)
+    return Factors(mean, torch.cat(list(_centred(features, mean))) / (len(features) - 1) ** 0.5)
 
 
 def factors_of_statistics(statistics: GaussianStatistics) -> Factors:
@@ -102,11 +109,15 @@ def distance_of_factors(first: Factors, second: Factors) -> float:
     if len(first.rows) > len(second.rows):
         product = product.T
     singular_values = torch.linalg.eigvalsh(product @ product.T).clamp_min(0).sqrt()
+    return _distance(first, second, float(singular_values.sum()))
+
+
+def _distance(first: Factors, second: Factors, sum_of_singular_values: float) -> float:
     distance = (
         (first.mean - second.mean).square().sum()
         + first.rows.square().sum()
         + second.rows.square().sum()
-        - 2 * singular_values.sum()
+        - 2 * sum_of_singular_values
     )
     return max(0.0, float(distance))
 
@@ -143,7 +154,8 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         fid.compute()
 
     Args:
-        network: gives features [batch, d], or an output with a field `features`; has `num_features`, d.
+        network: gives features [batch, d], or an output with a field `features`; has `num_features`, d. It is
+            used in evaluation mode, and left in the mode that it was in.
         options: of torchmetrics' metric.
     """
 
@@ -179,7 +191,7 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         mean, covariance = (of.to(self.device) for of in (real.mean, real.covariance))
         real = GaussianStatistics(mean, covariance)
         generated = self._statistics("fake")
-        warn_if_few(generated.count or 0)
+        warn_if_few(generated.count or 0, len(mean))
         return torch.tensor(frechet_distance(real, generated), dtype=torch.float64)
 
     def _statistics(self, kind: str) -> GaussianStatistics:
@@ -197,77 +209,186 @@ class FrechetInceptionDistance(_TorchmetricsFID):
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetMetric(Metric):
-    """Frechet distance with its interval; every replicate is an eigenvalue problem."""
+    """Frechet distance, and beside it what it would be for infinitely many images.
 
-    replicates: int = 20
+    FID of n images is too high by about b / n. Of each half of them it is too high by twice that, so that
+
+        FID infinity = 2 FID - (FID of one half + FID of the other) / 2
+
+    the line of Chong and Forsyth (2020, arXiv 1911.07023) through two numbers of images.
+
+    Intervals: with T the map that carries one normal distribution to the other, an image x adds
+    2 (m1 - m2) . (x - m1) + (x - m1)^T (I - T) (x - m1) to FID (the delta method: Rippl, Munk and Sturm 2016,
+    Journal of Multivariate Analysis 151, 90-109). Near equality, where these are small, terms of second order
+    prevail: they are in the sample's own derivatives twice, and of half as many images four times as large
+    (`Spread`), so that both halves tell them.
+    """
+
     possible: ClassVar[Mapping[str, Interval]] = {"FID": Interval(0, math.inf)}
 
     def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
+        self,
+        sets: Sequence[Embedded],
+        reference: Reference,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Measured]:
         if reference is None:
             raise UserError("FID: expected --reference, got none")
-        require_images("FID", 2, images, reference)
-        warn_if_few(len(images))
-        fixed = (
-            factors_of_statistics(reference) if isinstance(reference, GaussianStatistics) else None
+        require_images("FID", 2, sets, reference)
+        features, fewest = sets[0].features.shape[1], fewest_images(sets, reference)
+        halves = fewest >= FEWEST_PER_FEATURE_OF_INFINITY * features
+        steps = Steps(progress, 3 if halves else 1)
+        whole = _Gaussians([images.features for images in sets], reference)
+        if not halves:
+            alone = [whole.distance(number) for number in range(len(sets))]
+            steps.take()
+            return [Measured("FID", alone, None, _too_few(self.intervals, features))]
+        values, plug_in = whole.values_and_covariance()
+        steps.take()
+        of_halves = []
+        for half in _halves(sets, reference, seed):
+            of_halves.append(_Gaussians(*half).values_and_covariance())
+            steps.take()
+        of_half, plug_in_of_half = (
+            np.mean([half[part] for half in of_halves], axis=0) for part in (0, 1)
+        )
+        spread = far = None
+        method = _too_few(self.intervals, features)
+        if self.intervals and fewest >= max(
+            FEWEST_FOR_INTERVAL, FEWEST_PER_FEATURE_FOR_INTERVAL * features
+        ):
+            spread = Spread(plug_in, (plug_in_of_half - 2 * plug_in) / 4)
+            # Of images in different halves alone: as many pairs again as all have on either side.
+            far = Spread(plug_in, np.zeros_like(plug_in))
+            method = METHOD
+        return [
+            Measured("FID", list(values), spread, method),
+            Measured("FID infinity", list(2 * values - of_half), far, method),
+        ]
+
+
+class _Gaussians:
+    """Normal distributions of sets of images and of the reference, and their distances."""
+
+    def __init__(self, sets: Sequence[Tensor], reference: Embedded | GaussianStatistics) -> None:
+        self.sets, self.reference = sets, reference
+        self.factors = [factors_of_images(features) for features in sets]
+        self.real = (
+            factors_of_images(reference.features)
+            if isinstance(reference, Embedded)
+            else factors_of_statistics(reference)
         )
 
-        def of_weights(
-            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            steps = Steps(progress, len(weights))
-            values = []
-            for number, of_images in enumerate(weights):
-                real = fixed
-                if isinstance(reference, Embedded):
-                    assert reference_weights is not None
-                    real = _factors(reference, reference_weights[number])
-                assert real is not None
-                values.append(distance_of_factors(_factors(images, of_images), real))
-                steps.take()
-            return {"FID": np.array(values)}
+    def distance(self, number: int) -> float:
+        """Of one of the sets."""
+        return distance_of_factors(self.factors[number], self.real)
 
-        return Measured(of_weights)
-
-
-def _factors(images: Embedded, weights: np.ndarray) -> Factors:
-    return factors_of_images(images.features, torch.from_numpy(weights))
+    def values_and_covariance(self) -> tuple[np.ndarray, np.ndarray]:
+        """[sets] and [sets, sets]: distances, and their covariance by the first derivatives."""
+        values, own, by_real = [], [], []
+        for features, factors in zip(self.sets, self.factors, strict=True):
+            way = _Transport(factors, self.real)
+            values.append(way.distance)
+            own.append(np.var(way.influence(features), ddof=1) / len(features))
+            if isinstance(self.reference, Embedded):
+                by_real.append(way.influence_of_second(self.reference.features))
+        covariance = np.diag(own)
+        if isinstance(self.reference, Embedded):
+            covariance += np.atleast_2d(np.cov(by_real)) / len(self.reference)
+        return np.array(values), covariance
 
 
-def _mean(features: Tensor, weights: Tensor | None) -> tuple[Tensor, int]:
-    """The mean and the number of images."""
+class _Transport:
+    """The optimal way from one normal distribution to another.
+
+    With C1 = A^T A, C2 = B^T B and A B^T = U S V^T the maps from the first to the second and back are
+    B^T V S^-1 V^T B and A^T U S^-1 U^T A.
+    """
+
+    def __init__(self, first: Factors, second: Factors) -> None:
+        self.first, self.second = first, second
+        product = first.rows @ second.rows.T
+        values, vectors = torch.linalg.eigh(product.T @ product)
+        singular = values.clamp_min(0).sqrt()
+        self.distance = _distance(first, second, float(singular.sum()))
+        kept = singular > _LEAST_SINGULAR * singular.max()
+        singular, vectors = singular[kept], vectors[:, kept]
+        self.there = second.rows.T @ (vectors / singular.sqrt())
+        self.back = first.rows.T @ (product @ (vectors / singular**1.5))
+
+    def influence(self, features: Tensor) -> np.ndarray:
+        """[images]: the derivative of the distance by each image of the first set."""
+        return _influence(features, self.first.mean, self.second.mean, self.there)
+
+    def influence_of_second(self, features: Tensor) -> np.ndarray:
+        """The same, of the second."""
+        return _influence(features, self.second.mean, self.first.mean, self.back)
+
+
+def _influence(features: Tensor, mean: Tensor, other_mean: Tensor, way: Tensor) -> np.ndarray:
+    parts = []
+    for part in features.split(_CHUNK):
+        centred = part.double() - mean
+        of_part = centred.square().sum(dim=1) - (centred @ way).square().sum(dim=1)
+        parts.append(of_part.add_(centred @ (mean - other_mean), alpha=2))
+    return torch.cat(parts).numpy()
+
+
+def _halves(
+    sets: Sequence[Embedded], reference: Embedded | GaussianStatistics, seed: int
+) -> Iterator[tuple[list[Tensor], Embedded | GaussianStatistics]]:
+    """Twice half of the images of every set, and of the reference if that has images."""
+    rng = np.random.default_rng(seed)
+    orders = [torch.from_numpy(rng.permutation(len(images))) for images in sets]
+    order = (
+        torch.from_numpy(rng.permutation(len(reference)))
+        if isinstance(reference, Embedded)
+        else None
+    )
+    for number in range(2):
+        some = [
+            images.features[of_set.tensor_split(2)[number]]
+            for images, of_set in zip(sets, orders, strict=True)
+        ]
+        if isinstance(reference, Embedded):
+            assert order is not None
+            features = reference.features[order.tensor_split(2)[number]]
+            yield some, Embedded(features, features[:, :0])
+        else:
+            yield some, reference
+
+
+def _too_few(intervals: bool, features: int) -> str:
+    if not intervals:
+        return NOT_ASKED_FOR
+    fewest = max(FEWEST_FOR_INTERVAL, FEWEST_PER_FEATURE_FOR_INTERVAL * features)
+    return f"none known to hold for fewer than {fewest:,} images, with {features:,} features"
+
+
+def _mean(features: Tensor) -> Tensor:
     if len(features) < 2:
         raise UserError(f"mean and covariance: expected at least 2 images, got {len(features)}")
     mean = torch.zeros(features.shape[1], dtype=torch.float64)
-    for part, weight in _parts(features, weights):
-        mean.addmv_(part.T, weight)
-    total = len(features) if weights is None else int(weights.sum())
-    return mean / total, total
+    for part in features.split(_CHUNK):
+        mean += part.double().sum(dim=0)
+    return mean / len(features)
 
 
-def _centred(features: Tensor, weights: Tensor | None, mean: Tensor) -> Iterator[Tensor]:
-    """Images less the mean, some at a time, each as large as it counts: their squares add up."""
-    for part, weight in _parts(features, weights):
-        yield (part - mean).mul_(weight.sqrt().unsqueeze(1))
+def _centred(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
+    """Images less the mean, some at a time; float64."""
+    for part in features.split(_CHUNK):
+        yield part.double() - mean
 
 
-def _parts(features: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images that count, some at a time, and how often they do; float64."""
-    for first in range(0, len(features), _CHUNK):
-        part = features[first : first + _CHUNK]
-        if weights is None:
-            yield part.double(), torch.ones(len(part), dtype=torch.float64)
-        else:
-            weight = weights[first : first + _CHUNK]
-            yield part[weight > 0].double(), weight[weight > 0].double()
-
-
-def warn_if_few(images: int) -> None:
-    """Warns below 2,048 images."""
-    if images < FEWEST_IMAGES:
+def warn_if_few(images: int, features: int) -> None:
+    """Warns of fewer images than `FEWEST_PER_FEATURE_OF_INFINITY` a feature."""
+    fewest = FEWEST_PER_FEATURE_OF_INFINITY * features
+    if images < fewest:
         warnings.warn(
-            f"FID of {images:,} images, fewer than {FEWEST_IMAGES:,}, is far too high; KID is not biased so",
+            f"FID of {images:,} images, fewer than {fewest:,}, with {features:,} features, is far too high;"
+            " KID is not biased so",
             stacklevel=3,
         )
 
@@ -283,7 +404,7 @@ class FeaturesAlone(nn.Module):
 
     def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
         """See above."""
-        with torch.inference_mode():
+        with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         features: Tensor = getattr(output, "features", output)
         return features

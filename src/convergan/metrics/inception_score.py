@@ -8,7 +8,7 @@ a part are enough, whatever the number of images.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,7 +21,15 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from convergan.distributed import ranks
 from convergan.errors import UserError
-from convergan.metrics.metric import Embedded, Measured, Metric, Reference, Weights
+from convergan.metrics.metric import (
+    NOT_ASKED_FOR,
+    Embedded,
+    Measured,
+    Metric,
+    Reference,
+    Spread,
+)
+from convergan.metrics.modes import evaluation_mode
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval
 
@@ -30,6 +38,11 @@ Protocol = Literal["paper", "shuffled"]
 SPLITS = 10
 SHUFFLE_SEED = 2020
 """torch-fidelity's: with it, its score and the `shuffled` protocol's are the same number."""
+
+METHOD = "delta method, with terms of second order"
+
+FEWEST_A_SPLIT = 20
+"""Images in each split of a score that has an interval."""
 
 _CHUNK = 1024
 
@@ -51,7 +64,8 @@ class InceptionScore(_TorchmetricsMetric):
 
     Args:
         network: gives logits [batch, classes], or an output with a field `logits`, of what `update` is
-            given; as the paper has it, `load_inception()`. `nn.Identity()` where `update` gets logits.
+            given; as the paper has it, `load_inception()`. `nn.Identity()` where `update` gets logits. It is
+            used in evaluation mode, and left in the mode that it was in.
         count: how many images there will be, on all ranks together; at least `splits`.
         protocol: `paper`: contiguous parts of the images in their order. `shuffled`: of the images in an
             order drawn by NumPy's `RandomState(seed)`.
@@ -108,7 +122,7 @@ class InceptionScore(_TorchmetricsMetric):
         Raises:
             ValueError: indices are missing where there are several processes, or out of range.
         """
-        with torch.inference_mode():
+        with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         logits = getattr(output, "logits", output)
         if indices is None:
@@ -230,22 +244,34 @@ def divergences(
         logits: of all images.
         marginal: p(y); None: the mean over these images.
     """
-    log_probabilities = logits.double().log_softmax(dim=1)
-    probabilities = log_probabilities.exp()
     if marginal is None:
-        marginal = probabilities.mean(dim=0)
-    # Where p(y|x) is 0 the term is 0, whatever p(y).
-    return (
-        torch.special.xlogy(probabilities, probabilities)
-        - torch.special.xlogy(probabilities, marginal)
-    ).sum(dim=1)
+        marginal = marginal_of(logits)
+    found = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
+    for first in range(0, len(logits), _CHUNK):
+        probabilities = logits[first : first + _CHUNK].double().softmax(dim=1)
+        # Where p(y|x) is 0 the term is 0, whatever p(y).
+        cross = torch.special.xlogy(probabilities, marginal.to(logits.device)).sum(dim=1)
+        found[first : first + _CHUNK] = _negative_entropy(probabilities) - cross
+    return found
+
+
+def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "classes"]:
+    """p(y), the mean of p(y|x) over images, in float64, a thousand of them at a time."""
+    total = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
+    for some in logits.split(_CHUNK):
+        total += some.double().softmax(dim=1).sum(dim=0)
+    return total / len(logits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InceptionScoreMetric(Metric):
-    """Inception score with its interval."""
+    """Inception score with its interval.
 
-    replicates: int = 1000
+    In a part of n images with the score e^D an image adds (d_i - D) e^D / n, where d_i is its
+    KL( p(y|x) || p(y) ): the delta method. Terms of second order are in these twice; with M the covariance of
+    p(y|x) / p(y)^(1/2) over the images, they have the variance e^2D |M|^2 / (2 n^2).
+    """
+
     protocol: Protocol = "paper"
     splits: int = SPLITS
     split_seed: int = SHUFFLE_SEED
@@ -253,47 +279,141 @@ class InceptionScoreMetric(Metric):
     possible: ClassVar[Mapping[str, Interval]] = {"Inception score": Interval(1, math.inf)}
 
     def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        if len(images) < self.splits:
-            raise UserError(
-                f"Inception score: expected at least {self.splits} images, one a split, got {len(images)}"
+        self,
+        sets: Sequence[Embedded],
+        reference: Reference = None,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Measured]:
+        for images in sets:
+            if len(images) < self.splits:
+                raise UserError(
+                    f"Inception score: expected at least {self.splits} images, one a split, got"
+                    f" {len(images)}"
+                )
+        steps = Steps(progress, sum(map(len, sets)))
+        found = [self._parts(images, steps) for images in sets]
+        values = [float(np.mean([part.score for part in parts])) for parts in found]
+        stdevs = [float(np.std([part.score for part in parts])) for parts in found]
+        spread, method = None, METHOD
+        if not self.intervals:
+            method = NOT_ASKED_FOR
+        elif min(map(len, sets)) < FEWEST_A_SPLIT * self.splits:
+            method = (
+                f"none known to hold for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
+                f" {self.splits} splits"
             )
+        else:
+            spread = Spread(
+                np.diag([_of_mean([part.variance for part in parts]) for parts in found]),
+                np.diag([_of_mean([part.second_order for part in parts]) for parts in found]),
+            )
+        return [Measured("Inception score", values, spread, method, stdevs)]
+
+    def _parts(self, images: Embedded, steps: Steps) -> list["_Part"]:
         parts = split_of_images(
             len(images), self.protocol, splits=self.splits, seed=self.split_seed
         )
-        once = np.ones((1, len(images)), dtype=np.uint8)
-        stdev = float(_split_scores(images.logits, parts, once).std(correction=0))
-
-        def of_weights(
-            weights: np.ndarray, _: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            scores = _split_scores(images.logits, parts, weights, progress)
-            return {"Inception score": scores.mean(dim=1).numpy()}
-
-        return Measured(of_weights, stdev=stdev, parts=parts)
+        found = []
+        for part in range(self.splits):
+            places = torch.from_numpy(np.flatnonzero(parts == part))
+            found.append(_part(images.logits, places, second_order=self.intervals))
+            steps.take(len(places))
+        return found
 
 
-def _split_scores(
-    logits: Tensor, parts: np.ndarray, weights: np.ndarray, progress: Progress | None = None
-) -> Tensor:
-    """float64 [replicates, splits]."""
-    counts = torch.from_numpy(weights)
-    scores = []
-    steps = Steps(progress, len(logits))
-    for part in range(int(parts.max()) + 1):
+def _of_mean(variances: Sequence[float]) -> float:
+    """The variance of a mean of independent numbers."""
+    return sum(variances) / len(variances) ** 2
+
+
+class _Part(NamedTuple):
+    """The score of a part of the images, and how it varies."""
+
+    score: float
+    variance: float
+    """By the first derivatives at the sample."""
+    second_order: float
+
+
+def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
+    count, classes = len(places), logits.shape[1]
+    marginal = torch.zeros(classes, dtype=torch.float64)
+    negative_entropies = torch.empty(count, dtype=torch.float64)
+    for first, probabilities in _probabilities(logits, places):
+        marginal += probabilities.sum(dim=0)
+        negative_entropies[first : first + len(probabilities)] = _negative_entropy(probabilities)
+    marginal /= count
+    score = float(scores_of_sums(marginal, negative_entropies.mean()))
+    if not second_order or count < 2:
+        return _Part(score, 0.0, 0.0)
+    # A class that no image has is in no derivative.
+    log_marginal = marginal.clamp_min(1e-300).log()
+    scale = marginal.clamp_min(1e-300).rsqrt()
+    moments = torch.zeros(classes, classes, dtype=torch.float64)
+    divergence, own = negative_entropies, 0.0
+    for first, probabilities in _probabilities(logits, places):
+        divergence[first : first + len(probabilities)] -= probabilities @ log_marginal
+        scaled = (probabilities - marginal) * scale
+        moments.addmm_(scaled.T, scaled)
+        own += float(scaled.square().sum(dim=1).square().sum())
+    # Of different images: with many classes the square of each image with itself would be most of the sum.
+    squares = max(0.0, float(moments.square().sum()) - own) / (count * (count - 1))
+    of_second = squares / (2 * count**2)
+    return _Part(score, score**2 * float(divergence.var()) / count, score**2 * of_second)
+
+
+@dataclass(frozen=True)
+class SplitsCheck:
+    """How much the splits of a score differ, and how much they would by chance."""
+
+    score: float
+    splits: int
+    statistic: float
+    """The sum over splits, each with its n images, of n |p(y) of the split - p(y)|^2 / p(y)."""
+    between: float
+    """The trace of the covariance of p(y|x) / p(y)^(1/2): of splits in a drawn order the statistic is some
+    (splits - 1) times this, and a score of n images a split low by a share of a half of it over n."""
+    squares: float
+    """The sum of the squares of that covariance: twice (splits - 1) times this is the statistic's
+    variance."""
+
+
+def check_splits(metric: InceptionScoreMetric, images: Embedded) -> SplitsCheck:
+    """Compares the splits of a score with each other."""
+    count, logits = len(images), images.logits
+    parts = split_of_images(count, metric.protocol, splits=metric.splits, seed=metric.split_seed)
+    marginal = marginal_of(logits)
+    scale = marginal.clamp_min(1e-300).rsqrt()
+    moments = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.float64)
+    statistic, scores = 0.0, []
+    for part in range(metric.splits):
         places = torch.from_numpy(np.flatnonzero(parts == part))
-        marginals = torch.zeros(len(counts), logits.shape[1], dtype=torch.float64)
-        negative_entropies = torch.zeros(len(counts), dtype=torch.float64)
-        for some in places.split(_CHUNK):
-            probabilities = logits[some].double().softmax(dim=1)
-            of_some = counts[:, some].double()
-            marginals.addmm_(of_some, probabilities)
-            negative_entropies.addmv_(of_some, _negative_entropy(probabilities))
-            steps.take(len(some))
-        total = counts[:, places].sum(dim=1).double()
-        scores.append(scores_of_sums(marginals / total.unsqueeze(1), negative_entropies / total))
-    return torch.stack(scores, dim=1)
+        total = torch.zeros_like(marginal)
+        negative_entropy = 0.0
+        for _, probabilities in _probabilities(logits, places):
+            scaled = (probabilities - marginal) * scale
+            total += probabilities.sum(dim=0)
+            moments.addmm_(scaled.T, scaled)
+            negative_entropy += float(_negative_entropy(probabilities).sum())
+        mean = total / len(places)
+        statistic += len(places) * float(((mean - marginal) * scale).square().sum())
+        scores.append(float(scores_of_sums(mean, torch.tensor(negative_entropy / len(places)))))
+    moments /= count
+    return SplitsCheck(
+        float(np.mean(scores)),
+        metric.splits,
+        statistic,
+        float(moments.trace()),
+        float(moments.square().sum()),
+    )
+
+
+def _probabilities(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """p(y|x) of some images at a time, and the first one's number among them; float64."""
+    for number, some in enumerate(places.split(_CHUNK)):
+        yield number * _CHUNK, logits[some].double().softmax(dim=1)
 
 
 def _negative_entropy(probabilities: Tensor) -> Tensor:

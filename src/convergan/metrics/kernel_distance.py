@@ -7,9 +7,9 @@ It is unbiased, so that few images make it noisy but not high. The field average
 of 1,000 images; over all pairs of all images it has the same expectation, less noise and no seed.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,23 +18,26 @@ from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance as _TorchmetricsKID
 from torchmetrics.utilities.data import dim_zero_cat
 
+from convergan.distributed import sum_over_ranks
 from convergan.errors import UserError
 from convergan.metrics.frechet import FeaturesAlone
 from convergan.metrics.metric import (
+    NOT_ASKED_FOR,
     Embedded,
     Measured,
-    Metric,
-    Reference,
-    Weights,
-    images_of,
+    Spread,
+    fewest_images,
     require_images,
 )
+from convergan.metrics.pairs import REFERENCE, PairMetric, PairWork, walk_pairs
 from convergan.metrics.steps import Progress, Steps
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
 
-_CHUNK = 2048
+METHOD = "closed form of the variance of a U-statistic"
+
+FEWEST_FOR_INTERVAL = 100
 
 
 class SubsetDistance(NamedTuple):
@@ -48,39 +51,25 @@ class SubsetDistance(NamedTuple):
 def kernel_distance(
     first: Float[Tensor, "n features"],
     second: Float[Tensor, "m features"],
-    first_weights: Float[Tensor, "replicates n"] | None = None,
-    second_weights: Float[Tensor, "replicates m"] | None = None,
     progress: Progress | None = None,
-) -> Float[Tensor, "replicates"]:
-    """KID over all pairs, in float64, a few thousand images at a time.
+) -> Float[Tensor, ""]:
+    """KID over all pairs, in float64, a thousand images at a time.
 
     Args:
         first: at least 2 images.
         second: at least 2 images.
-        first_weights: how often each image counts in every replicate; None: once, in one replicate. A
-            pair of the same image never counts, however often the image does.
-        second_weights: like `first_weights`, with as many replicates. One that holds a single image has no
-            pairs: its distance is NaN.
         progress: called with the number of parts of the kernel's matrix that are done, and of all.
 
     Raises:
         UserError: fewer than two images.
         ValueError: features of different length.
     """
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"expected as many features, got {first.shape[1]} and {second.shape[1]} of them"
-        )
     if min(len(first), len(second)) < 2:
         raise UserError(f"KID: expected at least 2 images, got {len(first)} and {len(second)}")
-    x, y = _weights(first, first_weights), _weights(second, second_weights)
-    n, m = (math.ceil(len(some) / _CHUNK) for some in (first, second))
-    steps = Steps(progress, n * (n + 1) // 2 + m * (m + 1) // 2 + n * m)
-    return (
-        _mean_kernel(first, first, x, x, steps, same=True)
-        + _mean_kernel(second, second, y, y, steps, same=True)
-        - 2 * _mean_kernel(first, second, x, y, steps, same=False)
-    )
+    images, reference = (Embedded(features.cpu(), features[:, :0]) for features in (first, second))
+    work = KernelWork(KernelMetric(), [images], reference)
+    walk_pairs([work], [images.features], reference.features, progress)
+    return torch.tensor(work.distance(0), dtype=torch.float64)
 
 
 def kernel_distance_of_subsets(
@@ -120,7 +109,7 @@ def kernel_distance_of_subsets(
     for _ in range(subsets):
         distances.append(kernel_distance(some(first), some(second)))
         steps.take()
-    values = torch.cat(distances)
+    values = torch.stack(distances)
     return SubsetDistance(values.mean(), values.std(correction=0))
 
 
@@ -128,7 +117,8 @@ class KernelInceptionDistance(_TorchmetricsKID):
     """torchmetrics' metric, with our network, seeded subsets and float64.
 
     Args:
-        network: gives features [batch, d], or an output with a field `features`.
+        network: gives features [batch, d], or an output with a field `features`. It is used in evaluation
+            mode, and left in the mode that it was in.
         subsets: how many; 0: one of all images.
         subset_size: images in each.
         seed: of the draws.
@@ -156,7 +146,7 @@ class KernelInceptionDistance(_TorchmetricsKID):
         """Mean and standard deviation over the subsets, in float64."""
         real, generated = dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features)
         if not self.subsets:
-            value = kernel_distance(real, generated)[0]
+            value = kernel_distance(real, generated)
             return SubsetDistance(value, torch.zeros_like(value))
         return kernel_distance_of_subsets(
             real, generated, subsets=self.subsets, subset_size=self.subset_size, seed=self.seed
@@ -164,77 +154,173 @@ class KernelInceptionDistance(_TorchmetricsKID):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelMetric(Metric):
-    """Kernel distance with its interval, which is of all pairs, also where the number is of subsets."""
+class KernelMetric(PairMetric):
+    """Kernel distance with its interval."""
 
-    replicates: int = 200
+    title: ClassVar[str] = "KID"
     subsets: int = 0
     """0: one of all images."""
     subset_size: int = SUBSET_SIZE
     subset_seed: int = 0
 
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        real = images_of(reference, "KID")
-        require_images("KID", 2, images, real)
-        values, stdev = {}, None
+    def work(self, sets: Sequence[Embedded], reference: Embedded, seed: int) -> "KernelWork":
+        require_images("KID", 2, sets, reference)
         if self.subsets:
-            if min(len(images), len(real)) < self.subset_size:
+            fewest = fewest_images(sets, reference)
+            if fewest < self.subset_size:
                 raise UserError(
-                    f"kid-subset-size: expected at most {min(len(images), len(real))}, the number of"
-                    f" images, got {self.subset_size}"
+                    f"kid-subset-size: expected at most {fewest}, the number of images, got"
+                    f" {self.subset_size}"
                 )
-            of_subsets = kernel_distance_of_subsets(
-                images.features,
-                real.features,
-                subsets=self.subsets,
-                subset_size=self.subset_size,
-                seed=self.subset_seed,
-                progress=progress,
-            )
-            values, stdev = {"KID": float(of_subsets.mean)}, float(of_subsets.stdev)
-
-        def of_weights(
-            weights: np.ndarray, reference_weights: Weights, progress: Progress | None
-        ) -> dict[str, np.ndarray]:
-            assert reference_weights is not None
-            distances = kernel_distance(
-                images.features,
-                real.features,
-                torch.from_numpy(weights),
-                torch.from_numpy(reference_weights),
-                progress,
-            )
-            return {"KID": distances.numpy()}
-
-        return Measured(of_weights, values, stdev)
+        return KernelWork(self, sets, reference)
 
 
-def _weights(features: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is None:
-        return torch.ones(1, len(features), dtype=torch.float64, device=features.device)
-    return weights.double()
+class KernelWork(PairWork):
+    """Sums of the kernel, from which the distances and their covariance come.
+
+    With a_i the mean over x_j of k(x_i, x_j) less that over y_j of k(x_i, y_j), b_j likewise, and t_xx the
+    mean square of the kernel less its means by row and by column, the variance of KID is
+
+        4 var(a) / n + 4 var(b) / m - 2 t_xx / n^2 - 2 t_yy / m^2 - 4 t_xy / (n m)
+
+    The first two terms hold the last three twice, as each a_i is a mean of finitely many. The last three are
+    all that there is if the two kinds of images are the same; the rest is in proportion to the distance, so
+    that the interval of KID is that of a variance that grows with it. That of a difference is symmetric.
+
+    Sources: Bounliphone et al., A test of relative similarity (2016), arXiv 1511.04581; Sutherland, Unbiased
+    estimators for the variance of MMD estimators (2019), arXiv 1906.02104.
+    """
+
+    def __init__(self, metric: KernelMetric, sets: Sequence[Embedded], reference: Embedded) -> None:
+        self.metric, self.sets, self.reference = metric, sets, reference
+        self.sums: dict[tuple[int, int], _KernelSums] = {}
+
+    def take(self, pair: tuple[int, int], rows: slice, columns: slice, products: Tensor) -> None:
+        first, second = (self._images(number) for number in pair)
+        if pair not in self.sums:
+            self.sums[pair] = _KernelSums(len(first), len(second))
+        shifted = (products / first.features.shape[1]).add_(1)
+        kernel = shifted.square().mul_(shifted)
+        same = pair[0] == pair[1]
+        if same and rows == columns:
+            # An image makes no pair with itself.
+            self.sums[pair].diagonal += float(kernel.diagonal().double().sum())
+            kernel.fill_diagonal_(0)
+        self.sums[pair].add(rows, columns, kernel, twice=same and rows != columns)
+
+    def join(self, pair: tuple[int, int]) -> None:
+        first, second = (self._images(number) for number in pair)
+        # A process may have had no block.
+        self.sums.setdefault(pair, _KernelSums(len(first), len(second))).join()
+
+    def measured(self) -> list[Measured]:
+        values = [float(self.distance(number)) for number in range(len(self.sets))]
+        stdevs: list[float | None] = [None] * len(values)
+        of_draws = np.zeros(len(values))
+        metric = self.metric
+        if metric.subsets:
+            for number, images in enumerate(self.sets):
+                found = kernel_distance_of_subsets(
+                    images.features,
+                    self.reference.features,
+                    subsets=metric.subsets,
+                    subset_size=metric.subset_size,
+                    seed=metric.subset_seed,
+                )
+                values[number], stdevs[number] = float(found.mean), float(found.stdev)
+                of_draws[number] = float(found.stdev) ** 2 / metric.subsets
+        spread, method = None, METHOD
+        fewest = fewest_images(self.sets, self.reference)
+        if not metric.intervals:
+            method = NOT_ASKED_FOR
+        elif fewest < FEWEST_FOR_INTERVAL:
+            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+        else:
+            spread = self._spread(of_draws)
+        return [Measured("KID", values, spread, method, stdevs)]
+
+    def distance(self, number: int) -> float:
+        """Of one of the sets, over all pairs."""
+        n, m = len(self.sets[number]), len(self.reference)
+        own, real, both = (self.sums[pair] for pair in _pairs(number))
+        return own.total / (n * (n - 1)) + real.total / (m * (m - 1)) - 2 * both.total / (n * m)
+
+    def _spread(self, of_draws: np.ndarray) -> Spread:
+        m, numbers = len(self.reference), range(len(self.sets))
+        plug_in, second = np.diag(of_draws), np.zeros((len(numbers), len(numbers)))
+        real = self.sums[REFERENCE, REFERENCE]
+        of_real = real.mean_square(same=True)
+        by_real = []
+        for number in numbers:
+            n = len(self.sets[number])
+            own, _, both = (self.sums[pair] for pair in _pairs(number))
+            plug_in[number, number] += 4 / n * np.var(own.rows / (n - 1) - both.rows / m, ddof=1)
+            by_real.append(real.rows / (m - 1) - both.columns / n)
+            second[number, number] = 2 * own.mean_square(same=True) / n**2
+            second[number, number] += 4 * both.mean_square(same=False) / (n * m)
+        plug_in += 4 / m * np.atleast_2d(np.cov(by_real))
+        # All sets have the pairs of the reference in common.
+        second += 2 * of_real / m**2
+        growth = []
+        for number in numbers:
+            own, _, _ = (self.sums[pair] for pair in _pairs(number))
+            # Of first order the variance is in proportion to the distance, with the pairs of an image with
+            # itself among the others: both are of the same differences.
+            biased = self.distance(number) + own.excess() + real.excess()
+            slope = (plug_in[number, number] - of_draws[number]) / biased if biased > 0 else 0.0
+            growth.append((second[number, number] + of_draws[number], float(slope)))
+        return Spread(plug_in, second, growth=tuple(growth))
+
+    def _images(self, number: int) -> Embedded:
+        return self.reference if number == REFERENCE else self.sets[number]
 
 
-def _mean_kernel(
-    first: Tensor, second: Tensor, x: Tensor, y: Tensor, steps: Steps, *, same: bool
-) -> Tensor:
-    """Weighted means of the kernel over all pairs, without those of the same image."""
-    sums = torch.zeros(len(x), dtype=torch.float64, device=first.device)
-    for row in range(0, len(first), _CHUNK):
-        rows = first[row : row + _CHUNK].double()
-        # Of the same images the matrix is symmetric: the half below the diagonal is that above it.
-        for column in range(row if same else 0, len(second), _CHUNK):
-            columns = second[column : column + _CHUNK].double()
-            kernel = (rows @ columns.T).div_(first.shape[1]).add_(1).pow_(3)
-            weighed = x[:, row : row + _CHUNK] @ kernel
-            part = (weighed * y[:, column : column + _CHUNK]).sum(dim=1)
-            sums += 2 * part if same and column > row else part
-            steps.take()
-    pairs = x.sum(dim=1) * y.sum(dim=1)
-    if same:
-        own = torch.cat([part.double().square().sum(dim=1) for part in first.split(_CHUNK)])
-        sums -= x.square() @ (own / first.shape[1] + 1).pow(3)
-        pairs -= x.square().sum(dim=1)
-    return (sums / pairs).where(pairs > 0, torch.nan)
+class _KernelSums:
+    """Of a matrix of kernels: its rows, its columns, and its squares; float64."""
+
+    def __init__(self, n: int, m: int) -> None:
+        self.rows, self.columns, self.squares = np.zeros(n), np.zeros(m), 0.0
+        self.diagonal = 0.0
+
+    @property
+    def total(self) -> float:
+        return float(self.rows.sum())
+
+    def add(self, rows: slice, columns: slice, kernel: Tensor, *, twice: bool) -> None:
+        """Adds a block; `twice`: that below the diagonal, which is the same, too."""
+        of_rows, of_columns = (kernel.sum(dim=axis).double().numpy() for axis in (1, 0))
+        self.rows[rows] += of_rows
+        self.columns[columns] += of_columns
+        if twice:
+            self.rows[columns] += of_columns
+            self.columns[rows] += of_rows
+        flat = kernel.flatten()
+        self.squares += float(flat @ flat) * (1 + twice)
+
+    def excess(self) -> float:
+        """What the distance would be too high by with the pairs of an image with itself among the others."""
+        n = len(self.rows)
+        return (self.diagonal - self.total / (n - 1)) / n**2
+
+    def join(self) -> None:
+        """Adds what other processes have."""
+        own = torch.from_numpy(
+            np.concatenate([self.rows, self.columns, [self.squares, self.diagonal]])
+        )
+        everyones = sum_over_ranks(own).numpy()
+        n = len(self.rows)
+        self.rows, self.columns = everyones[:n], everyones[n:-2]
+        self.squares, self.diagonal = map(float, everyones[-2:])
+
+    def mean_square(self, *, same: bool) -> float:
+        """Of the kernel less its means by row and by column; `same`: without those of the same image."""
+        n, m = len(self.rows), len(self.columns)
+        of_row, of_column = m - same, n - same
+        total = self.total / (n * of_row)
+        by_row, by_column = self.rows / of_row - total, self.columns / of_column - total
+        square = self.squares / (n * of_row) - total**2 - np.mean(by_row**2) - np.mean(by_column**2)
+        return max(0.0, float(square))
+
+
+def _pairs(number: int) -> tuple[tuple[int, int], ...]:
+    return (number, number), (REFERENCE, REFERENCE), (number, REFERENCE)

@@ -10,65 +10,60 @@ k-th nearest other image of the set as its radius.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor
 
+from convergan.distributed import rank, ranks, sum_over_ranks
 from convergan.errors import UserError
-from convergan.metrics.membership import Membership
 from convergan.metrics.metric import (
+    NOT_ASKED_FOR,
     Embedded,
     Measured,
-    Metric,
-    Reference,
-    images_of,
+    Spread,
     require_images,
 )
-from convergan.metrics.neighbours import distance_chunks, nearest
-from convergan.metrics.steps import Progress, Steps
+from convergan.metrics.neighbours import Nearest, squared_distances
+from convergan.metrics.pairs import (
+    BLOCK,
+    REFERENCE,
+    PairMetric,
+    PairWork,
+    is_shared,
+    walk_pairs,
+)
 from convergan.statistics.intervals import Interval
 
 PRECISION_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
 
-_REPLICATES = 128
-"""At a time."""
+METHOD = "random groups, Wilson's interval of the effective number for shares"
+
+FEWEST_FOR_INTERVAL = 200
+
+_GROUP = 2000
+"""Images in each of the groups that intervals come from, once there are twice as many."""
+
+_DEGREES_OF_FREEDOM = 20
 
 
-NumberT = TypeVar("NumberT", float, np.ndarray)
+class Overlap(NamedTuple):
+    """How far two sets of images overlap; density may exceed 1."""
 
-
-class Overlap(NamedTuple, Generic[NumberT]):
-    """One number each, or one for each replicate; density may exceed 1."""
-
-    precision: NumberT
-    recall: NumberT
-    density: NumberT
-    coverage: NumberT
-
-
-@dataclass(frozen=True)
-class Balls:
-    """Who is in whose ball, [generated, real]."""
-
-    in_real: Membership
-    """The generated image is in the ball of PRECISION_NEIGHBOURS around the real one."""
-
-    in_wide_real: Membership
-    """In that of COVERAGE_NEIGHBOURS."""
-
-    in_generated: Membership
-    """The real image is in the ball of PRECISION_NEIGHBOURS around the generated one."""
+    precision: float
+    recall: float
+    density: float
+    coverage: float
 
 
 def precision_recall_density_coverage(
     generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]
-) -> Overlap[float]:
+) -> Overlap:
     """How far generated and real images overlap, from their features; see the head of this file.
 
     Args:
@@ -94,75 +89,21 @@ def precision_recall_density_coverage(
             raise UserError(
                 f"{name}: expected at least {COVERAGE_NEIGHBOURS + 1} images, got {len(features)}"
             )
-    return Overlap(*(float(numbers[0]) for numbers in overlap(find_balls(generated, real))))
-
-
-def find_balls(
-    generated: Float[Tensor, "n features"],
-    real: Float[Tensor, "m features"],
-    progress: Progress | None = None,
-) -> Balls:
-    """Compares all pairs, some hundred images of a set at a time with all of the other.
-
-    Args:
-        generated: more of them than COVERAGE_NEIGHBOURS.
-        real: likewise.
-        progress: called with the number of comparisons of an image with a set, done and of all.
-
-    Raises:
-        ValueError: no more images in either set than COVERAGE_NEIGHBOURS, or features of another length.
-    """
-    if generated.shape[1] != real.shape[1]:
-        raise ValueError(
-            f"expected as many features, got {generated.shape[1]} and {real.shape[1]} of them"
-        )
-    steps = Steps(progress, len(real) + 2 * len(generated))
-    radii, _ = nearest(real, real, COVERAGE_NEIGHBOURS, same=True, steps=steps)
-    radius, wide_radius = radii[:, PRECISION_NEIGHBOURS - 1], radii[:, COVERAGE_NEIGHBOURS - 1]
-    own_radii, _ = nearest(generated, generated, PRECISION_NEIGHBOURS, same=True, steps=steps)
-    balls = Balls(*(Membership(len(real)) for _ in range(3)))
-    for first, distances in distance_chunks(generated, real, steps):
-        own_radius = own_radii[first : first + len(distances), -1:]
-        inside = distances <= radius
-        balls.in_real.append(inside)
-        balls.in_wide_real.append(torch.le(distances, wide_radius, out=inside))
-        balls.in_generated.append(torch.le(distances, own_radius, out=inside))
-    return balls
-
-
-def overlap(
-    balls: Balls,
-    generated_weights: Integer[np.ndarray, "replicates n"] | None = None,
-    real_weights: Integer[np.ndarray, "replicates m"] | None = None,
-    progress: Progress | None = None,
-) -> Overlap[np.ndarray]:
-    """All four; see the head of this file.
-
-    Args:
-        balls: of `find_balls`.
-        generated_weights: how often each generated image counts in every replicate; None: once, in one.
-            The balls stay as large as they are, but those of images that do not count are left out.
-        real_weights: like `generated_weights`; a replicate has as many images as there are.
-        progress: called with the number of replicates done and of all.
-    """
-    if generated_weights is None:
-        generated_weights = np.ones((1, balls.in_real.rows), dtype=np.uint8)
-    if real_weights is None:
-        real_weights = np.ones((len(generated_weights), balls.in_real.columns), dtype=np.uint8)
-    steps = Steps(progress, len(generated_weights))
-    parts = []
-    for first in range(0, len(generated_weights), _REPLICATES):
-        some = slice(first, first + _REPLICATES)
-        parts.append(_overlap(balls, generated_weights[some], real_weights[some]))
-        steps.take(len(generated_weights[some]))
-    return Overlap(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    work = OverlapWork([generated], real)
+    walk_pairs([work], [generated], real)
+    return work.members[0].overlap()
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverlapMetric(Metric):
-    """Precision, recall, density and coverage with their intervals."""
+class OverlapMetric(PairMetric):
+    """Precision, recall, density and coverage with their intervals.
 
-    replicates: int = 1000
+    How they vary is found from random groups: images and reference are put into g groups, each is measured
+    alone, and the variance among groups over g is that of the whole (Wolter, Introduction to Variance
+    Estimation, 2007, chapter 2). A bootstrap would not do: an image that is drawn twice is its own neighbour.
+    """
+
+    title: ClassVar[str] = "precision and recall"
     possible: ClassVar[Mapping[str, Interval]] = {
         "precision": Interval(0, 1),
         "recall": Interval(0, 1),
@@ -170,38 +111,166 @@ class OverlapMetric(Metric):
         "coverage": Interval(0, 1),
     }
 
-    def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        real = images_of(reference, "precision and recall")
-        require_images("precision and recall", COVERAGE_NEIGHBOURS + 1, images, real)
-        balls = find_balls(images.features, real.features, progress)
-        return Measured(lambda *weights: overlap(balls, *weights)._asdict())
+    def work(self, sets: Sequence[Embedded], reference: Embedded, seed: int) -> "OverlapWork":
+        require_images("precision and recall", COVERAGE_NEIGHBOURS + 1, sets, reference)
+        return OverlapWork(
+            [images.features for images in sets],
+            reference.features,
+            seed=seed,
+            intervals=self.intervals,
+        )
 
 
-def _overlap(
-    balls: Balls, generated_weights: np.ndarray, real_weights: np.ndarray
-) -> Overlap[np.ndarray]:
-    # Whole numbers below 2^24 are exact in 32 bits.
-    generated, real = (
-        np.ascontiguousarray(weights.T, dtype=np.float32)
-        for weights in (generated_weights, real_weights)
-    )
-    # A matrix of whether, not of how often: presence in the other set is enough.
-    there, there_real = (np.minimum(weights, 1) for weights in (generated, real))
-    generated_total, real_total = _sum(generated), _sum(real)
-    is_in_real = balls.in_real.times(there_real) > 0
-    is_in_generated = balls.in_generated.transposed_times(there) > 0
-    holds_generated = balls.in_wide_real.transposed_times(there) > 0
-    number_of_balls = balls.in_wide_real.times(real)
-    return Overlap(
-        precision=_sum(generated * is_in_real) / generated_total,
-        recall=_sum(real * is_in_generated) / real_total,
-        density=_sum(generated * number_of_balls) / (COVERAGE_NEIGHBOURS * generated_total),
-        coverage=_sum(real * holds_generated) / real_total,
-    )
+class OverlapWork(PairWork):
+    """Nearest neighbours and who is in whose ball, from blocks of products.
+
+    Args:
+        sets: features of the generated images.
+        real: of the real ones.
+        seed: of the groups.
+        intervals: whether to find how the numbers vary.
+    """
+
+    def __init__(
+        self, sets: Sequence[Tensor], real: Tensor, *, seed: int = 0, intervals: bool = False
+    ) -> None:
+        self.sets, self.real, self.seed, self.intervals = sets, real, seed, intervals
+        self.squares = {number: _squares(features) for number, features in enumerate(sets)}
+        self.squares[REFERENCE] = _squares(real)
+        self.near = {
+            number: Nearest(len(squares), COVERAGE_NEIGHBOURS)
+            for number, squares in self.squares.items()
+        }
+        self.members = [_Members(len(features), len(real)) for features in sets]
+
+    def take(self, pair: tuple[int, int], rows: slice, columns: slice, products: Tensor) -> None:
+        distances = squared_distances(
+            products, self.squares[pair[0]][rows], self.squares[pair[1]][columns]
+        )
+        if pair[0] == pair[1]:
+            near = self.near[pair[0]]
+            if rows == columns:
+                distances.fill_diagonal_(torch.inf)
+            else:
+                near.add(columns, distances.T)
+            near.add(rows, distances)
+            return
+        real, own = self.near[REFERENCE].squares, self.near[pair[0]].squares
+        self.members[pair[0]].add(
+            rows,
+            columns,
+            distances <= real[columns, PRECISION_NEIGHBOURS - 1],
+            distances <= real[columns, COVERAGE_NEIGHBOURS - 1],
+            distances <= own[rows, PRECISION_NEIGHBOURS - 1].unsqueeze(1),
+        )
+
+    def join(self, pair: tuple[int, int]) -> None:
+        if pair[0] == pair[1]:
+            self.near[pair[0]].join()
+        else:
+            self.members[pair[0]].join()
+
+    def measured(self) -> list[Measured]:
+        found = [members.overlap() for members in self.members]
+        spread, method = None, METHOD
+        fewest = min(map(len, (*self.sets, self.real)))
+        if not self.intervals:
+            method = NOT_ASKED_FOR
+        elif fewest < FEWEST_FOR_INTERVAL:
+            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+        else:
+            spread = self._spreads()
+        return [
+            Measured(
+                name,
+                [float(getattr(one, name)) for one in found],
+                None if spread is None else spread[number],
+                method,
+                share_of=None if name == "density" else self._share_of(name),
+            )
+            for number, name in enumerate(Overlap._fields)
+        ]
+
+    def _share_of(self, name: str) -> int:
+        return min(map(len, self.sets)) if name == "precision" else len(self.real)
+
+    def _spreads(self) -> list[Spread]:
+        """Of each of the four numbers."""
+        rng = np.random.default_rng(self.seed)
+        fewest = min(map(len, (*self.sets, self.real)))
+        groups = max(2, fewest // _GROUP)
+        times = math.ceil(_DEGREES_OF_FREEDOM / (groups - 1))
+        covariances = []
+        for _ in range(times):
+            split = [_split(features, groups, rng) for features in (*self.sets, self.real)]
+            values = np.zeros((groups, len(self.sets), len(Overlap._fields)))
+            shared = is_shared()
+            for group, (*sets, real) in enumerate(zip(*split, strict=True)):
+                if shared and group % ranks() != rank():
+                    continue
+                work = OverlapWork(sets, real)
+                walk_pairs([work], sets, real)
+                values[group] = [members.overlap() for members in work.members]
+            if shared:
+                values = sum_over_ranks(torch.from_numpy(values)).numpy()
+            centred = values - values.mean(axis=0)
+            covariances.append(
+                np.einsum("gsn,gtn->nst", centred, centred) / ((groups - 1) * groups)
+            )
+        nothing = np.zeros((len(self.sets), len(self.sets)))
+        return [
+            Spread(covariance, nothing, float(times * (groups - 1)))
+            for covariance in np.mean(covariances, axis=0)
+        ]
 
 
-def _sum(of_images: np.ndarray) -> np.ndarray:
-    total: np.ndarray = of_images.sum(axis=0, dtype=np.float64)
-    return total
+class _Members:
+    """Who is in a ball, and how many are: all that the four numbers need of the pairs."""
+
+    def __init__(self, generated: int, real: int) -> None:
+        self.in_real = torch.zeros(generated, dtype=torch.bool)
+        self.balls = torch.zeros(generated, dtype=torch.int64)
+        self.in_generated = torch.zeros(real, dtype=torch.bool)
+        self.holds_generated = torch.zeros(real, dtype=torch.bool)
+
+    def add(
+        self,
+        rows: slice,
+        columns: slice,
+        in_real: Tensor,
+        in_wide_real: Tensor,
+        in_generated: Tensor,
+    ) -> None:
+        """Adds a block, [generated, real]: in balls of real images, in wide ones, in generated ones."""
+        self.in_real[rows] |= in_real.any(dim=1)
+        self.balls[rows] += in_wide_real.sum(dim=1)
+        self.holds_generated[columns] |= in_wide_real.any(dim=0)
+        self.in_generated[columns] |= in_generated.any(dim=0)
+
+    def join(self) -> None:
+        """Takes in what other processes have found."""
+        for name in ("in_real", "in_generated", "holds_generated"):
+            setattr(self, name, sum_over_ranks(getattr(self, name).int()) > 0)
+        self.balls = sum_over_ranks(self.balls)
+
+    def overlap(self) -> Overlap:
+        """The four numbers."""
+        return Overlap(
+            precision=_share(self.in_real),
+            recall=_share(self.in_generated),
+            density=float(self.balls.sum()) / (COVERAGE_NEIGHBOURS * len(self.balls)),
+            coverage=_share(self.holds_generated),
+        )
+
+
+def _share(flags: Tensor) -> float:
+    return int(flags.sum()) / len(flags)
+
+
+def _split(features: Tensor, groups: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    order = torch.from_numpy(rng.permutation(len(features)))
+    return features[order].tensor_split(groups)
+
+
+def _squares(features: Tensor) -> Tensor:
+    return torch.cat([part.double().square().sum(dim=1) for part in features.split(BLOCK)])

@@ -1,13 +1,14 @@
-"""Every metric as one kind of thing: numbers, and the same numbers on bootstrap replicates.
+"""Every metric as one kind of thing: numbers of images, and how these numbers vary from sample to sample.
 
-A metric looks at images as a network sees them (`Embedded`) and at a reference. What it measures can be had
-again for replicates, which are rows of weights (`bootstrap_weights`): how often each image counts. So two
-sets of images can be compared on the same replicates of the reference.
+A metric looks at one or several sets of images as a network sees them (`Embedded`), all beside the same
+reference. What its numbers would be for other images of the same kind is in their `Spread`: so a number has
+an interval, and two sets that are measured together have one of their difference.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,13 +17,17 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.metrics.steps import Progress
-from convergan.statistics.bootstrap import bootstrap_weights
 from convergan.statistics.intervals import (
     ANY_NUMBER,
     Interval,
-    centred_interval,
+    effective_wilson,
     interval_of_difference,
+    interval_of_growing_variance,
+    p_value_of_interval,
+    student_interval,
 )
+from convergan.statistics.levels import SIGNIFICANCE
+from convergan.statistics.multiplicity import holm
 
 
 @dataclass(frozen=True)
@@ -51,33 +56,58 @@ class GaussianStatistics:
 
 
 Reference = Embedded | GaussianStatistics | None
-Weights = np.ndarray | None
-"""[replicates, images]; None: every image once, or statistics that cannot be drawn anew."""
+
+NOT_ASKED_FOR = "not asked for"
+"""Why numbers have no interval."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a number of each of several sets would vary if all images were drawn anew.
+
+    `plug_in` is the covariance by the numbers' first derivatives at the sample. As these are of the sample
+    themselves it counts what is due to second derivatives twice; `second_order` is that part once:
+
+        covariance = plug_in - second_order
+    """
+
+    plug_in: Float[np.ndarray, "sets sets"]
+    second_order: Float[np.ndarray, "sets sets"]
+    degrees_of_freedom: float = math.inf
+    growth: tuple[tuple[float, float], ...] | None = None
+    """Of each set: the variance if the truth is 0, and what it grows by with the truth. None: not known."""
+
+    def variance(self, contrast: Sequence[float] | np.ndarray) -> float:
+        """Of a sum of the numbers, each times its number in `contrast`."""
+        weights = np.asarray(contrast, dtype=np.float64)
+        plug_in, second = (
+            float(weights @ part @ weights) for part in (self.plug_in, self.second_order)
+        )
+        # Of both orders together there is never less than of the second.
+        return max(plug_in - second, second, 0.0)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a metric says of given images."""
+    """One number of each of several sets of images."""
 
-    of_weights: Callable[[np.ndarray, Weights, Progress | None], dict[str, np.ndarray]]
-    """Its numbers by name, [replicates] each, for weights of the images and of the reference."""
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    """Those that are not the same as of weights that are all 1."""
-
-    stdev: float | None = None
+    name: str
+    values: Sequence[float]
+    spread: Spread | None
+    method: str
+    """How the spread was found; without one, why there is none."""
+    stdevs: Sequence[float | None] = ()
     """Over splits or subsets, as the metric's paper reports it."""
-
-    parts: np.ndarray | None = None
-    """The parts within which images are drawn; None: all together."""
+    share_of: int | None = None
+    """The number is a share of so many images; None: it is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
     """A metric and its settings."""
 
-    replicates: int
-    """Bootstrap replicates that its intervals are made of; 0: no intervals."""
+    intervals: bool = True
+    """Whether numbers have intervals."""
 
     needs_reference: ClassVar[bool] = True
 
@@ -86,9 +116,14 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(
-        self, images: Embedded, reference: Reference, progress: Progress | None = None
-    ) -> Measured:
-        """Looks at images.
+        self,
+        sets: Sequence[Embedded],
+        reference: Reference,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Measured]:
+        """Looks at sets of images, each beside the reference.
 
         Raises:
             UserError: there are too few, or no reference of the kind that it needs.
@@ -96,7 +131,7 @@ class Metric(ABC):
 
     def settings(self) -> dict[str, Any]:
         """For the fingerprint: whatever changes its numbers, and not only their intervals."""
-        return {name: value for name, value in asdict(self).items() if name != "replicates"}
+        return {name: value for name, value in asdict(self).items() if name != "intervals"}
 
 
 @dataclass(frozen=True)
@@ -106,9 +141,9 @@ class Estimate:
     name: str
     value: float
     interval: Interval | None
-    """Of 95 %; None without replicates."""
-    replicates: int
-    """That the interval is made of."""
+    """Of 95 %; None where none is known to hold."""
+    method: str = ""
+    """How the interval was found; without one, why there is none."""
     stdev: float | None = None
 
 
@@ -122,19 +157,32 @@ class Comparison:
     difference: float
     """First less second."""
     interval: Interval | None
+    """Of the difference alone, 95 %."""
+    p_value: float | None = None
+    """That the two sets are of the same kind; below .05 where the interval leaves 0 out."""
+    p_holm: float | None = None
+    """Corrected (Holm) for the number of comparisons that were made together."""
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether the interval leaves 0 out; None without one."""
-        return None if self.interval is None else self.interval.low > 0 or self.interval.high < 0
+        """Whether the difference is more than chance, corrected; None without an interval."""
+        return None if self.p_holm is None else self.p_holm < SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What metrics say of images, and of how they compare with others."""
+
+    estimates: list[Estimate]
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def estimate(
     metric: Metric,
     images: Embedded,
-    reference: Reference,
+    reference: Reference = None,
     *,
-    seed: int,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Estimate]:
     """A metric's numbers, each with its interval.
@@ -142,43 +190,53 @@ def estimate(
     Args:
         metric: which.
         images: of which images.
-        reference: beside which; it is drawn anew too, unless it is only statistics.
-        seed: of the replicates.
-        progress: called with what is done and all there is to do, for each part of the work anew.
+        reference: beside which; its images vary too, unless it is only statistics.
+        seed: of the groups that images are put into where the spread comes from such.
+        progress: called with what is done and all there is to do.
 
     Raises:
         UserError: there are too few images, or no reference of the kind that the metric needs.
     """
-    return _estimates(metric, images, reference, seed, 0, progress)[0]
+    measured = metric.measure([images], reference, seed=seed, progress=progress)
+    return outcome(metric, measured).estimates
 
 
 def compare(
     metric: Metric,
     first: Embedded,
     second: Embedded,
-    reference: Reference,
+    reference: Reference = None,
     *,
-    seed: int,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Comparison]:
     """A metric's numbers of two sets of images, and the interval of their difference.
 
-    The sets are drawn anew independently, and both are compared with the same replicate of the reference.
-    See `estimate`.
+    What both owe to the images of the same reference cancels. See `estimate`.
     """
-    (ours, of_ours), (theirs, of_theirs) = (
-        _estimates(metric, images, reference, seed, number, progress)
-        for number, images in enumerate((first, second))
-    )
-    comparisons = []
-    for one, other in zip(ours, theirs, strict=True):
-        difference = one.value - other.value
-        low, high = metric.possible.get(one.name, ANY_NUMBER)
-        between = centred_interval(
-            difference, of_ours[one.name] - of_theirs[one.name], Interval(low - high, high - low)
-        )
-        comparisons.append(Comparison(one.name, one, other, difference, between))
-    return comparisons
+    measured = metric.measure([first, second], reference, seed=seed, progress=progress)
+    return corrected(outcome(metric, measured).comparisons)
+
+
+def outcome(metric: Metric, measured: Sequence[Measured]) -> Outcome:
+    """Numbers of the first set, and where there are two their comparisons, not yet corrected."""
+    found = Outcome([])
+    for one in measured:
+        estimates = [_estimate(metric, one, number) for number in range(len(one.values))]
+        found.estimates.append(estimates[0])
+        if len(estimates) == 2:
+            found.comparisons.append(_comparison(one, *estimates))
+    return found
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons with their p-values corrected for how many there are."""
+    tested = [one.p_value for one in comparisons if one.p_value is not None]
+    adjusted = iter(holm(np.array(tested)))
+    return [
+        one if one.p_value is None else replace(one, p_holm=float(next(adjusted)))
+        for one in comparisons
+    ]
 
 
 def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
@@ -187,55 +245,85 @@ def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
     From the two intervals alone (`interval_of_difference`), as if the two had nothing in common: what both
     owe to the same reference does not cancel, as it does in `compare`.
     """
-    difference = first.value - second.value
     between = None
     if first.interval is not None and second.interval is not None:
         between = interval_of_difference(first.value, first.interval, second.value, second.interval)
-    return Comparison(first.name, first, second, difference, between)
+    return _compared(first, second, between)
 
 
-def _estimates(
-    metric: Metric,
-    images: Embedded,
-    reference: Reference,
-    seed: int,
-    side: int,
-    progress: Progress | None,
-) -> tuple[list[Estimate], dict[str, np.ndarray]]:
-    """Estimates, and the replicates that they are made of, by name."""
-    measured = metric.measure(images, reference, progress)
-    draw = np.random.SeedSequence(seed).spawn(3)
-    weights = _once_and_again(len(images), metric.replicates, draw[side], measured.parts)
-    reference_weights = None
-    if isinstance(reference, Embedded) and metric.needs_reference:
-        reference_weights = _once_and_again(len(reference), metric.replicates, draw[2])
-    found = measured.of_weights(weights, reference_weights, progress)
-    estimates = []
-    for name, (once, *again) in found.items():
-        value = float(measured.values.get(name, once))
-        between = centred_interval(value, np.array(again), metric.possible.get(name, ANY_NUMBER))
-        used = int(np.isfinite(again).sum())
-        estimates.append(Estimate(name, value, between, used, measured.stdev))
-    return estimates, {name: values[1:] for name, values in found.items()}
+def _estimate(metric: Metric, measured: Measured, number: int) -> Estimate:
+    value = float(measured.values[number])
+    stdev = measured.stdevs[number] if measured.stdevs else None
+    between = None
+    spread = measured.spread
+    if spread is not None and math.isfinite(value):
+        contrast = np.zeros(len(measured.values))
+        contrast[number] = 1
+        variance = spread.variance(contrast)
+        if measured.share_of is not None:
+            between = effective_wilson(
+                value, variance, measured.share_of, spread.degrees_of_freedom
+            )
+        elif spread.growth is not None:
+            between = interval_of_growing_variance(value, *spread.growth[number])
+        else:
+            possible = metric.possible.get(measured.name, ANY_NUMBER)
+            between = student_interval(value, variance, spread.degrees_of_freedom, possible)
+    return Estimate(measured.name, value, between, measured.method, stdev)
 
 
-def _once_and_again(
-    count: int, replicates: int, seed: np.random.SeedSequence, parts: np.ndarray | None = None
-) -> np.ndarray:
-    """Weights: of the images themselves first, and then of replicates."""
-    again = bootstrap_weights(count, replicates, seed=seed, parts=parts)
-    return np.concatenate([np.ones((1, count), dtype=np.uint8), again])
+def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Comparison:
+    between = None
+    spread = measured.spread
+    if spread is not None and first.interval is not None and second.interval is not None:
+        if measured.share_of is not None:
+            # Near 0 and 1 a share's interval is not symmetric: that of a difference comes from both.
+            between = interval_of_difference(
+                first.value,
+                first.interval,
+                second.value,
+                second.interval,
+                correlation=_correlation(spread),
+            )
+        else:
+            between = student_interval(
+                first.value - second.value, spread.variance([1, -1]), spread.degrees_of_freedom
+            )
+    return _compared(first, second, between)
 
 
-def require_images(metric: str, fewest: int, images: Embedded, reference: Reference) -> None:
+def _compared(first: Estimate, second: Estimate, between: Interval | None) -> Comparison:
+    difference = first.value - second.value
+    p_value = None if between is None else p_value_of_interval(difference, between)
+    return Comparison(first.name, first, second, difference, between, p_value, p_value)
+
+
+def _correlation(spread: Spread) -> float:
+    """Of the first two numbers; 0 where one of them does not vary."""
+    one, other = spread.variance([1, 0]), spread.variance([0, 1])
+    if min(one, other) <= 0:
+        return 0.0
+    covariance = (spread.variance([1, 1]) - spread.variance([1, -1])) / 4
+    return float(np.clip(covariance / math.sqrt(one * other), -1, 1))
+
+
+def require_images(
+    metric: str, fewest: int, sets: Sequence[Embedded], reference: Reference
+) -> None:
     """Refuses fewer images than a metric needs.
 
     Raises:
         UserError: there are fewer, of the images or of the reference.
     """
-    for what, some in (("images", images), ("reference", reference)):
+    for what, some in (*(("images", images) for images in sets), ("reference", reference)):
         if isinstance(some, Embedded) and len(some) < fewest:
             raise UserError(f"{metric}: expected at least {fewest} {what}, got {len(some)}")
+
+
+def fewest_images(sets: Sequence[Embedded], reference: Reference) -> int:
+    """The number of images in the smallest of the sets and the reference."""
+    counts = [len(images) for images in sets]
+    return min(counts + ([len(reference)] if isinstance(reference, Embedded) else []))
 
 
 def images_of(reference: Reference, name: str) -> Embedded:

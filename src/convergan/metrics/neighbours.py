@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from convergan.distributed import gather_from_ranks
 from convergan.metrics.steps import Steps
 
 _QUERIES = 256
@@ -49,6 +50,47 @@ def nearest(
     return distances, places
 
 
+def squared_distances(
+    products: Float[Tensor, "n m"],
+    squares: Float[Tensor, "n"],
+    other_squares: Float[Tensor, "m"],
+) -> Float[Tensor, "n m"]:
+    """|x - y|^2 of all pairs, from x . y, |x|^2 and |y|^2; 0 where rounding leaves no more than that."""
+    sizes = squares.unsqueeze(1) + other_squares
+    return _without_rounding(sizes - 2 * products.double(), sizes, products.dtype)
+
+
+def _without_rounding(squares: Tensor, sizes: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 for squared distances that are rounding, of products of a type: a copy of an image is where it is."""
+    return squares.masked_fill_(squares <= 8 * torch.finfo(dtype).eps * sizes, 0)
+
+
+class Nearest:
+    """The k smallest squared distances of each point, from blocks of them.
+
+    Args:
+        count: points.
+        k: how many of each.
+    """
+
+    def __init__(self, count: int, k: int) -> None:
+        self.squares = torch.full((count, k), torch.inf, dtype=torch.float64)
+        """[count, k], increasing."""
+
+    def add(self, points: slice, squares: Float[Tensor, "points others"]) -> None:
+        """Looks at squared distances from some of the points to others that did not come before."""
+        k = self.squares.shape[1]
+        block = squares.topk(min(k, squares.shape[1]), dim=1, largest=False, sorted=False).values
+        both = torch.cat([self.squares[points], block], dim=1)
+        self.squares[points] = both.topk(k, dim=1, largest=False).values
+
+    def join(self) -> None:
+        """Takes in what other processes have seen."""
+        everyones = torch.cat(gather_from_ranks(self.squares), dim=1)
+        k = self.squares.shape[1]
+        self.squares = everyones.topk(k, dim=1, largest=False).values
+
+
 def distance_chunks(
     queries: Float[Tensor, "n features"],
     points: Float[Tensor, "m features"],
@@ -65,10 +107,11 @@ def distance_chunks(
     for number, rows in enumerate(queries.split(_QUERIES)):
         rows = rows.double()
         distances = room[: len(rows)]
-        torch.add(rows.square().sum(dim=1, keepdim=True), squares, out=distances)
+        sizes = rows.square().sum(dim=1, keepdim=True) + squares
+        distances.copy_(sizes)
         for start in range(0, len(points), _POINTS):
             part = points[start : start + _POINTS].double()
             distances[:, start : start + _POINTS].addmm_(rows, part.T, alpha=-2)
-        yield number * _QUERIES, distances.clamp_min_(0).sqrt_()
+        yield number * _QUERIES, _without_rounding(distances, sizes, torch.float64).sqrt_()
         if steps is not None:
             steps.take(len(rows))

@@ -39,29 +39,6 @@ def draw_grouped_counts(
     return counts
 
 
-def bootstrap_weights(
-    count: int,
-    replicates: int,
-    *,
-    seed: int | np.random.SeedSequence,
-    parts: np.ndarray | None = None,
-) -> np.ndarray:
-    """How often each image is drawn, in an eighth of the memory of counts: uint8 [replicates, count].
-
-    Args:
-        count: images.
-        replicates: how many.
-        seed: of the draws.
-        parts: [count]: the part that each image falls into, which keeps its number of images. None: one.
-    """
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((replicates, count), dtype=np.uint8)
-    groups = [np.arange(count)] if parts is None else _groups(parts)
-    for replicate in weights:
-        replicate[:] = draw_grouped_counts(groups, count, 1, rng)[0]
-    return weights
-
-
 def mean_replicates(
     values: np.ndarray, rng: np.random.Generator, replicates: int = REPLICATES
 ) -> np.ndarray:
@@ -86,8 +63,3 @@ def mean_replicates(
         with np.errstate(invalid="ignore"):
             part[...] = (counts @ filled) / (counts @ known)
     return found
-
-
-def _groups(parts: np.ndarray) -> list[np.ndarray]:
-    order = np.argsort(parts, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(parts))[:-1])

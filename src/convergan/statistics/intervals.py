@@ -1,4 +1,4 @@
-"""Intervals: of a share, from the replicates of a bootstrap, and of a difference."""
+"""Intervals: of a share, from a variance, from the replicates of a bootstrap, and of a difference."""
 
 import math
 from typing import NamedTuple
@@ -16,8 +16,6 @@ class Interval(NamedTuple):
 
 
 ANY_NUMBER = Interval(-math.inf, math.inf)
-
-_FEWEST_FOR_QUANTILES = 200
 
 
 def wilson(count: int, size: int, level: float = LEVEL) -> Interval:
@@ -85,50 +83,117 @@ def expanded_percentile_interval(replicates: np.ndarray, clusters: int) -> Inter
     return Interval(float(low), float(high))
 
 
-def centred_interval(
-    value: float, replicates: np.ndarray, possible: Interval = ANY_NUMBER
-) -> Interval | None:
-    """The spread of replicates, put around the number itself, at 95 %.
-
-    Numbers such as FID are higher on replicates than on the sample, as drawing twice adds its own noise: so
-    replicates are taken less their mean. By their quantiles, or, of fewer than 200, by their standard
-    deviation and Student's t.
+def student_interval(
+    value: float, variance: float, degrees_of_freedom: float, possible: Interval = ANY_NUMBER
+) -> Interval:
+    """value -+ t sqrt(variance), at 95 %, where t is Student's quantile.
 
     Args:
         value: of the sample.
-        replicates: [r]. Those that are not finite are left out: KID of a single image, drawn again and
-            again, say.
+        variance: of that number, 0 or more, as far as it is known.
+        degrees_of_freedom: of the variance; infinity makes t the normal quantile.
         possible: the lowest and the highest number that there can be.
-
-    Returns:
-        None where fewer than 2 replicates are finite, or `value` is not.
     """
-    replicates = replicates[np.isfinite(replicates)]
-    if len(replicates) < 2 or not math.isfinite(value):
-        return None
-    tail = (1 - LEVEL) / 2
-    if len(replicates) >= _FEWEST_FOR_QUANTILES:
-        low, high = np.quantile(replicates, [tail, 1 - tail]) - replicates.mean()
-    else:
-        from scipy.stats import t
+    half = _student_quantile(degrees_of_freedom) * math.sqrt(variance)
+    return _around(value, value - half, value + half, possible)
 
-        high = t.ppf(1 - tail, len(replicates) - 1) * replicates.std(ddof=1)
-        low = -high
-    return Interval(max(possible.low, float(value + low)), min(possible.high, float(value + high)))
+
+def interval_of_growing_variance(value: float, at_zero: float, slope: float) -> Interval:
+    """The interval of a number whose variance grows with what is true, as that of a squared distance does.
+
+    All t with (value - t)^2 <= z^2 (at_zero + slope t), at 95 %: as Wilson's of a share, its variance is that
+    of the truth that is asked about, and not that of the sample, which is too small where the number came out
+    low.
+
+    Args:
+        value: of the sample.
+        at_zero: its variance if the truth is 0.
+        slope: what the variance grows by with the truth, 0 or more.
+    """
+    squared = _student_quantile(math.inf) ** 2
+    middle = value + squared * slope / 2
+    half = math.sqrt(max(0.0, squared**2 * slope**2 / 4 + squared * (at_zero + slope * value)))
+    return _around(value, middle - half, middle + half, ANY_NUMBER)
+
+
+def effective_wilson(
+    share: float, variance: float, size: int, degrees_of_freedom: float = math.inf
+) -> Interval:
+    """Wilson's interval of a share of trials that are not independent, at 95 %.
+
+    The share p has the variance that it would have of p (1 - p) / variance independent trials, the effective
+    size. Of a share of 0 or 1, or one that does not vary, the effective size is that of the sample. Student's
+    quantile takes the place of the normal one.
+
+    Source: Korn and Graubard, Survey Methodology 24 (1998), 193-201.
+
+    Args:
+        share: 0 to 1.
+        variance: of the share, 0 or more.
+        size: of the sample, at least 1.
+        degrees_of_freedom: of the variance.
+    """
+    effective = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(size)
+    squared = _student_quantile(degrees_of_freedom) ** 2
+    middle = share + squared / (2 * effective)
+    half = math.sqrt(squared * share * (1 - share) / effective + squared**2 / (4 * effective**2))
+    whole = 1 + squared / effective
+    return _around(share, (middle - half) / whole, (middle + half) / whole, Interval(0, 1))
+
+
+def _around(value: float, low: float, high: float, possible: Interval) -> Interval:
+    """An interval within what is possible; whatever is rounded, the number itself is in it."""
+    low, high = max(possible.low, low), min(possible.high, high)
+    return Interval(min(low, value), max(high, value))
+
+
+def _student_quantile(degrees_of_freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, degrees_of_freedom))
 
 
 def interval_of_difference(
-    first: float, of_first: Interval, second: float, of_second: Interval
+    first: float,
+    of_first: Interval,
+    second: float,
+    of_second: Interval,
+    correlation: float = 0.0,
 ) -> Interval:
-    """The interval of first - second, from the intervals of two independent estimates.
+    """The interval of first - second, from the intervals of the two estimates.
 
-    With (l1, u1) and (l2, u2) around a and b:
+    With (l1, u1) and (l2, u2) around a and b, and r their correlation:
 
-        a - b - sqrt((a - l1)^2 + (u2 - b)^2),  a - b + sqrt((u1 - a)^2 + (b - l2)^2)
+        a - b - sqrt((a - l1)^2 + (u2 - b)^2 - 2 r (a - l1) (u2 - b)),
+        a - b + sqrt((u1 - a)^2 + (b - l2)^2 - 2 r (u1 - a) (b - l2))
 
-    Source: Zou and Donner, Statistics in Medicine 27 (2008), 1693-1702.
+    Source: Zou and Donner, Statistics in Medicine 27 (2008), 1693-1702; with the correlation, Zou,
+    Psychological Methods 12 (2007), 399-413.
     """
+
+    def length(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+
     difference = first - second
-    below = math.hypot(first - of_first.low, of_second.high - second)
-    above = math.hypot(of_first.high - first, second - of_second.low)
+    below = length(first - of_first.low, of_second.high - second)
+    above = length(of_first.high - first, second - of_second.low)
     return Interval(difference - below, difference + above)
+
+
+def p_value_of_interval(difference: float, of_difference: Interval) -> float:
+    """The p-value of no difference that an interval of 95 % stands for: below .05 where it leaves 0 out.
+
+    The distance from the difference to that end which is towards 0 is taken for 1.96 standard deviations.
+    """
+    from scipy.stats import norm
+
+    if difference == 0:
+        return 1.0
+    low, high = of_difference
+    towards_zero = difference - low if difference > 0 else high - difference
+    if math.isnan(towards_zero):
+        return 1.0
+    if towards_zero <= 0:
+        return 0.0
+    deviations = abs(difference) / towards_zero * norm.ppf((1 + LEVEL) / 2)
+    return float(2 * norm.sf(deviations))

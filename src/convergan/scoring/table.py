@@ -1,7 +1,6 @@
 """Scores for people and for programs: a table, and JSON that later calls compare with."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from convergan.json_files import read_json_as
-from convergan.metrics.metric import Comparison, Estimate
+from convergan.metrics.metric import NOT_ASKED_FOR, Comparison, Estimate
 from convergan.statistics.intervals import Interval
 
-_BETTER = {"FID": "lower", "KID": "lower"}
+SCHEMA = 2
+"""Of the JSON."""
+
+_BETTER = {"FID": "lower", "FID infinity": "lower", "KID": "lower"}
 """Of all others higher is better."""
 
-_PRECISE = {"FID": "z.2f", "KID": "z.5f", "Inception score": ".3f"}
+_LARGE_KID = 10
+
+_PRECISE = {"FID": "z.2f", "FID infinity": "z.2f", "KID": "z.5f", "Inception score": ".3f"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class Earlier:
 def print_scores(
     console: Console, estimates: Sequence[Estimate], comparisons: Sequence[Comparison]
 ) -> None:
-    """A line for every number; with comparisons, also the other's and the difference."""
+    """A line for every number, and how its interval was found; with comparisons, also the other's number and
+    the difference."""
     table = Table(box=None, pad_edge=False, collapse_padding=True)
-    columns = ["score", "95 % interval", "replicates"]
+    columns = ["score", "95 % interval"]
     if comparisons:
         columns = ["score", "versus", "difference", "95 % interval", "verdict"]
     for column in ["", *columns]:
@@ -65,16 +70,17 @@ def print_scores(
             cells = [shown(estimate.value), "", "", "", "not compared"]
         else:
             spread = "" if estimate.stdev is None else f" ± {shown(estimate.stdev)}"
-            cells = [
-                shown(estimate.value) + spread,
-                _interval(estimate.interval, shown),
-                f"{estimate.replicates:,}",
-            ]
+            cells = [shown(estimate.value) + spread, _interval(estimate.interval, shown)]
         table.add_row(estimate.name, *cells)
     console.print(table)
-    with_interval = [one.first for one in comparisons if one.interval is not None]
-    if with_interval:
-        console.print(f"intervals of {_replicates(with_interval)}", highlight=False)
+    for line in _methods(estimates):
+        console.print(line, highlight=False)
+    tested = sum(one.p_holm is not None for one in comparisons)
+    if tested > 1:
+        console.print(
+            f"intervals are of one difference; verdicts are corrected (Holm) for all {tested}",
+            highlight=False,
+        )
 
 
 def scores_as_dict(
@@ -91,7 +97,7 @@ def scores_as_dict(
             "value": estimate.value,
             "stdev": estimate.stdev,
             "interval": estimate.interval,
-            "replicates": estimate.replicates,
+            "method": estimate.method,
             "fingerprint": dict(fingerprints[metric]),
         }
         comparison = compared.get(estimate.name)
@@ -101,6 +107,8 @@ def scores_as_dict(
                 "interval": comparison.second.interval,
                 "difference": comparison.difference,
                 "difference_interval": comparison.interval,
+                "p_value": comparison.p_value,
+                "p_holm": comparison.p_holm,
                 "distinguishable": comparison.distinguishable,
             }
         entries.append(entry)
@@ -126,8 +134,8 @@ class _Score:
     value: FiniteFloat | None
     stdev: FiniteFloat | None
     interval: tuple[FiniteFloat | None, FiniteFloat | None] | None
-    replicates: Annotated[int, Field(ge=0)]
     fingerprint: dict[str, Any]
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ class _Images:
 class _File:
     images: _Images
     scores: list[_Score]
+    schema: Annotated[int, Field(ge=1, le=SCHEMA)] = 1
+    """1: before there were notes and methods."""
 
 
 _FILE = TypeAdapter(_File)
@@ -150,24 +160,31 @@ def _estimate(score: _Score) -> Estimate:
         score.name,
         math.nan if score.value is None else score.value,
         None if low is None or high is None else Interval(low, high),
-        score.replicates,
+        score.method,
         score.stdev,
     )
 
 
-def _replicates(estimates: Sequence[Estimate]) -> str:
-    """`1,000 bootstrap replicates (FID 20, KID 200)`: most have the first number."""
-    usual = Counter(estimate.replicates for estimate in estimates).most_common(1)[0][0]
-    others = ", ".join(
-        f"{estimate.name} {estimate.replicates:,}"
-        for estimate in estimates
-        if estimate.replicates != usual
-    )
-    return f"{usual:,} bootstrap replicates" + (f" ({others})" if others else "")
+def _methods(estimates: Sequence[Estimate]) -> list[str]:
+    """`KID: closed form ...` for each way in which intervals were found, or for why there are none."""
+    by_method: dict[str, list[Estimate]] = {}
+    for estimate in estimates:
+        by_method.setdefault(estimate.method, []).append(estimate)
+    return [
+        f"{'intervals' if some[0].interval is not None else 'no interval'} of"
+        f" {', '.join(one.name for one in some)}: {method}"
+        for method, some in by_method.items()
+        if method and method != NOT_ASKED_FOR
+    ]
 
 
 def _shown(name: str) -> Any:
-    return lambda value: format(value, _PRECISE.get(name, ".3f"))
+    def shown(value: float) -> str:
+        # So many decimals of a large one would not fit.
+        large = name == "KID" and abs(value) >= _LARGE_KID
+        return format(value, "z.2f" if large else _PRECISE.get(name, ".3f"))
+
+    return shown
 
 
 def _interval(interval: Any, shown: Any) -> str:

@@ -1,9 +1,11 @@
 """Images through a network, once: what every metric starts from."""
 
+import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +17,6 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
-from convergan.inference.rows import Rows, rows_of_all
 from convergan.metrics.metric import Embedded
 from convergan.networks.batches import device_of_process, run_batches
 
@@ -61,6 +62,10 @@ class Embeddings(NamedTuple):
     """int64 [images]: each one's place among all, those that were skipped included."""
     skipped: list[SkippedImage]
     images_per_second: float
+    sha256: str
+    """Of the images' pixels as the network was given them; see `with_sha256`."""
+    sizes: frozenset[Size] = frozenset()
+    """Height and width of images as the network was given them."""
 
 
 def embed(
@@ -79,12 +84,15 @@ def embed(
         embedding: the network.
         images: what to look at.
         skip_unreadable: leave out images that cannot be read; otherwise they are errors.
-        logits_alone: keep no features: [images, 0].
+        logits_alone: keep no features, [images, 0], and logits in a temporary file: of millions of images
+            they would fill the memory.
         progress: called with the number of images done by this process and of all that it has to do.
 
     Raises:
-        UserError: an image cannot be read, or the network does not take its size; names it.
+        UserError: an image cannot be read, the network does not take its size, or says something of it that
+            is not finite; names it.
     """
+    images, sha256 = with_sha256(images) if not logits_alone else (images, lambda: "")
     rank, processes = distributed.rank(), distributed.ranks()
     device = embedding.device or device_of_process(rank)
     network = embedding.network.to(device)
@@ -92,6 +100,7 @@ def embed(
     names = images.names[own] if processes > 1 else images.names
     total, start = len(names), time.monotonic()
     skipped: dict[int, str] = {}
+    sizes: set[Size] = set()
 
     def readable() -> Iterator[tuple[int, np.ndarray]]:
         decoded = images.decoded(embedding.channels, embedding.size, own)
@@ -108,6 +117,7 @@ def embed(
                     f"{_whole_name(images, names[place])}: expected {_size(embedding.required_size)} pixels"
                     f" (width x height), as the run was trained on, got {_size(image.shape)}"
                 )
+            sizes.add(image.shape[:2])
             yield place, image
 
     def outputs_of(pixels: Tensor) -> Any:
@@ -115,10 +125,17 @@ def embed(
         return output._replace(features=output.features[:, :0]) if logits_alone else output
 
     kept: list[int] = []
-    rows = Rows(total)
+    rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
     bf16 = embedding.precision == "bf16"
     for of_batch, output in run_batches(outputs_of, batches, device, bf16=bf16):
+        for outputs in (output.features, output.logits):
+            finite = outputs.isfinite().flatten(1).all(dim=1)
+            if not finite.all():
+                name = names[of_batch[int(finite.long().argmin())]]
+                raise UserError(
+                    f"{_whole_name(images, name)}: expected finite outputs of the network, got others"
+                )
         kept += of_batch
         rows.append([output.features, output.logits])
         if progress is not None:
@@ -137,6 +154,8 @@ def embed(
         places,
         [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
         len(images) / seconds,
+        sha256(),
+        distributed.union_over_ranks(sizes),
     )
 
 
@@ -157,3 +176,109 @@ def _size(size: tuple[int, ...]) -> str:
 
 def _whole_name(images: ImageStream, name: str) -> str:
     return name if name.startswith(images.place) else f"{images.place}: {name}"
+
+
+def with_sha256(images: ImageStream) -> tuple[ImageStream, Callable[[], str]]:
+    """The same images, and the SHA-256 of those that have been decoded, of all processes together.
+
+    It is of pixels as they were asked for, and the same in whatever order the images come.
+    """
+    digests: list[bytes] = []
+
+    def decoded(
+        channels: Channels | None, size: Size | None, some: slice
+    ) -> Iterator[np.ndarray | Unreadable]:
+        for image in images.decoded(channels, size, some):
+            if not isinstance(image, Unreadable):
+                digests.append(arrays_sha256(image).digest())
+            yield image
+
+    def sha256() -> str:
+        everyones = [digests]
+        if distributed.ranks() > 1:
+            everyones = [[] for _ in range(distributed.ranks())]
+            torch.distributed.all_gather_object(everyones, digests)
+        return hashlib.sha256(b"".join(sorted(chain(*everyones)))).hexdigest()
+
+    return replace(images, decoded=decoded), sha256
+
+
+def arrays_sha256(*arrays: np.ndarray) -> "hashlib._Hash":
+    """Of shapes and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest
+
+
+class Rows:
+    """Outputs of a network, row by row: room for all from the first on, so that nothing is copied later.
+
+    Args:
+        count: of rows.
+        on_disk: in a file that has no name and goes with the rows, and not in memory.
+    """
+
+    def __init__(self, count: int, *, on_disk: bool = False) -> None:
+        self.count, self.used, self.on_disk = count, 0, on_disk
+        self.room: list[Tensor] = []
+
+    def append(self, outputs: list[Tensor]) -> None:
+        """Takes the rows of one batch."""
+        if not self.room:
+            self.room = [self._room(output) for output in outputs]
+        upto = self.used + len(outputs[0])
+        for room, output in zip(self.room, outputs, strict=True):
+            room[self.used : upto] = output
+        self.used = upto
+
+    def _room(self, output: Tensor) -> Tensor:
+        shape = (self.count, *output.shape[1:])
+        if not self.on_disk or 0 in shape:
+            return output.new_empty(shape)
+        with tempfile.TemporaryFile() as file:
+            # The map keeps the file.
+            return torch.from_numpy(np.memmap(file, output.numpy().dtype, "w+", shape=shape))
+
+    def filled(self) -> list[Tensor]:
+        """All rows; empty if there was no batch."""
+        return [room[: self.used] for room in self.room]
+
+
+def rows_of_all(
+    places: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
+) -> tuple[np.ndarray, list[Tensor], dict[int, str]]:
+    """What all processes have found, in the images' order; one process at a time tells the others.
+
+    Args:
+        places: of this process's images among all.
+        outputs: theirs.
+        skipped: why images have none, by place.
+        device: this process's.
+    """
+    told: list[Any] = [None] * torch.distributed.get_world_size()
+    shapes = [output.shape[1:] for output in outputs]
+    torch.distributed.all_gather_object(told, (places, shapes, skipped))
+    everywhere = np.concatenate([of_rank for of_rank, *_ in told])
+    order = np.argsort(everywhere)
+    row_of = np.empty_like(order)
+    row_of[order] = np.arange(len(order))
+    rows = np.split(row_of, np.cumsum([len(of_rank) for of_rank, *_ in told])[:-1])
+    shapes = next((some for _, some, _ in told if some), [])
+    # NCCL carries nothing between CPUs.
+    carrier = device if torch.distributed.get_backend() == "nccl" else torch.device("cpu")
+    together = [torch.empty(len(order), *shape) for shape in shapes]
+    for number, whole in enumerate(together):
+        for rank, of_rank in enumerate(rows):
+            if 0 in (len(of_rank), *shapes[number]):
+                continue
+            part = (
+                outputs[number].to(carrier)
+                if rank == torch.distributed.get_rank()
+                else torch.empty(len(of_rank), *shapes[number], device=carrier)
+            )
+            torch.distributed.broadcast(part, src=rank)
+            whole[torch.from_numpy(of_rank)] = part.cpu()
+    reasons = {place: reason for *_, some in told for place, reason in some.items()}
+    return everywhere[order], together, reasons

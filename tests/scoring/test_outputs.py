@@ -13,10 +13,9 @@ from PIL import Image
 from rich.console import Console
 
 from convergan.errors import UserError
-from convergan.inference.score_command import score_paths
-from convergan.inference.score_outputs import require_writable
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
-from scoring import scored
+from convergan.scoring.command import require_writable, score_paths
+from convergan.scoring.settings import ScoreFiles, ScoreSettings
+from scored import scored
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ def test_copies_are_drawn_also_where_the_first_image_is_unreadable(
     for number, image in enumerate(digits[:20]):
         Image.fromarray(image[:, :, 0]).save(images / f"{number:02d}.png")
     (images / "00.png").write_bytes(b"no image")
-    settings = ScoreSettings(replicates=0, skip_unreadable=True)
+    settings = ScoreSettings(skip_unreadable=True)
     scored(trained_run, images, settings, training=arrays["some"], figures=figures)
     drawn = np.asarray(Image.open(figures / "nearest.png"))
     # Copies stand above their originals.
@@ -77,7 +76,7 @@ def test_a_figure_that_needs_more_images_is_left_out(
     trained_run: Path, digits: np.ndarray, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
     np.save(tmp_path / "seven.npy", digits[:7])
-    settings = ScoreSettings(metrics=("kid",), replicates=0)
+    settings = ScoreSettings(metrics=("kid",))
     files = ScoreFiles(
         classifier=trained_run, reference=arrays["others"], figures=tmp_path / "figures"
     )
@@ -118,7 +117,7 @@ def test_numbers_and_statistics_go_through_pipes(
 
         readers.append(threading.Thread(target=drain))
         readers[-1].start()
-    settings = ScoreSettings(replicates=0, metrics=("is",))
+    settings = ScoreSettings(metrics=("is",))
     scored(trained_run, next(iter(arrays.values())), settings, **pipes)
     for reader in readers:
         reader.join()

@@ -11,8 +11,8 @@ from rich.console import Console
 from convergan.errors import UserError
 from convergan.json_files import read_json, write_json
 from convergan.metrics.metric import Comparison, Estimate
-from convergan.report.scores import print_scores, read_scores, scores_as_dict
-from convergan.statistics.intervals import Interval
+from convergan.scoring.table import print_scores, read_scores, scores_as_dict
+from convergan.statistics.intervals import Interval, p_value_of_interval
 
 NUMBERS = {
     "Inception score": 123.456,
@@ -24,12 +24,15 @@ NUMBERS = {
 
 
 def estimate(name: str, value: float) -> Estimate:
-    replicates = {"FID": 20, "KID": 200}.get(name, 1000)
-    return Estimate(name, value, Interval(value * 0.99, value * 1.01), replicates)
+    method = "delta method" if name == "FID" else "closed form"
+    return Estimate(name, value, Interval(value * 0.99, value * 1.01), method)
 
 
 def compared(name: str, value: float, interval: Interval | None) -> Comparison:
-    return Comparison(name, estimate(name, value), estimate(name, 0), -value, interval)
+    p_value = None if interval is None else p_value_of_interval(-value, interval)
+    return Comparison(
+        name, estimate(name, value), estimate(name, 0), -value, interval, p_value, p_value
+    )
 
 
 def lines(*what: list[object]) -> list[str]:
@@ -44,11 +47,13 @@ def test_the_widest_numbers_fit() -> None:
         compared(name, value, Interval(-value * 1.01, -value * 0.99))
         for name, value in NUMBERS.items()
     ]
-    _, *rows, last = lines(estimates, comparisons)
+    _, *rows, closed, delta, corrected = lines(estimates, comparisons)
     assert len(rows) == len(NUMBERS)
     assert all(row.startswith(name) for row, name in zip(rows, NUMBERS, strict=True))
     assert [row.split()[-1] for row in rows] == ["worse", "better", "better", "worse", "worse"]
-    assert last == "intervals of 1,000 bootstrap replicates (FID 20, KID 200)"
+    assert closed == "intervals of Inception score, KID, precision, density: closed form"
+    assert delta == "intervals of FID: delta method"
+    assert corrected.endswith("verdicts are corrected (Holm) for all 5")
 
 
 def test_every_verdict_and_what_has_none() -> None:
@@ -58,7 +63,7 @@ def test_every_verdict_and_what_has_none() -> None:
         compared("KID", 1, Interval(-2, -1)),
         compared("precision", 1, None),
     ]
-    _, *rows, _ = lines(estimates, comparisons)
+    _, *rows, _, _, _ = lines(estimates, comparisons)
     ends = ["not compared", "undecided", "better", "no interval", "not compared"]
     for row, name, end in zip(rows, NUMBERS, ends, strict=True):
         assert row.startswith(name) and row.rstrip().endswith(end)
@@ -66,7 +71,7 @@ def test_every_verdict_and_what_has_none() -> None:
 
 def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    found = Estimate("KID", math.nan, Interval(-math.inf, math.nan), 20, 0.5)
+    found = Estimate("KID", math.nan, Interval(-math.inf, math.nan), "by hand", 0.5)
     entries = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
     write_json(path, {"images": {"place": "some"}, "scores": entries})
     content = read_json(path)
@@ -75,6 +80,7 @@ def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
     earlier = read_scores(path)
     read, fingerprint = earlier.numbers["KID"]
     assert math.isnan(read.value) and read.interval is None and read.stdev == 0.5
+    assert read.method == "by hand"
     assert fingerprint == earlier.fingerprint("kid") == {"metric": "kid", "count": 3}
     assert earlier.fingerprint("is") is None
 
@@ -87,14 +93,13 @@ def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
         {"stdev": "x"},
         {"interval": [1]},
         {"interval": [1, "x"]},
-        {"replicates": 1.5},
-        {"replicates": -1},
+        {"method": 3},
         {"fingerprint": []},
         {"name": None},
     ],
 )
 def test_an_entry_of_another_kind_is_one_line(entry: dict, tmp_path: Path) -> None:
-    found = Estimate("KID", 1.0, Interval(0.5, 1.5), 20, 0.5)
+    found = Estimate("KID", 1.0, Interval(0.5, 1.5), "by hand", 0.5)
     (whole,) = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
     content = {"images": {"place": "some"}, "scores": [{**whole, **entry}]}
     (tmp_path / "a.json").write_text(json.dumps(content))
@@ -114,3 +119,22 @@ def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
         read_scores(tmp_path / "a.json")
     with pytest.raises(UserError, match=r"b\.json: expected the JSON .*, got No such file"):
         read_scores(tmp_path / "b.json")
+
+
+def test_files_of_before_and_of_after(tmp_path: Path) -> None:
+    entry = {"name": "KID", "value": 1, "stdev": None, "interval": [0, 2], "replicates": 20}
+    content = {"images": {"place": "some"}, "scores": [{**entry, "fingerprint": {}}]}
+    path = tmp_path / "a.json"
+    write_json(path, content)
+    read, _ = read_scores(path).numbers["KID"]
+    assert read == Estimate("KID", 1.0, Interval(0, 2), "")
+    write_json(path, {**content, "schema": 99})
+    with pytest.raises(UserError, match=r"a\.json: expected the JSON of convergan score"):
+        read_scores(path)
+
+
+def test_an_interval_that_does_not_hold_is_told_of_in_words() -> None:
+    none = Estimate("FID", 3.0, None, "none known to hold for fewer than 1,000 images")
+    _, row, said = lines([none], [])
+    assert row.split() == ["FID", "3.00", "none"]
+    assert said == "no interval of FID: none known to hold for fewer than 1,000 images"

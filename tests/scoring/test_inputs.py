@@ -12,7 +12,7 @@ from PIL import Image
 
 from convergan.errors import UserError
 from drawn_images import png_bytes
-from scoring import QUICK, scored, value
+from scored import QUICK, scored, value
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ def test_the_draw_of_a_run_is_told(trained_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     scored(trained_run, trained_run, replace(QUICK, seed=3), json=path)
     content = json.loads(path.read_text())
-    assert content["images"]["seed"] == content["bootstrap_seed"] == 3
+    assert content["images"]["seed"] == content["seed"] == 3

@@ -8,7 +8,7 @@ import torch
 
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.metric import Embedded, estimate
-from convergan.report.score_figures import Parts, score_by_count, write_figures
+from convergan.scoring.figures import Parts, score_by_count, write_figures
 
 LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3
 
@@ -22,7 +22,7 @@ def test_its_last_point_is_the_score(parts: Parts) -> None:
     for count, mean, stdev in points:
         some = Embedded(LOGITS[:count], LOGITS[:count])
         options: dict[str, Any] = {"splits": parts.splits, "split_seed": parts.seed}
-        metric = InceptionScoreMetric(replicates=0, protocol=parts.protocol, **options)
+        metric = InceptionScoreMetric(protocol=parts.protocol, **options)
         (found,) = estimate(metric, some, None, seed=0)
         assert mean == pytest.approx(found.value, rel=1e-9)
         assert stdev == pytest.approx(found.stdev, rel=1e-6)

@@ -1,17 +1,19 @@
 """What comes out of scoring: numbers with intervals, and everything that they depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from convergan.data.image_stream import ImageStream
 from convergan.images.read_images import SkippedImage
-from convergan.inference.embedding import Embedding, Embeddings
-from convergan.inference.score_inputs import SavedReference, ScoreInputs
 from convergan.json_files import json_values
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.metric import Comparison, Estimate
-from convergan.recipes.score_settings import MetricName, ScoreSettings
-from convergan.report.scores import Earlier, scores_as_dict
+from convergan.scoring.embedding import Embedding, Embeddings
+from convergan.scoring.features import SavedFeatures
+from convergan.scoring.inputs import SavedReference, ScoreInputs
+from convergan.scoring.notes import Note
+from convergan.scoring.settings import MetricName, ScoreSettings
+from convergan.scoring.table import SCHEMA, Earlier, scores_as_dict
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,25 @@ class Scores:
     """The metric that each of `numbers` comes from."""
 
     numbers: dict[str, Estimate]
-    """The numbers by name: `Inception score`, `FID`, `KID`, `precision`, `recall`, `density`, `coverage`.
+    """The numbers by name: `Inception score`, `FID`, `FID infinity`, `KID`, `precision`, `recall`, `density`,
+    `coverage`.
 
-    Each has a `value`, an `interval` of 95 % (`low`, `high`) or None, the number of `replicates` that it is
-    made of, and the `stdev` that papers report, or None."""
+    Each has a `value`, an `interval` of 95 % (`low`, `high`) or None, the `method` that it was found by or
+    why there is none, and the `stdev` that papers report, or None."""
 
     comparisons: dict[str, Comparison]
     """With `versus`, by the same names: `first` and `second`, their `difference` and its `interval`, and
-    whether they are `distinguishable`. Of an earlier call there may be fewer than numbers."""
+    whether they are `distinguishable`, by `p_holm`, corrected for the number of comparisons. Of an earlier
+    call there may be fewer than numbers."""
 
     fingerprints: dict[MetricName, dict[str, Any]]
     """Everything that a metric's numbers depend on: those with other ones do not compare."""
 
     memorization: Neighbours | None
     """With `training`: the nearest training image of each image."""
+
+    notes: list[Note] = field(default_factory=list)
+    """What there is to say against the numbers: `metric`, None for all, and `message`."""
 
     @property
     def authenticity(self) -> float | None:
@@ -73,7 +80,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, Any]:
         """What `convergan score --json` writes: plain values, None for numbers that are not finite."""
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"schema": SCHEMA}
         for name, given in vars(self.inputs).items():
             if isinstance(given, ImageStream):
                 seen = self.sets[name]
@@ -87,9 +94,17 @@ class Scores:
                 }
             elif isinstance(given, Earlier):
                 content[name] = {"place": given.images, "scores": given.place}
+            elif isinstance(given, SavedFeatures):
+                content[name] = {
+                    "place": given.place,
+                    "count": len(given),
+                    "sha256": given.sha256,
+                    "skipped": [],
+                }
             elif isinstance(given, SavedReference):
                 content[name] = {"place": given.place, "count": given.statistics.count}
-        content["bootstrap_seed"] = self.settings.seed
+        content["seed"] = self.settings.seed
+        content["notes"] = [note._asdict() for note in self.notes]
         content["scores"] = scores_as_dict(
             [(self.metric_of[name], one) for name, one in self.numbers.items()],
             [(self.metric_of[name], one) for name, one in self.comparisons.items()],

@@ -11,18 +11,33 @@ from convergan.cli import main
 
 
 def test_every_metric_has_one_line_of_80_columns(
-    trained_run: Path, arrays: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    trained_run: Path,
+    arrays: dict[str, Path],
+    digits: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["score", str(arrays["some"]), "--classifier", str(trained_run), "--replicates", "20"]
-    words += ["--reference", str(arrays["others"])]
+    rng = np.random.default_rng(0)
+    for name in ("images", "others", "versus"):
+        some = rng.choice(digits, 400)
+        noisy = some ^ rng.integers(0, 4 if name != "versus" else 32, some.shape, dtype=np.uint8)
+        np.save(tmp_path / f"{name}.npy", noisy)
+    words = ["score", str(tmp_path / "images.npy"), "--classifier", str(trained_run)]
+    words += ["--reference", str(tmp_path / "others.npy")]
     metrics = ["Inception score", "FID", "KID", "precision", "recall", "density", "coverage"]
-    for more, end in (([], "20"), (["--versus", str(arrays["permuted"])], "better")):
+    versus = ["--versus", str(tmp_path / "versus.npy")]
+    for more, ends in (([], None), (versus, ("better", "worse", "undecided", "no interval"))):
         assert main([*words, *more]) == 0
         first, header, *lines = capsys.readouterr().out.splitlines()
-        assert "60 images" in first and "95 % interval" in header
-        for line, metric in zip(lines, metrics, strict=False):
-            assert line.startswith(metric) and line.rstrip().endswith(end) and len(line) <= 80
-    assert lines[len(metrics)] == "intervals of 20 bootstrap replicates"
+        assert "400 images" in first and "95 % interval" in header
+        shown = [line for line in lines if not line.startswith("FID infinity")]
+        for line, metric in zip(shown, metrics, strict=False):
+            assert line.startswith(metric) and len(line) <= 80
+            assert ends is None or line.rstrip().endswith(ends)
+    told = " ".join(" ".join(lines).split())
+    assert "of KID: closed form of the variance of a U-statistic" in told
+    assert "no interval of FID" in told and "fewer than 1,000 images" in told
+    assert "verdicts are corrected (Holm) for all 6" in told
     assert main([*words, "--weights", "x"]) == 1
     assert "weights: expected none beside --classifier" in capsys.readouterr().err
 
@@ -67,7 +82,7 @@ def test_what_was_left_out_is_told_of_every_set(
         for number in broken:
             (tmp_path / name / f"{number:02d}.png").write_bytes(b"no image")
     words = [word for name in sets[1:] for word in (f"--{name}", str(tmp_path / name))]
-    words += ["--classifier", str(trained_run), "--replicates", "0", "--skip-unreadable"]
+    words += ["--classifier", str(trained_run), "--skip-unreadable"]
     path = tmp_path / "a.json"
     assert main(["score", str(tmp_path / "images"), *words, "--json", str(path)]) == 0
     shown, content = capsys.readouterr().out, json.loads(path.read_text())

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from convergan.errors import UserError
-from convergan.recipes.score_settings import ScoreSettings
-from scoring import QUICK, scored
+from convergan.scoring.settings import ScoreSettings
+from scored import QUICK, scored
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(*_: Any, **__: Any) -> None:
         raise AssertionError("the network has looked at images")
 
-    monkeypatch.setattr("convergan.inference.score.embed", embed)
+    monkeypatch.setattr("convergan.scoring.score.embed", embed)
 
 
 @pytest.mark.usefixtures("unseen")

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from convergan.data.image_stream import stream_of_array
-from convergan.inference.embedding import Embedding, embed
+from convergan.data.image_stream import open_image_stream, stream_of_array
+from convergan.errors import UserError
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.networks.precision import without_tf32
+from convergan.scoring.embedding import Embedding, embed
+from convergan.scoring.networks import run_embedding
 
 
 class Sums(nn.Module):
@@ -51,7 +54,7 @@ import re, numpy, torch
 from pathlib import Path
 from torch import nn
 from convergan.data.image_stream import stream_of_array
-from convergan.inference.embedding import Embedding, embed
+from convergan.scoring.embedding import Embedding, embed
 from convergan.networks.interface import DiscriminatorOutput
 
 class Wide(nn.Module):
@@ -79,3 +82,45 @@ def test_memory_is_that_of_the_results() -> None:
     done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, check=True)
     results_kb = 8000 * 2 * 2000 * 4 / 1024
     assert results_kb <= int(done.stdout) + 1024 < 1.3 * results_kb
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+def test_logits_alone_are_on_disk(trained_run: Path, digits: np.ndarray) -> None:
+    """Of five million images, which the best 1 % of 50,000 are chosen from, they are 20 GB."""
+    embedding = run_embedding(trained_run)
+    found = embed(embedding, stream_of_array("a", digits), logits_alone=True).images
+    whole = embed(embedding, stream_of_array("a", digits)).images
+    assert torch.equal(found.logits, whole.logits) and found.features.shape == (120, 0)
+    file = found.logits.untyped_storage().data_ptr()
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        (of_logits,) = [
+            line
+            for line in maps
+            for first, last in [line.split()[0].split("-")]
+            if int(first, 16) <= file < int(last, 16)
+        ]
+    assert of_logits.rstrip().endswith("(deleted)")
+
+
+class Broken(nn.Module):
+    """Has nothing finite to say of a black image."""
+
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        level = images.flatten(1).float().mean(dim=1, keepdim=True)
+        return DiscriminatorOutput(logits=level.log().expand(-1, 3), features=level)
+
+
+@pytest.mark.parametrize("batch_size", [4, 16])
+def test_outputs_that_are_not_finite_name_the_image(
+    batch_size: int, digits: np.ndarray, tmp_path: Path
+) -> None:
+    images = digits[:20].copy()
+    embedding = Embedding(Broken(), 1, None, (), {"network": "broken"}, batch_size=batch_size)
+    embed(embedding, stream_of_array("a", images))
+    images[13] = 0
+    with pytest.raises(UserError, match=r"^a: row 13: expected finite outputs of the network"):
+        embed(embedding, stream_of_array("a", images))
+    for number, image in enumerate(images):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:02d}.png")
+    with pytest.raises(UserError, match=r"13\.png: expected finite outputs of the network"):
+        embed(embedding, open_image_stream(tmp_path))

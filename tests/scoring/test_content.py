@@ -3,7 +3,7 @@
 import numpy as np
 
 from convergan.data.image_stream import ImageStream, stream_of_array
-from convergan.inference.content import with_sha256
+from convergan.scoring.embedding import with_sha256
 
 
 def sha256(images: np.ndarray, channels: int = 3) -> str:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from convergan.errors import UserError
-from convergan.inference.embedding import Embedding, Precision, Progress
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.networks.batches import device_of_process
@@ -18,6 +17,7 @@ from convergan.paths import StrPath, as_path
 from convergan.runs.classifier import Classifier, require_evaluation_mode
 from convergan.runs.model import classifier_files, load_classifier
 from convergan.runs.tensor_files import tensors_sha256
+from convergan.scoring.embedding import Embedding, Precision, Progress
 
 
 def open_embedding(
@@ -41,6 +41,13 @@ def open_embedding(
     if isinstance(classifier, nn.Module):
         return module_embedding(classifier, precision=precision)
     return run_embedding(as_path(classifier, "classifier"), precision=precision)
+
+
+def features_embedding(fingerprint: dict[str, Any]) -> Embedding:
+    """What stands for a network where all sets are features already."""
+    return Embedding(
+        nn.Identity(), channels=None, size=None, classes=(), fingerprint=dict(fingerprint)
+    )
 
 
 def inception_embedding(

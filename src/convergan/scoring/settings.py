@@ -12,13 +12,17 @@ _Value = Annotated[float, Interval(ge=-1e9, le=1e9)]
 
 MetricName = Literal["is", "fid", "kid", "pr"]
 
+DRAWN = 50_000
+"""Images that are drawn from a run, unless a number is set."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFiles(Checked):
     """What is beside the images that are scored, and where results go."""
 
     reference: Path | None = None
-    """Real images: for fid, kid and pr; or a .npz with their mean and covariance: for fid."""
+    """Real images, or their saved features: for fid, kid and pr; or a .npz with their mean and covariance:
+    for fid."""
 
     versus: Path | None = None
     """Other images, as many, or the --json of an earlier call, a .json: whether scores differ by more than
@@ -41,6 +45,9 @@ class ScoreFiles(Checked):
 
     save_statistics: Path | None = None
     """A .npz to write mean and covariance of the images' features to, as a later --reference."""
+
+    save_features: Path | None = None
+    """A .npz to write the images' features and logits to: later calls take it in place of the images."""
 
     overwrite: bool = False
     """Replace files that are there."""
@@ -69,11 +76,11 @@ class ScoreSettings(Checked):
     kid_subset_size: Annotated[int, Interval(ge=2, le=10**6)] = 1000
     """Images in each of them."""
 
-    replicates: Literal[0] | Annotated[int, Interval(ge=2, le=10**6)] | None = None
-    """Of the bootstrap, for every metric; 0: no intervals. Unset: 1000, 200 for KID, 20 for FID."""
+    intervals: bool = True
+    """Say how certain the numbers are."""
 
     seed: Seed = 0
-    """Of the bootstrap, and of the images drawn from a run."""
+    """Of the groups that some intervals come from, and of the images drawn from a run."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the network: fp32, or bf16, which is faster on GPUs and moves the numbers a little."""
@@ -84,8 +91,15 @@ class ScoreSettings(Checked):
     split: Literal["train", "test"] | None = None
     """Of those parquet files that name their splits."""
 
-    count: Annotated[int, Interval(ge=1, le=10**8)] = 50_000
-    """Images to draw from a run."""
+    key: str | None = None
+    """Of a .npz with several arrays: the one that holds the images. Unset: the only one, or arr_0."""
+
+    features: bool = False
+    """Arrays are features [images, features] of a network of your own, and no images; a .npz may hold logits
+    as well."""
+
+    count: Annotated[int, Interval(ge=1, le=10**8)] | None = None
+    """Images to draw from a run. Unset: 50,000."""
 
     skip_unreadable: bool = False
     """Leave out images that cannot be read; otherwise they are errors."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convergan.inference.run_images import draw, images_of_run
+from convergan.scoring.run_images import draw, images_of_run
 
 
 @pytest.mark.parametrize(

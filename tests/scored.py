@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from convergan.inference.score_command import score_paths
-from convergan.inference.scores import Scores
-from convergan.recipes.score_settings import ScoreFiles, ScoreSettings
+from convergan.scoring.command import score_paths
+from convergan.scoring.scores import Scores
+from convergan.scoring.settings import ScoreFiles, ScoreSettings
 
-QUICK = ScoreSettings(replicates=20, count=60)
+QUICK = ScoreSettings(count=60)
 
 
 def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scores:

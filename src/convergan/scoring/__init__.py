@@ -1,0 +1,1 @@
+"""Scores of images, and how certain they are: `convergan score`."""

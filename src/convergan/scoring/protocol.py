@@ -1,0 +1,239 @@
+"""Which metrics are computed, how, what their numbers depend on, and what is wrong with a call as far as it
+is known before the network looks at an image."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convergan.data.image_stream import ImageStream
+from convergan.errors import UserError
+from convergan.metrics.fingerprint import require_same, versions
+from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, OverlapMetric
+from convergan.metrics.metric import GaussianStatistics, Metric
+from convergan.scoring.embedding import Embedding, arrays_sha256
+from convergan.scoring.features import SavedFeatures
+from convergan.scoring.inputs import ImageSet, SavedReference, ScoreInputs
+from convergan.scoring.settings import MetricName, ScoreSettings
+from convergan.scoring.table import Earlier
+
+METRICS: dict[MetricName, tuple[str, type[Metric]]] = {
+    "is": ("Inception score", InceptionScoreMetric),
+    "fid": ("FID", FrechetMetric),
+    "kid": ("KID", KernelMetric),
+    "pr": ("precision and recall", OverlapMetric),
+}
+"""For people, and as what computes them. A new metric is one file with a class, and a line here."""
+
+OF_STATISTICS: tuple[MetricName, ...] = ("is", "fid")
+"""Those for which a mean and a covariance of the reference are enough."""
+
+
+def chosen_metrics(settings: ScoreSettings, inputs: ScoreInputs) -> dict[MetricName, Metric]:
+    """Those that are asked for, else all that the reference and features without logits allow."""
+    possible: tuple[MetricName, ...] = tuple(METRICS)
+    if inputs.reference is None:
+        possible = ("is",)
+    elif isinstance(inputs.reference, SavedReference):
+        possible = OF_STATISTICS
+    if any(_lacks_logits(one) for one in (inputs.images, inputs.versus)) and len(possible) > 1:
+        possible = tuple(name for name in possible if name != "is")
+    return {name: _metric(name, settings) for name in settings.metrics or possible}
+
+
+def _lacks_logits(given: object) -> bool:
+    return isinstance(given, SavedFeatures) and not given.images.logits.shape[1]
+
+
+def fingerprint(
+    embedding: Embedding,
+    name: MetricName,
+    metric: Metric,
+    count: int | None,
+    reference: dict[str, Any],
+) -> dict[str, Any]:
+    """What a metric's numbers depend on.
+
+    Args:
+        embedding: the network.
+        name: the metric's.
+        metric: its settings.
+        count: of images.
+        reference: `reference_sha256` and `reference_count`, where there is one.
+    """
+    return {
+        "metric": name,
+        **embedding.fingerprint,
+        "versions": versions(),
+        "count": count,
+        **(reference if metric.needs_reference else {}),
+        **_effective_settings(metric),
+    }
+
+
+def network_name(embedding: Embedding) -> str:
+    """Network and checksum, for files of statistics."""
+    parts = (embedding.fingerprint.get(name) for name in ("network", "weights_sha256"))
+    return " ".join(part for part in parts if part)
+
+
+def _metric(name: MetricName, settings: ScoreSettings) -> Metric:
+    """The metric of a name, as the settings have it."""
+    own: dict[MetricName, dict[str, Any]] = {
+        "is": {
+            "protocol": settings.protocol,
+            "splits": settings.splits,
+            "split_seed": settings.split_seed,
+        },
+        "kid": {"subsets": settings.kid_subsets, "subset_size": settings.kid_subset_size},
+    }
+    return METRICS[name][1](intervals=settings.intervals, **own.get(name, {}))
+
+
+def _effective_settings(metric: Metric) -> dict[str, Any]:
+    """A metric's settings without those that others leave without effect."""
+    settings = metric.settings()
+    idle: tuple[str, ...] = ()
+    if settings.get("protocol") == "paper":
+        idle = ("split_seed",)
+    if settings.get("subsets") == 0:
+        idle = ("subset_size", "subset_seed")
+    return {name: value for name, value in settings.items() if name not in idle}
+
+
+def statistics_sha256(statistics: GaussianStatistics) -> str:
+    """Of a mean and a covariance."""
+    return arrays_sha256(statistics.mean.numpy(), statistics.covariance.numpy()).hexdigest()
+
+
+def require_sets(
+    inputs: ScoreInputs, settings: ScoreSettings, metrics: Mapping[MetricName, Metric]
+) -> None:
+    """Checks that the metrics have the images that they need.
+
+    Raises:
+        UserError: a reference is missing, of the wrong kind or without use, or there are too few images.
+    """
+    needing = [name for name, metric in metrics.items() if metric.needs_reference]
+    if inputs.reference is None and needing:
+        raise UserError(f"metrics: expected --reference with {needing[0]}, got none")
+    if inputs.reference is not None and not needing:
+        raise UserError(
+            f"reference: expected metrics that need it, got --metrics {' '.join(metrics)} alone"
+        )
+    for name, metric in metrics.items():
+        title = METRICS[name][0]
+        if isinstance(inputs.reference, SavedReference) and name not in OF_STATISTICS:
+            raise UserError(f"{title}: expected --reference with images, got statistics alone")
+        for role, stream in inputs.sets.items():
+            if name == "is" and role in ("images", "versus") and _lacks_logits(stream):
+                raise UserError(f"{title}: expected logits in {stream.place}, got features alone")
+            if role in ("images", "versus") or (role == "reference" and metric.needs_reference):
+                _require_enough(title, metric, stream)
+        if isinstance(inputs.versus, ImageSet) and not settings.skip_unreadable:
+            counts = ({"count": len(stream)} for stream in (inputs.images, inputs.versus))
+            require_same(title, *counts)
+    if inputs.training is not None and len(inputs.training) < 2:
+        raise UserError("training: expected at least 2 images, got 1")
+
+
+def require_network(
+    inputs: ScoreInputs,
+    embedding: Embedding,
+    settings: ScoreSettings,
+    metrics: Mapping[MetricName, Metric],
+) -> None:
+    """Checks that saved statistics and earlier scores are of the same network, and of the same protocol.
+
+    Raises:
+        UserError: they are not, or the earlier scores are of other metrics.
+    """
+    reference = inputs.reference
+    for saved in (reference, inputs.statistics):
+        if not isinstance(saved, SavedReference):
+            continue
+        own = network_name(embedding)
+        if saved.network not in (None, own):
+            raise UserError(
+                f"{saved.place}: expected statistics of {own}, got those of {saved.network}"
+            )
+        if saved is reference:
+            require_features(saved, getattr(embedding.network, "num_features", None))
+    for one in inputs.sets.values():
+        if isinstance(one, SavedFeatures):
+            require_same(one.place, embedding.fingerprint, one.fingerprint)
+    if not isinstance(inputs.versus, Earlier):
+        return
+    if not any(inputs.versus.fingerprint(name) for name in metrics):
+        expected = ", ".join(METRICS[name][0] for name in metrics)
+        raise UserError(
+            f"versus: expected {expected} in {inputs.versus.place}, got"
+            f" {', '.join(inputs.versus.numbers) or 'nothing'}"
+        )
+
+    def certain(one: ImageSet) -> int | None:
+        unknown = settings.skip_unreadable and isinstance(one, ImageStream)
+        return None if unknown else len(one)
+
+    of_reference: dict[str, object] = {}
+    if isinstance(reference, SavedReference):
+        of_reference = facts_of_statistics(reference)
+    elif isinstance(reference, SavedFeatures):
+        of_reference = facts_of_features(reference)
+    elif reference is not None:
+        of_reference = {"reference_sha256": None, "reference_count": certain(reference)}
+    for name, metric in metrics.items():
+        earlier = inputs.versus.fingerprint(name)
+        if earlier is None:
+            continue
+        ours = fingerprint(embedding, name, metric, certain(inputs.images), of_reference)
+        unknown = {field for field, value in ours.items() if value is None}
+        known = (
+            {field: value for field, value in one.items() if field not in unknown}
+            for one in (ours, earlier)
+        )
+        require_same(METRICS[name][0], *known)
+
+
+def require_features(reference: SavedReference, features: int | None) -> None:
+    """Checks statistics for being of as many features as the network has; None: that is not known yet.
+
+    Raises:
+        UserError: they are not.
+    """
+    got = len(reference.statistics.mean)
+    if features not in (None, got):
+        raise UserError(
+            f"{reference.place}: expected statistics of {features} features, as the network has, got {got}"
+        )
+
+
+def facts_of_statistics(reference: SavedReference) -> dict[str, object]:
+    """For the fingerprint."""
+    return {
+        "reference_sha256": statistics_sha256(reference.statistics),
+        "reference_count": reference.statistics.count,
+    }
+
+
+def facts_of_features(reference: SavedFeatures) -> dict[str, object]:
+    """For the fingerprint."""
+    return {"reference_sha256": reference.sha256, "reference_count": len(reference)}
+
+
+def _require_enough(title: str, metric: Metric, images: ImageSet) -> None:
+    if isinstance(metric, KernelMetric) and metric.subsets and len(images) < metric.subset_size:
+        raise UserError(
+            f"kid-subset-size: expected at most {len(images)}, the number of images in {images.place},"
+            f" got {metric.subset_size}"
+        )
+    fewest, why = 2, ""
+    if isinstance(metric, InceptionScoreMetric):
+        fewest, why = metric.splits, ", one a split"
+    elif isinstance(metric, OverlapMetric):
+        fewest = COVERAGE_NEIGHBOURS + 1
+    if len(images) < fewest:
+        raise UserError(
+            f"{title}: expected at least {fewest} images{why}, got {len(images)} in {images.place}"
+        )

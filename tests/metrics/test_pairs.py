@@ -1,0 +1,80 @@
+"""Pairs of images are gone through once, in blocks, by one process or by several, for all who need them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed
+import torch.multiprocessing
+
+from convergan.metrics import pairs
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.manifold import OverlapMetric
+from convergan.metrics.metric import Embedded, Measured
+from convergan.metrics.pairs import measure_pairs
+
+
+def sets() -> tuple[list[Embedded], Embedded]:
+    generator = torch.Generator().manual_seed(0)
+    made = [
+        Embedded(torch.randn(count, 9, generator=generator) * 0.8 + 0.4, torch.empty(count, 0))
+        for count in (230, 210, 250)
+    ]
+    return made[:2], made[2]
+
+
+def measured() -> list[list[Measured]]:
+    return measure_pairs([KernelMetric(), OverlapMetric()], *sets())
+
+
+def numbers(found: list[list[Measured]]) -> np.ndarray:
+    """[numbers, sets and their covariances]."""
+    rows = []
+    for one in (one for of_metric in found for one in of_metric):
+        assert one.spread is not None
+        rows.append(np.concatenate([one.values, one.spread.plug_in.ravel()]))
+    return np.array(rows)
+
+
+def test_metrics_that_share_pairs_have_the_numbers_of_each_alone() -> None:
+    together = numbers(measured())
+    alone = [metric.measure(*sets()) for metric in (KernelMetric(), OverlapMetric())]
+    np.testing.assert_array_equal(numbers(alone), together)
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = numbers(measured())
+    monkeypatch.setattr(pairs, "BLOCK", 64)
+    np.testing.assert_allclose(numbers(measured()), whole, rtol=1e-9)
+
+
+def test_products_of_many_images_are_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = numbers(measured())
+    monkeypatch.setattr(pairs, "_MOST_IN_DOUBLE", 0)
+    np.testing.assert_allclose(numbers(measured()), exact, rtol=1e-4, atol=1e-7)
+
+
+def share(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    pairs.BLOCK = 64
+    blocks = []
+    metric = KernelMetric()
+    metric.measure(*sets(), progress=lambda done, of: blocks.append(of))
+    np.savez(f"{folder}/{rank}.npz", numbers=numbers(measured()), blocks=blocks[-1])
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_numbers_of_one_and_half_of_its_work(tmp_path: Path) -> None:
+    expected = numbers(measured())
+    torch.multiprocessing.spawn(share, args=(str(tmp_path),), nprocs=2)
+    blocks = 0
+    for rank in range(2):
+        with np.load(tmp_path / f"{rank}.npz") as content:
+            np.testing.assert_allclose(content["numbers"], expected, rtol=1e-9)
+            blocks += int(content["blocks"])
+    # Of 4 x 4 blocks 10 are not below the diagonal; each comes to one of the processes.
+    assert blocks == 3 * 10 + 2 * 16

@@ -1,0 +1,165 @@
+"""Whoever reads a number is told what speaks against it: in the terminal, in the JSON, and in Python."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from convergan import ScoreSettings, score
+from convergan.cli import main
+from convergan.data.source import open_data_set
+from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.metric import Embedded, estimate
+from convergan.networks.interface import DiscriminatorOutput
+from convergan.recipes.presets import PRESETS
+from convergan.scoring.notes import notes_of_fid, notes_of_inception_score
+from scored import QUICK, scored
+
+
+@pytest.fixture(scope="module")
+def labelled() -> tuple[np.ndarray, np.ndarray]:
+    data = open_data_set(PRESETS["digits"].data)
+    assert data.test is not None
+    return np.asarray(data.test.images[:400]), np.asarray(data.test.labels[:400])
+
+
+def messages(found: Any, metric: str | None) -> list[str]:
+    return [note.message for note in found.notes if note.metric == metric]
+
+
+def test_a_folder_of_class_folders_is_told_of(
+    trained_run: Path,
+    labelled: tuple[np.ndarray, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number, (image, label) in enumerate(zip(*labelled, strict=True)):
+        (tmp_path / "images" / str(label)).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "images" / str(label) / f"{number}.png"
+        Image.fromarray(image[:, :, 0]).save(path)
+    words = ["score", str(tmp_path / "images"), "--classifier", str(trained_run)]
+    assert main([*words, "--json", str(tmp_path / "a.json")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["schema"] == 2
+    (note,) = [one for one in content["notes"] if "contiguous splits" in one["message"]]
+    assert note["metric"] == "is" and note["message"] in shown
+    # It names the number that a drawn order has.
+    found = scored(trained_run, tmp_path / "images", replace(QUICK, protocol="shuffled"))
+    shuffled = found.numbers["Inception score"].value
+    assert f"{shuffled:.3f} in a drawn order (--protocol shuffled)" in note["message"]
+    assert not any("contiguous" in one for one in messages(found, "is"))
+    assert shuffled > 2 * content["scores"][0]["value"]
+
+
+def test_images_in_no_order_are_not_said_to_be_in_one() -> None:
+    metric = InceptionScoreMetric(splits=10)
+    told = 0
+    for seed in range(300):
+        generator = torch.Generator().manual_seed(seed)
+        logits = torch.randn(200, 6, generator=generator) * 3
+        notes = notes_of_inception_score(metric, Embedded(logits, logits))
+        told += any("contiguous" in note.message for note in notes)
+    assert told <= 1
+    ordered = Embedded(logits, logits[logits.argmax(dim=1).argsort()])
+    assert any("contiguous" in one.message for one in notes_of_inception_score(metric, ordered))
+
+
+def test_too_few_images_for_the_inception_score() -> None:
+    """Of 200,000 there are enough; of fewer the note says by how much the score is too low."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(100_000, 10, generator=generator) * 4
+    metric = InceptionScoreMetric()
+    many = estimate(metric, Embedded(logits, logits))[0].value
+    assert notes_of_inception_score(metric, Embedded(logits, logits)) == []
+    few = Embedded(logits[:600], logits[:600])
+    (note,) = notes_of_inception_score(metric, few)
+    low = 1 - np.mean(
+        [
+            estimate(metric, Embedded(some, some))[0].value / many
+            for some in logits[:12_000].split(600)
+        ]
+    )
+    said = int(note.message.split("some ")[1].split("%")[0]) / 100
+    assert said == pytest.approx(low, abs=0.01) and low > 0.02
+    ten = Embedded(logits[:10], logits[:10])
+    assert "too low" in notes_of_inception_score(metric, ten)[0].message
+
+
+def test_the_bias_of_fid_is_judged_by_the_number_of_features(
+    trained_run: Path, arrays: dict[str, Path]
+) -> None:
+    found = scored(
+        trained_run, arrays["some"], replace(QUICK, metrics=("fid",)), reference=arrays["others"]
+    )
+    (message,) = messages(found, "fid")
+    assert "FID of 60 images beside 60 is far too high with" in message
+    assert "FID infinity" not in found.numbers
+    from convergan.metrics.frechet import FrechetMetric
+
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(features: int, shift: float) -> Embedded:
+        return Embedded(
+            torch.randn(600, features, generator=generator) + shift, torch.empty(600, 0)
+        )
+
+    for features, shift, told in ((4, 1.0, False), (200, 0.0, True)):
+        images = draw(features, shift)
+        numbers = estimate(FrechetMetric(), images, draw(features, 0.0))
+        notes = notes_of_fid(numbers, images, 600)
+        assert bool(notes) == told
+        assert [one.name for one in numbers] == ["FID", "FID infinity"]
+    # Two draws of one distribution: all of FID is bias.
+    assert numbers[1].value < numbers[0].value / 3
+
+
+class Judge(nn.Module):
+    """Takes images of any size."""
+
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        level = images.flatten(1).float().mean(dim=1, keepdim=True) / 255
+        return DiscriminatorOutput(logits=torch.cat([level, -level], dim=1), features=level)
+
+
+def test_sets_of_another_size_and_ranges_and_counts_that_are_off() -> None:
+    rng = np.random.default_rng(0)
+    small, large = (rng.integers(0, 256, (60, size, size), dtype=np.uint8) for size in (8, 16))
+    judge = Judge().eval()
+    with pytest.warns(UserWarning, match="images measure 8x8 px, those of reference 16x16 px"):
+        found = score(small, reference=large, classifier=judge)
+    assert any("8x8" in one for one in messages(found, None))
+    dark = score(
+        small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 255), count=50)
+    )
+    told = " ".join(messages(dark, None))
+    assert "are almost one grey where black is 0 and white 255" in told
+    assert "count 50 does nothing" in told
+    well = score(small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 1)))
+    assert messages(well, None) == []
+    either = rng.integers(0, 256, (20, 3, 8, 3), dtype=np.uint8)
+    assert "might be [n, channels" in messages(score(either, classifier=judge), None)[0]
+
+
+def test_statistics_of_unknown_resize(
+    trained_run: Path, arrays: dict[str, Path], tmp_path: Path
+) -> None:
+    own = tmp_path / "own.npz"
+    scored(trained_run, arrays["others"], save_statistics=own)
+    with np.load(own) as content:
+        np.savez(tmp_path / "theirs.npz", mu=content["mu"], sigma=content["sigma"])
+    settings = replace(QUICK, metrics=("fid",))
+    for path, told in ((own, False), (tmp_path / "theirs.npz", True)):
+        found = scored(trained_run, arrays["some"], settings, reference=path)
+        assert any("by which network and resize" in one for one in messages(found, "fid")) == told
+
+
+def test_the_drawn_count_of_a_run_is_no_note(trained_run: Path) -> None:
+    found = scored(trained_run, trained_run, replace(QUICK, count=60))
+    assert not any("does nothing" in note.message for note in found.notes)
