@@ -1,10 +1,13 @@
-"""`convergan predict`, `sample` and `score`: what finished runs and images are for. Heavy imports wait until
-one runs."""
+"""`convergan predict`, `evaluate`, `sample` and `score`: commands for finished runs and for images.
+
+Heavy imports wait until one runs.
+"""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Interval
 from tyro.conf import AvoidSubcommands, Positional, arg
@@ -14,6 +17,9 @@ from convergan.outputs import STANDARD_OUTPUT, is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import BestShare, Checked, Seed
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
+
+if TYPE_CHECKING:
+    from convergan.images.read_images import SkippedImage
 
 
 @dataclass(kw_only=True)
@@ -55,10 +61,47 @@ class Predict(Checked):
         passed_over = [name for place in self.images for name in files_passed_over(place)]
         if told := count_passed_over(passed_over):
             print(told, file=sys.stderr)
-        for image in skipped:
-            print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
+        _list_unreadable(skipped)
         left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
         _report_on(self.out, f"{count:,} images{left_out}")
+
+
+@dataclass(kw_only=True)
+class Evaluate(Checked):
+    """Count the errors of a finished run on another folder of labelled images."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a finished run."""
+
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
+    """Folder with a folder of images for each class, or with a metadata.csv, as for training. If it has test
+    images, these are evaluated."""
+
+    json: Path | None = None
+    """A file to write the numbers to, with the confusion matrix. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace a file that is there."""
+
+    skip_unreadable: bool = False
+    """Leave out images that cannot be read; they are counted and listed."""
+
+    def run(self) -> None:
+        from convergan.inference.evaluate import evaluate, print_evaluation
+        from convergan.json_files import json_text
+        from convergan.outputs import require_output, write_output
+        from convergan.terminal import standard_console
+
+        if self.json is not None:
+            require_output(self.json, name="json", overwrite=self.overwrite)
+        evaluation = evaluate(
+            self.run_folder, self.images, skip_unreadable=self.skip_unreadable, progress=True
+        )
+        to_output = self.json is not None and is_standard_output(self.json)
+        print_evaluation(standard_console(stderr=to_output), evaluation)
+        _list_unreadable(evaluation.predictions.skipped)
+        if self.json is not None:
+            write_output(self.json, json_text(evaluation.as_dict()))
 
 
 @dataclass(kw_only=True)
@@ -148,3 +191,8 @@ def _report_on(out: Path, text: str) -> None:
         f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,
     )
+
+
+def _list_unreadable(images: "Iterable[SkippedImage]") -> None:
+    for image in images:
+        print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
