@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Predict(Checked):
-    """Classify images with a finished run, into a CSV file."""
+    """Classify images with a finished run and write a CSV file."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES")]
-    """Images, or folders of images (and of folders of images)."""
+    """Images, or folders of images, including their subfolders."""
 
     out: Path = field(default=Path("predictions.csv"))
-    """The file to write: path, label, confidence, and one column per class. `-`: the standard output."""
+    """CSV file to write, with the columns path, label, confidence and one per class. `-`: the standard
+    output."""
 
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
     skip_unreadable: bool = False
-    """Go on without images that cannot be read; they are counted and listed."""
+    """Leave out images that cannot be read; they are counted and listed."""
 
     def run(self) -> None:
         from convergan.images.passed_over import count_passed_over
@@ -75,13 +76,13 @@ class Evaluate(Checked):
 
     images: Annotated[Positional[Path], arg(metavar="IMAGES")]
     """Folder with a folder of images for each class, or with a metadata.csv, as for training. If it has test
-    images, these are evaluated."""
+    images, only these are evaluated."""
 
     json: Path | None = None
-    """A file to write the numbers to, with the confusion matrix. `-`: the standard output."""
+    """JSON file to write the numbers and the confusion matrix to. `-`: the standard output."""
 
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
     skip_unreadable: bool = False
     """Leave out images that cannot be read; they are counted and listed."""
@@ -112,29 +113,31 @@ class Sample(Checked):
     """Folder of a finished run."""
 
     count: Annotated[int, Interval(ge=1, le=10**8)]
-    """How many images."""
+    """Number of images to draw."""
 
     out: Path
-    """Folder to write them to, as PNG files; new or empty."""
+    """New or empty folder for the PNG files."""
 
     seed: Seed = 0
-    """Seed of the noise that they are made from."""
+    """Seed of the noise that the images are generated from."""
 
     best: BestShare | None = None
-    """Draw more, and keep this share: the paper's 0.01, say."""
+    """Draw more images and keep only this fraction, the best; the paper keeps 0.01."""
 
     by: Literal["inception"] | None = None
-    """For --best: what they are the best by. Unset: inception, an image's contribution to the Inception
-    score."""
+    """For --best: the criterion. Unset: inception, the contribution of an image to the Inception score."""
 
     classifier: Path | None = None
-    """For --best: a run whose classifier looks at the images. Unset: the Inception network of 2015."""
+    """For --best: folder of a run whose classifier computes the score. Unset: the Inception network of
+    2015."""
 
     weights: Path | None = None
-    """For --best: the Inception network's weights. Unset: from the cache, or downloaded into it."""
+    """For --best: file with the weights of the Inception network. Unset: from the cache, or downloaded into
+    it."""
 
     overwrite: bool = False
-    """Replace the grid of images beside the folder, <out>-grid.png; the folder must be new or empty."""
+    """Replace an existing <out>-grid.png, the grid of images beside the folder. The folder itself must be new
+    or empty."""
 
     def run(self) -> None:
         from convergan.inference.sample import choose_best, require_no_choice
@@ -168,16 +171,16 @@ class Sample(Checked):
 
 @dataclass(kw_only=True)
 class Score(Checked):
-    """Inception score and its company, with intervals, of images or of a run's generator."""
+    """Compute the Inception score, FID, KID and related metrics, with intervals."""
 
     images: Annotated[Positional[Path], arg(metavar="IMAGES")]
-    """A folder of images, parquet files, a .npy or .npz, or a run."""
+    """Folder of images, parquet files, a .npy or .npz file, or the folder of a run."""
 
     files: Annotated[ScoreFiles, arg(name=""), AvoidSubcommands]
-    """What is beside the images, and where results go."""
+    """Files to compare with, and files to write."""
 
     settings: Annotated[ScoreSettings, arg(name=""), AvoidSubcommands]
-    """How they are scored."""
+    """Settings of the scores."""
 
     def run(self) -> None:
         from convergan.scoring.command import score_paths
