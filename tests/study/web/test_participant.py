@@ -47,7 +47,7 @@ def test_nothing_is_stored_before_consent_nor_without_it(served):
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     page = visitor.get("/consent").text
-    assert "I agree and take part" in page and CONSENT[:40] in page
+    assert "I agree to take part" in page and CONSENT[:40] in page
     assert count(served) == 0
     answer = visitor.submit("/consent", {"agree": "no"})
     assert "nothing about you has been stored" in answer.text
