@@ -63,8 +63,8 @@ def preregistration(found: dict[str, Any]) -> str:
         " told of the others.",
         "## Sample size",
         f"{plan['participants']} participants in each arm who finish and pass the checks. Data collection"
-        " ends when that number is reached, whatever the results. A change of it is recorded, and the report says"
-        " so.",
+        " ends when that number is reached, whatever the results. A change of it is recorded, and stands in"
+        " the report.",
         _power(found, timed),
         "## Exclusions",
         _exclusions(plan, timed),

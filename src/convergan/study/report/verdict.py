@@ -164,8 +164,8 @@ def _of_exposures(arm: Arm, found: Threshold) -> list[str]:
     said = []
     if found.wrong_exposures:
         said.append(
-            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as their images were shown more than "
-            "a frame longer or shorter than asked for."
+            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as their images were shown more "
+            "than a frame longer or shorter than asked for."
         )
     if found.unmeasured:
         said.append(
