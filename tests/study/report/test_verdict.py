@@ -59,12 +59,12 @@ def test_controls_that_were_recognized_make_it_plain(report: StudyReport) -> Non
     assert verdict(findings).startswith("Indistinguishable, to within 5 points of chance: people")
     [caution] = cautions(findings)
     assert caution == (
-        f"“random”: only 98.0{S}% of the obvious fakes were called generated; this shows no more than that "
+        f"“random”: 98.0{S}% of the obvious fakes were called generated, which shows only that at least "
         f"50.0{S}% of the votes came from people who looked."
     )
     nobody = replace(one, attention=replace(looked, share=0.0))
     [caution] = cautions(replace(findings, arms=[nobody]))
-    assert caution.endswith("called generated; this does not show that anybody looked.")
+    assert caution.endswith("called generated, which does not show that anybody looked.")
 
 
 def test_two_arms_that_may_not_differ(report: StudyReport) -> None:

@@ -202,6 +202,17 @@ def test_a_plan_of_arms_has_places_by_arm(make_study, serve):
     assert "All places" in visitor.get("/consent").text
 
 
+def test_only_a_platform_gets_a_code_from_who_does_not_take_part(served):
+    for path, told in (
+        (f"/join/{new_link(served.study.keys, 'open')}", False),
+        (prolific_path(served.study, PID), True),
+    ):
+        visitor = served.visitor()
+        visitor.get(path)
+        page = visitor.submit("/consent", {"agree": "no"}).text
+        assert "You have chosen not to take part" in page and ('class="code"' in page) == told
+
+
 def test_obvious_fakes_are_counted_among_the_images(make_study, serve, folders):
     served = serve(make_study(replace(QUICK, controls=3), controls=folders["best"]))
     visitor = served.visitor()

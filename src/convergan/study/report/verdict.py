@@ -75,21 +75,26 @@ def _of_attention(findings: Findings) -> list[str]:
     if unknown:
         some = len(unknown) < len(findings.arms) <= _MOST_NAMED
         where = f" in {', '.join(f'“{arm.name}”' for arm in unknown)}" if some else ""
+        careless = (
+            "A long exposure, or a longer one in one arm than in another"
+            if all(arm.timed for arm in unknown)
+            else "An accuracy near chance, or nearer to it in one arm than in another"
+        )
         said.append(
             f"Attention{where}: not assessed, as no obvious fakes (positive controls) were among the trials. "
-            "An accuracy near chance, or nearer to it in one arm than in another, may be carelessness."
+            f"{careless}, may be due to carelessness."
         )
     for arm in findings.arms:
         if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION:
             shown = (
-                f"this shows no more than that {percent(arm.attention.share)} of the votes came from people "
-                "who looked"
+                f"shows only that at least {percent(arm.attention.share)} of the votes came from people who "
+                "looked"
                 if arm.attention.share > 0
-                else "this does not show that anybody looked"
+                else "does not show that anybody looked"
             )
             said.append(
-                f"“{arm.name}”: only {percent(arm.attention.recognized)} of the obvious fakes were called "
-                f"generated; {shown}."
+                f"“{arm.name}”: {percent(arm.attention.recognized)} of the obvious fakes were called "
+                f"generated, which {shown}."
             )
     return said
 
@@ -197,7 +202,7 @@ def _of_accuracies(arms: list[Arm], comparisons: list[Comparison], who: str) -> 
     low, high = percent(hardest.accuracy.value), percent(easiest.accuracy.value)
     if len(arms) == 2:
         return (
-            f"{who} were right in {high} of the trials in arm “{easiest.name}”, in {low} in arm "
+            f"{who} were right in {high} of the trials in arm “{easiest.name}” and in {low} in arm "
             f"“{hardest.name}”: {_compared(comparisons)}."
         )
     return (
