@@ -1,5 +1,7 @@
 """The fit of thresholds: what single answers and participants do to it is what they really do."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,20 @@ def test_what_an_answer_does_to_the_mean(
         rows = np.append(np.arange(len(right)), answer)
         more = fit_thresholds(exposure[rows], right[rows], participant[rows]).mean
         assert more - fit.mean == pytest.approx(fit.votes[answer], rel=0.3)
+
+
+def test_exposures_as_a_browser_measures_them_take_no_curve_each(
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """Of 1,000 participants with 100 answers each they would take gigabytes."""
+    exposure, right, participant = answers
+    rng = np.random.default_rng(1)
+    times = 30
+    many = np.tile(exposure, times) * (1 + 1e-5 * rng.standard_normal(times * len(exposure)))
+    everybody = np.concatenate([participant + PEOPLE * copy for copy in range(times)])
+    tracemalloc.start()
+    found = fit_thresholds(many, np.tile(right, times), everybody)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 120e6
+    assert found.mean == pytest.approx(fit_thresholds(*answers).mean, abs=0.002)

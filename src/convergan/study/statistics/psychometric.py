@@ -67,7 +67,8 @@ def fit_thresholds(exposure_ms: np.ndarray, right: np.ndarray, participant: np.n
         right: bool [votes].
         participant: int [votes], 0 to n - 1, each with some.
     """
-    answers = _Answers(np.log(exposure_ms), right, participant)
+    # To a thousandth: measured exposures all differ a little, and each that differs takes a curve.
+    answers = _Answers(np.log(exposure_ms).round(3), right, participant)
     start = [_GRID[answers.likelihood(_START[1])[0].sum(0).argmax()], *_START]
     found = minimize(
         answers.cost, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS, options={"ftol": 1e-11}
