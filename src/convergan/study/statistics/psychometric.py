@@ -117,7 +117,7 @@ class _Answers:
     def likelihood(self, log_slope: float) -> tuple[np.ndarray, np.ndarray]:
         """The log-likelihood of each participant at the thresholds of the grid [n, thresholds], and its
         derivative by the logarithm of the slope."""
-        return tuple(self._counts @ each for each in self._curves(log_slope))  # type: ignore[return-value]
+        return tuple(self._counts @ each for each in self._curves(log_slope))
 
     def influences(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How much each participant, and each answer, moves the mean."""
