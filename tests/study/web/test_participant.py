@@ -177,7 +177,11 @@ def test_instructions_say_what_the_plan_says(make_study, serve):
     for plan, expected, absent in (
         (replace(QUICK, exposure="timed"), "shown only for a moment", "Take as much time"),
         (QUICK, "Take as much time as you need", "only for a moment"),
-        (replace(QUICK, feedback="after-each"), "After each of them you are told", "you are not told"),
+        (
+            replace(QUICK, feedback="after-each"),
+            "After each of them you are told",
+            "you are not told",
+        ),
         (replace(QUICK, checks=0, practice=0), "Start", "a sentence says"),
     ):
         page = " ".join(serve(make_study(plan)).participant().get("/study").text.split())
