@@ -23,6 +23,7 @@ extensions = [
 ]
 exclude_patterns = ["_*"]
 
+myst_enable_extensions = ["colon_fence"]
 # The headings that a link may lead to, named as GitHub names them.
 myst_heading_anchors = 4
 # Figures, formulas and what commands print are no language.
@@ -56,8 +57,12 @@ nitpick_ignore = [
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = "convergan"
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -65,7 +70,6 @@ html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
-    "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -13,7 +13,7 @@ from sphinx.transforms import SphinxTransform
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {".py": "python", ".json": "json", ".yaml": "yaml", ".md": "markdown"}
 LONGEST = 60_000
-"""Bytes of a file that is shown; a longer one is there to be downloaded."""
+"""Bytes of a file that is shown; a longer one, or one of another kind, is there to be downloaded."""
 
 
 def page_of(path: Path) -> str:
@@ -41,7 +41,7 @@ class SourceLinks(SphinxTransform):
                 outside = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
                 if node.get("reftype") != "myst" or not outside or not path.exists():
                     continue
-                if path.is_file() and path.stat().st_size > LONGEST:
+                if path.is_file() and not _is_shown(path):
                     continue
                 _linked(self.env).add(path)
                 target = self.app.builder.get_relative_uri(self.env.docname, page_of(path))
@@ -68,8 +68,7 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             waiting += inside
             body = _list(app, path, inside)
         else:
-            language = LANGUAGES.get(path.suffix, "none")
-            text = path.read_text(encoding="utf-8")
+            text, language = path.read_text(encoding="utf-8"), LANGUAGES[path.suffix]
             body = app.builder.highlighter.highlight_block(text, language)  # type: ignore[attr-defined]
         heading = f"<h1><code>{escape(name)}</code></h1>"
         yield (
