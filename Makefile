@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Parquet files of MNIST, for the benchmarks that need them.
 MNIST ?=
 
-.PHONY: demo test test-long lint bench format clean
+.PHONY: demo test test-long lint docs bench format clean
 
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
@@ -26,6 +26,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, with warnings as errors: build/docs/index.html. It needs no network.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx -E -W --keep-going -q -d build/doctrees docs build/docs
 
 # The claims about speed that take minutes; docs/performance.md has the others, and is held against the JSON in
 # benchmarks/results: that of another machine goes elsewhere.

@@ -16,7 +16,7 @@ import convergan
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NAMES = [name for name in convergan.__all__ if name != "__version__"]
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 # Each of them has an example that runs.
 TASKS = [

@@ -4,6 +4,7 @@ change."""
 import importlib
 import pkgutil
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,6 +239,34 @@ def test_departures_are_those_that_the_file_names(name: str) -> None:
     told = said(name)
     for setting, phrase in departures.items():
         assert phrase in told, setting
+
+
+def table_of_departures(name: str) -> dict[str, tuple[str, str]]:
+    """What docs/paper.md has of a recipe: the authors' value and ours of each setting that differs."""
+    text = (Path(__file__).parents[2] / "docs" / "paper.md").read_text(encoding="utf-8")
+    found = re.search(
+        rf"<!-- departures: {name}(?:, those of (\S+))? -->(.*?)\n\n(?!\|)", text, re.S
+    )
+    assert found is not None
+    rows = dict(table_of_departures(found[1])) if found[1] else {}
+    for setting, theirs, ours in re.findall(
+        r"^\| `(\w+(?:\.\w+)*)` \| (.*?) \| (.*?) \|", found[2], re.M
+    ):
+        rows[setting] = (theirs, ours)
+    return rows
+
+
+@pytest.mark.parametrize("name", [name for name in DEPARTURES if DEPARTURES[name][1]])
+def test_the_page_on_the_paper_has_them_all(name: str) -> None:
+    theirs, departures = DEPARTURES[name]
+    settings = flat(recipe_to_dict(PRESETS[name]))
+    assert table_of_departures(name) == {
+        setting: (
+            str(theirs[setting]),
+            "unset" if settings[setting] is None else str(settings[setting]),
+        )
+        for setting in departures
+    }
 
 
 def test_our_methods_are_the_script_for_samples_with_two_more_techniques() -> None:

@@ -39,6 +39,7 @@ PRESETS: dict[str, Recipe] = {
     for file in _FILES
     for recipe in (file.RECIPE, *getattr(file, "ABLATIONS", {}).values())
 }
+"""The recipes that come with the package, by name."""
 
 SUMMARIES: dict[str, str] = {
     **{
