@@ -49,6 +49,26 @@ def pytest_configure(config: pytest.Config) -> None:
         set_bf16_units(pytest.MonkeyPatch(), wanted == "yes")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests that share what takes long to make to one of the processes: they would all make it."""
+    for item in items:
+        shared = shared_by(item)
+        if shared is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def shared_by(item: pytest.Item) -> str | None:
+    """What a test needs: a fixture of a whole session, or those that its file makes once for all tests."""
+    assert isinstance(item, pytest.Function)
+    for name in ("chromium", "inception_state"):
+        if name in item.fixturenames:
+            return name
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    of_module = any(made[-1].scope == "module" for made in fixtures)
+    return f"{item.path.parent.name}/{item.path.stem}" if of_module else None
+
+
 def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
     """Has the probe for bf16 units give this answer here, and in processes that are started from here."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
