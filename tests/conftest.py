@@ -13,6 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 from rich.console import Console
 
 from browser import Browser, open_browser
@@ -112,9 +113,20 @@ def trained_run(
 
 
 @pytest.fixture
-def quick_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preset `digits` as one epoch with ten labels."""
-    monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], epochs=1, labels=10))
+def empty_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts of reports are there, and show nothing: to draw a quick run's takes as long as to train it."""
+
+    def figure(draw: object, **_: object) -> Markup:
+        return Markup('<svg viewBox="0 0 1 1"></svg>')
+
+    monkeypatch.setattr("convergan.page.figures.figure", figure)
+
+
+@pytest.fixture
+def quick_digits(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset `digits` with small networks, as one epoch with ten labels."""
+    quick = replace(PRESETS["digits"], epochs=1, labels=10, networks=quick_recipe.networks)
+    monkeypatch.setitem(PRESETS, "digits", quick)
 
 
 @pytest.fixture
