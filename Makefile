@@ -13,6 +13,8 @@ demo: $(VENV)/installed
 
 # In every locale the same; the tests that are about locales set their own.
 test test-long: export PYTHONUTF8 := 1
+# Many tests start processes, each of which would compile the package anew where no bytecode may be kept.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
 
 # `make test-long` also runs what is marked as slow.
 test: lint

@@ -19,7 +19,7 @@ def run_with(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
         program.write_text(f"#!{bash}\n{does}\n")
         program.chmod(0o755)
     only = {"PATH": str(folder)}
-    return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=60)
+    return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=240)
 
 
 MAKE = (

@@ -152,7 +152,7 @@ def test_type_checkers_see_every_name_as_it_is(tmp_path: Path) -> None:
         assert getattr(convergan, name) is getattr(sys.modules[str(module)], name)
 
 
-@pytest.mark.usefixtures("quick_digits", "unchecked_shapes")
+@pytest.mark.usefixtures("quick_digits", "unchecked_shapes", "empty_charts")
 @pytest.mark.parametrize("name", TASKS)
 def test_the_example_of_a_docstring_runs(
     name: str, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

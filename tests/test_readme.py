@@ -158,7 +158,7 @@ def snippets() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.usefixtures("registered_terms_are_forgotten", "unchecked_shapes")
+@pytest.mark.usefixtures("registered_terms_are_forgotten", "unchecked_shapes", "empty_charts")
 @pytest.mark.parametrize(
     "code", [code for _, code in snippets()], ids=[name for name, _ in snippets()]
 )

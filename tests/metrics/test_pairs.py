@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 
 from convergan.metrics import pairs
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Embedded, Measured
 from convergan.metrics.pairs import measure_pairs
+from support import on_two_ranks
 
 
 def sets() -> tuple[list[Embedded], Embedded]:
@@ -68,9 +68,10 @@ def share(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.xdist_group("two ranks")
 def test_two_processes_have_the_numbers_of_one_and_half_of_its_work(tmp_path: Path) -> None:
     expected = numbers(measured())
-    torch.multiprocessing.spawn(share, args=(str(tmp_path),), nprocs=2)
+    on_two_ranks(share, str(tmp_path))
     blocks = 0
     for rank in range(2):
         with np.load(tmp_path / f"{rank}.npz") as content:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import Tensor, nn
 
 from convergan.data.training_data import TrainingData
@@ -32,6 +31,7 @@ from convergan.recipes.terms import (
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.training import batch, players
 from convergan.training.loop import fit
+from support import on_two_ranks
 
 UPDATES = 20
 MLP = {"hidden": (12, 10), "generator_hidden": (9, 8), "latent_size": 5}
@@ -211,11 +211,11 @@ def largest_difference(first: Any, second: Any) -> float:
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints of two ranks, by name of the recipe."""
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(train_all, args=(str(folder),), nprocs=2)
+    on_two_ranks(train_all, str(folder))
     return folder
 
 
-@pytest.mark.xdist_group("one algorithm")
+@pytest.mark.xdist_group("two ranks")
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_ranks_make_the_updates_of_one_process(name: str, of_two: Path, tmp_path: Path) -> None:
     """Weights, averages, running statistics, optimizers, what terms remember, random streams."""

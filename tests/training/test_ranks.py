@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -35,7 +34,7 @@ from convergan.training.preparation import Preparation
 from convergan.training.terms.consistency import Consistency
 from convergan.training.terms.pull_away import PullAway
 from convergan.training.terms.term import TermContext, TermOutputs
-from support import equal_states
+from support import equal_states, on_two_ranks
 
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
@@ -229,7 +228,7 @@ def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) ->
             free.bind(("127.0.0.1", 0))
         ports = [free.getsockname()[1] for free in (one, other)]
     recipe = replace(quick_recipe, epochs=2, hardware=HardwareSettings(accelerator="cpu"))
-    torch.multiprocessing.spawn(both_on, args=(ports, recipe, str(folder)), nprocs=2)
+    on_two_ranks(both_on, ports, recipe, str(folder))
     return folder
 
 

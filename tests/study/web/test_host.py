@@ -152,6 +152,7 @@ def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, cap
     assert participant.get("/health").status == 200
 
 
+@pytest.mark.xdist_group("postgresql")
 def test_connections_that_postgresql_has_closed_are_replaced_unnoticed(make_study, serve):
     served = serve(make_study(backend="postgresql"))
     participant = served.participant()
