@@ -26,6 +26,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_words.py
 
 # The claims about speed that take minutes; docs/performance.md has the others, and is held against the JSON in
 # benchmarks/results: that of another machine goes elsewhere.
