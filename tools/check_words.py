@@ -1,8 +1,8 @@
 """Check the words of docstrings and names in the folders that `[tool.words]` of pyproject.toml lists.
 
-A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a verb:
-it can be read without the name above it, in `--help` or on a page of the documentation. A name says what its
-value is: it is no pronoun, preposition or bare participle.
+A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
+verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says what
+its value is: it is no pronoun, preposition or bare participle.
 
     python tools/check_words.py                     the clean folders, one line for each fault, exit code 1
     python tools/check_words.py --count src tests   how many faults each folder below has
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -59,7 +60,9 @@ OPENINGS = (
     (PRONOUNS - _words("another any each few fewer least less many more most one some"))
     | (PREPOSITIONS - _words("further only"))
     | (PARTICIPLES - _words("put read set"))
-    | _words("am are as called can could do does for has have is may might must shall should was were")
+    | _words(
+        "am are as called can could do does for has have is may might must shall should was were"
+    )
     | _words("i none not nowhere my will would")
 )
 """First words with which a docstring needs the name above it to be understood."""
@@ -105,7 +108,7 @@ def _docstring_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
 def _name_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
     lines = path.read_text(encoding="utf-8").splitlines()
     for name, line in _bindings(tree):
-        bare = name.strip("_").rstrip("0123456789").lower()
+        bare = name.rstrip("0123456789").strip("_").lower()
         if EXCEPTION in lines[line - 1]:
             continue
         if bare in PRONOUNS | PREPOSITIONS | PARTICIPLES or bare.startswith(("of_", "whose_")):

@@ -51,7 +51,9 @@ def test_of_equals_the_earlier_ones_are_shown_and_all_are_counted() -> None:
     count = 3 * MOST_SHOWN
     result = found([0] * count, one=[(0, 0.9)] * count, other=[(1, 0.9)] * count)
     assert result is not None and result.count == count
-    assert [each.name for each in result.examples] == [f"{place}.png" for place in range(MOST_SHOWN)]
+    assert [each.name for each in result.examples] == [
+        f"{place}.png" for place in range(MOST_SHOWN)
+    ]
 
 
 def test_only_what_is_shown_is_read() -> None:

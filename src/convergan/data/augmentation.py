@@ -23,10 +23,9 @@ class Augmentation:
     """
 
     def __init__(self, settings: AugmentationSettings, *, flip: bool) -> None:
-        """
-        Args:
-            settings: kind and strength.
-            flip: whether the mirror image of a photograph has the same class.
+        """Args:
+        settings: kind and strength.
+        flip: true if the mirror image of a photograph has the same class.
         """
         self._settings = settings
         self._flip = flip and settings.kind == "photographs"
@@ -152,7 +151,7 @@ def view_examples(
     Args:
         images: images with levels 0 to 255.
         settings: kind and strength of the views.
-        flip: whether the mirror image of a photograph has the same class.
+        flip: true if the mirror image of a photograph has the same class.
         seed: seed of the draws; torch's own generator stays as it is.
 
     Returns:

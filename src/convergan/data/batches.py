@@ -25,13 +25,12 @@ class DeviceImages:
     def __init__(
         self, images: Images, device: torch.device | str = "cpu", *, resident_bytes: int
     ) -> None:
-        """
-        Args:
-            images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
-                as it is, not copied.
-            device: device of the batches.
-            resident_bytes: largest size of images that are moved to the device as a whole; larger ones stay
-                where they are, and each batch is moved.
+        """Args:
+        images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
+            as it is, not copied.
+        device: device of the batches.
+        resident_bytes: largest size of images that are moved to the device as a whole; larger ones stay
+            where they are, and each batch is moved.
         """
         self.device = torch.device(device)
         self.resident = images.nbytes <= resident_bytes

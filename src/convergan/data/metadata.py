@@ -60,6 +60,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
     semicolons or tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
 
     Args:
+        folder: folder of the images.
         file_name: name of the table.
         names: the folder's images, relative to it, as in `find_images`.
 

@@ -95,7 +95,8 @@ def files_by_split(place: str | Path, names: Sequence[Path]) -> dict[str, list[P
 
 def split_of(name: Path) -> str | None:
     """The split in a file's path: train, test, val or extra; None where no part of the path names one, or a
-    part names several."""
+    part names several.
+    """
     for part in reversed(name.parts):
         splits = set(_SPLIT.findall(part.lower()))
         if splits:

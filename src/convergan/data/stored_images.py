@@ -40,8 +40,7 @@ class StoredImages:
     ndim = 4
 
     def __init__(self, pixels: Path, digests: Path, shape: tuple[int, int, int, int]) -> None:
-        """
-        Args:
+        """Args:
             pixels: a file of the images, uint8 in C order, without a header.
             digests: a file of DIGEST_BYTES for each image, as `image_digest` returns them.
             shape: [n, height, width, channels].

@@ -36,12 +36,11 @@ class TestSet:
         names: Sequence[str],
         classes: tuple[str, ...],
     ) -> None:
-        """
-        Args:
-            images: pixels, uint8 [n, height, width, channels].
-            labels: int64 [n], the class of each image.
-            names: origin of each image.
-            classes: the name of each class.
+        """Args:
+        images: pixels, uint8 [n, height, width, channels].
+        labels: int64 [n], the class of each image.
+        names: origin of each image.
+        classes: the name of each class.
         """
         self.images = images
         self.names = names

@@ -108,9 +108,7 @@ def predict(
             probabilities.append(batch_probabilities)
             report(len(names) + len(skipped), count)
     table = np.concatenate(probabilities)
-    return Predictions(
-        classifier.classes, names, table.argmax(axis=1), table, tuple(skipped)
-    )
+    return Predictions(classifier.classes, names, table.argmax(axis=1), table, tuple(skipped))
 
 
 def load_for_predicting(run: StrPath) -> Classifier:

@@ -36,7 +36,7 @@ def run_batches(
         network: function from a batch of images to a tuple of tensors, or a named tuple, such as logits and
             features.
         batches: pairs of a key for the batch and its images, which may be on the CPU.
-        device: where to compute.
+        device: device to compute on.
         bf16: compute layers in bfloat16, by autocast. Otherwise in fp32, without TF32.
         in_threads: run the batches by `map_batches`.
 

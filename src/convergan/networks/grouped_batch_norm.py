@@ -100,7 +100,7 @@ def groups_of_batch(
     """Tell the `GroupedBatchNorm` layers of a network the groups of its batches, in the block.
 
     Args:
-        network: with or without such layers.
+        network: any network, with or without such layers.
         group_sizes: rows of each group, in the order of the rows. None: the batch is one group.
         running: positions, from 0, of the groups that move the running statistics.
     """

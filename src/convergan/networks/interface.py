@@ -39,7 +39,8 @@ class Discriminator(nn.Module):
 
     def groups_of(self, images: int) -> list[int]:
         """Sizes of the groups in which `images` images of one kind are compared: as in a step, but the last
-        may be smaller."""
+        may be smaller.
+        """
         size = max(1, min(self.group_size or images, images))
         return [size] * (images // size) + ([images % size] if images % size else [])
 

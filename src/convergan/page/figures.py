@@ -116,7 +116,8 @@ def line_chart(
     integer_x: bool = True,
 ) -> Markup:
     """Draw curves over integers, such as epochs, or, without `integer_x`, over any numbers; `marked` are
-    those with a vertical mark."""
+    those with a vertical mark.
+    """
 
     def draw(axes: Axes) -> None:
         for x in marked:
@@ -157,7 +158,8 @@ def figure(
     draw: Callable[[Axes], None], *, name: str, width: float = WIDTH, height: float = HEIGHT
 ) -> Markup:
     """The drawing of `draw` as SVG of `width` x `height` points; `name` makes its ids differ from those of
-    the page's other figures."""
+    the page's other figures.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style is for the user's own figures
         matplotlib.rcParams.update(_STYLE)

@@ -93,7 +93,12 @@ def _pairs(counts: np.ndarray, classes: list[str], limit: int, fewest: int) -> l
     mistakes = _mistakes(counts)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
     return [
-        Pair(classes[true], classes[predicted], int(mistakes[true, predicted]), int(counts[true].sum()))
+        Pair(
+            classes[true],
+            classes[predicted],
+            int(mistakes[true, predicted]),
+            int(counts[true].sum()),
+        )
         for true, predicted in zip(*np.unravel_index(order, mistakes.shape), strict=True)
         if mistakes[true, predicted] >= fewest
     ]

@@ -59,7 +59,10 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     values: tuple[tuple[str, Value], ...] = (
         (name, lambda epoch: share_wrong(epoch.test_errors, epoch.test_size)),
         (baseline, lambda epoch: share_wrong(epoch.baseline_test_errors, epoch.test_size)),
-        (f"{short}, not averaged", lambda epoch: share_wrong(epoch.raw_test_errors, epoch.test_size)),
+        (
+            f"{short}, not averaged",
+            lambda epoch: share_wrong(epoch.raw_test_errors, epoch.test_size),
+        ),
         (
             f"{short}, validation images",
             lambda epoch: share_wrong(epoch.validation_errors, epoch.validation_size),

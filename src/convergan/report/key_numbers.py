@@ -67,7 +67,9 @@ def chance_of_difference(inputs: ReportInputs) -> float | None:
     return inputs.results.p_value if inputs.results else None
 
 
-def _difference(result: ErrorRate, rival: ErrorRate, phrase: str, contrast: str, images: str) -> str:
+def _difference(
+    result: ErrorRate, rival: ErrorRate, phrase: str, contrast: str, images: str
+) -> str:
     if result.errors == rival.errors:
         return f"As many mistakes with {phrase} as {contrast}, on the same {images}."
     direction = "fewer" if result.errors < rival.errors else "more"
@@ -76,8 +78,8 @@ def _difference(result: ErrorRate, rival: ErrorRate, phrase: str, contrast: str,
     if rival.errors:
         share = f" ({100 * difference / rival.errors:.0f}\N{NO-BREAK SPACE}% {direction})"
     return (
-        f"{count(difference)} {direction} mistake{'s' if difference > 1 else ''} with {phrase} than {contrast}, "
-        f"on the same {images}{share}."
+        f"{count(difference)} {direction} mistake{'s' if difference > 1 else ''} with {phrase} than"
+        f" {contrast}, on the same {images}{share}."
     )
 
 

@@ -56,7 +56,8 @@ def _steps(arm: ArmSummary, epoch: EpochLine | None) -> float:
 def _points(arm: ArmSummary, position: Position) -> list[tuple[float, float]]:
     """Positions and error rates of an arm's epochs; for an arm without epochs, those of its end."""
     pairs = [
-        (position(arm, epoch), share_wrong(epoch.test_errors, epoch.test_size)) for epoch in arm.epochs
+        (position(arm, epoch), share_wrong(epoch.test_errors, epoch.test_size))
+        for epoch in arm.epochs
     ]
     if not arm.epochs and arm.test is not None:
         pairs = [(position(arm, None), arm.test.rate)]

@@ -46,7 +46,8 @@ class RunFolder:
 
     def arm(self, name: str) -> "RunFolder":
         """The folder of an arm: its metrics, samples and checkpoints, unless it is saved, and those of its
-        trainings that hold labels out."""
+        trainings that hold labels out.
+        """
         return RunFolder(self.arms / name)
 
     def held_out(self, fold: int) -> "RunFolder":

@@ -24,7 +24,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 def _under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
@@ -155,7 +156,7 @@ class HistoricalAveraging(nn.Module):
         return [mean for name, mean in self.named_buffers(recurse=False) if name != "steps"]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistoricalAveraging":
-        """Apply a conversion such as `.to` or `.half`, but keeps the means in float32 or wider."""
+        """Apply a conversion such as `.to` or `.half`, but keep the means in float32 or wider."""
 
         def in_float32(tensor: Tensor) -> Tensor:
             moved = fn(tensor)

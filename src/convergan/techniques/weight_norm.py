@@ -31,7 +31,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 def under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
@@ -141,7 +142,7 @@ class WeightNormLinear(_WeightNorm):
         in_features: features of the input, at least 1.
         out_features: features of the output, at least 1.
         bias: learn a bias.
-        train_gain: whether the gain is trained; otherwise it is a buffer: set by
+        train_gain: train the gain; otherwise it is a buffer: set by
             `initialize_from_data`, saved in `state_dict`, and constant.
         initial_stdev: standard deviation of the outputs after `initialize_from_data`, > 0.
         eps: number added to || v ||^2, >= 0.

@@ -45,9 +45,9 @@ class MinibatchDiscrimination(nn.Module):
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
         projection: "normalized" or "plain".
-        gather: where a batch is spread over processes, a function from this process's rows of a tensor to
-            those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
-            are then compared with those of the whole batch. Each process has the same number of groups;
+        gather: for a batch spread over processes, a function from this process's rows of a tensor to those
+            of all processes, through which gradients flow, such as `convergan.gather_rows`: samples are
+            then compared with those of the whole batch. Each process has the same number of groups;
             some may be empty. None: samples are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],

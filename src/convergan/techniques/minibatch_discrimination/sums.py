@@ -71,7 +71,8 @@ def membership_of(template: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"
 
 def _under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     # Neither is public; without them the plain operations run, which work everywhere.
     transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
     return transformed or getattr(forward_ad, "_current_level", 0) >= 0
@@ -146,7 +147,8 @@ def _pairwise_distances(
 
 def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
     """Number of kernels to compute at a time: on a GPU cdist's backward fills a buffer of n n C per kernel,
-    which this limits to about n n B."""
+    which this limits to about n n B.
+    """
     return max(1, by_kernel.shape[0] // by_kernel.shape[2])
 
 

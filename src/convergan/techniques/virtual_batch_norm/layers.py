@@ -20,7 +20,8 @@ class Statistics(NamedTuple):
 
 class _Pass(threading.local):
     """The input of the layers that this thread runs: reference and batch joined, or, when `ReferenceBatch`
-    keeps statistics, one of the two alone."""
+    keeps statistics, one of the two alone.
+    """
 
     recorded: list[Statistics] | None = None
     """List to which each layer adds its statistics, when the input is the reference alone."""
@@ -274,7 +275,8 @@ def _centred(
 
 class _Centred(torch.autograd.Function):
     """Compute `_centred` with a hand-written backward: autograd's would pass over the samples twice as often,
-    and `torch.var_mean` is many times slower on a CPU."""
+    and `torch.var_mean` is many times slower on a CPU.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -299,7 +301,8 @@ class _Centred(torch.autograd.Function):
 
 def under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     if torch.compiler.is_compiling():
         return False
     # Neither is public; without them the plain operations run, which work everywhere.

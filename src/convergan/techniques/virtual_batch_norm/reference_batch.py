@@ -245,7 +245,8 @@ class ReferenceBatch(nn.Module):
 
     def _marks(self, options: dict[str, Any]) -> tuple[list[Any], Tensor]:
         """Marks that change whenever the statistics may: identity, address, version and a few entries of each
-        tensor, and the other arguments of the call."""
+        tensor, and the other arguments of the call.
+        """
         kind = self.reference.device.type
         marks: list[Any] = [
             options,
