@@ -28,6 +28,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_words.py
 
 # The site, with warnings as errors: build/docs/index.html. It needs no network.
 docs: $(VENV)/installed-dev

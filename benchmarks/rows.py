@@ -13,7 +13,7 @@ from measure import Times, medians, quartiles_of_ratio
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
-GIT_COMMIT = git_commit(besides="benchmarks/results")
+GIT_COMMIT = git_commit(excluded="benchmarks/results")
 """Of the code that runs, whatever is committed before it ends; results are no part of it."""
 
 

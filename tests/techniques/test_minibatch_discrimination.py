@@ -127,8 +127,8 @@ def test_equals_the_plain_formula_and_its_gradients(
 ):
     # Few kernels, and few places of the ring, at a time.
     sums_file = "convergan.techniques.minibatch_discrimination.sums"
-    monkeypatch.setattr(f"{sums_file}._TOGETHER", together)
-    monkeypatch.setattr(f"{sums_file}._AT_ONCE", 3 * together)
+    monkeypatch.setattr(f"{sums_file}._CHUNK_NUMBERS", together)
+    monkeypatch.setattr(f"{sums_file}._OPERATION_DIFFERENCES", 3 * together)
     layer = layer_in_float64(9, 7, kernel_size, compare=compare)
     features = torch.randn(9, sum(group_sizes), dtype=torch.float64).T.requires_grad_()
     output = layer(features, group_sizes)[:, 9:]

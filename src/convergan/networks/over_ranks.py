@@ -1,4 +1,4 @@
-"""Networks that several ranks train as one process would train them."""
+"""Conversion of networks so that several ranks train them as one process would."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,11 @@ from convergan.whole_batch import draw_rows, with_rows
 
 
 def take_whole_batches(network: nn.Module) -> None:
-    """Has the layers of a network compute in training what they would from the batch of all ranks.
+    """Make a network's layers compute in training what they would for the batch of all ranks.
 
     Batch normalization takes its statistics, and minibatch discrimination its other samples, from the rows of
     all ranks; dropout draws its masks for all of them (`convergan.whole_batch`). Parameters, buffers, hooks
-    and names stay as they are. Every rank must call the network alike from then on.
+    and names stay as they are. From then on all ranks must make the same calls of the network.
     """
     for layer in list(network.modules()):
         if isinstance(layer, MinibatchDiscrimination):
@@ -33,14 +33,14 @@ def take_whole_batches(network: nn.Module) -> None:
 
 
 def _extend(layer: nn.Module, over_ranks: type) -> None:
-    """Makes a layer one of a subclass of its own class."""
+    """Change the class of a layer to a subclass with `over_ranks` mixed in."""
     kind: Any = type(layer)
     if not issubclass(kind, over_ranks):
         extended: Any = type(kind.__name__, (over_ranks, kind), {})
         layer.__class__ = extended
 
 
-# What these classes are mixed into.
+# The classes that the classes below are mixed into.
 if TYPE_CHECKING:
     _Norm = _BatchNorm
     _CrossNorm = CrossBatchNorm
@@ -79,8 +79,8 @@ class _BatchNormOverRanks(_Norm):
         if rate is None:
             # The mean of all batches, as `torch.optim.swa_utils.update_bn` wants it.
             rate = 1 / float(self.num_batches_tracked)
-        for running, of_batch in ((self.running_mean, mean), (self.running_var, variance)):
-            running.lerp_(of_batch.flatten().to(running.dtype), rate)
+        for running, batch_value in ((self.running_mean, mean), (self.running_var, variance)):
+            running.lerp_(batch_value.flatten().to(running.dtype), rate)
 
 
 class _CrossBatchNormOverRanks(_CrossNorm):
@@ -100,8 +100,8 @@ class _DropoutOfRows(_Dropout):
             return inputs
 
         def factors(rows: int) -> Tensor:
-            ones = torch.ones_like(with_rows(inputs, rows))
-            drawn: Tensor = super(_DropoutOfRows, self).forward(ones)
-            return drawn
+            template = torch.ones_like(with_rows(inputs, rows))
+            masks: Tensor = super(_DropoutOfRows, self).forward(template)
+            return masks
 
         return inputs * draw_rows(factors, inputs.shape[0])

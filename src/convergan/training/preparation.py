@@ -165,7 +165,7 @@ def _open(
     data = open_data_set(
         settings,
         progress=progress,
-        found=None if found is None else partial(found, recipe),
+        on_source=None if found is None else partial(found, recipe),
         before_decoding=before_decoding,
     )
     return recipe, data
