@@ -97,9 +97,7 @@ def cases(*, small: bool = False) -> Iterator[Case]:
         discriminator = build_discriminator(networks, shape, 10)
         generator = build_generator(networks, shape)
         # Both are computed in fp32 in the generator's step.
-        yield Case(
-            f"{recipe} discriminator", discriminator, shape, ("fp32", "tf32", "bf16"), True
-        )
+        yield Case(f"{recipe} discriminator", discriminator, shape, ("fp32", "tf32", "bf16"), True)
         yield Case(
             f"{recipe} generator", generator, (generator.latent_size,), ("fp32", "tf32"), True
         )

@@ -17,12 +17,9 @@ import argparse
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple
@@ -36,18 +33,12 @@ from convergan.recipes.files import read_recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
-
-ROOT = Path(__file__).parents[1]
+from limited_process import GRACE_SECONDS, ROOT, run
 
 WIDTH = 80
 INDENT = " " * 9
-GRACE_SECONDS = 20.0
-"""For a stage to end when it is told to, with a checkpoint if it trains."""
 START_SECONDS = 60.0
 """Of a training before its first step, compilation included, and of its report."""
-LOOK_SECONDS = 5.0
-TAIL = 3000
-"""Characters of a stage's output that are kept."""
 
 LABELS = 4000
 PAPERS_ERROR_RATE = 0.1863
@@ -75,57 +66,6 @@ STAGES = (
     Stage("mnist-epoch", 2, "mnist"),
     Stage(TRAINING, 5, "cifar10"),
 )
-
-
-class Outcome(NamedTuple):
-    """What became of a process."""
-
-    word: str
-    """done, failed, or out of time."""
-    seconds: float
-    output: str
-    """The end of what it printed."""
-
-
-def run(words: list[str], log: Path, *, seconds: float, look: Callable[[], object]) -> Outcome:
-    """Runs Python in a process group of its own, for so many seconds at most; it can use what is in src.
-
-    Args:
-        words: what follows `python`.
-        log: takes all that it prints.
-        seconds: after which it is told to end, and a while later killed with all that it started.
-        look: called now and then meanwhile.
-    """
-    paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-    start = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            while process.poll() is None and (left := start + seconds - time.monotonic()) > 0:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(min(left, LOOK_SECONDS))
-                look()
-            late = process.poll() is None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(GRACE_SECONDS)
-            # What it started may have outlived it.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    text = log.read_text(encoding="utf-8", errors="replace")
-    word = "out of time" if late else "failed" if process.returncode else "done"
-    return Outcome(word, time.monotonic() - start, text[-TAIL:])
 
 
 class Session:
@@ -243,7 +183,11 @@ class Session:
             f"{'compiled' if row['compiled'] else 'as it is'}, {row['precision']}:"
             f" {_seconds(row['ours'])}, peer {_seconds(row['peer'])},"
             f" {row['times_faster']:.2f} x; {row['times_floor']:.2f} x the floor"
-            + (f"; {row['cuda_graphs_skipped']} times no graph" if row.get("cuda_graphs_skipped") else "")
+            + (
+                f"; {row['cuda_graphs_skipped']} times no graph"
+                if row.get("cuda_graphs_skipped")
+                else ""
+            )
             for row in found
         ]
 
@@ -254,7 +198,9 @@ class Session:
             return []
         cases = ET.parse(path).getroot().findall(".//testcase")
         failed = [
-            case for case in cases if case.find("failure") is not None or case.find("error") is not None
+            case
+            for case in cases
+            if case.find("failure") is not None or case.find("error") is not None
         ]
         skipped = sum(case.find("skipped") is not None for case in cases)
         passed = len(cases) - len(failed) - skipped

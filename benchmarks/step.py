@@ -228,7 +228,7 @@ def main() -> None:
                 timing(
                     claim=CLAIMS[name],
                     setting=f"{name}, {recipe.labels} labels, batch {recipe.batch_size}, one step of"
-                    f" both players, baseline off{', random images' if data else ''}",
+                    f" both players, baseline off{', random images' if data is not None else ''}",
                     peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), images in memory",
                     **compared,
                 )

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import epochs_in_turn
+import limited_process
 import on_gpu
 import rows
 from convergan.cli import main as convergan
 from convergan.json_files import read_json
-from on_gpu import Outcome, run
+from limited_process import Outcome, run
 from parquet_images import write_parquet
 
 Call = Callable[..., int]
@@ -60,7 +61,7 @@ def images(tmp_path: Path) -> Path:
 def run_here(words: list[str], log: Path, *, seconds: float, look: Callable[[], object]) -> Outcome:
     """In place of `run`, without another process: those take seconds to start."""
     argv, code = sys.argv, 0
-    with log.open("w") as output, redirect_stdout(output):
+    with log.open("w", encoding="utf-8") as output, redirect_stdout(output):
         try:
             if words[:2] == ["-m", "convergan"]:
                 code = convergan(words[2:])
@@ -71,7 +72,7 @@ def run_here(words: list[str], log: Path, *, seconds: float, look: Callable[[], 
             code = int(end.code or 0)
         finally:
             sys.argv = argv
-    return Outcome("failed" if code else "done", 1.0, log.read_text())
+    return Outcome("failed" if code else "done", 1.0, log.read_text(encoding="utf-8"))
 
 
 def outcomes(folder: Path) -> dict[str, str]:
@@ -115,7 +116,9 @@ def test_a_training_that_ran_out_of_time_goes_on(
     class TimeIsUp(Exception):
         pass
 
-    def until_an_epoch(words: list[str], log: Path, *, look: Callable[..., object], **_: Any) -> Outcome:
+    def until_an_epoch(
+        words: list[str], log: Path, *, look: Callable[..., object], **_: Any
+    ) -> Outcome:
         def watch() -> None:
             look()
             if (tmp_path / "work" / "cifar10" / "metrics.jsonl").exists():
@@ -123,9 +126,9 @@ def test_a_training_that_ran_out_of_time_goes_on(
 
         with pytest.raises(TimeIsUp):
             run(words, log, seconds=600, look=watch)
-        return Outcome("out of time", 1.0, log.read_text())
+        return Outcome("out of time", 1.0, log.read_text(encoding="utf-8"))
 
-    monkeypatch.setattr(on_gpu, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(limited_process, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(on_gpu.Session, "epochs_in", lambda self, seconds, of_epoch: 40)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cifar10-epoch.json").write_text('[{"ours": 1}]')
@@ -171,10 +174,10 @@ def is_gone(pid: int) -> bool:
     """Whether a process has ended, be it that nobody has asked how."""
     for _ in range(100):
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         except OSError:
             return True
-        if state == "Z":
+        if stat.rpartition(")")[2].split()[0] == "Z":
             return True
         time.sleep(0.02)
     return False

