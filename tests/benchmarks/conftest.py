@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import epoch
 import measure
 import minibatch_discrimination
-import step_comparison
+import step
 import virtual_batch_norm
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
@@ -41,5 +42,6 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_here(make_task: object, _device: object = "cpu") -> AbstractContextManager[Task]:
         return nullcontext(pickle.loads(pickle.dumps(make_task))())
 
-    for module in (minibatch_discrimination, step_comparison, virtual_batch_norm):
+    for module in (minibatch_discrimination, step, virtual_batch_norm):
         monkeypatch.setattr(module, "in_another_process", run_here)
+    monkeypatch.setattr(epoch, "called_in_another_process", run_here)
