@@ -218,7 +218,9 @@ def load_generator(run: StrPath) -> Generator:
 
     Returns:
         A module that makes images [batch, channels, height, width], floats in its `pixel_range`, from what
-        its `latent(count, device)` draws.
+        its `latent(count, device)` draws. Where its `sample_batch` is not None, as in `mnist-paper` and
+        `cifar10`, so many images at a time are normalized by each other, as the authors draw them: an image
+        depends on those beside it, and one may not be left alone.
 
     Raises:
         UserError: as `load_classifier`, but for a run without labels, which has a generator too; the run has
