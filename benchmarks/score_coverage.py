@@ -83,10 +83,7 @@ class Setting:
         return Cell(
             (*names, str(part)),
             {**asdict(self), "parts": None, "part": part, "draws": DRAWS, "shifts": SHIFTS},
-            [
-                ROOT / "src" / "convergan" / name
-                for name in (*_OF_ALL, *_OF_METRIC[self.metric])
-            ],
+            [ROOT / "src" / "convergan" / name for name in (*_OF_ALL, *_OF_METRIC[self.metric])],
         )
 
 

@@ -21,7 +21,10 @@ SMALL = Setting("kid", "normal", 200, 8, "far")
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Of few, small settings; the folder that the JSON goes to."""
-    settings = [Setting("is", "normal", 1000, 8, "equal"), Setting("fid", "rectified", 1000, 8, "far")]
+    settings = [
+        Setting("is", "normal", 1000, 8, "equal"),
+        Setting("fid", "rectified", 1000, 8, "far"),
+    ]
     settings += [SMALL, Setting("pr", "normal", 200, 8, "equal", parts=1)]
     monkeypatch.setattr("score_coverage.SETTINGS", settings)
     monkeypatch.setattr("score_coverage.draw", lambda setting, part: draw(setting, part, 2))

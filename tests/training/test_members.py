@@ -136,7 +136,7 @@ def test_a_classifier_of_an_ensemble_says_what_its_members_say_on_average(ensemb
 
 def test_an_ensemble_scores_images(ensemble: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", test_images()[0][:60])
-    command = ["score", str(tmp_path / "images.npy"), "--splits", "2", "--replicates", "10"]
+    command = ["score", str(tmp_path / "images.npy"), "--splits", "2"]
     file = tmp_path / "score.json"
     assert main([*command, "--classifier", str(ensemble), "--json", str(file)]) == 0
     fingerprint = run_embedding(ensemble).fingerprint

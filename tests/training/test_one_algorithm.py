@@ -111,6 +111,18 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "mnist-mb": (variant("mnist-mb", "fresh", networks=MLP | KERNELS), (5, 5, 1)),
     "cifar10": (variant("cifar10", networks=CONV | {"input_noise": 0.1}), (9, 9, 3)),
     "cifar10-samples": (variant("cifar10-samples", networks=CONV | KERNELS), (9, 9, 3)),
+    "cifar10-samples-l-ha, averages of both players": (
+        variant(
+            "cifar10-samples-l-ha",
+            networks=CONV | KERNELS,
+            optimizer=replace(
+                PRESETS["cifar10-samples-l-ha"].optimizer,
+                averaging_start="zero",
+                generator_averaging_rate=0.1,
+            ),
+        ),
+        (9, 9, 3),
+    ),
     "imagenet": (variant("imagenet", networks=IMAGENET | KERNELS), (32, 32, 3)),
     "folder, composed": (
         replace(
@@ -201,10 +213,31 @@ def largest_difference(first: Any, second: Any) -> float:
         if not first.numel():
             return 0.0
         first, second = first.double(), second.double()
-        return float(((first - second).abs() / first.abs().clamp(min=1)).max())
+        return finite(float(((first - second).abs() / first.abs().clamp(min=1)).max()))
     if isinstance(first, float):
-        return abs(first - second) if math.isfinite(first) else float(str(first) != str(second))
+        alike = str(first) == str(second)
+        return 0.0 if alike else finite(abs(first - second))
     return float(first != second)
+
+
+def finite(difference: float) -> float:
+    """Of a number that is none: infinity, which `max` does not pass over."""
+    return difference if math.isfinite(difference) else math.inf
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.nan])),
+        (torch.tensor([math.nan]), torch.tensor([1.0])),
+        (torch.tensor([math.inf]), torch.tensor([math.inf])),
+        (1.0, math.nan),
+        (math.inf, 1.0),
+    ],
+)
+def test_a_number_that_is_none_is_no_small_difference(first: Any, second: Any) -> None:
+    others = [0.0, first], [0.0, second]
+    assert largest_difference({"a": others[0]}, {"a": others[1]}) == math.inf
 
 
 @pytest.fixture(scope="module")

@@ -491,7 +491,9 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
         )
         own = [
             interval_of_squared_distance(float(parts[0]), means, trace),
-            interval_of_squared_distance(float(parts[1]), replace(covariances, bounded=False), bias),
+            interval_of_squared_distance(
+                float(parts[1]), replace(covariances, bounded=False), bias
+            ),
         ]
         infinite = [
             interval_of_squared_distance(

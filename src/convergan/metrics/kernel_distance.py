@@ -238,7 +238,9 @@ class KernelWork(PairWork):
             method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
             spread = self._spread(values, of_draws)
-        real = self.sums[REFERENCE, REFERENCE].total / (len(self.reference) * (len(self.reference) - 1))
+        real = self.sums[REFERENCE, REFERENCE].total / (
+            len(self.reference) * (len(self.reference) - 1)
+        )
         return [Measured("KID", values, spread, method, stdevs, scale=abs(real))]
 
     def distance(self, number: int) -> float:

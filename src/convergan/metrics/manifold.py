@@ -232,10 +232,7 @@ class OverlapWork(PairWork):
             )
         nothing = np.zeros((len(self.sets), len(self.sets)))
         of_all = 1 / (1 / (times * (groups - 1)) + 1 / _DEGREES_OF_FREEDOM_OF_IMAGES)
-        return [
-            Spread(covariance, nothing, of_all)
-            for covariance in np.mean(covariances, axis=0)
-        ]
+        return [Spread(covariance, nothing, of_all) for covariance in np.mean(covariances, axis=0)]
 
 
 class _Kept:

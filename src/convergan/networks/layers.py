@@ -21,13 +21,13 @@ class BatchNormWithoutGain(_BatchNorm):
         y = (x - mean) / sqrt(variance + eps) + bias
 
     for [batch, num_features, ...], before a nonlinearity for which a gain makes no difference, as in the
-    paper's generators. In training the statistics are those of the batch, under data parallelism of the
-    process's part of it; in evaluation the running ones, updated by a tenth a batch as in `nn.BatchNorm2d`.
+    paper's generators. In training the statistics are those of the batch, which `take_whole_batches` of
+    `over_ranks` makes that of all processes; in evaluation the running ones, updated by a tenth a batch as in
+    `nn.BatchNorm2d`.
 
-    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that takes the statistics of all
-    processes' samples, which torch does on GPUs alone. The gain of that layer is a parameter of ones that
-    requires no gradient: no optimizer moves it. Its weights can be loaded here again; weights from here can
-    be loaded there with `strict=False`, since they hold no gain.
+    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that does so on GPUs alone. The gain of
+    that layer is a parameter of ones that requires no gradient: no optimizer moves it. Its weights can be
+    loaded here again; weights from here can be loaded there with `strict=False`, since they hold no gain.
 
     Args:
         num_features: channels, or features of a dense layer.

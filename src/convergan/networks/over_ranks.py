@@ -1,5 +1,6 @@
 """Conversion of networks so that several ranks train them as one process would."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from convergan.distributed import gather_rows, moments_over_ranks
 from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
-from convergan.whole_batch import draw_rows, with_rows
+from convergan.whole_batch import are_of_others, draw_rows, with_rows
 
 
 def take_whole_batches(network: nn.Module) -> None:
@@ -93,7 +94,11 @@ class _CrossBatchNormOverRanks(_CrossNorm):
 
 
 class _DropoutOfRows(_Dropout):
-    """Dropout by the masks of a batch that all ranks hold together."""
+    """Dropout by the masks of a batch that all ranks hold together.
+
+    Of inputs whose first dimension is not the batch, such as sequences of [time, batch, features], all ranks
+    drop the same numbers, with a warning.
+    """
 
     def forward(self, inputs: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch *features"]:
         if not self.training:
@@ -104,4 +109,11 @@ class _DropoutOfRows(_Dropout):
             masks: Tensor = super(_DropoutOfRows, self).forward(template)
             return masks
 
+        if are_of_others(inputs.shape[0]):
+            warnings.warn(
+                "dropout of a network of your own: expected inputs of [batch, ...], got"
+                f" {list(inputs.shape)}; every process drops the same numbers of its images, so that the"
+                " outcome depends on how many there are",
+                stacklevel=2,
+            )
         return inputs * draw_rows(factors, inputs.shape[0])

@@ -53,6 +53,11 @@ SUMMARIES: dict[str, str] = {
 }
 """What each recipe is for, in a sentence."""
 
+DESCRIPTIONS: dict[str, str] = SUMMARIES | {
+    file.RECIPE.name: " ".join((file.__doc__ or "").split()) for file in _FILES
+}
+"""All that a recipe's file says of it, in one line."""
+
 
 def as_recipe(given: Recipe | str) -> Recipe:
     """The recipe, or the preset of that name.

@@ -78,9 +78,10 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     expected = _expected(inputs, len(values))
     if expected is not None:
         lines.append(expected)
+        seeds = inputs.expected.seeds if inputs.expected else ()
         note += (
-            "The band reaches from the least to the most errors of earlier runs of this recipe with other"
-            " seeds, the line in it is their mean. "
+            "The band reaches from the least to the most errors of earlier runs of this recipe, of the seeds"
+            f" {', '.join(map(str, seeds))}; the line in it is their mean. "
         )
     return _chart(
         title="Error rate",

@@ -9,8 +9,7 @@ from annotated_types import Ge
 from pydantic import TypeAdapter
 
 from convergan.json_files import parse_json_as
-from convergan.recipes.arms import has_arms
-from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import model_sha256
 from convergan.recipes.settings import Recipe
 
 _COUNT = Annotated[int, Ge(0)]
@@ -43,9 +42,7 @@ _CURVE = TypeAdapter(ExpectedCurve)
 
 def curve_key(recipe: Recipe) -> str:
     """Hash of the settings of a recipe that its curve depends on, without the seeds."""
-    data = replace(recipe.data, split_seed=None)
-    baseline = recipe.baseline if has_arms(recipe) else False
-    return recipe_sha256(replace(recipe, seed=0, data=data, baseline=baseline))
+    return model_sha256(replace(recipe, seed=0, data=replace(recipe.data, split_seed=None)))
 
 
 def expected_curve(recipe: Recipe) -> ExpectedCurve | None:

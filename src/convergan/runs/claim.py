@@ -21,6 +21,10 @@ _ATTEMPTS = 20
 _SAFETENSORS_ASIDE = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
 
+class InUse(UserError):
+    """Another process trains in the run folder."""
+
+
 @contextmanager
 def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
     """Reserve a run folder for this process during the block; make it if necessary.
@@ -30,7 +34,8 @@ def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
     read: it is not reserved.
 
     Raises:
-        UserError: the folder cannot be used (`RunFolder.require_place`), or another process trains in it.
+        UserError: the folder cannot be used (`RunFolder.require_place`).
+        InUse: another process trains in it.
     """
     folder.require_place(resume=resume)
     if folder.results.exists():
@@ -58,7 +63,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
     # Any thread may release it.
     lock = FileLock(folder.lock, thread_local=False)
     if not _acquired(lock):
-        raise UserError(
+        raise InUse(
             f"{folder.path}: expected a run that no other process is training, got one that is being "
             f"trained{_holder(folder.lock)}"
         )

@@ -218,7 +218,9 @@ def load_generator(run: StrPath) -> Generator:
 
     Returns:
         A module that makes images [batch, channels, height, width], floats in its `pixel_range`, from the
-        noise of its `latent(count, device)`.
+        noise of its `latent(count, device)`. If its `sample_batch` is not None, as in `mnist-paper` and
+        `cifar10`, so many images at a time are normalized by their common statistics, as the authors draw
+        them: an image depends on the others of its batch.
 
     Raises:
         UserError: as in `load_classifier`, except that a run without labels has a generator, too; or the run

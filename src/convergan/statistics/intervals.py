@@ -124,9 +124,7 @@ def effective_wilson(
     return holding(share, (middle - half) / whole, (middle + half) / whole, Interval(0, 1))
 
 
-def holding(
-    value: float, low: float, high: float, possible: Interval = ANY_NUMBER
-) -> Interval:
+def holding(value: float, low: float, high: float, possible: Interval = ANY_NUMBER) -> Interval:
     """An interval within what is possible; whatever is rounded, the number itself is in it."""
     low, high = max(possible.low, low), min(possible.high, high)
     return Interval(min(low, value), max(high, value))
@@ -172,9 +170,7 @@ def interval_of_sum(
     `interval_of_difference`."""
     first, second = map(float, values)
     low, high = of_values[1]
-    return interval_of_difference(
-        first, of_values[0], -second, Interval(-high, -low), -correlation
-    )
+    return interval_of_difference(first, of_values[0], -second, Interval(-high, -low), -correlation)
 
 
 def p_value_of_interval(difference: float, of_difference: Interval) -> float:
