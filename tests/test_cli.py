@@ -118,11 +118,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ("nonsense",),
             [
-                "command: expected one of train, predict, sample, score, study, reproduce, got nonsense"
+                "command: expected one of train, predict, evaluate, sample, score, study, reproduce, got nonsense"
             ],
         ),
-        (("train", "minst"), ["recipe: expected one of digits, mnist", "got minst"]),
-        (("train",), ["recipe: expected one of digits, mnist", "got nothing"]),
+        (("train", "minst"), ["recipe: expected one of digits, digits-fast, mnist", "got minst"]),
+        (("train",), ["recipe: expected one of digits, digits-fast, mnist", "got nothing"]),
         (("train", "--seed", "3", "digits"), ["recipe: expected one of", "got --seed"]),
         (("predict",), ["Missing from convergan predict: RUN ("]),
         (("predict", "run"), ["images: expected an image or a folder of images, got nothing"]),

@@ -87,9 +87,9 @@ def test_a_setting_is_documented_with_its_option_range_and_default() -> None:
     text = "\n".join(documentation("OptimizerSettings"))
     assert ".. py:attribute:: learning_rate\n" in text and ":value: 0.003\n" in text
     assert "``optimizer.learning-rate``: a number, above 0, at most 100." in text
-    assert "Step size of both players." in text
+    assert "Learning rate of both players." in text
     # Of the class that it is derived from.
-    assert "Share of the run over which the weight rises" in "\n".join(
+    assert "Fraction of the run over which the weight rises" in "\n".join(
         documentation("ConsistencySettings")
     )
 
