@@ -6,9 +6,9 @@
 Every method has the same minutes of as many threads, the same images and labels, and is tested on the same
 images; one that is done earlier is not given more. Trained and tested are: `LabelSpreading` and
 `SelfTrainingClassifier` of scikit-learn, HOG and colour with an SVM, a small network with augmentation (for
-35 seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet, and
-convergan as it comes. A draw decides which images there are and which of them are labelled; no draw has
-chosen anything in convergan.
+35 seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet,
+convergan by default, and, where the default has a baseline, convergan without one. A draw decides which
+images there are and which of them are labelled; no draw has chosen anything in convergan.
 
 Each cell is written to RUNS when it is done, so that the same command goes on where one was interrupted, and
 rows or methods can be had one at a time. `--table` runs nothing. Where others use the machine, `--clock cpu`
@@ -29,11 +29,15 @@ from rich.table import Table
 from cells import OF_CONVERGAN, Cell, Cells, add_options, timed, train
 from convergan.files import cache_folder
 from convergan.json_files import read_json
+from convergan.recipes.presets import PRESETS
 from few_label_data import MORE_TASKS, TASKS, Task, write_folder
 from few_label_peers import METHODS
 from rows import row, write_rows
 
 OURS, WITH_IMAGENET = "convergan", "frozen"
+
+ALONE = "convergan-alone"
+"""convergan without the baseline, and without the trainings that choose between the two: `--no-baseline`."""
 MARGIN = 1.0
 """Points by which our mean error may lie above the best rival's."""
 
@@ -67,9 +71,10 @@ class Plan:
         settings: dict[str, Any] = {
             "minutes": self.minutes, "threads": self.threads, "task": asdict(self.tasks[name]),
         }  # fmt: skip
-        if method != OURS:
+        ours = method in (OURS, ALONE)
+        if not ours:
             settings["clock"] = self.clock
-        code = OF_CONVERGAN if method == OURS else _OF_PEERS
+        code = OF_CONVERGAN if ours else _OF_PEERS
         return Cell((name, method, str(draw)), settings, code)
 
     def cells(self) -> Iterator[Cell]:
@@ -77,6 +82,8 @@ class Plan:
         for draw in range(self.draws):
             for name in self.tasks:
                 for method in self.methods:
+                    if method == ALONE and not PRESETS[self.tasks[name].recipe].baseline:
+                        continue
                     yield self.cell(name, method, draw)
 
     def measure(self, cell: Cell) -> dict[str, Any]:
@@ -89,9 +96,17 @@ class Plan:
                 raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
             write_folder(task, draw, self.cifar10, folder)
         out = self.runs / "runs" / cell.name
-        if method == OURS:
+        if method in (OURS, ALONE):
+            more = ["--no-baseline"] if method == ALONE else []
             results = train(
-                [*_words(task, self.mnist, folder), "--seed", draw, "--minutes", self.minutes],
+                [
+                    *_words(task, self.mnist, folder),
+                    "--seed",
+                    draw,
+                    "--minutes",
+                    self.minutes,
+                    *more,
+                ],
                 out,
                 threads=self.threads,
             )
@@ -179,7 +194,7 @@ class Standing:
 
 def standing(of_row: dict[str, Summary]) -> Standing | None:
     """None where ours or every rival is missing."""
-    rivals = {name: of_row[name] for name in of_row if name not in (OURS, WITH_IMAGENET)}
+    rivals = {name: of_row[name] for name in of_row if name not in (OURS, ALONE, WITH_IMAGENET)}
     if OURS not in of_row or not rivals:
         return None
     ours = of_row[OURS].mean
@@ -196,7 +211,8 @@ def print_table(plan: Plan, found: dict[str, dict[str, Summary]], console: Conso
         table.add_column(name, justify="right")
     best = {
         name: min(
-            (of_row[each].mean for each in of_row if each != WITH_IMAGENET), default=float("nan")
+            (of_row[each].mean for each in of_row if each not in (ALONE, WITH_IMAGENET)),
+            default=float("nan"),
         )
         for name, of_row in found.items()
     }
@@ -209,7 +225,7 @@ def print_table(plan: Plan, found: dict[str, dict[str, Summary]], console: Conso
             each = of_row[method]
             text = f"{each.mean:.2f}" + ("" if each.stdev is None else f" ± {each.stdev:.2f}")
             seconds = f" ({each.median_of('cpu_seconds'):.0f})"
-            wins = method != WITH_IMAGENET and each.mean == best[name]
+            wins = method not in (ALONE, WITH_IMAGENET) and each.mean == best[name]
             shown.append((f"[bold]{text} *[/bold]" if wins else text) + seconds)
         table.add_row(method, *shown)
     console.print(
@@ -287,7 +303,9 @@ def main() -> None:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--rows", nargs="+", choices=[*TASKS, *MORE_TASKS])
-    parser.add_argument("--methods", nargs="+", choices=[*METHODS, OURS], default=[*METHODS, OURS])
+    parser.add_argument(
+        "--methods", nargs="+", choices=[*METHODS, OURS, ALONE], default=[*METHODS, OURS, ALONE]
+    )
     parser.add_argument("--full", action="store_true", help="also " + " and ".join(MORE_TASKS))
     arguments = parser.parse_args()
     tasks = {**TASKS, **MORE_TASKS}

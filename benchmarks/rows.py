@@ -82,9 +82,14 @@ def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
     )
 
 
+def results_path(name: str) -> Path:
+    """<name>.json in the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
+    return RESULTS / f"{name}.json"
+
+
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Writes <name>.json into the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
+    """Writes a benchmark's rows to its `results_path`."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = results_path(name)
     write_text(path, spread_json_text(rows))
     return path

@@ -316,7 +316,7 @@ def test_help_flows_and_tells_ranges() -> None:
     shown = run("train", "folder", "--help").stdout
     panel = [line[2:].rstrip("│ ") for line in shown.splitlines() if line.startswith("│")]
     text = " ".join(" ".join(panel).split())
-    assert "After each the classifier is tested. (1 to 1000000) (default: 20)" in text
+    assert "The classifier is tested after each of them. (1 to 1000000) (default: 20)" in text
     assert "(0, or 2 to 1000) (default: None)" in text
     # A line of help ends early only where the next word has no room.
     pairs = [

@@ -20,7 +20,16 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 # Each of them has an example that runs.
 TASKS = [
-    *("train", "rehearse", "predict", "sample", "score", "load_classifier", "load_generator"),
+    *(
+        "train",
+        "rehearse",
+        "predict",
+        "evaluate",
+        "sample",
+        "score",
+        "load_classifier",
+        "load_generator",
+    ),
     *("read_recipe", "data_set_from_arrays", "Classifier", "precision_recall_density_coverage"),
     *("frechet_distance", "load_inception"),
 ]

@@ -5,6 +5,8 @@ from convergan.data.image_set import data_set_from_arrays as data_set_from_array
 from convergan.distributed import gather_rows as gather_rows
 from convergan.distributed import mean_over_ranks as mean_over_ranks
 from convergan.errors import UserError as UserError
+from convergan.inference.evaluate import Evaluation as Evaluation
+from convergan.inference.evaluate import evaluate as evaluate
 from convergan.inference.predict import Predictions as Predictions
 from convergan.inference.predict import predict as predict
 from convergan.inference.sample import sample as sample

@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from convergan import __version__
 from convergan.errors import UserError, file_problem, one_line, shortened
-from convergan.image_commands import Predict, Sample, Score
+from convergan.image_commands import Evaluate, Predict, Sample, Score
 from convergan.options import parse_options, require_choice
 from convergan.reproduce_commands import Reproduce
 from convergan.study_commands import STUDY_COMMANDS, StudyCommand
@@ -34,6 +34,7 @@ _LONGEST_LINE = 1_500
 _COMMANDS = {
     "train": Train,
     "predict": Predict,
+    "evaluate": Evaluate,
     "sample": Sample,
     "score": Score,
     "study": StudyCommand,

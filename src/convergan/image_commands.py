@@ -1,10 +1,13 @@
-"""`convergan predict`, `sample` and `score`: what finished runs and images are for. Heavy imports wait until
-one runs."""
+"""`convergan predict`, `evaluate`, `sample` and `score`: commands for finished runs and for images.
+
+Heavy imports wait until one runs.
+"""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Interval
 from tyro.conf import AvoidSubcommands, Positional, arg
@@ -15,25 +18,29 @@ from convergan.progress_bar import progress_bar
 from convergan.ranges import BestShare, Checked, Seed
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
 
+if TYPE_CHECKING:
+    from convergan.images.read_images import SkippedImage
+
 
 @dataclass(kw_only=True)
 class Predict(Checked):
-    """Classify images with a finished run, into a CSV file."""
+    """Classify images with a finished run and write a CSV file."""
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES")]
-    """Images, or folders of images (and of folders of images)."""
+    """Images, or folders of images, including their subfolders."""
 
     out: Path = field(default=Path("predictions.csv"))
-    """The file to write: path, label, confidence, and one column per class. `-`: the standard output."""
+    """CSV file to write, with the columns path, label, confidence and one per class. `-`: the standard
+    output."""
 
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
     skip_unreadable: bool = False
-    """Go on without images that cannot be read; they are counted and listed."""
+    """Leave out images that cannot be read; they are counted and listed."""
 
     def run(self) -> None:
         from convergan.images.passed_over import count_passed_over
@@ -55,10 +62,47 @@ class Predict(Checked):
         passed_over = [name for place in self.images for name in files_passed_over(place)]
         if told := count_passed_over(passed_over):
             print(told, file=sys.stderr)
-        for image in skipped:
-            print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
+        _list_unreadable(skipped)
         left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
         _report_on(self.out, f"{count:,} images{left_out}")
+
+
+@dataclass(kw_only=True)
+class Evaluate(Checked):
+    """Count the errors of a finished run on another folder of labelled images."""
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a finished run."""
+
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")]
+    """Folder with a folder of images for each class, or with a metadata.csv, as for training. If it has test
+    images, only these are evaluated."""
+
+    json: Path | None = None
+    """JSON file to write the numbers and the confusion matrix to. `-`: the standard output."""
+
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    skip_unreadable: bool = False
+    """Leave out images that cannot be read; they are counted and listed."""
+
+    def run(self) -> None:
+        from convergan.inference.evaluate import evaluate, print_evaluation
+        from convergan.json_files import json_text
+        from convergan.outputs import require_output, write_output
+        from convergan.terminal import standard_console
+
+        if self.json is not None:
+            require_output(self.json, name="json", overwrite=self.overwrite)
+        evaluation = evaluate(
+            self.run_folder, self.images, skip_unreadable=self.skip_unreadable, progress=True
+        )
+        to_output = self.json is not None and is_standard_output(self.json)
+        print_evaluation(standard_console(stderr=to_output), evaluation)
+        _list_unreadable(evaluation.predictions.skipped)
+        if self.json is not None:
+            write_output(self.json, json_text(evaluation.as_dict()))
 
 
 @dataclass(kw_only=True)
@@ -69,29 +113,31 @@ class Sample(Checked):
     """Folder of a finished run."""
 
     count: Annotated[int, Interval(ge=1, le=10**8)]
-    """How many images."""
+    """Number of images to draw."""
 
     out: Path
-    """Folder to write them to, as PNG files; new or empty."""
+    """New or empty folder for the PNG files."""
 
     seed: Seed = 0
-    """Seed of the noise that they are made from."""
+    """Seed of the noise that the images are generated from."""
 
     best: BestShare | None = None
-    """Draw more, and keep this share: the paper's 0.01, say."""
+    """Draw more images and keep only this fraction, the best; the paper keeps 0.01."""
 
     by: Literal["inception"] | None = None
-    """For --best: what they are the best by. Unset: inception, an image's contribution to the Inception
-    score."""
+    """For --best: the criterion. Unset: inception, the contribution of an image to the Inception score."""
 
     classifier: Path | None = None
-    """For --best: a run whose classifier looks at the images. Unset: the Inception network of 2015."""
+    """For --best: folder of a run whose classifier computes the score. Unset: the Inception network of
+    2015."""
 
     weights: Path | None = None
-    """For --best: the Inception network's weights. Unset: from the cache, or downloaded into it."""
+    """For --best: file with the weights of the Inception network. Unset: from the cache, or downloaded into
+    it."""
 
     overwrite: bool = False
-    """Replace the grid of images beside the folder, <out>-grid.png; the folder must be new or empty."""
+    """Replace an existing <out>-grid.png, the grid of images beside the folder. The folder itself must be new
+    or empty."""
 
     def run(self) -> None:
         from convergan.inference.sample import choose_best, require_no_choice
@@ -125,16 +171,16 @@ class Sample(Checked):
 
 @dataclass(kw_only=True)
 class Score(Checked):
-    """Inception score and its company, with intervals, of images or of a run's generator."""
+    """Compute the Inception score, FID, KID and related metrics, with intervals."""
 
     images: Annotated[Positional[Path], arg(metavar="IMAGES")]
-    """A folder of images, parquet files, a .npy or .npz, or a run."""
+    """Folder of images, parquet files, a .npy or .npz file, or the folder of a run."""
 
     files: Annotated[ScoreFiles, arg(name=""), AvoidSubcommands]
-    """What is beside the images, and where results go."""
+    """Files to compare with, and files to write."""
 
     settings: Annotated[ScoreSettings, arg(name=""), AvoidSubcommands]
-    """How they are scored."""
+    """Settings of the scores."""
 
     def run(self) -> None:
         from convergan.scoring.command import score_paths
@@ -148,3 +194,8 @@ def _report_on(out: Path, text: str) -> None:
         f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,
     )
+
+
+def _list_unreadable(images: "Iterable[SkippedImage]") -> None:
+    for image in images:
+        print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)

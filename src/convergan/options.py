@@ -2,7 +2,9 @@
 
 import io
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Collection
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
@@ -203,7 +205,8 @@ def parse_options(
             )
     except SystemExit as end:
         if end.code in (0, None):
-            sys.stdout.write(_LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1))
+            shown = _LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1)
+            sys.stdout.write(_with_wrapped_sentences(shown))
             raise
         raise UserError(f"{_first_message(complaint.getvalue())} {see_help(program)}") from None
 
@@ -212,6 +215,17 @@ _LONG_CHOICE = re.compile(
     r"\{([^{},\n]+),[^{}\n]{25,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
 )
 """Names of many commands, which make a usage line longer than a terminal is wide."""
+
+
+def _with_wrapped_sentences(text: str) -> str:
+    """A help text whose sentences outside of frames, which tyro does not wrap, fit the terminal."""
+    columns = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, columns)
+        if line[:1].isalnum() and not line.startswith("usage:")
+        else line
+        for line in text.split("\n")
+    )
 
 
 class _HelpText(io.StringIO):

@@ -17,79 +17,84 @@ _LABELS = Annotated[int, Interval(ge=1, le=10**9)]
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceData(Checked, group="data"):
-    """Where the images are."""
+    """Location of the images."""
 
     path: Path | None = None
-    """Folder with the data as `convergan train` takes it, or with a folder for each source in it (mnist,
-    cifar10, svhn). Unset: it is downloaded."""
+    """Folder with the data, as for `convergan train`, or with one such folder per source (mnist, cifar10,
+    svhn). Unset: the data is downloaded."""
 
     cache: Path | None = None
-    """Where decoded images are kept. Unset: $CONVERGAN_CACHE, else ~/.cache/convergan."""
+    """Folder for the decoded images. Unset: $CONVERGAN_CACHE, else ~/.cache/convergan."""
 
 
 @dataclass(kw_only=True)
 class Reproduce(Checked):
-    """Run the paper's experiments, and print them beside the paper's numbers and the best published since.
+    """Run the paper's experiments and print them beside the paper's numbers.
 
-    A second call runs only what is missing.
+    The best numbers published since are shown too. A second call runs only what is missing.
     """
 
     table: Annotated[Positional[TableName], arg(metavar="TABLE")]
-    """table1: MNIST; table2: CIFAR-10; svhn: Figure 5; table3: Inception scores; figures: samples."""
+    """Table or figure of the paper. table1: MNIST; table2: CIFAR-10; svhn: Figure 5; table3: Inception
+    scores; figures: samples."""
 
     labels: tuple[_LABELS, ...] = ()
-    """Numbers of labels. Unset: the paper's."""
+    """Numbers of labels to train with. Unset: those of the paper."""
 
     seeds: Annotated[int, Interval(ge=1, le=1000)] | None = None
-    """Draws of labels, of which mean and deviation are shown. Unset: 10; 1 for samples and their scores."""
+    """Number of draws of labels, over which mean and standard deviation are taken. Unset: 10; 1 for samples
+    and their scores."""
 
     members: Annotated[int, Interval(ge=1, le=1000)] | None = None
-    """Models of an ensemble; 1: no ensembles. Unset: 10 in tables of errors."""
+    """Number of models in an ensemble; 1: no ensembles. Unset: 10 in tables of errors."""
 
     recipes: tuple[str, ...] = ()
-    """Recipes by name, or recipe.yaml files, in place of the paper's; the table names them."""
+    """Recipes to run instead of the paper's, by name or as recipe.yaml files; the table names them."""
 
     data: ReproduceData = field(default_factory=ReproduceData)
-    """Where the images are."""
+    """Location of the images."""
 
     out: Path = Path("runs/reproduce")
-    """Folder of the experiment: run folders of the cells, and the table as Markdown, CSV and figure."""
+    """Folder of the experiment, for the run folders of the table's cells and the table as Markdown, CSV and
+    figure."""
 
     results: Path | None = None
-    """Folder where the results.json of each finished cell is kept; what is there is not run again.
-    Unset: results/ in the folder of the experiment."""
+    """Folder for the results.json of each finished cell; cells with a result there are not run again. Unset:
+    results/ in the folder of the experiment."""
 
     workers: Annotated[int, Interval(ge=1, le=1024)] | None = None
-    """Processes that train at the same time. Unset: one for each GPU, else one for each core."""
+    """Number of processes that train at the same time. Unset: one per GPU, or one per core without a GPU."""
 
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
-    """Threads of each. Unset: the cores divided among the workers; 1 on a cluster."""
+    """Number of threads per worker. Unset: the cores divided among the workers; 1 on a cluster."""
 
     cluster: str | None = None
-    """Address of a Ray cluster that trains in place of processes here: auto on one of its nodes, or
-    HOST:PORT. Its nodes share the folders."""
+    """Address of a Ray cluster to train on instead of this machine: `auto` on one of its nodes, or HOST:PORT.
+    The nodes must share the folders."""
 
     budget: Annotated[float, Interval(gt=0, le=10**5)] | None = None
-    """Hours that it may take: from timed steps, chooses what fits, and says what is left out."""
+    """Time limit in hours. The cells that fit are chosen from timed steps, and the others are listed."""
 
     dry_run: bool = False
-    """Say what there is to do and how long it would take, print the table as it is, and stop there."""
+    """Print what remains to be done, how long that would take and the table as it is, and stop."""
 
     checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
-    """Time between checkpoints: what a killed worker loses at most."""
+    """Seconds between checkpoints: the most training time that a killed worker loses."""
 
     samples: Annotated[int, Interval(ge=100, le=10**8)] = SCORED_IMAGES
-    """Of table3: images that an Inception score is made of."""
+    """For table3: number of images per Inception score."""
 
     weights: Path | None = None
-    """Of table3: the Inception network's weights. Unset: from the cache, or downloaded into it."""
+    """For table3: file with the weights of the Inception network. Unset: from the cache, or downloaded into
+    it."""
 
     adopt: tuple[Path, ...] = ()
-    """Folders of runs that `convergan train` made: those with the settings of a cell are not run again."""
+    """Folders of finished runs of `convergan train`. A cell with the settings of such a run is not run
+    again."""
 
     study: Path | None = None
-    """Of table3: the JSON of a study's report (`convergan study report --json`) whose sets of images have the
-    recipes' names: how people and the Inception score rank the models."""
+    """For table3: JSON of a study's report (`convergan study report --json`) whose sets of images have the
+    names of recipes. It shows how people and the Inception score rank the models."""
 
     def run(self) -> None:
         from convergan.experiments.plan import plan_of

@@ -26,29 +26,30 @@ class Stopped(Exception):
 
 @dataclass(kw_only=True)
 class TrainRecipe(Checked):
-    """Train a classifier and a generator, and see whether the generator helped the classifier."""
+    """Train a classifier and, with a GAN, a generator, and see whether that helped."""
 
     out: Path | None = None
-    """Folder of the run. Unset: runs/<recipe>-<labels>-seed<seed>, of an ensemble with -members<members>."""
+    """Folder of the run. Unset: runs/<recipe>-<labels>-seed<seed>, for an ensemble with -members<members>."""
 
     resume: bool = False
-    """Continue the run in that folder exactly where its last checkpoint left it."""
+    """Continue the run in the folder from its last checkpoint, exactly as if it had not stopped."""
 
     checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
-    """Time between checkpoints: what a killed run loses at most."""
+    """Seconds between checkpoints: the most training time that a killed run loses."""
 
     on_divergence: Literal["stop", "rollback"] = "stop"
-    """On a loss that is not finite: `stop`; or `rollback` to the last checkpoint, halve the learning
-    rate and go on, at most three times."""
+    """Reaction to a loss that is not finite. `stop`: end the run. `rollback`: return to the last checkpoint,
+    halve the learning rate and continue, at most three times."""
 
     logger: Literal["none", "tensorboard"] = "none"
-    """Where each epoch's numbers go beside metrics.jsonl."""
+    """Additional logger for the numbers of each epoch; metrics.jsonl is always written."""
 
     dry_run: bool = False
-    """Read the images, say what they were understood as and what training would take, and stop there."""
+    """Read the images, print how they were understood and the memory and time that training would take, and
+    stop."""
 
     recipe: Annotated[Recipe, arg(name=""), AvoidSubcommands]
-    """Everything that decides the result."""
+    """All settings that affect the result."""
 
     def run(self) -> None:
         from convergan.runs.folder import RunFolder
@@ -112,10 +113,10 @@ _RECIPES: Any = Union[  # noqa: UP007
 
 @dataclass(kw_only=True)
 class Train:
-    """Train a classifier from few labels, with the paper's GAN.
+    """Train a classifier from few labels.
 
-    `convergan train RECIPE --help` lists a recipe's settings.
-    `convergan train --from FILE` repeats the run whose recipe.yaml FILE is.
+    `convergan train RECIPE --help` lists the settings of a recipe.
+    `convergan train --from FILE` repeats a run, given its recipe.yaml.
     """
 
     recipe: Annotated[_RECIPES, arg(name="")]

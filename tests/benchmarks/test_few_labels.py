@@ -275,6 +275,8 @@ def test_ours_is_placed_among_those_without_imagenet() -> None:
     first = standing({**row, "FixMatch": summary(20.0)})
     assert first is not None and first.rank == 1 and first.points == pytest.approx(-5)
     assert standing({"convergan": summary(1.0), "frozen": summary(2.0)}) is None
+    # convergan without a baseline is no rival of convergan.
+    assert standing({**row, "convergan-alone": summary(1.0)}) == standing(row)
 
 
 def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
@@ -305,13 +307,13 @@ def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
     threads = torch.get_num_threads()
     words = [
         "few_labels.py", "--rows", "digits", "--methods", "LabelSpreading", "HOG-SVM", "convergan",
-        "--minutes", "0.5", "--draws", "2", "--threads", str(threads), "--runs",
+        "convergan-alone", "--minutes", "0.5", "--draws", "2", "--threads", str(threads), "--runs",
         str(tmp_path / "runs"),
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", words)
     few_labels.main()
     assert trained == [
-        ["digits", "--labels", 100, "--seed", draw, "--minutes", 0.5] for draw in (0, 1)
+        ["digits-fast", "--labels", 100, "--seed", draw, "--minutes", 0.5] for draw in (0, 1)
     ]
     shown = capsys.readouterr().out
     assert "20.00 ± 0.00 (2)" in shown and "NOT within 1 point" in shown

@@ -1,4 +1,4 @@
-"""Settings of the views that training makes of its images."""
+"""Settings of augmentation: the random views of images in training."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -25,59 +25,60 @@ _OF_KIND: dict[str, dict[str, float]] = {
         "cutout": 12 / 32,
     },
 }
-"""What an unset number is for each kind; 0 where none stands here."""
+"""Defaults of unset numbers for each kind; 0 if there is none here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSettings(Settings, group="augmentation"):
-    """Other images of the same classes that training sees in place of the images themselves, drawn anew for
-    each image of each step. Unlabelled images are shifted (weak view); labelled ones are also turned and
-    coloured; strong views, which consistency compares with weak ones, are also made grey and cut."""
+    """Random views of the training images, drawn anew for each image in each step. Unlabelled images are
+    shifted (weak views). Labelled images are also rotated and changed in colour. Strong views, which
+    consistency compares with weak views, may also be grey and have a cutout."""
 
     kind: Literal["none", "digits", "photographs"] = "none"
-    """`none`: images as they are. `digits`: characters and drawings, never mirrored; what a shift brings in
-    repeats the border. `photographs`: mirrored if `data.flip` is on; what a shift brings in is a reflection.
-    Numbers below that are not set have the kind's values."""
+    """Kind of augmentation, which decides the defaults of the settings below. `none`: images are unchanged.
+    `digits`: for characters and drawings; never mirrored, and shifts are filled by repeating the border.
+    `photographs`: mirrored if `data.flip` is on, and shifts are filled by reflection."""
 
     shift: _Half | None = None
-    """Largest shift, as a share of each side, in whole pixels. Unset: 0.071 (2 of 28 pixels) for digits,
+    """Largest shift, in whole pixels, as a fraction of each side. Unset: 0.071 (2 of 28 pixels) for digits,
     0.125 (4 of 32) for photographs."""
 
     rotation: _HalfTurn | None = None
-    """Largest rotation, in degrees to either side. Unset: 15 for digits, 0 for photographs."""
+    """Largest rotation in either direction, in degrees. Unset: 15 for digits, 0 for photographs."""
 
     scale: _BelowOne | None = None
-    """Largest change of the size: by factors of 1 - `scale` to 1 + `scale`. Unset: 0.1 for digits, 0 for
+    """Largest change of size: by factors of 1 - `scale` to 1 + `scale`. Unset: 0.1 for digits, 0 for
     photographs."""
 
     shear: _BelowOne | None = None
-    """Largest slant, in pixels to the side for each pixel upwards. Unset: 0.1 for digits, 0 for
+    """Largest shear, in horizontal pixels per vertical pixel. Unset: 0.1 for digits, 0 for
     photographs."""
 
     brightness: _Share | None = None
-    """Largest change of the brightness, as a share of the range from black to white. Unset: 0 for digits, 0.2
+    """Largest change of brightness, as a fraction of the range from black to white. Unset: 0 for digits, 0.2
     for photographs."""
 
     contrast: _Share | None = None
-    """Largest change of the contrast: by factors of 1 - `contrast` to 1 + `contrast`. Unset: 0 for digits,
+    """Largest change of contrast: by factors of 1 - `contrast` to 1 + `contrast`. Unset: 0 for digits,
     0.4 for photographs."""
 
     saturation: _Share | None = None
-    """Largest change of the saturation, as of the contrast. Unset: 0 for digits, 0.4 for photographs."""
+    """Largest change of saturation: by factors of 1 - `saturation` to 1 + `saturation`. Unset: 0 for digits,
+    0.4 for photographs."""
 
     hue: _Half | None = None
-    """Largest change of the hue, as a share of the circle of colours. Unset: 0 for digits, 0.05 for
+    """Largest change of hue, as a fraction of the colour circle. Unset: 0 for digits, 0.05 for
     photographs."""
 
     grey: _Share | None = None
-    """Share of the strong views without any colour. Unset: 0 for digits, 0.2 for photographs."""
+    """Fraction of the strong views that are grey. Unset: 0 for digits, 0.2 for photographs."""
 
     cutout: _Share | None = None
-    """Side of the square that is cut out of strong views, as a share of the shorter side. Unset: 0.286 (8 of
-    28 pixels) for digits, 0.375 (12 of 32) for photographs."""
+    """Side of the square that is cut out of strong views, as a fraction of the shorter side. Unset: 0.286 (8
+    of 28 pixels) for digits, 0.375 (12 of 32) for photographs."""
 
     def amount(self, name: str) -> float:
-        """The number of this name: the one that is set, or else the kind's."""
+        """The value of a setting, or the default for the kind if it is unset."""
         value: float | None = getattr(self, name)
         if self.kind == "none":
             return 0.0

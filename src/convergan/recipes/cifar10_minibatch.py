@@ -1,4 +1,4 @@
-"""CIFAR-10 with minibatch discrimination in place of feature matching: for samples, as in the authors' code.
+"""CIFAR-10 with minibatch discrimination instead of feature matching: for samples, as in the authors' code.
 
 Gaussian noise on the input instead of dropout; 100 kernels of dimension 5 after the global mean; the minimax
 loss, and three steps of the generator to each of the discriminator's. As a classifier it is not meant to be

@@ -1,4 +1,4 @@
-"""CIFAR-10 for samples: "our methods" of Table 3, and its five ablations.
+"""CIFAR-10 for samples: the row "our methods" of Table 3; its five ablations are recipes too.
 
 Section 6.2: all techniques of the paper but feature matching and historical averaging: virtual batch
 normalization, minibatch features, one-sided label smoothing, labels. Neither the paper nor the code gives the

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits of 8x8 pixels: real data that comes with a dependency.
+"""scikit-learn's 1,797 handwritten digits of 8x8 pixels: real data without a download.
 
 The paper has no such experiment. The networks are its MNIST ones, smaller and with less noise: 0.3 and 0.5
 drown 64 pixels. The learning rate falls: at a constant one a short run ends wherever it then is.

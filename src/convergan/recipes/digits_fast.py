@@ -1,4 +1,4 @@
-"""The digits of scikit-learn with 100 labels in half a minute: shifted and turned digits, and consistency.
+"""scikit-learn's digits with 100 labels in half a minute: shifted and rotated digits, and consistency.
 
 `mnist-fast` on the digits that come with scikit-learn: 8x8 pixels, 1,297 to train with and 500 to test with.
 """

@@ -1,4 +1,4 @@
-"""MNIST with 100 labels in 3,000 steps: shifted and turned digits, and consistency.
+"""MNIST with 100 labels in 3,000 steps: shifted and rotated digits, and consistency.
 
 No counterpart of the paper's experiments, which are permutation-invariant: this network knows that pixels
 have neighbours, and that a digit that is moved or turned a little stays the same digit.

@@ -1,4 +1,4 @@
-"""MNIST with minibatch discrimination in place of feature matching: for samples, as in Figure 3 of the paper.
+"""MNIST with minibatch discrimination instead of feature matching: for samples, as in Figure 3.
 
 The paper gives no settings for it. The kernels, 100 of dimension 5, and three steps of the generator for each
 of the discriminator's are those of the authors' variant for CIFAR-10. Departures from that: the generator

@@ -1,4 +1,4 @@
-"""MNIST with 100 labels as the authors' script trains it, to the letter: 300 epochs in 32 bits.
+"""MNIST with 100 labels exactly as in the authors' script: 300 epochs in 32 bits.
 
 Here everything is theirs: Adam with 1e-8 inside the root at a constant rate of .003; Glorot's directions in
 the generator's last layer; an average that starts from zeros and moves by 1e-4 a step; noise that is drawn

@@ -28,10 +28,10 @@ from convergan.recipes.terms import (
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings(Settings, group="objective"):
-    """What the two players minimize: the sum of the terms whose weight is not 0."""
+    """Losses of the two players: weighted sums of the terms whose weight is not 0."""
 
     supervised: SupervisedSettings = field(default_factory=SupervisedSettings)
-    """The classes of labelled images, in the discriminator's and the baseline's loss (Section 5)."""
+    """Cross-entropy of labelled images, in the discriminator's and the baseline's loss (Section 5)."""
 
     real_or_generated: RealOrGeneratedSettings = field(default_factory=RealOrGeneratedSettings)
     """Real or generated, in the discriminator's loss (Section 5), with smoothed targets (Section 3.4)."""
@@ -43,7 +43,7 @@ class ObjectiveSettings(Settings, group="objective"):
     """log(1 - D), in the generator's loss: the authors' choice with minibatch discrimination."""
 
     non_saturating: NonSaturatingSettings = field(default_factory=NonSaturatingSettings)
-    """-log D, in the generator's loss, which has a slope where the discriminator is sure."""
+    """-log D, in the generator's loss; its gradient is large where the discriminator is confident."""
 
     target: TargetSettings = field(default_factory=TargetSettings)
     """Cross-entropy between a target and D, in the generator's loss: the authors' choice for ImageNet."""
@@ -59,21 +59,22 @@ class ObjectiveSettings(Settings, group="objective"):
     conditional_entropy: ConditionalEntropySettings = field(
         default_factory=ConditionalEntropySettings
     )
-    """Entropy of the classes of unlabelled images, in the discriminator's loss."""
+    """Entropy of predictions for unlabelled images, in the discriminator's loss."""
 
     pull_away: PullAwaySettings = field(default_factory=PullAwaySettings)
-    """Pulling-away of the features of generated images, in the generator's loss."""
+    """Pull-away term for the features of generated images, in the generator's loss."""
 
     generator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
-    """Generator steps to each step of the discriminator."""
+    """Number of generator steps per discriminator step."""
 
     update: Literal["alternating", "simultaneous"] = "alternating"
-    """`alternating`: the generator moves after the discriminator, through its new weights and with other
-    noise. `simultaneous`: both move by one forward pass, in fp32, as the authors' do on ImageNet."""
+    """Order of the updates. `alternating`: the generator is updated after the discriminator, through its new
+    weights and with new noise. `simultaneous`: both are updated from one forward pass, in fp32, as the
+    authors do on ImageNet."""
 
     shared_real_batch: bool = False
-    """The labelled images of a step are its unlabelled ones, too, as on ImageNet, where all have a label.
-    Off: both are drawn, each from its own."""
+    """Use the labelled images of a step as its unlabelled images too, as on ImageNet, where all images have a
+    label. Off: both are drawn separately."""
 
     others: tuple[TermSettings, ...] = ()
     """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands

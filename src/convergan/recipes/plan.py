@@ -1,4 +1,4 @@
-"""The steps that minutes came to, as they are kept in recipe.yaml."""
+"""The plan of a run with minutes, in steps, as it is kept in recipe.yaml."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,33 +13,34 @@ Minutes = Annotated[float, Interval(ge=0.01, le=10**5)]
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings(Settings, group="plan"):
-    """Steps of the arms, as they were planned when a run began, so that whoever repeats it takes the same.
+    """Steps of the arms as planned when a run began, so that a repetition of the run uses the same.
 
-    The steps of the recipe's own training are `steps`. Nobody has to set these.
+    The steps of the recipe's own training are `steps`. These settings are written by the run, not by users.
     """
 
     minutes: Minutes | None = None
-    """Minutes that were planned for. Where a recipe asks for others, it is planned anew."""
+    """Minutes of the plan. A recipe with different minutes is planned again."""
 
     settings_sha256: Annotated[str, Len(64, 64)] | None = None
-    """Hash of the settings that decide how long a step takes. Where a recipe has others, it is planned
-    anew."""
+    """Hash of the settings that affect the duration of a step. A recipe with other settings is planned
+    again."""
 
     epochs: Annotated[int, Interval(ge=1, le=10**6)] | None = None
-    """Parts of each training, after each of which it is tested. Unset: the recipe's `epochs`."""
+    """Number of parts of each training; a test follows each part. Unset: the recipe's `epochs`."""
 
     hold_out_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    """Steps of a training whose held-out labels choose among the arms, as a share of those of the arm."""
+    """Steps of a training with held-out labels, as a fraction of the arm's steps."""
 
     baseline_hold_out: Steps | None = None
-    """Steps of a training of the arm `baseline` that holds labels out. Unset: as many as of any other arm.
+    """Steps of a training of the arm `baseline` with held-out labels. Unset: determined as for the other
+    arms.
 
-    Where the baseline's steps end as it learns nothing more, it is given as much time as the others here too,
-    up to those steps: a part of them would make it look weaker than it is.
+    If `baseline_steps` limits the baseline, its trainings with held-out labels have as much time as those of
+    other arms, up to that limit; only a fraction of the limit would make it look weaker than it is.
     """
 
     baseline: Steps | None = None
-    """Steps of the arm `baseline`. Unset: it is no arm of this run; and so on."""
+    """Steps of the arm `baseline`. Unset: the run has no such arm."""
 
     composed: Steps | None = None
     """Steps of the arm `composed`."""

@@ -1,4 +1,4 @@
-"""SVHN with minibatch discrimination in place of feature matching: for samples, as in the authors' code.
+"""SVHN with minibatch discrimination instead of feature matching: for samples, as in the authors' code.
 
 The networks of `cifar10-mb`, whose discriminator is wider than that of `svhn`. Departures: those of
 `cifar10-mb`.

@@ -37,37 +37,37 @@ class RampedTermSettings(TermSettings):
     """Base of the settings of a term whose weight rises at the start of a run."""
 
     ramp: Annotated[float, Interval(ge=0, le=1)] = 0.0
-    """Share of the run over which the weight rises linearly from 0, since the first classes of unlabelled
-    images are often wrong. 0: the whole weight from the start."""
+    """Fraction of the run over which the weight rises linearly from 0, because early predictions for
+    unlabelled images are often wrong. 0: the full weight from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedSettings(TermSettings, term="supervised"):
-    """Settings of the classes that labelled images teach (Section 5)."""
+    """Settings of the supervised loss of the labelled images (Section 5)."""
 
     weight: Weight = 1.0
-    """Weight of the cross-entropy of the labelled images. 0: there are no classes, the discriminator tells
-    real from generated images alone, and labels are not used."""
+    """Weight of the cross-entropy of the labelled images. 0: there are no classes and labels are not used;
+    the discriminator only distinguishes real from generated images."""
 
     include_generated: bool = False
-    """The softmax is over the classes and "generated", as in the authors' code for ImageNet: then this term,
-    too, teaches that labelled images are real. Off: over the classes alone, given that an image is real."""
+    """Take the softmax over the classes and "generated", as in the authors' code for ImageNet, so that this
+    term also teaches that labelled images are real. Off: over the classes only, given that an image is
+    real."""
 
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: each labelled image counts n / (K n_k), with n labelled images, n_k of them of its class: a
-    class with few labels has as much of the loss as any."""
+    """Weights of the classes. `balanced`: each labelled image has the weight n / (K n_k), where n_k of the n
+    labelled images belong to its class, so that every class contributes equally to the loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealOrGeneratedSettings(TermSettings, term="real_or_generated"):
-    """Settings of the judgement, real or generated (Section 5)."""
+    """Settings of the loss for real or generated (Section 5)."""
 
     weight: Weight = 0.5
     """Weight of the cross-entropy of unlabelled and generated images. Eq. 5 has 1, the authors' code 0.5."""
 
     positive_target: Annotated[float, Interval(ge=0.5, le=1)] = 1.0
-    """What the discriminator is to say of real images: below 1 is one-sided label smoothing
-    (Section 3.4)."""
+    """Target of the discriminator for real images; below 1: one-sided label smoothing (Section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +99,14 @@ class NonSaturatingSettings(TermSettings, term="non_saturating"):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings(TermSettings, term="target"):
-    """Settings of the generator's target for what the discriminator says."""
+    """Settings of the generator's loss with a target for the discriminator's output."""
 
     weight: Weight = 0.0
     """Weight of the cross-entropy between `probability` and D; 0 is off."""
 
     probability: Annotated[float, Interval(gt=0, le=1)] = 0.375
-    """What the generator makes the discriminator say of generated images. A smoothed discriminator that
-    cannot tell them from real ones says half of its positive target (Section 3.4)."""
+    """Target of the generator for D on generated images. A discriminator with a smoothed positive target that
+    cannot distinguish them from real images outputs half of that target (Section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,31 +123,31 @@ class ConsistencySettings(RampedTermSettings, term="consistency"):
     """Settings of consistency between views of unlabelled images (FixMatch: Sohn et al., 2020)."""
 
     weight: Weight = 0.0
-    """Weight of the cross-entropy of the strong view against the class of the weak one; 0 is off."""
+    """Weight of the cross-entropy of the strong view against the class of the weak view; 0 is off."""
 
     targets: Literal["weak", "teacher"] = "weak"
-    """Who says which class of the weak view the strong view is to get: `weak`, the network itself; `teacher`,
-    the average of its weights, which takes one more forward pass."""
+    """Network that predicts the class of the weak view, which is the target for the strong view. `weak`: the
+    discriminator itself; `teacher`: its EMA weights, at the cost of one more forward pass."""
 
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.95
-    """Least probability of the weak view's class; images below it count as 0. With `adaptive_threshold` the
-    highest that the threshold of a class rises to."""
+    """Minimum probability of the weak view's class; images below it count as 0. With `adaptive_threshold`:
+    the maximum threshold of a class."""
 
     adaptive_threshold: bool = False
-    """A threshold for each class that starts at 1 / K and rises with the mean confidence, to `threshold` at
-    most (FreeMatch: Wang et al., 2022): more images count early."""
+    """Use a threshold for each class that starts at 1 / K and rises with the mean confidence, up to
+    `threshold` (FreeMatch: Wang et al., 2022). More images then count early in training."""
 
     temperature: Annotated[float, Interval(ge=0, le=100)] = 0.0
-    """0: the target is the most probable class alone. Above: the distribution, of the logits divided by
-    this."""
+    """Temperature of the targets. 0: the target is only the most probable class. Above 0: the target is the
+    distribution, with the logits divided by the temperature."""
 
     distribution_alignment: bool = False
-    """The targets' probabilities are multiplied by the frequency of the class among the labels, divided by
-    that among the targets so far (ReMixMatch: Berthelot et al., 2019), and normalized."""
+    """Multiply the target probability of each class by its frequency among the labels, divide it by its
+    frequency among the targets so far, and normalize (ReMixMatch: Berthelot et al., 2019)."""
 
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
-    """Of the running means of `adaptive_threshold` and `distribution_alignment`: over about
-    1 / (1 - momentum) steps."""
+    """Momentum of the running means of `adaptive_threshold` and `distribution_alignment`, which average over
+    about 1 / (1 - momentum) steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,7 +160,7 @@ class ConsistencySettings(RampedTermSettings, term="consistency"):
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalEntropySettings(RampedTermSettings, term="conditional_entropy"):
-    """Settings of the entropy of the classes of unlabelled images (Springenberg, 2015; Dai et al., 2017)."""
+    """Settings of the entropy of predictions for unlabelled images (Springenberg, 2015; Dai et al., 2017)."""
 
     weight: Weight = 0.0
     """Weight of the mean entropy of p(y | x) over the unlabelled images; 0 is off."""
@@ -168,7 +168,7 @@ class ConditionalEntropySettings(RampedTermSettings, term="conditional_entropy")
 
 @dataclass(frozen=True, kw_only=True)
 class PullAwaySettings(TermSettings, term="pull_away"):
-    """Settings of the pulling-away term (Zhao et al., 2016; Dai et al., 2017)."""
+    """Settings of the pull-away term (Zhao et al., 2016; Dai et al., 2017)."""
 
     weight: Weight = 0.0
     """Weight of the mean squared cosine between the features of generated images; 0 is off."""

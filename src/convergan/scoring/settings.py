@@ -1,4 +1,4 @@
-"""How images are scored, as typed settings without torch."""
+"""Settings of `convergan score`, without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,96 +13,96 @@ _Value = Annotated[float, Interval(ge=-1e9, le=1e9)]
 MetricName = Literal["is", "fid", "kid", "pr"]
 
 DRAWN = 50_000
-"""Images that are drawn from a run, unless a number is set."""
+"""Default number of images drawn from a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFiles(Checked):
-    """What is beside the images that are scored, and where results go."""
+    """Files to compare the scored images with, and files to write."""
 
     reference: Path | None = None
-    """Real images, or their saved features: for fid, kid and pr; or a .npz with their mean and covariance:
-    for fid."""
+    """Real images or their saved features, for fid, kid and pr; or a .npz with the mean and covariance of
+    their features, for fid."""
 
     versus: Path | None = None
-    """Other images, as many, or the --json of an earlier call, a .json: whether scores differ by more than
-    chance."""
+    """The same number of other images, or the .json file from --json of an earlier call, to test whether the
+    scores differ by more than chance."""
 
     training: Path | None = None
-    """The images that the generator was trained on: whether it copies them."""
+    """Images that the generator was trained on, to test whether it copies them."""
 
     classifier: Path | None = None
-    """A run whose classifier looks at the images. Unset: the Inception network of 2015."""
+    """Folder of a run whose classifier computes the scores. Unset: the Inception network of 2015."""
 
     weights: Path | None = None
-    """The Inception network's weights. Unset: from the cache, or downloaded into it."""
+    """File with the weights of the Inception network. Unset: from the cache, or downloaded into it."""
 
     json: Path | None = None
-    """File to write all numbers to, with everything that they depend on. `-`: the standard output."""
+    """JSON file to write all numbers to, with everything that they depend on. `-`: the standard output."""
 
     figures: Path | None = None
     """Folder to write figures to."""
 
     save_statistics: Path | None = None
-    """A .npz to write mean and covariance of the images' features to, as a later --reference."""
+    """Write the mean and covariance of the images' features to this .npz, for use as --reference."""
 
     save_features: Path | None = None
-    """A .npz to write the images' features and logits to: later calls take it in place of the images."""
+    """Write the images' features and logits to this .npz, which later calls accept instead of the images."""
 
     overwrite: bool = False
-    """Replace files that are there."""
+    """Replace existing files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings(Checked):
-    """How images are scored."""
+    """Settings of the scores."""
 
     metrics: tuple[MetricName, ...] = ()
-    """is: Inception score; fid; kid; pr: precision, recall, density, coverage. Unset: all that the
-    reference allows."""
+    """Metrics to compute. is: Inception score; fid; kid; pr: precision, recall, density, coverage. Unset: all
+    that the reference allows."""
 
     protocol: Literal["paper", "shuffled"] = "paper"
-    """Of the Inception score: `paper`: splits in the order given; `shuffled`: in a drawn order."""
+    """Order of the images for the splits of the Inception score. `paper`: as given; `shuffled`: random."""
 
     splits: Annotated[int, Interval(ge=1, le=10**6)] = 10
-    """Of the Inception score."""
+    """Number of splits for the Inception score."""
 
     split_seed: Seed = 2020
-    """Of the `shuffled` order; the default is torch-fidelity's."""
+    """Seed of the order `shuffled`; the default is that of torch-fidelity."""
 
     kid_subsets: Annotated[int, Interval(ge=0, le=10**6)] = 0
-    """Random subsets that KID is the mean of; 0: all pairs of all images."""
+    """Number of random subsets that KID is averaged over; 0: all pairs of all images."""
 
     kid_subset_size: Annotated[int, Interval(ge=2, le=10**6)] = 1000
-    """Images in each of them."""
+    """Number of images in each subset for KID."""
 
     intervals: bool = True
-    """Say how certain the numbers are."""
+    """Compute confidence intervals."""
 
     seed: Seed = 0
-    """Of the groups that some intervals come from, and of the images drawn from a run."""
+    """Seed of the random groups behind some intervals, and of the images drawn from a run."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the network: fp32, or bf16, which is faster on GPUs and moves the numbers a little."""
+    """Precision of the network: fp32, or bf16, which is faster on GPUs and changes the numbers slightly."""
 
     pixel_range: tuple[_Value, _Value] | None = None
-    """Values of black and white in those arrays that are of floats: 0 1, say."""
+    """Values of black and white in arrays of floats, such as 0 1."""
 
     split: Literal["train", "test"] | None = None
-    """Of those parquet files that name their splits."""
+    """Split to use from parquet files that name their splits."""
 
     key: str | None = None
-    """Of a .npz with several arrays: the one that holds the images. Unset: the only one, or arr_0."""
+    """Name of the array with the images in a .npz with several arrays. Unset: the only one, or arr_0."""
 
     features: bool = False
-    """Arrays are features [images, features] of a network of your own, and no images; a .npz may hold logits
-    as well."""
+    """Treat arrays as features [images, features] from your own network, not as images. A .npz may also
+    contain logits."""
 
     count: Annotated[int, Interval(ge=1, le=10**8)] | None = None
-    """Images to draw from a run. Unset: 50,000."""
+    """Number of images to draw from a run. Unset: 50,000."""
 
     skip_unreadable: bool = False
-    """Leave out images that cannot be read; otherwise they are errors."""
+    """Leave out images that cannot be read. Off: they are errors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""The plan of a study: everything that is decided before the first participant, and not changed after."""
+"""The plan of a study: settings that are fixed before the first participant."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -24,72 +24,74 @@ Your answers and the time that each takes are stored without your name. If you c
 platform, its identifier for you is stored only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
-deleted: the next page, and the last one, show a code to ask for that with."""
+deleted: the next page and the last one show a code with which you can ask for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Checked):
-    """The settings of a study. An image is "real" or "generated"; a set of generated images and a kind of
-    feedback make an arm."""
+    """Settings of a study. Each image is "real" or "generated"; an arm is a set of generated images and a
+    kind of feedback."""
 
     title: Annotated[str, Len(1, 1000)] = "Real or generated?"
-    """What participants see above the study."""
+    """Title that participants see."""
 
     trials: Annotated[int, MultipleOf(2), Interval(ge=2, le=10_000)] = 100
-    """Images that each participant judges, half of them real, half generated; an even number."""
+    """Number of images that each participant judges, half real, half generated."""
 
     participants: Annotated[int, Interval(ge=1, le=100_000)] = 40
-    """Participants wanted in each arm. Who starts and does not finish is replaced."""
+    """Number of participants wanted in each arm. Participants who do not finish are replaced."""
 
     feedback: Literal["none", "after-each", "both"] = "none"
-    """Whether participants are told after each answer if it was right; `both` makes arms of each."""
+    """Whether participants learn after each answer if it was right. `both`: arms with and without
+    feedback."""
 
     exposure: Literal["unlimited", "timed"] = "unlimited"
-    """`unlimited`: an image stays until it is answered, as in the paper. `timed`: it is shown for a moment,
-    then masked; 10 ms less after a right answer, 30 ms more after a wrong one, 100 to 1,000 ms."""
+    """How long an image is shown. `unlimited`: until the answer, as in the paper. `timed`: for 100 to 1,000
+    ms, then a mask replaces it; 10 ms less after a right answer, 30 ms more after a wrong one."""
 
     practice: Annotated[int, MultipleOf(2), Interval(ge=0, le=1000)] = 6
-    """Images to practise on first, always with feedback, from images that are in no trial; an even number."""
+    """Number of practice images before the trials, always with feedback; they are in no trial."""
 
     checks: Annotated[int, Interval(ge=0, le=10_000)] = 4
-    """Trials that say which answer to give. Who misses two or more is not counted."""
+    """Number of attention checks: trials that say which answer to give. Participants who miss two or more are
+    not counted."""
 
     controls: Annotated[int, Interval(ge=0, le=10_000)] = 0
-    """Obvious fakes among the trials of each participant, beyond `trials`: positive controls, without which
-    nobody can say whether people looked. They count in nothing else. 8 are enough."""
+    """Number of obvious fakes among the trials of each participant, in addition to `trials`. They are
+    positive controls, which show whether people looked, and are used for nothing else. 8 are enough."""
 
     fastest_ms: Annotated[int, Interval(ge=0, le=60_000)] = 400
-    """Who answers faster than this in half of the trials is flagged as careless, and left out of the
-    findings, which the report gives with and without the flagged; 0: nobody."""
+    """Participants who answer faster than this in half of the trials are flagged as careless and excluded;
+    the report also gives the findings with them. 0: nobody is flagged."""
 
     longest_run: Annotated[int, Interval(ge=5, le=10_000)] = 25
-    """Who gives the same answer so often in a row is flagged."""
+    """Participants who give the same answer this many times in a row are flagged."""
 
     most_leaning: Annotated[float, Interval(gt=0, le=10)] = 1.0
-    """Whose criterion is this far from 0, either way, is flagged."""
+    """Participants whose criterion is this far from 0, in either direction, are flagged."""
 
     margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
-    """Distance from 50 % of right answers that still counts as none."""
+    """Equivalence margin: a proportion of right answers this close to 50 % counts as guessing."""
 
     images: Annotated[int, Interval(ge=1, le=10**6)] = 500
-    """Images of each set that are used at most, drawn with the seed: fewer images get more votes each."""
+    """Maximum number of images used from each set, drawn with the seed; fewer images get more votes each."""
 
     size_px: Annotated[int, Interval(ge=8, le=1024)] | None = None
-    """Width and height that every image is brought to. Unset: that of the smallest image, at most 256."""
+    """Width and height that every image is resized to. Unset: that of the smallest image, at most 256."""
 
     hours: Annotated[int, Interval(ge=1, le=8760)] = 24
-    """How long after its start a participant may go on with a session."""
+    """Hours after its start in which a session can be continued."""
 
     contact: Annotated[str, Len(0, 1000)] = ""
-    """Whom participants may write to: an address, shown on the first and on the last page."""
+    """Contact address for participants, shown on the first and the last page."""
 
     consent: Annotated[str, Len(0, 100_000)] = ""
-    """What participants agree to before they start, in place of the usual text; blank lines separate
-    paragraphs. `--consent "$(cat FILE)"` takes it from a file."""
+    """Consent text that replaces the default one; blank lines separate paragraphs. `--consent "$(cat FILE)"`
+    reads it from a file."""
 
     seed: Annotated[int, Interval(ge=-(2**63), lt=2**63)] = 0
-    """Decides which images are used and, with a secret that every study draws for itself, which participant
-    sees which in what order."""
+    """Seed that decides which images are used and, together with a secret of the study, which images each
+    participant sees, in which order."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,6 +106,11 @@ class Plan(Checked):
     def timed(self) -> bool:
         """Whether images are shown for a moment only."""
         return self.exposure == "timed"
+
+    @property
+    def images_judged(self) -> int:
+        """Images that a participant judges and that count for something: trials and controls."""
+        return self.trials + self.controls
 
     @property
     def practice_images(self) -> int:

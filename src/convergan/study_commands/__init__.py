@@ -40,28 +40,28 @@ def _key_file(study: str, key: Path | None) -> Path:
 
 @dataclass(kw_only=True)
 class Create(Checked):
-    """Make a new study from a folder of real and a folder of generated images."""
+    """Create a study from a folder of real images and a folder of generated images."""
 
     real: Path
     """Folder of real images."""
 
     generated: Path
-    """Folder of generated images; its name becomes that of the set."""
+    """Folder of generated images; the name of the folder becomes the name of the set."""
 
     arm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR")] = ()
-    """Another set of generated images, with arms of its own; once for each."""
+    """Another set of generated images, with its own arms; may be repeated."""
 
     control_images: Path | None = None
     """Folder of obvious fakes for `--controls`, such as samples of an early checkpoint."""
 
     out: str = "study.db"
-    """The database: a new file, or postgresql://user@host/name."""
+    """Database of the study: a new file, or postgresql://user@host/name."""
 
     key: Path | None = None
-    """The file of the study's secrets. Unset: beside the database."""
+    """File with the study's secret keys. Unset: beside the database."""
 
     plan: Annotated[Plan, arg(name="")] = field(default_factory=Plan)
-    """Everything that is decided before the first participant."""
+    """Settings that are fixed before the first participant."""
 
     def run(self) -> None:
         require_extra()
@@ -98,30 +98,34 @@ class Create(Checked):
 
 @dataclass(kw_only=True)
 class Serve(Checked):
-    """Serve a study to participants, and its admin page to you. Ctrl-C stops it; nothing is lost."""
+    """Serve a study to participants, and its admin page to you.
+
+    Ctrl-C stops the server; nothing is lost.
+    """
 
     study: _Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 for all of this machine's. Put a server with https before it."""
+    """Address to listen on; 0.0.0.0: all addresses of this machine. Put a reverse proxy with HTTPS in
+    front."""
 
     port: Annotated[int, Interval(ge=1, le=65_535)] = 8000
-    """The port to listen on."""
+    """Port to listen on."""
 
     workers: Annotated[int, Interval(ge=1, le=256)] = 2
-    """Processes that share the work."""
+    """Number of server processes."""
 
     root_path: str = ""
-    """The path that participants reach the study under, such as /turing, where it does not have a host of its
-    own. Whether the proxy takes it away or passes it on makes no difference."""
+    """Path of the study's address, such as /turing, if the study does not have its own host name. The proxy
+    may strip the path or pass it on."""
 
     trusted_proxies: str = "127.0.0.1,::1"
-    """Addresses or networks of the proxies before this server, with commas; `*`: whoever connects. They alone
-    are believed in X-Forwarded-For and X-Forwarded-Proto: whose the request is, and that it came by https."""
+    """Addresses or networks of the proxies in front of this server, separated by commas; `*`: any. Only their
+    headers X-Forwarded-For and X-Forwarded-Proto are trusted for the client's address and for HTTPS."""
 
     key: Path | None = None
-    """The file of the study's secrets. Unset: beside the study."""
+    """File with the study's secret keys. Unset: beside the study."""
 
     def run(self) -> None:
         require_extra()
@@ -146,24 +150,24 @@ class Serve(Checked):
 
 @dataclass(kw_only=True)
 class Invite(Checked):
-    """Make links to a study, or what Prolific needs."""
+    """Create links to a study, or the settings for Prolific."""
 
     study: _Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     url: str = "http://127.0.0.1:8000"
-    """Where participants reach the study."""
+    """Address at which participants reach the study."""
 
     way: Literal["personal", "open", "preview", "prolific"] = "personal"
-    """`personal`: links for one person each; `open`: one link for many, a session for each browser;
-    `preview`: for looking around, which counts nowhere; `prolific`: the address and the completion codes
-    to enter there. Nobody comes without a link."""
+    """Kind of link. `personal`: each link is for one person. `open`: one link for many people, with one
+    session per browser. `preview`: for trying the study; its votes are not counted. `prolific`: the address
+    and the completion codes to enter there. Nobody can enter without a link."""
 
     count: Annotated[int, Interval(ge=1, le=10**6)] = 1
-    """How many personal links."""
+    """Number of personal links."""
 
     key: Path | None = None
-    """The file of the study's secrets. Unset: beside the study."""
+    """File with the study's secret keys. Unset: beside the study."""
 
     def run(self) -> None:
         require_extra()
@@ -182,13 +186,16 @@ class Invite(Checked):
 
 @dataclass(kw_only=True)
 class DryRun(Checked):
-    """Let bots take a study, to try everything after it. They are marked as simulated and count nowhere."""
+    """Let bots take part in a study, to test what follows.
+
+    They are marked as simulated and not counted.
+    """
 
     study: _Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     participants: Annotated[int, Interval(ge=1, le=100_000)] = 8
-    """How many bots."""
+    """Number of bots."""
 
     def run(self) -> None:
         require_extra()
@@ -205,39 +212,41 @@ class DryRun(Checked):
 
 @dataclass(kw_only=True)
 class Report(Checked):
-    """Say what the votes of a study are worth: here, as JSON, and as one page with figures."""
+    """Analyse the votes of a study: in the terminal, as JSON, and as a page."""
 
     study: _Study
-    """The study's file, postgresql://user@host/name, or a .csv or .parquet that `study import` wrote."""
+    """Database of the study (a file, or postgresql://user@host/name), or a .csv or .parquet file from `study
+    import`."""
 
     out: Path = Path("report.html")
-    """The page: one file that holds everything."""
+    """File for the page, which is self-contained."""
 
     json: Path | None = None
-    """Everything unrounded, as JSON. `-`: the standard output."""
+    """JSON file for all numbers, unrounded. `-`: the standard output."""
 
     overwrite: bool = False
-    """Replace a page and JSON that are there."""
+    """Replace an existing page and JSON file."""
 
     image_scores: Path | None = None
-    """CSV or Parquet with columns image and score, such as the images' Inception quantity: does it tell which
-    images fool people?"""
+    """CSV or Parquet with the columns image and score, such as each image's contribution to the Inception
+    score, to test whether the score predicts which images fool people."""
 
     set_scores: Path | None = None
-    """CSV or Parquet with columns images and score: do the scores of whole sets go with people's errors?"""
+    """CSV or Parquet with the columns images and score, to test whether the scores of sets of images
+    correlate with people's errors."""
 
     margin: Annotated[float, Interval(gt=0, lt=0.5)] | None = None
-    """Distance from 50 % of right answers that still counts as none. Unset: the plan's; 0.05 of other
-    votes."""
+    """Equivalence margin: a proportion of right answers this close to 50 % counts as guessing. Unset: that of
+    the plan; 0.05 for imported votes."""
 
     block_trials: Annotated[int, Interval(ge=1, le=10_000)] = 10
-    """Trials in each block of the learning curve."""
+    """Number of trials in each block of the learning curve."""
 
     seed: Seed = 0
-    """Of the bootstraps and permutations."""
+    """Seed of the bootstraps and permutations."""
 
     simulated: bool = False
-    """The votes of the dry run instead."""
+    """Use the votes of the dry run instead."""
 
     def run(self) -> None:
         from convergan.study.report import make_report
@@ -272,22 +281,22 @@ class Report(Checked):
 
 @dataclass(kw_only=True)
 class Import(Checked):
-    """Read votes, or error rates of participants, that were collected elsewhere."""
+    """Import votes, or error rates of participants, that were collected elsewhere."""
 
     file: Annotated[Positional[Path], arg(metavar="FILE")]
-    """CSV or Parquet, a row for each vote or each participant."""
+    """CSV or Parquet file with one row per vote, or one row per participant."""
 
     out: Path
-    """CSV or Parquet to write, for `study report`."""
+    """CSV or Parquet file to write, for `study report`."""
 
     columns: tuple[str, ...] = ()
-    """OURS=THEIRS where a column has another name. Of votes: participant, image, generated,
-    answered_generated, arm, images, trial, response_seconds, feedback, control, exposure_ms, shown_ms,
-    frame_ms. Of rates: participant,
-    error_on_generated, error_on_real, generated_trials, real_trials, arm, images."""
+    """Names of columns that differ in FILE, as NAME=NAME_IN_FILE. Columns of votes: participant, image,
+    generated, answered_generated, arm, images, trial, response_seconds, feedback, control, exposure_ms,
+    shown_ms, frame_ms. Columns of rates: participant, error_on_generated, error_on_real, generated_trials,
+    real_trials, arm, images."""
 
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
     def run(self) -> None:
         from convergan.study.votes_import import import_votes
@@ -300,20 +309,22 @@ class Import(Checked):
 
 @dataclass(kw_only=True)
 class Export(Checked):
-    """Write everything that is known of a study, finished or not, as CSV, with a codebook; the votes that
-    count as Parquet, too, with a script for R that fits the mixed model."""
+    """Export all data of a study, finished or not, as CSV with a codebook.
+
+    The counted votes are also written as Parquet, with an R script that fits the mixed model.
+    """
 
     study: _Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     out: Path
     """Folder to write to."""
 
     simulated: bool = False
-    """The votes of the dry run instead."""
+    """Use the votes of the dry run instead."""
 
     overwrite: bool = False
-    """Replace files of an earlier export that are there."""
+    """Replace the files of an earlier export."""
 
     def run(self) -> None:
         require_extra()
@@ -328,20 +339,20 @@ class Export(Checked):
 
 @dataclass(kw_only=True)
 class Forget(Checked):
-    """Forget a participant: who it was, and unless you say otherwise the answers."""
+    """Delete a participant's identity and, without --keep-votes, the answers."""
 
     study: _Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     participant: Annotated[Positional[str], arg(metavar="PARTICIPANT")]
-    """A code, a personal link, or Prolific's identifier of the person or the submission; `-` reads it from
-    the standard input, so that it stays out of your shell's history."""
+    """The participant's code or personal link, or Prolific's id of the person or the submission. `-`: read it
+    from the standard input, which keeps it out of your shell's history."""
 
     keep_votes: bool = False
-    """Keep the answers, which then belong to nobody."""
+    """Keep the answers without the participant's identity."""
 
     key: Path | None = None
-    """The file of the study's secrets. Unset: beside the study."""
+    """File with the study's secret keys. Unset: beside the study."""
 
     def run(self) -> None:
         require_extra()
@@ -379,7 +390,7 @@ _STUDY_COMMAND: Any = Union[  # noqa: UP007
 
 @dataclass(kw_only=True)
 class StudyCommand:
-    """Have people tell generated images from real ones: the visual Turing test."""
+    """Run a visual Turing test: people distinguish generated images from real ones."""
 
     command: Annotated[_STUDY_COMMAND, arg(name="")]
     """What to do."""

@@ -1,4 +1,4 @@
-"""`convergan study plan` and `power`: what is known before the first participant comes."""
+"""`convergan study plan` and `power`: the plan of a study and its statistical power."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from convergan.ranges import Checked
 from convergan.study.plan import Plan
 
 _PAPERS_DIFFERENCE = 0.787 - 0.714
-"""What the paper's selection by Inception score made of people's accuracy on CIFAR-10."""
+"""Change of people's accuracy on CIFAR-10 when the paper selected images by their Inception score."""
 
 _LARGE_DIFFERENCE = 0.8
 """In standard deviations between participants, by Cohen's words."""
@@ -20,7 +20,7 @@ Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
 
 def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
-    """What a study of this plan is likely to find, in a sentence."""
+    """One sentence on the power of a study with this plan."""
     from convergan.study.power import power_of_difference, power_of_thresholds
     from convergan.study.staircase import FEWEST_TRIALS
 
@@ -43,19 +43,19 @@ def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
 
 @dataclass(kw_only=True)
 class ShowPlan(Checked):
-    """Print the frozen plan of a study, as JSON or as a text to register beforehand."""
+    """Print the frozen plan of a study, as JSON or as a preregistration."""
 
     study: Study
-    """The study's file, or postgresql://user@host/name."""
+    """Database of the study: a file, or postgresql://user@host/name."""
 
     markdown: bool = False
-    """A preregistration: hypotheses, design, sample size and power, exclusions, analysis."""
+    """Write a preregistration: hypotheses, design, sample size and power, exclusions, analysis."""
 
     out: Path = Path("-")
-    """The file. `-`: the standard output."""
+    """File to write. `-`: the standard output."""
 
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
     def run(self) -> None:
         from convergan.study_commands import require_extra
@@ -72,31 +72,32 @@ class ShowPlan(Checked):
 
 @dataclass(kw_only=True)
 class Power(Checked):
-    """Say how likely a study finds a difference that is there, or how many participants that takes."""
+    """Compute the power to find a difference, or the participants that it needs."""
 
     difference: Annotated[float, Interval(ge=0, le=100)] = 100 * _PAPERS_DIFFERENCE
-    """Of the accuracies of two arms, in points; 7.3 are the paper's, 78.7 % against 71.4 %."""
+    """Difference between the accuracies of two arms, in points; 7.3 in the paper, 78.7 % against 71.4 %."""
 
     participants: Annotated[int, Interval(ge=2, le=100_000)] = 40
-    """In each arm."""
+    """Number of participants in each arm."""
 
     trials: Annotated[int, Interval(ge=1, le=10_000)] = 100
-    """Images that each participant judges."""
+    """Number of images that each participant judges."""
 
     arms: Annotated[int, Interval(ge=2, le=1000)] = 2
-    """In the study: with more, each comparison must be clearer (Holm)."""
+    """Number of arms in the study; with more arms, Holm's correction makes each comparison stricter."""
 
     images: Annotated[int, Interval(ge=2, le=10**6)] = 500
-    """Of each set that are shown: participants and images are samples."""
+    """Number of images shown from each set; participants and images both count as random samples."""
 
     power: Annotated[float, Interval(gt=0, lt=1)] | None = None
-    """Give the participants for this power instead."""
+    """Compute the number of participants for this power instead."""
 
     stdev_between: Annotated[float, Interval(ge=0, le=0.5)] = 0.07
-    """Standard deviation of true accuracies between participants: what 328 showed on CIFAR-10."""
+    """Standard deviation of true accuracy between participants; 328 participants showed the default on
+    CIFAR-10."""
 
     stdev_between_images: Annotated[float, Interval(ge=0, le=0.5)] = 0.16
-    """The same between the images of a set, in how often they are judged rightly."""
+    """Standard deviation of true accuracy between the images of a set."""
 
     def run(self) -> None:
         from convergan.study.power import participants_needed, power_of_difference

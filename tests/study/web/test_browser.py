@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from convergan.study.bots import run_bot
 from convergan.study.plan import Plan
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
@@ -280,3 +281,21 @@ def test_the_researcher_pauses_opens_and_deletes(served: Served, open_page: Open
     page.wait_for_selector("p:has-text('Nobody yet')")
     page.get_by_role("button", name="Sign out").tap()
     page.wait_for_url("**/admin/login")
+
+
+def test_the_researchers_tables_fit_on_a_desk_and_on_a_telephone(
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
+) -> None:
+    plan = replace(QUICK, trials=20, feedback="both", longest_run=10, fastest_ms=1100)
+    served = serve(make_study(plan))
+    served.participant().finish()
+    run_bot(served.study.database)
+    for options in ({"viewport": {"width": 1200, "height": 800}}, PHONE):
+        page = open_page(**options)
+        page.goto(f"http://{served.address}/admin")
+        sign_in(page, served.study)
+        assert "response time, same answer, leaning" in page.inner_text("main")
+        cut = """[...document.querySelectorAll(".scroll")]
+            .filter(each => each.scrollWidth > each.clientWidth)
+            .map(each => each.getAttribute("aria-label"))"""
+        assert page.evaluate(cut) == []
