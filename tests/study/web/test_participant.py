@@ -182,7 +182,7 @@ def test_instructions_say_what_the_plan_says(make_study, serve):
             "After each of them you are told",
             "you are not told",
         ),
-        (replace(QUICK, checks=0, practice=0), "Start", "a sentence says"),
+        (replace(QUICK, checks=0, practice=0), "Start", "a sentence appears"),
     ):
         page = " ".join(serve(make_study(plan)).participant().get("/study").text.split())
         assert expected in page and absent not in page
