@@ -59,7 +59,9 @@ class DeviceImages:
         """
         if self.resident:
             rows = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
-            return self._resident_images.index_select(0, rows.to(self.device))
+            # Nobody waits: a GPU would first do all that it has been told, at each batch.
+            rows = rows.to(self.device, non_blocking=self.device.type == "cuda")
+            return self._resident_images.index_select(0, rows)
         # In the order of the file, as a disk likes it.
         order = np.argsort(indices, kind="stable")
         batch = np.empty((len(indices), *self._images.shape[1:]), dtype=self._images.dtype)
