@@ -33,14 +33,14 @@ bench: export BENCHMARK_RESULTS := runs/benchmarks/results
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/minibatch_discrimination.py
 	$(BIN)/python benchmarks/virtual_batch_norm.py
-	$(BIN)/python benchmarks/cifar10_step.py
+	$(BIN)/python benchmarks/step.py --recipe cifar10
 ifneq ($(MNIST),)
-	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
-	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)
+	$(BIN)/python benchmarks/step.py --recipe mnist --data $(MNIST)
+	$(BIN)/python benchmarks/epoch.py --recipe mnist --data $(MNIST)
 	$(BIN)/python benchmarks/predict.py --data $(MNIST)
 	$(BIN)/python benchmarks/data_size.py --data $(MNIST)
 else
-	@echo "mnist_step, mnist_epoch, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
+	@echo "step and epoch of mnist, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
 endif
 	$(BIN)/python benchmarks/study_load.py
 	$(BIN)/python benchmarks/table.py

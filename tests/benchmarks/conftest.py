@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import epoch
 import minibatch_discrimination
-import step_comparison
+import step
 import virtual_batch_norm
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
@@ -34,5 +35,6 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_here(make_task: object, _device: object = "cpu") -> AbstractContextManager[Task]:
         return nullcontext(pickle.loads(pickle.dumps(make_task))())
 
-    for module in (minibatch_discrimination, step_comparison, virtual_batch_norm):
+    for module in (minibatch_discrimination, step, virtual_batch_norm):
         monkeypatch.setattr(module, "in_another_process", run_here)
+    monkeypatch.setattr(epoch, "called_in_another_process", run_here)
