@@ -57,10 +57,11 @@ def row(
 def command(words: list[str]) -> str:
     """The command of a program and its arguments, without the folders of this machine."""
     program = f"benchmarks/{Path(words[0]).name}"
-    return shlex.join(["python", program, *map(_without_folder, words[1:])])
+    return shlex.join(["python", program, *map(without_folder, words[1:])])
 
 
-def _without_folder(word: str) -> str:
+def without_folder(word: str) -> str:
+    """A word of a command, where it is a path or an option's, without the folders of this machine."""
     option, equals, value = word.rpartition("=")
     path = Path(value)
     return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
