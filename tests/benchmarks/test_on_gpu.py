@@ -51,7 +51,7 @@ def images(tmp_path: Path) -> Path:
     """A few random images as the hub keeps CIFAR-10."""
     folder = tmp_path / "cifar10-random"
     folder.mkdir()
-    for split, count in (("train", 300), ("test", 50)):
+    for split, count in (("train", 1000), ("test", 50)):
         pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         file = folder / f"{split}-00000-of-00001.parquet"
         write_parquet(file, pixels, np.arange(count) % 10, "img")
@@ -198,9 +198,9 @@ def test_after_one_that_failed_comes_the_next(
     kernels, _ = read_json(tmp_path / "out" / "on-gpu.json")["stages"]
     assert kernels["output"] == "no kernel image"
     assert "no kernel image" in capsys.readouterr().out
-    # A stage for which there is no time left is not begun.
-    assert call("--stages", "kernels", "mnist-step", minutes=0.0001) == 1
-    assert set(outcomes(tmp_path).values()) == {"left out"}
+    # A stage for which there is no time left is not begun; those of an earlier call stay recorded.
+    assert call("--stages", "mnist-step", minutes=1e-9) == 1
+    assert outcomes(tmp_path) == {"kernels": "failed", "mnist-step": "left out"}
 
 
 def test_the_plan_is_printed(call: Call, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,8 +229,10 @@ def test_the_quicker_way_is_taken_for_as_many_epochs_as_fit(
         words = capsys.readouterr().out.split()
         assert words[words.index("--compile") + 1] == ("on" if quicker else "off")
         assert ("--hardware.compile" in words) == quicker
-        # Of ten minutes 80 seconds are for the start and the end.
-        assert 240 <= int(words[words.index("--epochs", words.index("train")) + 1]) <= 247
+        # Of ten minutes some are for the start, with compilation, and the end.
+        most = int(0.95 * (600 - (80 if quicker else 50)) / 2.0)
+        epochs = int(words[words.index("--epochs", words.index("train")) + 1])
+        assert most - 7 <= epochs <= most
     # Without an epoch that was measured, the training measures its steps itself.
     for path in out.glob("cifar10-epoch*"):
         path.unlink()
