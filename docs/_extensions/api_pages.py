@@ -116,7 +116,7 @@ class PublicNames(SphinxDirective):
 
 def summary(names: Sequence[str]) -> list[str]:
     """A table of public names, each with the first paragraph of what is said of it."""
-    text = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
+    text = [".. list-table::", "   :class: public-names", "   :widths: 40 60", ""]
     for name in names:
         value = getattr(convergan, name)
         lines = (inspect.getdoc(value) or "").split("\n") if callable(value) else _comment(name)

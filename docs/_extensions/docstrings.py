@@ -70,8 +70,8 @@ def _convert(
 ) -> None:
     lines[:] = as_rst(lines)
     if what in ("attribute", "property"):
-        # Else napoleon takes what comes before the first colon for a type.
-        lines.insert(0, "")
+        # An escaped blank is nothing. Else napoleon takes what comes before the first colon for a type.
+        lines.insert(0, r"\ ")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
