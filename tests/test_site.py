@@ -26,12 +26,12 @@ def entries(page: Path) -> list[Path]:
 
 
 def test_the_table_of_contents_has_every_page_once() -> None:
-    found, waiting = [], [DOCS / "index.md"]
+    pages, waiting = [], [DOCS / "index.md"]
     while waiting:
         page = waiting.pop()
-        found.append(page)
+        pages.append(page)
         waiting += entries(page)
-    assert sorted(found) == sorted(DOCS.rglob("*.md"))
+    assert sorted(pages) == sorted(DOCS.rglob("*.md"))
 
 
 def test_every_public_name_is_on_one_page_of_the_reference() -> None:
@@ -40,7 +40,7 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
         for page in sorted((DOCS / "api").glob("*.md"))
         for arguments in directives(page, "public-names")
     ]
-    names = [name for each in parts for name in names_of(each.split())]
+    names = [name for words in parts for name in names_of(words.split())]
     assert sorted(names) == sorted(set(convergan.__all__) - {"__version__"})
 
 

@@ -83,7 +83,7 @@ def _default(field: Any) -> str | None:
 
 
 def _comment(name: str) -> list[str]:
-    """What stands beneath a variable."""
+    """The documentation beneath a variable."""
     comments = ModuleAnalyzer.for_module(convergan._MODULE_OF[name]).find_attr_docs()
     return comments["", name]
 
@@ -109,14 +109,14 @@ class PublicNames(SphinxDirective):
         text = [*summary(names), *(line for name in names for line in documentation(name))]
         if types := self.options.get("types"):
             text += [".. rubric:: What these take and return", ""]
-            for each in types:
-                text += [f".. autoclass:: convergan.{each}", "   :members:", ""]
+            for name in types:
+                text += [f".. autoclass:: convergan.{name}", "   :members:", ""]
         return self.parse_text_to_nodes("\n".join(["````{eval-rst}", *text, "````"]))
 
 
 def summary(names: Sequence[str]) -> list[str]:
     """A table of public names, each with the first paragraph of what is said of it."""
-    text = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
+    text = [".. list-table::", "   :class: public-names", "   :widths: 40 60", ""]
     for name in names:
         value = getattr(convergan, name)
         lines = (inspect.getdoc(value) or "").split("\n") if callable(value) else _comment(name)

@@ -48,12 +48,12 @@ def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _text(text: str) -> str:
-    def marked(found: re.Match[str]) -> str:
-        if found["code"]:
+    def marked(match: re.Match[str]) -> str:
+        if match["code"]:
             # A word may go on right behind the span.
-            goes_on = text[found.end() : found.end() + 1].isalnum()
-            return _span(found["code"]) + r"\ " * goes_on
-        return found[0] if found["item"] else f"\\{found[0]}"
+            goes_on = text[match.end() : match.end() + 1].isalnum()
+            return _span(match["code"]) + r"\ " * goes_on
+        return match[0] if match["item"] else f"\\{match[0]}"
 
     return _MARKUP.sub(marked, text)
 
@@ -70,8 +70,8 @@ def _convert(
 ) -> None:
     lines[:] = as_rst(lines)
     if what in ("attribute", "property"):
-        # Else napoleon takes what comes before the first colon for a type.
-        lines.insert(0, "")
+        # An escaped blank is nothing. Else napoleon takes what comes before the first colon for a type.
+        lines.insert(0, r"\ ")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -22,7 +22,7 @@ def page_of(path: Path) -> str:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What a folder's page lists: its files and the folders in it, hidden and made ones aside."""
+    """The files and folders in a folder, hidden and made ones aside."""
     return sorted(
         path for path in folder.iterdir() if not path.name.startswith((".", "__pycache__"))
     )
@@ -64,7 +64,7 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         seen.add(path)
         name = path.relative_to(ROOT).as_posix()
         if path.is_dir():
-            inside = [each for each in listed(path) if each.is_dir() or _is_shown(each)]
+            inside = [inner for inner in listed(path) if inner.is_dir() or _is_shown(inner)]
             waiting += inside
             body = _list(app, path, inside)
         else:

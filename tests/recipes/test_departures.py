@@ -327,15 +327,15 @@ def test_departures_are_those_that_the_file_names(name: str) -> None:
 
 
 def table_of_departures(name: str) -> dict[str, tuple[str, str]]:
-    """What docs/paper.md has of a recipe: the authors' value and ours of each setting that differs."""
+    """Rows of docs/paper.md about a recipe: the authors' value and ours of each setting that differs."""
     text = (Path(__file__).parents[2] / "docs" / "paper.md").read_text(encoding="utf-8")
-    found = re.search(
+    table = re.search(
         rf"<!-- departures: {name}(?:, those of (\S+))? -->(.*?)\n\n(?!\|)", text, re.S
     )
-    assert found is not None
-    rows = dict(table_of_departures(found[1])) if found[1] else {}
+    assert table is not None
+    rows = dict(table_of_departures(table[1])) if table[1] else {}
     for setting, theirs, ours in re.findall(
-        r"^\| `(\w+(?:\.\w+)*)` \| (.*?) \| (.*?) \|", found[2], re.M
+        r"^\| `(\w+(?:\.\w+)*)` \| (.*?) \| (.*?) \|", table[2], re.M
     ):
         rows[setting] = (theirs, ours)
     return rows
