@@ -171,7 +171,7 @@ def test_the_lock_outlives_a_release_beside_a_waiter(tmp_path: Path) -> None:
         "from convergan.runs.folder import RunFolder\n"
         "inside = Path(sys.argv[1]) / 'inside'\n"
         # Of the processor's time: a busy machine has them enter as often.
-        "end = time.process_time() + 0.3\n"
+        "end = time.process_time() + 0.1\n"
         "entered = 0\n"
         "while time.process_time() < end:\n"
         "    try:\n"
