@@ -44,10 +44,11 @@ from rows import timing, write_rows
 
 
 def epochs_of(
-    make_peer: Callable[[], Peer], data: Path, preparation: Preparation, workers: int
+    make_peer: Callable[[], Peer], data: Path, recipe: Recipe, workers: int
 ) -> Callable[[], tuple[float, int]]:
     """What runs an epoch of the peer, and gives its seconds and the errors after it."""
-    return PeersEpochs(make_peer(), data, preparation, workers).run
+    torch.manual_seed(recipe.seed)
+    return PeersEpochs(make_peer(), data, prepare(recipe, None, processes=1), workers).run
 
 
 def compare_epochs(
@@ -69,7 +70,7 @@ def compare_epochs(
     products = products_for(precision, chosen)
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
-    make_epochs = partial(epochs_of, make_peer, data, preparation, workers)
+    make_epochs = partial(epochs_of, make_peer, data, recipe, workers)
     with (
         called_in_another_process(make_epochs) as peers_epoch,
         tempfile.TemporaryDirectory() as temporary,
