@@ -51,7 +51,11 @@ IMAGENET = (
 DIGITS = ("digits", *MLP)
 MNIST = ("mnist", "--data.path", "28x28x1", "--data.source", "folder", *MLP)
 CIFAR10 = ("cifar10", "--data.path", "32x32x3", "--data.source", "folder", *CONV)
-IMAGENET_FOLDER = ("imagenet", "--data.path", "64x64x3", "--data.source", "folder", *IMAGENET)
+# All labelled, as one real batch serves both purposes there.
+IMAGENET_FOLDER = (
+    *("imagenet", "--data.path", "64x64x3", "--data.source", "folder", "--labels", "90"),
+    *IMAGENET,
+)
 KERNELS = ("--networks.minibatch-kernels", "6", "--networks.minibatch-kernel-size", "3")
 
 TRAININGS: dict[str, tuple[str, ...]] = {
@@ -118,10 +122,10 @@ def main() -> int:
 
 
 def write_images(folder: Path) -> None:
-    """Writes folders of 120 images in three classes and a test set; noise around a level of the class."""
+    """Writes folders of images in three classes and a test set; noise around a level of the class."""
     generator = np.random.default_rng(0)
     for height, width, channels in ((28, 28, 1), (32, 32, 3), (64, 64, 3)):
-        for part, count in (("", 30), ("unlabelled", 30), ("test", 5)):
+        for part, count in (("", 30), ("unlabelled", 30 if height < 64 else 0), ("test", 5)):
             for label in range(1 if part == "unlabelled" else 3):
                 parts = (part,) if part == "unlabelled" else (part, "abc"[label])
                 place = folder.joinpath(f"{height}x{width}x{channels}", *parts)
