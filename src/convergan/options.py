@@ -77,7 +77,7 @@ def _flowing(
         paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
         if limits and "2^" not in limits:
             # Without commas in numbers, at which tyro breaks lines.
-            paragraphs[-1] += f" ({limits.replace(',0', '0')})"
+            paragraphs[-1] += f" ({re.sub(r'(?<=[0-9]),(?=[0-9])', '', limits)})"
         return "\n\n".join(paragraphs)
 
     return flowing
