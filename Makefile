@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 # Parquet files of MNIST, for the benchmarks that need them.
 MNIST ?=
 
-.PHONY: demo test test-long lint bench format clean
+.PHONY: demo test test-long lint docs bench format clean
 
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
 
 # In every locale the same; the tests that are about locales set their own.
 test test-long: export PYTHONUTF8 := 1
+# Many tests start processes, each of which would compile the package anew where no bytecode may be kept.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
 
 # `make test-long` also runs what is marked as slow.
 test: lint
@@ -26,6 +28,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_words.py
+
+# The site, with warnings as errors: build/docs/index.html. It needs no network.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx -E -W --keep-going -q -d build/doctrees docs build/docs
 
 # The claims about speed that take minutes; docs/performance.md has the others, and is held against the JSON in
 # benchmarks/results: that of another machine goes elsewhere.
@@ -33,14 +40,14 @@ bench: export BENCHMARK_RESULTS := runs/benchmarks/results
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/minibatch_discrimination.py
 	$(BIN)/python benchmarks/virtual_batch_norm.py
-	$(BIN)/python benchmarks/cifar10_step.py
+	$(BIN)/python benchmarks/step.py --recipe cifar10
 ifneq ($(MNIST),)
-	$(BIN)/python benchmarks/mnist_step.py --data $(MNIST)
-	$(BIN)/python benchmarks/mnist_epoch.py --data $(MNIST)
+	$(BIN)/python benchmarks/step.py --recipe mnist --data $(MNIST)
+	$(BIN)/python benchmarks/epoch.py --recipe mnist --data $(MNIST)
 	$(BIN)/python benchmarks/predict.py --data $(MNIST)
 	$(BIN)/python benchmarks/data_size.py --data $(MNIST)
 else
-	@echo "mnist_step, mnist_epoch, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
+	@echo "step and epoch of mnist, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
 endif
 	$(BIN)/python benchmarks/study_load.py
 	$(BIN)/python benchmarks/table.py

@@ -26,7 +26,18 @@ def in_another_process(
         make_task: called there, once; can be pickled.
         device: what the task has to wait for.
     """
-    with turns_of_another_process(partial(_repeat, make_task, device)) as next_turn:
+    with called_in_another_process(partial(_timed, make_task, device)) as task:
+        yield task
+
+
+@contextmanager
+def called_in_another_process(make_task: Callable[[], Task]) -> Iterator[Callable[[], Any]]:
+    """A task in a process of its own, as a function that has it run there and gives its result.
+
+    Args:
+        make_task: called there, once; can be pickled.
+    """
+    with turns_of_another_process(partial(_repeat, make_task)) as next_turn:
         yield next_turn
 
 
@@ -62,7 +73,8 @@ def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callab
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     arguments = theirs, work, torch.get_num_threads()
-    process = context.Process(target=_work_in_turns, args=arguments, daemon=True)
+    # A daemon could not start processes that decode.
+    process = context.Process(target=_work_in_turns, args=arguments)
     process.start()
     # Should that process fail, there is no other to wait for.
     theirs.close()
@@ -84,8 +96,13 @@ def _work_in_turns(asked: Connection, work: Callable[[Turns], object], threads: 
         work(Turns(asked))
 
 
-def _repeat(make_task: Callable[[], Task], device: torch.device | str, turns: Turns) -> None:
+def _timed(make_task: Callable[[], Task], device: torch.device | str) -> Task:
+    task = make_task()
+    return lambda: Seconds(seconds_of(task, device))
+
+
+def _repeat(make_task: Callable[[], Task], turns: Turns) -> None:
     task = make_task()
     while True:
         turns.wait()
-        turns.done(Seconds(seconds_of(task, device)))
+        turns.done(task())

@@ -111,7 +111,8 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
         threads: that numerical libraries may use.
 
     Returns:
-        `wall_seconds` and `cpu_seconds` of the process, from its start to its end.
+        `wall_seconds` and `cpu_seconds` of the process, from its start to its end, and `peak_bytes`, the
+        most memory that it had.
 
     Raises:
         subprocess.CalledProcessError: it failed; the message has its last line.
@@ -137,6 +138,8 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
     return {
         "wall_seconds": time.perf_counter() - start,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        # Of kilobytes, but on macOS.
+        "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
 
 

@@ -1,30 +1,76 @@
 """What the commands that compare a recipe with its peer have in common."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
+from peer_cifar10 import cifar10_peer
+from peer_mnist import Peer, mnist_peer
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a comparison of steps that say how it computes."""
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--compile", action="store_true")
+PEERS: dict[str, Callable[..., Peer]] = {"mnist": mnist_peer, "cifar10": cifar10_peer}
+"""What makes the peer of a recipe, given a device and whether it is small."""
+
+SMALL: dict[str, dict[str, Any]] = {
+    "mnist": {"hidden": (60, 40), "generator_hidden": (40,), "latent_size": 20},
+    "cifar10": {"width": 4, "generator_width": 16},
+}
+"""Settings of the networks of a recipe in small, as large as a small peer's."""
+
+COMPILED = {"off": [False], "on": [True], "both": [False, True]}
 
 
-def results_name(benchmark: str, arguments: argparse.Namespace) -> str:
-    """The name of a comparison's results: each way to compute has a file of its own."""
-    return "-".join(
-        [
-            benchmark,
-            *(["cuda"] if arguments.device == "cuda" else []),
-            *(["compiled"] if arguments.compile else []),
-        ]
+def comparison_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments that say what is compared, and how ours computes."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--recipe", choices=PEERS, required=True)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="with parquet files")
+    parser.add_argument("--threads", type=int, nargs="+", metavar="N")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--compile", choices=COMPILED, default="off")
+    parser.add_argument("--small", action="store_true", help="few units, to try the command")
+    return parser
+
+
+def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
+    """The recipe on its images, as it is, compiled, or first as it is and then compiled."""
+    recipe = PRESETS[arguments.recipe]
+    if arguments.small:
+        networks = replace(recipe.networks, **SMALL[recipe.name])
+        recipe = replace(recipe, networks=networks, labels=20)
+    data = replace(recipe.data, path=arguments.data)
+    return [
+        replace(recipe, data=data, hardware=replace(recipe.hardware, compile=compiled))
+        for compiled in COMPILED[arguments.compile]
+    ]
+
+
+def peer_of(arguments: argparse.Namespace) -> Callable[[], Peer]:
+    """What makes the peer."""
+    return partial(PEERS[arguments.recipe], arguments.device, small=arguments.small)
+
+
+def results_name(kind: str, arguments: argparse.Namespace) -> str:
+    """The name of a comparison's results: each way to compute has a file of its own."""
+    words = [arguments.recipe, kind]
+    words += ["cuda"] if arguments.device == "cuda" else []
+    words += ["compiled"] if arguments.compile == "on" else []
+    return "-".join(words)
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """One line for the terminal."""
+    """Two lines for the terminal."""
+    low, middle, high = row["times_faster_quartiles"]
+    way = ", compiled" if row["compiled"] else ""
     print(
-        f"{row['device']}: ours {row['ours']:.4g} s, {row['times_floor']:.2f} times the floor of"
-        f" {row['floor']:.4g} s; peer {row['peer']:.4g} s, ours {row['times_faster']:.2f} times as fast"
-        f" (quartiles {row['times_faster_quartiles'][0]:.2f} to {row['times_faster_quartiles'][2]:.2f})"
+        f"{row['device']}{way}: ours {row['ours']:.4g} s, peer {row['peer']:.4g} s,\n"
+        f"  {middle:.2f} times as fast ({low:.2f} to {high:.2f}),"
+        f" {row['times_floor']:.2f} times the floor of {row['floor']:.4g} s",
+        flush=True,
     )

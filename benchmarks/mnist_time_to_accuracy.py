@@ -3,7 +3,7 @@
     python benchmarks/mnist_time_to_accuracy.py --data DIR [--seed 2] [--epochs 100] [--runs DIR]
 
 Both train in one process and take turns, an epoch each, until each has come there or has had its epochs.
-Before, a tenth of an epoch decides how many processes decode for the peer, as in `mnist_epoch`. A side's
+Before, a tenth of an epoch decides how many processes decode for the peer, as in `epoch`. A side's
 clock runs only in its own epochs, evaluation included, and starts with what a fresh process takes to its
 first step: imports, opening (ours: decoding, into an empty cache), networks. Ours is the recipe as it is,
 without baseline. Seed 2 is the first that was begun after the recipe's settings had been chosen.

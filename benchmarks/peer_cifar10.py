@@ -80,6 +80,8 @@ class Generator(nn.Module):
         return self.layers(latent)
 
 
-def cifar10_peer(device: str = "cpu") -> Peer:
-    """Players with the settings of CIFAR-10."""
-    return Peer(Discriminator(), Generator(), learning_rate=3e-4, distance=F.l1_loss, device=device)
+def cifar10_peer(device: str = "cpu", *, small: bool = False) -> Peer:
+    """Players with the settings of CIFAR-10; small ones are for trying a command."""
+    discriminator = Discriminator(width=4) if small else Discriminator()
+    generator = Generator(width=16) if small else Generator()
+    return Peer(discriminator, generator, learning_rate=3e-4, distance=F.l1_loss, device=device)

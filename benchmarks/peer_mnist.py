@@ -253,6 +253,14 @@ class Peer:
         return torch.rand(count, self.latent_size, device=self.device)
 
 
+def mnist_peer(device: str = "cpu", *, small: bool = False) -> Peer:
+    """Players with the settings of MNIST; small ones are for trying a command."""
+    if not small:
+        return Peer(device=device)
+    generator = Generator(hidden=(40,), latent_size=20)
+    return Peer(Discriminator(hidden=(60, 40)), generator, latent_size=20, device=device)
+
+
 class ParquetImages(Dataset[tuple[Tensor, int]]):
     """Images of the hub's parquet files, decoded when asked for: float [channels, height, width] and label.
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from convergan.errors import UserError
 from convergan.experiments.figure import write_error_bars
-from convergan.experiments.grid import grid_of
+from convergan.experiments.grid import grids_of
 from convergan.experiments.outputs import markdown_of, provenance_of
 from convergan.experiments.plan import Plan, plan_of
 from convergan.experiments.store import Store
@@ -58,27 +59,76 @@ def page_text() -> str:
 
 def measured_plans() -> list[Plan]:
     """The tables of which a cell is measured, with rows for all recipes that are."""
-    return [plan for table in TABLES.values() if (plan := _plan(table)) is not None]
+    return [plan for table in TABLES.values() if (plan := plan_of_kept(table, RESULTS)) is not None]
 
 
-def _plan(table: Table) -> Plan | None:
-    """A table by the recipes that measured it, with the ensembles and draws that there are."""
-    folder = RESULTS / table.name
-    kept = [read_json(path) for path in sorted(folder.glob("*/results.json"))]
-    if not kept:
+def plan_of_kept(table: Table, results: Path) -> Plan | None:
+    """The table with every recipe, number of labels, draw and ensemble of which a cell is kept; None without
+    any.
+
+    Raises:
+        UserError: a file is damaged, or of no such cell, as of a preset that has changed since.
+    """
+    paths = sorted((results / table.name).glob("*/results.json"))
+    if not paths:
         return None
-    wanted = {(each["recipe"], max(1, len(each.get("members", ())))) for each in kept}
-    measured = {recipe for recipe, _ in wanted}
-    names = [name for name in PRESETS if name in measured]
-    plan = plan_of(table, recipes=[*dict.fromkeys((*table.recipes, *names))], data=None)
+    kept = [read_json(path) for path in paths]
+    recipes = [name for name in PRESETS if name in {each["recipe"] for each in kept}]
+    columns = {each["labels"] for each in kept} | {*table.labels} if table.labels else set()
+    draws = max(table.draws, *(_draw(each) + 1 for each in kept))
+    sizes = {len(each.get("members", ())) for each in kept} - {0}
+    plans = [
+        plan_of(
+            table,
+            recipes=[*dict.fromkeys((*table.recipes, *recipes))],
+            labels=sorted(columns),
+            draws=draws,
+            members=members,
+        )
+        for members in sorted(sizes) or (1,)
+    ]
+    entries = {
+        (each.row, each.column, each.models): each for plan in plans for each in plan.entries
+    }
+    store = Store(results / "none", results)
+    done = {
+        cell.name
+        for each in entries.values()
+        for cell in each.cells
+        if store.found(cell) is not None
+    }
+    for path in paths:
+        if path.parent.name not in done:
+            expected = "what a cell of the table by a preset as it is now came to"
+            raise UserError(store.problems.get(path.parent.name, f"{path}: expected {expected}"))
+    measured = {
+        (each.row, each.models)
+        for each in entries.values()
+        if any(cell.name in done for cell in each.cells)
+    }
+    own = {(each.row, 1) for each in entries.values() if each.cells[0].recipe.name in table.recipes}
     return replace(
-        plan,
+        plans[0],
         entries=tuple(
-            entry
-            for entry in plan.entries
-            if (entry.cells[0].recipe.name, entry.models) in wanted or not table.labels
+            replace(
+                each,
+                cells=tuple(
+                    cell
+                    for number, cell in enumerate(each.cells)
+                    if number < table.draws or cell.name in done
+                ),
+            )
+            for each in entries.values()
+            if (each.row, each.models) in measured | own
         ),
     )
+
+
+def _draw(kept: dict[str, Any]) -> int:
+    """The draw of labels that a cell is of."""
+    own = kept.get("settings", {}).get("data", {}).get("split_seed")
+    draw: int = kept["seed"] if own is None else own
+    return draw
 
 
 def _summaries(plan: Plan) -> Any:
@@ -86,7 +136,7 @@ def _summaries(plan: Plan) -> Any:
 
 
 def _section(table: Table) -> str:
-    plan = _plan(table)
+    plan = plan_of_kept(table, RESULTS)
     command = f"convergan reproduce {table.name} --data.path DIR"
     if plan is None:
         return f"## {table.title}\n\n`{command}`: nothing is measured yet.\n\n"
@@ -94,10 +144,11 @@ def _section(table: Table) -> str:
     if not set(recipes) <= set(table.recipes):
         command += f" --recipes {' '.join(recipes)}"
     found = _summaries(plan)
-    text = markdown_of(grid_of(plan, found))
-    title, _, rest = text.partition("\n\n")
+    grids = grids_of(plan, found)
+    title, _, rest = markdown_of(grids[0]).partition("\n\n")
     figure = f"![{table.title}: means with error bars](images/reproduce-{table.name}.svg)"
-    return f"{title}\n\n`{command}`\n\n{rest}\n{figure}\n\nMeasured:\n\n{provenance_of(found)}\n"
+    apart = "".join(f"#{markdown_of(grid)}\n" for grid in grids[1:])
+    return f"{title}\n\n`{command}`\n\n{rest}\n{figure}\n\n{apart}### Measured\n\n{provenance_of(found)}\n"
 
 
 def curves() -> list[ExpectedCurve]:

@@ -13,7 +13,7 @@ from measure import Times, medians, quartiles_of_ratio
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
-GIT_COMMIT = git_commit(besides="benchmarks/results")
+GIT_COMMIT = git_commit(excluded="benchmarks/results")
 """Of the code that runs, whatever is committed before it ends; results are no part of it."""
 
 
@@ -57,10 +57,11 @@ def row(
 def command(words: list[str]) -> str:
     """The command of a program and its arguments, without the folders of this machine."""
     program = f"benchmarks/{Path(words[0]).name}"
-    return shlex.join(["python", program, *map(_without_folder, words[1:])])
+    return shlex.join(["python", program, *map(without_folder, words[1:])])
 
 
-def _without_folder(word: str) -> str:
+def without_folder(word: str) -> str:
+    """A word of a command, where it is a path or an option's, without the folders of this machine."""
     option, equals, value = word.rpartition("=")
     path = Path(value)
     return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
@@ -82,9 +83,14 @@ def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
     )
 
 
+def results_path(name: str) -> Path:
+    """<name>.json in the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
+    return RESULTS / f"{name}.json"
+
+
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Writes <name>.json into the folder of results: benchmarks/results, or $BENCHMARK_RESULTS."""
+    """Writes a benchmark's rows to its `results_path`."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = results_path(name)
     write_text(path, spread_json_text(rows))
     return path

@@ -3,16 +3,20 @@
     python benchmarks/study_statistics.py [--runs 1000]
 
 Simulated studies whose truth is known. `peer` is what a page that takes votes for independent, or images for
-fixed, or everybody for attentive would have said of the same votes.
+fixed, or everybody for attentive would have said of the same votes. Each row is kept as soon as it is there:
+the same command goes on with those that the same code has not made yet.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
+from convergan.json_files import read_json
 from convergan.statistics.bootstrap import mean_replicates
 from convergan.statistics.intervals import expanded_percentiles, wilson
 from convergan.study.arms import equivalence_of
@@ -25,11 +29,13 @@ from convergan.study.rates import MARGIN, Rates, rates_of
 from convergan.study.screens import Screens, flag, without_flagged
 from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
-from rows import row, write_rows
+from rows import GIT_COMMIT, results_path, row, write_rows
 from simulated_votes import careless, simulated_rates, simulated_votes, timed_votes, with_controls
 
+NAME = "study-statistics"
 PARTICIPANTS, TRIALS = 40, 100
 _BATCH = 50
+_REPLICATES = 2000
 
 # Participants, trials, images of each kind, standard deviation of images: few and many of either.
 SETTINGS = (
@@ -44,168 +50,194 @@ SETTINGS = (
     (100, 100, 100, 0.1),
 )
 
+# Trials, images of each kind, standard deviation of what they add to a log threshold.
+TIMED_SETTINGS = ((60, 1000, 0.0), (100, 1000, 0.0), (100, 60, 0.3))
 
-def participant_coverage(runs: int, replicates: int) -> list[dict[str, Any]]:
-    """Of the interval over participants, with images whose effects do not matter."""
-    found = []
+_HOLDS = "share of studies whose 95 % interval holds the truth"
+_BELOW = "share of studies with p below .05"
+
+Measured = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One row."""
+
+    table: str
+    claim: str
+    setting: str
+    peer_name: str
+    unit: str
+
+    measure: Callable[[int], Measured]
+    """Simulates so many studies; gives `ours`, `peer` and what else the row has."""
+
+    fewer: int = 1
+    """How many times fewer studies than asked for are simulated."""
+
+    def repeats(self, runs: int) -> int:
+        return max(2, runs // self.fewer)
+
+    def row(self, runs: int) -> dict[str, Any]:
+        """Measures."""
+        repeats = self.repeats(runs)
+        measured = {name: float(value) for name, value in self.measure(repeats).items()}
+        print(
+            f"{self.claim}\n    {self.setting}: {measured['ours']:.3f} ({measured['peer']:.3f})",
+            flush=True,
+        )
+        return row(
+            claim=self.claim,
+            setting=self.setting,
+            device="cpu",
+            precision="64-true",
+            peer_name=self.peer_name,
+            unit=self.unit,
+            repeats=repeats,
+            table=self.table,
+            **measured,
+        )
+
+
+def participant_cases() -> Iterator[Case]:
+    """Coverage of the interval over participants, with images whose effects do not matter."""
     for participants in (10, 25, PARTICIPANTS):
-        truth = 0.75
-        rates = simulated_rates(
-            np.random.default_rng(1), truth, participants=participants, runs=runs
+        yield Case(
+            table="participants",
+            claim="the interval over participants holds the truth in 93 to 97 % of studies",
+            setting=f"{participants} participants, {TRIALS} votes each",
+            peer_name="Wilson's interval of the pooled votes",
+            unit=_HOLDS,
+            measure=partial(_over_participants, participants),
         )
-        bounds = [
-            expanded_percentiles(
-                mean_replicates(
-                    rates[:, start : start + _BATCH], np.random.default_rng(start), replicates
-                ),
-                participants,
-            )
-            for start in range(0, runs, _BATCH)
-        ]
-        low, high = (np.concatenate(each) for each in zip(*bounds, strict=True))
-        naive = [wilson(round(total), participants * TRIALS) for total in rates.sum(0) * TRIALS]
-        found.append(
-            _row(
-                "the interval over participants holds the truth in 93 to 97 % of studies",
-                f"{participants} participants, {TRIALS} votes each",
-                ours=((low <= truth) & (truth <= high)).mean(),
-                peer=np.mean([each[0] <= truth <= each[1] for each in naive]),
-                peer_name="Wilson's interval of the pooled votes",
-                unit="share of studies whose 95 % interval holds the truth",
-                runs=runs,
-                table="participants",
-            )
-        )
-    return found
 
 
-def crossed_coverage(runs: int) -> list[dict[str, Any]]:
-    """Of the interval over participants and images, at few and many of either."""
-    found = []
-    for participants, trials, pool, of_images in SETTINGS:
+def _over_participants(participants: int, runs: int) -> Measured:
+    truth = 0.75
+    rates = simulated_rates(np.random.default_rng(1), truth, participants=participants, runs=runs)
+    bounds = [
+        expanded_percentiles(
+            mean_replicates(
+                rates[:, start : start + _BATCH], np.random.default_rng(start), _REPLICATES
+            ),
+            participants,
+        )
+        for start in range(0, runs, _BATCH)
+    ]
+    low, high = (np.concatenate(each) for each in zip(*bounds, strict=True))
+    naive = [wilson(round(total), participants * TRIALS) for total in rates.sum(0) * TRIALS]
+    return {
+        "ours": ((low <= truth) & (truth <= high)).mean(),
+        "peer": np.mean([each[0] <= truth <= each[1] for each in naive]),
+    }
+
+
+def crossed_cases() -> Iterator[Case]:
+    """Coverage of the interval over participants and images, at few and many of either."""
+    for setting in SETTINGS:
         for truth in (0.7, 0.9):
-            rng = np.random.default_rng([participants, pool, round(100 * truth)])
-            covered, naive, reaches, values = [], [], [], []
-            for _ in range(runs):
-                # Near the end of the scale images and people can differ less.
-                less = 1.0 if truth == 0.7 else 0.3
-                votes = simulated_votes(
-                    rng, {"a": truth}, participants=participants, trials=trials, pool=pool,
-                    stdev_of_images=less * of_images, stdev=less * 0.07,
-                )  # fmt: skip
-                tested = _estimates(votes).tested("a")
-                assert tested is not None
-                low, high = tested.estimate.interval()
-                covered.append(low <= truth <= high)
-                reaches.append((high - low) / 2)
-                values.append(tested.estimate.value)
-                bounds = wilson(int((~votes.wrong).sum()), len(votes))
-                naive.append(bounds.low <= truth <= bounds.high)
-            found.append(
-                _row(
-                    "the interval over participants and images holds the truth in 93 to 97 % of studies",
-                    f"{_setting(participants, trials, pool, of_images)}, {100 * truth:g} % right",
-                    ours=np.mean(covered),
-                    peer=np.mean(naive),
-                    peer_name="Wilson's interval of the pooled votes",
-                    unit="share of studies whose 95 % interval holds the truth",
-                    runs=runs,
-                    table="participants and images",
-                    width_over_needed=float(
-                        np.mean(reaches) / (norm.ppf(0.975) * np.std(values, ddof=1))
-                    ),
-                )
+            yield Case(
+                table="participants and images",
+                claim="the interval over participants and images holds the truth in 93 to 97 % of studies",
+                setting=f"{_setting(*setting)}, {100 * truth:g} % right",
+                peer_name="Wilson's interval of the pooled votes",
+                unit=_HOLDS,
+                measure=partial(_over_both, setting, truth),
             )
-    return found
 
 
-def false_differences(runs: int) -> list[dict[str, Any]]:
+def _over_both(setting: tuple[int, int, int, float], truth: float, runs: int) -> Measured:
+    participants, trials, pool, of_images = setting
+    rng = np.random.default_rng([participants, pool, round(100 * truth)])
+    covered, naive, reaches, values = [], [], [], []
+    for _ in range(runs):
+        # Near the end of the scale images and people can differ less.
+        less = 1.0 if truth == 0.7 else 0.3
+        votes = simulated_votes(
+            rng, {"a": truth}, participants=participants, trials=trials, pool=pool,
+            stdev_of_images=less * of_images, stdev=less * 0.07,
+        )  # fmt: skip
+        tested = _estimates(votes).tested("a")
+        assert tested is not None
+        low, high = tested.estimate.interval()
+        covered.append(low <= truth <= high)
+        reaches.append((high - low) / 2)
+        values.append(tested.estimate.value)
+        bounds = wilson(int((~votes.wrong).sum()), len(votes))
+        naive.append(bounds.low <= truth <= bounds.high)
+    return {
+        "ours": np.mean(covered),
+        "peer": np.mean(naive),
+        "width_over_needed": np.mean(reaches) / (norm.ppf(0.975) * np.std(values, ddof=1)),
+    }
+
+
+def difference_cases() -> Iterator[Case]:
     """How often two samples of one generator are said to differ, and the paper's difference is found."""
-    found = []
-    for participants, trials, pool, of_images in SETTINGS:
-        rng = np.random.default_rng([participants, pool])
-        both, alone = [], []
-        for _ in range(runs):
-            votes = simulated_votes(
-                rng, {"a": 0.75, "b": 0.75}, participants=participants, trials=trials, pool=pool,
-                stdev_of_images=of_images,
-            )  # fmt: skip
-            both.append(_p_value(_estimates(votes)) < 0.05)
-            alone.append(_p_value(Estimates(rates_of(votes), None, rng, 1)) < 0.05)
-        found.append(
-            _row(
-                "two samples of one generator are said to differ in at most 7 % of studies",
-                _setting(participants, trials, pool, of_images),
-                ours=np.mean(both),
-                peer=np.mean(alone),
-                peer_name="Welch's t over participants alone",
-                unit="share of studies with p below .05",
-                runs=runs,
-                table="differences",
-            )
+    for setting in SETTINGS:
+        yield Case(
+            table="differences",
+            claim="two samples of one generator are said to differ in at most 7 % of studies",
+            setting=_setting(*setting),
+            peer_name="Welch's t over participants alone",
+            unit=_BELOW,
+            measure=partial(_of_one_generator, setting),
         )
+    for timed in TIMED_SETTINGS:
+        yield Case(
+            table="differences",
+            claim="two timed arms that take the same exposure are said to differ in at most 7 % of studies",
+            setting=_timed_setting(320, *timed),
+            peer_name="the interval of their ratio over participants alone",
+            unit=_BELOW,
+            measure=partial(_of_one_threshold, timed),
+        )
+    yield Case(
+        table="power",
+        claim="the paper's difference is found in at least 80 % of studies",
+        setting=f"78.7 % against 71.4 %, {PARTICIPANTS} participants an arm, {TRIALS} votes each",
+        peer_name="power_of_difference",
+        unit=_BELOW,
+        measure=_of_the_paper,
+    )
+
+
+def _of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measured:
+    participants, trials, pool, of_images = setting
+    rng = np.random.default_rng([participants, pool])
+    both, alone = [], []
+    for _ in range(runs):
+        votes = simulated_votes(
+            rng, {"a": 0.75, "b": 0.75}, participants=participants, trials=trials, pool=pool,
+            stdev_of_images=of_images,
+        )  # fmt: skip
+        both.append(_p_value(_estimates(votes)) < 0.05)
+        alone.append(_p_value(Estimates(rates_of(votes), None, rng, 1)) < 0.05)
+    return {"ours": np.mean(both), "peer": np.mean(alone)}
+
+
+def _of_one_threshold(setting: tuple[int, int, float], runs: int) -> Measured:
+    trials, pool, of_images = setting
+    rng = np.random.default_rng([trials, pool])
+    both, alone = [], []
+    for _ in range(runs):
+        votes = timed_votes(
+            rng, {"a": 320, "b": 320}, trials=trials, pool=pool, stdev_of_images=of_images
+        )
+        [pair] = Thresholds(votes).comparisons()
+        bounds = pair.ratio.participants
+        both.append(pair.p_value is not None and pair.p_value < 0.05)
+        alone.append(bounds is not None and not bounds.low <= 1 <= bounds.high)
+    return {"ours": np.mean(both), "peer": np.mean(alone)}
+
+
+def _of_the_paper(runs: int) -> Measured:
     rng = np.random.default_rng(3)
     seen = [
         _p_value(_estimates(simulated_votes(rng, {"a": 0.787, "b": 0.714}))) < 0.05
         for _ in range(runs)
     ]
-    found.append(
-        _row(
-            "the paper's difference is found in at least 80 % of studies",
-            f"78.7 % against 71.4 %, {PARTICIPANTS} participants an arm, {TRIALS} votes each",
-            ours=np.mean(seen),
-            peer=power_of_difference(PARTICIPANTS, TRIALS, 0.073),
-            peer_name="power_of_difference",
-            unit="share of studies with p below .05",
-            runs=runs,
-            table="power",
-        )
-    )
-    return found
-
-
-def carelessness(runs: int) -> list[dict[str, Any]]:
-    """How often "indistinguishable" is said of images that those who look tell in 75 % of the trials."""
-    found = []
-    for kind, shares in (
-        ("guesses", (0.0, 0.3, 0.6, 0.9)),
-        ("hurries", (0.9,)),
-        ("repeats", (0.9,)),
-    ):
-        for share in shares:
-            for controls in (0, 8):
-                said, unscreened = _said_of_careless(runs, kind, share, controls, 0.75)
-                found.append(
-                    _row(
-                        "with controls, images that people tell are called indistinguishable in at most 5 % "
-                        "of studies"
-                        if controls
-                        else "without controls, it is never said without a reserve",
-                        f"{100 * share:g} % {_KINDS[kind]}, {controls} controls",
-                        ours=np.mean([each == "indistinguishable" for each in said]),
-                        peer=np.mean(unscreened),
-                        peer_name="the test of equivalence of everybody's accuracy",
-                        unit='share of studies that say "indistinguishable"',
-                        runs=runs,
-                        table="careless",
-                        with_a_reserve=float(np.mean(["not assessed" in each for each in said])),
-                        everyone_flagged=float(np.mean(["flagged" in each for each in said])),
-                    )
-                )
-    said, unscreened = _said_of_careless(runs, "guesses", 0.0, 8, 0.5)
-    found.append(
-        _row(
-            "images that nobody tells are called indistinguishable in at least 80 % of studies",
-            "nobody careless, 8 controls",
-            ours=np.mean([each == "indistinguishable" for each in said]),
-            peer=np.mean(unscreened),
-            peer_name="the test of equivalence of everybody's accuracy",
-            unit='share of studies that say "indistinguishable"',
-            runs=runs,
-            table="careless",
-        )
-    )
-    return found
+    return {"ours": np.mean(seen), "peer": power_of_difference(PARTICIPANTS, TRIALS, 0.073)}
 
 
 _KINDS = {
@@ -215,9 +247,45 @@ _KINDS = {
 }
 
 
+def careless_cases() -> Iterator[Case]:
+    """How often "indistinguishable" is said of images that those who look tell in 75 % of the trials."""
+    for kind, shares in (
+        ("guesses", (0.0, 0.3, 0.6, 0.9)),
+        ("hurries", (0.9,)),
+        ("repeats", (0.9,)),
+    ):
+        for share in shares:
+            for controls in (0, 8):
+                claim = (
+                    "with controls, images that people tell are called indistinguishable in at most 5 % of "
+                    "studies"
+                    if controls
+                    else "without controls, it is never said without a reserve"
+                )
+                who = f"{100 * share:g} % {_KINDS[kind]}" if share else "nobody careless"
+                yield _careless_case(claim, who, kind, share, controls, 0.75)
+    yield _careless_case(
+        "images that nobody tells are called indistinguishable in at least 80 % of studies",
+        "images that nobody tells, nobody careless", "guesses", 0.0, 8, 0.5,
+    )  # fmt: skip
+
+
+def _careless_case(
+    claim: str, who: str, kind: str, share: float, controls: int, accuracy: float
+) -> Case:
+    return Case(
+        table="careless",
+        claim=claim,
+        setting=f"{who}, {controls or 'no'} controls",
+        peer_name="the test of equivalence of everybody's accuracy",
+        unit='share of studies that say "indistinguishable"',
+        measure=partial(_said_of_careless, kind, share, controls, accuracy),
+    )
+
+
 def _said_of_careless(
-    runs: int, kind: str, share: float, controls: int, accuracy: float
-) -> tuple[list[str], list[bool]]:
+    kind: str, share: float, controls: int, accuracy: float, runs: int
+) -> Measured:
     rng = np.random.default_rng([round(100 * share), controls, len(kind)])
     said, unscreened = [], []
     for _ in range(runs):
@@ -236,31 +304,37 @@ def _said_of_careless(
                 tested.estimate if tested else None, equivalence_of(tested, MARGIN, looked), looked
             )
         )
-    return said, unscreened
+    return {
+        "ours": np.mean([each == "indistinguishable" for each in said]),
+        "peer": np.mean(unscreened),
+        "with_a_reserve": np.mean(["not assessed" in each for each in said]),
+        "everyone_flagged": np.mean([each == "everyone flagged" for each in said]),
+    }
 
 
-def many_arms(runs: int) -> list[dict[str, Any]]:
+def arms_cases() -> Iterator[Case]:
     """False differences among equal arms, and true ones found, however many arms there are."""
-    found = []
     for arms in (2, 7, 20, 41):
-        some = max(2, runs // arms)
-        equal = [_arms_that_differ(arms, 0.0, seed) for seed in range(some)]
-        apart = [_arms_that_differ(arms, 0.35, seed) for seed in range(max(2, some // 4))]
-        pairs = arms * (arms - 1) // 2
-        found.append(
-            _row(
-                "among equal arms some difference is found in at most 7 % of studies",
-                f"{arms} arms of 25 participants, {TRIALS} votes each",
-                ours=np.mean([each > 0 for each in equal]),
-                peer=float(pairs / 10_001 < 0.05),
-                peer_name="whether 10,000 permutations could find a difference at all",
-                unit="share of studies with some p (Holm) below .05",
-                runs=some,
-                table="arms",
-                found_where_arms_spread_by_35_points=float(np.mean(apart) / pairs),
-            )
+        yield Case(
+            table="arms",
+            claim="among equal arms some difference is found in at most 7 % of studies",
+            setting=f"{arms} arms of 25 participants, {TRIALS} votes each",
+            peer_name="whether 10,000 permutations could find a difference at all",
+            unit="share of studies with some p (Holm) below .05",
+            measure=partial(_of_many_arms, arms),
+            fewer=max(1, arms // 5),
         )
-    return found
+
+
+def _of_many_arms(arms: int, runs: int) -> Measured:
+    pairs = arms * (arms - 1) // 2
+    equal = [_arms_that_differ(arms, 0.0, seed) for seed in range(runs)]
+    apart = [_arms_that_differ(arms, 0.35, seed) for seed in range(max(2, runs // 8))]
+    return {
+        "ours": np.mean([each > 0 for each in equal]),
+        "peer": float(pairs / 10_001 < 0.05),
+        "found_where_arms_spread_by_35_points": np.mean(apart) / pairs,
+    }
 
 
 def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
@@ -280,42 +354,40 @@ def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
     )
 
 
-def thresholds(runs: int) -> list[dict[str, Any]]:
+def threshold_cases() -> Iterator[Case]:
     """What people need, read from their staircases: how far off, and how often within the interval."""
-    found = []
     for truth in (150, 320, 700):
-        for trials, pool, of_images in ((60, 1000, 0.0), (100, 1000, 0.0), (100, 60, 0.3)):
-            rng = np.random.default_rng([truth, trials, pool])
-            read, covered, late = [], [], []
-            for _ in range(runs):
-                votes = timed_votes(
-                    rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=of_images
-                )
-                estimate = Thresholds(votes).of("a")
-                assert estimate is not None
-                bounds = estimate.exposure_ms.participants_and_images
-                read.append(estimate.exposure_ms.value)
-                covered.append(bounds is not None and bounds.low <= truth <= bounds.high)
-                late.append(_mean_of_the_late(votes, trials))
-            found.append(
-                _row(
-                    "the interval of a threshold holds the truth in 93 to 97 % of studies",
-                    f"{truth} ms, {trials} trials, {2 * pool:,} images, standard deviation of images "
-                    f"{of_images:g}",
-                    ours=np.mean(covered),
-                    peer=np.mean(late) / truth,
-                    peer_name="what the mean exposure after 40 trials reads, in multiples of the truth",
-                    unit="share of studies whose 95 % interval holds the truth",
-                    runs=runs,
-                    table="thresholds",
-                    read_over_truth=float(np.mean(read) / truth),
-                )
+        for setting in TIMED_SETTINGS:
+            yield Case(
+                table="thresholds",
+                claim="the interval of a threshold holds the truth in 93 to 97 % of studies",
+                setting=_timed_setting(truth, *setting),
+                peer_name="what the mean exposure after 40 trials reads, in multiples of the truth",
+                unit=_HOLDS,
+                measure=partial(_of_threshold, truth, setting),
             )
-    return found
 
 
-def _mean_of_the_late(votes: Votes, trials: int) -> float:
-    return float(votes.exposure_ms.reshape(-1, trials)[:, 40:].mean())
+def _of_threshold(truth: float, setting: tuple[int, int, float], runs: int) -> Measured:
+    trials, pool, of_images = setting
+    rng = np.random.default_rng([truth, trials, pool])
+    read, covered, late, reaches = [], [], [], []
+    for _ in range(runs):
+        votes = timed_votes(rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=of_images)
+        estimate = Thresholds(votes).of("a")
+        assert estimate is not None
+        bounds = estimate.exposure_ms.participants_and_images
+        assert bounds is not None
+        read.append(estimate.exposure_ms.value)
+        covered.append(bounds.low <= truth <= bounds.high)
+        reaches.append((bounds.high / bounds.low) ** 0.5)
+        late.append(votes.exposure_ms.reshape(-1, trials)[:, 40:].mean())
+    return {
+        "ours": np.mean(covered),
+        "peer": np.mean(late) / truth,
+        "read_over_truth": np.median(read) / truth,
+        "interval_factor": np.median(reaches),
+    }
 
 
 def _estimates(votes: Votes) -> Estimates:
@@ -334,32 +406,43 @@ def _setting(participants: int, trials: int, pool: int, of_images: float) -> str
     )
 
 
-def _row(claim: str, setting: str, *, runs: int, **rest: Any) -> dict[str, Any]:
-    rest["ours"], rest["peer"] = float(rest["ours"]), float(rest["peer"])
-    print(f"{claim}\n    {setting}: {rest['ours']:.3f} ({rest['peer']:.3f})", flush=True)
-    return row(
-        claim=claim, setting=setting, device="cpu", precision="64-true", repeats=runs, **rest
+def _timed_setting(truth: float, trials: int, pool: int, of_images: float) -> str:
+    return (
+        f"{truth} ms, {PARTICIPANTS} participants, {trials} trials, {2 * pool:,} images, standard deviation "
+        f"of images {of_images:g}"
     )
 
 
-PARTS: dict[str, Callable[[int], list[dict[str, Any]]]] = {
-    "participants": lambda runs: participant_coverage(runs, 2000),
-    "images": crossed_coverage,
-    "differences": false_differences,
-    "careless": carelessness,
-    "arms": many_arms,
-    "thresholds": thresholds,
+PARTS: dict[str, Callable[[], Iterator[Case]]] = {
+    "participants": participant_cases,
+    "images": crossed_cases,
+    "differences": difference_cases,
+    "careless": careless_cases,
+    "arms": arms_cases,
+    "thresholds": threshold_cases,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=1000, help="simulated studies in each setting")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
-    found = [each for part in arguments.parts for each in PARTS[part](arguments.runs)]
-    if set(arguments.parts) == set(PARTS):
-        print(write_rows("study-statistics", found))
+    path = results_path(NAME)
+    kept = {_key(each): each for each in (read_json(path) if path.exists() else [])}
+    order = [case for part in PARTS.values() for case in part()]
+    for part in arguments.parts:
+        for case in PARTS[part]():
+            known = kept.get(_key(case))
+            made = known and (known["git_commit"], known["repeats"])
+            if made is None or made != (GIT_COMMIT, case.repeats(arguments.runs)):
+                kept[_key(case)] = case.row(arguments.runs)
+                write_rows(NAME, [kept[_key(each)] for each in order if _key(each) in kept])
+    print(path)
+
+
+def _key(of: Case | dict[str, Any]) -> tuple[str, str]:
+    return (of.claim, of.setting) if isinstance(of, Case) else (of["claim"], of["setting"])
 
 
 if __name__ == "__main__":

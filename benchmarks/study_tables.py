@@ -42,6 +42,7 @@ _HEADS = {
     "thresholds": (
         "truth",
         "interval holds it",
+        "reaches to × or ÷",
         "read over truth",
         "mean of late exposures over truth",
     ),
@@ -52,9 +53,9 @@ _CELLS = {
     "differences": ("ours", "peer"),
     "careless": ("ours", "with_a_reserve", "peer"),
     "arms": ("ours", "found_where_arms_spread_by_35_points"),
-    "thresholds": ("ours", "read_over_truth", "peer"),
+    "thresholds": ("ours", "interval_factor", "read_over_truth", "peer"),
 }
-_RATIOS = {("thresholds", "read_over_truth"), ("thresholds", "peer")}
+_RATIOS = {("thresholds", name) for name in ("interval_factor", "read_over_truth", "peer")}
 
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:

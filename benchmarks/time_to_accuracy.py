@@ -10,7 +10,7 @@ ever replaced: the same command measures what this commit has no record of on th
 not come there is a record as well, of how long it had.
 
 Our runs train alone, without baseline; their seconds are those that metrics.jsonl counts, tests of each
-epoch included, start and decoding not. The peer is that of `mnist_epoch`, its images decoded by its
+epoch included, start and decoding not. The peer is that of `epoch`, its images decoded by its
 `DataLoader` as it trains. Looking at test errors in each epoch is for the clock alone: nothing is chosen by
 them. `mnist-fast` shifts images, and so is not in the permutation-invariant setting of the others.
 """

@@ -53,7 +53,7 @@ def open_browser(new_profile: Callable[[], Path]) -> Browser:
         profile = new_profile()
         command = [program, *QUIET, f"--user-data-dir={profile}", *flags, url]
         return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=60,
+            command, check=True, capture_output=True, text=True, timeout=240,
             env=environment(profile),
         ).stdout  # fmt: skip
 

@@ -13,6 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 from rich.console import Console
 
 from browser import Browser, open_browser
@@ -47,6 +48,26 @@ def pytest_configure(config: pytest.Config) -> None:
     wanted = config.getoption("--bf16-units")
     if wanted is not None:
         set_bf16_units(pytest.MonkeyPatch(), wanted == "yes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests that share what takes long to make to one of the processes: they would all make it."""
+    for item in items:
+        shared = shared_by(item)
+        if shared is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def shared_by(item: pytest.Item) -> str | None:
+    """What a test needs: a fixture of a whole session, or those that its file makes once for all tests."""
+    assert isinstance(item, pytest.Function)
+    for name in ("chromium", "inception_state"):
+        if name in item.fixturenames:
+            return name
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    of_module = any(made[-1].scope == "module" for made in fixtures)
+    return f"{item.path.parent.name}/{item.path.stem}" if of_module else None
 
 
 def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
@@ -92,9 +113,20 @@ def trained_run(
 
 
 @pytest.fixture
-def quick_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preset `digits` as one epoch with ten labels."""
-    monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], epochs=1, labels=10))
+def empty_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts of reports are there, and show nothing: to draw a quick run's takes as long as to train it."""
+
+    def figure(draw: object, **_: object) -> Markup:
+        return Markup('<svg viewBox="0 0 1 1"></svg>')
+
+    monkeypatch.setattr("convergan.page.figures.figure", figure)
+
+
+@pytest.fixture
+def quick_digits(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset `digits` with small networks, as one epoch with ten labels."""
+    quick = replace(PRESETS["digits"], epochs=1, labels=10, networks=quick_recipe.networks)
+    monkeypatch.setitem(PRESETS, "digits", quick)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
-"""Small image models of transformers, with random weights, as their users save them."""
+"""Small image models of transformers, with random weights, as their users save them.
+
+transformers takes seconds to load. It is loaded where a model is made, and the tests that make some are in
+one group, "transformers", so in one process.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 MEAN, STDEV = 0.5, 0.25
 """Of the pixels, as the models' settings tell."""
@@ -19,13 +22,17 @@ def saved(folder: Path, model: Any) -> str:
     return str(folder)
 
 
-def tiny_resnet() -> ResNetModel:
+def tiny_resnet() -> Any:
+    from transformers import ResNetConfig, ResNetModel
+
     torch.manual_seed(0)
     sizes: Any = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1]}
     return ResNetModel(ResNetConfig(layer_type="basic", **sizes)).eval()
 
 
-def tiny_vit() -> ViTModel:
+def tiny_vit() -> Any:
+    from transformers import ViTConfig, ViTModel
+
     torch.manual_seed(0)
     sizes: Any = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     return ViTModel(ViTConfig(hidden_size=16, image_size=224, **sizes)).eval()

@@ -1,12 +1,12 @@
 """A game that keeps all it is given: images, latents, and the random numbers of its layers.
 
-`steps_alike` gives the same to the authors' re-implementation.
+`step_alike` gives the same to the authors' re-implementation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from authors.game import SemiSupervisedGame
 from convergan.networks.noise import GaussianNoise
-from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.training import batch, players
 from convergan.training.batch import Batch, BatchSource
@@ -119,8 +118,16 @@ def recorded_game(
     return recorded, *game_of(recipe, shape, labelled)
 
 
+GeneratorLoss = Literal["squared", "absolute", "minimax", "non-saturating"]
+"""Feature matching by squared or absolute distances, or what the discriminator says of real and generated."""
+
+
 def step_alike(
-    recorded: Recorded, theirs: SemiSupervisedGame, objective: ObjectiveSettings, rate: float
+    recorded: Recorded,
+    theirs: SemiSupervisedGame,
+    generator_steps: int,
+    generator_loss: GeneratorLoss,
+    rate: float,
 ) -> None:
     """The step of both players that a game has taken, by the authors' re-implementation."""
     (real,) = recorded.real
@@ -131,12 +138,12 @@ def step_alike(
         labelled, real.labels, real["unlabelled"], latents.pop(0), noises, rate
     )
     passes = recorded.passes[1:]
-    for turn in range(objective.generator_steps):
-        if objective.feature_matching.weight:
+    for turn in range(generator_steps):
+        if generator_loss in ("squared", "absolute"):
             of_both = [passes.pop(0), passes.pop(0)]
-            distance = objective.feature_matching.distance
-            theirs.match_features(recorded.matched[turn], latents.pop(0), of_both, rate, distance)
+            matched = recorded.matched[turn]
+            theirs.match_features(matched, latents.pop(0), of_both, rate, generator_loss)
         else:
-            non_saturating = objective.non_saturating.weight > 0
+            non_saturating = generator_loss == "non-saturating"
             theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)
     assert not passes and not latents

@@ -23,6 +23,9 @@ from visitor import Visitor
 # Short, so that tests are; the defaults are tested where they matter.
 QUICK = Plan(trials=4, practice=2, checks=3, participants=1000)
 
+# Four images and no more, for what takes a browser seconds.
+BRIEF = Plan(trials=2, practice=2, checks=0, participants=1000)
+
 MakeStudy = Callable[..., "MadeStudy"]
 Serve = Callable[["MadeStudy"], "Served"]
 
@@ -85,10 +88,10 @@ def serving(study: MadeStudy, root: str = "") -> Iterator[Served]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not server.started:
         assert time.monotonic() < end, "the server does not start"
         time.sleep(0.01)
     yield Served(study, f"127.0.0.1:{listening.getsockname()[1]}", server)
+    # It ends within a fifth of a second, and nobody needs to wait for that.
     server.should_exit = True
-    thread.join(timeout=10)

@@ -1,8 +1,9 @@
 """What several tests call."""
 
+import multiprocessing
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.multiprocessing
 from scipy.stats import binomtest
 from torch import Tensor
 
@@ -221,3 +223,14 @@ def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
         resumed=[],
     )
     return replace(manifest, **fields)
+
+
+def on_two_ranks(task: Callable[..., None], *arguments: object) -> None:
+    """Calls `task(rank, *arguments)` in two processes side by side.
+
+    They are copies of one that is started once, and has loaded what takes long. The tests that call this are
+    in one group, "two ranks", so in one process.
+    """
+    heavy = ["pytest", "scipy.stats", "torchmetrics", "torch._dynamo", "convergan.training.run"]
+    multiprocessing.set_forkserver_preload(heavy)
+    torch.multiprocessing.start_processes(task, arguments, nprocs=2, start_method="forkserver")

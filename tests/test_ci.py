@@ -19,7 +19,7 @@ def run_with(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
         program.write_text(f"#!{bash}\n{does}\n")
         program.chmod(0o755)
     only = {"PATH": str(folder)}
-    return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=60)
+    return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=240)
 
 
 MAKE = (
@@ -55,11 +55,12 @@ def test_an_r_without_its_package_is_not_enough(tmp_path: Path) -> None:
 
 def test_with_everything_there_the_tests_may_skip_nothing(tmp_path: Path) -> None:
     ran = run_with(tmp_path, chromium=":", initdb=":", Rscript=":", make=MAKE)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "make test 1 1 1\n", "")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == "make test 1 1 1\nmake docs 1 1 1\n"
 
 
 def test_what_is_missing_is_installed(tmp_path: Path) -> None:
     browser, chmod = tmp_path / "chromium", shutil.which("chmod")
     install = f'[ "$1" = update ] || {{ : > "{browser}"; {chmod} +x "{browser}"; }}'
     ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, apt_get=install)
-    assert (ran.returncode, ran.stdout) == (0, "make test 1 1 1\n"), ran.stderr
+    assert (ran.returncode, ran.stdout.count("make ")) == (0, 2), ran.stderr

@@ -16,7 +16,7 @@ import convergan
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NAMES = [name for name in convergan.__all__ if name != "__version__"]
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 # Each of them has an example that runs.
 TASKS = [
@@ -152,7 +152,7 @@ def test_type_checkers_see_every_name_as_it_is(tmp_path: Path) -> None:
         assert getattr(convergan, name) is getattr(sys.modules[str(module)], name)
 
 
-@pytest.mark.usefixtures("quick_digits", "unchecked_shapes")
+@pytest.mark.usefixtures("quick_digits", "unchecked_shapes", "empty_charts")
 @pytest.mark.parametrize("name", TASKS)
 def test_the_example_of_a_docstring_runs(
     name: str, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

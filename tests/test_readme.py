@@ -1,4 +1,4 @@
-"""The README and the documentation: every command and every snippet is run."""
+"""The README and the documentation: every command of README and tutorials and every snippet is run."""
 
 import io
 import re
@@ -20,17 +20,21 @@ from support import results_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials" and page.stem != "index"]
 
 # Where a user waits for minutes, the test trains a small network for one epoch.
 QUICK = ["--epochs", "1"]
 QUICK_FOLDER = [*QUICK, "--minutes", "None", "--steps", "2", "--networks.width", "4"]
 
 
+def all_blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and content of each block, in the order of the page."""
+    return re.findall(r"^```([^`\n]*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M)
+
+
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M
-    )
+    return [content for kind, content in all_blocks(page) if kind == language]
 
 
 def in_spans(page: Path) -> list[str]:
@@ -45,6 +49,18 @@ def run(command: str, more: list[str]) -> None:
     except SystemExit as end:  # after --help
         code = end.code  # type: ignore[assignment]
     assert code == 0, command
+
+
+def run_line(line: str) -> None:
+    """Runs a line of a page, a training as a short one; of a command that does not end its help."""
+    program, command = line.split(" ", 1)
+    assert program == "convergan"
+    if command.startswith("study serve"):
+        run(command, ["--help"])
+    elif command.startswith("train"):
+        run(command, QUICK if command.startswith("train digits") else QUICK_FOLDER)
+    else:
+        run(command, [])
 
 
 def demo() -> str:
@@ -67,9 +83,7 @@ def test_the_readmes_commands_one_after_the_other(
     run(demo(), QUICK)
     for line in lines:
         if line not in made:
-            program, command = line.split(" ", 1)
-            assert program == "convergan"
-            run(command, QUICK_FOLDER if command.startswith("train") else [])
+            run_line(line)
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 6
     assert len(list((tmp_path / "samples").iterdir())) == 100
     assert (tmp_path / "runs" / "demo" / "report.html").exists()
@@ -82,8 +96,7 @@ def test_the_readmes_commands_one_after_the_other(
 
 def figures_of_the_demo() -> tuple[str, Results]:
     """The README's block, without blanks that break no line, and what results.json says in these numbers."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
-    (block,) = [text for language, text in fenced if not language and "GAN" in text]
+    (block,) = [text for text in blocks(ROOT / "README.md", "") if "GAN" in text]
     found = re.findall(r"^(?:supervised baseline|semi-supervised GAN) +(\d+) +(\d+) ", block, re.M)
     (baseline, size), (errors, _) = [tuple(map(int, numbers)) for numbers in found]
     return block, results_of(errors, baseline, size, decision="helped", p_value=0.0)
@@ -119,15 +132,33 @@ def test_the_demo_comes_near_its_figures(
         assert abs(results[name] - getattr(stated, name)) <= 20
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_from_top_to_bottom(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
+    names: dict[str, object] = {}
+    for language, content in all_blocks(page):
+        if language == "bash":
+            for line in content.splitlines():
+                run_line(line)
+        elif language == "python":
+            short = re.sub(r"^steps = \d+", "steps = 3", content, flags=re.M)
+            exec(compile(short, page.name, "exec"), names)
+
+
 def snippets() -> list[tuple[str, str]]:
     return [
         (f"{page.name}-{number}", code)
         for page in PAGES
+        if page not in TUTORIALS
         for number, code in enumerate(blocks(page, "python"))
     ]
 
 
-@pytest.mark.usefixtures("registered_terms_are_forgotten", "unchecked_shapes")
+@pytest.mark.usefixtures("registered_terms_are_forgotten", "unchecked_shapes", "empty_charts")
 @pytest.mark.parametrize(
     "code", [code for _, code in snippets()], ids=[name for name, _ in snippets()]
 )

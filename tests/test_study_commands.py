@@ -271,7 +271,7 @@ def test_no_command_of_a_study_needs_torch(folder):
     def run(*words):
         return subprocess.run(
             [sys.executable, "-m", "convergan.cli", *words],
-            env=environment, capture_output=True, text=True, timeout=60,
+            env=environment, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
 
     done = run(*CREATE, "--real", "real", "--generated", "samples")

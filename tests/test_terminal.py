@@ -37,8 +37,12 @@ def test_what_an_encoding_lacks_is_spelled_out() -> None:
 
 @pytest.mark.parametrize(
     ("variables", "encoding"),
-    [(ASCII, "ascii"), ({"PYTHONIOENCODING": "iso-8859-9"}, "iso-8859-9")],
-    ids=["C", "Turkish"],
+    [
+        pytest.param(ASCII, "ascii", id="C"),
+        pytest.param(
+            {"PYTHONIOENCODING": "iso-8859-9"}, "iso-8859-9", id="Turkish", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_training_from_python_ends_with_its_verdict(
     variables: dict[str, str], encoding: str, tmp_path: Path

@@ -1,13 +1,15 @@
 """A batch that several ranks hold together: what each has of it makes the whole."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convergan import whole_batch
+from convergan.networks.over_ranks import take_whole_batches
 from convergan.whole_batch import (
     batch_of_ranks,
     blocks_of_rows,
@@ -119,3 +121,20 @@ def test_a_form_with_other_rows() -> None:
     assert other.shape == (5, 3, 4, 4) and other.dtype == torch.float64
     assert other.is_contiguous(memory_format=torch.channels_last)
     assert with_rows(maps, 2) is maps
+
+
+def test_dropout_of_sequences_is_told_once_to_depend_on_the_ranks(
+    as_rank: Callable[[int], None],
+) -> None:
+    network = nn.Sequential(nn.Dropout(0.5))
+    take_whole_batches(network)
+    as_rank(1)
+    with batch_of_ranks(SIZES):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            network(torch.ones(sum(SIZES), 3))
+        # Time comes first.
+        with pytest.warns(
+            UserWarning, match=r"expected inputs of \[batch, \.\.\.\], got \[2, 7, 3\]"
+        ):
+            network(torch.ones(2, sum(SIZES), 3))

@@ -33,7 +33,7 @@ class Visitor:
     def __init__(self, address: str) -> None:
         self.address = address
         self.cookies: dict[str, str] = {}
-        self._connection = http.client.HTTPConnection(address, timeout=30)
+        self._connection = http.client.HTTPConnection(address, timeout=120)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self._ask("GET", path, None, headers)

@@ -98,7 +98,7 @@ class Reproduce(Checked):
 
     def run(self) -> None:
         from convergan.experiments.plan import plan_of
-        from convergan.experiments.reproduce import Means, cores_here, gpus_here, reproduce
+        from convergan.experiments.reproduce import Resources, cores_here, gpus_here, reproduce
         from convergan.experiments.store import Store
         from convergan.terminal import standard_console
 
@@ -126,7 +126,7 @@ class Reproduce(Checked):
             samples=self.samples,
         )
         store = Store(self.out, self.results or self.out / "results")
-        means = Means(
+        resources = Resources(
             workers=workers,
             threads=threads,
             cluster=self.cluster,
@@ -137,7 +137,7 @@ class Reproduce(Checked):
         progress = reproduce(
             plan,
             store,
-            means,
+            resources,
             standard_console(),
             dry_run=self.dry_run,
             study=self.study,

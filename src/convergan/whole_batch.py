@@ -91,6 +91,11 @@ def draw_rows(draw: Callable[[int], Tensor], rows: int) -> Tensor:
     return _share.of(draw(_share.whole))
 
 
+def are_of_others(rows: int) -> bool:
+    """True if a batch of all ranks is under way, and `rows` on this rank are not its rows."""
+    return _share is not None and rows != _share.rows
+
+
 def with_rows(like: Tensor, rows: int) -> Tensor:
     """A tensor in the form of `like` but for the number of rows, whose numbers mean nothing."""
     if rows == like.shape[0]:

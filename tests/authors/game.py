@@ -52,8 +52,8 @@ class History:
 class SemiSupervisedGame:
     """Both players and their updates. Subclasses have the networks.
 
-    `positive` is what the discriminator is to say of real images: 1 in their code. `of_generator` is the
-    generator's loss by its features, or by the log sum of exponentials of its logits.
+    `positive` is what the discriminator is to say of real images: 1 in their code; `history` is the weight of
+    historical averaging, 0 there.
     """
 
     def __init__(

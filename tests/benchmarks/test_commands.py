@@ -16,10 +16,9 @@ import torch
 from rich.console import Console
 
 import augmentation
-import cifar10_epoch
-import cifar10_step
 import data_size
 import digits
+import epoch
 import epochs_in_turn
 import frozen_features
 import junk
@@ -27,23 +26,22 @@ import kept_epochs
 import members
 import minibatch_discrimination
 import mnist_100
-import mnist_epoch
 import mnist_paths
 import mnist_peer_accuracy
 import mnist_samples
-import mnist_step
 import mnist_time_to_accuracy
 import predict
 import rows
 import score_mnist
 import score_speed
 import start_up
+import step
 import study_load
 import table
 import virtual_batch_norm
 from convergan.errors import UserError
 from convergan.json_files import read_json, write_json
-from convergan.recipes.networks import ConvSettings, MLPSettings
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
@@ -51,8 +49,6 @@ from convergan.training.run import train
 from equal_terms import without_baseline
 from kept_runs import keep
 from parquet_images import write_parquet
-from peer_cifar10 import Discriminator, Generator
-from peer_mnist import Peer
 from postgres_server import NoPostgreSQL
 from small_mnist import NETWORKS, dense_peer
 
@@ -107,39 +103,18 @@ def require_one_turn(row: dict[str, Any]) -> None:
     assert row["times_faster"] == pytest.approx(row["peer"] / row["ours"], abs=1e-4)
 
 
-def test_a_step_of_mnist(command: Command, mnist_folder: Path, in_this_process: None) -> None:
-    (row,) = command(mnist_step, "--data", mnist_folder, "--steps", 1, "--threads", 1)
+@pytest.mark.parametrize("recipe", ["mnist", "cifar10"])
+def test_a_step(command: Command, in_this_process: None, recipe: str) -> None:
+    words = ("--recipe", recipe, "--small", "--steps", 1, "--threads", 1)
+    (row,) = command(step, *words)
     require_one_turn(row)
+    assert row["setting"].endswith(", random images")
 
 
 def test_members_together(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = MLPSettings(hidden=(8, 6), generator_hidden=(6,), latent_size=4)
     monkeypatch.setitem(PRESETS, "digits", replace(PRESETS["digits"], networks=networks))
     (row,) = command(members, "--recipes", "digits", "--members", 2, "--steps", 1)
-    require_one_turn(row)
-
-
-def test_an_epoch_of_mnist(
-    command: Command, mnist_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
-    (row,) = command(mnist_epoch, "--data", mnist_folder, "--epochs", 1, "--threads", 1)
-    require_one_turn(row)
-    assert row["ours_by_epoch"] == [round(row["ours"], 2)]
-    assert row["peer_by_epoch"] == [round(row["peer"], 2)]
-
-
-def small_cifar10_peer(device: str) -> Peer:
-    return Peer(Discriminator(width=4), Generator(width=16), device=device)
-
-
-def test_a_step_of_cifar10(
-    command: Command, in_this_process: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = replace(PRESETS["cifar10"], networks=ConvSettings(width=4, generator_width=16))
-    monkeypatch.setitem(PRESETS, "cifar10", small)
-    monkeypatch.setattr(cifar10_step, "cifar10_peer", small_cifar10_peer)
-    (row,) = command(cifar10_step, "--steps", 1, "--threads", 1)
     require_one_turn(row)
 
 
@@ -152,18 +127,22 @@ def test_features_of_a_frozen_network(command: Command, tmp_path: Path) -> None:
     assert min(row["images_per_processor_second"] for row in (small, large)) > 0
 
 
-def test_an_epoch_of_cifar10(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("recipe", ["mnist", "cifar10"])
+def test_an_epoch(
+    command: Command,
+    in_this_process: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: str,
 ) -> None:
-    networks = ConvSettings(width=4, generator_width=16)
-    small = replace(PRESETS["cifar10"], networks=networks, labels=20, min_steps_per_epoch=1)
-    monkeypatch.setitem(PRESETS, "cifar10", small)
-    monkeypatch.setattr(cifar10_epoch, "cifar10_peer", small_cifar10_peer)
     monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
+    # In a folder of its own name, as the hub has CIFAR-10.
     folder = tmp_path / "hub" / "plain_text"
     folder.mkdir(parents=True)
-    write_splits(folder, (32, 32, 3), "img", train=1000, test=50)
-    (row,) = command(cifar10_epoch, "--data", folder.parent, "--epochs", 1, "--threads", 1)
+    shape, column = {"mnist": ((28, 28, 1), "image"), "cifar10": ((32, 32, 3), "img")}[recipe]
+    write_splits(folder, shape, column, train=1000, test=50)
+    words = ("--data", folder.parent, "--small", "--epochs", 1, "--threads", 1)
+    (row,) = command(epoch, "--recipe", recipe, *words)
     require_one_turn(row)
     assert row["ours_by_epoch"] == [round(row["ours"], 2)]
     assert row["peer_by_epoch"] == [round(row["peer"], 2)]

@@ -1,30 +1,14 @@
 """The tables of docs/performance.md and docs/results.md say what the committed JSON says."""
 
-import json
 import re
 from math import sqrt
-from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from scipy import stats
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
-
-Row = dict[str, Any]
-
-
-def results(name: str) -> list[Row]:
-    return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def table(page: str, heading: str) -> list[list[str]]:
-    """The cells of the last table below a heading, but for its own headings."""
-    section = (ROOT / "docs" / page).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = section.split("\n|---|")[-1].split("\n\n")[0].splitlines()[1:]
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+from documented import ROOT, Row, results, table
 
 
 class Line(NamedTuple):

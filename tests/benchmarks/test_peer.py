@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import epochs_in_turn
 import peer_cifar10
 import peer_mnist
-from cifar10_step import random_images
 from convergan.data.batches import epoch_order
 from convergan.data.source import open_data_set
 from convergan.data.training_data import TrainingData
@@ -36,7 +35,7 @@ from convergan.training.launch import choose_device
 from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
-from epoch_comparison import compare_epochs
+from epoch import compare_epochs
 from kept_epochs import OURS, PEER
 from measure import Enough
 from mnist_time_to_accuracy import race, result, start
@@ -44,7 +43,7 @@ from operations import step_operations
 from parquet_images import write_parquet
 from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
 from small_mnist import NETWORKS, dense_peer
-from step_comparison import compare_steps
+from step import compare_steps, random_images
 from support import FORMER
 
 DENSE, CONV = (1, 8, 8), (3, 32, 32)
@@ -361,7 +360,11 @@ def require_floor_below(compared: dict[str, Any]) -> None:
 
 
 def test_epochs_are_compared(
-    dense_recipe: Recipe, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dense_recipe: Recipe,
+    digits_folder: Path,
+    in_this_process: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
     monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
@@ -372,7 +375,7 @@ def test_epochs_are_compared(
 
 
 def test_epochs_of_convolutions_are_compared(
-    conv_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conv_recipe: Recipe, in_this_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))

@@ -1,17 +1,22 @@
 """docs/reproduce.md and the curves of reports say what is kept of finished cells."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import reproduce_page
+from convergan.errors import UserError
+from convergan.experiments.cells import Cell
+from convergan.experiments.figure import write_error_bars
+from convergan.experiments.grid import grids_of
 from convergan.experiments.plan import plan_of
 from convergan.experiments.store import Store
 from convergan.experiments.summary import summaries
 from convergan.experiments.tables import TABLES
-from convergan.json_files import json_values
+from convergan.json_files import json_values, write_json
 from convergan.recipes.presets import PRESETS
 from convergan.report.expected import expected_curve
 
@@ -21,6 +26,98 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def test_the_page_is_what_the_results_say() -> None:
     assert reproduce_page.PAGE.read_text(encoding="utf-8") == reproduce_page.page_text()
+
+
+def test_the_figures_are_what_the_results_say(tmp_path: Path) -> None:
+    plans = reproduce_page.measured_plans()
+    assert [plan.table.name for plan in plans] == ["table1"]
+    for plan in plans:
+        name = f"reproduce-{plan.table.name}.svg"
+        write_error_bars(tmp_path / name, plan, reproduce_page._summaries(plan))
+        assert (tmp_path / name).read_text() == (reproduce_page.IMAGES / name).read_text()
+    reproduce_page.draw_curves(tmp_path / "curves.svg", reproduce_page.curves())
+    drawn = (reproduce_page.IMAGES / "reproduce-curves.svg").read_text()
+    assert (tmp_path / "curves.svg").read_text() == drawn
+
+
+def keep(results: Path, cell: Cell, **changes: object) -> Path:
+    """Keeps what a cell of Table 1 came to."""
+    members = [
+        {"seed": m, "test_errors": 9, "test_error_rate": 0.1} for m in range(len(cell.needs))
+    ]
+    path = results / "table1" / cell.name / "results.json"
+    path.parent.mkdir(parents=True)
+    content = {
+        "recipe": cell.recipe.name,
+        "labels": cell.recipe.labels,
+        "seed": cell.draw,
+        "test_size": 100,
+        "test_errors": 7,
+        "sha256": cell.sha256,
+        "members": members,
+    }
+    write_json(path, content | changes)
+    return path
+
+
+def test_every_kept_cell_is_on_the_page_whatever_its_draw_and_its_ensemble(tmp_path: Path) -> None:
+    table = TABLES["table1"]
+    draws = plan_of(table, recipes=["mnist", "mnist-fast"], labels=[50, 75], draws=13, members=1)
+    of_three = plan_of(table, labels=[20], draws=1, members=3)
+    of_five = plan_of(table, labels=[20], draws=1, members=5)
+    for cell in (
+        draws.entries[0].cells[12],
+        draws.entries[3].cells[0],
+        of_three.entries[1].cells[0],
+        of_five.entries[1].cells[0],
+    ):
+        keep(tmp_path, cell)
+    plan = reproduce_page.plan_of_kept(table, tmp_path)
+    assert plan is not None
+    found = summaries(plan, Store(tmp_path / "none", tmp_path), {})
+    measured = {
+        (each.recipe, each.entry.column, each.entry.models): (list(each.values), each.planned)
+        for each in found
+        if each.values
+    }
+    assert measured == {
+        ("mnist", "50", 1): ([12], 11),
+        ("mnist-fast", "75", 1): ([0], 10),
+        ("mnist", "20", 3): ([0], 10),
+        ("mnist", "20", 5): ([0], 10),
+    }
+    # Each row has all columns, whatever is measured in it.
+    main, apart = grids_of(plan, found)
+    assert main.columns == apart.columns
+    assert [row.name for row in main.rows if row.ours and row.name[0] != " "] == [
+        "mnist",
+        "mnist, ensemble of 3",
+        "mnist, ensemble of 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sha256": "0" * 64}, "expected the results of mnist, 50 labels, seed 3"),
+        ({"seed": 4}, "expected the results of mnist, 50 labels, seed 3"),
+        ({"recipe": "mnits"}, "expected the results of mnist, 50 labels, seed 3"),
+        ({"test_errors": "7"}, "expected the results of a cell"),
+    ],
+)
+def test_a_kept_cell_that_would_be_left_out_is_an_error(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    table = TABLES["table1"]
+    cell = plan_of(table, labels=[50], draws=4, members=1).entries[0].cells[3]
+    path = keep(tmp_path, cell, **changes)
+    with pytest.raises(UserError, match=f"^{re.escape(str(path))}: {message}"):
+        reproduce_page.plan_of_kept(table, tmp_path)
+    path.parent.rename(path.parent.with_name("mnist-50-seed3-of-an-earlier-recipe"))
+    with pytest.raises(
+        UserError, match=r"earlier-recipe/results\.json: expected what a cell of the"
+    ):
+        reproduce_page.plan_of_kept(table, tmp_path)
 
 
 def test_the_curves_are_what_the_results_say() -> None:

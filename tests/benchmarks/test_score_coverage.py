@@ -1,38 +1,95 @@
 """The benchmark of scores' intervals runs from end to end, and sees an interval that is too narrow."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import score_coverage
 from convergan.metrics.kernel_distance import KernelWork
+from convergan.metrics.metric import Spread
+from convergan.statistics.intervals import Interval
+from rows import RESULTS
+from score_coverage import Setting, draw, rows_of
+from score_tables import PAGE, filled
+
+SMALL = Setting("kid", "normal", 200, 8, "far")
 
 
-def test_every_number_gets_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rows.RESULTS", tmp_path)
-    monkeypatch.setattr(score_coverage, "SHIFTS", {"equal": 0.0, "far": 1.0})
-    score_coverage.main(["--draws", "2", "--sizes", "1000", "--features", "8"])
-    (file,) = tmp_path.iterdir()
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Of few, small settings; the folder that the JSON goes to."""
+    settings = [
+        Setting("is", "normal", 1000, 8, "equal"),
+        Setting("fid", "rectified", 1000, 8, "far"),
+    ]
+    settings += [SMALL, Setting("pr", "normal", 200, 8, "equal", parts=1)]
+    monkeypatch.setattr("score_coverage.SETTINGS", settings)
+    monkeypatch.setattr("score_coverage.draw", lambda setting, part: draw(setting, part, 2))
+    monkeypatch.setattr("rows.RESULTS", tmp_path / "results")
+    return tmp_path
+
+
+def test_every_number_gets_its_row_and_what_is_done_is_kept(
+    few_draws: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = ["--runs", str(few_draws / "runs")]
+    score_coverage.main(["--parts", "1", *runs])
+    file = few_draws / "results" / "score-coverage.json"
     rows = json.loads(file.read_text())
-    # The score; and FID, FID infinity, KID and the four twice; of two families.
-    assert len(rows) == 2 * (1 + 2 * 7)
+    assert [row["number"] for row in rows] == [
+        "Inception score", "FID", "FID infinity", "KID", "precision", "recall", "density", "coverage",
+    ]  # fmt: skip
     for row in rows:
         assert 0 <= row["ours"] <= 1 and 0 <= row["coverage_of_difference"] <= 1
-        assert row["width"] > 0 and row["method"]
+        assert row["width"] > 0 and row["methods"] and row["repeats"] == 2
+    capsys.readouterr()
+    score_coverage.main(["--parts", "2", *runs])
+    # The first parts are not drawn again, and that of the last setting is its only one.
+    assert capsys.readouterr().out.count("cpu_seconds") == 3
+    monkeypatch.setattr("score_coverage.draw", None)
+    score_coverage.main(["--table", *runs])
+    assert [row["repeats"] for row in json.loads(file.read_text())] == [4, 4, 4, 4, 2, 2, 2, 2]
 
 
 def test_intervals_that_are_too_narrow_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = ("kid", "normal", 200, 8, "far")
-    (right,) = score_coverage.coverage(*setting, draws=60, seed=0)
+    (right,) = rows_of(SMALL, [draw(SMALL, 0, 40)])
     spread = KernelWork._spread
 
-    def narrow(*of: object) -> object:
-        whole = spread(*of)  # type: ignore[arg-type]
-        growth = tuple((at_zero / 9, slope / 9) for at_zero, slope in whole.growth)
-        return type(whole)(whole.plug_in / 9, whole.second_order / 9, growth=growth)
+    def narrow(self: KernelWork, values: list[float], of_draws: np.ndarray) -> Spread:
+        whole = spread(self, values, of_draws)
+        assert whole.intervals is not None
+        intervals = [
+            Interval(value + (low - value) / 3, value + (high - value) / 3)
+            for value, (low, high) in zip(values, whole.intervals, strict=True)
+        ]
+        return replace(whole, plug_in=whole.plug_in / 9, intervals=tuple(intervals))
 
     monkeypatch.setattr(KernelWork, "_spread", narrow)
-    (wrong,) = score_coverage.coverage(*setting, draws=60, seed=0)
+    (wrong,) = rows_of(SMALL, [draw(SMALL, 0, 40)])
     assert wrong["ours"] < 0.8 < right["ours"]
-    assert wrong["width"] == pytest.approx(right["width"] / 3, rel=0.05)
+    assert wrong["width"] == pytest.approx(right["width"] / 3, rel=1e-6)
+
+
+def test_numbers_without_an_interval_have_no_coverage() -> None:
+    (row,) = rows_of(SMALL, [{"numbers": {"KID": {
+        "first": [[1.0, None, None], [2.0, None, None]],
+        "second": [[1.0, None, None], [2.0, None, None]],
+        "difference": [[0.0, None, None], [0.0, None, None]],
+        "methods": ["none known to hold"],
+    }}}])  # fmt: skip
+    assert np.isnan(row["ours"]) and row["given"] == 0
+
+
+def test_the_table_of_the_documentation_is_that_of_the_results() -> None:
+    file = RESULTS / "score-coverage.json"
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- table: coverage -->") == 1 and filled(page, rows) == page
+    assert "| none given |" in filled(page, [{
+        "number": "FID infinity", "images": 1000, "features": 250, "family": "normal", "classes": 10,
+        "closeness": "near", "ours": None, "width": None, "coverage_of_difference": 0.951,
+        "width_of_difference": 1.01, "repeats": 100,
+    }])  # fmt: skip

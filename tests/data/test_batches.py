@@ -47,14 +47,6 @@ def test_images_in_memory_are_not_copied():
     assert (on_device.gather(np.array([4])) == 7).all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("resident_bytes", [0, IMAGES.nbytes])
-def test_batches_arrive_on_a_gpu(resident_bytes):
-    batch = DeviceImages(IMAGES, "cuda", resident_bytes=resident_bytes).gather(np.array([5, 2]))
-    assert batch.device.type == "cuda"
-    assert np.array_equal(batch.cpu().numpy(), IMAGES[[5, 2]])
-
-
 @pytest.mark.parametrize("count", [1, 2, 7, 35, 100])
 def test_every_image_comes_equally_often(count):
     drawn = np.stack(list(order(range(count))))

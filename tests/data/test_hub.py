@@ -177,7 +177,7 @@ def test_variables_of_the_hubs_library_count(small, tmp_path):
     def run(**more):
         environment = {**os.environ, **variables, **more}
         command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
         return done.stdout, done.stderr
 

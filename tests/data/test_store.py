@@ -229,7 +229,7 @@ def test_of_concurrent_builds_one_stays_and_all_are_right(images, cache, monkeyp
 
     def together(*args):
         original(*args)
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=120)
 
     monkeypatch.setattr(store, "write_index", together)
     opened = []

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -33,10 +34,15 @@ def test_minimax_game_draws_both_paths(tmp_path):
     assert (tmp_path / "game.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_plain_loop_resumes_exactly(tmp_path):
+def test_plain_loop_resumes_exactly(tmp_path, monkeypatch, capsys):
+    """As a whole in a process of its own, and in two parts in this one."""
     pytest.importorskip("sklearn")
     whole = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "whole.pt")
-    run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "parts.pt", "--stop-after", 8)
-    resumed = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "parts.pt", "--resume")
+    monkeypatch.chdir(tmp_path)
+    for words in (["--stop-after", "8"], ["--resume"]):
+        capsys.readouterr()
+        command = ["plain_loop.py", "--steps", "20", "--checkpoint", "parts.pt", *words]
+        monkeypatch.setattr(sys, "argv", command)
+        runpy.run_path(str(EXAMPLES / "plain_loop.py"), run_name="__main__")
     assert "step 20: " in whole and "SHA-256" in whole
-    assert resumed == whole
+    assert capsys.readouterr().out == whole

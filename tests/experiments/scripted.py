@@ -9,11 +9,15 @@ from convergan.experiments.workers import Ended
 
 DONE = "done"
 KILLED = "killed"
+ADVANCED = "advanced"
 STOPPED = "stopped"
+BUSY = "busy"
+OUT_OF_MEMORY = "out of memory"
 
 
 class Scripted:
-    """Does each job as its script says: `done`, `killed`, `stopped` or an error, one for each attempt."""
+    """Does each job as its script says, one word for each attempt: `done`, `killed`, `advanced` (killed after
+    a checkpoint), `stopped`, `busy`, `out of memory` or an error."""
 
     def __init__(self, endings: dict[str, list[str]] | None = None, at_once: int = 2) -> None:
         self._endings, self.at_once = endings or {}, at_once
@@ -41,12 +45,17 @@ class Scripted:
     def _ended(self, job: Job) -> Ended:
         script = next((e for name, e in self._endings.items() if job.name.startswith(name)), [])
         ending = script.pop(0) if script else DONE
-        if ending == KILLED:
+        if ending == ADVANCED:
+            checkpoints = Path(job.folder) / "checkpoints"
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            step = len(list(checkpoints.iterdir())) + 1
+            (checkpoints / f"step-{step:09d}.safetensors").touch()
+        if ending in (KILLED, ADVANCED):
             return Ended(job=job, answer=None, death="killed by SIGKILL")
-        if ending == STOPPED:
-            return Ended(job=job, answer=Answer(error="stopped", stopped=True))
+        if ending in (STOPPED, BUSY, OUT_OF_MEMORY):
+            return Ended(job=job, answer=Answer(ending=ending, error=f"{ending} here"))  # type: ignore[arg-type]
         if ending != DONE:
-            return Ended(job=job, answer=Answer(error=ending))
+            return Ended(job=job, answer=Answer(ending="failed", error=ending))
         write_results(job)
         return Ended(job=job, answer=Answer())
 

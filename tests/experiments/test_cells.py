@@ -13,7 +13,6 @@ from convergan.experiments.tables import TABLES
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import HardwareSettings, Recipe
-from convergan.scoring.settings import ScoreSettings
 
 MNIST = replace(PRESETS["mnist"], seed=3)
 
@@ -27,11 +26,12 @@ def named(recipe: Recipe) -> str:
     [
         replace(MNIST, data=replace(MNIST.data, path=Path("/elsewhere"), cache=Path("/cache"))),
         replace(MNIST, hardware=HardwareSettings(threads=7)),
+        replace(MNIST, hardware=HardwareSettings(members="apart")),
         # It has random numbers of its own.
         replace(MNIST, baseline=False),
         replace(MNIST, data=replace(MNIST.data, split_seed=3)),
     ],
-    ids=["places", "threads", "baseline", "its own draw"],
+    ids=["places", "threads", "members", "baseline", "its own draw"],
 )
 def test_what_decides_no_result_changes_no_name(same: Recipe) -> None:
     assert named(same) == named(MNIST)
@@ -107,8 +107,16 @@ def test_scores_are_of_real_images_and_of_one_training_each(tiny_file: Path) -> 
     (of_images,), (of_samples,) = real.cells, ours.cells
     assert isinstance(of_samples, Scoring) and of_samples.needs[0].name == of_samples.training.name
     assert of_images.needs == ()
-    more = Scoring(recipe=of_samples.recipe, settings=ScoreSettings(count=501))
-    assert more.name != of_samples.name
+    for field, value in {
+        **{"count": 501, "protocol": "shuffled", "splits": 5, "split_seed": 1, "seed": 1},
+        **{"precision": "bf16", "pixel_range": (0, 1)},
+    }.items():
+        other = replace(of_samples.settings, **{field: value})
+        assert Scoring(recipe=of_samples.recipe, settings=other).name != of_samples.name, field
+        real_one = Scoring(recipe=of_images.recipe, settings=other, real=True)
+        assert (real_one.name == of_images.name) == (field == "count"), field
+    silent = replace(of_samples.settings, intervals=False)
+    assert Scoring(recipe=of_samples.recipe, settings=silent).name == of_samples.name
     assert with_needs([of_samples])[0] == of_samples.training
 
 

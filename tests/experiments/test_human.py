@@ -8,7 +8,7 @@ import pytest
 
 from convergan.errors import UserError
 from convergan.experiments.cells import Scoring
-from convergan.experiments.human import agreement, write_scatter
+from convergan.experiments.human import Study, agreement, read_study, write_scatter
 from convergan.experiments.plan import Entry
 from convergan.experiments.store import Outcome
 from convergan.experiments.summary import Summary
@@ -34,13 +34,13 @@ def scored(scores: Sequence[float]) -> list[Summary]:
     return found
 
 
-def report(path: Path, rates: Sequence[float | None]) -> Path:
+def report(path: Path, rates: Sequence[float | None]) -> Study:
     sets = [
         {"name": f"m{number}", "participants": 20, "error": 0.3, "error_on_generated": rate}
         for number, rate in enumerate(rates)
     ]
     write_json(path, {"title": "a study", "image_sets": sets})
-    return path
+    return read_study(path)
 
 
 def test_models_that_people_and_scores_rank_alike(tmp_path: Path) -> None:
@@ -49,8 +49,16 @@ def test_models_that_people_and_scores_rank_alike(tmp_path: Path) -> None:
     assert [model.name for model in found.models] == ["m0", "m1", "m2", "m3"]
     assert found.correlation is not None
     assert found.correlation.rho == pytest.approx(0.8)
-    assert found.in_words.startswith("people and the Inception score rank 4 models alike")
-    assert "0.80, no interval below 10 models, p 0.33" in found.in_words
+    assert found.in_words.startswith("how people and the Inception score rank 4 models: ")
+    assert "0.80 (1: alike, -1: in reverse), no interval below 10 models, p 0.33" in found.in_words
+
+
+def test_models_that_people_and_scores_rank_in_reverse(tmp_path: Path) -> None:
+    study = report(tmp_path / "report.json", [0.5, 0.3, 0.2, 0.1])
+    found = agreement(scored([2.0, 3.0, 4.0, 8.0]), study)
+    assert found.correlation is not None and found.correlation.rho == -1
+    assert "correlation -1.00 (1: alike, -1: in reverse)" in found.in_words
+    assert "rank 4 models alike" not in found.in_words
 
 
 def test_ten_models_have_an_interval(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """A worker that is killed costs a table nothing but time: by processes, and by tasks of a Ray cluster."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from convergan.experiments.plan import Plan
-from convergan.experiments.reproduce import Means, reproduce
+from convergan.experiments.reproduce import Resources, reproduce
 from convergan.experiments.store import Store
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
@@ -16,12 +17,14 @@ from convergan.training.run import train
 from experiments.conftest import killing_the_trainer
 
 
-def require_complete(plan: Plan, store: Store, means: Means, whole: Path, console: Console) -> None:
+def require_complete(
+    plan: Plan, store: Store, resources: Resources, whole: Path, console: Console
+) -> None:
     """Runs a plan, kills the process that trains its first cell, and holds the cell against a whole run."""
     first = plan.cells()[0]
     folder = RunFolder(store.cell_folder(first))
     with killing_the_trainer(folder.path) as killed:
-        progress = reproduce(plan, store, means, console)
+        progress = reproduce(plan, store, resources, console)
     assert killed, "nothing was killed"
     assert progress.failed == {}
     assert all(store.found(cell) is not None for cell in plan.cells())
@@ -39,9 +42,9 @@ def test_a_killed_process_is_begun_again_from_its_checkpoint(
     store = Store(tmp_path / "out", tmp_path / "kept")
     recipe: Recipe = made.cells()[0].recipe
     train(recipe, tmp_path / "whole", console=quiet)
-    means = Means(workers=2, threads=1, checkpoint_every_seconds=0)
+    resources = Resources(workers=2, threads=1, checkpoint_every_seconds=0)
 
-    require_complete(made, store, means, tmp_path / "whole", quiet)
+    require_complete(made, store, resources, tmp_path / "whole", quiet)
 
 
 @pytest.mark.slow
@@ -57,8 +60,14 @@ def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     try:
         cluster.add_node(num_cpus=1, num_gpus=0)
-        means = Means(workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0)
+        resources = Resources(
+            workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0
+        )
 
-        require_complete(made, store, means, tmp_path / "whole", quiet)
+        require_complete(made, store, resources, tmp_path / "whole", quiet)
+        # Each node has room for one: they were trained on both.
+        runs = [RunFolder(store.cell_folder(cell)) for cell in made.cells()]
+        begun = [datetime.fromisoformat(run.read_manifest().started).timestamp() for run in runs]
+        assert max(begun) < min(run.results.stat().st_mtime for run in runs)
     finally:
         cluster.shutdown()

@@ -2,7 +2,10 @@
 
 import csv
 import io
+import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,15 @@ from rich.console import Console
 
 from convergan.errors import UserError
 from convergan.experiments.adopt import adopt
-from convergan.experiments.grid import grid_of, written
-from convergan.experiments.outputs import CSV_COLUMNS, csv_of, markdown_of, print_grid
+from convergan.experiments.grid import Grid, grids_of, written
+from convergan.experiments.images import images_of, require_same_images
+from convergan.experiments.outputs import (
+    CSV_COLUMNS,
+    csv_of,
+    markdown_of,
+    print_grid,
+    provenance_of,
+)
 from convergan.experiments.plan import Plan, plan_of
 from convergan.experiments.published import Number
 from convergan.experiments.store import Store
@@ -21,6 +31,7 @@ from convergan.experiments.work import job_of
 from convergan.json_files import read_json, write_json
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.settings import Recipe
+from convergan.runs.folder import RunFolder
 from experiments.scripted import write_results
 
 
@@ -37,9 +48,15 @@ def done(plan: Plan, store: Store, names: str) -> None:
             write_results(job_of(cell, store.cell_folder(cell), store.log(cell), members=members))
 
 
+def _main(plan: Plan, found: list[Summary]) -> Grid:
+    """The table, of which there is one block."""
+    (grid,) = grids_of(plan, found)
+    return grid
+
+
 def shown(plan: Plan, found: list[Summary]) -> str:
     text = io.StringIO()
-    print_grid(grid_of(plan, found), Console(file=text, width=80))
+    print_grid(_main(plan, found), Console(file=text, width=80))
     return text.getvalue()
 
 
@@ -71,11 +88,90 @@ def test_mean_deviation_and_median_are_over_the_draws(
     assert "3 of 3" in text and "1 of 3" in text
 
 
-def test_a_recipe_that_is_not_the_tables_own_is_named_and_explained(store: Store) -> None:
-    plan = plan_of(TABLES["table1"], recipes=["mnist", "mnist-fast"], draws=1, members=1)
-    notes = grid_of(plan, summaries(plan, store, {})).notes
-    (note,) = [note for note in notes if note.startswith("mnist")]
-    assert note.startswith("mnist-fast: MNIST with 100 labels in 3,000 steps: shifted and turned")
+def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_to_say(
+    store: Store, tmp_path: Path
+) -> None:
+    from convergan.experiments.figure import write_error_bars
+
+    plan = plan_of(
+        TABLES["table1"], recipes=["mnist", "mnist-fast", "mnist-paper"], draws=2, members=1
+    )
+    done(plan, store, "mnist")
+    found = summaries(plan, store, {})
+    main, apart = grids_of(plan, found)
+    assert [row.name for row in main.rows if row.ours and row.name[0] != " "] == [
+        "mnist",
+        "mnist-paper",
+    ]
+    assert any(
+        note.startswith("mnist-paper: MNIST with 100 labels as the authors'") for note in main.notes
+    )
+    assert not any("mnist-fast" in note for note in main.notes)
+    # Nothing of the paper's stands beside it.
+    assert [row.name for row in apart.rows] == ["mnist-fast", "  median", "  draws of labels"]
+    (note,) = apart.notes
+    assert "No counterpart of the paper's experiments, which are permutation-invariant" in note
+    write_error_bars(tmp_path / "table.svg", plan, found)
+    text = (tmp_path / "table.svg").read_text()
+    assert "<!-- mnist-paper -->" in text and "<!-- mnist-fast -->" not in text
+    assert "mnist-fast" in csv_of(plan, found)
+
+
+def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store: Store) -> None:
+    plan = plan_of(TABLES["table1"], labels=[50, 100], draws=4, members=1)
+    done(plan, store, "mnist")
+    notes = _main(plan, summaries(plan, store, {})).notes
+    # 40 errors and the seed; those of 50 labels chose nothing.
+    assert [note for note in notes if "chose" in note] == [
+        "mnist, 100 labels: test errors of draws 0 and 1 chose settings; without: 42.5 ± 0.7"
+    ]
+
+
+def test_what_the_deviation_of_ensembles_does_not_hold_is_said(
+    plan: Callable[..., Plan], store: Store
+) -> None:
+    made = plan(draws=2, members=2)
+    done(made, store, "tiny")
+    notes = _main(made, summaries(made, store, {})).notes
+    assert (
+        "tiny, 20 labels, ensemble of 2: seeds are shared by ensembles of neighbouring draws, labels are not"
+        in notes
+    )
+
+
+def test_samples_that_are_not_at_hand_are_not_said_to_be(
+    plan: Callable[..., Plan], store: Store, tmp_path: Path
+) -> None:
+    made = plan(table="figures", labels=())
+    done(made, store, "tiny")
+    (row,) = _main(made, summaries(made, store, {})).rows
+    assert row.cells[0] == "trained; its samples are not at hand"
+    (cell,) = made.cells()
+    image = store.cell_folder(cell) / "samples" / "epoch-006.png"
+    image.parent.mkdir()
+    image.touch()
+    (found,) = summaries(made, store, {})
+    assert found.samples == {0: image}
+    assert _main(made, [found]).rows[0].cells[0] == "drawn"
+
+
+def test_what_is_measured_is_told_with_its_origin(plan: Callable[..., Plan], store: Store) -> None:
+    made = plan()
+    done(made, store, "tiny")
+    (cell,) = made.cells()
+    path = store.cell_folder(cell) / "results.json"
+    content = {**read_json(path), "baseline_test_errors": 3, "trained_at_commits": ["a" * 40]}
+    write_json(path, {**content, "adopted_from": "runs/earlier"})
+    found = summaries(made, store, {})
+    told = provenance_of(found)
+    assert "| fp32 | 1 min, with baselines | aaaaaaa |" in told
+    assert "* tiny, 20 labels: adopted from `runs/earlier`" in told
+    (line,) = [
+        line
+        for line in csv.DictReader(io.StringIO(csv_of(made, found)))
+        if line["source"] == "measured"
+    ]
+    assert line["precisions"] == "fp32"
 
 
 def test_a_failed_cell_is_a_hole_with_its_error(plan: Callable[..., Plan], store: Store) -> None:
@@ -86,7 +182,7 @@ def test_a_failed_cell_is_a_hole_with_its_error(plan: Callable[..., Plan], store
     text = shown(made, found)
     assert "0 of 2, 1 failed" in text and "1 of 2" in text
     assert "tiny, 50 labels, draw 1 failed: loss is not finite | stopped" in text
-    markdown = markdown_of(grid_of(made, found))
+    markdown = markdown_of(_main(made, found))
     # A vertical bar would end a cell of the table.
     assert r"loss is not finite \| stopped" in markdown
     assert len({line.count(" | ") for line in markdown.splitlines() if line[:1] == "|"}) == 1
@@ -191,20 +287,55 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
     file = tmp_path / "quick.yaml"
     file.write_text(recipe_to_yaml(quick_recipe))
     made = plan(recipes=[str(file)], labels=[100, 50], draws=2)
+    runs = tmp_path / "runs"
+    shutil.copytree(trained_run, runs / "good")
+    damaged, others = runs / "damaged", runs / "other settings"
+    for place in (damaged, others):
+        shutil.copytree(trained_run, place)
+    (damaged / "recipe.yaml").write_text("nothing")
+    (others / "recipe.yaml").write_text(recipe_to_yaml(replace(quick_recipe, epochs=4)))
     # It has a baseline and its own number of threads, which decide nothing.
-    assert [(cell.title, folder) for cell, folder in adopt(made, store, [trained_run.parent])] == [
-        ("digits, 100 labels, seed 0", trained_run)
-    ]
+    lines = adopt(made, store, [runs], {})
+    assert len(lines) == 2
+    assert lines[0].startswith(f"not adopted: {damaged / 'recipe.yaml'}: expected ")
+    assert lines[1] == f"digits, 100 labels, seed 0: adopted from {runs / 'good'}"
     results = read_json(trained_run / "results.json")
     hundred, fifty = summaries(made, store, {})
     assert hundred.values == {0: results["test_errors"]} and fifty.values == {}
-    assert adopt(made, store, [trained_run.parent]) == []
+    assert hundred.outcomes[0].adopted_from == str((runs / "good").resolve())
+    assert len(adopt(made, store, [runs], {})) == 1
     (kept,) = store.kept.glob("table1/*/results.json")
     content = read_json(kept)
     assert content["errors_by_epoch"][-1] == results["test_errors"]
-    assert content["settings"]["epochs"] == quick_recipe.epochs
+    assert content["adopted_from"] == str(runs / "good")
+    # The settings are the run's own.
+    assert content["settings"]["baseline"] is quick_recipe.baseline is True
+    manifest = RunFolder(trained_run).read_manifest()
+    assert content["data_fingerprint"] == manifest.data.fingerprint
+    # What needs more than its numbers has the run itself.
+    cell = hundred.entry.cells[0]
+    assert store.is_usable(cell) and store.cell_folder(cell).resolve() == (runs / "good").resolve()
     with pytest.raises(UserError, match=r"^adopt: expected a folder of runs, got .*absent"):
-        adopt(made, store, [tmp_path / "absent"])
+        adopt(made, store, [tmp_path / "absent"], {})
+    # What is kept counts when the run is gone, and does not stand in the way of another.
+    shutil.rmtree(runs)
+    assert summaries(made, store, {})[0].values == hundred.values
+    assert not store.is_usable(cell)
+    store.make_way(cell)
+    assert not store.cell_folder(cell).is_symlink()
+
+
+def test_a_run_on_other_images_is_not_adopted(
+    plan: Callable[..., Plan], store: Store, trained_run: Path, quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    file = tmp_path / "quick.yaml"
+    file.write_text(recipe_to_yaml(quick_recipe))
+    made = plan(recipes=[str(file)], labels=[100])
+    images = {images_of(made.cells()[0].recipe): "0" * 64}
+    assert adopt(made, store, [trained_run], images) == [
+        f"not adopted: {trained_run}, which is of other images"
+    ]
+    assert not store.kept.exists() and not (store.folder / "cells").exists()
 
 
 @pytest.mark.parametrize(
@@ -219,13 +350,43 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
         ),
     ],
 )
-def test_results_of_something_else_are_refused(
+def test_damaged_results_are_told_and_nothing_else_is_lost_by_them(
     plan: Callable[..., Plan], store: Store, key: str, value: object, message: str
 ) -> None:
-    made = plan()
-    (cell,) = made.cells()
+    made = plan(draws=2)
     done(made, store, "tiny")
+    cell = made.cells()[0]
     path = store.cell_folder(cell) / "results.json"
-    write_json(path, {**read_json(path), key: value})
-    with pytest.raises(UserError, match=message):
-        store.found(cell)
+    good = read_json(path)
+    write_json(path, {**good, key: value})
+    assert store.found(cell) is None
+    assert re.search(message, store.problems[cell.name])
+    # It is not computed over what is there; the other counts.
+    assert made.missing(store).cells == {}
+    (found,) = summaries(made, store, store.problems)
+    assert list(found.values) == [1] and list(found.failed) == [0]
+    # Where it is kept as well, that counts.
+    write_json(path, good)
+    store.keep("table1", cell)
+    write_json(path, {**good, key: value})
+    outcome = store.found(cell)
+    assert outcome is not None and outcome.test_errors == good["test_errors"]
+
+
+def test_cells_of_different_images_are_told_apart(plan: Callable[..., Plan], store: Store) -> None:
+    made = plan(draws=3)
+    done(made, store, "tiny")
+    for number, cell in enumerate(made.cells()):
+        path = store.cell_folder(cell) / "results.json"
+        write_json(path, {**read_json(path), "data_fingerprint": "ab"[number // 2] * 64})
+    (note,) = [n for n in _main(made, summaries(made, store, {})).notes if "images" in n]
+    assert note == (
+        "different images of digits: aaaaaaaaaaaa: tiny, 20 labels, draw 0, tiny, 20 labels, draw 1;"
+        " bbbbbbbbbbbb: tiny, 20 labels, draw 2"
+    )
+    images = {images_of(made.cells()[0].recipe): "a" * 64}
+    with pytest.raises(
+        UserError, match=r"^data\.path: expected the images that tiny, .* seed 2 was"
+    ):
+        require_same_images(images, made.cells(), store)
+    require_same_images({}, made.cells(), store)

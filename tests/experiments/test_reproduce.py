@@ -11,7 +11,7 @@ import pytest
 
 from convergan.cli import _parse, main
 from convergan.experiments.plan import Plan
-from convergan.experiments.reproduce import Means
+from convergan.experiments.reproduce import Resources
 from convergan.experiments.store import Store
 from convergan.experiments.work import Answer, Job
 from convergan.experiments.workers import Ended, Processes
@@ -19,14 +19,23 @@ from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.settings import Recipe
 from convergan.reproduce_commands import Reproduce
 from convergan.runs.checkpoints import has_checkpoint
+from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import append_metrics
 from experiments.scripted import Scripted
 
 
 class Timed(Scripted):
-    """Says that a training takes an hour."""
+    """Says that a training takes an hour, or that it cannot be timed."""
+
+    untimed = ""
+    timed_at_once = 0
 
     def _ended(self, job: Job) -> Ended:
+        if job.kind == "time":
+            self.timed_at_once = self.most_at_once
+        if job.kind == "time" and job.recipe["name"] == self.untimed:
+            return Ended(job=job, answer=Answer(ending="failed", error="labels: expected fewer"))
         if job.kind == "time":
             return Ended(job=job, answer=Answer(value=3600.0))
         return super()._ended(job)
@@ -37,11 +46,11 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Timed:
     """What the command computes cells with."""
     found = Timed()
 
-    def opened(means: Means) -> Timed:
-        found.at_once = means.workers
+    def opened(resources: Resources) -> Timed:
+        found.at_once = resources.workers
         return found
 
-    monkeypatch.setattr(Means, "open", opened)
+    monkeypatch.setattr(Resources, "open", opened)
     return found
 
 
@@ -96,6 +105,67 @@ def test_a_budget_takes_what_fits_and_says_what_it_leaves_out(
     assert "4 cells, 2 at a time, will take about 2 h" in told
     assert "4 of 5" in told
     assert sum(job.kind == "train" for job in workers.begun) == 4
+    # Steps are timed beside as many others as cells are trained.
+    assert sum(job.kind == "time" for job in workers.begun) == workers.timed_at_once == 2
+
+
+def test_a_recipe_that_cannot_be_timed_takes_nothing_with_it(
+    words: list[str],
+    tiny: Recipe,
+    workers: Timed,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "two.yaml").write_text(recipe_to_yaml(replace(tiny, name="two")))
+    words[words.index("--out") : words.index("--out")] = [str(tmp_path / "two.yaml")]
+    workers.untimed = "two"
+    more = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--budget", "2"]
+    assert main([*words, *more]) == 0
+    told = capsys.readouterr().out
+    assert "two: could not be timed: labels: expected fewer" in told
+    assert "4 cells, 1 at a time, will take about 2 h" in told
+    assert told.count("2 of 2") == 2
+    assert [job.kind for job in workers.begun].count("time") == 2
+
+
+def test_a_recipe_whose_speed_is_known_is_not_timed(
+    plan: Callable[..., Plan], words: list[str], workers: Timed, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    cell = plan().cells()[0]
+    folder = Store(tmp_path / "out", tmp_path / "out").cell_folder(cell)
+    folder.mkdir(parents=True)
+    append_metrics(folder / "metrics.jsonl", EpochLine(epoch=1, seconds_per_epoch=1200.0))
+    more = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--dry-run"]
+    assert main([*words, *more]) == 0
+    # Five epochs and six of twenty minutes.
+    assert "2 cells, 1 at a time, will take about 3 h 40 min" in capsys.readouterr().out
+    assert workers.begun == []
+
+
+def test_a_damaged_result_is_a_hole_in_the_table(
+    words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--labels", "20", "--seeds", "2", "--members", "1"]
+    assert main([*words, *more]) == 0
+    for path in (tmp_path / "out").glob("**/tiny-20-seed0*/results.json"):
+        path.write_text("nothing")
+    capsys.readouterr()
+    assert main([*words, *more]) == 1
+    told = capsys.readouterr().out
+    assert "1 of 2 cells are done, 0 to be computed" in told
+    assert "draw 0 failed: " in told and "without that file the cell is computed anew" in told
+    assert "1 of 2, 1 failed" in told
+
+
+def test_a_study_that_is_none_is_told_before_the_work(
+    tiny_file: Path, workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    words = ["reproduce", "table3", "--recipes", str(tiny_file), "--out", str(tmp_path / "out")]
+    assert main([*words, "--study", str(tmp_path / "report.json")]) == 1
+    assert "report.json: expected the JSON of a study's report" in capsys.readouterr().err
+    assert workers.begun == []
 
 
 def test_a_rehearsal_computes_nothing(
@@ -215,6 +285,6 @@ def test_a_worker_whose_table_is_gone_writes_its_checkpoint_and_ends(
     # As when the process that holds it dies.
     process.stdin.close()
     (ended,) = workers.ended(60)
-    assert ended.answer is not None and ended.answer.stopped
+    assert ended.answer is not None and ended.answer.ending == "stopped"
     assert has_checkpoint(run.checkpoints)
     assert recipe_to_yaml(cell.recipe) == run.recipe.read_text()

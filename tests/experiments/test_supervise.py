@@ -1,7 +1,6 @@
 """What becomes of a table's cells: retried, failed, stopped, in their order, each once."""
 
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,16 @@ from convergan.experiments.plan import Plan
 from convergan.experiments.store import Store
 from convergan.experiments.supervise import Progress, Supervisor
 from convergan.experiments.watch import TimeLeft
-from experiments.scripted import KILLED, Scripted
+from convergan.experiments.work import Job
+from experiments.scripted import (
+    ADVANCED,
+    BUSY,
+    KILLED,
+    OUT_OF_MEMORY,
+    STOPPED,
+    Scripted,
+    write_results,
+)
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def supervised(
     text = io.StringIO()
     cells = list(plan.missing(store).cells.values())
     with Display(Console(file=text, width=80), len(cells)) as display:
-        supervisor = Supervisor(store, workers, display, TimeLeft({}), deadline=deadline)
+        supervisor = Supervisor(store, workers, display, TimeLeft(), deadline=deadline)
         return supervisor.run(cells), text.getvalue()
 
 
@@ -72,6 +80,52 @@ def test_a_cell_that_is_killed_every_time_fails_in_the_end(
     assert len(progress.done) == 1
 
 
+def test_a_cell_that_comes_further_each_time_is_begun_again_as_often_as_it_takes(
+    plan: Callable[..., Plan], store: Store
+) -> None:
+    workers = Scripted({"tiny-20-seed0": [ADVANCED] * 5 + [KILLED]})
+    progress, _ = supervised(plan(), store, workers)
+    assert progress.failed == {} and len(workers.begun) == 7
+    further = Scripted({"tiny-50-seed0": [ADVANCED] * 2 + [KILLED] * 9})
+    progress, _ = supervised(plan(labels=[50]), store, further)
+    assert list(progress.failed.values()) == ["killed by SIGKILL, 3 times in a row"]
+    assert len(further.begun) == 4
+
+
+@pytest.mark.parametrize("ending", [STOPPED, OUT_OF_MEMORY])
+def test_a_worker_that_somebody_else_ends_or_that_has_no_memory_is_begun_again(
+    plan: Callable[..., Plan], store: Store, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("convergan.experiments.supervise._LATER_SECONDS", 0)
+    monkeypatch.setattr("convergan.experiments.supervise._WATCH_SECONDS", 0.01)
+    workers = Scripted({"tiny-20-seed0": [ending]})
+    progress, text = supervised(plan(), store, workers)
+    assert progress.failed == {} and len(progress.done) == 1 and len(workers.begun) == 2
+    assert "begun again from its checkpoint" in text
+
+
+def test_a_cell_that_another_process_trains_is_left_to_it(
+    plan: Callable[..., Plan], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convergan.experiments.supervise._LATER_SECONDS", 0.05)
+    monkeypatch.setattr("convergan.experiments.supervise._WATCH_SECONDS", 0.01)
+    workers = Scripted({"tiny-20-seed0": [BUSY] * 4})
+
+    def other_process(job: Job) -> None:
+        if len([each for each in workers.begun if each.name == job.name]) == 4:
+            write_results(job)
+
+    workers.on_begin = other_process
+    made = plan(draws=2, members=2)
+    progress, text = supervised(made, store, workers)
+    assert progress.failed == {}
+    # It and its ensemble are done; the others did not wait for it.
+    assert len(progress.done) == len(made.cells())
+    assert [job.name.partition("-seed")[2][:1] for job in workers.begun[:2]] == ["0", "1"]
+    assert sum(job.name.startswith("tiny-20-seed0") for job in workers.begun) == 4
+    assert text.count("left to another process: busy here") == 1
+
+
 def test_a_cell_that_fails_is_not_begun_again_and_what_needs_it_fails_too(
     plan: Callable[..., Plan], store: Store
 ) -> None:
@@ -103,11 +157,27 @@ def test_a_worker_that_leaves_no_results_has_failed(
 
 
 def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
-    plan: Callable[..., Plan], store: Store
+    plan: Callable[..., Plan], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = Scripted()
-    progress, text = supervised(plan(draws=3), store, workers, deadline=time.monotonic() - 1)
-    assert workers.begun == [] and progress.done == [] and progress.failed == {}
+    now = [0.0]
+    monkeypatch.setattr("convergan.experiments.supervise.time.monotonic", lambda: now[0])
+    workers = Scripted(at_once=1)
+
+    def time_passes(job: object) -> None:
+        now[0] += 10
+
+    workers.on_begin = time_passes
+    ended = workers.ended
+    # The second runs on until it is asked to stop.
+    monkeypatch.setattr(
+        workers, "ended", lambda seconds: [] if now[0] == 20 and not stops else ended(seconds)
+    )
+    stops: list[bool] = []
+    stop = workers.stop
+    monkeypatch.setattr(workers, "stop", lambda: (stops.append(True), stop()))
+    progress, text = supervised(plan(draws=3), store, workers, deadline=15)
+    assert stops == [True]
+    assert len(workers.begun) == 2 and len(progress.done) == 1 and progress.failed == {}
     assert "the budget is spent; the same command goes on" in text
 
 

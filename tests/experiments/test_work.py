@@ -1,20 +1,28 @@
 """The work of one cell: what a worker answers, and what it leaves."""
 
+import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 from convergan.data.digits import open_digits
 from convergan.experiments.cells import Ensemble, Scoring, Training, with_draw
 from convergan.experiments.store import Store
 from convergan.experiments.work import Job, job_of, perform, timing_job
+from convergan.experiments.worker import _with_tuples
 from convergan.inference.predict import predict
-from convergan.json_files import read_json
-from convergan.recipes.settings import DataSettings, Recipe
+from convergan.json_files import json_line, read_json
+from convergan.recipes.settings import DataSettings, HardwareSettings, Recipe
+from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
 from convergan.scoring.settings import ScoreSettings
+from convergan.training.run import train
 
 
 @pytest.fixture
@@ -70,7 +78,43 @@ def test_an_interrupted_training_is_no_failure(
         raise Interrupted
 
     monkeypatch.setattr("convergan.training.run.train", interrupted)
-    assert perform(job(with_draw(tiny, labels=20, draw=0), store)).stopped
+    assert perform(job(with_draw(tiny, labels=20, draw=0), store)).ending == "stopped"
+
+
+def test_a_cell_that_another_process_trains_is_busy(tiny: Recipe, store: Store) -> None:
+    cell = with_draw(tiny, labels=20, draw=0)
+    with claimed(RunFolder(store.cell_folder(cell)), resume=True):
+        answer = perform(job(cell, store))
+    assert answer.ending == "busy" and f"by process {os.getpid()} on " in (answer.error or "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+    ids=["python", "gpu", "cpu"],
+)
+def test_too_little_memory_is_no_fault_of_the_cell(
+    tiny: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("convergan.training.run.train", too_large)
+    assert perform(job(with_draw(tiny, labels=20, draw=0), store)).ending == "out of memory"
+
+
+def test_averaging_takes_no_gpu_unless_it_is_told_to(tiny: Recipe, store: Store) -> None:
+    def takes(accelerator: str) -> bool:
+        recipe = replace(tiny, hardware=HardwareSettings(accelerator=accelerator))  # type: ignore[arg-type]
+        members = tuple(with_draw(recipe, labels=20, draw=0, member=n) for n in range(2))
+        assert job(members[0], store).uses_gpu
+        return job(Ensemble(members=members), store).uses_gpu  # type: ignore[arg-type]
+
+    assert not takes("auto") and takes("gpu")
 
 
 def test_steps_are_timed_and_nothing_is_left_behind(tiny: Recipe, tmp_path: Path) -> None:
@@ -95,6 +139,9 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
     for member in members:
         assert perform(job(member, store)).error is None
     folders = tuple(store.cell_folder(member) for member in members)
+    for folder in folders:
+        # The models are enough.
+        shutil.rmtree(folder / "checkpoints")
     made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
     assert perform(made).error is None
     found = store.found(ensemble)
@@ -106,6 +153,38 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
     together = predict(store.cell_folder(ensemble), test.images)
     assert np.allclose(together.probabilities, np.mean(apart, axis=0), atol=1e-5)
     assert int((together.labels != test.labels).sum()) == found.test_errors
+    store.keep("table1", ensemble)
+    (kept,) = store.kept.glob("table1/*/results.json")
+    of_members = [store.found(member) for member in members]
+    assert read_json(kept)["errors_by_epoch_of_members"] == [
+        [each.test_errors] for each in of_members if each
+    ]
+    assert found.data_fingerprint is not None
+    assert {each.data_fingerprint for each in of_members if each} == {found.data_fingerprint}
+    assert found.trained_at_commits == of_members[0].trained_at_commits  # type: ignore[union-attr]
+
+
+def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) -> None:
+    """As `--adopt` brings them: their settings differ where that decides nothing."""
+    quick = replace(tiny, epochs=1, baseline=True)
+    members = tuple(with_draw(quick, labels=20, draw=0, member=number) for number in range(2))
+    folders = tuple(store.cell_folder(member) for member in members)
+    for number, folder in enumerate(folders):
+        data = replace(quick.data, split_seed=None if number == 0 else 0)
+        recipe = replace(quick, labels=20, seed=number, data=data)
+        train(recipe, folder.parent.parent / "runs" / str(number), console=Console(quiet=True))
+        store.adopt(members[number], folder.parent.parent / "runs" / str(number))
+    ensemble = Ensemble(members=members)
+    made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
+    assert perform(made).error is None
+    found = store.found(ensemble)
+    assert found is not None and len(found.members) == 2
+    # A member of other settings is none.
+    other = replace(tiny, epochs=2)
+    wrong = Ensemble(members=tuple(with_draw(other, labels=20, draw=0, member=n) for n in range(2)))
+    made = job_of(wrong, store.cell_folder(wrong), store.log(wrong), members=folders)
+    error = perform(made).error
+    assert error is not None and "epochs 1 in place of 2" in error
 
 
 def test_real_images_are_scored_by_a_network(
@@ -128,7 +207,28 @@ def test_real_images_are_scored_by_a_network(
     assert found is not None and found.score is not None and 1 <= found.score <= 10
     samples = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200))
     made = job_of(samples, store.cell_folder(samples), store.log(samples), members=(trained_run,))
-    assert made.images == 200
     assert perform(made).error is None
     of_samples = store.found(samples)
     assert of_samples is not None and of_samples.score is not None
+    images = RunFolder(trained_run).read_manifest().data.fingerprint
+    assert of_samples.data_fingerprint == found.data_fingerprint == images
+    assert of_samples.network is not None
+    assert read_json(store.cell_folder(samples) / "results.json")["images"] == 200
+
+
+def test_a_score_is_computed_by_all_settings_that_name_it(
+    tiny: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ScoreSettings(
+        metrics=("is",), count=500, splits=5, protocol="shuffled", seed=3, precision="bf16"
+    )
+    used: list[ScoreSettings] = []
+    monkeypatch.setattr(
+        "convergan.experiments.scoring.score_samples",
+        lambda *_, **named: used.append(named["settings"]),
+    )
+    cell = Scoring(recipe=tiny, settings=settings)
+    made = job_of(cell, store.cell_folder(cell), store.log(cell), members=(store.folder,))
+    # As a worker reads it.
+    assert perform(Job(**_with_tuples(json.loads(json_line(made))))).error is None
+    assert used == [settings]

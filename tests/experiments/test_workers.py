@@ -80,14 +80,18 @@ def test_the_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.Monkey
     ("code", "answer", "death"),
     [
         ("""print('{"error": null, "value": 3.5}')""", Answer(value=3.5), ""),
-        ("""print('{"error": "labels: expected"}')""", Answer(error="labels: expected"), ""),
+        (
+            """print('{"ending": "failed", "error": "labels: expected"}')""",
+            Answer(ending="failed", error="labels: expected"),
+            "",
+        ),
         ("import os; os.kill(os.getpid(), 9)", None, "killed by SIGKILL"),
         ("import os; os.abort()", None, "killed by SIGABRT"),
         ("import sys; sys.exit(3)", None, "ended with code 3"),
         # Half an answer is none.
         ("""print('{"error":')""", None, "ended with code 0"),
         # Before it could take the signal as a request.
-        ("import os; os.kill(os.getpid(), 15)", Answer(error="stopped", stopped=True), ""),
+        ("import os; os.kill(os.getpid(), 15)", Answer(ending="stopped", error="stopped"), ""),
     ],
 )
 def test_how_a_process_ended_is_told(

@@ -65,7 +65,7 @@ def _hangs(folder: Path) -> None:
 )
 def test_each_verdict_is_found(kind: Kind, verdict: str) -> None:
     """The trials themselves can fail."""
-    trials = try_kind(kind, range(2), seed=0, seconds=1 if verdict == "hang" else 60)
+    trials = try_kind(kind, range(2), seed=0, seconds=0.3 if verdict == "hang" else 60)
     assert trials.counts == Counter({verdict: 2})
 
 

@@ -11,7 +11,7 @@ def test_results_come_in_the_order_of_the_items(threads):
 
     def work(number: int) -> int:
         if number < threads:
-            last_first.wait(timeout=10)
+            last_first.wait(timeout=60)
         return number * number
 
     results = map_in_threads(work, iter(range(20)), threads=threads)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from scipy import linalg
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as Torchmetrics
@@ -21,6 +20,7 @@ from convergan.metrics.frechet import (
     gaussian_statistics,
 )
 from convergan.metrics.metric import GaussianStatistics
+from support import on_two_ranks
 
 
 class Features(nn.Module):
@@ -125,11 +125,12 @@ def distance_on(rank: int, folder: str, real: Tensor, generated: Tensor) -> None
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.xdist_group("two ranks")
 def test_two_processes_have_the_distance_of_one(
     sets: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:
     """The reference is the same for both, and counts once."""
-    torch.multiprocessing.spawn(distance_on, args=(str(tmp_path), *sets), nprocs=2)
+    on_two_ranks(distance_on, str(tmp_path), *sets)
     for rank in range(2):
         got = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert float(got) == pytest.approx(ours(*sets), rel=1e-9)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import Tensor, nn
 
 from convergan.metrics.inception_score import InceptionScore, divergences, split_of_images
+from support import on_two_ranks
 
 
 def of_logits(logits: Tensor, batch: int = 17, **options: Any) -> tuple[float, float]:
@@ -200,10 +200,11 @@ def score_on(rank: int, folder: str, logits: Tensor, divisions: list[tuple[Tenso
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.xdist_group("two ranks")
 def test_two_processes_have_the_score_of_one(logits: Tensor, tmp_path: Path) -> None:
     """With nothing for the first of them, and with some for each."""
     divisions = [torch.randperm(len(logits)).tensor_split([of_first]) for of_first in (0, 80)]
-    torch.multiprocessing.spawn(score_on, args=(str(tmp_path), logits, divisions), nprocs=2)
+    on_two_ranks(score_on, str(tmp_path), logits, divisions)
     for rank in range(2):
         for got in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
             assert tuple(map(float, got)) == pytest.approx(of_logits(logits))

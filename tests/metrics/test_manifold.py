@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from convergan.errors import UserError
-from convergan.metrics.manifold import precision_recall_density_coverage
+from convergan.metrics.manifold import OverlapMetric, precision_recall_density_coverage
+from convergan.metrics.metric import Embedded
+from convergan.metrics.neighbours import KeptNeighbours
 
 
 @pytest.fixture
@@ -111,3 +113,32 @@ def test_copies_of_one_image_are_no_distance_apart() -> None:
     found = precision_recall_density_coverage(copies, copies)
     assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
     assert found.density == 40 / 5
+
+
+def test_groups_of_few_images_have_the_numbers_of_groups_of_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of few images the distances of all pairs are kept; intervals are the same but for how often images are
+    put into groups."""
+    generator = torch.Generator().manual_seed(0)
+    sets = [torch.randn(count, 4, generator=generator) for count in (230, 210, 250)]
+    sets[0][:40] = sets[0][0]
+    images = [Embedded(some, some[:, :0]) for some in sets]
+    monkeypatch.setattr("convergan.metrics.manifold._DEGREES_OF_FREEDOM_OF_KEPT", 20)
+    kept = OverlapMetric().measure(images[:2], images[2])
+    monkeypatch.setattr("convergan.metrics.manifold._MOST_KEPT", 0)
+    for one, other in zip(kept, OverlapMetric().measure(images[:2], images[2]), strict=True):
+        assert one.spread is not None and other.spread is not None
+        np.testing.assert_allclose(one.spread.plug_in, other.spread.plug_in, rtol=1e-9)
+
+
+def test_neighbours_within_a_part_are_those_of_the_part() -> None:
+    """Also where a part has few of those that are kept."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(120, 3, generator=generator)
+    squares = torch.cdist(points, points).square().fill_diagonal_(torch.inf)
+    kept = KeptNeighbours(squares)
+    for size in (120, 60, 7):
+        part = torch.randperm(120, generator=generator)[:size]
+        expected = squares[part][:, part].topk(5, dim=1, largest=False).values
+        torch.testing.assert_close(kept.within(part, 5), expected)

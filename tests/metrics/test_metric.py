@@ -100,6 +100,19 @@ def test_degenerate_sets_have_intervals_that_hold_their_value(metric: Metric) ->
     assert equal >= len(sets)
 
 
+@pytest.mark.parametrize(
+    "metric", [InceptionScoreMetric(splits=2), FrechetMetric(), KernelMetric()], ids=str
+)
+def test_rounding_is_no_difference(metric: Metric) -> None:
+    """Copies of one image, and copies of it that are off by as much as float32 may be: nothing varies."""
+    generator = seeded()
+    reference, one = draw(generator, 1000), draw(generator, 1)
+    first = Embedded(one.features.repeat(1000, 1), one.logits.repeat(1000, 1))
+    second = Embedded(first.features.double() * (1 + 1e-9), first.logits.double() * (1 + 1e-9))
+    (compared, *_) = compare(metric, first, second, reference)
+    assert compared.distinguishable is False
+
+
 def test_differences_are_told_from_chance() -> None:
     generator = seeded()
     metric = KernelMetric()

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 
 from convergan.metrics import pairs
+from convergan.metrics.frechet import FrechetMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Embedded, Measured
 from convergan.metrics.pairs import measure_pairs
+from support import on_two_ranks
 
 
 def sets() -> tuple[list[Embedded], Embedded]:
@@ -64,17 +65,31 @@ def share(rank: int, folder: str) -> None:
     blocks = []
     metric = KernelMetric()
     metric.measure(*sets(), progress=lambda done, of: blocks.append(of))
-    np.savez(f"{folder}/{rank}.npz", numbers=numbers(measured()), blocks=blocks[-1])
+    tasks = []
+    fid = FrechetMetric().measure(*sets(), progress=lambda done, of: tasks.append(of))
+    np.savez(
+        f"{folder}/{rank}.npz",
+        numbers=numbers(measured()),
+        blocks=blocks[-1],
+        fid=[one.values for one in fid],
+        tasks=tasks[-1],
+    )
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.xdist_group("two ranks")
 def test_two_processes_have_the_numbers_of_one_and_half_of_its_work(tmp_path: Path) -> None:
     expected = numbers(measured())
-    torch.multiprocessing.spawn(share, args=(str(tmp_path),), nprocs=2)
-    blocks = 0
+    on_two_ranks(share, str(tmp_path))
+    distances = [one.values for one in FrechetMetric().measure(*sets())]
+    blocks = tasks = 0
     for rank in range(2):
         with np.load(tmp_path / f"{rank}.npz") as content:
             np.testing.assert_allclose(content["numbers"], expected, rtol=1e-9)
+            np.testing.assert_allclose(content["fid"], distances, rtol=1e-9)
             blocks += int(content["blocks"])
+            tasks += int(content["tasks"])
     # Of 4 x 4 blocks 10 are not below the diagonal; each comes to one of the processes.
     assert blocks == 3 * 10 + 2 * 16
+    # FID of all images, and of both halves.
+    assert tasks == 3

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from convergan.inference.run_images import draw
 from rich.console import Console
 
 from convergan.data.image_set import DataSet, data_set_from_arrays
@@ -19,6 +18,7 @@ from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, HardwareSettings, Recipe
 from convergan.runs.model import load_generator
+from convergan.scoring.run_images import draw
 from convergan.techniques.virtual_batch_norm import VirtualBatchNorm1d, VirtualBatchNorm2d
 from convergan.techniques.weight_norm import initialize_from_data
 from convergan.training.run import train

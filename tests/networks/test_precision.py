@@ -61,9 +61,9 @@ def test_the_last_to_leave_puts_it_back() -> None:
     try:
         with without_tf32():
             thread.start()
-            assert entered.wait(timeout=10)
+            assert entered.wait(timeout=60)
         assert precisions() == 3 * ["ieee"]
     finally:
         leave.set()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert precisions() == before

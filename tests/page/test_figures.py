@@ -71,7 +71,7 @@ def test_many_lines_of_one_figure_all_look_different() -> None:
 def test_any_number_can_stand_on_the_horizontal_axis() -> None:
     line = Line("any", [0.2, 2.8], [10.0, 20.0], 0)
     ticks = {
-        whole: line_chart([line], name="one", x_label="minutes", y_label="loss", whole=whole)
+        whole: line_chart([line], name="one", x_label="minutes", y_label="loss", integer_x=whole)
         for whole in (True, False)
     }
     assert ">0.5<" in ticks[False] and ">0.5<" not in ticks[True]

@@ -4,6 +4,7 @@ change."""
 import importlib
 import pkgutil
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,7 @@ THEIRS: dict[str, Any] = {
 """What the authors' code for MNIST, CIFAR-10 and SVHN has in common."""
 
 MNIST = THEIRS | {
+    "labels": 100,
     "epochs": 300,
     "networks.hidden": [1000, 500, 250, 250, 250],
     "networks.generator_hidden": [500, 500],
@@ -64,6 +66,7 @@ MNIST = THEIRS | {
 }
 
 CIFAR10 = THEIRS | {
+    "labels": 4000,
     "epochs": 1200,
     "drop_remainder": True,
     "networks.width": 96,
@@ -97,11 +100,13 @@ CIFAR10_MINIBATCH = (
     | {"networks.input_dropout": 0.0, "networks.input_noise": 0.2, "hardware.noise": "fresh"}
 )
 
-SVHN: dict[str, Any] = {"epochs": 900, "networks.pixel_limit": 1.0}
+SVHN: dict[str, Any] = {"labels": 1000, "epochs": 900, "networks.pixel_limit": 1.0}
 
 IMAGENET: dict[str, Any] = {
     "labels": None,
     "batch_size": 16,
+    "unlabelled_batch_size": None,
+    "generated_batch_size": None,
     "hardware.devices": 4,
     "hardware.noise": "fresh",
     "hardware.precision": "fp32",
@@ -131,8 +136,11 @@ IMAGENET: dict[str, Any] = {
     "objective.target.probability": 0.375,
     "objective.historical_averaging.weight": 0.0,
     "objective.update": "simultaneous",
+    "objective.generator_steps": 1,
     "objective.shared_real_batch": True,
     "optimizer.learning_rate": 0.0004,
+    "optimizer.generator_rate": 1.0,
+    "optimizer.warmup": 0.0,
     "optimizer.decay_from": 1.0,
     "optimizer.beta1": 0.5,
     "optimizer.beta2": 0.999,
@@ -142,36 +150,112 @@ IMAGENET: dict[str, Any] = {
     "optimizer.averaging_rate": 1.0,
 }
 
-OF_CIFAR10 = {
-    "optimizer.averaging_start": "running average starts with the weights instead of zero",
-    "hardware.precision": "in bf16",
+NOT_THEIRS: dict[str, Any] = {
+    "members": 1,
+    "minutes": None,
+    "arms": [],
+    "steps": None,
+    "min_steps_per_epoch": 1,
+    "data.flip": False,
+    "data.channels": None,
+    "objective.supervised.class_weights": "none",
+    "objective.consistency.weight": 0.0,
+    "objective.conditional_entropy.weight": 0.0,
+    "objective.pull_away.weight": 0.0,
+    "optimizer.averaging_horizon": 0.1,
+    "hardware.compile": False,
 }
-OF_MNIST = {
-    "epochs": "150 epochs in place of 300",
-    "optimizer.learning_rate": "the learning rate is .0018 in place of .003",
-    "optimizer.decay_from": "falls to 0 over the last 30 of 150 epochs",
-    "optimizer.epsilon": "is 1e-4 outside it here",
-    "optimizer.epsilon_place": "Adam's 1e-8 stands inside the root there",
-    "optimizer.averaging_start": "running average starts with the weights instead of zero",
-    "networks.generator_output": "starts from Normal(0, .1) in place of Glorot's",
-    "networks.normalization_epsilon": "adds 1e-5 in place of 1e-6",
-    "networks.sample_batch": "samples are drawn by running statistics",
-    "hardware.precision": "in bf16",
-    "hardware.noise": "noise is cut out of a bank",
+"""What their code has no counterpart of, as it is where it does nothing. An average that starts from the
+weights has a horizon, of which the files speak together with its start."""
+
+OF_NO_EFFECT = re.compile(
+    r"name|seed|baseline|baseline_steps|frozen\..*|plan\..*|augmentation\.(?!kind).*"
+    r"|data\.(source|path|cache|skip_unreadable|validation_share|test_share|folds|split_seed|resident_mb)"
+    r"|objective\.consistency\.(?!weight).*|objective\.conditional_entropy\.ramp"
+    r"|hardware\.(accelerator|devices|threads|members)|networks\.kind"
+)
+"""Settings that change no weight of the result, or only where others are on; which network it is, is seen in
+`tests/recipes/test_authors.py`."""
+
+OF_NO_EFFECT_HERE: dict[str, set[str]] = {
+    # 60,000 images are 600 batches of 100.
+    "mnist": {"drop_remainder", "data.size_px", "networks.minibatch_kernel_size"},
+    "cifar10": {"data.size_px", "networks.minibatch_kernel_size", "networks.reference_size"},
+    "imagenet": {
+        # Nothing of theirs is known of the end of an epoch, nor of how many there are.
+        "drop_remainder",
+        "epochs",
+        # There is no average, no feature matching and no fall of the rate.
+        "optimizer.averaging_start",
+        "optimizer.generator_averaging_rate",
+        "objective.feature_matching.distance",
+        "optimizer.decay",
+        "optimizer.decay_by",
+    },
 }
-DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+for name in ("mnist-paper", "mnist-mb"):
+    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE["mnist"]
+for name in ("svhn", "cifar10-mb", "svhn-mb"):
+    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE["cifar10"]
+for name in ("mnist-paper", "mnist", "mnist-mb"):
+    # The rate does not fall there, and their loop has no word for its kind.
+    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {
+        "optimizer.decay",
+        "optimizer.decay_by",
+        "objective.target.probability",
+    }
+for name in ("cifar10", "svhn", "cifar10-mb", "svhn-mb"):
+    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {"objective.target.probability"}
+for name in ("cifar10", "svhn"):
+    # There is none.
+    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {"hardware.noise"}
+
+Departure = tuple[Any, str]
+"""Our value, and what the file says of it."""
+
+OF_CIFAR10: dict[str, Departure] = {
+    "optimizer.averaging_start": (
+        "weights",
+        "running average starts with the weights instead of zero",
+    ),
+    "hardware.precision": ("auto", "in bf16"),
+}
+OF_MNIST: dict[str, Departure] = {
+    "epochs": (150, "150 epochs in place of 300"),
+    "optimizer.learning_rate": (0.0018, "the learning rate is .0018 in place of .003"),
+    "optimizer.decay_from": (0.8, "falls to 0 over the last 30 of 150 epochs"),
+    "optimizer.epsilon": (1e-4, "is 1e-4 outside it here"),
+    "optimizer.epsilon_place": ("outside", "Adam's 1e-8 stands inside the root there"),
+    "optimizer.averaging_start": (
+        "weights",
+        "running average starts with the weights instead of zero",
+    ),
+    "networks.generator_output": ("normal", "starts from Normal(0, .1) in place of Glorot's"),
+    # None is torch's.
+    "networks.normalization_epsilon": (None, "adds 1e-5 in place of 1e-6"),
+    "networks.sample_batch": (None, "samples are drawn by running statistics"),
+    "hardware.precision": ("auto", "in bf16"),
+    "hardware.noise": ("auto", "noise is cut out of a bank"),
+}
+DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, Departure]]] = {
     "mnist-paper": (MNIST, {}),
     "mnist": (MNIST, OF_MNIST),
     "mnist-mb": (
         MNIST | MINIBATCH,
         OF_MNIST
         | {
-            "epochs": "30 epochs",
-            "optimizer.learning_rate": "the learning rate is .001",
-            "optimizer.decay_from": "falls over the second half",
-            "objective.minimax.weight": "maximizes log D in place of minimizing log(1 - D)",
-            "objective.non_saturating.weight": "maximizes log D in place of minimizing log(1 - D)",
-            "objective.real_or_generated.positive_target": "positive target is .9",
+            "epochs": (30, "30 epochs"),
+            "optimizer.learning_rate": (0.001, "the learning rate is .001"),
+            "optimizer.decay_from": (0.5, "falls over the second half"),
+            "objective.minimax.weight": (
+                0.0,
+                "maximizes log D in place of minimizing log(1 - D)",
+            ),
+            "objective.non_saturating.weight": (
+                1.0,
+                "maximizes log D in place of minimizing log(1 - D)",
+            ),
+            "objective.real_or_generated.positive_target": (0.9, "positive target is .9"),
         },
     ),
     "cifar10": (CIFAR10, OF_CIFAR10),
@@ -180,10 +264,10 @@ DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "svhn-mb": (CIFAR10_MINIBATCH | SVHN, OF_CIFAR10),
     "imagenet": (
         IMAGENET,
-        {"hardware.devices": "four such batches, one on each of four devices"},
+        {"hardware.devices": (1, "four such batches, one on each of four devices")},
     ),
 }
-"""For each recipe the authors' settings, and where its own are others: what its file says of it."""
+"""For each recipe the authors' settings, and where its own are others."""
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -233,11 +317,52 @@ def test_departures_are_those_that_the_file_names(name: str) -> None:
     theirs, departures = DEPARTURES[name]
     settings = flat(recipe_to_dict(PRESETS[name]))
     assert theirs.keys() <= settings.keys()
-    found = {setting for setting, value in theirs.items() if settings[setting] != value}
-    assert found == departures.keys()
+    found = {
+        setting: settings[setting] for setting in theirs if settings[setting] != theirs[setting]
+    }
+    assert found == {setting: value for setting, (value, _) in departures.items()}
     told = said(name)
-    for setting, phrase in departures.items():
+    for setting, (_, phrase) in departures.items():
         assert phrase in told, setting
+
+
+def table_of_departures(name: str) -> dict[str, tuple[str, str]]:
+    """What docs/paper.md has of a recipe: the authors' value and ours of each setting that differs."""
+    text = (Path(__file__).parents[2] / "docs" / "paper.md").read_text(encoding="utf-8")
+    found = re.search(
+        rf"<!-- departures: {name}(?:, those of (\S+))? -->(.*?)\n\n(?!\|)", text, re.S
+    )
+    assert found is not None
+    rows = dict(table_of_departures(found[1])) if found[1] else {}
+    for setting, theirs, ours in re.findall(
+        r"^\| `(\w+(?:\.\w+)*)` \| (.*?) \| (.*?) \|", found[2], re.M
+    ):
+        rows[setting] = (theirs, ours)
+    return rows
+
+
+@pytest.mark.parametrize("name", [name for name in DEPARTURES if DEPARTURES[name][1]])
+def test_the_page_on_the_paper_has_them_all(name: str) -> None:
+    theirs, departures = DEPARTURES[name]
+    settings = flat(recipe_to_dict(PRESETS[name]))
+    assert table_of_departures(name) == {
+        setting: (
+            str(theirs[setting]),
+            "unset" if settings[setting] is None else str(settings[setting]),
+        )
+        for setting in departures
+    }
+
+
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_no_setting_is_left_out(name: str) -> None:
+    theirs, _ = DEPARTURES[name]
+    settings = flat(recipe_to_dict(PRESETS[name]))
+    others = settings.keys() - theirs.keys() - OF_NO_EFFECT_HERE[name]
+    seen = {setting for setting in others if not OF_NO_EFFECT.fullmatch(setting)}
+    assert {setting: settings[setting] for setting in seen} == {
+        setting: value for setting, value in NOT_THEIRS.items() if setting in settings
+    }
 
 
 def test_our_methods_are_the_script_for_samples_with_two_more_techniques() -> None:

@@ -236,7 +236,7 @@ def test_views_stand_below_the_images_that_they_are_of(html: str) -> None:
 def test_each_answer_says_in_words_whether_it_is_right(html: str, compared: ReportInputs) -> None:
     [section] = re.findall(r'<section aria-labelledby="disagreements">(.*?)</section>', html, re.S)
     assert compared.disagreements is not None
-    shown = compared.disagreements.shown
+    shown = compared.disagreements.examples
     right = sum(answer == it.label for it in shown for answer in it.answers.values())
     answers = sum(len(it.answers) for it in shown)
     text = words(section)
@@ -248,7 +248,7 @@ def test_each_answer_says_in_words_whether_it_is_right(html: str, compared: Repo
 
 
 def test_arms_that_agree_are_said_to(written: Written, compared: ReportInputs) -> None:
-    agreed = Disagreements(shown=[], count=0, size=500)
+    agreed = Disagreements(examples=[], count=0, size=500)
     quick = replace(compared, arms=[], epochs=[], views=None, disagreements=agreed)
     assert "All arms give the same answer to each of the 500 test images." in words(written(quick))
 
@@ -259,14 +259,14 @@ def test_whatever_arms_and_images_are_called_is_text(
     evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
     assert compared.disagreements is not None and compared.views is not None
     card = replace(
-        compared.disagreements.shown[0],
+        compared.disagreements.examples[0],
         name=evil, label=evil, answers={evil: evil}, confidences={evil: 0.5},
     )  # fmt: skip
     html = written(
         replace(
             compared,
             arms=[replace(compared.arms[0], name=evil)],
-            disagreements=replace(compared.disagreements, shown=[card]),
+            disagreements=replace(compared.disagreements, examples=[card]),
             views=replace(compared.views, views={evil: compared.views.images}),
         )
     )

@@ -102,6 +102,7 @@ def test_earlier_runs_of_the_recipe_are_a_band_below_the_run(inputs: ReportInput
     assert (earlier.name, earlier.low, earlier.high) == (
         "mean of 3 earlier runs", (0.2, 0.03), (0.4, 0.05),
     )  # fmt: skip
+    assert "of earlier runs of this recipe, of the seeds 0, 1, 2; the line" in chart.caption
     assert "mean of 3 earlier runs: 4.0\N{NO-BREAK SPACE}% at epoch 4" in chart.description
     assert "The band reaches from the least to the most errors" in chart.caption
     [without] = charts(with_epochs(inputs, *epochs))

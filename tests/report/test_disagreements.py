@@ -30,9 +30,9 @@ def test_the_surest_mistake_comes_first_and_what_nobody_has_right_last() -> None
     )
     assert result is not None
     # Of 1 both are right, of 4 both are wrong alike.
-    assert [each.name for each in result.shown] == ["3.png", "2.png", "0.png"]
+    assert [each.name for each in result.examples] == ["3.png", "2.png", "0.png"]
     assert (result.count, result.size) == (3, 5)
-    first = result.shown[0]
+    first = result.examples[0]
     assert first.label == "cat" and first.answers == {"one": "cat", "other": "ship"}
     np.testing.assert_allclose([first.confidences["one"], first.confidences["other"]], [0.6, 0.95])
     assert first.image[0, 0, 0] == 3
@@ -44,14 +44,16 @@ def test_being_sure_and_right_counts_for_nothing() -> None:
         one=[(0, 0.99), (0, 0.5)],
         other=[(1, 0.6), (1, 0.7)],
     )
-    assert result is not None and [each.name for each in result.shown] == ["1.png", "0.png"]
+    assert result is not None and [each.name for each in result.examples] == ["1.png", "0.png"]
 
 
 def test_of_equals_the_earlier_ones_are_shown_and_all_are_counted() -> None:
     count = 3 * MOST_SHOWN
     result = found([0] * count, one=[(0, 0.9)] * count, other=[(1, 0.9)] * count)
     assert result is not None and result.count == count
-    assert [each.name for each in result.shown] == [f"{place}.png" for place in range(MOST_SHOWN)]
+    assert [each.name for each in result.examples] == [
+        f"{place}.png" for place in range(MOST_SHOWN)
+    ]
 
 
 def test_only_what_is_shown_is_read() -> None:
@@ -70,4 +72,4 @@ def test_only_what_is_shown_is_read() -> None:
 def test_one_arm_disagrees_with_nobody() -> None:
     assert found([0], one=[(1, 0.9)]) is None
     agreed = found([0], one=[(1, 0.9)], other=[(1, 0.6)])
-    assert agreed is not None and (agreed.shown, agreed.count, agreed.size) == ([], 0, 1)
+    assert agreed is not None and (agreed.examples, agreed.count, agreed.size) == ([], 0, 1)

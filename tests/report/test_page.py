@@ -7,7 +7,7 @@ import pytest
 
 from convergan.report.inputs import Prediction, ReportInputs
 from convergan.report.page import write_report
-from convergan.runs.epochs import OF_TESTS, EpochLine, HealthWarning
+from convergan.runs.epochs import TEST_COUNTS, EpochLine, HealthWarning
 from outline import Outline, words
 from support import manifest_of
 
@@ -122,7 +122,7 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
             confusion=None,
             most_certain=[],
             least_certain=[],
-            epochs=[replace(epoch, **dict.fromkeys(OF_TESTS)) for epoch in inputs.epochs],
+            epochs=[replace(epoch, **dict.fromkeys(TEST_COUNTS)) for epoch in inputs.epochs],
         ),
     )
     assert Outline(html).headings == [

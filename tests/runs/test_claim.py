@@ -170,9 +170,10 @@ def test_the_lock_outlives_a_release_beside_a_waiter(tmp_path: Path) -> None:
         "from convergan.runs.claim import claimed\n"
         "from convergan.runs.folder import RunFolder\n"
         "inside = Path(sys.argv[1]) / 'inside'\n"
-        "end = time.monotonic() + 0.3\n"
+        # Of the processor's time: a busy machine has them enter as often.
+        "end = time.process_time() + 0.3\n"
         "entered = 0\n"
-        "while time.monotonic() < end:\n"
+        "while time.process_time() < end:\n"
         "    try:\n"
         "        with claimed(RunFolder(Path(sys.argv[1]) / 'run'), resume=True):\n"
         "            inside.touch(exist_ok=False)\n"
@@ -187,7 +188,7 @@ def test_the_lock_outlives_a_release_beside_a_waiter(tmp_path: Path) -> None:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=240) for process in processes]
     assert all(process.returncode == 0 for process in processes), ended
     assert sum(int(out) for out, _ in ended) > 10
     assert names(tmp_path) in ([], ["run"])

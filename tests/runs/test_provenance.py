@@ -98,9 +98,9 @@ def test_changes_show_but_for_those_that_do_not_count(
     assert git_commit() == commit
     result.write_text("2")
     assert git_commit() == f"{commit}-dirty"
-    assert git_commit(besides="benchmarks/results") == commit
+    assert git_commit(excluded="benchmarks/results") == commit
     code.write_text("2")
-    assert git_commit(besides="benchmarks/results") == f"{commit}-dirty"
+    assert git_commit(excluded="benchmarks/results") == f"{commit}-dirty"
 
 
 @needs_git

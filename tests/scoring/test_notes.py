@@ -71,6 +71,18 @@ def test_images_in_no_order_are_not_said_to_be_in_one() -> None:
     assert any("contiguous" in one.message for one in notes_of_inception_score(metric, ordered))
 
 
+def test_an_order_of_the_images_beside_is_told_of() -> None:
+    """Else the same images in no order would be better, in silence."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 1, 8, 8), dtype=np.uint8)
+    images //= rng.integers(1, 12, (200, 1, 1, 1), dtype=np.uint8)
+    ordered = images[images.mean(axis=(1, 2, 3)).argsort()]
+    settings = ScoreSettings(metrics=("is",))
+    with pytest.warns(UserWarning, match="splits of versus differ by more than chance"):
+        found = score(images, versus=ordered, classifier=Judge().eval(), settings=settings)
+    assert not any("splits of images" in one for one in messages(found, "is"))
+
+
 def test_too_few_images_for_the_inception_score() -> None:
     """Of 200,000 there are enough; of fewer the note says by how much the score is too low."""
     generator = torch.Generator().manual_seed(0)

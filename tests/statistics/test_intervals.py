@@ -10,7 +10,7 @@ from convergan.statistics.intervals import (
     expanded_percentile_interval,
     expanded_percentiles,
     interval_of_difference,
-    interval_of_growing_variance,
+    interval_of_sum,
     p_value_of_interval,
     student_interval,
     wilson,
@@ -87,6 +87,15 @@ def test_the_interval_of_a_difference_of_correlated_normals_is_their_own() -> No
     assert interval_of_difference(0.3, same, 0.3, same, 1.0) == (0, 0)
 
 
+def test_the_interval_of_a_sum_of_normals_is_their_own() -> None:
+    found = interval_of_sum([5.0, 1.0], [Interval(2.0, 8.0), Interval(-3.0, 5.0)], 0.5)
+    reach = math.sqrt(9 + 16 + 12)
+    assert found == pytest.approx((6 - reach, 6 + reach))
+    # Of intervals that are longer above, one that is too.
+    low, high = interval_of_sum([1.0, 1.0], [Interval(0.0, 5.0), Interval(0.0, 5.0)], 0.0)
+    assert (low, high) == pytest.approx((2 - math.sqrt(2), 2 + math.sqrt(32)))
+
+
 def test_a_p_value_says_what_its_interval_says() -> None:
     assert p_value_of_interval(1.96, Interval(0.0, 5.0)) == pytest.approx(0.05)
     assert p_value_of_interval(-1.0, Interval(-3.0, -1e-9)) < 0.05
@@ -96,17 +105,3 @@ def test_a_p_value_says_what_its_interval_says() -> None:
     assert p_value_of_interval(0.0, Interval(0.0, 0.0)) == 1
     assert p_value_of_interval(1.0, Interval(1.0, 1.0)) == 0
     assert p_value_of_interval(1.0, Interval(math.nan, math.nan)) == 1
-
-
-def test_the_ends_of_an_interval_of_growing_variance_are_as_far_as_their_own_variance_allows() -> (
-    None
-):
-    low, high = interval_of_growing_variance(3.0, 0.5, 0.8)
-    for end in (low, high):
-        assert abs(3 - end) == pytest.approx(norm.ppf(0.975) * math.sqrt(0.5 + 0.8 * end))
-    assert interval_of_growing_variance(3.0, 0.5, 0.0) == pytest.approx(
-        student_interval(3.0, 0.5, math.inf)
-    )
-    for value in (-9.0, 0.0):
-        found = interval_of_growing_variance(value, 0.5, 0.8)
-        assert found.low <= value <= found.high

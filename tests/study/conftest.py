@@ -38,7 +38,10 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield make
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(
+    # One process has one server for all.
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))]
+)
 def backend(request: pytest.FixtureRequest) -> str:
     """For tests that must hold on both databases."""
     return request.param

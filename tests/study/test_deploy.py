@@ -1,5 +1,6 @@
 """The containers of deploy/: what they call exists, and who is trusted is only on the proxy's network."""
 
+import tomllib
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
@@ -40,3 +41,16 @@ def test_the_page_names_the_variables_that_are_needed():
     page = (TOP / "docs" / "study-server.md").read_text(encoding="utf-8")
     for variable in ("STUDY_HOST", "DATABASE_PASSWORD"):
         assert f"\n{variable}=" in page and variable in (DEPLOY / "compose.yaml").read_text()
+
+
+def test_the_proxy_leaves_it_to_the_study_to_say_that_its_database_is_away():
+    """A proxy that takes a study for ill answers in its place, with an empty page."""
+    assert "health_uri" not in (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+
+
+def test_what_a_wheel_needs_is_sent_to_the_builder_and_nothing_else():
+    lines = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert kept == {"pyproject.toml", "src", project["readme"], *project["license-files"]}
+    assert "*" in lines

@@ -135,7 +135,8 @@ def test_timed_studies_have_a_threshold_for_each_participant(make_study, folders
     for read in (read_votes(study.where, simulated=True), exported):
         assert read.exposure_ms.tolist() == mine
         (arm,) = analyse(read).arms
-        assert arm.threshold.exposure_ms.value == pytest.approx(one["threshold_ms"])
+        # The middle of the most likely distribution, and the most likely threshold of the one in it.
+        assert arm.threshold.exposure_ms.value == pytest.approx(one["threshold_ms"], rel=0.02)
 
 
 def test_a_study_without_votes_says_so(make_study):

@@ -58,6 +58,7 @@ def test_no_byte_of_an_identifier_is_left(served, capfd, named, keep_votes):
     assert PID not in printed.out + printed.err
 
 
+@pytest.mark.xdist_group("postgresql")
 def test_postgresql_too(make_study, serve):
     study = make_study(backend="postgresql")
     served = serve(study)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,12 @@ from sqlalchemy.exc import DatabaseError
 
 from convergan.cli import main
 from convergan.errors import UserError
+from convergan.study.audit import note
 from convergan.study.export import export_study, read_votes
 from convergan.study.forgetting import delete_participant
 from convergan.study.opening import open_with_keys
 from convergan.study.preregistration import preregistration, read_plan
+from convergan.study.report.of_study import report_study
 from studies import QUICK, write_images
 
 
@@ -134,13 +137,25 @@ def test_what_researchers_do_is_recorded_and_cannot_be_unrecorded(make_study, se
             session.execute(text(change))
 
 
+def test_a_size_that_was_changed_stands_in_the_report(make_study, serve, tmp_path, capsys):
+    served = serve(make_study())
+    served.participant().finish()
+    with served.study.database.writing() as session:
+        note(session, "quota", "40 to 60 participants in each arm")
+    report_study(served.study.where, tmp_path / "report.html")
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    said = f"Changed on {today}, after the plan was frozen: 40 to 60 participants in each arm."
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in " ".join((tmp_path / "report.html").read_text().split())
+
+
 def test_the_plan_is_a_text_to_register(make_study, folders, capsys, tmp_path):
     sets = {"random": folders["random"], "best": folders["best"]}
     study = make_study(replace(QUICK, participants=40), generated=sets)
     found = preregistration(read_plan(study.where))
     for expected in (
         "## Hypotheses", "within 5 points of 50 %", "40 participants in each arm",
-        "| 7.3 points |", "misses more than 1 of 3 attention checks", "Holm",
+        "| 7.3 points |", "miss more than 1 of 3 attention checks", "Holm",
         "Arm best: generated images of best", "> You will look at images",
     ):  # fmt: skip
         assert expected in found, expected
@@ -197,7 +212,7 @@ def test_a_text_that_comes_too_late_says_so(make_study, serve):
     served = serve(make_study())
     served.participant()
     found = preregistration(read_plan(served.study.where))
-    assert "1 participants had begun" in found and "no preregistration" in found
+    assert "1 participant had started" in found and "no preregistration" in found
 
 
 def test_the_keys_of_another_study_are_refused(make_study, capsys):

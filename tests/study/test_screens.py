@@ -11,7 +11,7 @@ from convergan.study.rates import rates_of
 from convergan.study.report.verdict import cautions, verdict
 from convergan.study.screens import Screens, flag, without_flagged
 from convergan.study.votes import Votes
-from simulated_votes import careless, simulated_votes, with_controls
+from simulated_votes import careless, simulated_votes, timed_votes, with_controls
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +140,34 @@ def test_people_who_guess_show_in_the_controls(seed: int) -> None:
     assert arm.attention is not None and arm.attention.share < 0.25
     assert not arm.conclusion.startswith("indistinguishable")
     assert any("of the obvious fakes were called generated" in each for each in cautions(found))
+
+
+def test_timed_arms_stand_with_and_without_the_flagged_too() -> None:
+    rng = np.random.default_rng(5)
+    votes = timed_votes(rng, {"a": 250, "b": 500}, participants=10, trials=60)
+    found = analyse(careless(rng, votes, 0.4, "hurries"))
+    assert len(found.flagged) == 8 and found.with_flagged is not None
+    for arm, everybody in zip(found.arms, found.with_flagged.arms, strict=True):
+        assert arm.threshold and everybody.threshold and arm.conclusion == "not applicable"
+        assert (arm.threshold.participants, everybody.threshold.participants) == (6, 10)
+        # Who guesses needs ever longer.
+        assert arm.threshold.exposure_ms.value < everybody.threshold.exposure_ms.value
+    [said] = [each for each in cautions(found) if each.startswith("Flagged as careless: 8 ")]
+    assert f"“a” {found.with_flagged.arms[0].threshold.exposure_ms.value:.0f}" in said  # type: ignore[union-attr]
+    assert "not applicable" not in said
+    [without], [everybodys] = found.threshold_comparisons, found.with_flagged.threshold_comparisons
+    changed = replace(found.with_flagged, threshold_comparisons=[replace(everybodys, p_holm=0.5)])
+    assert without.p_holm is not None and without.p_holm < 0.05
+    assert "Leaving the flagged out changes 1 of 1 comparison of exposures." in cautions(
+        replace(found, with_flagged=changed)
+    )
+
+
+def test_nothing_is_concluded_from_a_timed_arm_of_careless_people_alone() -> None:
+    rng = np.random.default_rng(6)
+    votes = timed_votes(rng, {"a": 300}, participants=6, trials=60)
+    found = analyse(careless(rng, votes, 1, "hurries"))
+    assert found.arms[0].conclusion == "everyone flagged"
+    assert (
+        verdict(found) == "Nothing can be concluded: the answers of all participants look careless."
+    )

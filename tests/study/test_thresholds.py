@@ -37,6 +37,19 @@ def test_the_exposure_tells_what_accuracy_hides(findings: Findings) -> None:
     assert bounds and 1.2 < bounds[0] < comparison.ratio.value < bounds[1] < 2.1
 
 
+@pytest.mark.parametrize("truth", [150, 700])
+def test_few_trials_far_from_the_start_give_a_wide_interval_and_not_a_wrong_one(truth: int) -> None:
+    """The slope that all share is then hardly known: without that the interval held 63 % of the truths."""
+    rng = np.random.default_rng(truth)
+    covered = 0
+    for _ in range(20):
+        found = Thresholds(timed_votes(rng, {"a": truth}, trials=60)).of("a")
+        assert found and found.exposure_ms.participants_and_images
+        low, high = found.exposure_ms.participants_and_images
+        covered += low <= truth <= high
+    assert covered >= 17
+
+
 @pytest.mark.parametrize("truth", [150, 320, 700])
 @pytest.mark.parametrize("trials", [60, 100])
 def test_the_start_of_the_staircase_draws_nothing_towards_it(truth: int, trials: int) -> None:
@@ -174,7 +187,7 @@ def test_every_participant_has_a_threshold(votes: Votes) -> None:
     assert set(found) == set(votes.participant.tolist())
     best = [value for name, value in found.items() if name.startswith("best")]
     mean = thresholds.of("best")
-    assert mean and np.exp(np.mean(np.log(best))) == pytest.approx(mean.exposure_ms.value)
+    assert mean and np.exp(np.mean(np.log(best))) == pytest.approx(mean.exposure_ms.value, rel=0.03)
 
 
 def test_a_participant_alone_has_no_interval(votes: Votes) -> None:

@@ -71,14 +71,14 @@ def test_each_vote_five_times_at_once_is_one_vote(make_study, serve, backend):
         def send(content=answer, found=answers):
             visitor = served.visitor()
             visitor.cookies[name] = token
-            together.wait(timeout=30)
+            together.wait(timeout=120)
             found.append(visitor.post("/api/votes", content))
 
         threads = [threading.Thread(target=send) for _ in range(5)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=30)
+            thread.join(timeout=120)
         assert [each.status for each in answers] == [200] * 5
         assert len({each.body for each in answers}) == 1
         tasks = answers[0].json["tasks"]

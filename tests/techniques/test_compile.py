@@ -102,9 +102,5 @@ def run(script: str) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_compiles_into_one_graph_with_the_same_gradients():
-    run(SCRIPT.replace("BACKEND", "'aot_eager'"))
-
-
-def test_virtual_batch_norm_compiles_with_inductor():
-    run(VIRTUAL_BATCH_NORM)
+def test_compiles_into_one_graph_with_the_same_gradients_and_by_inductor():
+    run(SCRIPT.replace("BACKEND", "'aot_eager'") + VIRTUAL_BATCH_NORM)

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -13,6 +12,7 @@ from convergan.techniques.minibatch_discrimination.sums import (
     _sums_pair_by_pair,
     sums_over_others,
 )
+from support import on_two_ranks
 
 
 def layer_in_float64(in_features=6, kernels=4, kernel_size=3, **options):
@@ -127,8 +127,8 @@ def test_equals_the_plain_formula_and_its_gradients(
 ):
     # Few kernels, and few places of the ring, at a time.
     sums_file = "convergan.techniques.minibatch_discrimination.sums"
-    monkeypatch.setattr(f"{sums_file}._TOGETHER", together)
-    monkeypatch.setattr(f"{sums_file}._AT_ONCE", 3 * together)
+    monkeypatch.setattr(f"{sums_file}._CHUNK_NUMBERS", together)
+    monkeypatch.setattr(f"{sums_file}._OPERATION_DIFFERENCES", 3 * together)
     layer = layer_in_float64(9, 7, kernel_size, compare=compare)
     features = torch.randn(9, sum(group_sizes), dtype=torch.float64).T.requires_grad_()
     output = layer(features, group_sizes)[:, 9:]
@@ -355,8 +355,9 @@ def initialize_on(rank, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.xdist_group("two ranks")
 def test_every_rank_is_initialized_alike_from_the_data_of_all(tmp_path):
-    torch.multiprocessing.spawn(initialize_on, args=(str(tmp_path),), nprocs=2)
+    on_two_ranks(initialize_on, str(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(6, 4, 3)

@@ -1,12 +1,12 @@
 """Data-parallel training in a loop of one's own: the ranks end with what one process would."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,6 +19,7 @@ from convergan import (
     initialize_from_data,
     mean_over_ranks,
 )
+from support import on_two_ranks
 
 # The ranks' parts of a batch differ in number and in distribution.
 ROWS = (slice(0, 9), slice(9, 24))
@@ -144,6 +145,9 @@ def work(rank: int, folder: str) -> None:
     together = {"gathered": gather(rank), **compare_samples(rank)}
     torch.save(together, f"{folder}/together-{rank}.pt")
     torch.save(result, f"{folder}/{rank}.pt")
+    # A thread of the connection that has just averaged gradients needs the interpreter to put them away: if
+    # the connection is closed meanwhile, each waits for the other, for ever.
+    time.sleep(0.3)
     torch.distributed.destroy_process_group()
 
 
@@ -151,7 +155,7 @@ def work(rank: int, folder: str) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each of two ranks came to."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(work, args=(str(folder),), nprocs=2)
+    on_two_ranks(work, str(folder))
     return folder
 
 
@@ -167,7 +171,7 @@ def together(folder: Path) -> list[dict[str, Any]]:
 
 
 # Two processes take long to start: what they leave is looked at by several tests.
-pytestmark = pytest.mark.xdist_group("two ranks of techniques")
+pytestmark = pytest.mark.xdist_group("two ranks")
 
 
 def test_initialization_takes_the_samples_of_all_ranks(results: list[tuple]) -> None:

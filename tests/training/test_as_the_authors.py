@@ -1,6 +1,7 @@
 """Settings that the authors' code has and ours need not: real batches, steps, rates, initialization."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import OptimizerSettings, Recipe
 from convergan.recipes.terms import ConsistencySettings, SupervisedSettings
-from convergan.training import players
+from convergan.training import loop, players
 from convergan.training.cost import training_cost
 from convergan.training.loop import fit, learning_rate, steps_in_all
 from convergan.training.objective import losses_of
+from convergan.training.preparation import prepare
 from convergan.training.step import Game
 from convergan.training.terms.supervised import Supervised
 from convergan.training.terms.term import TermOutputs
@@ -158,6 +160,32 @@ def test_within_an_epoch_the_rate_is_constant(monkeypatch: pytest.MonkeyPatch) -
     fit(torch.device("cpu"), recipe, data)
     # Two steps an epoch; the fall begins with the second.
     assert rates == pytest.approx([0.3, 0.3, 0.3, 0.3, 0.15, 0.15])
+
+
+def test_one_real_batch_takes_the_labels_of_all_images() -> None:
+    recipe = shared(PRESETS["digits"])
+    with pytest.raises(UserError) as caught:
+        prepare(replace(recipe, labels=100), None, processes=1)
+    assert str(caught.value) == (
+        "labels: expected those of all 1,297 training images where objective.shared-real-batch is on, as no"
+        " others are seen then, got 100"
+    )
+    # Those that choose among epochs are left out on purpose.
+    data = replace(recipe.data, validation_share=0.1)
+    prepare(replace(recipe, labels=None, data=data), None, processes=1)
+
+
+def test_a_rate_that_falls_by_epochs_rises_by_steps() -> None:
+    """Otherwise the whole first epoch would have none."""
+    optimizer = OptimizerSettings(learning_rate=0.3, warmup=0.25, decay_from=0.5, decay_by="epochs")
+    recipe = replace(RECIPE, epochs=2, optimizer=optimizer)
+
+    def rate(step: int) -> float:
+        # Four steps an epoch.
+        state = SimpleNamespace(epochs_done=step // 4, rollbacks=0)
+        return loop._learning_rate(recipe, state, step / 8)  # type: ignore[arg-type]
+
+    assert [rate(step) for step in range(8)] == pytest.approx([0, 0.15, *[0.3] * 6])
 
 
 @pytest.mark.parametrize("images", ["labelled", "unlabelled"])

@@ -32,6 +32,8 @@ from drawn_images import CLASSES, draw
 from image_models import saved_resnet
 from support import FORMER_FOLDER
 
+pytestmark = pytest.mark.xdist_group("transformers")
+
 CPU = torch.device("cpu")
 SMALL = PretrainedSettings(size_px=64)
 RECIPE = replace(FORMER_FOLDER, networks=SMALL, data=replace(FORMER_FOLDER.data, flip=False))

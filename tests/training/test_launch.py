@@ -49,3 +49,24 @@ def test_what_is_not_here_is_named(
     with pytest.raises(UserError) as caught, launched(HardwareSettings(**settings)):
         pytest.fail("launched")
     assert str(caught.value) == message
+
+
+def test_processes_that_do_not_find_each_other_have_lost_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {
+        **{"TORCHELASTIC_RUN_ID": "test", "RANK": "1", "LOCAL_RANK": "0"},
+        **{"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"},
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def unheard(*_: object, **__: object) -> None:
+        raise torch.distributed.DistStoreError("wait timeout after 300000ms, keys: /worker_count")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", unheard)
+    with pytest.raises(UserError) as caught, launched(HardwareSettings(accelerator="cpu")):
+        pytest.fail("launched")
+    assert str(caught.value) == (
+        "torchrun: expected 2 processes that reach one another, but this one did not find them (wait timeout"
+        " after 300000ms, keys: /worker_count)"
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from convergan.inference.open_embedding import run_embedding
 from rich.console import Console
 
 from convergan.cli import main
@@ -26,6 +25,7 @@ from convergan.recipes.settings import Recipe
 from convergan.runs.checkpoints import drop_newest_checkpoint
 from convergan.runs.model import load_classifier, load_generator
 from convergan.runs.results import read_results
+from convergan.scoring.networks import run_embedding
 from convergan.training import run, trainer
 from convergan.training.run import RunOptions, rehearse, train
 from drawn_images import write_folder
@@ -136,7 +136,7 @@ def test_a_classifier_of_an_ensemble_says_what_its_members_say_on_average(ensemb
 
 def test_an_ensemble_scores_images(ensemble: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", test_images()[0][:60])
-    command = ["score", str(tmp_path / "images.npy"), "--splits", "2", "--replicates", "10"]
+    command = ["score", str(tmp_path / "images.npy"), "--splits", "2"]
     file = tmp_path / "score.json"
     assert main([*command, "--classifier", str(ensemble), "--json", str(file)]) == 0
     fingerprint = run_embedding(ensemble).fingerprint

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from convergan.data.image_set import data_set_from_arrays
 from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings
@@ -26,15 +26,12 @@ def test_it_learns_and_resumes(
     quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """200 steps on 2,000 images; benchmarks/mnist_100.py measures 90,000 steps on all of them."""
-    whole = open_data_set(DataSettings(source="mnist", path=MNIST, cache=tmp_path / "cache"))
-    assert whole.test is not None
-    data = data_set_from_arrays(
-        whole.train.images[:2000],
-        whole.train.labels[:2000],
-        whole.test.images[:1000],
-        whole.test.labels[:1000],
-        classes=list(whole.classes),
-    )
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    for split, count in (("train", 2000), ("test", 1000)):
+        name = f"{split}-00000-of-00001.parquet"
+        pq.write_table(pq.read_table(MNIST / name).slice(0, count), rows / name)
+    data = open_data_set(DataSettings(source="mnist", path=rows, cache=tmp_path / "cache"))
     recipe = PRESETS["mnist"]
     constant = replace(recipe.optimizer, decay_from=1.0)
     recipe = replace(recipe, epochs=10, baseline=False, optimizer=constant)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import Tensor, nn
 
 from convergan.data.training_data import TrainingData
@@ -32,6 +31,7 @@ from convergan.recipes.terms import (
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.training import batch, players
 from convergan.training.loop import fit
+from support import on_two_ranks
 
 UPDATES = 20
 MLP = {"hidden": (12, 10), "generator_hidden": (9, 8), "latent_size": 5}
@@ -111,6 +111,18 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "mnist-mb": (variant("mnist-mb", "fresh", networks=MLP | KERNELS), (5, 5, 1)),
     "cifar10": (variant("cifar10", networks=CONV | {"input_noise": 0.1}), (9, 9, 3)),
     "cifar10-samples": (variant("cifar10-samples", networks=CONV | KERNELS), (9, 9, 3)),
+    "cifar10-samples-l-ha, averages of both players": (
+        variant(
+            "cifar10-samples-l-ha",
+            networks=CONV | KERNELS,
+            optimizer=replace(
+                PRESETS["cifar10-samples-l-ha"].optimizer,
+                averaging_start="zero",
+                generator_averaging_rate=0.1,
+            ),
+        ),
+        (9, 9, 3),
+    ),
     "imagenet": (variant("imagenet", networks=IMAGENET | KERNELS), (32, 32, 3)),
     "folder, composed": (
         replace(
@@ -201,21 +213,42 @@ def largest_difference(first: Any, second: Any) -> float:
         if not first.numel():
             return 0.0
         first, second = first.double(), second.double()
-        return float(((first - second).abs() / first.abs().clamp(min=1)).max())
+        return finite(float(((first - second).abs() / first.abs().clamp(min=1)).max()))
     if isinstance(first, float):
-        return abs(first - second) if math.isfinite(first) else float(str(first) != str(second))
+        alike = str(first) == str(second)
+        return 0.0 if alike else finite(abs(first - second))
     return float(first != second)
+
+
+def finite(difference: float) -> float:
+    """Of a number that is none: infinity, which `max` does not pass over."""
+    return difference if math.isfinite(difference) else math.inf
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.nan])),
+        (torch.tensor([math.nan]), torch.tensor([1.0])),
+        (torch.tensor([math.inf]), torch.tensor([math.inf])),
+        (1.0, math.nan),
+        (math.inf, 1.0),
+    ],
+)
+def test_a_number_that_is_none_is_no_small_difference(first: Any, second: Any) -> None:
+    others = [0.0, first], [0.0, second]
+    assert largest_difference({"a": others[0]}, {"a": others[1]}) == math.inf
 
 
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints of two ranks, by name of the recipe."""
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(train_all, args=(str(folder),), nprocs=2)
+    on_two_ranks(train_all, str(folder))
     return folder
 
 
-@pytest.mark.xdist_group("one algorithm")
+@pytest.mark.xdist_group("two ranks")
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_ranks_make_the_updates_of_one_process(name: str, of_two: Path, tmp_path: Path) -> None:
     """Weights, averages, running statistics, optimizers, what terms remember, random streams."""

@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -27,7 +28,7 @@ from convergan.recipes.settings import HardwareSettings, OptimizerSettings, Reci
 from convergan.recipes.terms import ConsistencySettings, PullAwaySettings
 from convergan.runs.metrics import read_metrics
 from convergan.techniques.feature_matching import feature_matching_loss
-from convergan.training import run, trainer
+from convergan.training import launch, run, trainer
 from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
 from convergan.training.loop import Fitted
 from convergan.training.player import Player
@@ -35,7 +36,7 @@ from convergan.training.preparation import Preparation
 from convergan.training.terms.consistency import Consistency
 from convergan.training.terms.pull_away import PullAway
 from convergan.training.terms.term import TermContext, TermOutputs
-from support import equal_states
+from support import equal_states, on_two_ranks
 
 WEIGHT = torch.arange(12, dtype=torch.float64).view(4, 3) / 10
 REAL = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4).sin()
@@ -174,6 +175,17 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
     except UserError as error:
         told["run"] = [type(error).__name__, str(error), len(calls)]
+
+    def of_other_images(*arguments: Any, **options: Any) -> Any:
+        preparation = original(*arguments, **options)
+        data = replace(preparation.data, fingerprint="ab"[rank] * 64)
+        return replace(preparation, data=data)
+
+    run.prepare = of_other_images
+    try:
+        run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
+    except UserError as error:
+        told["images"] = [type(error).__name__, str(error)]
     run.prepare = original
     Path(folder, f"told-{rank}.json").write_text(json.dumps(told), encoding="utf-8")
 
@@ -210,10 +222,26 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
     )
 
 
+def wait_alone(rank: int, port: int, recipe: Recipe, folder: str) -> None:
+    """Saves how a rank fares whose other has vanished without a word."""
+    as_of_torchrun(rank, port)
+    try:
+        with launched(recipe.hardware):
+            launch.TRAINING_TIMEOUT = timedelta(seconds=1)
+            launch.wait_less()
+            if rank == 1:
+                time.sleep(4)
+                return
+            on_every_rank(lambda: rank)
+    except UserError as error:
+        Path(folder, "alone.txt").write_text(str(error), encoding="utf-8")
+
+
 def both_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     gradient_on(rank, folder)
     fail_on(rank, ports[0], recipe, folder)
     train_on(rank, ports[1], recipe, folder)
+    wait_alone(rank, ports[2], recipe, folder)
 
 
 # Two processes take long to start: what they leave is looked at by several tests.
@@ -224,12 +252,12 @@ one_worker = pytest.mark.xdist_group("two ranks")
 def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each of two ranks left: a gradient, and a run with the weights that it ended with."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
+    with socket.socket() as one, socket.socket() as other, socket.socket() as third:
+        for free in (one, other, third):
             free.bind(("127.0.0.1", 0))
-        ports = [free.getsockname()[1] for free in (one, other)]
+        ports = [free.getsockname()[1] for free in (one, other, third)]
     recipe = replace(quick_recipe, epochs=2, hardware=HardwareSettings(accelerator="cpu"))
-    torch.multiprocessing.spawn(both_on, args=(ports, recipe, str(folder)), nprocs=2)
+    on_two_ranks(both_on, ports, recipe, str(folder))
     return folder
 
 
@@ -296,12 +324,23 @@ def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
         assert told[rank]["first"] == [0]
         # Each has looked once, and a script can go on alike on both.
         assert told[rank]["run"] == ["UserError", "batch-size: expected less", 1]
+        assert told[rank]["images"] == [
+            "UserError",
+            "digits: expected the images of rank 0 (fingerprint aaaaaaaaaaaa) on every rank, got others on"
+            " rank 1 (bbbbbbbbbbbb)",
+        ]
     assert not (two_ranks / "refused").exists()
 
 
 @one_worker
 def test_what_the_first_rank_noted_while_it_read_the_images_is_kept(two_ranks: Path) -> None:
     assert json.loads((two_ranks / "run" / "manifest.json").read_text())["notes"] == ["mended"]
+
+
+@one_worker
+def test_a_rank_whose_other_has_vanished_does_not_wait_for_a_day(two_ranks: Path) -> None:
+    told = (two_ranks / "alone.txt").read_text()
+    assert told.startswith("torchrun: expected 2 processes to the end, but this one lost another")
 
 
 def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(uninterrupted: Path, tmp_path: 
     while time.monotonic() < deadline and not read_metrics(out / "metrics.jsonl"):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "--resume" in errors and "Traceback" not in errors
     newest = load_newest_checkpoint(out / "checkpoints")

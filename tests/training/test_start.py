@@ -35,7 +35,7 @@ def test_nothing_heavy_is_loaded_before_the_first_step(tmp_path: Path) -> None:
         "--networks.generator-hidden", "8", "--hardware.accelerator", "cpu",
     )  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN, *words], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", TRAIN, *words], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("loaded "))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import HardwareSettings, Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import checkpoint_steps, drop_newest_checkpoint
+from convergan.runs.folder import RunFolder
+from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier
 from convergan.training import joint_game
 from convergan.training.joint_game import JointGame
@@ -214,6 +217,21 @@ def test_a_signal_stops_all_members_at_the_same_step(
     assert steps == [[4, 0]] * 3
     train(recipe, out, options=options, console=quiet)
     assert weights_in(out) == weights_in(ensemble)
+
+
+def test_the_time_of_members_is_no_longer_than_they_took(
+    recipe: Recipe, quiet: Console, tmp_path: Path
+) -> None:
+    begun = time.monotonic()
+    results = train(recipe, tmp_path / "timed", console=quiet)
+    passed = time.monotonic() - begun
+    members = [RunFolder(member_of(tmp_path / "timed", seed)) for seed in SEEDS]
+    seconds = [each.read_results().train_seconds for each in members]  # type: ignore[union-attr]
+    assert min(seconds) > 0
+    assert sum(seconds) == pytest.approx(results.train_seconds) and results.train_seconds < passed
+    lines = [line for each in members for line in read_metrics(each.metrics)]
+    assert len(lines) == 2 * len(SEEDS)
+    assert sum(line.seconds_per_epoch for line in lines) < passed
 
 
 def test_members_whose_steps_differ_go_on_apart(

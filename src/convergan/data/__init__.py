@@ -1,1 +1,1 @@
-"""From files to batches: sources, the store of decoded images, splits, and batches by index."""
+"""Data sets: sources, the store of decoded images, splits, and batches by index."""

@@ -1,4 +1,4 @@
-"""Views of images: other images of the same classes, drawn at random on the images' device."""
+"""Augmentation: random views of images, of the same classes, computed on the images' device."""
 
 import math
 
@@ -15,18 +15,17 @@ ImageBatch = Float[Tensor, "batch channels height width"]
 
 
 class Augmentation:
-    """The views that settings allow.
+    """Random views of images, as the settings specify them.
 
-    Each takes images, float32 or float64, and the lowest and highest value of a pixel; it gives other images
-    of the same shape, dtype and memory format, in the same range. Each image has draws of its own, from
-    torch's default generator of its device. All are differentiable in the images.
+    Each method takes images, float32 or float64, and the lowest and highest value of a pixel; it returns
+    views of the same shape, dtype and memory format, in the same range. Each image has draws of its own,
+    from torch's default generator of its device. All views are differentiable in the images.
     """
 
     def __init__(self, settings: AugmentationSettings, *, flip: bool) -> None:
-        """
-        Args:
-            settings: kind and strength.
-            flip: whether the mirror image of a photograph has the same class.
+        """Args:
+        settings: kind and strength.
+        flip: true if the mirror image of a photograph has the same class.
         """
         self._settings = settings
         self._flip = flip and settings.kind == "photographs"
@@ -38,11 +37,11 @@ class Augmentation:
         return self._moved(images)
 
     def labelled(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
-        """Weak views, turned, scaled and slanted, with other colours: for images whose class is known."""
+        """Weak views, rotated, scaled and sheared, with other colours, for images with labels."""
         return self._changed(images, pixel_range, grey_share=0.0)
 
     def strong(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
-        """Views as `labelled`, some of them grey, with a square cut out."""
+        """Views as those of `labelled`, some of them grey, with a square cut out."""
         grey_share = self._settings.amount("grey")
         return self._cut(self._changed(images, pixel_range, grey_share=grey_share))
 
@@ -66,18 +65,18 @@ class Augmentation:
         return _pixels_at(images, rows, columns)
 
     def _turned(self, images: ImageBatch, pixel_range: tuple[float, float]) -> ImageBatch:
-        """Images turned, scaled and slanted about their centres, interpolated linearly."""
+        """Images rotated, scaled and sheared about their centres, interpolated linearly."""
         rotation, scale, shear = map(self._settings.amount, ("rotation", "scale", "shear"))
         if not (rotation or scale or shear):
             return images
         angle, zoom, slant = _uniform(images, 3).unbind(1)
         angle, zoom, slant = math.radians(rotation) * angle, 1 + scale * zoom, shear * slant
-        # From the places of a view to those of the image, in pixels: a rotation times a slant, over the zoom.
+        # From positions in a view to those in the image, in pixels: a rotation times a shear, over the zoom.
         cosine, sine = angle.cos() / zoom, angle.sin() / zoom
         matrix = torch.stack(
             [cosine, slant * cosine - sine, sine, slant * sine + cosine], dim=1
         ).view(-1, 2, 2)
-        # torch counts either side from -1 to 1.
+        # torch's coordinates go from -1 to 1 along each side.
         height, width = images.shape[-2:]
         sides = torch.tensor([width, height], dtype=images.dtype, device=images.device)
         matrix = matrix * sides / sides[:, None]
@@ -94,7 +93,7 @@ class Augmentation:
     def _coloured(
         self, images: ImageBatch, pixel_range: tuple[float, float], grey_share: float
     ) -> ImageBatch:
-        """Images of other brightness b, contrast c, saturation s and hue h.
+        """Images with other brightness b, contrast c, saturation s and hue h.
 
             y = c A x + (1 - c) m + b (high - low), clamped to [low, high]
             A = G + s cos(h) (I - G) + s sin(h) K
@@ -117,11 +116,11 @@ class Augmentation:
             matrix = c
         else:
             s = torch.where((g + 1) / 2 < grey_share, 0, s)
-            mean, rest, turn = (
+            mean, colour, turn = (
                 torch.tensor(part, dtype=images.dtype, device=images.device)
-                for part in (_MEAN, _REST, _TURN)
+                for part in (_MEAN, _COLOUR, _TURN)
             )
-            matrix = c * (mean + s * h.cos() * rest + s * h.sin() * turn)
+            matrix = c * (mean + s * h.cos() * colour + s * h.sin() * turn)
         coloured = torch.baddbmm(offset, matrix, images.flatten(2)).view(images.shape)
         return _in_format_of(images, coloured.clamp(low, high))
 
@@ -131,12 +130,12 @@ class Augmentation:
         side = round(self._settings.amount("cutout") * min(height, width))
         if not side:
             return images
-        inside = (
+        square = (
             _near(images, height, side)[:, None, :, None]
             & _near(images, width, side)[:, None, None, :]
         )
         return _in_format_of(
-            images, torch.where(inside, images.mean(dim=(2, 3), keepdim=True), images)
+            images, torch.where(square, images.mean(dim=(2, 3), keepdim=True), images)
         )
 
 
@@ -147,17 +146,17 @@ def view_examples(
     flip: bool,
     seed: int,
 ) -> dict[str, UInt8[np.ndarray, "batch height width channels"]]:
-    """Images and their views, to look at.
+    """Example images and their views, to look at.
 
     Args:
-        images: levels 0 to 255.
+        images: images with levels 0 to 255.
         settings: kind and strength of the views.
-        flip: whether the mirror image of a photograph has the same class.
-        seed: of the draws; torch's own generator is left as it is.
+        flip: true if the mirror image of a photograph has the same class.
+        seed: seed of the draws; torch's own generator stays as it is.
 
     Returns:
-        By name: `images` as given, `weak`, `labelled` and `strong` views, each of the same images; `images`
-        alone where there is no augmentation.
+        A dict of the same images as `images`, without changes, and as `weak`, `labelled` and `strong` views;
+        `images` alone where there is no augmentation.
     """
     if settings.kind == "none":
         return {"images": images}
@@ -173,26 +172,26 @@ def view_examples(
 
 
 _MEAN = [[1 / 3] * 3] * 3
-_REST = [[2 / 3, -1 / 3, -1 / 3], [-1 / 3, 2 / 3, -1 / 3], [-1 / 3, -1 / 3, 2 / 3]]
+_COLOUR = [[2 / 3, -1 / 3, -1 / 3], [-1 / 3, 2 / 3, -1 / 3], [-1 / 3, -1 / 3, 2 / 3]]
 _R = 1 / math.sqrt(3)
 _TURN = [[0, -_R, _R], [_R, 0, -_R], [-_R, _R, 0]]
-"""G, I - G and K of `Augmentation._coloured`."""
+"""Matrices G, I - G and K of `Augmentation._coloured`."""
 
 
 def _uniform(images: ImageBatch, count: int) -> Float[Tensor, "batch count"]:
-    """Numbers in [-1, 1) for each image."""
-    drawn = draw_rows(
+    """Random numbers in [-1, 1), `count` for each image."""
+    numbers = draw_rows(
         lambda rows: torch.rand(rows, count, dtype=images.dtype, device=images.device), len(images)
     )
-    return 2 * drawn - 1
+    return 2 * numbers - 1
 
 
 def _shifted_positions(
     images: ImageBatch, size: int, largest: int, *, reflects: bool
 ) -> Int64[Tensor, "batch size"]:
-    """For each row, or column, of a view that of the image it comes from, after a random shift.
+    """Indices of the image's rows, or columns, that make up a view after a random shift.
 
-    Beyond the border they are reflected at its pixel, or else the border's.
+    Beyond the border they are reflected at the outermost pixel, or else repeat it.
     """
     device = images.device
     shifts = draw_rows(
@@ -208,14 +207,14 @@ def _pixels_at(
     images: ImageBatch, rows: Int64[Tensor, "batch height"], columns: Int64[Tensor, "batch width"]
 ) -> ImageBatch:
     batch, channels, _, width = images.shape
-    places = (width * rows[:, :, None] + columns[:, None, :]).view(batch, 1, -1)
+    indices = (width * rows[:, :, None] + columns[:, None, :]).view(batch, 1, -1)
     # Several times as fast as indexing by rows and columns.
-    pixels = images.flatten(2).gather(2, places.expand(-1, channels, -1)).view(images.shape)
+    pixels = images.flatten(2).gather(2, indices.expand(-1, channels, -1)).view(images.shape)
     return _in_format_of(images, pixels)
 
 
 def _near(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"]:
-    """True for the `side` rows, or columns, about a random one, as far as there are so many."""
+    """True for the `side` rows, or columns, about a random one; fewer at the border."""
     device = images.device
     centres = draw_rows(lambda rows: torch.randint(size, (rows, 1), device=device), len(images))
     first = centres - side // 2

@@ -16,22 +16,21 @@ from convergan.errors import UserError
 Pixels = (
     UInt8[Tensor, "batch height width channels"] | Float32[Tensor, "batch height width channels"]
 )
-"""Images as they are stored: levels 0 to 255, or floats in [0, 1]."""
+"""Images as stored: levels 0 to 255, or floats in [0, 1]."""
 
 
 class DeviceImages:
-    """Images that batches are gathered from: wholly on the device, or read from the disk as needed."""
+    """Images from which batches are gathered: all on the device, or read from the disk as needed."""
 
     def __init__(
         self, images: Images, device: torch.device | str = "cpu", *, resident_bytes: int
     ) -> None:
-        """
-        Args:
-            images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
-                as it is, not copied.
-            device: where batches are wanted.
-            resident_bytes: images of up to so many bytes are moved to the device once; more stay where they
-                are, and each batch is moved.
+        """Args:
+        images: uint8, or float32 in [0, 1], [n, height, width, channels]; in the CPU's memory it is used
+            as it is, not copied.
+        device: device of the batches.
+        resident_bytes: largest size of images that are moved to the device as a whole; larger ones stay
+            where they are, and each batch is moved.
         """
         self.device = torch.device(device)
         self.resident = images.nbytes <= resident_bytes
@@ -52,14 +51,16 @@ class DeviceImages:
         return height, width
 
     def gather(self, indices: np.ndarray) -> Pixels:
-        """The images at these positions, on the device, in the order asked for.
+        """The images at these indices, on the device, in the order of the indices.
 
         Args:
             indices: integers [batch], 0 to n - 1, in any order, also repeated.
         """
         if self.resident:
             rows = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
-            return self._resident_images.index_select(0, rows.to(self.device))
+            # Nobody waits: a GPU would first do all that it has been told, at each batch.
+            rows = rows.to(self.device, non_blocking=self.device.type == "cuda")
+            return self._resident_images.index_select(0, rows)
         # In the order of the file, as a disk likes it.
         order = np.argsort(indices, kind="stable")
         batch = np.empty((len(indices), *self._images.shape[1:]), dtype=self._images.dtype)
@@ -73,19 +74,19 @@ class DeviceImages:
 def epoch_order(
     indices: np.ndarray, *, steps: int, batch_size: int, seed: int, epoch: int, stream: str
 ) -> "EpochOrder":
-    """Which images each step of an epoch sees.
+    """The indices of the images in each step of an epoch.
 
-    As many passes over `indices` as fill the epoch, each shuffled afresh: every index comes equally often,
-    give or take one. The order depends on the arguments alone: a run resumed at any step needs no
+    The epoch is filled by passes over `indices`, each shuffled afresh: every index comes equally often, give
+    or take one. The order depends on the arguments alone: a run resumed at any step needs no
     generator's state.
 
     Args:
         indices: integers [n], at least one.
-        steps: batches in the epoch.
-        batch_size: indices in each.
+        steps: number of batches in the epoch.
+        batch_size: number of indices in each batch.
         seed: 0 or more.
         epoch: 0 or more.
-        stream: a name for this use; another use in the same epoch has another name and so another order.
+        stream: name of this use; other uses in the same epoch have other names, and so other orders.
 
     Raises:
         UserError: `indices` is empty.
@@ -97,28 +98,28 @@ def epoch_order(
 
 
 def order_fingerprint() -> str:
-    """A hash of some orders, by which a run goes on only with what it was begun with.
+    """A hash of some orders: a run resumes only if it is the same as at its start.
 
     NumPy does not promise that its generators draw the same numbers in every version to come.
     """
     order = epoch_order(
         np.arange(300), steps=9, batch_size=100, seed=0, epoch=0, stream="fingerprint"
     )
-    drawn = np.concatenate([order[step] for step in range(len(order))])
-    return hashlib.sha256(drawn.astype("<i8").tobytes()).hexdigest()[:16]
+    indices = np.concatenate([order[step] for step in range(len(order))])
+    return hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()[:16]
 
 
 _LEAST_SHUFFLED = 1000
-"""A generator takes longer to make than so few images to shuffle."""
+"""Smallest number of indices to shuffle at once: making a generator takes longer than shuffling fewer."""
 
 
 class EpochOrder:
-    """What `epoch_order` gives. It is read as an array [steps, batch_size]: `order[step]` is a batch, int64.
+    """The order of `epoch_order`, an array [steps, batch_size]: `order[step]` is a batch, int64.
 
     `order[:, first:last]` is the order of a rank that takes this part of every batch.
 
-    A pass is shuffled when it is come to, and kept while it is under way: 8 bytes an image, 10 MB of
-    ImageNet. Passes over few images are shuffled in blocks of several.
+    A pass is shuffled when it begins, and kept until it ends: 8 bytes an image, 10 MB for ImageNet. Passes
+    over few images are shuffled in blocks of several.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class EpochOrder:
         self._seed, self._key = seed, key
         passes = -(-_LEAST_SHUFFLED // len(indices))
         self._block = np.broadcast_to(indices, (passes, len(indices)))
-        self._under_way: dict[int, np.ndarray] = {}
+        self._blocks: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._steps
@@ -144,23 +145,23 @@ class EpochOrder:
             steps, part = key
             if steps != slice(None) or self._part != slice(None):
                 raise IndexError(f"expected [:, first:last] of all batches, got {key}")
-            of_rank = copy(self)
-            of_rank._part = part
-            return of_rank
+            rank_order = copy(self)
+            rank_order._part = part
+            return rank_order
         if not isinstance(key, int) or not 0 <= key < self._steps:
             raise IndexError(f"expected a step, 0 to {self._steps - 1}, got {key}")
         size, first = self._block.size, key * self._batch_size
         end = first + self._batch_size
-        kept = self._under_way
-        self._under_way = {
-            number: kept[number] if number in kept else self._shuffled(number)
+        previous = self._blocks
+        self._blocks = {
+            number: previous[number] if number in previous else self._shuffled(number)
             for number in range(first // size, -(-end // size))
         }
-        drawn = [
+        parts = [
             block[max(0, first - number * size) : end - number * size]
-            for number, block in self._under_way.items()
+            for number, block in self._blocks.items()
         ]
-        return np.concatenate(drawn)[self._part]
+        return np.concatenate(parts)[self._part]
 
     def _shuffled(self, number: int) -> np.ndarray:
         """The draws of one block, each of its passes in an order of its own."""

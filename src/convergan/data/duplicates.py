@@ -16,8 +16,8 @@ def notes_of_duplicates(
     The decoded pixels are compared: two files of one picture are equal too.
 
     Returns:
-        A sentence for each of the two kinds that occurs, with the first pair and the number of images; one
-        alone where all training images are equal.
+        A sentence for each of the two kinds that occurs, with the first pair and the number of images; a
+        single sentence if all training images are equal.
     """
     equal = _equal_images([train] if test is None else [train, test])
     count = len(train)
@@ -36,11 +36,11 @@ def notes_of_duplicates(
 
     torn = [rows for rows in equal if len(set(label[rows]) - {UNLABELLED}) > 1]
     if torn:
-        shown, *copies = (row for row in torn[0] if label[row] != UNLABELLED)
-        copy = next(row for row in copies if label[row] != label[shown])
+        original, *copies = (row for row in torn[0] if label[row] != UNLABELLED)
+        copy = next(row for row in copies if label[row] != label[original])
         number = sum(int((label[rows] != UNLABELLED).sum()) for rows in torn)
         notes.append(
-            f"{number} images are in two classes or more, pixel for pixel: {name_and_class(shown)} is"
+            f"{number} images are in two classes or more, pixel for pixel: {name_and_class(original)} is"
             f" {name_and_class(copy)}{'' if number == 2 else ', and others'}"
         )
     leaked = [rows for rows in equal if rows[0] < count <= rows[-1]]
@@ -56,7 +56,7 @@ def notes_of_duplicates(
 
 
 def _equal_images(parts: Sequence[ImageSet]) -> list[list[int]]:
-    """Groups of rows of equal images, sorted; rows of the second part are counted on from the first's end."""
+    """Groups of rows of equal images, sorted; rows of the second part follow those of the first."""
 
     def image(row: int) -> np.ndarray:
         count = len(parts[0])
@@ -73,8 +73,8 @@ def _equal_images(parts: Sequence[ImageSet]) -> list[list[int]]:
         rows = order[start:end].tolist()
         # Different images may have the same hash.
         while len(rows) > 1:
-            same = [row for row in rows if np.array_equal(image(rows[0]), image(row))]
-            if len(same) > 1:
-                equal.append(same)
-            rows = sorted(set(rows).difference(same))
+            copies = [row for row in rows if np.array_equal(image(rows[0]), image(row))]
+            if len(copies) > 1:
+                equal.append(copies)
+            rows = sorted(set(rows).difference(copies))
     return sorted(equal)

@@ -32,7 +32,7 @@ class _Folder:
 
 
 def find_layout(path: Path, names: Sequence[str]) -> Layout:
-    """Determines which folders are classes, test images and unlabelled images.
+    """Determine which folders are classes, test images and unlabelled images.
 
     Where `train` has no folders beside it but those of test and unlabelled images, the classes' folders are
     in it. Otherwise they are in `path` itself, and `train` is a class like others.
@@ -49,8 +49,8 @@ def find_layout(path: Path, names: Sequence[str]) -> Layout:
     trains = [name for name in folders if meanings[name] == TRAIN]
     tests = _test_folders(folders, meanings)
     _require_one(path, trains)
-    for known in TEST_FOLDERS:
-        _require_one(path, [name for name in tests if meanings[name] == known])
+    for role in TEST_FOLDERS:
+        _require_one(path, [name for name in tests if meanings[name] == role])
     classes = [
         folder
         for folder in folders.values()
@@ -120,28 +120,28 @@ def _require_no_slip(
     has_train: bool,
     notes: list[str],
 ) -> None:
-    """Refuses misspelled names such as `tests`, but only notes them where they may be classes.
+    """Refuse misspelled names such as `tests`; where they may be classes, add a note instead.
 
     Args:
         path: the folder of all images, for messages.
         folders: its folders, by name.
         candidates: the folders that are classes or misspelled.
-        has_train: whether there is a folder `train`.
-        notes: list that notes are added to.
+        has_train: true if there is a folder `train`.
+        notes: list to which notes are added.
     """
     _refuse_unlabelled_slips(path, [folder.name for folder in candidates])
-    alike = {folder.name: known for folder in candidates if (known := resembled(folder.name))}
+    slips = {folder.name: role for folder in candidates if (role := resembled(folder.name))}
     everywhere = Counter(name for folder in folders.values() for name in folder.subfolders)
     everywhere.update(folders.keys())
-    for name, known in alike.items():
+    for name, role in slips.items():
         folder = folders[name]
         holds_classes = folder.holds_folders and any(
             everywhere[subfolder] > 1 for subfolder in folder.subfolders
         )
         beside_train = has_train and _train_holds_folders(folders)
-        if holds_classes or beside_train or len(alike) == len(candidates):
-            raise _slip(path, name, known)
-        notes.append(f"{name} is read as a class, though its name resembles {known}")
+        if holds_classes or beside_train or len(slips) == len(candidates):
+            raise _slip(path, name, role)
+        notes.append(f"{name} is read as a class, though its name resembles {role}")
 
 
 def _train_holds_folders(folders: dict[str, _Folder]) -> bool:
@@ -150,15 +150,15 @@ def _train_holds_folders(folders: dict[str, _Folder]) -> bool:
 
 def _refuse_unlabelled_slips(path: Path, names: Iterable[str]) -> None:
     for name in names:
-        known = resembled(name)
-        if known in UNLABELLED_FOLDERS:
-            raise _slip(path, name, known)
+        role = resembled(name)
+        if role in UNLABELLED_FOLDERS:
+            raise _slip(path, name, role)
 
 
-def _slip(path: Path, name: str, known: str) -> UserError:
+def _slip(path: Path, name: str, role: str) -> UserError:
     return UserError(
         f"{path / name}: expected a class, or {TRAIN}, {', '.join(TEST_FOLDERS)} or"
-        f" {UNLABELLED_FOLDERS[0]}, got {quoted(name)}, which looks like {known}; rename it"
+        f" {UNLABELLED_FOLDERS[0]}, got {quoted(name)}, which looks like {role}; rename it"
     )
 
 
@@ -180,7 +180,7 @@ def _require_no_neighbour(
     tests: Sequence[_Folder],
     notes: list[str],
 ) -> None:
-    """Refuses train/<class>/ beside other folders of images; notes `train` where it is read as a class."""
+    """Refuse train/<class>/ beside other folders of images; add a note where `train` is read as a class."""
     if not train.holds_folders:
         return
     shared = [
@@ -204,14 +204,14 @@ def _require_no_neighbour(
 
 
 def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") -> None:
-    """Refuses needless outer folders around those of the classes, or of `train` and test images.
+    """Refuse needless outer folders around those of the classes, or of `train` and test images.
 
     A single folder of nothing but images is one class.
 
     Args:
         path: the folder, for messages.
         names: its images, relative to it.
-        train: the folder in it that all classes are in, if there is one.
+        train: name of the folder in it that holds all classes, if there is one.
     """
     prefix = f"{train}/" if train else ""
     folders = {
@@ -219,16 +219,16 @@ def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") 
         for name in names
         if name.startswith(prefix)
     }
-    around = tuple(
+    outer = tuple(
         parts[0]
         for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
     )
-    sets = next((place for place, name in enumerate(around) if place and meaning(name)), None)
-    if sets is None and (not around or around in folders):
+    sets = next((depth for depth, name in enumerate(outer) if depth and meaning(name)), None)
+    if sets is None and (not outer or outer in folders):
         return
-    around = around[:sets]
-    subfolders = {folder[len(around)] for folder in folders}
-    inner = Path(*around)
+    outer = outer[:sets]
+    subfolders = {folder[len(outer)] for folder in folders}
+    inner = Path(*outer)
     advice = f"name {path / inner}" if not train else f"move these up into {path / train}"
     if not any(map(meaning, subfolders)):
         advice = f"if those are the classes, {advice}"
@@ -239,7 +239,7 @@ def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") 
 
 
 def _note_equal_folders(classes: Sequence[_Folder], notes: list[str]) -> None:
-    """Notes classes that all have the same subfolders."""
+    """Add a note if all classes have the same subfolders."""
     if len(classes) > 1 and all(
         folder.holds_folders
         and len(folder.subfolders) > 1

@@ -14,7 +14,7 @@ TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
 
-_KNOWN = (TRAIN, *TEST_FOLDERS, *UNLABELLED_FOLDERS)
+_ROLES = (TRAIN, *TEST_FOLDERS, *UNLABELLED_FOLDERS)
 
 _OTHER_WORDS = {
     "training": TRAIN,
@@ -28,9 +28,9 @@ _OTHER_WORDS = {
 
 
 def meaning(name: str) -> str | None:
-    """The known name that equals a name up to case and outer spaces; None where there is none."""
+    """The known name that a name equals but for case and outer spaces; None for all others."""
     plain = name.strip().casefold()
-    return plain if plain in _KNOWN else None
+    return plain if plain in _ROLES else None
 
 
 def resembled(name: str) -> str | None:
@@ -39,33 +39,33 @@ def resembled(name: str) -> str | None:
     joined = "".join(words)
     if not words or meaning(name):
         return None
-    if words[0] in _KNOWN:
+    if words[0] in _ROLES:
         return words[0]
-    if joined in _KNOWN:
+    if joined in _ROLES:
         return joined
     if joined in _OTHER_WORDS:
         return _OTHER_WORDS[joined]
-    for known in _KNOWN:
-        if known[0] == joined[0] and sorted(known) == sorted(joined):
-            return known
-    close = get_close_matches(joined, _KNOWN, n=1, cutoff=0.8)
+    for role in _ROLES:
+        if role[0] == joined[0] and sorted(role) == sorted(joined):
+            return role
+    close = get_close_matches(joined, _ROLES, n=1, cutoff=0.8)
     # Slips are rarely of the first letter: `rain`, `brain` and `oval` are words of their own.
     return close[0] if close and close[0][0] == joined[0] else None
 
 
 def require_distinct(place: str, names: Iterable[str]) -> None:
-    """Refuses classes whose names differ in case, outer spaces or Unicode's form alone.
+    """Refuse classes whose names differ only in case, outer spaces or Unicode normalization.
 
     Names of one letter may differ in case: among the letters of an alphabet, the case makes the class.
 
     Raises:
         UserError: there are two such names.
     """
-    seen: dict[str, str] = {}
+    names_by_form: dict[str, str] = {}
     for name in names:
         plain = unicodedata.normalize("NFC", name.strip())
         plain = plain.casefold() if len(plain) > 1 else plain
-        earlier = seen.setdefault(plain, name)
+        earlier = names_by_form.setdefault(plain, name)
         if earlier != name:
             raise UserError(
                 f"{place}: expected classes of different names, got {quoted(earlier)} and"

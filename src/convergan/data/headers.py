@@ -11,7 +11,7 @@ _MOST_LOOKED_AT = 16
 def first_size(source: Source) -> tuple[int, int] | None:
     """Height and width of the first readable training image among the first few; None where none can be read.
 
-    No pixel is decoded. What is wrong with a file is told when it is decoded.
+    No pixel is decoded. Errors of a file are reported when it is decoded.
     """
     headers = map(read_header, islice(source.train.encoded(), _MOST_LOOKED_AT))
     return next(((header.height, header.width) for header in headers if header), None)

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, downloaded as the parquet files that they are kept in."""
+"""Data sets of the Hugging Face hub, downloaded as parquet files."""
 
 import sys
 from dataclasses import replace
@@ -30,16 +30,16 @@ _SHORT_NAMES: dict[str, tuple[str, str | None]] = {
 }
 
 _CONVERTED = "refs/convert/parquet"
-"""The branch on which the hub keeps data sets of other formats, converted to parquet."""
+"""Name of the branch on which the hub keeps data sets of other formats, converted to parquet."""
 
 _SMALL_FILES = ["README.md", ".gitattributes"]
-"""With one of these a commit's folder is there; the hub writes the second into every data set."""
+"""Small files whose download creates a commit's folder; the second is in every data set of the hub."""
 
-_OTHERWISE = "--data.path takes a folder with its parquet files, or with images"
+_ALTERNATIVE = "--data.path takes a folder with its parquet files, or with images"
 
 
 def hub_id(source: str) -> tuple[str, str | None]:
-    """The id and the configuration that a source stands for.
+    """The id and the configuration of a source.
 
     Args:
         source: a short name, OWNER/NAME, or OWNER/NAME/CONFIGURATION.
@@ -51,19 +51,19 @@ def hub_id(source: str) -> tuple[str, str | None]:
 
 
 def open_hub(source: str) -> Source:
-    """A data set of the hub, downloaded into the cache of the hub's library where it is not there yet.
+    """Open a data set of the hub, downloaded into the cache of the hub's library unless it is there.
 
     The parquet files of the splits `train`, `test` and `validation` are downloaded: those of the data set
-    itself, or, if it is kept in another format, those that the hub converted it to. Files that are there are
-    not downloaded again, and without a network they are used as they are.
+    itself, or, if it is kept in another format, those that the hub converted it to. Files in the cache
+    are not downloaded again, and without a network they are used as they are.
 
     Args:
-        source: as for `hub_id`.
+        source: name as for `hub_id`.
 
     Raises:
         UserError: it cannot be downloaded (no network, no such id, no permission), has several configurations
-            and none is chosen, has no parquet files or no split `train`, or what `parquet.open_parquet`
-            raises.
+            and none is chosen, or has no parquet files or no split `train`; or an error of
+            `parquet.open_parquet`.
     """
     name, configuration = hub_id(source)
     folder = _download(name, "main", _SMALL_FILES)
@@ -88,49 +88,49 @@ def open_hub(source: str) -> Source:
 
 
 def _own_splits(name: str, configuration: str | None, folder: Path) -> tuple[Splits, str | None]:
-    """The parquet files that a data set is kept in, none if it is kept otherwise; the default configuration.
+    """The parquet files of a data set, none if it has another format; and its default configuration.
 
     Args:
         name: id on the hub.
-        configuration: the one that is asked for.
-        folder: of the branch `main`, with README.md.
+        configuration: name of the requested configuration.
+        folder: folder of the branch `main`, with README.md.
     """
     names = _names(name, folder)
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     configurations, default = read_card(name, text)
     if configurations:
-        chosen = chosen_configuration(name, configurations, configuration, default)
-        return files_of_declared(name, names, configurations[chosen]), chosen
+        selected = chosen_configuration(name, configurations, configuration, default)
+        return files_of_declared(name, names, configurations[selected]), selected
     parquet = [file for file in names if file.endswith(".parquet")]
     if parquet and configuration is not None:
         folders = sorted({file.split("/")[0] for file in parquet if "/" in file})
-        chosen = chosen_configuration(name, folders or ["default"], configuration)
-        parquet = [file for file in parquet if file.startswith(f"{chosen}/") or not folders]
+        selected = chosen_configuration(name, folders or ["default"], configuration)
+        parquet = [file for file in parquet if file.startswith(f"{selected}/") or not folders]
     return files_by_name(name, parquet), None
 
 
 def _converted_splits(name: str, configuration: str | None, folder: Path) -> Splits:
-    """The files that the hub converted; `folder` is of the branch of these."""
-    found = converted_configurations(_names(name, folder))
-    if not found:
+    """The files that the hub converted; `folder` is that of their branch."""
+    configurations = converted_configurations(_names(name, folder))
+    if not configurations:
         raise UserError(
-            f"data.source: expected {quoted(name)} to have parquet files on the hub, got none; {_OTHERWISE}"
+            f"data.source: expected {quoted(name)} to have parquet files on the hub, got none; {_ALTERNATIVE}"
         )
-    return found[chosen_configuration(name, found, configuration)]
+    return configurations[chosen_configuration(name, configurations, configuration)]
 
 
 def _download(name: str, revision: str, patterns: list[str]) -> Path:
-    """Downloads the files that match, unless they are there; the folder of the revision's commit.
+    """Download the files that match, unless they are there, and return the folder of the revision's commit.
 
     Args:
         name: id on the hub.
         revision: branch or commit.
-        patterns: as those of a shell.
+        patterns: shell patterns of file names.
     """
     from huggingface_hub import snapshot_download
 
-    shown = sys.stderr.isatty() and patterns != _SMALL_FILES
+    show_progress = sys.stderr.isatty() and patterns != _SMALL_FILES
     try:
         return Path(
             snapshot_download(
@@ -138,10 +138,10 @@ def _download(name: str, revision: str, patterns: list[str]) -> Path:
                 repo_type="dataset",
                 revision=revision,
                 allow_patterns=patterns,
-                tqdm_class=None if shown else _hidden_bar(),
+                tqdm_class=None if show_progress else _hidden_bar(),
             )
         )
-    except Exception as error:  # of many kinds: of the network, the hub, the disk
+    except Exception as error:  # of the network, the hub or the disk
         raise _not_loaded(name, error) from error
 
 
@@ -186,7 +186,7 @@ def _not_loaded(name: str, error: Exception) -> UserError:
     else:
         reason = one_line(error)
     return UserError(
-        f"data.source: cannot load {quoted(name)} from the Hugging Face hub ({reason}); {_OTHERWISE}"
+        f"data.source: cannot load {quoted(name)} from the Hugging Face hub ({reason}); {_ALTERNATIVE}"
     )
 
 
@@ -202,9 +202,9 @@ def _hidden_bar() -> "type[tqdm]":
 
 
 def _by_content(part: Part) -> Part:
-    """The part with its files where their content lies.
+    """The part with links to files replaced by the files themselves.
 
-    The hub's library keeps files by the hash of their content, and in a commit's folder links to them: a
-    commit that leaves them as they are costs no new decoding.
+    The hub's library keeps files by the hash of their content, and a commit's folder links to them: a new
+    commit with the same files costs no new decoding.
     """
     return replace(part, files=[file.resolve() for file in part.files])

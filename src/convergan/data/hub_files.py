@@ -1,4 +1,4 @@
-"""The parquet files of a data set of the Hugging Face hub: which configuration and split each belongs to."""
+"""Configurations and splits of the parquet files of a data set of the Hugging Face hub."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -11,19 +11,19 @@ from convergan.data.parquet import SPLITS, files_by_split
 from convergan.errors import UserError, first_of, printable, quoted, reading
 
 Splits = dict[str, list[str]]
-"""The files of each split, sorted: of `train`, `test` and `validation`, those that there are."""
+"""The sorted files of each split that exists: `train`, `test` and `validation`."""
 
 _CARD = "the hub's description of a data set in YAML"
 
 
 class Declared(NamedTuple):
-    """What the README.md of a data set declares."""
+    """Declarations in the README.md of a data set."""
 
     configurations: dict[str, Any]
-    """By name; none where the names of files tell all."""
+    """Configurations by name; none where the names of files tell all."""
 
     default: str | None
-    """The name of the one that is meant where none is asked for."""
+    """Name of the configuration to use if none is requested."""
 
 
 def read_card(place: str, card: str) -> Declared:
@@ -41,9 +41,9 @@ def read_card(place: str, card: str) -> Declared:
         return Declared({}, None)
     with reading(f"{place}/README.md", _CARD):
         values = yaml.safe_load("\n".join(lines[1 : lines.index("---", 1)])) or {}
-        found = {str(each["config_name"]): each for each in values.get("configs") or []}
-        marked = [name for name, each in found.items() if each.get("default") is True]
-    return Declared(found, marked[0] if marked else None)
+        configurations = {str(entry["config_name"]): entry for entry in values.get("configs") or []}
+        marked = [name for name, entry in configurations.items() if entry.get("default") is True]
+    return Declared(configurations, marked[0] if marked else None)
 
 
 def files_of_declared(place: str, names: Sequence[str], declared: Mapping[str, Any]) -> Splits:
@@ -61,78 +61,78 @@ def files_of_declared(place: str, names: Sequence[str], declared: Mapping[str, A
     """
     with reading(f"{place}/README.md", _CARD):
         folder = str(declared.get("data_dir") or "").strip("/")
-        within = [name for name in names if not folder or name.startswith(f"{folder}/")]
+        folder_names = [name for name in names if not folder or name.startswith(f"{folder}/")]
         files = declared.get("data_files")
         if files is None:
-            return files_by_name(place, within)
+            return files_by_name(place, folder_names)
         patterns: dict[str, list[str]] = {}
-        for each in [files] if isinstance(files, str | dict) else files:
+        for entry in [files] if isinstance(files, str | dict) else files:
             split, paths = (
-                ("train", each) if isinstance(each, str) else (each["split"], each["path"])
+                ("train", entry) if isinstance(entry, str) else (entry["split"], entry["path"])
             )
             patterns.setdefault(split, []).extend([paths] if isinstance(paths, str) else paths)
         return {
             split: matching
             for split in SPLITS
-            if (matching := _matching(within, folder, patterns.get(split, [])))
+            if (matching := _matching(folder_names, folder, patterns.get(split, [])))
         }
 
 
 def files_by_name(place: str, names: Iterable[str]) -> Splits:
-    """The parquet files among these, by the splits that their names or those of their folders tell.
+    """The parquet files among these, by the splits in their names or in those of their folders.
 
     Raises:
-        UserError: as `parquet.files_by_split`.
+        UserError: as in `parquet.files_by_split`.
     """
     parquet = sorted(Path(name) for name in names if name.endswith(".parquet"))
     splits = files_by_split(place, parquet)
-    return {split: [name.as_posix() for name in some] for split, some in splits.items() if some}
+    return {split: [file.as_posix() for file in files] for split, files in splits.items() if files}
 
 
 def converted_configurations(names: Iterable[str]) -> dict[str, Splits]:
-    """The files of each configuration on the branch on which the hub keeps what it converted to parquet.
+    """The files of each configuration on the branch of files that the hub converted to parquet.
 
     They are named <configuration>/<split>/0000.parquet, or <configuration>/partial-<split>/ where the hub
     converted the first 5 GB alone.
     """
-    found: dict[str, Splits] = {}
+    configurations: dict[str, Splits] = {}
     for name in sorted(names):
         if name.count("/") == 2 and name.endswith(".parquet"):
             configuration, folder, _ = name.split("/")
-            splits = found.setdefault(configuration, {})
+            splits = configurations.setdefault(configuration, {})
             if (split := folder.removeprefix("partial-")) in SPLITS:
                 splits.setdefault(split, []).append(name)
-    return found
+    return configurations
 
 
 def chosen_configuration(
-    place: str, names: Iterable[str], asked: str | None, default: str | None = None
+    place: str, names: Iterable[str], requested: str | None, default: str | None = None
 ) -> str:
-    """The configuration that is asked for; else the only one, or the default, or the one named `default`.
+    """The requested configuration; without a request the only one, the default, or the one named `default`.
 
     Raises:
-        UserError: none of the name that is asked for, or none asked for of several.
+        UserError: there is no such configuration, or none is requested of several.
     """
     names = list(names)
-    if asked is None and len(names) == 1:
+    if requested is None and len(names) == 1:
         return names[0]
-    for name in [asked] if asked is not None else [default, "default"]:
+    for name in [requested] if requested is not None else [default, "default"]:
         if name in names:
             return str(name)
     raise UserError(
         f"data.source: expected a configuration of {quoted(place)} ({first_of(names, 10)}), as in"
-        f" {place}/{printable(names[0])}, got {'none' if asked is None else quoted(asked)}"
+        f" {place}/{printable(names[0])}, got {'none' if requested is None else quoted(requested)}"
     )
 
 
 def _matching(names: Iterable[str], folder: str, patterns: Iterable[str]) -> list[str]:
     """The parquet files that match one of the hub's patterns: `data/train-*`, `**/train/*`."""
     top = f"{folder}/" if folder else ""
-    whole = [top + pattern.removeprefix("./") for pattern in patterns]
+    full_patterns = [top + pattern.removeprefix("./") for pattern in patterns]
     return sorted(
         name
         for name in names
-        if name.endswith(".parquet") and any(_matches(name, pattern) for pattern in whole)
+        if name.endswith(".parquet") and any(_matches(name, pattern) for pattern in full_patterns)
     )
 
 

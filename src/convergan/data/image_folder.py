@@ -24,15 +24,15 @@ from convergan.images.walk import is_the_systems
 
 
 def open_image_folder(path: Path) -> Source:
-    """The images of a folder, with labels as its layout gives them.
+    """Open the images of a folder, with labels according to its layout.
 
     * With `train/<class>/`, and no folders beside it but those of test images and `unlabelled` (or
       `unlabeled`), `train` is read like a folder of classes. Otherwise each folder is a class.
     * The first of `test`, `val`, `valid`, `validation` that holds images holds the test images, in folders of
       the same classes; the others are not used. These names, `train` and `unlabelled` may be in any case.
-    * With a `metadata.csv`: labels as that says (see `metadata.read_metadata`). An image that it does not
-      name keeps its folder's class, if the folders of those that it does name are their classes; else it is
-      unlabelled. Where some are and others are not, that is an error.
+    * With a `metadata.csv`: labels from that table (see `metadata.read_metadata`). An image that is not in it
+      keeps its folder's class, if the folders of the images in it are their classes; else it is unlabelled.
+      If that is so for some of them only, that is an error.
 
     A class takes in the images of all folders below its own. Images in no class's folder are unlabelled: a
     folder of nothing but images has no labels at all. Classes are sorted by name. A class's folder without
@@ -41,15 +41,15 @@ def open_image_folder(path: Path) -> Source:
 
     Raises:
         UserError: no images; a class's folder or a test set without any; a test image outside the classes; a
-            folder that cannot be read, or whose meaning cannot be told; two classes of one name but for
-            capitals; a file's name that is no UTF-8; or what `read_metadata` raises.
+            folder that cannot be read, or whose meaning is unclear; two classes whose names differ in case
+            alone; a file's name that is not UTF-8; or an error of `read_metadata`.
     """
     files = find_in_folder(path)
     names = files.images
-    tables = [name for name in files.others if name.lower() == METADATA]
+    tables = [name for name in files.other_files if name.lower() == METADATA]
     if len(tables) > 1:
         raise UserError(f"{path}: expected one {METADATA}, got {' and '.join(tables)}")
-    other_files = [name for name in files.others if name not in tables]
+    other_files = [name for name in files.other_files if name not in tables]
     if not names:
         raise _without_images(path, other_files, advice="")
     if tables:
@@ -103,12 +103,12 @@ class _Files(Sequence[Path]):
 def _require_images(
     path: Path, layout: Layout, names: Sequence[str], other_files: Sequence[str]
 ) -> None:
-    """Refuses an empty folder of a class, or of the test images: they would be missing without a word."""
+    """Refuse an empty folder of a class, or of the test images, which would otherwise be missing silently."""
     for test in _empty_folders(path, "", names):
-        known = meaning(test)
-        if known in TEST_FOLDERS and (
+        role = meaning(test)
+        if role in TEST_FOLDERS and (
             layout.test is None
-            or TEST_FOLDERS.index(known) < TEST_FOLDERS.index(meaning(layout.test) or "")
+            or TEST_FOLDERS.index(role) < TEST_FOLDERS.index(meaning(layout.test) or "")
         ):
             raise _without_images(path / test, _with_prefix(f"{test}/", other_files))
     parent = f"{layout.train}/" if layout.train else ""

@@ -1,4 +1,4 @@
-"""What a data set is once it is open: decoded images, their labels and their names."""
+"""An open data set: decoded images, their labels and their names."""
 
 import hashlib
 import json
@@ -18,21 +18,21 @@ UNLABELLED = -1
 """The label of an image whose class is unknown."""
 
 Images = np.ndarray | StoredImages
-"""uint8 [n, height, width, channels], 1 or 3 channels: in memory, or read from the disk when indexed."""
+"""Pixels, uint8 [n, height, width, channels], 1 or 3 channels, in memory or read from the disk on access."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one size."""
+    """Images of one size, with labels and names."""
 
     images: Images
-    """uint8 [n, height, width, channels], 1 or 3 channels."""
+    """Pixels, uint8 [n, height, width, channels], 1 or 3 channels."""
 
     labels: np.ndarray
-    """int64 [n]: numbers of classes, `UNLABELLED` where unknown."""
+    """Class numbers, int64 [n]; `UNLABELLED` where unknown."""
 
     names: Sequence[str]
-    """Where each image came from: `cat/001.png`, `train-00000.parquet row 17` (rows count from 0)."""
+    """Origin of each image: `cat/001.png`, `train-00000.parquet row 17` (rows count from 0)."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -45,7 +45,7 @@ class DataSet:
     train: ImageSet
 
     test: ImageSet | None
-    """Of the train images' size and channels; every one labelled."""
+    """Test images, of the training images' size and channels; all are labelled."""
 
     classes: tuple[str, ...]
     """The name of each class; empty where nothing is labelled."""
@@ -127,7 +127,7 @@ def data_set(
     pixels_sha256: str | None = None,
     notes: Sequence[str] = (),
 ) -> DataSet:
-    """Puts a `DataSet` together; `pixels_sha256` spares hashing images whose hash is known."""
+    """Put a `DataSet` together; `pixels_sha256` is the hash of the images, if it is known already."""
     sets = [train] if test is None else [train, test]
     if not any((part.labels != UNLABELLED).any() for part in sets):
         classes = ()
@@ -183,9 +183,9 @@ def _labels(name: str, labels: Any, count: int) -> np.ndarray:
 
 
 def _require_known(name: str, labels: np.ndarray, classes: int, *, lowest: int) -> None:
-    outside = np.flatnonzero((labels < lowest) | (labels >= classes))
-    if len(outside):
-        row = int(outside[0])
+    wrong_rows = np.flatnonzero((labels < lowest) | (labels >= classes))
+    if len(wrong_rows):
+        row = int(wrong_rows[0])
         raise UserError(
             f"{name}: expected {lowest} to {classes - 1} ({classes} classes),"
             f" got {int(labels[row])} at row {row}"

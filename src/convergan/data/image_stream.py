@@ -1,4 +1,4 @@
-"""Images to look at once, in order, without a store: of a folder, of parquet files, of an array."""
+"""Images read once, in order, without a store: from a folder, from parquet files or from an array."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,39 +21,39 @@ Split = Literal["train", "test"]
 PixelRange = tuple[float, float]
 
 FIRST_ARRAY = "arr_0"
-"""The name of an array that was saved without one."""
+"""The name of an array that was saved without a name."""
 
 _LEAST_OF_RANGE = 0.02
-"""Floats of 0 to 1 where 0 to 255 is declared use less."""
+"""Share of the declared range below which there is a note: floats in [0, 1] declared as 0 to 255 use less."""
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
 class ImageStream:
-    """Images that are decoded as they are asked for."""
+    """Images that are decoded on demand."""
 
     place: str
-    """Where they are, for people."""
+    """The images' source, for messages."""
 
     names: Sequence[str]
-    """Of each image; as many as there are."""
+    """Names of all images."""
 
     decoded: Callable[[Channels | None, Size | None, slice], Iterator[np.ndarray | Unreadable]]
-    """The images of a slice in order, uint8 [height, width, channels], each scaled and cropped to a size if
-    there is one; see `decode.decode`."""
+    """Function that decodes the images of a slice in order, uint8 [height, width, channels], each scaled and
+    cropped to a size if one is given; see `decode.decode`."""
 
     pixel_range: PixelRange | None = None
     """The declared values of black and white; None where there are no floats."""
 
     split: Split | None = None
-    """Of parquet files that name their splits: which one; None elsewhere."""
+    """Split of the parquet files, if these name their splits; None elsewhere."""
 
     seed: int | None = None
-    """Of a run's generator, which draws them; None where they are in files."""
+    """Seed with which a run's generator draws the images; None where they are in files."""
 
     notes: tuple[str, ...] = ()
-    """What may be wrong with them, for people."""
+    """Notes on what may be wrong with the images."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,18 +66,18 @@ def open_image_stream(
     pixel_range: PixelRange | None = None,
     key: str | None = None,
 ) -> ImageStream:
-    """Opens a folder of images, parquet files, a .npy or a .npz.
+    """Open a folder of images, parquet files, a .npy or a .npz.
 
     Args:
         path: an image; a folder of images and of folders; a parquet file, or a folder of them; a .npy, or a
             .npz: uint8 or float, [n, height, width, channels] or [n, channels, height, width].
-        split: of parquet files that name theirs; has no effect elsewhere.
+        split: split of parquet files that name theirs; has no effect elsewhere.
         pixel_range: the values of black and white in an array of floats; has no effect elsewhere.
-        key: of a .npz: the array that holds the images. None: the only one, or `arr_0`, where those who
-            exchange samples keep them (`arr_1` being labels). Has no effect elsewhere.
+        key: name of the array in a .npz that holds the images. None: the only one, or `arr_0`, the customary
+            name for exchanged samples (`arr_1` being labels). Has no effect elsewhere.
 
     Raises:
-        UserError: there is nothing of that kind, or it is ambiguous.
+        UserError: there is no such source, or it is ambiguous.
     """
     path = path.expanduser()
     if path.suffix in (".npy", ".npz") and path.is_file():
@@ -94,13 +94,15 @@ def open_image_stream(
                 raise UserError(f"{path}: expected --split train or test, as it has both, got none")
             if split is not None and split not in present:
                 raise UserError(f"{path}: expected parquet files of {split}, got none")
-            chosen = split or present[0]
-            return replace(_stream_of_parquet(path, files[chosen]), split=chosen)
-    found = find_image_files(path)
+            used_split = split or present[0]
+            return replace(_stream_of_parquet(path, files[used_split]), split=used_split)
+    image_files = find_image_files(path)
     return ImageStream(
         str(path),
-        found,
-        lambda channels, size, some: decode_in_order(found[some], channels=channels, size=size),
+        image_files,
+        lambda channels, size, part: decode_in_order(
+            image_files[part], channels=channels, size=size
+        ),
     )
 
 
@@ -110,10 +112,10 @@ def stream_of_array(
     """The images of an array; see `open_image_stream`.
 
     Raises:
-        UserError: it is no array of images, or its range of values is not clear.
+        UserError: it is no array of images, or its range of values is unclear.
     """
-    given, images = images, channels_last(place, images)
-    notes = _notes_of_shape(given)
+    original, images = images, channels_last(place, images)
+    notes = _notes_of_shape(original)
     if images.dtype == np.uint8:
         pixel_range = None
     else:
@@ -127,8 +129,8 @@ def stream_of_array(
         eight_bits: np.ndarray = np.rint((image - low) * (255 / (high - low))).astype(np.uint8)
         return eight_bits
 
-    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
-        return turned(map(in_eight_bits, images[some]), channels, size)
+    def decoded(channels: Channels | None, size: Size | None, part: slice) -> Iterator[np.ndarray]:
+        return turned(map(in_eight_bits, images[part]), channels, size)
 
     return ImageStream(place, names, decoded, pixel_range, notes=notes)
 
@@ -136,13 +138,13 @@ def stream_of_array(
 def turned(
     images: Iterable[np.ndarray], channels: Channels | None, size: Size | None
 ) -> Iterator[np.ndarray]:
-    """Images in memory, uint8 [height, width, channels], as `decode.pixels` has those of files."""
+    """Convert images in memory, uint8 [height, width, channels], as `decode.pixels` does those of files."""
     for image in images:
         yield pixels(to_picture(image), channels=channels, size=size)
 
 
 def channels_last(place: str, images: np.ndarray) -> np.ndarray:
-    """An array of images, or a view of it, as [n, height, width, channels].
+    """View an array of images as [n, height, width, channels].
 
     Raises:
         UserError: it is no array of images.
@@ -160,7 +162,7 @@ def channels_last(place: str, images: np.ndarray) -> np.ndarray:
 
 
 def _notes_of_shape(images: np.ndarray) -> tuple[str, ...]:
-    """What is said of shapes that can be read in two ways."""
+    """Notes on shapes that can be read in two ways."""
     if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] in (1, 3):
         return (
             f"{list(images.shape)} is taken for [n, height, width, channels]; it might be"
@@ -174,25 +176,25 @@ def _notes_of_shape(images: np.ndarray) -> tuple[str, ...]:
 def _require_range(
     place: str, images: np.ndarray, pixel_range: PixelRange | None
 ) -> tuple[str, ...]:
-    """Floats need a range, and keep to it; what is to be said of those that use little of it."""
+    """Check that floats have a range and keep to it; return a note if they use little of it."""
     if images.dtype.kind != "f":
         raise UserError(f"{place}: expected uint8 or floats, got {images.dtype}")
     low, high = float(images.min()), float(images.max())
-    found = f"values from {low:g} to {high:g}"
+    values = f"values from {low:g} to {high:g}"
     if pixel_range is None:
         raise UserError(
-            f"{place}: expected --pixel-range with floats (0 1, -1 1 or 0 255, say), got none; {found}"
+            f"{place}: expected --pixel-range with floats (0 1, -1 1 or 0 255, say), got none; {values}"
         )
     if not pixel_range[0] < pixel_range[1]:
         raise UserError(f"pixel_range: expected black below white, got {pixel_range}")
     # NaN is neither.
     if not (low >= pixel_range[0] and high <= pixel_range[1]):
         raise UserError(
-            f"{place}: expected values from {pixel_range[0]:g} to {pixel_range[1]:g}, got {found}"
+            f"{place}: expected values from {pixel_range[0]:g} to {pixel_range[1]:g}, got {values}"
         )
     if high - low < _LEAST_OF_RANGE * (pixel_range[1] - pixel_range[0]):
         return (
-            f"{found} are almost one grey where black is {pixel_range[0]:g} and white {pixel_range[1]:g}:"
+            f"{values} are almost one grey where black is {pixel_range[0]:g} and white {pixel_range[1]:g}:"
             " is that the range of these floats?",
         )
     return ()
@@ -205,8 +207,8 @@ def _stream_of_parquet(folder: Path, files: list[Path]) -> ImageStream:
     return ImageStream(
         str(files[0] if len(files) == 1 else folder),
         part.names,
-        lambda channels, size, some: decode_in_order(
-            islice(part.encoded(), some.start, some.stop, some.step), channels=channels, size=size
+        lambda channels, size, rows: decode_in_order(
+            islice(part.encoded(), rows.start, rows.stop, rows.step), channels=channels, size=size
         ),
     )
 
@@ -225,13 +227,13 @@ def _array(path: Path, key: str | None) -> np.ndarray:
 
 def _key_of(path: Path, names: Sequence[str], key: str | None) -> str:
     """The name of the array of images."""
-    got = one_line(", ".join(names) or "none")
+    available = one_line(", ".join(names) or "none")
     if key is not None:
         if key not in names:
-            raise UserError(f"{path}: expected an array named {key}, as key says, got {got}")
+            raise UserError(f"{path}: expected an array named {key}, as key says, got {available}")
         return key
     if len(names) == 1:
         return names[0]
     if FIRST_ARRAY in names:
         return FIRST_ARRAY
-    raise UserError(f"{path}: expected one array, or --key with its name, got {got}")
+    raise UserError(f"{path}: expected one array, or --key with its name, got {available}")

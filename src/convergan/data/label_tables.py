@@ -12,12 +12,12 @@ _LABEL_WORDS = ("metadata", "label", "labels", "annotations", "classes")
 
 
 def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list[str]:
-    """Looks among files that are not read for tables that may have been meant to give labels.
+    """Look among files that are not read for tables that may have been meant to give labels.
 
     Args:
         path: the folder.
         names: files in it that are not read, relative to it.
-        labelled: whether images have labels without them.
+        labelled: true if images have labels without them.
 
     Returns:
         A sentence on each such table.

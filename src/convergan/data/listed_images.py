@@ -1,4 +1,4 @@
-"""Entries of images that a table names, and of further images in the same folder."""
+"""Entries of images in a table, and of further images in the same folder."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,11 @@ from convergan.errors import UserError, quoted
 
 
 def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
-    """Entries of images by a table, and by their folders for images that it does not name.
+    """The entries of images from a table, and from their folders for images that are not in it.
 
-    Where the folders of the images in the table are their classes, the others have their folder's class;
-    where none are, the others are unlabelled. A split that is missing in the table is taken from the folder.
+    If the folders of the images in the table are their classes, all other images have their folder's class;
+    if none are, the other images are unlabelled. A split that the table does not give is taken from the
+    folder.
 
     Args:
         path: the folder.
@@ -28,14 +29,14 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
 
     Raises:
         UserError: some folders are the classes of their images and others are not; a test image that the
-            table does not name; or what `read_metadata` and `find_layout` raise.
+            table does not name; or an error of `read_metadata` or `find_layout`.
     """
-    listed = read_metadata(path, table, names)
-    unlisted = [name for name in names if name not in listed]
+    rows = read_metadata(path, table, names)
+    unlisted = [name for name in names if name not in rows]
     layout = _layout_beside_table(path, names, unlisted)
     by_folder: list[Entry] = []
     notes: list[str] = []
-    if layout is not None and _folders_are_classes(path, layout, listed, unlisted):
+    if layout is not None and _folders_are_classes(path, layout, rows, unlisted):
         by_folder = layout.entries(unlisted)
         notes += layout.notes
         classes = Counter(str(entry.label) for entry in by_folder if entry.label is not None)
@@ -50,7 +51,7 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
             f"{count_images(len(unlisted))} that {table} does not name"
             f" {'is' if len(unlisted) == 1 else 'are'} unlabelled"
         )
-    splits = _splits(names, listed)
+    splits = _splits(names, rows)
     unused = [name for name, split in splits.items() if split == "val"]
     if "test" not in splits.values():
         unused = []
@@ -60,8 +61,8 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
         )
     left_out = set(unused)
     entries = [
-        Entry(name, listed[name].label, splits[name] not in (None, TRAIN))
-        for name in listed
+        Entry(name, rows[name].label, splits[name] not in (None, TRAIN))
+        for name in rows
         if name not in left_out
     ]
     entries += by_folder
@@ -72,20 +73,20 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
 def _layout_beside_table(
     path: Path, names: Sequence[str], unlisted: Sequence[str]
 ) -> Layout | None:
-    """The folders' layout, if an image is in no table; None where the folders need not be sets or classes."""
+    """The folders' layout, if an image is in no table; None if folders need not be sets or classes."""
     if not unlisted:
         return None
     try:
         return find_layout(path, names)
     except UserError:
-        # Folders such as a camera makes, for images that have their labels in the table.
+        # Folders as a camera makes them, for images whose labels are in the table.
         if _in_test_folders(unlisted):
             raise
         return None
 
 
 def _require_no_test_images(path: Path, table: str, names: Sequence[str]) -> None:
-    """Refuses to take images without a label for training ones if their folder says that they are not."""
+    """Refuse unlabelled images that would count as training images, but lie in a folder of test images."""
     if tests := _in_test_folders(names):
         raise UserError(
             f"{path / tests[0]}: expected a row in {table}, as all test images need a label, got none"
@@ -97,11 +98,11 @@ def _in_test_folders(names: Sequence[str]) -> list[str]:
     return [name for name in names if tops.get(name.split("/")[0]) in TEST_FOLDERS]
 
 
-def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | None]:
+def _splits(names: Iterable[str], rows: dict[str, Listed]) -> dict[str, str | None]:
     """The split of each image in the table; where it is empty, that of the image's top folder."""
     tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
     splits = {}
-    for name, (_, split) in listed.items():
+    for name, (_, split) in rows.items():
         folder = tops.get(name.split("/")[0]) if split is None and "/" in name else None
         if folder in TEST_FOLDERS:
             split = "test" if folder == "test" else "val"
@@ -110,15 +111,15 @@ def _splits(names: Iterable[str], listed: dict[str, Listed]) -> dict[str, str | 
 
 
 def _folders_are_classes(
-    path: Path, layout: Layout, listed: dict[str, Listed], unlisted: Sequence[str]
+    path: Path, layout: Layout, rows: dict[str, Listed], unlisted: Sequence[str]
 ) -> bool:
     """True if folders give the classes of images in a table, and so those of unlisted images too.
 
     Raises:
-        UserError: some folders are and others are not.
+        UserError: that is so for some images and not for others.
     """
     agreeing = disagreeing = None
-    for name, (label, _) in listed.items():
+    for name, (label, _) in rows.items():
         folder = layout.label(name)
         if label is None or folder is None:
             continue
@@ -129,11 +130,11 @@ def _folders_are_classes(
     if agreeing and disagreeing:
         raise UserError(
             f"{path / disagreeing}: expected the label {quoted(layout.label(disagreeing))}, the class of its"
-            f" folder as for {agreeing}, got {quoted(listed[disagreeing].label)} in {METADATA}; name all"
+            f" folder as for {agreeing}, got {quoted(rows[disagreeing].label)} in {METADATA}; name all"
             " images there, or move this one"
         )
     if agreeing or disagreeing:
         return agreeing is not None
-    labels = {label for label, _ in listed.values() if label is not None}
+    labels = {label for label, _ in rows.values() if label is not None}
     folders = {layout.label(name) for name in unlisted}
     return not labels or not labels.isdisjoint(folders)

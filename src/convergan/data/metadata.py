@@ -1,4 +1,4 @@
-"""metadata.csv, the table of the images' labels."""
+"""Table of the images' labels, metadata.csv."""
 
 import codecs
 import contextlib
@@ -52,14 +52,15 @@ class _Columns(NamedTuple):
 
 
 def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, Listed]:
-    r"""The table of a folder's images, by image.
+    r"""Read the table of a folder's images, by image.
 
-    Its columns, in any order and whatever their capitals: `file_name` (or `filename`, `file`, `image`,
+    Its columns, in any order and in any case: `file_name` (or `filename`, `file`, `image`,
     `path`), relative to the folder, with `/` or `\`; `label`, empty where unknown; and perhaps `split`:
-    train, test, or val, valid or validation. Others are passed over. They are separated by commas,
+    train, test, or val, valid or validation. Other columns are ignored. Columns are separated by commas,
     semicolons or tabulators, in UTF-8, or in UTF-16 with its byte order mark, as spreadsheets write them.
 
     Args:
+        folder: folder of the images.
         file_name: name of the table.
         names: the folder's images, relative to it, as in `find_images`.
 
@@ -68,22 +69,22 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
             or named twice; another split.
     """
     file = folder / file_name
-    known = _Names(names)
-    listed: dict[str, Listed] = {}
+    image_names = _Names(names)
+    rows: dict[str, Listed] = {}
     with reading(file, "comma-separated values in UTF-8"):
         with os.fdopen(open_regular(file), "rb") as stream:
             text = _decode(stream.read())
         header, separator = _header(text)
         columns = _columns(file, header)
         for line, row in _rows(text, separator):
-            where = f"{file} line {line}"
-            _require_length(where, row, columns.fields)
-            name = _image(where, folder, row[columns.name], known)
-            if name in listed:
-                raise UserError(f"{where}: expected each file once, got {quoted(name)} again")
-            split = None if columns.split is None else _split(where, row[columns.split])
-            listed[name] = Listed(row[columns.label].strip() or None, split)
-    return listed
+            location = f"{file} line {line}"
+            _require_length(location, row, columns.fields)
+            name = _image(location, folder, row[columns.name], image_names)
+            if name in rows:
+                raise UserError(f"{location}: expected each file once, got {quoted(name)} again")
+            split = None if columns.split is None else _split(location, row[columns.split])
+            rows[name] = Listed(row[columns.label].strip() or None, split)
+    return rows
 
 
 def is_table_of_labels(file: Path) -> bool:
@@ -142,27 +143,27 @@ def _columns(file: Path, header: list[str]) -> _Columns:
             raise UserError(f"{file}: expected each column once, got {shortened(name)} again")
     name_column = next((name for name in _NAME_COLUMNS if name in plain), None)
     if name_column is None or "label" not in plain:
-        got = first_of(header, 10) if header else "an empty file"
-        raise UserError(f"{file}: expected the columns file_name and label, got {got}")
+        actual = first_of(header, 10) if header else "an empty file"
+        raise UserError(f"{file}: expected the columns file_name and label, got {actual}")
     split = plain.index("split") if "split" in plain else None
     return _Columns(plain.index(name_column), plain.index("label"), split, len(plain))
 
 
-def _require_length(where: str, row: list[str], count: int) -> None:
+def _require_length(location: str, row: list[str], count: int) -> None:
     if len(row) != count:
-        got = "more" if len(row) > count else f"{len(row)} of {count}"
-        raise UserError(f"{where}: expected as many fields as the header has, got {got}")
+        actual = "more" if len(row) > count else f"{len(row)} of {count}"
+        raise UserError(f"{location}: expected as many fields as the header has, got {actual}")
 
 
 class _Names:
-    """The names of the images, found under every spelling that a table may use."""
+    """The names of the images, by every spelling that a table may use."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = dict.fromkeys(names)
 
-    def find(self, written: str) -> str | None:
-        """The name of the image that a table means by `written`; None where there is none."""
-        for slashes in (written, written.replace("\\", "/")):
+    def find(self, text: str) -> str | None:
+        """The name of the image that a table refers to by `text`; None where there is none."""
+        for slashes in (text, text.replace("\\", "/")):
             name = PurePosixPath(slashes).as_posix()
             if name in self._names:
                 return name
@@ -172,7 +173,7 @@ class _Names:
 
     @cached_property
     def _composed(self) -> dict[str, str]:
-        """The names by their composed form (NFC): some systems write an accent as a character of its own."""
+        """Image names by their composed form (NFC): some systems write an accent as a separate character."""
         return {_nfc(name): name for name in self._names if not name.isascii()}
 
 
@@ -180,27 +181,29 @@ def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _image(where: str, folder: Path, written: str, known: _Names) -> str:
-    written = written.strip()
-    name = known.find(written)
+def _image(location: str, folder: Path, text: str, image_names: _Names) -> str:
+    text = text.strip()
+    name = image_names.find(text)
     if name is not None:
         return name
-    got = quoted(written)
-    if not os.path.isfile(folder / written):
-        raise UserError(f"{where}: expected an image in {folder}, got {got}, which is not there")
+    actual = quoted(text)
+    if not os.path.isfile(folder / text):
+        raise UserError(
+            f"{location}: expected an image in {folder}, got {actual}, which is not there"
+        )
     raise UserError(
-        f"{where}: expected a file in {folder} named {', '.join(sorted(SUFFIXES))}, got {got}"
+        f"{location}: expected a file in {folder} named {', '.join(sorted(SUFFIXES))}, got {actual}"
     )
 
 
-def _split(where: str, written: str) -> str | None:
-    if not written.strip():
+def _split(location: str, text: str) -> str | None:
+    if not text.strip():
         return None
-    split = meaning(written)
+    split = meaning(text)
     if split == TRAIN or split == "test":
         return split
     if split in TEST_FOLDERS:
         return "val"
     raise UserError(
-        f"{where}: expected the split train, test or val, got {quoted(written.strip())}"
+        f"{location}: expected the split train, test or val, got {quoted(text.strip())}"
     )

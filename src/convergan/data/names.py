@@ -1,4 +1,4 @@
-"""Names of a million images that take no memory of their own."""
+"""Names of images that are computed on demand, without memory for each."""
 
 import bisect
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class _Computed(Sequence[str]):
-    """A sequence whose items are computed when asked for."""
+    """A sequence whose items are computed on access."""
 
     def _name(self, index: int) -> str:
         raise NotImplementedError
@@ -20,7 +20,7 @@ class _Computed(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return [self._name(each) for each in range(*index.indices(len(self)))]
+            return [self._name(position) for position in range(*index.indices(len(self)))]
         # NumPy integers index too; range raises the usual IndexError.
         return self._name(range(len(self))[index])
 
@@ -29,7 +29,7 @@ class RowNames(_Computed):
     """The rows of some tables, one table after the other: `<table> 0`, `<table> 1` and so on."""
 
     def __init__(self, tables: Sequence[tuple[str, int]]) -> None:
-        """`tables`: the name and the number of rows of each."""
+        """Names for `tables`, pairs of a table's name and its number of rows."""
         self._prefixes = [prefix for prefix, _ in tables]
         self._ends = list(accumulate(rows for _, rows in tables))
 
@@ -43,10 +43,10 @@ class RowNames(_Computed):
 
 
 class ChosenNames(_Computed):
-    """Some of other names: `names[rows[0]]`, `names[rows[1]]` and so on."""
+    """A selection of names: `names[rows[0]]`, `names[rows[1]]` and so on."""
 
     def __init__(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """`rows`: integers [n], indices into `names`."""
+        """Select names by `rows`, integers [n], indices into `names`."""
         self._names = names
         self._rows = rows
 

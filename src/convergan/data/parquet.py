@@ -1,4 +1,4 @@
-"""Images and labels in parquet files, as the Hugging Face hub keeps them."""
+"""Images and labels in parquet files, in the format of the Hugging Face hub."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from convergan.images.utf8 import require_utf8
 from convergan.images.walk import files_below
 
 SPLITS = ("train", "test", "validation")
-"""The splits that are used."""
+"""Names of the splits that are used."""
 
 _EXPECTED = "a parquet file"
 
-# Rows held at a time: of encoded images, and of labels.
+# Rows read at a time: of encoded images, and of labels.
 _IMAGES, _LABELS = 256, 65_536
 
 # A word of a file's or a folder's name: `train-00000`, `partial-train`, `testing`, `my_val`. SVHN has a
@@ -38,20 +38,20 @@ class Table:
     rows: int
     columns: Sequence[str]
     features: dict[str, Any]
-    """What the hub's library says of columns: {"_type": "ClassLabel", "names": [...]} and the like."""
+    """The hub library's description of columns: {"_type": "ClassLabel", "names": [...]} and the like."""
 
     files: Sequence[Path]
     """The files that hold the rows."""
 
-    paths_within: Path
-    """Where images given as paths must lie, absolute."""
+    image_root: Path
+    """The folder in which images given as paths must lie, absolute."""
 
     batches: Callable[[str, int], Iterator[list[Any]]]
-    """Reads one column, given its name, so many rows at a time; raises UserError where it is damaged."""
+    """Function that reads a column by its name, a number of rows at a time; UserError where it is damaged."""
 
     @property
     def file(self) -> str:
-        """The file whose rows these are."""
+        """Name of the file that holds the rows."""
         return self.name.removesuffix(" row")
 
 
@@ -59,8 +59,8 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
     """The parquet files below a folder, sorted, by their splits: `train`, `test` and `validation`.
 
     The split is a word that starts with train, test or val, in the file's name (`train-00000.parquet`), else
-    in the name of the closest folder that has one (`default/partial-train/0000.parquet`). Where no file has
-    one, all are training images. Hidden files are passed over, as in `walk.files_below`.
+    in the name of the closest folder with such a word (`default/partial-train/0000.parquet`). Without any
+    such word, all are training images. Hidden files are ignored, as in `walk.files_below`.
 
     Raises:
         UserError: some files name their splits and another does not: it may hold test images; a folder that
@@ -68,34 +68,35 @@ def find_parquet(path: Path) -> dict[str, list[Path]]:
     """
     names = sorted(name for name in map(Path, files_below(path)) if name.suffix == ".parquet")
     splits = files_by_split(path, names)
-    return {split: [path / name for name in some] for split, some in splits.items()}
+    return {split: [path / file for file in files] for split, files in splits.items()}
 
 
 def files_by_split(place: str | Path, names: Sequence[Path]) -> dict[str, list[Path]]:
     """Files by their splits, as in `find_parquet`.
 
     Args:
-        place: what the files are named relative to.
+        place: folder or data set that the files are named relative to.
         names: the files, sorted.
 
     Raises:
         UserError: some files name their splits and another does not.
     """
-    named = {name: split for name in names if (split := split_of(name))}
-    if not named:
-        named = dict.fromkeys(names, "train")
+    splits = {name: split for name in names if (split := split_of(name))}
+    if not splits:
+        splits = dict.fromkeys(names, "train")
     for name in names:
-        if name not in named:
+        if name not in splits:
             raise UserError(
                 f"{place}/{name}: expected train, test or val in the name of the file or its folder,"
-                f" as in {next(iter(named))}, got none"
+                f" as in {next(iter(splits))}, got none"
             )
-    return {split: [name for name in names if split.startswith(named[name])] for split in SPLITS}
+    return {split: [name for name in names if split.startswith(splits[name])] for split in SPLITS}
 
 
 def split_of(name: Path) -> str | None:
-    """The split that a file's path names: train, test, val or extra; None where no part of it, or one of
-    several splits, tells."""
+    """The split in a file's path: train, test, val or extra; None where no part of the path names one, or a
+    part names several.
+    """
     for part in reversed(name.parts):
         splits = set(_SPLIT.findall(part.lower()))
         if splits:
@@ -104,11 +105,11 @@ def split_of(name: Path) -> str | None:
 
 
 def open_parquet(path: Path, files: dict[str, list[Path]], *, place: str | None = None) -> Source:
-    """The images of parquet files with a column of images and perhaps one of labels.
+    """Open parquet files with a column of images and perhaps one of labels.
 
-    The image column is the one that the hub's library says is one, else `image` or `img`. The label column
-    is `label`, else the only one of classes. Empty and negative labels mean unlabelled. The test set is the
-    split `test`, or `validation` where there is no `test` or it has no labels (as that of ImageNet).
+    The image column is the one that the hub's library declares as images, else `image` or `img`. The label
+    column is `label`, else the only one declared as classes. Empty and negative labels mean unlabelled. The
+    test set is the split `test`, or `validation` if there is no `test` or it has no labels (as in ImageNet).
 
     Where the columns of training images name their classes, these are the classes, in the order of the first
     such table and then of the others. Labels count by name: a table may list the same names in another
@@ -116,11 +117,11 @@ def open_parquet(path: Path, files: dict[str, list[Path]], *, place: str | None 
 
     Args:
         path: the folder that the files are named relative to.
-        files: of each split, as `find_parquet` returns them.
+        files: files of each split, as `find_parquet` returns them.
         place: the source's name, for messages and manifests. None: the folder.
 
     Raises:
-        UserError: no training images; a broken file or one whose name is no UTF-8; no image column; several
+        UserError: no training images; a broken file or one whose name is not UTF-8; no image column; several
             columns that may be the labels; labels that are neither integers nor text; tables whose labels do
             not agree (see `parquet_labels.agreed_labels`); or a label outside the classes.
     """
@@ -130,7 +131,9 @@ def open_parquet(path: Path, files: dict[str, list[Path]], *, place: str | None 
             " got none for training"
         )
     place = place or str(path)
-    splits = {split: [_table(path, file) for file in some] for split, some in files.items()}
+    splits = {
+        split: [_table(path, file) for file in split_files] for split, split_files in files.items()
+    }
     train_tables = splits["train"]
     train = [_labels(place, table) for table in train_tables]
     test_tables: list[Table] = []
@@ -154,7 +157,7 @@ def parquet_images(path: Path, files: list[Path]) -> Part:
 
     Args:
         path: the folder that the files are named relative to.
-        files: those to read.
+        files: files to read.
 
     Raises:
         UserError: no image column, or a broken file.
@@ -168,37 +171,37 @@ def _table(folder: Path, file: Path) -> Table:
 
     def batches(column: str, rows: int) -> Iterator[list[Any]]:
         with reading(file, _EXPECTED):
-            # Few writers add checksums; where there are some, damage is told by them.
+            # Few writers add checksums; where there are some, they reveal damage.
             checked = ParquetFile(file, page_checksum_verification=True)
             for batch in checked.iter_batches(rows, columns=[column]):
                 yield batch.column(0).to_pylist()
 
     require_utf8([str(file)], "a file")
     with reading(file, _EXPECTED):
-        # A pipe would be waited for.
+        # Opening a pipe would wait.
         require_regular(file)
         opened = ParquetFile(file)
         schema = opened.schema_arrow
         columns, rows = schema.names, opened.metadata.num_rows
-        written = (schema.metadata or {}).get(b"huggingface", b"{}")
+        declaration = (schema.metadata or {}).get(b"huggingface", b"{}")
     with reading(file, "JSON in the metadata of Hugging Face's library"):
-        features = _declared(json.loads(written))
+        features = _declared(json.loads(declaration))
     return Table(
         name=f"{file.relative_to(folder).as_posix()} row",
         rows=rows,
         columns=columns,
         features=features,
         files=[file],
-        paths_within=Path(os.path.abspath(file.parent)),
+        image_root=Path(os.path.abspath(file.parent)),
         batches=batches,
     )
 
 
-def _declared(written: Any) -> dict[str, Any]:
-    """The features in what the hub's library wrote into a file: {"info": {"features": {...}}}."""
+def _declared(content: Any) -> dict[str, Any]:
+    """The features in the hub library's metadata of a file: {"info": {"features": {...}}}."""
     for level in ("info", "features"):
-        written = _mapping(written, "top" if level == "info" else "info").get(level)
-    return _mapping(written, "features")
+        content = _mapping(content, "top" if level == "info" else "info").get(level)
+    return _mapping(content, "features")
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:
@@ -217,25 +220,25 @@ def _part(
         for table, column in zip(tables, columns, strict=True):
             for cells in table.batches(column, _IMAGES):
                 for cell in cells:
-                    yield _encoded(cell, table.paths_within)
+                    yield _encoded(cell, table.image_root)
 
     all_labels = [label for table_labels in labels for label in table_labels]
     numbers = class_numbers(all_labels, classes, names=names, place=place)
     return Part(names, numbers, encoded, [file for table in tables for file in table.files])
 
 
-def _encoded(cell: Any, within: Path) -> Encoded:
+def _encoded(cell: Any, folder: Path) -> Encoded:
     # The hub's images are bytes, or a path to a file beside them.
     if isinstance(cell, dict):
         path = cell.get("path")
         cell = cell.get("bytes")
         if not cell and path and isinstance(path, str):
-            return _path_within(within, path)
+            return _path_within(folder, path)
     return cell if isinstance(cell, bytes) else b""
 
 
 def _path_within(folder: Path, path: str) -> Encoded:
-    """The file at a path that a downloaded table names; paths that lead out of `folder` are refused."""
+    """The file at a path in a downloaded table; paths that lead out of `folder` are refused."""
     # Links are not followed: files in the hub's cache are links to other folders.
     file = Path(os.path.normpath(folder / path))
     if not file.is_relative_to(folder):
@@ -272,21 +275,21 @@ def _kind(table: Table, column: str) -> str | None:
 
 
 def _labels(place: str, table: Table) -> LabelColumn:
-    where = f"{place}/{table.file}"
+    file = f"{place}/{table.file}"
     column = _label_column(place, table)
     if column is None:
-        return LabelColumn(where, [None] * table.rows, None)
+        return LabelColumn(file, [None] * table.rows, None)
     labels: list[Label] = []
     for cells in table.batches(column, _LABELS):
-        labels += [_label(where, column, cell) for cell in cells]
-    return LabelColumn(where, labels, declared_names(where, column, table.features.get(column)))
+        labels += [_label(file, column, cell) for cell in cells]
+    return LabelColumn(file, labels, declared_names(file, column, table.features.get(column)))
 
 
-def _label(where: str, column: str, cell: Any) -> Label:
+def _label(file: str, column: str, cell: Any) -> Label:
     if cell is None or isinstance(cell, str):
         return cell or None
     if isinstance(cell, int):
         return int(cell) if cell >= 0 else None
     raise UserError(
-        f"{where}: expected integers or text in the column {shortened(column)}, got {type(cell).__name__}"
+        f"{file}: expected integers or text in the column {shortened(column)}, got {type(cell).__name__}"
     )

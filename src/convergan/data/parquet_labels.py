@@ -1,4 +1,4 @@
-"""Labels of several tables, brought to common classes."""
+"""Agreement of the labels of several tables on common classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from convergan.errors import UserError, first_of, quoted, shortened
 class LabelColumn:
     """The labels of one table."""
 
-    where: str
-    """The file, to name in messages."""
+    file: str
+    """The table's file, for messages."""
 
     labels: list[Label]
-    """Labels as the table has them: integers or text; None for an image without one."""
+    """Labels as in the table: integers or text; None for an image without one."""
 
     names: list[str] | None
     """Names of the classes that integers stand for; None where the table declares none."""
@@ -39,11 +39,11 @@ class LabelColumn:
         return any(isinstance(label, str) for label in self.labels)
 
 
-def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
-    """The names of the classes that the hub's library declares for a column; None where it declares none.
+def declared_names(file: str, column: str, feature: Any) -> list[str] | None:
+    """The names of the classes that the hub's library declares for a column; None if it declares none.
 
     Args:
-        where: name of the file, for messages.
+        file: name of the file, for messages.
         column: name of the column.
         feature: {"_type": "ClassLabel", "names": [...]}, or anything else.
 
@@ -54,7 +54,7 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
     if not names:
         return None
     expected = (
-        f"{where}: expected distinct names of classes as text for the column {shortened(column)}"
+        f"{file}: expected distinct names of classes as text for the column {shortened(column)}"
     )
     if not isinstance(names, list):
         raise UserError(f"{expected}, got {type(names).__name__}")
@@ -70,10 +70,10 @@ def declared_names(where: str, column: str, feature: Any) -> list[str] | None:
 def agreed_labels(
     train: Sequence[LabelColumn], test: Sequence[LabelColumn]
 ) -> tuple[Sequence[str | int], list[list[Label]]]:
-    """The classes, and the labels of each table, training before test, as members of these.
+    """The classes, and the labels of each table, training before test, as members of the classes.
 
-    Integers that a table names count as these names. Beside tables that name theirs, bare integers are
-    understood where the names are numbers themselves ("0", "1", ...).
+    Integers that a table declares names for stand for these names. Beside tables with declared names, bare
+    integers are understood if the names are numbers themselves ("0", "1", ...).
 
     Raises:
         UserError: one line that names both files: integers in one and text in the other; names in one and
@@ -110,27 +110,27 @@ def _by_name(table: LabelColumn) -> list[Label]:
     if largest >= len(names):
         row = table.labels.index(largest)
         raise UserError(
-            f"{table.where} row {row}: expected a label below {len(names)}, as the column names so"
+            f"{table.file} row {row}: expected a label below {len(names)}, as the column names so"
             f" many classes, got {largest}"
         )
     return [names[label] if isinstance(label, int) else label for label in table.labels]
 
 
 def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
-    """Refuses bare integers beside text, and beside names that are no numbers."""
+    """Refuse bare integers beside text, and beside names that are no numbers."""
     numbers = next((table for table in tables if table.has_numbers), None)
     if numbers is None:
         return
     text = next((table for table in tables if table.has_text), None)
     if text is not None:
         raise UserError(
-            f"{numbers.where}: expected labels as text as in {text.where}, got integers;"
+            f"{numbers.file}: expected labels as text as in {text.file}, got integers;"
             " write the same kind of labels into all files"
         )
     for table in tables:
         if not all(name.isdecimal() and str(int(name)) == name for name in table.names or ()):
             raise UserError(
-                f"{numbers.where}: expected names of classes for its integers, as {table.where} has"
+                f"{numbers.file}: expected names of classes for its integers, as {table.file} has"
                 f" them ({first_of(table.names or ())}), got none; which class each means is not known"
             )
 
@@ -138,15 +138,15 @@ def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
 def _require_known(
     train: Sequence[LabelColumn], test: Sequence[LabelColumn], classes: Sequence[str | int]
 ) -> None:
-    """Refuses classes that a test table declares and the training tables' declarations lack."""
+    """Refuse classes that a test table declares and the training tables' declarations lack."""
     source = next((table for table in train if table.names is not None), None)
     if source is None:
         return
-    known = set(classes)
+    train_classes = set(classes)
     for table in test:
-        unknown = [name for name in table.names or () if name not in known]
+        unknown = [name for name in table.names or () if name not in train_classes]
         if unknown:
             raise UserError(
-                f"{table.where}: expected the names of classes in {source.where}"
+                f"{table.file}: expected the names of classes in {source.file}"
                 f" ({first_of(classes)}), got {first_of(map(quoted, unknown))} as well"
             )

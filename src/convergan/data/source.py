@@ -1,4 +1,4 @@
-"""From the settings to an open data set."""
+"""Open the data set that settings describe."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,25 +25,24 @@ from convergan.recipes.settings import DataSettings
 def open_data_set(
     settings: DataSettings,
     progress: Progress | None = None,
-    found: Callable[[Source], None] | None = None,
+    on_source: Callable[[Source], None] | None = None,
     before_decoding: Callable[[Source], None] | None = None,
 ) -> DataSet:
-    """Opens a data set, decoding its images the first time.
+    """Open a data set, decoding its images the first time.
 
     Each image is decoded once, into a store in the cache folder (`store.open_store`); the next time nothing
     is decoded as long as no image file has changed. Labels are read anew every time: new ones cost no
     decoding. Images up to `settings.resident_mb` (of 10^6 bytes) are read into memory, more stay on the disk.
-    Of several processes that open new images at once, each decodes, and the first one's store is kept: let
-    one go first.
+    If several processes open new images at once, each decodes them, and the first one's store is kept: let
+    one process go first.
 
     Args:
-        settings: which images; `digits`, `folder`, or a data set of the hub, which is downloaded unless
+        settings: the source, `digits`, `folder`, or a data set of the hub, which is downloaded unless
             `settings.path` is a folder with its files. A folder holds parquet files
             (`parquet.find_parquet`) or images (`image_folder.open_image_folder`).
         progress: called with (images done, images in all) now and then while images are decoded.
-        found: called with the images that have been found, unless they are built in; what it raises ends
-            all.
-        before_decoding: called with them too, if they are to be decoded now.
+        on_source: called with the source before anything is decoded, unless it is built in; may raise.
+        before_decoding: called with the source, too, if its images must be decoded now.
 
     Raises:
         UserError: one line that names the setting or the file: absent or empty folders, unreadable images,
@@ -56,11 +55,11 @@ def open_data_set(
             )
         return open_digits(size_px=settings.size_px, channels=settings.channels)
     source = _find(settings)
-    if found is not None:
-        found(source)
+    if on_source is not None:
+        on_source(source)
     store = open_store(source, settings, cache_folder(settings.cache), progress, before_decoding)
     train, test = _with_labels(source, store)
-    # Of images on the disk, it would read all.
+    # For images on the disk, it would read all of them.
     in_memory = isinstance(store.images, np.ndarray)
     duplicates = notes_of_duplicates(train, test, source.classes) if in_memory else []
     return data_set(
@@ -68,8 +67,8 @@ def open_data_set(
         test,
         source.classes,
         source=source.place,
-        skipped=store.written.skipped,
-        pixels_sha256=store.written.pixels_sha256,
+        skipped=store.content.skipped,
+        pixels_sha256=store.content.pixels_sha256,
         notes=[*source.notes, *store.notes, *duplicates],
     )
 
@@ -99,19 +98,19 @@ def _find(settings: DataSettings) -> Source:
 
 
 def _with_labels(source: Source, store: Store) -> tuple[ImageSet, ImageSet | None]:
-    """The store's images, training before test, with labels and names but those of skipped images."""
+    """The store's images, training before test, with the labels and names of images that were not skipped."""
     count = len(source.train.names)
-    kept = np.delete(np.arange(store.written.rows), list(store.written.skipped_rows))
-    test_start = int((kept < count).sum())
-    train = _image_set(source.train, store.images, 0, kept[:test_start])
+    decoded_rows = np.delete(np.arange(store.content.rows), list(store.content.skipped_rows))
+    test_start = int((decoded_rows < count).sum())
+    train = _image_set(source.train, store.images, 0, decoded_rows[:test_start])
     if source.test is None:
         return train, None
-    test_rows = kept[test_start:] - count
+    test_rows = decoded_rows[test_start:] - count
     return train, _image_set(source.test, store.images, test_start, test_rows)
 
 
 def _image_set(part: Part, images: Images, start: int, rows: np.ndarray) -> ImageSet:
-    """The images of a part, from position `start` on, with labels and names of `rows`, those not skipped."""
+    """The images of a part, from index `start` on, with labels and names of `rows`, those not skipped."""
     stop = start + len(rows)
     names: Sequence[str] = part.names
     if len(rows) < len(names):

@@ -1,4 +1,4 @@
-"""Division of the training images: labelled, validated on, held out or unlabelled."""
+"""Division of the training images into labelled, validation, held-out and unlabelled ones."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -27,22 +27,22 @@ class Split:
     """A data set, divided for one training."""
 
     training: TrainingData
-    """The images and labels that the training loop is given."""
+    """The images and labels for the training loop."""
 
     test: TestSet | None
-    """The data's own test set, else the images held out; None where there are neither."""
+    """The data's own test set, else the held-out images; None where there are neither."""
 
     held_out: np.ndarray
-    """int64, sorted: indices of the training images that are tested on, and so not trained on in any way."""
+    """Sorted indices, int64, of the training images that are tested on, and so not trained on in any way."""
 
 
 def number_of_folds(settings: DataSettings, data: DataSet | Source, labels: int | None) -> int:
-    """Number of folds to cross-validate in; 0: test on the test set, or on a share of the labels held out.
+    """Number of folds for cross-validation; 0: test on the test set, or on a held-out share of the labels.
 
     Args:
-        settings: their `folds` is the number, where it is set and the data has no test set.
+        settings: settings whose `folds`, if set, is the number where the data has no test set.
         data: an open data set, or one whose images are not decoded yet.
-        labels: labelled images to use, as in `draw_split`.
+        labels: number of labelled images to use, as in `draw_split`.
     """
     available = int((data.train.labels != UNLABELLED).sum())
     count = available if labels is None else labels
@@ -61,18 +61,18 @@ def draw_split(
     validation_share: float = 0.0,
     test_share: float | None = 0.2,
 ) -> Split:
-    """Chooses the labels to use, and divides them for testing, validation and training, in this order.
+    """Choose the labels to use, and divide them for testing, validation and training, in this order.
 
-    Where the data has a test set, nothing is held out for testing. What is held out or validated on comes
-    from the labels chosen: their number is all that a user needs to have. Each share is taken of every
+    Where the data has a test set, nothing is held out for testing. Held-out and validation images are among
+    the chosen labels: their number is all that a user needs to have. Each share is taken of every
     class, rounded, but at least one image and not all. The same arguments give the same split.
 
     Args:
         data: an open data set.
-        labels: labelled images to use in all, the same number of each class; what does not divide evenly
-            goes to classes drawn with the seed. None: all that carry a label. 0: none, all is unlabelled.
+        labels: number of labelled images to use in all, the same for each class; a remainder goes to classes
+            drawn with the seed. None: all that have a label. 0: none, all images are unlabelled.
         seed: 0 or more.
-        validation_share: share of the labels (after testing) to choose among epochs by, 0 to below 1.
+        validation_share: share of the labels (after testing) used to choose among epochs, 0 to below 1.
         test_share: share of the labels held out where the data has no test set, between 0 and 1. None: hold
             out nothing, as for the final training after cross-validation.
 
@@ -80,13 +80,13 @@ def draw_split(
         UserError: fewer labels than classes; a class that has fewer labels than are asked for, or fewer than
             2 where one of them is to be held out; labels of a single class.
     """
-    chosen = _choose(data, labels, seed)
+    selected = _choose(data, labels, seed)
     held_out = np.empty(0, dtype=np.int64)
-    if data.test is None and test_share is not None and len(chosen):
+    if data.test is None and test_share is not None and len(selected):
         generator = _generator(seed, _TEST)
-        _require_two(data, _by_class(data, chosen), labels, _OR_GIVE_A_TEST_SET)
-        chosen, held_out = _hold_out(data, chosen, test_share, generator)
-    return _divide(data, chosen, held_out, seed, validation_share, labels=labels)
+        _require_two(data, _by_class(data, selected), labels, _OR_GIVE_A_TEST_SET)
+        selected, held_out = _hold_out(data, selected, test_share, generator)
+    return _divide(data, selected, held_out, seed, validation_share, labels=labels)
 
 
 def draw_hold_out(
@@ -97,10 +97,10 @@ def draw_hold_out(
     share: float,
     validation_share: float = 0.0,
 ) -> Split | None:
-    """Holds out a share of the labels that `draw_split` chooses, to choose among models by.
+    """Hold out a share of the labels that `draw_split` chooses, to choose among models.
 
-    Whether the data has a test set makes no difference: `test` of the split are the images held out. Where it
-    has none, the split is that of `draw_split` with this `test_share`.
+    A test set of the data makes no difference: `test` of the split are the held-out images. Without one, the
+    split is that of `draw_split` with this `test_share`.
 
     Args:
         data, labels, seed, validation_share: as in `draw_split`.
@@ -110,15 +110,15 @@ def draw_hold_out(
         The split; None where there is a test set, and a class has a single label, which cannot be held out.
 
     Raises:
-        UserError: as `draw_split`.
+        UserError: as in `draw_split`.
     """
-    chosen = _choose(data, labels, seed)
-    by_class = _by_class(data, chosen)
+    selected = _choose(data, labels, seed)
+    by_class = _by_class(data, selected)
     if data.test is not None and min(map(len, by_class), default=0) < 2:
         return None
     _require_two(data, by_class, labels, _OR_GIVE_A_TEST_SET)
-    kept, held_out = _hold_out(data, chosen, share, _generator(seed, _TEST))
-    return _divide(data, kept, held_out, seed, validation_share, labels=labels)
+    remaining, held_out = _hold_out(data, selected, share, _generator(seed, _TEST))
+    return _divide(data, remaining, held_out, seed, validation_share, labels=labels)
 
 
 def draw_folds(
@@ -129,9 +129,9 @@ def draw_folds(
     folds: int,
     validation_share: float = 0.0,
 ) -> list[Split]:
-    """Divides the labels that `draw_split` chooses with the same arguments, for cross-validation.
+    """Divide the labels that `draw_split` chooses with the same arguments, for cross-validation.
 
-    Every one is held out in exactly one fold, whose `test` they are; folds differ in size by at most one,
+    Every label is held out in exactly one fold, as part of its `test`; folds differ in size by at most one,
     and so do the images of a class that they hold out. The images held out are no unlabelled images of
     their fold either. The result is trained on `draw_split(..., test_share=None)`.
 
@@ -140,25 +140,25 @@ def draw_folds(
         folds: 2 or more.
 
     Raises:
-        UserError: as `draw_split`, or more folds than labels.
+        UserError: as in `draw_split`, or more folds than labels.
     """
-    chosen = _choose(data, labels, seed)
+    selected = _choose(data, labels, seed)
     generator = _generator(seed, _FOLDS)
-    by_class = [generator.permutation(rows) for rows in _by_class(data, chosen)]
+    by_class = [generator.permutation(rows) for rows in _by_class(data, selected)]
     # Checked first: labels that pass suffice for the number of folds chosen by default.
     _require_two(data, by_class, labels, _OR_GIVE_A_TEST_SET)
-    if not 2 <= folds <= len(chosen):
+    if not 2 <= folds <= len(selected):
         raise UserError(
-            f"data.folds: expected 2 to {len(chosen)}, the number of labels, got {folds}"
+            f"data.folds: expected 2 to {len(selected)}, the number of labels, got {folds}"
         )
     # Dealt out like cards, class after class.
     dealt = np.concatenate(by_class)
     splits = []
     for fold in range(folds):
         held_out = np.sort(dealt[fold::folds])
-        kept = np.setdiff1d(chosen, held_out)
+        remaining = np.setdiff1d(selected, held_out)
         splits.append(
-            _divide(data, kept, held_out, seed, validation_share, labels=labels, fold=fold + 1)
+            _divide(data, remaining, held_out, seed, validation_share, labels=labels, fold=fold + 1)
         )
     return splits
 
@@ -182,36 +182,36 @@ def _choose(data: DataSet, labels: int | None, seed: int) -> np.ndarray:
     if labels < count:
         raise UserError(f"labels: expected at least one for each of {count} classes, got {labels}")
     generator = _generator(seed, _CHOICE)
-    wanted = np.full(count, labels // count)
-    wanted[generator.permutation(count)[: labels % count]] += 1
+    sizes = np.full(count, labels // count)
+    sizes[generator.permutation(count)[: labels % count]] += 1
     by_class = _by_class(data, available)
-    if any(len(rows) < size for rows, size in zip(by_class, wanted, strict=True)):
+    if any(len(rows) < size for rows, size in zip(by_class, sizes, strict=True)):
         _refuse_labels(data, by_class, labels)
-    chosen = [
-        generator.permutation(rows)[:size] for rows, size in zip(by_class, wanted, strict=True)
+    selection = [
+        generator.permutation(rows)[:size] for rows, size in zip(by_class, sizes, strict=True)
     ]
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate(selection))
 
 
 def _require_taught(data: DataSet, available: np.ndarray) -> None:
-    """Checks that every class of the test images has training images that are labelled.
+    """Check that every class of the test images has labelled training images.
 
-    A class of which there are no images at all is none that a result could depend on.
+    A class without any images does not affect results.
     """
     if data.test is None:
         return
     untaught = np.setdiff1d(data.test.labels, data.train.labels[available])
     if len(untaught):
         name = quoted(data.classes[untaught[0]])
-        more = f" and {len(untaught) - 1} more" if len(untaught) > 1 else ""
+        suffix = f" and {len(untaught) - 1} more" if len(untaught) > 1 else ""
         raise UserError(
             f"class {name}: expected a labelled training image of each class that has test images, got none"
-            f" of {name}{more}; label one, or leave out these test images"
+            f" of {name}{suffix}; label one, or leave out these test images"
         )
 
 
 def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> NoReturn:
-    """Raises the error for too few labels, with the numbers that are available."""
+    """Raise the error for too few labels, with the available numbers."""
     fewest, name = min((len(rows), name) for rows, name in zip(by_class, data.classes, strict=True))
     limit = f"at most {fewest * len(by_class):,}: {fewest:,} of each class, as {quoted(name)} has"
     if fewest == 0:
@@ -224,13 +224,13 @@ def _refuse_labels(data: DataSet, by_class: list[np.ndarray], labels: int) -> No
 def _hold_out(
     data: DataSet, rows: np.ndarray, share: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Takes a share of each class out of `rows`; gives the remaining rows and those taken out, sorted."""
-    held_out = []
+    """Take a share of each class out of `rows`; return the remaining and the removed rows, sorted."""
+    parts = []
     for members in _by_class(data, rows):
         count = min(max(round(share * len(members)), 1), len(members) - 1)
-        held_out.append(generator.permutation(members)[:count])
-    held = np.sort(np.concatenate(held_out))
-    return np.setdiff1d(rows, held), held
+        parts.append(generator.permutation(members)[:count])
+    held_out = np.sort(np.concatenate(parts))
+    return np.setdiff1d(rows, held_out), held_out
 
 
 def _divide(
@@ -243,7 +243,7 @@ def _divide(
     labels: int | None,
     fold: int = 0,
 ) -> Split:
-    """Divides `labelled`, the labels that are not held out, into training and validation."""
+    """Divide `labelled`, the labels that are not held out, into training and validation."""
     validation = np.empty(0, dtype=np.int64)
     if validation_share > 0 and len(labelled):
         generator = _generator(seed, _VALIDATION, fold)
@@ -255,13 +255,13 @@ def _divide(
             after_testing=True,
         )
         labelled, validation = _hold_out(data, labelled, validation_share, generator)
-    everything = np.arange(len(data.train))
+    all_rows = np.arange(len(data.train))
     numbers = data.train.labels
     training = TrainingData(
         images=data.train.images,
         labelled=labelled,
         labels=numbers[labelled],
-        unlabelled=np.setdiff1d(everything, np.concatenate([validation, held_out])),
+        unlabelled=np.setdiff1d(all_rows, np.concatenate([validation, held_out])),
         validation=validation,
         validation_labels=numbers[validation],
         classes=data.classes,
@@ -289,18 +289,18 @@ def _require_two(
     data: DataSet,
     by_class: list[np.ndarray],
     labels: int | None,
-    otherwise: str,
+    alternative: str,
     *,
     after_testing: bool = False,
 ) -> None:
-    """Checks that every class has an image to hold out and one to train on.
+    """Check that every class has an image to hold out and one to train on.
 
     Args:
         data: data set with the names of the classes.
         by_class: the labelled images of each class.
-        labels: as in `draw_split`; where it is set, the message advises to raise it.
-        otherwise: advice for the message, beside using more labels.
-        after_testing: whether images have been held out for testing already.
+        labels: number of labels as in `draw_split`; where it is set, the message advises to raise it.
+        alternative: advice for the message, beside using more labels.
+        after_testing: true if images have been held out for testing already.
     """
     purpose = " for training" if after_testing else ""
     advice = "label another one" if labels is None else f"use more labels than {labels}"
@@ -308,7 +308,7 @@ def _require_two(
         if len(members) < 2:
             raise UserError(
                 f"class {quoted(name)}: expected at least 2 labelled images{purpose},"
-                f" one to hold out and one to train on, got {len(members)}; {advice}, or {otherwise}"
+                f" one to hold out and one to train on, got {len(members)}; {advice}, or {alternative}"
             )
 
 

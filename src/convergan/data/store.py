@@ -1,4 +1,4 @@
-"""The store: every image decoded once, kept in a cache folder."""
+"""Store of decoded images in a cache folder: every image is decoded once."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from convergan.data.image_set import Images
 from convergan.data.store_index import (
     PIXELS,
-    Written,
+    StoreContent,
     checked_digests,
     read_index,
     write_index,
@@ -39,7 +39,7 @@ class Store:
     images: Images
     """The training images, then the test images: uint8 [n, height, width, channels]."""
 
-    written: Written
+    content: StoreContent
 
     notes: tuple[str, ...]
     """A sentence on a store that was damaged, if there was one."""
@@ -52,19 +52,18 @@ def open_store(
     progress: Progress | None = None,
     before_decoding: Callable[[Source], None] | None = None,
 ) -> Store:
-    """The decoded images of a source, which are decoded first where no whole store has them.
+    """Open the store of a source's decoded images; decode them first if there is no complete store.
 
     A store lies in `cache/<key>`; the key stands for the image files (path, size, time of change) and the
     settings that decide how they are decoded. A file changed without change of its size and time goes
     unnoticed.
 
-    Pixels are checked, which takes half a second for each GB: all at once where they are read into memory,
-    which are those of up to `settings.resident_bytes`; each image when it is first read where they stay on
-    the disk. A store that is damaged is decoded again. What killed processes left unfinished in the cache is
-    removed.
+    Pixels are checked, which takes half a second for each GB. Images of up to `settings.resident_bytes` are
+    read into memory and checked all at once; more stay on the disk, and each image is checked when it is
+    first read. A damaged store is decoded again. Leftovers of killed processes are removed from the cache.
 
     Raises:
-        UserError: the cache cannot be written, or what `store_writer.write_pixels` raises.
+        UserError: the cache cannot be written, or an error of `store_writer.write_pixels`.
     """
     folder = cache / _key(source, settings)
     remove_leftovers(cache)
@@ -86,12 +85,12 @@ def open_store(
             raise UserError(f"data.cache: {damage}, just after they were written") from damage
     if store is None:
         raise UserError(f"data.cache: expected to read decoded images back, got none in {folder}")
-    images, written = store
-    return Store(images, written, notes)
+    images, content = store
+    return Store(images, content, notes)
 
 
 def _remove_former_leftovers(cache: Path) -> None:
-    """Removes unfinished stores of convergan 0.1.0 whose files have not changed for some time."""
+    """Remove unfinished stores of convergan 0.1.0 whose files have not changed for some time."""
     for leftover in cache.glob("*.building-*"):
         try:
             modified = max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
@@ -104,7 +103,7 @@ def _remove_former_leftovers(cache: Path) -> None:
 
 @contextmanager
 def _writing(cache: Path) -> Iterator[None]:
-    """Turns what the system has against the cache into one line."""
+    """Turn a system error about the cache into one line."""
     try:
         yield
     except OSError as error:
@@ -136,23 +135,25 @@ def _size_and_time(file: Path) -> str:
     return f"{stat.st_size}\0{stat.st_mtime_ns}"
 
 
-def _read(folder: Path, source: Source, settings: DataSettings) -> tuple[Images, Written] | None:
-    """The store in a folder; None where there is none.
+def _read(
+    folder: Path, source: Source, settings: DataSettings
+) -> tuple[Images, StoreContent] | None:
+    """Read the store in a folder; None where there is none.
 
     Raises:
-        DamagedStore: it does not hold what was written.
+        DamagedStore: its content is not what was written.
     """
     try:
-        written = read_index(folder, source)
-        if written is None:
+        content = read_index(folder, source)
+        if content is None:
             return None
         pixels = folder / PIXELS
-        size_bytes = math.prod(written.shape)
+        size_bytes = math.prod(content.shape)
         if pixels.stat().st_size != size_bytes:
             raise DamagedStore(f"{pixels}: expected {size_bytes:,} bytes, got another number")
         if size_bytes <= settings.resident_bytes:
-            return read_whole(pixels, written.shape, written.pixels_sha256), written
-        return StoredImages(pixels, checked_digests(folder, written), written.shape), written
+            return read_whole(pixels, content.shape, content.pixels_sha256), content
+        return StoredImages(pixels, checked_digests(folder, content), content.shape), content
     except OSError as error:
         raise DamagedStore(
             f"{folder}: expected to read a store, got {system_problem(error)}"
@@ -165,13 +166,13 @@ def _read(folder: Path, source: Source, settings: DataSettings) -> tuple[Images,
 
 
 def _build(folder: Path, source: Source, settings: DataSettings, progress: Progress | None) -> None:
-    """Builds a store beside its place and renames it as a whole."""
+    """Build a store in a temporary folder and rename it as a whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with aside_folder(folder.parent) as aside:
-        # Before the work: at its end, a store in this place is another process's.
+    with aside_folder(folder.parent) as temporary:
+        # Before the work: a store that is there at its end is another process's.
         if _is_damaged(folder, source, settings):
-            folder.rename(aside / "damaged")
-        building = aside / folder.name
+            folder.rename(temporary / "damaged")
+        building = temporary / folder.name
         building.mkdir()
         write_index(building, write_pixels(building, folder.parent, source, settings, progress))
         try:

@@ -15,10 +15,10 @@ from convergan.images.read_images import SkippedImage
 from convergan.json_files import json_line
 
 PIXELS = "pixels.u8"
-"""A store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
+"""Name of a store's file of pixels: uint8 [n, height, width, channels] in C order, without a header."""
 
 DIGESTS = "digests"
-"""A store's file of digests: `stored_images.DIGEST_BYTES` for each image."""
+"""Name of a store's file of digests: `stored_images.DIGEST_BYTES` for each image."""
 
 _INDEX = "index.json"
 
@@ -27,7 +27,7 @@ _Size = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
-class Written:
+class StoreContent:
     """The content of a store: its shape, the skipped images and the checksums."""
 
     shape: tuple[_Size, _Size, _Size, Literal[1, 3]]
@@ -44,7 +44,7 @@ class Written:
 
 @dataclass(frozen=True)
 class _Index:
-    written: Written
+    written: StoreContent  # words: a key of the file
     sha256: str
     """Checksum of `written`: a changed digit would give images wrong labels."""
 
@@ -52,21 +52,21 @@ class _Index:
 _INDEX_TYPE = TypeAdapter(_Index)
 
 
-def write_index(folder: Path, written: Written) -> None:
-    """Writes a store's index, whole or not at all."""
-    index = _Index(written, _checksum(written))
+def write_index(folder: Path, content: StoreContent) -> None:
+    """Write a store's index, whole or not at all."""
+    index = _Index(content, _checksum(content))
     write_text(folder / _INDEX, json_line(index))
 
 
-def read_index(folder: Path, source: Source) -> Written | None:
-    """A store's index; None where there is no store.
+def read_index(folder: Path, source: Source) -> StoreContent | None:
+    """Read a store's index; None where there is no store.
 
     Args:
         folder: the store.
         source: source that the images were decoded from.
 
     Raises:
-        DamagedStore: it is no index, or not of this source.
+        DamagedStore: it is no index, or that of another source.
         OSError: it cannot be read.
     """
     if not folder.exists():
@@ -78,38 +78,38 @@ def read_index(folder: Path, source: Source) -> Written | None:
         raise DamagedStore(f"{path}: expected an index, got none") from None
     except ValidationError:
         raise DamagedStore(f"{path}: expected the index of a store, got another file") from None
-    written = index.written
-    if index.sha256 != _checksum(written) or not _fits(written, source):
+    content = index.written
+    if index.sha256 != _checksum(content) or not _fits(content, source):
         raise DamagedStore(f"{path}: expected the index that was written, got another")
-    return written
+    return content
 
 
-def checked_digests(folder: Path, written: Written) -> Path:
-    """The path of the file of digests, whose checksum is checked.
+def checked_digests(folder: Path, content: StoreContent) -> Path:
+    """The path of the file of digests, after a check of its checksum.
 
     Raises:
-        DamagedStore: they are not those that were written.
+        DamagedStore: the digests are not those that were written.
         OSError: the file cannot be read.
     """
     path = folder / DIGESTS
     with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != written.digests_sha256:
+        if hashlib.file_digest(file, "sha256").hexdigest() != content.digests_sha256:
             raise DamagedStore(f"{path}: expected the digests that were written, got others")
     return path
 
 
-def _fits(written: Written, source: Source) -> bool:
+def _fits(content: StoreContent, source: Source) -> bool:
     """True if the counts agree with each other and with the source."""
     parts = [source.train] if source.test is None else [source.train, source.test]
-    rows = list(written.skipped_rows)
+    rows = list(content.skipped_rows)
     return (
-        written.rows == sum(len(part.names) for part in parts)
+        content.rows == sum(len(part.names) for part in parts)
         and rows == sorted(set(rows))
-        and all(0 <= row < written.rows for row in rows)
-        and len(rows) == len(written.skipped)
-        and written.shape[0] == written.rows - len(rows)
+        and all(0 <= row < content.rows for row in rows)
+        and len(rows) == len(content.skipped)
+        and content.shape[0] == content.rows - len(rows)
     )
 
 
-def _checksum(written: Written) -> str:
-    return hashlib.sha256(json.dumps(asdict(written)).encode()).hexdigest()
+def _checksum(content: StoreContent) -> str:
+    return hashlib.sha256(json.dumps(asdict(content)).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Decodes a source into one file of pixels, image after image."""
+"""Decoding of a source into one file of pixels, image after image."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from convergan.data.sensible_size import sensible_size_px
-from convergan.data.store_index import DIGESTS, PIXELS, Written
+from convergan.data.store_index import DIGESTS, PIXELS, StoreContent
 from convergan.data.stored_images import image_digest
 from convergan.data.undecoded import Source
 from convergan.errors import UserError
@@ -20,15 +20,15 @@ from convergan.recipes.settings import DataSettings
 from convergan.units import bytes_in_words
 
 Progress = Callable[[int, int], None]
-"""Told (images done, images in all)."""
+"""Function that is called with (images done, images in all)."""
 
 _PROGRESS_EVERY = 256
 
 
 def write_pixels(
     folder: Path, cache: Path, source: Source, settings: DataSettings, progress: Progress | None
-) -> Written:
-    """Decodes the training images, then the test images, into `folder/PIXELS`; holds few in memory.
+) -> StoreContent:
+    """Decode the training images, then the test images, into `folder/PIXELS`, with few in memory.
 
     The digests of the images go to `folder/DIGESTS`.
 
@@ -71,7 +71,7 @@ def write_pixels(
             raise UserError(f"{source.place}: expected readable {kind} images, got none")
     height, width = first[1].shape[:2] if first else (0, 0)
     (folder / DIGESTS).write_bytes(file.digests)
-    return Written(
+    return StoreContent(
         shape=(rows - len(skipped), height, width, 1 if file.channels == 1 else 3),
         rows=rows,
         skipped=tuple(skipped.values()),
@@ -82,7 +82,7 @@ def write_pixels(
 
 
 class _PixelFile:
-    """A file that images are added to: grey ones, until the first colour image turns all into RGB."""
+    """A file to which images are added: grey ones, until the first colour image turns all into RGB."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +110,7 @@ class _PixelFile:
         return self._digest.hexdigest()
 
     def add(self, image: np.ndarray) -> None:
-        """Adds an image, uint8 [height, width, channels]."""
+        """Add an image, uint8 [height, width, channels]."""
         if image.shape[2] > self.channels:
             self._turn_into_colour(image.shape[0] * image.shape[1])
         elif image.shape[2] < self.channels:
@@ -118,13 +118,13 @@ class _PixelFile:
         self._write(image.tobytes())
 
     def _write(self, pixels: bytes) -> None:
-        """Writes the pixels of one image."""
+        """Write the pixels of one image."""
         self._file.write(pixels)
         self._digest.update(pixels)
         self.digests += image_digest(pixels)
 
     def _turn_into_colour(self, image_bytes: int) -> None:
-        """Rewrites the file in RGB; a grey image in it has `image_bytes` bytes."""
+        """Rewrite the file in RGB; a grey image in it has `image_bytes` bytes."""
         self.channels = 3
         self._file.close()
         grey = self._path.with_suffix(".grey")
@@ -145,10 +145,10 @@ def _require_space(cache: Path, needed_bytes: int) -> None:
         )
 
 
-def _other_size(where: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:
+def _other_size(name: str, image: np.ndarray, first_name: str, first: np.ndarray) -> UserError:
     (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
     size_px = sensible_size_px(min(height, first_height), min(width, first_width))
     return UserError(
-        f"{where}: expected {first_width}x{first_height} pixels (width x height) as {first_name},"
+        f"{name}: expected {first_width}x{first_height} pixels (width x height) as {first_name},"
         f" got {width}x{height}; --data.size-px {size_px} resizes all"
     )

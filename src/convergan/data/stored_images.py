@@ -1,4 +1,4 @@
-"""Images in a store's files: read when they are indexed, each checked when it is first read."""
+"""Images in a store's files, read when they are indexed, each checked when it is first read."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ _BLOCK_BYTES = 2**24
 
 
 class DamagedStore(UserError):
-    """A store that does not hold what was written; the message says how."""
+    """Error: a store's content is not what was written; the message tells the difference."""
 
 
 def image_digest(pixels: bytes) -> bytes:
@@ -28,7 +28,7 @@ def image_digest(pixels: bytes) -> bytes:
 
 
 class StoredImages:
-    """Images that stay on the disk, to be indexed as an array is: by a number, a slice, or integers [k].
+    """Images that stay on the disk and can be indexed as an array: by a number, a slice, or integers [k].
 
     An image is checked against its digest the first time that it is read: that takes half a second for each
     GB (SHA-256 on one core), spread over the first epoch. Reading all of it at the start would keep a run on
@@ -40,17 +40,16 @@ class StoredImages:
     ndim = 4
 
     def __init__(self, pixels: Path, digests: Path, shape: tuple[int, int, int, int]) -> None:
-        """
-        Args:
+        """Args:
             pixels: a file of the images, uint8 in C order, without a header.
-            digests: a file of DIGEST_BYTES for each image, as `image_digest` gives them.
+            digests: a file of DIGEST_BYTES for each image, as `image_digest` returns them.
             shape: [n, height, width, channels].
 
         Raises:
             OSError: a file cannot be opened.
         """
         self._file, self._digests = _File(pixels), _File(digests)
-        # A bit for each image: beside it nothing in memory grows with their number.
+        # A bit for each image: nothing else in memory grows with their number.
         self._checked = bytearray(-(-shape[0] // 8))
         self._image_shape = shape[1:]
         self._rows = range(shape[0])
@@ -63,7 +62,7 @@ class StoredImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[n, height, width, channels]."""
+        """Shape [n, height, width, channels]."""
         return (len(self), *self._image_shape)
 
     @property
@@ -75,7 +74,7 @@ class StoredImages:
         return len(self._rows)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """uint8 [height, width, channels] of one image; [k, height, width, channels] of several.
+        """One image, uint8 [height, width, channels], or several, [k, height, width, channels].
 
         Raises:
             IndexError: there is no such image.
@@ -125,10 +124,10 @@ class StoredImages:
 
 
 def read_whole(path: Path, shape: tuple[int, int, int, int], sha256: str) -> np.ndarray:
-    """All pixels of a store in memory, checked, as uint8 of this shape; takes half a second for each GB.
+    """Read all pixels of a store, checked, as uint8 of this shape; takes half a second for each GB.
 
     Raises:
-        DamagedStore: they are not those of the checksum.
+        DamagedStore: the pixels do not match the checksum.
         OSError: the file cannot be read.
     """
     pixels = np.empty(shape, dtype=np.uint8)
@@ -153,7 +152,7 @@ class _File:
         weakref.finalize(self, os.close, self._handle)
 
     def read(self, start: int, count: int) -> bytes:
-        """The `count` bytes from position `start` on.
+        """Read `count` bytes from position `start` on.
 
         Raises:
             DamagedStore: the file ends before, or cannot be read.

@@ -1,4 +1,4 @@
-"""Test images whose labels answer what is asked of predictions, and are not at hand otherwise."""
+"""Test images whose labels only score predictions and are not accessible otherwise."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,9 +9,9 @@ from convergan.errors import UserError
 
 
 class TestSet:
-    """Images to test on. Their labels are sealed: no attribute holds them.
+    """Test images. Their labels are sealed: no attribute holds them.
 
-    Code that trains or selects is to be given `TrainingData`, and this to what observes it. Predictions are
+    Pass `TrainingData` to code that trains or selects, and this to code that observes it. Predictions are
     integers [n], the class of each image in order.
     """
 
@@ -20,10 +20,10 @@ class TestSet:
     __test__ = False  # no test case of pytest's
 
     images: Images
-    """uint8 [n, height, width, channels]."""
+    """Pixels, uint8 [n, height, width, channels]."""
 
     names: Sequence[str]
-    """n: where each image came from."""
+    """Origin of each image."""
 
     classes: tuple[str, ...]
     """The name of each class."""
@@ -36,12 +36,11 @@ class TestSet:
         names: Sequence[str],
         classes: tuple[str, ...],
     ) -> None:
-        """
-        Args:
-            images: uint8 [n, height, width, channels].
-            labels: int64 [n], the class of each.
-            names: where each came from.
-            classes: the name of each class.
+        """Args:
+        images: pixels, uint8 [n, height, width, channels].
+        labels: int64 [n], the class of each image.
+        names: origin of each image.
+        classes: the name of each class.
         """
         self.images = images
         self.names = names
@@ -52,25 +51,25 @@ class TestSet:
         return len(self.images)
 
     def errors(self, predictions: np.ndarray) -> np.ndarray:
-        """bool [n]: which predictions are wrong.
+        """True for wrong predictions, bool [n].
 
         Raises:
-            UserError: not n integers, or one that is no class.
+            UserError: predictions are not n integers, or one is no class.
         """
         return self._checked(predictions) != self._truth()
 
     def count_errors(self, predictions: np.ndarray) -> int:
-        """How many predictions are wrong; raises as `errors`."""
+        """Number of wrong predictions; raises as `errors` does."""
         return int(self.errors(predictions).sum())
 
     def confusion(self, predictions: np.ndarray) -> np.ndarray:
-        """int64 [classes, classes]: images of class i predicted to be of class j; raises as `errors`."""
+        """Numbers of images of class i predicted as class j, int64 [classes, classes]; raises as `errors`."""
         confusion = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
         np.add.at(confusion, (self._truth(), self._checked(predictions)), 1)
         return confusion
 
     def labels_for_report(self) -> np.ndarray:
-        """int64 [n]: a copy of the labels, to show beside images when all training is over."""
+        """A copy of the labels, int64 [n], to show beside images after all training."""
         return self._truth()
 
     def _checked(self, predictions: np.ndarray) -> np.ndarray:
@@ -89,6 +88,6 @@ class TestSet:
 
 
 def _sealed(labels: np.ndarray) -> Callable[[], np.ndarray]:
-    """The labels inside a function, where no `vars`, no pickle and no saved state finds them."""
-    kept = labels.astype(np.int64)
-    return lambda: kept.copy()
+    """A function that returns the labels, which are in no `vars`, no pickle and no saved state."""
+    numbers = labels.astype(np.int64)
+    return lambda: numbers.copy()

@@ -1,4 +1,4 @@
-"""What a training loop may see."""
+"""Data that a training loop may see."""
 
 from dataclasses import dataclass
 
@@ -10,33 +10,33 @@ from convergan.errors import UserError
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training images, and those labels alone that may be learnt from or chosen by.
+    """The training images, and only those labels that may be used for training or model selection.
 
-    It holds no label of a test image, nor of an image that counts as unlabelled: code that is given this,
-    and not the `DataSet`, can neither train on them nor choose, stop or tune anything by them.
+    It holds no label of a test image, nor of an image that counts as unlabelled: code that gets this, and not
+    the `DataSet`, can neither train on such labels nor choose, stop or tune anything by them.
 
     Raises:
         UserError: an array is of another type, shape or range.
     """
 
     images: Images
-    """uint8, or float32 in [0, 1], [n, height, width, channels]: all training images; use those that the
-    indices below name."""
+    """All training images, uint8 or float32 in [0, 1], [n, height, width, channels], to be indexed by the
+    attributes below."""
 
     labelled: np.ndarray
-    """int64 [labels], sorted: indices of the labelled images."""
+    """Sorted indices of the labelled images, int64 [labels]."""
 
     labels: np.ndarray
-    """int64 [labels]: the class of each of `labelled`."""
+    """Classes of the images `labelled`, int64 [labels]."""
 
     unlabelled: np.ndarray
-    """int64 [m], sorted: indices of all images to train on without labels, the labelled ones among them."""
+    """Sorted indices of all images to train on without labels, the labelled ones included, int64 [m]."""
 
     validation: np.ndarray
-    """int64 [v], sorted: indices of images to choose among epochs by, never trained on."""
+    """Sorted indices of the images used to choose among epochs, never trained on, int64 [v]."""
 
     validation_labels: np.ndarray
-    """int64 [v]: the class of each of `validation`."""
+    """Classes of the images `validation`, int64 [v]."""
 
     classes: tuple[str, ...]
     """The name of each class."""
@@ -54,9 +54,9 @@ class TrainingData:
             )
         if isinstance(images, np.ndarray) and images.dtype.kind == "f":
             # A NaN is in no range.
-            inside = ((images >= 0) & (images <= 1)).reshape(count, -1).all(axis=1)
-            if not inside.all():
-                number = int(np.argmin(inside))
+            in_range = ((images >= 0) & (images <= 1)).reshape(count, -1).all(axis=1)
+            if not in_range.all():
+                number = int(np.argmin(in_range))
                 raise UserError(
                     f"images: expected floats in [0, 1], got {images[number].min():g} to"
                     f" {images[number].max():g} in image {number}"

@@ -1,4 +1,4 @@
-"""What every kind of source is turned into before any image is decoded."""
+"""The common form of all sources before any image is decoded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from convergan.images.decode import Encoded
 from convergan.images.utf8 import require_utf8
 
 Label = str | int | None
-"""A label as it is written down; None where there is none."""
+"""A label as in the source; None for an image without a label."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +21,21 @@ class Part:
 
     names: Sequence[str]
     labels: np.ndarray
-    """int64 [n]: numbers of classes, UNLABELLED where unknown."""
+    """Class numbers, int64 [n]; UNLABELLED where unknown."""
 
     encoded: Callable[[], Iterator[Encoded]]
-    """Reads the n image files, in order."""
+    """Function that reads the n image files, in order."""
 
     files: Sequence[Path]
-    """The files that hold them: while these do not change, the images do not."""
+    """The files that hold the images: while these do not change, the images do not."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Images that can be decoded, and the labels, which are known already."""
+    """Images before they are decoded, and their labels."""
 
     place: str
-    """The folder or the hub's id: with an image's name, where the image is."""
+    """The folder or the hub's id: with an image's name, the location of the image."""
 
     train: Part
     test: Part | None
@@ -65,7 +65,7 @@ def classes_among(labels: Sequence[Label]) -> list[str | int]:
 def class_numbers(
     labels: Sequence[Label], classes: Sequence[str | int], *, names: Sequence[str], place: str
 ) -> np.ndarray:
-    """int64 [n]: each label's position among the classes, UNLABELLED for None.
+    """Index of each label among the classes, int64 [n]; UNLABELLED for None.
 
     Raises:
         UserError: a label that is not among the classes; names its image.

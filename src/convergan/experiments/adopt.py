@@ -1,34 +1,38 @@
 """Runs that `convergan train` made, counted as the cells whose settings they have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convergan.errors import UserError
-from convergan.experiments.cells import Cell, Ensemble, Training
+from convergan.experiments.cells import Ensemble, Training
+from convergan.experiments.images import are_others
 from convergan.experiments.plan import Plan
-from convergan.experiments.store import Store
+from convergan.experiments.store import Store, outcome_in
 from convergan.recipes.files import read_recipe
 from convergan.recipes.members import is_ensemble, member_recipes
-from convergan.recipes.settings import Recipe
+from convergan.recipes.settings import DataSettings, Recipe
 from convergan.runs.folder import RunFolder
 
 
-def adopt(plan: Plan, store: Store, folders: Sequence[Path]) -> list[tuple[Cell, Path]]:
-    """Keeps the results of finished runs below some folders that have the settings of missing cells.
+def adopt(
+    plan: Plan, store: Store, folders: Sequence[Path], images: Mapping[DataSettings, str]
+) -> list[str]:
+    """Takes finished runs below some folders for the missing cells whose settings they have.
 
     Args:
         plan: the table whose cells are looked for.
-        store: where what they came to is kept; the runs stay where they are.
+        store: where their results are kept, and where links to the runs are: they stay where they are.
         folders: of runs, at any depth.
+        images: fingerprints of the images that the table is of, as far as they are known.
 
     Returns:
-        Each cell that is done now, and its run folder.
+        A line for each cell that is done now, and for each run that cannot be read or is of other images.
 
     Raises:
-        UserError: a folder is not there, or a run in it is damaged.
+        UserError: a folder is not there.
     """
     wanted = {cell.name: cell for cell in plan.cells()}
-    adopted = []
+    lines = []
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"adopt: expected a folder of runs, got {folder}")
@@ -36,11 +40,20 @@ def adopt(plan: Plan, store: Store, folders: Sequence[Path]) -> list[tuple[Cell,
             run = RunFolder(path.parent)
             if not run.recipe.exists():
                 continue
-            cell = wanted.get(_cell_of(read_recipe(run.recipe)).name)
-            if cell is not None and store.found(cell) is None:
+            try:
+                cell = wanted.get(_cell_of(read_recipe(run.recipe)).name)
+                if cell is None or store.found(cell) is not None:
+                    continue
+                if are_others(images, cell, outcome_in(run.path, cell)):
+                    lines.append(f"not adopted: {run.path}, which is of other images")
+                    continue
                 store.keep(plan.table.name, cell, run.path)
-                adopted.append((cell, run.path))
-    return adopted
+            except UserError as error:
+                lines.append(f"not adopted: {error}")
+                continue
+            store.adopt(cell, run.path)
+            lines.append(f"{cell.title}: adopted from {run.path}")
+    return lines
 
 
 def _cell_of(recipe: Recipe) -> Training | Ensemble:

@@ -1,6 +1,6 @@
 """Which cells fit in the time that there is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from convergan.experiments.cells import Cell, Training, with_needs
@@ -83,13 +83,3 @@ def lines_of(choice: Choice, budget_seconds: float) -> list[str]:
         f" (about {approximate_duration(sum(costs))} of work)"
         for title, costs in by_entry.items()
     ]
-
-
-def recipes_to_time(cells: Sequence[Cell]) -> dict[str, Training]:
-    """A training of each recipe, by its name, to time steps of."""
-    found: dict[str, Training] = {}
-    for cell in cells:
-        for training in [cell, *cell.needs]:
-            if isinstance(training, Training):
-                found.setdefault(training.recipe.name, training)
-    return found

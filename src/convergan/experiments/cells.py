@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
+from convergan.json_files import json_line
 from convergan.recipes.arms import has_arms
-from convergan.recipes.files import recipe_sha256
-from convergan.recipes.members import split_seed
+from convergan.recipes.members import model_sha256, split_seed
 from convergan.recipes.settings import Recipe
 from convergan.scoring.settings import ScoreSettings
 
@@ -28,16 +28,8 @@ class Training:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the settings that decide the classifier and the generator.
-
-        The supervised baseline, which has its own random numbers, decides neither.
-        """
-        recipe = self.recipe
-        data = recipe.data
-        if data.split_seed == recipe.seed:
-            data = replace(data, split_seed=None)
-        baseline = recipe.baseline if has_arms(recipe) else False
-        return recipe_sha256(replace(recipe, data=data, baseline=baseline))
+        """SHA-256 of the settings that decide the classifier and the generator: see `model_sha256`."""
+        return model_sha256(self.recipe)
 
     @property
     def name(self) -> str:
@@ -124,11 +116,16 @@ class Scoring:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of what is scored, and of how."""
+        """SHA-256 of what is scored, and of all settings but those that say how certain the number is."""
         images = f"real {self.recipe.data.source}" if self.real else self.training.sha256
-        settings = self.settings
-        count = "all" if self.real else str(settings.count)
-        return _digest([images, count, settings.protocol, str(settings.splits), str(settings.seed)])
+        # Of real images all are scored.
+        free = {"intervals", "count"} if self.real else {"intervals"}
+        how = {
+            name: value
+            for name, value in sorted(vars(self.settings).items())
+            if name not in free and value != getattr(ScoreSettings(), name)
+        }
+        return _digest([images, json_line(how)])
 
     @property
     def name(self) -> str:

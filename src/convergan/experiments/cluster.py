@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from convergan.errors import UserError, one_line
-from convergan.experiments.work import Answer, Job, perform
+from convergan.experiments.work import Answer, Ending, Job, perform
 from convergan.experiments.workers import Ended
 
 _WAITING = 1000
@@ -41,7 +41,6 @@ class RayWorkers:
             raise UserError(
                 f"cluster: expected the address of a Ray cluster, got {address} ({one_line(error)})"
             ) from error
-        self._gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
         # A process of its own for each task: nothing of one is left for the next. The table itself begins a
         # cell again whose process died, and counts how often.
         self._task = self._ray.remote(max_calls=1, max_retries=0)(perform)
@@ -51,7 +50,8 @@ class RayWorkers:
         """See `Workers`; of the cluster as it is now."""
         resources = self._ray.cluster_resources()
         slots = int(resources.get("CPU", 1)) // threads
-        return max(1, min(slots, int(resources["GPU"])) if self._gpus else slots)
+        gpus = int(resources.get("GPU", 0))
+        return max(1, min(slots, gpus) if gpus else slots)
 
     def free(self) -> int:
         """See `Workers`."""
@@ -59,7 +59,10 @@ class RayWorkers:
 
     def begin(self, job: Job) -> None:
         """See `Workers`."""
-        task = self._task.options(num_cpus=job.threads, num_gpus=self._gpus, name=job.name)
+        # Of the cluster as it is now: nodes come and go.
+        has_gpus = self._ray.cluster_resources().get("GPU", 0) >= 1
+        gpus = 1 if has_gpus and job.uses_gpu else 0
+        task = self._task.options(num_cpus=job.threads, num_gpus=gpus, name=job.name)
         self._running[job.name] = job, task.remote(job)
 
     def ended(self, seconds: float) -> list[Ended]:
@@ -82,11 +85,12 @@ class RayWorkers:
         try:
             return Ended(job=job, answer=self._ray.get(reference))
         except exceptions.TaskCancelledError:
-            return Ended(job=job, answer=Answer(error="stopped", stopped=True))
+            return Ended(job=job, answer=Answer(ending="stopped", error="stopped"))
         except exceptions.RayTaskError as error:
-            cause = error.cause
-            stopped = isinstance(cause, KeyboardInterrupt)
-            return Ended(job=job, answer=Answer(error=one_line(cause), stopped=stopped))
+            ending: Ending = "failed"
+            if isinstance(error.cause, KeyboardInterrupt):
+                ending = "stopped"
+            return Ended(job=job, answer=Answer(ending=ending, error=one_line(error.cause)))
         except exceptions.RayError as error:
             # The process, its node or its memory is gone.
             kind = type(error).__name__.removesuffix("Error")

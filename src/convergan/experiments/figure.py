@@ -20,7 +20,11 @@ _Y_LABELS = {
 
 
 def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> None:
-    """Draws the means of a table with their deviations as SVG; our single draws as dots."""
+    """Draws the means of a table with their deviations as SVG; our single draws as dots.
+
+    Recipes that the paper has no counterpart of are not among them.
+    """
+    summaries = [each for each in summaries if each.recipe not in plan.table.apart]
     columns = _columns(plan)
     series: list[tuple[str, dict[str, Number], bool]] = [
         (each.name, {n: v for n, v in each.numbers.items() if n in columns}, False)

@@ -1,13 +1,14 @@
 """A table for people: rows of published numbers, and of ours, in the same columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from convergan.experiments.images import notes_of_mixed_images
 from convergan.experiments.plan import Plan
 from convergan.experiments.published import Number, Published
 from convergan.experiments.summary import Summary
-from convergan.experiments.tables import Unit
-from convergan.recipes.presets import SUMMARIES
+from convergan.experiments.tables import Table, Unit
+from convergan.recipes.presets import DESCRIPTIONS, SUMMARIES
 
 EMPTY = "-"
 """What stands where nothing was measured, or published."""
@@ -39,33 +40,74 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    """Sources of the published rows, what recipes are that are not the table's own, and errors of cells that
-    failed."""
+    """Sources of the published rows, what recipes are that are not the table's own, what is to be known of
+    numbers, and errors of cells that failed."""
 
 
-def grid_of(plan: Plan, summaries: Sequence[Summary]) -> Grid:
-    """The table, ours below the paper's and the best published since, with holes where nothing is known."""
+def grids_of(plan: Plan, summaries: Sequence[Summary]) -> list[Grid]:
+    """The table, ours below the paper's and the best published since, with holes where nothing is known; and
+    a block for each recipe that the paper has no counterpart of."""
     table = plan.table
-    notes = [f"{each.name}: {each.source}" for each in _shown(plan)]
-    recipes = dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries)
-    notes += [
-        f"{name}: {SUMMARIES[name]}"
-        for name in recipes
-        if name in SUMMARIES and name not in table.recipes
-    ]
-    notes += [
-        f"{summary.entry.title}, draw {draw} failed: {error}"
-        for summary in summaries
-        for draw, error in summary.failed.items()
-    ]
+    beside = [each for each in summaries if each.recipe not in table.apart]
+    grids = [_grid(table, table.title, beside, _shown(table, beside))] if beside else []
+    for name in dict.fromkeys(each.recipe for each in summaries if each.recipe in table.apart):
+        own = [each for each in summaries if each.recipe == name]
+        grids.append(_grid(table, f"{name}, which is not the paper's setting", own, []))
+    return grids
+
+
+def _grid(
+    table: Table, title: str, summaries: Sequence[Summary], published: Sequence[Published]
+) -> Grid:
     by_labels = bool(table.labels)
     return Grid(
-        title=table.title,
+        title=title,
         unit=_UNITS[table.unit],
-        columns=_columns(plan) if by_labels else _columns_by_variant(plan),
-        rows=tuple(_rows(plan, summaries) if by_labels else _variants(plan, summaries)),
-        notes=tuple(notes),
+        columns=_columns(summaries)
+        if by_labels
+        else (*(p.name for p in published), "ours", "seeds"),
+        rows=tuple((_rows if by_labels else _variants)(summaries, published, table.unit)),
+        notes=tuple(_notes(table, summaries, published)),
     )
+
+
+def _notes(
+    table: Table, summaries: Sequence[Summary], published: Sequence[Published]
+) -> Iterator[str]:
+    for each in published:
+        yield f"{each.name}: {each.source}"
+    for name in dict.fromkeys(summary.recipe for summary in summaries):
+        if name in table.apart:
+            yield f"{name}: {DESCRIPTIONS[name]}"
+        elif name in SUMMARIES and name not in table.recipes:
+            yield f"{name}: {SUMMARIES[name]}"
+    for summary in summaries:
+        yield from _notes_of_number(table, summary)
+    if table.unit == "Inception score" and any(summary.values for summary in summaries):
+        yield "ours: ± of one seed over the parts of its images, as the paper's; of several over the seeds"
+    yield from notes_of_mixed_images(summaries)
+    for summary in summaries:
+        for draw, error in summary.failed.items():
+            yield f"{summary.entry.title}, draw {draw} failed: {error}"
+
+
+def _notes_of_number(table: Table, summary: Summary) -> Iterator[str]:
+    """What a mean and its deviation do not say."""
+    entry = summary.entry
+    choosing = [
+        draw
+        for draw in table.chosen_by.get((summary.recipe, entry.column), ())
+        if draw in summary.values
+    ]
+    if choosing:
+        others = summary.number_without(choosing)
+        draws = " and ".join(map(str, choosing))
+        yield (
+            f"{entry.title}: test errors of {'draws' if choosing[1:] else 'draw'} {draws} chose settings;"
+            f" without: {written(others, summary.unit)}"
+        )
+    if entry.models > 1 and len(summary.values) > 1:
+        yield f"{entry.title}: seeds are shared by ensembles of neighbouring draws, labels are not"
 
 
 def written(number: Number | None, unit: Unit) -> str:
@@ -82,68 +124,58 @@ def _errors(value: float) -> str:
     return f"{value:.0f}" if value >= 200 else f"{value:.1f}".removesuffix(".0")
 
 
-def _labels(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(entry.column for entry in plan.entries))
+def _labels(summaries: Sequence[Summary]) -> list[str]:
+    return list(dict.fromkeys(each.entry.column for each in summaries))
 
 
-def _shown(plan: Plan) -> list[Published]:
+def _shown(table: Table, summaries: Sequence[Summary]) -> list[Published]:
     """The published rows that have a number in one of the columns."""
-    names = _labels(plan) if plan.table.labels else [entry.row for entry in plan.entries]
-    return [each for each in plan.table.published if any(name in each.numbers for name in names)]
+    names = _labels(summaries) if table.labels else [each.entry.row for each in summaries]
+    return [each for each in table.published if any(name in each.numbers for name in names)]
 
 
-def _columns(plan: Plan) -> tuple[str, ...]:
-    return tuple(f"{int(labels):,} labels" for labels in _labels(plan))
+def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
+    return tuple(f"{int(labels):,} labels" for labels in _labels(summaries))
 
 
-def _rows(plan: Plan, summaries: Sequence[Summary]) -> list[Row]:
-    labels, unit = _labels(plan), plan.table.unit
-    rows = [
-        Row(
-            name=each.name,
-            cells=tuple(written(each.numbers.get(name), unit) for name in labels),
-        )
-        for each in _shown(plan)
-    ]
+def _rows(
+    summaries: Sequence[Summary], published: Sequence[Published], unit: Unit
+) -> Iterator[Row]:
+    labels = _labels(summaries)
+    for each in published:
+        numbers = tuple(written(each.numbers.get(name), unit) for name in labels)
+        yield Row(name=each.name, cells=numbers)
     for recipe, models in dict.fromkeys((s.entry.row, s.entry.models) for s in summaries):
-        of_labels = {
+        by_labels = {
             each.entry.column: each
             for each in summaries
             if (each.entry.row, each.entry.models) == (recipe, models)
         }
-        own = [of_labels[name] for name in labels]
+        own = [by_labels.get(name) for name in labels]
+        numbers = tuple(EMPTY if s is None else written(s.number, unit) for s in own)
         name = recipe if models == 1 else f"{recipe}, ensemble of {models}"
-        rows.append(Row(name=name, cells=tuple(written(s.number, unit) for s in own), ours=True))
-        if any(len(summary.values) > 1 for summary in own):
+        yield Row(name=name, cells=numbers, ours=True)
+        if any(len(summary.values) > 1 for summary in by_labels.values()):
             medians = tuple(
-                written(None if s.median is None else Number(s.median), unit) for s in own
+                EMPTY if s is None or s.median is None else written(Number(s.median), unit)
+                for s in own
             )
-            rows.append(Row(name="  median", cells=medians, ours=True))
-        draws = tuple(summary.draws_in_words for summary in own)
-        rows.append(Row(name="  draws of labels", cells=draws, ours=True))
-    return rows
+            yield Row(name="  median", cells=medians, ours=True)
+        draws = tuple(EMPTY if s is None else s.draws_in_words for s in own)
+        yield Row(name="  draws of labels", cells=draws, ours=True)
 
 
-def _columns_by_variant(plan: Plan) -> tuple[str, ...]:
-    published = tuple(each.name for each in _shown(plan))
-    return (*published, "ours", "seeds")
-
-
-def _variants(plan: Plan, summaries: Sequence[Summary]) -> list[Row]:
-    unit = plan.table.unit
-    return [
-        Row(
-            name=summary.entry.row,
-            cells=(
-                *(written(each.numbers.get(summary.entry.row), unit) for each in _shown(plan)),
-                written(summary.number, unit) if unit != "samples" else _done(summary),
-                summary.draws_in_words,
-            ),
-            ours=True,
-        )
-        for summary in summaries
-    ]
+def _variants(
+    summaries: Sequence[Summary], published: Sequence[Published], unit: Unit
+) -> Iterator[Row]:
+    for summary in summaries:
+        row = summary.entry.row
+        theirs = [written(each.numbers.get(row), unit) for each in published]
+        ours = _done(summary) if unit == "samples" else written(summary.number, unit)
+        yield Row(name=row, cells=(*theirs, ours, summary.draws_in_words), ours=True)
 
 
 def _done(summary: Summary) -> str:
-    return "drawn" if summary.outcomes else EMPTY
+    if summary.samples:
+        return "drawn"
+    return "trained; its samples are not at hand" if summary.outcomes else EMPTY

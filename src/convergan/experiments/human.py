@@ -1,7 +1,7 @@
 """Inception scores beside what people are fooled by, model by model, where a study has run (Section 4)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,11 +30,15 @@ class _ImageSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _StudyReport:
+class Study:
+    """The report of a study, as far as scores are held against it."""
+
     image_sets: tuple[_ImageSet, ...]
+    place: str = ""
+    """The file that it was read from."""
 
 
-_REPORT = TypeAdapter(_StudyReport)
+_REPORT = TypeAdapter(Study)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,23 +72,32 @@ class Agreement:
         else:
             interval = f"95 % interval {found.interval.low:.2f} to {found.interval.high:.2f}"
         return (
-            f"people and the Inception score rank {count} models alike: Spearman's correlation"
-            f" {found.rho:.2f}, {interval}, p {chance(found.p_value)}"
+            f"how people and the Inception score rank {count} models: Spearman's correlation"
+            f" {found.rho:.2f} (1: alike, -1: in reverse), {interval}, p {chance(found.p_value)}"
         )
 
 
-def agreement(summaries: Sequence[Summary], report: Path) -> Agreement:
+def read_study(report: Path) -> Study:
+    """Reads what `convergan study report --json` wrote.
+
+    Raises:
+        UserError: the file is no such report.
+    """
+    study = read_json_as(report, _REPORT, "the JSON of a study's report")
+    return replace(study, place=str(report))
+
+
+def agreement(summaries: Sequence[Summary], study: Study) -> Agreement:
     """The models of a table that a study has judged, and how the two rankings agree.
 
     Args:
         summaries: of a table of Inception scores.
-        report: what `convergan study report --json` wrote; its sets of images have the recipes' names.
+        study: its sets of images have the recipes' names.
 
     Raises:
-        UserError: the file is no such report, or fewer than three of its sets are models with a score.
+        UserError: fewer than three of its sets are models with a score.
     """
-    sets = read_json_as(report, _REPORT, "the JSON of a study's report").image_sets
-    fooled = {each.name: each.error_on_generated for each in sets}
+    fooled = {each.name: each.error_on_generated for each in study.image_sets}
     scores = _scores(summaries)
     models = tuple(
         Judged(name=name, score=scores[name], fooled=rate)
@@ -95,7 +108,7 @@ def agreement(summaries: Sequence[Summary], report: Path) -> Agreement:
         known = first_of(scores) or "none"
         raise UserError(
             f"study: expected a report on at least {FEWEST_MODELS} sets of images with the names of recipes"
-            f" that are scored ({known}), got {len(models)} in {report} ({first_of(fooled) or 'none'})"
+            f" that are scored ({known}), got {len(models)} in {study.place} ({first_of(fooled) or 'none'})"
         )
     correlation = rank_correlation(
         np.array([each.score for each in models]),

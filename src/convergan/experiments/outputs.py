@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from convergan.errors import printable
 from convergan.experiments.grid import Grid
 from convergan.experiments.plan import Plan
+from convergan.experiments.store import Outcome
 from convergan.experiments.summary import Summary
 from convergan.outputs import spreadsheet_text
 from convergan.page.words import approximate_duration
@@ -62,11 +63,11 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
         _row(["number", "draws", "epochs", "device", "precision", "training", "commits"]),
         _row(["---"] * 7),
     ]
+    notes = []
     for summary in summaries:
         outcomes = list(summary.outcomes.values())
         if not outcomes:
             continue
-        seconds = summary.train_seconds
         commits = {commit[:7] for each in outcomes for commit in each.trained_at_commits}
         lines.append(
             _row(
@@ -75,17 +76,31 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
                     ", ".join(map(str, summary.outcomes)),
                     _joined(str(each.epochs) for each in outcomes if each.epochs),
                     _joined(each.device for each in outcomes if each.device),
-                    _joined(
-                        FORMER_PRECISIONS.get(each.precision, each.precision)
-                        for each in outcomes
-                        if each.precision
-                    ),
-                    approximate_duration(seconds) if seconds else "",
+                    _joined(_precisions(outcomes)),
+                    _duration(outcomes),
                     " ".join(sorted(commits)),
                 ]
             )
         )
-    return "\n".join(lines) + "\n"
+        adopted = [f"`{each.adopted_from}`" for each in outcomes if each.adopted_from]
+        if adopted:
+            places = _joined(map(_escaped, adopted))
+            notes.append(f"* {summary.entry.title}: adopted from {places}")
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def _precisions(outcomes: Iterable[Outcome]) -> list[str]:
+    return [
+        FORMER_PRECISIONS.get(each.precision, each.precision) for each in outcomes if each.precision
+    ]
+
+
+def _duration(outcomes: Sequence[Outcome]) -> str:
+    seconds = sum(each.train_seconds or 0.0 for each in outcomes)
+    if not seconds:
+        return ""
+    has_baselines = any(each.baseline_test_errors is not None for each in outcomes)
+    return approximate_duration(seconds) + (", with baselines" if has_baselines else "")
 
 
 def _joined(words: Iterable[str]) -> str:
@@ -140,7 +155,7 @@ def _line(plan: Plan, summary: Summary) -> dict[str, object]:
         "values": " ".join(f"{draw}:{value:g}" for draw, value in values.items()),
         "train_seconds": round(summary.train_seconds, 1),
         "devices": _joined(each.device for each in outcomes if each.device),
-        "precisions": _joined(each.precision for each in outcomes if each.precision),
+        "precisions": _joined(_precisions(outcomes)),
     }
 
 

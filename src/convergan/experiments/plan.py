@@ -64,12 +64,12 @@ class Plan:
         return with_needs([cell for _, cell in self.targets()])
 
     def missing(self, store: Store) -> "Missing":
-        """What is still to be computed.
-
-        Raises:
-            UserError: what a cell came to is damaged.
-        """
-        targets = [cell for _, cell in self.targets() if store.found(cell) is None]
+        """What is still to be computed; not what is there and damaged, of which `store.problems` tells."""
+        targets = [
+            cell
+            for _, cell in self.targets()
+            if store.found(cell) is None and cell.name not in store.problems
+        ]
         own = {cell.name for cell in targets}
         cells = [
             cell for cell in with_needs(targets) if cell.name in own or not store.is_usable(cell)
@@ -108,7 +108,8 @@ def plan_of(
         labels: numbers of labels in place of the table's.
         draws: draws of labels, or seeds, in place of the table's number.
         members: models of an ensemble in place of the table's; 1: no ensembles.
-        data: folder of the images, or of one folder for each source.
+        data: folder of the images, or of one folder for each source, which it has to be where recipes are of
+            several sources.
         cache: folder that decoded images are kept in.
         threads: threads of each training.
         samples: images that an Inception score is made of.
@@ -123,7 +124,9 @@ def plan_of(
     for name, given in (("labels", list(labels)), ("recipes", list(recipes))):
         if len(set(given)) < len(given):
             raise UserError(f"{name}: expected each once, got one twice")
-    chosen = [_placed(_recipe(name), data, cache, threads) for name in (recipes or table.recipes)]
+    chosen = [_recipe(name) for name in (recipes or table.recipes)]
+    several = len({recipe.data.source for recipe in chosen}) > 1
+    chosen = [_placed(recipe, data, cache, threads, several=several) for recipe in chosen]
     names = [recipe.name for recipe in chosen]
     for name in names:
         if names.count(name) > 1:
@@ -176,12 +179,22 @@ def _recipe(name: str) -> Recipe:
     return as_recipe(name)
 
 
-def _placed(recipe: Recipe, data: Path | None, cache: Path | None, threads: int | None) -> Recipe:
-    """The recipe with the places of this machine, and its threads."""
+def _placed(
+    recipe: Recipe,
+    data: Path | None,
+    cache: Path | None,
+    threads: int | None,
+    *,
+    several: bool,
+) -> Recipe:
+    """The recipe with the places of this machine, and its threads.
+
+    Of several sources none has the folder of all for its own, which may hold another's images.
+    """
     settings = recipe.data
-    if data is not None:
+    if data is not None and not (several and settings.source == "digits"):
         own = data / settings.source
-        settings = replace(settings, path=(own if own.is_dir() else data).resolve())
+        settings = replace(settings, path=(own if several or own.is_dir() else data).resolve())
     elif settings.path is not None:
         settings = replace(settings, path=settings.path.resolve())
     if cache is not None:

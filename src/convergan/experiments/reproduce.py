@@ -6,16 +6,19 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from convergan.errors import UserError, printable
 from convergan.experiments.adopt import adopt
-from convergan.experiments.budget import Choice, chosen, lines_of, recipes_to_time
-from convergan.experiments.cells import Cell, Training
+from convergan.experiments.budget import Choice, chosen, lines_of
+from convergan.experiments.cells import Cell, Scoring, Training
 from convergan.experiments.display import Display
-from convergan.experiments.grid import grid_of
+from convergan.experiments.grid import grids_of
+from convergan.experiments.images import fingerprints_of, require_same_images
 from convergan.experiments.outputs import csv_of, markdown_of, print_grid, provenance_of
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
@@ -26,13 +29,18 @@ from convergan.experiments.work import timing_job
 from convergan.experiments.workers import Processes, Workers
 from convergan.files import make_folder, write_text
 from convergan.page.words import approximate_duration
-from convergan.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from convergan.experiments.human import Study
 
 SECONDS_PER_HOUR = 3600.0
 
+_MOST_TIMED = 16
+"""Trainings whose steps are timed side by side: a cluster's nodes have more room, and no more neighbours."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Resources:
     """What cells are computed with."""
 
     workers: int
@@ -79,7 +87,7 @@ def cores_here() -> int:
 def reproduce(
     plan: Plan,
     store: Store,
-    means: Means,
+    resources: Resources,
     console: Console,
     *,
     dry_run: bool = False,
@@ -91,7 +99,7 @@ def reproduce(
     Args:
         plan: the table.
         store: where its cells are; its files go there as well.
-        means: what computes them.
+        resources: what computes them.
         console: where progress and table are shown.
         dry_run: compute nothing but the time that it would take.
         study: the JSON of a study's report, to hold Inception scores against.
@@ -101,61 +109,85 @@ def reproduce(
         What became of the cells.
 
     Raises:
-        UserError: what a cell came to is damaged, or there is no such cluster.
+        UserError: what is done is of other images, there is no such cluster, or the study's report is none.
     """
-    for cell, folder in adopt(plan, store, adopted):
-        _say(console, f"{cell.title}: adopted from {folder}")
+    judged = None
+    if study is not None:
+        from convergan.experiments.human import read_study
+
+        judged = read_study(study)
+    cells = plan.cells()
+    images = fingerprints_of(cells, console)
+    require_same_images(images, cells, store)
+    for line in adopt(plan, store, adopted, images):
+        _say(console, line)
     missing = plan.missing(store)
-    everything = len(plan.cells())
+    open_or_damaged = missing.cells.keys() | store.problems.keys()
+    done = sum(cell.name not in open_or_damaged for cell in cells)
     _say(
         console,
-        f"{plan.table.title}: {everything - len(missing.cells)} of {everything} cells are done,"
-        f" {len(missing.cells)} to be computed, in {store.folder}",
+        f"{plan.table.title}: {done} of {len(cells)} cells are done, {len(missing.cells)} to be computed,"
+        f" in {store.folder}",
     )
     progress = Progress()
     if missing.cells:
-        with closing(means.open()) as workers:
-            progress = _compute(plan, store, missing, means, workers, console, dry_run=dry_run)
-    for cell in plan.cells():
-        store.keep(plan.table.name, cell)
+        with closing(resources.open()) as workers:
+            progress = _compute(plan, store, missing, resources, workers, console, dry_run=dry_run)
+    _keep_all(plan, store, console)
+    progress.failed = {**store.problems, **progress.failed}
     found = summaries(plan, store, progress.failed)
     _write(plan, store, found, console)
-    if study is not None:
-        _compare_with_people(found, study, store, console)
+    if judged is not None:
+        _compare_with_people(found, judged, store, console)
     return progress
+
+
+def _keep_all(plan: Plan, store: Store, console: Console) -> None:
+    """Keeps the results of all cells that are done; says which cannot be."""
+    for cell in plan.cells():
+        if store.found(cell) is not None:
+            try:
+                store.keep(plan.table.name, cell)
+            except UserError as error:
+                _say(console, f"not kept: {error}")
 
 
 def _compute(
     plan: Plan,
     store: Store,
     missing: Missing,
-    means: Means,
+    resources: Resources,
     workers: Workers,
     console: Console,
     *,
     dry_run: bool,
 ) -> Progress:
     start = time.monotonic()
-    at_once = workers.slots(means.threads)
-    timed: dict[str, float] = {}
+    at_once = workers.slots(resources.threads)
     cells = list(missing.cells.values())
-    if means.budget_hours is not None or dry_run:
-        timed = _timed(store, workers, cells, console)
-    left = TimeLeft(timed)
+    left = TimeLeft()
+    for cell in cells:
+        where = standing(store, cell)
+        if isinstance(cell, Training) and where is not None:
+            left.saw(cell, where)
+    is_planned = resources.budget_hours is not None or dry_run
+    if is_planned:
+        _time(left, store, workers, cells, console, at_once)
     deadline = None
-    if means.budget_hours is not None:
-        budget = means.budget_hours * SECONDS_PER_HOUR
+    if resources.budget_hours is not None:
+        budget = resources.budget_hours * SECONDS_PER_HOUR
         choice = _choice(plan, store, missing, left, budget, at_once)
         cells, deadline = choice.cells, start + budget
         for line in lines_of(choice, budget):
             _say(console, line)
     known = [left.seconds(cell, standing(store, cell)) for cell in cells]
-    if timed:
+    if is_planned:
         seconds = makespan([each or 0.0 for each in known], at_once)
+        beside = ", scores aside" if any(isinstance(cell, Scoring) for cell in cells) else ""
         _say(
             console,
             f"{len(cells)} cells, {at_once} at a time, will take about"
-            f" {approximate_duration(seconds)}",
+            f" {approximate_duration(seconds)}{beside}",
         )
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
@@ -175,35 +207,58 @@ def _compute(
             left,
             at_once=at_once,
             deadline=deadline,
-            checkpoint_every_seconds=means.checkpoint_every_seconds,
-            weights=means.weights,
+            checkpoint_every_seconds=resources.checkpoint_every_seconds,
+            weights=resources.weights,
             told=finished,
         )
         return supervisor.run(cells)
 
 
-def _timed(
-    store: Store, workers: Workers, cells: Sequence[Cell], console: Console
-) -> dict[str, float]:
-    """The expected duration of a training of each recipe, in seconds, from steps that workers time."""
+def _time(
+    left: TimeLeft,
+    store: Store,
+    workers: Workers,
+    cells: Sequence[Cell],
+    console: Console,
+    at_once: int,
+) -> None:
+    """Has workers time a few steps of the recipes whose duration is not known; says which cannot be timed.
+
+    As many are timed side by side as will train so, since neighbours take each other's time; the slowest of a
+    recipe counts.
+    """
+    unknown = [
+        cell
+        for cell in cells
+        if isinstance(cell, Training) and left.seconds(cell, standing(store, cell)) is None
+    ]
+    of_recipe = {cell.recipe.name: cell for cell in reversed(unknown)}
+    if of_recipe:
+        _say(console, f"timing a few steps of {', '.join(of_recipe)}")
+    count = max(len(of_recipe), min(at_once, len(unknown), _MOST_TIMED))
+    waiting = list(islice(cycle(of_recipe.values()), count)) if of_recipe else []
+    running: dict[str, Training] = {}
     found: dict[str, float] = {}
-    waiting = recipes_to_time(cells)
-    _say(console, f"timing a few steps of {', '.join(waiting)}")
-    running: dict[str, str] = {}
     while waiting or running:
         while waiting and workers.free() > 0:
-            name, training = next(iter(waiting.items()))
-            del waiting[name]
-            job = timing_job(training.recipe, f"time-{name}", store.folder / "logs" / f"{name}.log")
-            running[job.name] = name
+            training = waiting.pop()
+            name = training.recipe.name
+            job = timing_job(
+                training.recipe,
+                f"time-{name}-{len(waiting)}",
+                store.folder / "logs" / f"{name}.log",
+            )
+            running[job.name] = training
             workers.begin(job)
         for ended in workers.ended(1.0):
-            name, answer = running.pop(ended.job.name), ended.answer
+            training, answer = running.pop(ended.job.name), ended.answer
+            name = training.recipe.name
             if answer is None or answer.value is None:
                 error = ended.death if answer is None else answer.error
-                raise UserError(f"{name}: expected to time a few steps, got {error}")
-            found[name] = answer.value
-    return found
+                _say(console, f"{name}: could not be timed: {error}")
+            else:
+                found[name] = max(answer.value, found.get(name, 0.0))
+                left.timed(training, found[name])
 
 
 def _choice(
@@ -216,7 +271,7 @@ def _choice(
 
 
 def _compare_with_people(
-    found: Sequence[Summary], study: Path, store: Store, console: Console
+    found: Sequence[Summary], study: "Study", store: Store, console: Console
 ) -> None:
     from convergan.experiments.human import agreement, write_scatter
 
@@ -232,34 +287,32 @@ def _write(plan: Plan, store: Store, found: Sequence[Summary], console: Console)
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
 
-    grid = grid_of(plan, found)
-    print_grid(grid, console)
+    grids = grids_of(plan, found)
+    for grid in grids:
+        print_grid(grid, console)
     make_folder(store.folder)
     name = plan.table.name
     files = [store.folder / f"{name}.{kind}" for kind in ("md", "csv")]
-    write_text(files[0], f"{markdown_of(grid)}\n{provenance_of(found)}")
+    tables = "\n".join(map(markdown_of, grids))
+    write_text(files[0], f"{tables}\n{provenance_of(found)}")
     write_text(files[1], csv_of(plan, found))
     if plan.table.unit == "samples":
-        files += _copy_samples(plan, store)
+        files += _copy_samples(found, store)
     else:
         files.append(store.folder / f"{name}.svg")
         write_error_bars(files[-1], plan, found)
     _say(console, f"wrote {', '.join(map(str, files))}")
 
 
-def _copy_samples(plan: Plan, store: Store) -> list[Path]:
+def _copy_samples(found: Sequence[Summary], store: Store) -> list[Path]:
     """Copies the last samples of each finished run; gives the copies."""
     copies = []
-    for entry in plan.entries:
-        for cell in entry.cells:
-            samples = RunFolder(store.cell_folder(cell)).samples
-            if store.found(cell) is None or not samples.is_dir():
-                continue
-            last = max(samples.glob("*.png"), default=None)
-            if last is not None:
+    for summary in found:
+        for cell in summary.entry.cells:
+            if cell.draw in summary.samples:
                 place = store.folder / "figures" / f"{cell.name}.png"
                 make_folder(place.parent)
-                copies.append(Path(shutil.copyfile(last, place)))
+                copies.append(Path(shutil.copyfile(summary.samples[cell.draw], place)))
     return copies
 
 

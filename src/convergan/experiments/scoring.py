@@ -1,5 +1,6 @@
 """The Inception score of a run's samples, or of real images, as Table 3 has them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from convergan.data.source import open_data_set
@@ -7,6 +8,8 @@ from convergan.experiments.store import write_outcome
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import git_commit, versions
+from convergan.runs.results import Results
+from convergan.scoring.protocol import network_name
 from convergan.scoring.score import score
 from convergan.scoring.settings import ScoreSettings
 
@@ -26,19 +29,25 @@ def score_samples(
         recipe: of the generator, or the images that are scored.
         folder: of the score.
         run: the run whose generator draws the samples; None: the training images are scored.
-        settings: number of samples, parts and their order.
+        settings: of the score.
         weights: of the Inception network; None: from the cache, or downloaded.
         sha256: hash of the settings that decide the result.
 
     Raises:
         UserError: the run is not finished, or the network cannot be had.
     """
-    trained = None if run is None else RunFolder(run).read_results()
+    trained: Results | None = None
+    commits: list[str | None] = []
     if run is None:
-        scores = score(
-            open_data_set(recipe.data).train.images[:], settings=settings, weights=weights
-        )
+        data = open_data_set(recipe.data)
+        fingerprint = data.fingerprint
+        settings = replace(settings, count=None)
+        scores = score(data.train.images[:], settings=settings, weights=weights)
     else:
+        trained = RunFolder(run).read_results()
+        manifest = RunFolder(run).read_manifest()
+        fingerprint = manifest.data.fingerprint
+        commits = [process.git_commit for process in (manifest, *manifest.resumed)]
         scores = score(run, settings=settings, weights=weights)
     found = scores.numbers["Inception score"]
     interval = found.interval
@@ -59,5 +68,8 @@ def score_samples(
             "versions": versions(),
             "git_commit": git_commit(),
             "sha256": sha256,
+            "data_fingerprint": fingerprint,
+            "network": network_name(scores.embedding),
+            "trained_at_commits": [*dict.fromkeys(filter(None, commits))],
         },
     )

@@ -1,7 +1,8 @@
 """The folder of an experiment: what each cell came to, in a folder of its own that its settings name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ from convergan.errors import UserError
 from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.files import make_folder
 from convergan.json_files import read_json, read_json_as, write_json
-from convergan.recipes.files import recipe_to_dict
+from convergan.recipes.files import read_recipe, recipe_to_dict
+from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 
@@ -54,6 +56,19 @@ class Outcome:
     precision: str | None = None
     members: tuple[MemberOutcome, ...] = ()
     trained_at_commits: tuple[str, ...] = ()
+    """Commits of the code that trained it, in their order."""
+
+    data_fingerprint: str | None = None
+    """SHA-256 by which its images are known again; None where that was not kept."""
+
+    network: str | None = None
+    """The network that scored it, and the SHA-256 of its weights."""
+
+    baseline_test_errors: _COUNT | None = None
+    """Of a supervised baseline that was trained as well, in the same seconds."""
+
+    adopted_from: str | None = None
+    """The run that it was taken from, of one that was trained by other means."""
 
 
 _OUTCOME = TypeAdapter(Outcome)
@@ -70,6 +85,8 @@ class Store:
 
     def __init__(self, folder: Path, kept: Path) -> None:
         self.folder, self.kept = folder, kept
+        self.problems: dict[str, str] = {}
+        """By the name of a cell, what is wrong with what was found of it."""
 
     def cell_folder(self, cell: Cell) -> Path:
         """Where a cell is computed."""
@@ -82,15 +99,21 @@ class Store:
     def found(self, cell: Cell) -> Outcome | None:
         """What a cell came to; None where it is not done.
 
-        Raises:
-            UserError: its file is damaged, or is of another cell.
+        Of a file that is damaged, or is of another cell, `problems` tells.
         """
-        places = [self.cell_folder(cell) / "results.json", *self._kept_files(cell)]
-        for place in places:
-            if place.exists():
-                outcome = read_json_as(place, _OUTCOME, "the results of a cell")
-                _require_of(place, outcome, cell)
-                return outcome
+        folder = self.cell_folder(cell)
+        for place in (folder / "results.json", *self._kept_files(cell)):
+            if not place.exists():
+                continue
+            try:
+                outcome = (
+                    outcome_in(folder, cell) if place.parent == folder else _outcome(place, cell)
+                )
+            except UserError as error:
+                self.problems[cell.name] = f"{error}; without that file the cell is computed anew"
+                continue
+            self.problems.pop(cell.name, None)
+            return outcome
         return None
 
     def is_usable(self, cell: Cell) -> bool:
@@ -100,14 +123,37 @@ class Store:
             not isinstance(cell, Training) or RunFolder(folder).model.is_dir()
         )
 
-    def keep(self, table: str, cell: Cell, folder: Path | None = None) -> None:
-        """Copies what a finished cell came to, in its own folder or another, to what is kept for a table."""
-        source = folder or self.cell_folder(cell)
+    def adopt(self, cell: Cell, run: Path) -> None:
+        """Makes the folder of a cell a link to a finished run; one that is there already stays."""
+        link = self.cell_folder(cell)
+        make_folder(link.parent)
+        # Where there are no links the run's results alone are kept: cells that need the run are trained.
+        with suppress(OSError):
+            link.symlink_to(run.resolve(), target_is_directory=True)
+
+    def make_way(self, cell: Cell) -> None:
+        """Removes a link to an adopted run that is no longer there, before the cell is computed."""
+        folder = self.cell_folder(cell)
+        if folder.is_symlink() and not folder.exists():
+            folder.unlink()
+
+    def keep(self, table: str, cell: Cell, run: Path | None = None) -> None:
+        """Copies what a finished cell came to, in its own folder or an adopted run, to what is kept for a
+        table.
+
+        Raises:
+            UserError: it is damaged, or the copy cannot be written.
+        """
+        source = run or self.cell_folder(cell)
         target = self.kept / table / cell.name / "results.json"
         if target.exists() or not (source / "results.json").exists():
             return
+        _outcome(source / "results.json", cell)
+        content = kept_content(cell, source)
+        if run is not None:
+            content["adopted_from"] = str(run)
         make_folder(target.parent)
-        write_json(target, kept_content(cell, source))
+        write_json(target, content)
 
     def _kept_files(self, cell: Cell) -> list[Path]:
         # Not by a pattern: a recipe's name may hold any character of one.
@@ -115,25 +161,67 @@ class Store:
         return [table / cell.name / "results.json" for table in tables]
 
 
+def outcome_in(folder: Path, cell: Cell) -> Outcome:
+    """What a cell came to, by the folder that it was computed in.
+
+    Raises:
+        UserError: it is damaged, or is of another cell.
+    """
+    outcome = _outcome(folder / "results.json", cell)
+    return replace(outcome, **_facts_of_run(cell, folder))
+
+
+def _outcome(path: Path, cell: Cell) -> Outcome:
+    outcome = read_json_as(path, _OUTCOME, "the results of a cell")
+    _require_of(path, outcome, cell)
+    return outcome
+
+
 def kept_content(cell: Cell, folder: Path) -> dict[str, Any]:
-    """What is kept of a finished cell: its results, their settings, errors by epoch and commits."""
+    """What is kept of a finished cell: its results, their settings and images, errors by epoch, commits."""
     results = read_json(folder / "results.json")
-    content: dict[str, Any] = {**results, "sha256": cell.sha256}
+    content: dict[str, Any] = {**results, "sha256": cell.sha256, **_facts_of_run(cell, folder)}
+    run = RunFolder(folder)
     if isinstance(cell, Training):
-        run = RunFolder(folder)
-        if run.manifest.exists():
-            manifest = run.read_manifest()
-            commits = [process.git_commit for process in (manifest, *manifest.resumed)]
-            content["trained_at_commits"] = [*dict.fromkeys(filter(None, commits))]
-        content["errors_by_epoch"] = [line.test_errors for line in read_metrics(run.metrics)]
-    if not isinstance(cell, Scoring) or not cell.real:
-        content["settings"] = _settings(cell)
+        content["errors_by_epoch"] = _errors_by_epoch(run)
+    if isinstance(cell, Ensemble):
+        content["errors_by_epoch_of_members"] = [
+            _errors_by_epoch(run.member(member.recipe.seed)) for member in cell.members
+        ]
+    if not isinstance(cell, Scoring):
+        # Of an adopted run, which may have had a baseline.
+        recipe = read_recipe(run.recipe) if run.recipe.exists() else cell.recipe
+        content["settings"] = _settings(recipe)
+    elif not cell.real:
+        content["settings"] = _settings(cell.recipe)
     return content
 
 
-def _settings(cell: Cell) -> Mapping[str, Any]:
+def _errors_by_epoch(run: RunFolder) -> list[int | None]:
+    return [line.test_errors for line in read_metrics(run.metrics)]
+
+
+def _facts_of_run(cell: Cell, folder: Path) -> dict[str, Any]:
+    """Images and commits of a run, of an ensemble those of its members as well, and where it is if it was
+    adopted; a score's own results have what there is to say."""
+    run = RunFolder(folder)
+    if isinstance(cell, Scoring) or not run.manifest.exists():
+        return {}
+    members = cell.members if isinstance(cell, Ensemble) else ()
+    runs = [*(run.member(member.recipe.seed) for member in members), run]
+    manifests = [each.read_manifest() for each in runs if each.manifest.exists()]
+    processes = [process for each in manifests for process in (each, *each.resumed)]
+    commits = dict.fromkeys(process.git_commit for process in processes if process.git_commit)
+    facts = {
+        "data_fingerprint": manifests[-1].data.fingerprint,
+        "trained_at_commits": tuple(commits),
+    }
+    return facts | ({"adopted_from": str(folder.resolve())} if folder.is_symlink() else {})
+
+
+def _settings(recipe: Recipe) -> Mapping[str, Any]:
     """All settings but where things are kept on the machine."""
-    settings = recipe_to_dict(cell.recipe)
+    settings = recipe_to_dict(recipe)
     for name in ("path", "cache"):
         settings["data"].pop(name)
     return settings

@@ -1,7 +1,8 @@
 """What the numbers of a table come to: mean, deviation and median over the draws."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean, median, stdev
 
 from convergan.experiments.cells import Cell
@@ -9,6 +10,7 @@ from convergan.experiments.plan import Entry, Plan
 from convergan.experiments.published import Number
 from convergan.experiments.store import Outcome, Store
 from convergan.experiments.tables import Unit
+from convergan.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +28,31 @@ class Summary:
     failed: Mapping[int, str] = field(default_factory=dict)
     """By draw, the error of a cell that failed in this call."""
 
+    samples: Mapping[int, Path] = field(default_factory=dict)
+    """By draw, the image of the last samples that a training drew, where its run is at hand."""
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe."""
+        return self.entry.cells[0].recipe.name
+
     @property
     def number(self) -> Number | None:
         """Mean and standard deviation over the draws; None without any.
 
         An Inception score of a single model has the deviation over parts of its images, as the paper's.
         """
-        found = list(self.values.values())
+        return self.number_without(())
+
+    def number_without(self, draws: Collection[int]) -> Number | None:
+        """`number` over all but some draws."""
+        found = {draw: value for draw, value in self.values.items() if draw not in draws}
         if not found:
             return None
         if len(found) > 1:
-            return Number(mean(found), stdev(found))
-        if self.unit == "Inception score":
-            return Number(found[0], next(iter(self.outcomes.values())).stdev)
-        return Number(found[0])
+            return Number(mean(found.values()), stdev(found.values()))
+        ((draw, value),) = found.items()
+        return Number(value, self.outcomes[draw].stdev if self.unit == "Inception score" else None)
 
     @property
     def median(self) -> float | None:
@@ -85,9 +98,19 @@ def summaries(plan: Plan, store: Store, failed: Mapping[str, str]) -> list[Summa
                 failed={
                     cell.draw: failed[cell.name] for cell in entry.cells if cell.name in failed
                 },
+                samples={
+                    cell.draw: image
+                    for cell in entry.cells
+                    if cell.draw in done and (image := _last_samples(store, cell)) is not None
+                },
             )
         )
     return found
+
+
+def _last_samples(store: Store, cell: Cell) -> Path | None:
+    samples = RunFolder(store.cell_folder(cell)).samples
+    return max(samples.glob("*.png"), default=None)
 
 
 def value_of(outcome: Outcome, unit: Unit) -> float | None:

@@ -6,18 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convergan.errors import UserError
 from convergan.experiments.cells import Cell, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.store import Store
-from convergan.experiments.watch import Standing, TimeLeft, makespan, standing
+from convergan.experiments.watch import Standing, TimeLeft, makespan, standing, steps_kept
 from convergan.experiments.work import Job, job_of
 from convergan.experiments.workers import STOP_SECONDS, Ended, Workers
 
 ATTEMPTS = 3
-"""How often a cell is begun whose worker is killed, each time from its last checkpoint."""
+"""How often a cell is begun whose worker ends before it is done, each time from its last checkpoint, without
+a step further."""
 
 _WATCH_SECONDS = 0.5
+
+_LATER_SECONDS = 30.0
+"""Time after which a cell is tried again that another process trains, or that had too little memory."""
 
 
 @dataclass(kw_only=True)
@@ -68,6 +71,10 @@ class Supervisor:
         self._waiting: list[Cell] = []
         self._running: dict[str, Cell] = {}
         self._attempts: Counter[str] = Counter()
+        self._steps_kept: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        """By the name of a cell that cannot be begun just now, when to try it again."""
+        self._told_busy: set[str] = set()
         self.progress = Progress()
 
     def run(self, cells: Sequence[Cell]) -> Progress:
@@ -83,8 +90,11 @@ class Supervisor:
                     self._stop()
                     break
                 self._begin_ready()
-                for ended in self._workers.ended(_WATCH_SECONDS):
-                    self._settle(ended)
+                if self._running:
+                    for ended in self._workers.ended(_WATCH_SECONDS):
+                        self._settle(ended)
+                elif self._waiting:
+                    time.sleep(_WATCH_SECONDS)
                 self._show()
         except KeyboardInterrupt:
             self.progress.interrupted = True
@@ -98,13 +108,27 @@ class Supervisor:
             if lacking:
                 self._waiting.remove(cell)
                 self._fail(cell, f"{lacking[0].title} failed")
+            elif self._has_become_done(cell):
+                self._waiting.remove(cell)
+                self._succeed(cell)
             elif self._workers.free() <= 0:
                 return
-            elif not any(need.name in missing for need in cell.needs):
+            elif cell.name not in self._not_before and not any(
+                need.name in missing for need in cell.needs
+            ):
                 self._waiting.remove(cell)
                 self._begin(cell)
 
+    def _has_become_done(self, cell: Cell) -> bool:
+        """True if a cell that could not be begun is done by now; otherwise it can be tried again, in time."""
+        until = self._not_before.get(cell.name)
+        if until is None or time.monotonic() < until:
+            return False
+        del self._not_before[cell.name]
+        return self._store.found(cell) is not None
+
     def _begin(self, cell: Cell) -> None:
+        self._store.make_way(cell)
         self._running[cell.name] = cell
         self._attempts[cell.name] += 1
         self._workers.begin(self._job(cell))
@@ -122,28 +146,46 @@ class Supervisor:
     def _settle(self, ended: Ended) -> None:
         cell, answer = self._running.pop(ended.job.name), ended.answer
         if answer is None:
-            attempt = self._attempts[cell.name]
-            if attempt < ATTEMPTS:
-                self._display.tell(f"{cell.title}: {ended.death}; begun again from its checkpoint")
-                self._waiting.insert(0, cell)
-            else:
-                self._fail(cell, f"{ended.death}, {attempt} times in a row")
-        elif answer.stopped:
-            # By somebody else's signal.
-            self._fail(cell, "its process was asked to stop; the same command goes on")
-        elif answer.error is not None:
-            self._fail(cell, answer.error)
-        else:
+            self._begin_again(cell, ended.death)
+        elif answer.ending == "done":
             self._succeed(cell)
+        elif answer.ending == "busy":
+            self._wait_for(cell, answer.error or "")
+        elif answer.ending == "stopped":
+            # By somebody else's signal.
+            self._begin_again(cell, "its process was asked to stop")
+        elif answer.ending == "out of memory":
+            # What runs beside it may have had the memory.
+            self._not_before[cell.name] = time.monotonic() + _LATER_SECONDS
+            self._begin_again(cell, answer.error or "out of memory")
+        else:
+            self._fail(cell, answer.error or "failed")
+
+    def _begin_again(self, cell: Cell, why: str) -> None:
+        """Puts a cell first whose worker ended before it was done, unless it comes no further any more."""
+        kept = steps_kept(self._store, cell)
+        if kept > self._steps_kept.get(cell.name, 0):
+            self._attempts[cell.name] = 1
+        self._steps_kept[cell.name] = kept
+        attempt = self._attempts[cell.name]
+        if attempt < ATTEMPTS:
+            self._display.tell(f"{cell.title}: {why}; begun again from its checkpoint")
+            self._waiting.insert(0, cell)
+        else:
+            self._fail(cell, f"{why}, {attempt} times in a row")
+
+    def _wait_for(self, cell: Cell, why: str) -> None:
+        """Leaves a cell to another process that trains it, and looks again later."""
+        self._attempts[cell.name] -= 1
+        if cell.name not in self._told_busy:
+            self._told_busy.add(cell.name)
+            self._display.tell(f"{cell.title}: left to another process: {why}")
+        self._not_before[cell.name] = time.monotonic() + _LATER_SECONDS
+        self._waiting.append(cell)
 
     def _succeed(self, cell: Cell) -> None:
-        try:
-            found = self._store.found(cell)
-        except UserError as error:
-            self._fail(cell, str(error))
-            return
-        if found is None:
-            self._fail(cell, "its worker left no results.json")
+        if self._store.found(cell) is None:
+            self._fail(cell, self._store.problems.get(cell.name, "its worker left no results.json"))
             return
         self.progress.done.append(cell.name)
         self._told(cell)
@@ -161,7 +203,7 @@ class Supervisor:
             for ended in self._workers.ended(_WATCH_SECONDS):
                 cell, answer = self._running.pop(ended.job.name), ended.answer
                 # One may have ended by itself.
-                if answer is not None and answer.error is None:
+                if answer is not None and answer.ending == "done":
                     self._succeed(cell)
 
     def _show(self) -> None:

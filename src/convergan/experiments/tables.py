@@ -40,6 +40,12 @@ class Table:
     variants: Mapping[str, str] = field(default_factory=dict)
     """By the name of the preset, what the paper calls it."""
 
+    apart: tuple[str, ...] = ()
+    """Presets that the paper has no counterpart of: shown by themselves, and not beside its numbers."""
+
+    chosen_by: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """By preset and column, the draws whose test errors chose settings of the preset."""
+
 
 TABLES: dict[TableName, Table] = {
     table.name: table
@@ -52,6 +58,8 @@ TABLES: dict[TableName, Table] = {
             labels=(20, 50, 100, 200),
             members=10,
             published=MNIST,
+            apart=("mnist-fast", "digits-fast"),
+            chosen_by={("mnist", "100"): (0, 1)},
         ),
         Table(
             name="table2",

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from convergan.experiments.cells import Cell, Training
 from convergan.experiments.store import Store
 from convergan.json_files import parse_json_as
+from convergan.runs.checkpoints import checkpoint_steps
 from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
 
@@ -67,16 +68,22 @@ def last_line(path: Path) -> EpochLine | None:
         return None
 
 
+def steps_kept(store: Store, cell: Cell) -> int:
+    """Steps that the newest checkpoints of a cell hold, of all its trainings together."""
+    parts = RunFolder(store.cell_folder(cell)).parts()
+    return sum(max(checkpoint_steps(part.checkpoints), default=0) for part in parts)
+
+
 class TimeLeft:
-    """Estimate of the time that all cells still take, from what is known of their recipes.
+    """Estimate of the time that all cells still take, from what is known of their recipes."""
 
-    Args:
-        seconds: by the name of a recipe, the expected duration of one training, where it was timed.
-    """
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._timed = seconds
+    def __init__(self) -> None:
+        self._timed: dict[str, float] = {}
         self._per_epoch: dict[str, float] = {}
+
+    def timed(self, cell: Training, seconds: float) -> None:
+        """Takes note of the expected duration of one training of a recipe, as it was timed."""
+        self._timed[cell.recipe.name] = seconds
 
     def saw(self, cell: Training, where: Standing) -> None:
         """Takes note of the speed of a training."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from convergan.errors import UserError, file_problem, one_line
 from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.files import make_folder
+from convergan.json_files import json_values
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict
 from convergan.recipes.settings import Recipe
 from convergan.scoring.settings import ScoreSettings
@@ -38,8 +39,8 @@ class Job:
     members: tuple[str, ...] = ()
     """Run folders of an ensemble's members, or of the generator that is scored."""
 
-    images: int = 0
-    """Samples to score; 0: the training images of the recipe."""
+    scoring: Mapping[str, Any] | None = None
+    """The settings of a score."""
 
     weights: str | None = None
     """File of the Inception network's weights."""
@@ -48,6 +49,13 @@ class Job:
     def threads(self) -> int:
         """Threads of the CPU that it takes."""
         return int(self.recipe["hardware"]["threads"] or 1)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """True if it computes on a GPU where there is one; averaging, which looks at test images once, does
+        not unless it is told to."""
+        accelerator = self.recipe["hardware"]["accelerator"]
+        return self.kind != "average" or accelerator not in ("auto", "cpu")
 
 
 def job_of(
@@ -70,7 +78,6 @@ def job_of(
         weights: file of the Inception network's weights.
     """
     kinds: dict[type[Cell], JobKind] = {Training: "train", Ensemble: "average", Scoring: "score"}
-    images = (cell.settings.count or 0) if isinstance(cell, Scoring) and not cell.real else 0
     return Job(
         kind=kinds[type(cell)],
         name=cell.name,
@@ -80,7 +87,7 @@ def job_of(
         sha256=cell.sha256,
         checkpoint_every_seconds=checkpoint_every_seconds,
         members=tuple(str(member.absolute()) for member in members),
-        images=images,
+        scoring=json_values(cell.settings) if isinstance(cell, Scoring) else None,
         weights=None if weights is None else str(weights.absolute()),
     )
 
@@ -96,15 +103,19 @@ def timing_job(recipe: Recipe, name: str, log: Path) -> Job:
     )
 
 
+Ending = Literal["done", "failed", "stopped", "busy", "out of memory"]
+"""How a job ends: `stopped` by a signal, with a checkpoint to go on from; `busy`: another process trains the
+cell."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a worker says at its end."""
 
+    ending: Ending = "done"
+
     error: str | None = None
     """What was wrong, in one line; None where nothing was."""
-
-    stopped: bool = False
-    """True if it was asked to stop, and can go on from its checkpoint."""
 
     value: float | None = None
     """Seconds, for a job that measures them."""
@@ -113,21 +124,36 @@ class Answer:
 def perform(job: Job) -> Answer:
     """Does a job, in the main thread of a process that does nothing else meanwhile; errors are told, not
     raised."""
+    from convergan.runs.claim import InUse
     from convergan.training.signals import Interrupted, Terminated
 
     with _logged(Path(job.log)) as console:
         try:
             return Answer(value=_TASKS[job.kind](job, console))
         except (Interrupted, Terminated, KeyboardInterrupt):
-            return Answer(error="stopped", stopped=True)
+            return Answer(ending="stopped", error="stopped")
+        except InUse as error:
+            return Answer(ending="busy", error=str(error))
         except UserError as error:
-            return Answer(error=str(error))
+            return Answer(ending="failed", error=str(error))
         except OSError as error:
-            return Answer(error=file_problem(error))
+            return Answer(ending="failed", error=file_problem(error))
         except Exception as error:
             # The traceback is in the log; the table needs a line.
             console.print_exception()
-            return Answer(error=f"{type(error).__name__}: {one_line(error)}")
+            ending: Ending = "out of memory" if is_out_of_memory(error) else "failed"
+            return Answer(ending=ending, error=f"{type(error).__name__}: {one_line(error)}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if there was too little memory, of this machine or of its GPU: what runs beside it may have had
+    it."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # What torch raises on a CPU.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 @contextmanager
@@ -163,7 +189,7 @@ def _score(job: Job, console: Console) -> None:
         _recipe(job),
         Path(job.folder),
         run=Path(job.members[0]) if job.members else None,
-        settings=replace(ScoreSettings(metrics=("is",)), count=job.images or None),
+        settings=ScoreSettings(**(job.scoring or {})),
         weights=None if job.weights is None else Path(job.weights),
         sha256=job.sha256,
     )

@@ -147,7 +147,7 @@ def _ended(job: Job, process: subprocess.Popen[bytes]) -> Ended:
             return Ended(job=job, answer=Answer(**json.loads(text)))
     if code == -signal.SIGTERM:
         # Before Python could take the signal.
-        return Ended(job=job, answer=Answer(error="stopped", stopped=True))
+        return Ended(job=job, answer=Answer(ending="stopped", error="stopped"))
     death = f"killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
     return Ended(job=job, answer=None, death=death)
 

@@ -1,4 +1,4 @@
-"""From an image file to pixels: the one place where images are decoded."""
+"""Decoding of image files to pixels, for all of the package."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ SUFFIXES = frozenset(
         ".pbm", ".pgm", ".pnm", ".ppm",
     }
 )  # fmt: skip
-"""Names of image files end so, in lower or upper case.
+"""Suffixes of image files, in lower or upper case.
 
-Not among them: AVIF, which not every build of Pillow decodes, and TGA, whose files begin with no mark, so
+AVIF is left out, as not every build of Pillow decodes it, and TGA, as its files begin with no signature, so
 that any broken file could be taken for one.
 """
 
@@ -33,15 +33,15 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """Formats that are decoded, by Pillow's names."""
 
 _SMALL_BYTES = 16 * 1024
-"""Smaller files take longer to open than to decode."""
+"""Size in bytes below which a file takes longer to open than to decode."""
 
 
 class Unreadable(Exception):
-    """An image file that cannot be decoded; the message is the reason, without the file's name."""
+    """Error: an image file cannot be decoded; the message is the reason, without the file's name."""
 
 
 Encoded = bytes | str | Path | Unreadable
-"""An image file: its content, or where it is, or why it is not to be read."""
+"""An image file: its content, its path, or the reason why it must not be read."""
 
 
 def decode(
@@ -50,10 +50,10 @@ def decode(
     channels: Literal[1, 3] | None = None,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """The pixels of an image file, uint8 [height, width, channels].
+    """Decode an image file to pixels, uint8 [height, width, channels].
 
-    The whole file is decoded, so that a truncated one is noticed. Of an animation the first frame counts;
-    a photograph is turned upright as its EXIF orientation says. See `pixels` for the rest.
+    The whole file is decoded, so that truncation is noticed. The first frame of an animation counts; a
+    photograph is turned upright according to its EXIF orientation. See `pixels` for the rest.
 
     Raises:
         Unreadable: the file is absent, truncated, broken, or no image of a known format; or there is a pipe
@@ -96,15 +96,15 @@ def pixels(
     channels: Literal[1, 3] | None = None,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """The pixels of an opened image, uint8 [height, width, channels].
+    """Convert an opened image to pixels, uint8 [height, width, channels].
 
-    16 bits are scaled to 8; transparent images are laid on white; palettes and CMYK become RGB.
+    16 bits are scaled to 8; transparent images get a white background; palettes and CMYK become RGB.
 
     Args:
         image: a Pillow image.
-        channels: 1: grey (of colours, their luma); 3: RGB. None: 1 where all pixels are grey, else 3.
-        size: height and width in pixels to scale to; what exceeds the aspect ratio is cropped, half on each
-            side. None: the image's own.
+        channels: 1 for grey (colours become their luma), 3 for RGB. None: 1 if all pixels are grey, else 3.
+        size: height and width in pixels to scale to; an image of another aspect ratio is cropped, the same on
+            both sides. None: the image's own size.
 
     Raises:
         Unreadable: the pixels are floating-point or 32-bit numbers.
@@ -129,26 +129,26 @@ def decode_in_order(
     channels: Literal[1, 3] | None = None,
     size: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray | Unreadable]:
-    """Decodes files as `decode` does, in threads where that pays; yields one result for each, in order."""
+    """Decode files as `decode` does, in threads where that is faster; yield a result for each, in order."""
 
-    def attempt(some: list[Encoded]) -> list[np.ndarray | Unreadable]:
-        return [_attempt(each, channels, size) for each in some]
+    def attempt(chunk: list[Encoded]) -> list[np.ndarray | Unreadable]:
+        return [_attempt(file, channels, size) for file in chunk]
 
-    def attempt_plain(some: list[Encoded]) -> list[tuple[Encoded, np.ndarray | None]]:
-        return list(zip(some, _decode_plain(some, channels, size), strict=True))
+    def attempt_plain(chunk: list[Encoded]) -> list[tuple[Encoded, np.ndarray | None]]:
+        return list(zip(chunk, _decode_plain(chunk, channels, size), strict=True))
 
-    rest = iter(files)
-    for first in rest:
-        everything = chain([first], rest)
+    remaining = iter(files)
+    for first in remaining:
+        queue = chain([first], remaining)
         if _size_bytes(first) < _SMALL_BYTES:
-            # One thread: several would fight over the interpreter's lock.
-            for decoded in map_in_threads(attempt_plain, _chunks(everything, 512), threads=1):
-                for each, image in decoded:
-                    yield _attempt(each, channels, size) if image is None else image
+            # One thread: several would compete for the interpreter's lock.
+            for decoded in map_in_threads(attempt_plain, _chunks(queue, 512), threads=1):
+                for file, image in decoded:
+                    yield _attempt(file, channels, size) if image is None else image
         else:
             # Eight at a time: photographs that are not scaled down take much memory once decoded.
             threads = min(16, os.cpu_count() or 1)
-            for results in map_in_threads(attempt, _chunks(everything, 8), threads=threads):
+            for results in map_in_threads(attempt, _chunks(queue, 8), threads=threads):
                 yield from results
 
 
@@ -157,17 +157,17 @@ def _decode_plain(
 ) -> list[np.ndarray | None]:
     """The images of small plain PNG files, which are decoded together; None for all else."""
     images: list[np.ndarray | None] = [None] * len(files)
-    for pile in piles([_small_content(each) for each in files]):
+    for pile in piles([_small_content(file) for file in files]):
         if size is not None and size != (pile.height, pile.width):
             continue
         try:
             tall = decode(pile.file(), channels=channels)
         except Unreadable:
-            # One of them is; which one is seen when each is decoded by itself.
+            # One of the files is; decoding them one by one shows which.
             continue
         may_be_grey = channels is None and tall.shape[2] == 3
-        together = tall.reshape(-1, pile.height + 1, *tall.shape[1:])[:, 1:]
-        for position, image in zip(pile.positions, together, strict=True):
+        unpiled = tall.reshape(-1, pile.height + 1, *tall.shape[1:])[:, 1:]
+        for position, image in zip(pile.positions, unpiled, strict=True):
             images[position] = image[..., :1] if may_be_grey and _is_grey(image) else image
     return images
 
@@ -182,8 +182,8 @@ def _attempt(
 
 
 def _chunks(files: Iterable[Encoded], length: int) -> Iterator[list[Encoded]]:
-    rest = iter(files)
-    while chunk := list(islice(rest, length)):
+    remaining = iter(files)
+    while chunk := list(islice(remaining, length)):
         yield chunk
 
 
@@ -199,7 +199,7 @@ def _size_bytes(encoded: Encoded) -> int:
 
 
 def opened(encoded: bytes | str | Path) -> BinaryIO:
-    """An image file to read from.
+    """Open an image file for reading.
 
     Raises:
         OSError: it cannot be opened, or there is a pipe or a device in its place, which is not opened.
@@ -210,7 +210,7 @@ def opened(encoded: bytes | str | Path) -> BinaryIO:
 
 
 def _small_content(encoded: Encoded) -> Encoded:
-    """What is in a file, if that is little."""
+    """Content of a small file; a larger file stays as it is."""
     if not isinstance(encoded, (str, Path)):
         return encoded
     try:
@@ -243,12 +243,12 @@ def _eight_bits(image: "Image") -> "Image":
 
 
 def _is_grey(array: np.ndarray) -> bool:
-    # The first line tells most colour images at once.
+    # The first line reveals most colour images at once.
     return all((part[..., :1] == part[..., 1:]).all() for part in (array[0], array))
 
 
 def _sixteen_to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """0..65535, in whichever integers Pillow opens them as, to 0..255, rounded."""
+    """Scale 0..65535, in any integers that Pillow uses, to 0..255, rounded."""
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > 65535:
         raise Unreadable(f"pixel values {wide.min()} to {wide.max()}, not of 8 or 16 bits")

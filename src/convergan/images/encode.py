@@ -1,4 +1,4 @@
-"""From pixels to image files."""
+"""Encoding of pixels as image files."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -25,9 +25,9 @@ def to_png(pixels: np.ndarray, *, compress: bool = True) -> bytes:
 
     Args:
         pixels: uint8 [height, width, channels], 1 to 4 channels.
-        compress: Compressed files are the longer the busier the image, which tells generated images from real
-            ones. False stores every pixel as it is: all images of one shape make files of one length, of the
-            same chunks in the same places.
+        compress: compress the pixels. The length of a compressed file tells how busy an image is, and so
+            generated images from real ones. False stores pixels as they are: images of one shape make files
+            of one length, of the same chunks in the same places.
     """
     file = BytesIO()
     to_picture(pixels).save(file, "PNG", compress_level=-1 if compress else 0)

@@ -1,4 +1,4 @@
-"""The headers of image files: what is known of an image before a pixel is decoded."""
+"""Headers of image files: an image's properties before a pixel is decoded."""
 
 import warnings
 from typing import NamedTuple
@@ -15,23 +15,23 @@ class Header(NamedTuple):
     """Format and size of an image file."""
 
     format: str
-    """Pillow's name of it: `PNG`."""
+    """Pillow's name of the format, such as `PNG`."""
 
     height: int
-    """In pixels, upright, as `decode` gives the image; so is the width."""
+    """Height in pixels of the upright image, as decoded; the same goes for the width."""
 
     width: int
 
 
 def read_header(encoded: Encoded) -> Header | None:
-    """The header of an image file; None where it cannot be read, as decoding will tell."""
+    """Read the header of an image file; None if it cannot be read, which decoding reports."""
     from PIL import Image
 
     if isinstance(encoded, Unreadable):
         return None
     try:
         with opened(encoded) as file, warnings.catch_warnings():
-            # Of a decompression bomb, say.
+            # Such as about a decompression bomb.
             warnings.simplefilter("ignore")
             with Image.open(file, formats=FORMATS) as image:
                 turned = image.getexif().get(_ORIENTATION) in _TURNED
@@ -48,7 +48,7 @@ _STANDARD_SUM = 3689
 def jpeg_quality(encoded: Encoded) -> int | None:
     """The quality, 1 to 100, of a JPEG file, by its quantization table; None for other files.
 
-    The scale of libjpeg, by which most programs call it. Other tables are called by the quality of the
+    The scale is that of libjpeg, as in most programs. A table that is not standard gets the quality of the
     standard table that quantizes as strongly. Below 20, where tables are clipped, it is a little too high.
     """
     from PIL import Image

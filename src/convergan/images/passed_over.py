@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 _NOT_COUNTED = frozenset({"thumbs.db", "desktop.ini"})
-"""Files that operating systems keep beside images, in lower case."""
+"""Names of files that operating systems keep beside images, in lower case."""
 
 _LONGEST_SUFFIX = 10
 
@@ -14,16 +14,16 @@ _MOST_SUFFIXES = 8
 
 
 def count_passed_over(names: Iterable[str]) -> str | None:
-    """Files by their suffixes, as `4 files passed over: .heic 3, .txt 1`; None where there are none."""
+    """Numbers of files by suffix, as `4 files passed over: .heic 3, .txt 1`; None without files."""
     kinds = Counter(
         _kind(name) for name in names if os.path.basename(name).lower() not in _NOT_COUNTED
     )
     if not kinds:
         return None
     total = kinds.total()
-    listed = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    text = ", ".join(f"{kind} {count}" for kind, count in listed[:_MOST_SUFFIXES])
-    unlisted = sum(count for _, count in listed[_MOST_SUFFIXES:])
+    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    text = ", ".join(f"{kind} {count}" for kind, count in ranked[:_MOST_SUFFIXES])
+    unlisted = sum(count for _, count in ranked[_MOST_SUFFIXES:])
     return (
         f"{total} file{'' if total == 1 else 's'} passed over: {text}"
         f"{f', others {unlisted}' if unlisted else ''}"

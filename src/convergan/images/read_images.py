@@ -27,23 +27,23 @@ class SkippedImage:
     reason: str
 
 
-class Found(NamedTuple):
+class FolderFiles(NamedTuple):
     """Names of the files below a folder, relative to it, sorted."""
 
     images: list[str]
-    others: list[str]
-    """Files that are passed over, for their suffix."""
+    other_files: list[str]
+    """Files that are no images by their suffix."""
 
 
 def find_images(path: Path) -> list[Path]:
     """The image files in a folder and in the folders below it, sorted; or `[path]`, if it is a file.
 
-    Files count as images by their suffix (`decode.SUFFIXES`); others are passed over, and so is
-    whatever has a name that starts with a dot.
+    Files count as images by their suffix (`decode.SUFFIXES`); others are ignored, and so are files and
+    folders whose names start with a dot.
 
     Raises:
         UserError: `path` is absent, no file and no folder, or a folder without images; a folder below it
-            cannot be read; a file's name is no UTF-8.
+            cannot be read; a file's name is not UTF-8.
     """
     return [Path(file) for file in find_image_files(path)]
 
@@ -59,7 +59,7 @@ def find_image_files(path: Path) -> list[str]:
         raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
     files = find_in_folder(path)
     if not files.images:
-        passed_over = count_passed_over(files.others)
+        passed_over = count_passed_over(files.other_files)
         raise UserError(
             f"{path}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
             f"{f' ({passed_over})' if passed_over else ''}"
@@ -72,22 +72,22 @@ def _is_there(path: Path) -> bool:
     return path.name.lower().endswith(_SUFFIXES) and os.path.lexists(path)
 
 
-def find_in_folder(path: Path) -> Found:
+def find_in_folder(path: Path) -> FolderFiles:
     """The images of a folder, perhaps none, as in `find_images`, and the other files.
 
     Raises:
-        UserError: a folder that cannot be read; an image whose name is no UTF-8.
+        UserError: a folder that cannot be read; an image whose name is not UTF-8.
     """
-    files = Found([], [])
+    files = FolderFiles([], [])
     for name in files_below(path):
-        (files.images if name.lower().endswith(_SUFFIXES) else files.others).append(name)
+        (files.images if name.lower().endswith(_SUFFIXES) else files.other_files).append(name)
     require_utf8(files.images, "a file")
     return files
 
 
 def files_passed_over(path: Path) -> list[str]:
     """The files of a folder, and of those below it, that are no images; none if `path` is a file."""
-    return find_in_folder(path).others if path.is_dir() else []
+    return find_in_folder(path).other_files if path.is_dir() else []
 
 
 def read_images(
@@ -99,14 +99,14 @@ def read_images(
     batch_size: int = 256,
     unreadable: Callable[[SkippedImage], None] | None = None,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Decodes image files as `open_data_set` does, some at a time, in order.
+    """Decode image files as `open_data_set` does, a batch at a time, in order.
 
     Args:
         paths: image files, as `find_images` or `find_image_files` returns them.
         size: height and width in pixels.
         channels: 1 for grey, 3 for RGB; images of the other kind are converted.
         resize: scale images of other sizes and crop them at the centre; otherwise they are errors.
-        batch_size: images at a time, at most.
+        batch_size: largest number of images in a batch.
         unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
 
     Yields:
@@ -123,8 +123,8 @@ def read_images(
     readable = results if unreadable is None else _without_unreadable(results, unreadable)
     while batch := list(islice(readable, batch_size)):
         images = np.empty((len(batch), *size, channels), dtype=np.uint8)
-        for place, (name, result) in zip(images, batch, strict=True):
-            place[...] = _require_image(name, result, size)
+        for image, (name, result) in zip(images, batch, strict=True):
+            image[...] = _require_image(name, result, size)
         yield [name for name, _ in batch], images
 
 

@@ -18,10 +18,10 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def open_regular(path: str | Path) -> int:
-    """Opens a file to read and gives its descriptor.
+    """Open a file for reading and return its descriptor.
 
-    Opening a pipe waits for whoever writes into it, and opening a device may set it to work: the kind is
-    looked at first. What takes the file's place in between is opened without waiting, and closed.
+    Opening a pipe waits for a writer, and opening a device may start it: the kind is checked first. Another
+    kind of file that takes its place in between is opened without waiting, and closed.
 
     Raises:
         OSError: it is no regular file, or cannot be opened.
@@ -37,7 +37,7 @@ def open_regular(path: str | Path) -> int:
 
 
 def require_regular(file: str | Path | int) -> None:
-    """Raises OSError where a path (links are followed) or an open descriptor is of no regular file."""
+    """Raise OSError if a path (links are followed) or an open descriptor is no regular file."""
     kind = stat.S_IFMT(os.stat(file).st_mode)
     if kind != stat.S_IFREG:
         raise OSError(f"{_KINDS.get(kind, 'something else')}, which is not a regular file")

@@ -16,14 +16,14 @@ def map_in_threads(
     threads: int,
     begin: Callable[[], object] | None = None,
 ) -> Iterator[_Result]:
-    """`map(work, items)`, in order, by threads that run only a little ahead of the reader.
+    """Compute `map(work, items)`, in order, by threads that run only a little ahead of the reader.
 
-    Whoever stops reading stops them: what has not been begun is not done.
+    When the reader stops, items that are not begun are not computed.
 
     Args:
-        work: called in the threads; what it raises is raised here, in its turn.
+        work: called in the threads; its errors are raised here, in the order of the items.
         items: read in the reader's thread.
-        threads: how many.
+        threads: number of threads.
         begin: called first in each thread.
     """
     pool = ThreadPoolExecutor(threads, initializer=begin)

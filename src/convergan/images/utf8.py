@@ -1,16 +1,16 @@
-"""Checks that names can be written in UTF-8, into a manifest, a CSV or a report."""
+"""Check that names can be written in UTF-8, into a manifest, a CSV or a report."""
 
 from collections.abc import Iterable
 
 from convergan.errors import UserError, is_utf8, shortened
 
 
-def require_utf8(names: Iterable[str], what: str) -> None:
-    """Refuses names with lone surrogates, as the bytes of a file's name that are no UTF-8 are read.
+def require_utf8(names: Iterable[str], kind: str) -> None:
+    """Refuse names with lone surrogates, which stand for bytes of a file's name that are not UTF-8.
 
     Args:
-        names: names that are going to be written.
-        what: what is named so, such as "a file".
+        names: names that will be written.
+        kind: kind of thing that the names belong to, such as "a file".
 
     Raises:
         UserError: one of the names cannot be written as UTF-8; shows it.
@@ -21,6 +21,6 @@ def require_utf8(names: Iterable[str], what: str) -> None:
     for name in names:
         if not is_utf8(name):
             raise UserError(
-                f"{shortened(name)}: expected the name of {what} in UTF-8, got bytes that are none;"
+                f"{shortened(name)}: expected the name of {kind} in UTF-8, got bytes that are none;"
                 " rename it"
             )

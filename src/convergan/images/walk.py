@@ -9,26 +9,26 @@ from convergan.images.utf8 import require_utf8
 _NOT_THE_USERS = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 )
-"""Folders that archives, network disks and file systems make, in lower case."""
+"""Names of folders made by archives, network disks and file systems, in lower case."""
 
 
 def files_below(path: Path) -> list[str]:
     """Names, relative to `path` and with `/`, of all files below it, sorted.
 
-    Links to folders are followed, but not in circles. Names that start with a dot are passed over,
-    and so are the folders that systems keep for themselves, such as `__MACOSX`.
+    Links to folders are followed, but not in circles. Names that start with a dot are ignored, and
+    so are folders that systems keep for themselves, such as `__MACOSX`.
 
     Raises:
-        UserError: a folder that cannot be read; `path` is no UTF-8.
+        UserError: a folder that cannot be read; `path` is not UTF-8.
     """
     require_utf8([str(path)], "a folder")
     names: list[str] = []
-    seen: set[str] = set()
+    visited: set[str] = set()
     prefixes = [""]
     while prefixes:
         prefix = prefixes.pop()
         folder = os.path.join(path, prefix)
-        seen.add(os.path.realpath(folder))
+        visited.add(os.path.realpath(folder))
         subfolders = []
         try:
             with os.scandir(folder) as entries:
@@ -37,7 +37,7 @@ def files_below(path: Path) -> list[str]:
                         continue
                     if not _is_folder(entry):
                         names.append(prefix + entry.name)
-                    elif not (is_the_systems(entry.name) or _leads_back(entry, seen)):
+                    elif not (is_the_systems(entry.name) or _leads_back(entry, visited)):
                         subfolders.append(f"{prefix}{entry.name}/")
         except OSError as error:
             raise UserError(
@@ -63,5 +63,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         raise
 
 
-def _leads_back(entry: os.DirEntry[str], seen: set[str]) -> bool:
-    return entry.is_symlink() and os.path.realpath(entry.path) in seen
+def _leads_back(entry: os.DirEntry[str], visited: set[str]) -> bool:
+    return entry.is_symlink() and os.path.realpath(entry.path) in visited

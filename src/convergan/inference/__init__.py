@@ -1,1 +1,1 @@
-"""What a finished run is for: predicting classes and drawing samples."""
+"""Uses of a finished run: predicting classes and drawing samples."""

@@ -37,10 +37,10 @@ class Evaluation:
     """Names, predicted classes and probabilities of the images, in their order."""
 
     truth: np.ndarray
-    """int64 [images]: the true class of each, an index into `predictions.classes`."""
+    """True classes of the images, int64 [images], indices into `predictions.classes`."""
 
     notes: tuple[str, ...] = ()
-    """Remarks on the images, a sentence each."""
+    """Notes on the images, a sentence each."""
 
     def __len__(self) -> int:
         """The number of images."""
@@ -48,7 +48,7 @@ class Evaluation:
 
     @property
     def wrong(self) -> np.ndarray:
-        """bool [images]: which predictions are wrong."""
+        """True for wrong predictions, bool [images]."""
         return self.predictions.labels != self.truth
 
     @property
@@ -68,14 +68,14 @@ class Evaluation:
 
     @property
     def confusion(self) -> np.ndarray:
-        """int64 [classes, classes]: the number of images of class i that are predicted to be of class j."""
+        """Numbers of images of class i predicted as class j, int64 [classes, classes]."""
         classes = len(self.predictions.classes)
         confusion = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(confusion, (self.truth, self.predictions.labels), 1)
         return confusion
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers, as `convergan evaluate --json` writes them."""
+        """The evaluation as `convergan evaluate --json` writes it."""
         confusion = self.confusion
         return {
             "schema": SCHEMA,
@@ -105,23 +105,23 @@ def evaluate(
     skip_unreadable: bool = False,
     progress: bool = False,
 ) -> Evaluation:
-    """Classifies labelled images and counts the errors.
+    """Classify labelled images and count the errors.
 
     A folder is read as in training: one folder of images for each class, or a metadata.csv. If it has test
     images, these are evaluated, otherwise all images with a label. Classes are matched with those of the run
     by name; a class of the run may be absent. Images are treated as in training, as `predict` does.
 
     Args:
-        run: the folder of a finished run or ensemble, or what `load_classifier` made of it.
+        run: the folder of a finished run or ensemble, or its classifier from `load_classifier`.
         images: a folder. Or uint8 [n, height, width], [n, height, width, channels] or [n, channels, height,
             width], 1 or 3 channels.
-        labels: of an array: the class of each image, [n], as its name or as an index into the classes of the
-            run. None: of a folder.
+        labels: the class of each image of an array, [n], as its name or as an index into the classes of the
+            run. None for a folder.
         skip_unreadable: leave out files that cannot be read; `predictions.skipped` lists them.
         progress: show a progress bar on the standard error.
 
     Raises:
-        UserError: an image without a class that the run knows; labels missing, too many or too few; and as
+        UserError: an image without a class of the run; labels missing, too many or too few; and as in
             `predict`.
 
     Example:
@@ -155,7 +155,7 @@ def evaluate(
 
 
 def print_evaluation(console: "Console", evaluation: Evaluation) -> None:
-    """The errors in all and of each class, the classes that are confused most, and notes."""
+    """Print the errors, in all and by class, the classes that are confused most, and notes."""
     from rich.table import Table
     from rich.text import Text
 
@@ -184,7 +184,7 @@ def print_evaluation(console: "Console", evaluation: Evaluation) -> None:
     say = partial(console.print, markup=False, emoji=False, highlight=False)
     if confused := [
         f"{names[true]} as {names[predicted]} ({confusion[true, predicted]:,})"
-        for true, predicted in (divmod(int(place), len(names)) for place in order)
+        for true, predicted in (divmod(int(position), len(names)) for position in order)
         if confusion[true, predicted]
     ]:
         say(f"\nmisclassified most often: {', '.join(confused)}")
@@ -198,19 +198,19 @@ def _labelled(source: Source) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
         note = f"evaluated on the test images of {printable(source.place)}"
         return [str(file) for file in source.test.files], source.test.labels, (*source.notes, note)
     part, notes = source.train, source.notes
-    known = np.flatnonzero(part.labels != UNLABELLED)
-    if not len(known):
+    rows = np.flatnonzero(part.labels != UNLABELLED)
+    if not len(rows):
         raise UserError(
             f"{source.place}: expected labelled images, in a folder of each class or named by a"
             " metadata.csv, got images without labels alone"
         )
-    if left_out := len(part.labels) - len(known):
+    if left_out := len(part.labels) - len(rows):
         notes = (*notes, f"{left_out:,} images without a label are left out")
-    return [str(part.files[row]) for row in known.tolist()], part.labels[known], notes
+    return [str(part.files[row]) for row in rows.tolist()], part.labels[rows], notes
 
 
 def _numbers_of(source: Source, classes: Sequence[str]) -> np.ndarray:
-    """int64 [classes of the folder]: the index that the run gives each class of a folder."""
+    """The run's index of each class of a folder, int64 [classes of the folder]."""
     indices = {name: index for index, name in enumerate(classes)}
     for name in source.classes:
         if name not in indices:
@@ -223,7 +223,7 @@ def _numbers_of(source: Source, classes: Sequence[str]) -> np.ndarray:
 def _indices(
     labels: Sequence[int] | Sequence[str] | np.ndarray, classes: Sequence[str], count: int
 ) -> np.ndarray:
-    """int64 [n]: labels as indices into the classes of the run."""
+    """Labels as indices into the classes of the run, int64 [n]."""
     array = np.asarray(labels)
     if array.shape != (count,) or array.dtype.kind not in "iuU":
         raise UserError(

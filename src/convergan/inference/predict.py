@@ -1,4 +1,4 @@
-"""Classes of images: what a run's classifier says of files and of arrays."""
+"""Predicted classes of images, in files or arrays, by a run's classifier."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ Batches = Iterator[tuple[Sequence[str], np.ndarray]]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of images, in their order."""
+    """Predictions of a classifier for images, in their order."""
 
     classes: tuple[str, ...]
     """The name of each class."""
 
     names: list[str]
-    """The path of each image, or of an array `row 0`, `row 1` and so on."""
+    """The path of each image; for an array `row 0`, `row 1` and so on."""
 
     labels: np.ndarray
-    """int64 [images]: the most probable class of each, an index into `classes`."""
+    """Most probable class of each image, int64 [images], an index into `classes`."""
 
     probabilities: np.ndarray
-    """float32 [images, classes]: each row sums to 1."""
+    """Class probabilities, float32 [images, classes]: each row sums to 1."""
 
     skipped: tuple[SkippedImage, ...] = ()
     """Files that could not be read and were left out: `name` and `reason` of each."""
@@ -48,7 +48,7 @@ class Predictions:
 
     @property
     def confidences(self) -> np.ndarray:
-        """float32 [images]: the probability of the label of each, 0 to 1."""
+        """Probability of each image's label, float32 [images], 0 to 1."""
         confidences: np.ndarray = self.probabilities.max(axis=1)
         return confidences
 
@@ -60,14 +60,14 @@ def predict(
     skip_unreadable: bool = False,
     progress: bool = False,
 ) -> Predictions:
-    """Classifies images: files, all images in folders and in the folders below them, or an array.
+    """Classify images: files, all images in folders and in the folders below them, or an array.
 
-    Images are treated as in training: turned to the run's grey or colour, and resized where training resized.
-    The same images are given the same probabilities, whether they come as files or as an array. A GPU is used
-    where there is one; a classifier that is handed over stays on its device.
+    Images are treated as in training: converted to the run's grey or colour, and resized if training resized.
+    The same images get the same probabilities as files and as an array. A GPU is used if there is one; a
+    classifier passed as `run` stays on its device.
 
     Args:
-        run: the folder of a finished run or ensemble, or what `load_classifier` made of it.
+        run: the folder of a finished run or ensemble, or its classifier from `load_classifier`.
         images: an image or a folder, or several; files are sorted by path, each counts once. Or uint8 [n,
             height, width], [n, height, width, channels] or [n, channels, height, width], 1 or 3 channels.
         skip_unreadable: go on without files that cannot be read; they are listed in `skipped`.
@@ -90,7 +90,7 @@ def predict(
         True
     """
     classifier = run if isinstance(run, Classifier) else load_for_predicting(run)
-    # What the threads below would set and put back, they would for each other.
+    # Threads that set the mode and restored it would disturb each other.
     require_evaluation_mode(classifier, "run")
     skipped: list[SkippedImage] = []
     if isinstance(images, np.ndarray | Tensor):
@@ -107,12 +107,12 @@ def predict(
             names += batch_names
             probabilities.append(batch_probabilities)
             report(len(names) + len(skipped), count)
-    together = np.concatenate(probabilities)
-    return Predictions(classifier.classes, names, together.argmax(axis=1), together, tuple(skipped))
+    table = np.concatenate(probabilities)
+    return Predictions(classifier.classes, names, table.argmax(axis=1), table, tuple(skipped))
 
 
 def load_for_predicting(run: StrPath) -> Classifier:
-    """A run's classifier on the device that images are classified on. Raises as `load_classifier`."""
+    """Load a run's classifier onto the device for predictions. Raises as `load_classifier` does."""
     return load_classifier(run).to(device_of_process())
 
 
@@ -120,14 +120,14 @@ def find_files(images: StrPath | Iterable[StrPath]) -> list[str]:
     """The image files among and below some paths, each once, sorted below each path.
 
     Raises:
-        UserError: there is none, or what is there is no path.
+        UserError: there is none, or an item is no path.
     """
     several = isinstance(images, Iterable) and not isinstance(images, str | bytes)
-    given: Any = images if several else [images]
-    places = [as_path(place, "images") for place in given]
-    if not places:
+    items: Any = images if several else [images]
+    paths = [as_path(item, "images") for item in items]
+    if not paths:
         raise UserError("images: expected an image or a folder of images, got nothing")
-    return list(dict.fromkeys(file for place in places for file in find_image_files(place)))
+    return list(dict.fromkeys(file for path in paths for file in find_image_files(path)))
 
 
 def batches_of_files(
@@ -135,11 +135,11 @@ def batches_of_files(
     files: Sequence[str],
     unreadable: Callable[[SkippedImage], None] | None,
 ) -> Batches:
-    """Image files as the classifier takes them.
+    """Read image files as the classifier's input.
 
     Args:
-        classifier: whose size and channels they are brought to.
-        files: as `find_files` gives them.
+        classifier: classifier whose image size and channels they are converted to.
+        files: files, as from `find_files`.
         unreadable: called with each image that cannot be read, which is then left out. None: it is an error.
 
     Raises:
@@ -159,7 +159,7 @@ def batches_of_files(
 def predicted_batches(
     classifier: Classifier, batches: Batches
 ) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-    """Names, and float32 [batch, classes]: the probabilities of images, batch by batch, in order."""
+    """Names of images and their probabilities, float32 [batch, classes], batch by batch, in order."""
     device = next(classifier.parameters()).device
 
     def probabilities_of(pixels: Tensor) -> tuple[Tensor]:
@@ -176,7 +176,7 @@ def _batch_size(classifier: Classifier) -> int:
 
 
 def _pixels_of(images: np.ndarray | Tensor, classifier: Classifier) -> np.ndarray:
-    """uint8 [n, height, width, channels] of a size that the classifier takes."""
+    """Pixels, uint8 [n, height, width, channels], of a size that the classifier takes."""
     if isinstance(images, Tensor):
         if images.dtype != torch.uint8 or images.layout != torch.strided or images.is_meta:
             raise UserError(f"images: expected uint8, 0 to 255, got {quoted(images.dtype)}")
@@ -198,10 +198,10 @@ def _batches_of_array(pixels: np.ndarray, classifier: Classifier) -> Batches:
     channels, height, width = classifier.image_shape
     names, size = RowNames([("row", len(pixels))]), _batch_size(classifier)
     for first in range(0, len(pixels), size):
-        some = pixels[first : first + size]
-        if some.shape[1:] == (height, width, channels):
-            # Torch wants memory that could be written to.
-            batch = some.copy()
+        part = pixels[first : first + size]
+        if part.shape[1:] == (height, width, channels):
+            # Torch needs writable memory.
+            batch = part.copy()
         else:
-            batch = np.stack(list(turned(some, channels, (height, width))))
+            batch = np.stack(list(turned(part, channels, (height, width))))
         yield names[first : first + size], batch

@@ -1,4 +1,4 @@
-"""`convergan predict`: classes of images, as a CSV file."""
+"""The command `convergan predict`: classes of images, as a CSV file."""
 
 import csv
 import os
@@ -27,9 +27,9 @@ def predict_to_csv(
     unreadable: Callable[[SkippedImage], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Writes path, label, confidence and a column per class; gives the number of images classified.
+    """Write path, label, confidence and a column per class; return the number of classified images.
 
-    A file is one that spreadsheets read: it begins with a byte order mark where a path or a class is not
+    Spreadsheets can read the file: it begins with a byte order mark where a path or a class is not
     plain ASCII, and no cell is taken for a formula (`./` goes before such a path, an apostrophe before such
     a class).
 
@@ -42,7 +42,7 @@ def predict_to_csv(
         progress: called with the number of images done and of all.
 
     Raises:
-        UserError: as `predict`; `out` exists, is a folder, or is in none. Then `out` stays as it was.
+        UserError: as in `predict`; `out` exists, is a folder, or is in none. Then `out` stays as it was.
     """
     require_output(out, name="out", overwrite=overwrite)
     classifier = load_for_predicting(run)
@@ -67,9 +67,9 @@ def predict_to_csv(
                 line
                 % (
                     text.writerow([_path_cell(path), cells[label]]).removesuffix("\r\n"),
-                    *of_classes,
+                    *values,
                 )
-                for path, label, of_classes in zip(paths, labels, numbers, strict=True)
+                for path, label, values in zip(paths, labels, numbers, strict=True)
             )
             count += len(paths)
             if progress is not None:
@@ -78,7 +78,7 @@ def predict_to_csv(
 
 
 def _require_no_input(out: Path, files: Sequence[str]) -> None:
-    """Checks that the output replaces none of the images."""
+    """Check that the output replaces none of the images."""
     if not out.is_file():
         return
     for file in files:
@@ -87,12 +87,12 @@ def _require_no_input(out: Path, files: Sequence[str]) -> None:
 
 
 def _path_cell(path: str) -> str:
-    """The path, or the same path in other words that no spreadsheet takes for a formula."""
+    """The path, or an equivalent one that no spreadsheet takes for a formula."""
     return path if spreadsheet_text(path) == path else f"./{path}"
 
 
 class _Echo:
-    """A file that keeps nothing: `csv` then returns the line that it writes."""
+    """A file that stores nothing: `csv` then returns the line that it writes."""
 
     def write(self, line: str) -> str:
         return line

@@ -34,21 +34,21 @@ def sample(
     overwrite: bool = False,
     progress: bool = False,
 ) -> np.ndarray:
-    """Draws images from the generator of a run.
+    """Draw images from the generator of a run.
 
-    The same run, seed and device give the same images, and fewer of them are the first of more.
+    The same run, seed and device give the same images; a smaller count gives the first of them.
 
     Args:
         run: the folder of a finished run.
-        count: images to draw, 1 or more; all are held in memory.
-        seed: of the noise that they are made from, 0 or more.
-        best: draw more, and keep this share of them, 0.0001 to 1, the best first, by what an image
-            adds to the Inception score: Section 6.2 of the paper keeps 0.01.
-        classifier: for `best`: what looks at the images, as in `score`.
-        weights: for `best`: the Inception network's weights, as in `score`.
-        out: a folder, new or empty, to write the images to as well: 000000.png, 000001.png and so on, and the
+        count: number of images to draw, 1 or more; all are held in memory.
+        seed: seed of their noise, 0 or more.
+        best: draw more, and keep this share of them, 0.0001 to 1, the best first, by an image's
+            contribution to the Inception score: Section 6.2 of the paper keeps 0.01.
+        classifier: the classifier for `best`, as in `score`.
+        weights: the Inception network's weights for `best`, as in `score`.
+        out: a new or empty folder to write the images to as well: 000000.png, 000001.png and so on, and the
             first hundred as `<out>-grid.png` beside it.
-        overwrite: replace a grid that is there; `out` must be new or empty all the same.
+        overwrite: replace an existing grid; `out` must be new or empty all the same.
         progress: show a progress bar on the standard error.
 
     Returns:
@@ -79,18 +79,18 @@ def sample(
         places = choose_best(
             run, count, best, seed=seed, classifier=classifier, weights=weights, quiet=not progress
         )
-    with progress_bar("sampling", quiet=not progress) as told:
-        images = _drawn(run, count, seed, places, told)
+    with progress_bar("sampling", quiet=not progress) as report:
+        images = _drawn(run, count, seed, places, report)
     if folder is not None:
         write_samples(folder, enumerate(images), count, overwrite=overwrite)
     return images
 
 
 def require_no_choice(**options: object) -> None:
-    """Checks that nothing is set that only a choice of the best uses.
+    """Check that no option is set that only a choice of the best uses.
 
     Raises:
-        UserError: something is.
+        UserError: one is.
     """
     for name, value in options.items():
         if value is not None:
@@ -107,13 +107,13 @@ def choose_best(
     weights: StrPath | None,
     quiet: bool = False,
 ) -> Sequence[int]:
-    """Places of the best samples, as `best_samples` has them; arguments are those of `sample`."""
-    with progress_bar("the network's weights", unit="bytes", quiet=quiet) as told:
+    """Indices of the best samples, as from `best_samples`; the arguments are those of `sample`."""
+    with progress_bar("the network's weights", unit="bytes", quiet=quiet) as report:
         embedding = open_embedding(
-            classifier=classifier, weights=weights, precision="fp32", progress=told
+            classifier=classifier, weights=weights, precision="fp32", progress=report
         )
-    with progress_bar("looking at samples", quiet=quiet) as told:
-        return best_samples(run, count, best, embedding, seed=seed, progress=told)
+    with progress_bar("looking at samples", quiet=quiet) as report:
+        return best_samples(run, count, best, embedding, seed=seed, progress=report)
 
 
 def _drawn(
@@ -123,11 +123,11 @@ def _drawn(
     places: Sequence[int] | None,
     progress: Callable[[int, int], None],
 ) -> np.ndarray:
-    """All images at once: uint8 [count, height, width, channels]."""
-    wanted = range(count) if places is None else places
+    """All images in one array, uint8 [count, height, width, channels]."""
+    indices = range(count) if places is None else places
     images = np.empty(0)
-    chosen = chosen_samples(draw(run, max(wanted) + 1, seed=seed), wanted)
-    for done, (number, image) in enumerate(chosen, 1):
+    numbered = chosen_samples(draw(run, max(indices) + 1, seed=seed), indices)
+    for done, (number, image) in enumerate(numbered, 1):
         if done == 1:
             images = np.empty((count, *image.shape), dtype=np.uint8)
         images[number] = image

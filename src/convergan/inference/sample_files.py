@@ -1,4 +1,4 @@
-"""`convergan sample`: images from a run's generator, as PNG files."""
+"""The command `convergan sample`: images from a run's generator, as PNG files."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +20,7 @@ from convergan.scoring.run_images import draw
 _Number = TypeVar("_Number", int, float)
 
 Count = Annotated[int, Interval(ge=1)]
-"""How many images."""
+"""Number of images, 1 or more."""
 
 _GRID_IMAGES = 100
 
@@ -35,18 +35,18 @@ def sample_to_folder(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Writes `count` images as 000000.png, 000001.png, ..., and the first hundred as grid.png beside `out`.
+    """Write `count` images as 000000.png, 000001.png, ..., and the first hundred as grid.png beside `out`.
 
     The same run, seed and device give the same images, whatever the count.
 
     Args:
         run: the folder of a finished run.
-        count: images to draw, 1 or more.
-        out: the folder they go to; new or empty.
-        seed: of the noise that they are made from.
-        places: which of all that the seed gives, in the order in which they are to be written; `count` of
-            them. None: the first.
-        overwrite: replace a grid that is there; `out` must be new or empty all the same.
+        count: number of images to draw, 1 or more.
+        out: a new or empty folder for them.
+        seed: seed of their noise.
+        places: indices of the `count` images to write among all images of the seed, in the order in which
+            they are written. None: the first ones.
+        overwrite: replace an existing grid; `out` must be new or empty all the same.
         progress: called with the number of images done and of all.
 
     Returns:
@@ -57,9 +57,9 @@ def sample_to_folder(
     """
     count = require_number(count, Count, "count")
     require_room(out, overwrite=overwrite)
-    wanted = range(count) if places is None else places
-    chosen = chosen_samples(draw(run, max(wanted) + 1, seed=seed), wanted)
-    return write_samples(out, chosen, count, overwrite=overwrite, progress=progress)
+    indices = range(count) if places is None else places
+    numbered = chosen_samples(draw(run, max(indices) + 1, seed=seed), indices)
+    return write_samples(out, numbered, count, overwrite=overwrite, progress=progress)
 
 
 def write_samples(
@@ -70,40 +70,40 @@ def write_samples(
     overwrite: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Writes numbered images, and the first hundred as a grid beside the folder; gives the grid's path.
+    """Write numbered images, and the first hundred as a grid beside the folder; return the grid's path.
 
     Raises:
-        UserError: as `require_room`.
+        UserError: as in `require_room`.
     """
     grid = require_room(out, overwrite=overwrite)
-    shown: dict[int, np.ndarray] = {}
+    grid_images: dict[int, np.ndarray] = {}
     with _filled_at_once(out) as folder:
         for done, (number, image) in enumerate(numbered, 1):
             (folder / f"{number:06d}.png").write_bytes(to_png(image))
             if number < _GRID_IMAGES:
-                shown[number] = image
+                grid_images[number] = image
             if progress is not None:
                 progress(done, count)
         # Before the images move to their place: where it fails, the next try finds none in its way.
-        write_sample_grid(grid, np.stack([shown[number] for number in sorted(shown)]))
+        write_sample_grid(grid, np.stack([grid_images[number] for number in sorted(grid_images)]))
     return grid
 
 
 def chosen_samples(
-    drawn: Iterable[np.ndarray], wanted: Sequence[int]
+    batches: Iterable[np.ndarray], indices: Sequence[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Those images whose places are wanted, in the order in which they come, each with its number there."""
-    number_of = {place: number for number, place in enumerate(wanted)}
-    for place, image in enumerate(chain.from_iterable(drawn)):
-        if place in number_of:
-            yield number_of[place], image
+    """The images at `indices`, in the order of the batches, each with its position in `indices`."""
+    positions = {index: position for position, index in enumerate(indices)}
+    for index, image in enumerate(chain.from_iterable(batches)):
+        if index in positions:
+            yield positions[index], image
 
 
 def require_number(value: _Number, declared: Any, name: str) -> _Number:
-    """An argument of a declared type and range; of NumPy's numbers, Python's.
+    """Check that an argument has the declared type and range; convert NumPy's numbers to Python's.
 
     Raises:
-        UserError: it is another.
+        UserError: it does not.
     """
     try:
         number: _Number = fit(value, declared)
@@ -113,14 +113,14 @@ def require_number(value: _Number, declared: Any, name: str) -> _Number:
 
 
 def require_room(out: Path, *, overwrite: bool = False) -> Path:
-    """Checks that images can go to the folder `out`, and their grid beside it; gives the grid's path.
+    """Check that images can go to the folder `out`, and their grid beside it; return the grid's path.
 
     Raises:
         UserError: `out` is a file, or holds something; or the grid exists and `overwrite` is off.
     """
     require_empty_folder(out, name="out")
     grid = out.parent / f"{out.name}-grid.png"
-    # Folders that are to be made are new, and so is what will be beside them.
+    # A folder that does not exist yet has nothing beside it either.
     if out.parent.is_dir():
         require_output(grid, name="out", overwrite=overwrite)
     return grid
@@ -128,12 +128,12 @@ def require_room(out: Path, *, overwrite: bool = False) -> Path:
 
 @contextmanager
 def _filled_at_once(out: Path) -> Iterator[Path]:
-    """Yields a folder whose files move to `out` when the block ends; if it raises, none does.
+    """Yield a folder whose files move to `out` when the block ends, and are removed if it raises.
 
-    A half-filled `out` would be refused at the next try. It may be the place of a mounted volume, which
-    cannot be renamed: so the files are.
+    A half-filled `out` would be refused at the next try. `out` may be the mount point of a volume, which
+    cannot be renamed; the files are renamed instead.
     """
-    made = not out.exists()
+    is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
         with aside_folder(out) as folder:
@@ -144,7 +144,7 @@ def _filled_at_once(out: Path) -> Iterator[Path]:
                 file.rename(out / file.name)
             sync_folder(out)
     except BaseException:
-        if made:
+        if is_new:
             with suppress(OSError):
                 out.rmdir()
         raise

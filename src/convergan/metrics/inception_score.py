@@ -309,7 +309,7 @@ class InceptionScoreMetric(Metric):
                 np.diag([_of_mean([part.variance for part in parts]) for parts in found]),
                 np.diag([_of_mean([part.second_order for part in parts]) for parts in found]),
             )
-        return [Measured("Inception score", values, spread, method, stdevs)]
+        return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
     def _parts(self, images: Embedded, steps: Steps) -> list["_Part"]:
         parts = split_of_images(

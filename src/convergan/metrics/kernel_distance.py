@@ -30,12 +30,14 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.pairs import REFERENCE, PairMetric, PairWork, walk_pairs
+from convergan.metrics.second_order import distance_spread, second_order, subset
 from convergan.metrics.steps import Progress, Steps
+from convergan.statistics.squared_distances import interval_of_squared_distance
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
 
-METHOD = "closed form of the variance of a U-statistic"
+METHOD = "closed form of the variance of a U-statistic, as it is at every distance"
 
 FEWEST_FOR_INTERVAL = 100
 
@@ -184,8 +186,8 @@ class KernelWork(PairWork):
         4 var(a) / n + 4 var(b) / m - 2 t_xx / n^2 - 2 t_yy / m^2 - 4 t_xy / (n m)
 
     The first two terms hold the last three twice, as each a_i is a mean of finitely many. The last three are
-    all that there is if the two kinds of images are the same; the rest is in proportion to the distance, so
-    that the interval of KID is that of a variance that grows with it. That of a difference is symmetric.
+    all that there is if the two kinds of images are the same; the rest grows with the distance
+    (`DistanceSpread`). The interval of a difference is symmetric.
 
     Sources: Bounliphone et al., A test of relative similarity (2016), arXiv 1511.04581; Sutherland, Unbiased
     estimators for the variance of MMD estimators (2019), arXiv 1906.02104.
@@ -204,7 +206,6 @@ class KernelWork(PairWork):
         same = pair[0] == pair[1]
         if same and rows == columns:
             # An image makes no pair with itself.
-            self.sums[pair].diagonal += float(kernel.diagonal().double().sum())
             kernel.fill_diagonal_(0)
         self.sums[pair].add(rows, columns, kernel, twice=same and rows != columns)
 
@@ -236,8 +237,11 @@ class KernelWork(PairWork):
         elif fewest < FEWEST_FOR_INTERVAL:
             method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
-            spread = self._spread(of_draws)
-        return [Measured("KID", values, spread, method, stdevs)]
+            spread = self._spread(values, of_draws)
+        real = self.sums[REFERENCE, REFERENCE].total / (
+            len(self.reference) * (len(self.reference) - 1)
+        )
+        return [Measured("KID", values, spread, method, stdevs, scale=abs(real))]
 
     def distance(self, number: int) -> float:
         """Of one of the sets, over all pairs."""
@@ -245,7 +249,7 @@ class KernelWork(PairWork):
         own, real, both = (self.sums[pair] for pair in _pairs(number))
         return own.total / (n * (n - 1)) + real.total / (m * (m - 1)) - 2 * both.total / (n * m)
 
-    def _spread(self, of_draws: np.ndarray) -> Spread:
+    def _spread(self, values: Sequence[float], of_draws: np.ndarray) -> Spread:
         m, numbers = len(self.reference), range(len(self.sets))
         plug_in, second = np.diag(of_draws), np.zeros((len(numbers), len(numbers)))
         real = self.sums[REFERENCE, REFERENCE]
@@ -261,15 +265,26 @@ class KernelWork(PairWork):
         plug_in += 4 / m * np.atleast_2d(np.cov(by_real))
         # All sets have the pairs of the reference in common.
         second += 2 * of_real / m**2
-        growth = []
+        intervals = []
         for number in numbers:
-            own, _, _ = (self.sums[pair] for pair in _pairs(number))
-            # Of first order the variance is in proportion to the distance, with the pairs of an image with
-            # itself among the others: both are of the same differences.
-            biased = self.distance(number) + own.excess() + real.excess()
-            slope = (plug_in[number, number] - of_draws[number]) / biased if biased > 0 else 0.0
-            growth.append((second[number, number] + of_draws[number], float(slope)))
-        return Spread(plug_in, second, growth=tuple(growth))
+            value = self.distance(number)
+            spread = distance_spread(
+                value,
+                plug_in[number, number] - of_draws[number],
+                second[number, number],
+                self._third(number),
+                of_draws[number],
+            )
+            intervals.append(interval_of_squared_distance(values[number], spread))
+        return Spread(plug_in, second, intervals=tuple(intervals))
+
+    def _third(self, number: int) -> float:
+        """The third cumulant of the distance of one of the sets, were it 0."""
+        sets = (self.sets[number], self.reference)
+        some = [subset(images.features) for images in sets]
+        both = torch.cat(some)
+        kernel = (both @ both.T / both.shape[1] + 1) ** 3
+        return second_order(kernel, len(some[0]), (len(sets[0]), len(sets[1]))).third
 
     def _images(self, number: int) -> Embedded:
         return self.reference if number == REFERENCE else self.sets[number]
@@ -280,7 +295,6 @@ class _KernelSums:
 
     def __init__(self, n: int, m: int) -> None:
         self.rows, self.columns, self.squares = np.zeros(n), np.zeros(m), 0.0
-        self.diagonal = 0.0
 
     @property
     def total(self) -> float:
@@ -297,20 +311,13 @@ class _KernelSums:
         flat = kernel.flatten()
         self.squares += float(flat @ flat) * (1 + twice)
 
-    def excess(self) -> float:
-        """What the distance would be too high by with the pairs of an image with itself among the others."""
-        n = len(self.rows)
-        return (self.diagonal - self.total / (n - 1)) / n**2
-
     def join(self) -> None:
         """Adds what other processes have."""
-        own = torch.from_numpy(
-            np.concatenate([self.rows, self.columns, [self.squares, self.diagonal]])
-        )
+        own = torch.from_numpy(np.concatenate([self.rows, self.columns, [self.squares]]))
         everyones = sum_over_ranks(own).numpy()
         n = len(self.rows)
-        self.rows, self.columns = everyones[:n], everyones[n:-2]
-        self.squares, self.diagonal = map(float, everyones[-2:])
+        self.rows, self.columns = everyones[:n], everyones[n:-1]
+        self.squares = float(everyones[-1])
 
     def mean_square(self, *, same: bool) -> float:
         """Of the kernel less its means by row and by column; `same`: without those of the same image."""

@@ -28,7 +28,7 @@ from convergan.metrics.metric import (
     Spread,
     require_images,
 )
-from convergan.metrics.neighbours import Nearest, squared_distances
+from convergan.metrics.neighbours import KeptNeighbours, Nearest, squared_distances
 from convergan.metrics.pairs import (
     BLOCK,
     REFERENCE,
@@ -50,6 +50,13 @@ _GROUP = 2000
 """Images in each of the groups that intervals come from, once there are twice as many."""
 
 _DEGREES_OF_FREEDOM = 20
+_DEGREES_OF_FREEDOM_OF_KEPT = 60
+_DEGREES_OF_FREEDOM_OF_IMAGES = 40
+"""Of a variance from all ways to put images into groups, of which there are only so many: simulated with 600
+images, whose variances were off by a fifth."""
+
+_MOST_KEPT = 1e8
+"""Pairs whose distances are kept, 400 MB."""
 
 
 class Overlap(NamedTuple):
@@ -199,17 +206,23 @@ class OverlapWork(PairWork):
         rng = np.random.default_rng(self.seed)
         fewest = min(map(len, (*self.sets, self.real)))
         groups = max(2, fewest // _GROUP)
-        times = math.ceil(_DEGREES_OF_FREEDOM / (groups - 1))
+        kept = _Kept.where_it_fits(self.sets, self.real)
+        freedom = _DEGREES_OF_FREEDOM if kept is None else _DEGREES_OF_FREEDOM_OF_KEPT
+        times = math.ceil(freedom / (groups - 1))
         covariances = []
+        shared = is_shared()
         for _ in range(times):
-            split = [_split(features, groups, rng) for features in (*self.sets, self.real)]
+            split = [_split(len(features), groups, rng) for features in (*self.sets, self.real)]
             values = np.zeros((groups, len(self.sets), len(Overlap._fields)))
-            shared = is_shared()
-            for group, (*sets, real) in enumerate(zip(*split, strict=True)):
+            for group, (*rows, columns) in enumerate(zip(*split, strict=True)):
                 if shared and group % ranks() != rank():
                     continue
-                work = OverlapWork(sets, real)
-                walk_pairs([work], sets, real)
+                if kept is not None:
+                    values[group] = kept.overlaps(rows, columns)
+                    continue
+                sets = [features[of_set] for features, of_set in zip(self.sets, rows, strict=True)]
+                work = OverlapWork(sets, self.real[columns])
+                walk_pairs([work], sets, work.real)
                 values[group] = [members.overlap() for members in work.members]
             if shared:
                 values = sum_over_ranks(torch.from_numpy(values)).numpy()
@@ -218,10 +231,54 @@ class OverlapWork(PairWork):
                 np.einsum("gsn,gtn->nst", centred, centred) / ((groups - 1) * groups)
             )
         nothing = np.zeros((len(self.sets), len(self.sets)))
-        return [
-            Spread(covariance, nothing, float(times * (groups - 1)))
-            for covariance in np.mean(covariances, axis=0)
-        ]
+        of_all = 1 / (1 / (times * (groups - 1)) + 1 / _DEGREES_OF_FREEDOM_OF_IMAGES)
+        return [Spread(covariance, nothing, of_all) for covariance in np.mean(covariances, axis=0)]
+
+
+class _Kept:
+    """Distances of all pairs of images, for what groups of few images have in common."""
+
+    def __init__(self, sets: Sequence[Tensor], real: Tensor) -> None:
+        self.real = KeptNeighbours(_distances(real, real, same=True))
+        self.sets = [KeptNeighbours(_distances(features, features, same=True)) for features in sets]
+        self.between = [_distances(features, real) for features in sets]
+
+    @classmethod
+    def where_it_fits(cls, sets: Sequence[Tensor], real: Tensor) -> "_Kept | None":
+        """None where there are too many pairs to be kept."""
+        counts = [len(real), *map(len, sets)]
+        pairs = sum(count**2 for count in counts) + sum(len(real) * len(one) for one in sets)
+        return cls(sets, real) if pairs <= _MOST_KEPT else None
+
+    def overlaps(self, rows: Sequence[Tensor], columns: Tensor) -> list[Overlap]:
+        """Of some images of each set beside some real ones."""
+        real = self.real.within(columns, COVERAGE_NEIGHBOURS)
+        found = []
+        for near, between, some in zip(self.sets, self.between, rows, strict=True):
+            own = near.within(some, PRECISION_NEIGHBOURS)[:, -1:]
+            distances = between[some.unsqueeze(1), columns]
+            members = _Members(len(some), len(columns))
+            members.add(
+                slice(None),
+                slice(None),
+                distances <= real[:, PRECISION_NEIGHBOURS - 1],
+                distances <= real[:, -1],
+                distances <= own,
+            )
+            found.append(members.overlap())
+        return found
+
+
+def _distances(first: Tensor, second: Tensor, *, same: bool = False) -> Tensor:
+    """[first, second]: squared distances, float32; infinity from an image to itself where both are the
+    same."""
+    found = torch.empty(len(first), len(second))
+    columns, squares = second.double(), _squares(second)
+    for start in range(0, len(first), BLOCK):
+        rows = first[start : start + BLOCK].double()
+        of_rows = squared_distances(rows @ columns.T, rows.square().sum(dim=1), squares)
+        found[start : start + BLOCK] = of_rows
+    return found.fill_diagonal_(torch.inf) if same else found
 
 
 class _Members:
@@ -267,9 +324,8 @@ def _share(flags: Tensor) -> float:
     return int(flags.sum()) / len(flags)
 
 
-def _split(features: Tensor, groups: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    order = torch.from_numpy(rng.permutation(len(features)))
-    return features[order].tensor_split(groups)
+def _split(count: int, groups: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    return torch.from_numpy(rng.permutation(count)).tensor_split(groups)
 
 
 def _squares(features: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from convergan.statistics.intervals import (
     ANY_NUMBER,
     Interval,
     effective_wilson,
+    holding,
     interval_of_difference,
-    interval_of_growing_variance,
     p_value_of_interval,
     student_interval,
 )
@@ -57,6 +57,9 @@ class GaussianStatistics:
 
 Reference = Embedded | GaussianStatistics | None
 
+ROUNDING = 1e-7
+"""Of features, which are float32."""
+
 NOT_ASKED_FOR = "not asked for"
 """Why numbers have no interval."""
 
@@ -74,8 +77,8 @@ class Spread:
     plug_in: Float[np.ndarray, "sets sets"]
     second_order: Float[np.ndarray, "sets sets"]
     degrees_of_freedom: float = math.inf
-    growth: tuple[tuple[float, float], ...] | None = None
-    """Of each set: the variance if the truth is 0, and what it grows by with the truth. None: not known."""
+    intervals: tuple[Interval, ...] | None = None
+    """Of each set's number, where these are not of its variance alone."""
 
     def variance(self, contrast: Sequence[float] | np.ndarray) -> float:
         """Of a sum of the numbers, each times its number in `contrast`."""
@@ -100,6 +103,8 @@ class Measured:
     """Over splits or subsets, as the metric's paper reports it."""
     share_of: int | None = None
     """The number is a share of so many images; None: it is none."""
+    scale: float = 0.0
+    """Of what the number is a sum of: by `ROUNDING` times this two numbers may differ that are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +261,7 @@ def _estimate(metric: Metric, measured: Measured, number: int) -> Estimate:
     stdev = measured.stdevs[number] if measured.stdevs else None
     between = None
     spread = measured.spread
+    possible = metric.possible.get(measured.name, ANY_NUMBER)
     if spread is not None and math.isfinite(value):
         contrast = np.zeros(len(measured.values))
         contrast[number] = 1
@@ -264,10 +270,9 @@ def _estimate(metric: Metric, measured: Measured, number: int) -> Estimate:
             between = effective_wilson(
                 value, variance, measured.share_of, spread.degrees_of_freedom
             )
-        elif spread.growth is not None:
-            between = interval_of_growing_variance(value, *spread.growth[number])
+        elif spread.intervals is not None:
+            between = holding(value, *spread.intervals[number], possible)
         else:
-            possible = metric.possible.get(measured.name, ANY_NUMBER)
             between = student_interval(value, variance, spread.degrees_of_freedom, possible)
     return Estimate(measured.name, value, between, measured.method, stdev)
 
@@ -289,12 +294,16 @@ def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Compar
             between = student_interval(
                 first.value - second.value, spread.variance([1, -1]), spread.degrees_of_freedom
             )
-    return _compared(first, second, between)
+    return _compared(first, second, between, measured.scale)
 
 
-def _compared(first: Estimate, second: Estimate, between: Interval | None) -> Comparison:
+def _compared(
+    first: Estimate, second: Estimate, between: Interval | None, scale: float = 0.0
+) -> Comparison:
     difference = first.value - second.value
     p_value = None if between is None else p_value_of_interval(difference, between)
+    if p_value is not None and abs(difference) <= ROUNDING * scale:
+        p_value = 1.0
     return Comparison(first.name, first, second, difference, between, p_value, p_value)
 
 

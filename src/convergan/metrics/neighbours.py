@@ -14,6 +14,9 @@ _QUERIES = 256
 
 _POINTS = 1024
 
+_LISTED = 32
+"""Neighbours that are kept: of half of the points, there are almost always five among them."""
+
 
 def nearest(
     queries: Float[Tensor, "n features"],
@@ -89,6 +92,35 @@ class Nearest:
         everyones = torch.cat(gather_from_ranks(self.squares), dim=1)
         k = self.squares.shape[1]
         self.squares = everyones.topk(k, dim=1, largest=False).values
+
+
+class KeptNeighbours:
+    """The nearest others of each of some points, kept: of any part of the points, those that are in it.
+
+    Args:
+        squares: [points, points], squared distances, infinity from a point to itself.
+    """
+
+    def __init__(self, squares: Float[Tensor, "points points"]) -> None:
+        self.squares = squares
+        self.near = squares.topk(min(_LISTED, len(squares)), dim=1, largest=False)
+
+    def within(self, part: Int[Tensor, "part"], k: int) -> Float[Tensor, "part k"]:
+        """The k smallest squared distances of each point of a part to others of the part, increasing."""
+        inside = torch.zeros(len(self.squares), dtype=torch.bool)
+        inside[part] = True
+        listed = inside[self.near.indices[part]]
+        place = listed.cumsum(dim=1)
+        found = torch.full((len(part), k), torch.inf, dtype=self.squares.dtype)
+        distances = self.near.values[part]
+        for number in range(k):
+            here = listed & (place == number + 1)
+            found[:, number] = distances.masked_fill(~here, torch.inf).amin(dim=1)
+        few = torch.nonzero(place[:, -1] < k).flatten()
+        if len(few):
+            some = self.squares[part[few].unsqueeze(1), part]
+            found[few] = some.topk(k, dim=1, largest=False).values
+        return found
 
 
 def distance_chunks(

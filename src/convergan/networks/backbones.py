@@ -1,4 +1,4 @@
-"""Networks that others have trained, without their heads: from images to pooled features."""
+"""Pretrained networks without their heads: from images to pooled features."""
 
 import inspect
 import sys
@@ -16,24 +16,24 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from convergan.errors import UserError, one_line, quoted, reading
 
 LITE = "efficientnet-lite0"
-"""EfficientNet-Lite0, trained on ImageNet; the only network that comes in a package."""
+"""Name of EfficientNet-Lite0, trained on ImageNet, the only network that comes in a package."""
 
 STEP_PX = 32
-"""Sides of the images are multiples of it: the networks halve them five times."""
+"""Number of pixels of which the images' sides are multiples: the networks halve them five times."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's pixels, which most networks are trained with."""
 
 
 class Backbone(nn.Module):
-    """From images in [0, 1] to features [batch, `features`], after the normalization it was trained with."""
+    """A network from images in [0, 1] to features [batch, `features`], which normalizes its input first."""
 
     features: int
     mean: Tensor
     stdev: Tensor
 
     def set_normalization(self, mean: Any, stdev: Any) -> None:
-        """Sets mean and standard deviation of the pixels, three numbers each."""
+        """Set mean and standard deviation of the pixels, three numbers each."""
         for name, values in (("mean", mean), ("stdev", stdev)):
             numbers = torch.tensor(values, dtype=torch.float32).reshape(3, 1, 1)
             self.register_buffer(name, numbers)
@@ -41,20 +41,20 @@ class Backbone(nn.Module):
     def normalized(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """The images as the network was shown them in its training."""
+        """The images, normalized as in the network's training."""
         return ((images - self.mean) / self.stdev).contiguous(memory_format=torch.channels_last)
 
 
 def open_backbone(model: str, *, pretrained: bool) -> Backbone:
-    """A network by the name that `PretrainedSettings.model` has, in evaluation mode, on the default device.
+    """Open the network named `PretrainedSettings.model`, in evaluation mode, on the default device.
 
     Args:
         model: `LITE`, or the id or folder of an image model of transformers.
-        pretrained: whether with its weights; else with random ones.
+        pretrained: load the trained weights; otherwise they are random.
 
     Raises:
-        UserError: the package that it needs is missing; there is no such model, it is not one of
-            images, or it cannot be downloaded. What is no tensor is not read from a file of weights.
+        UserError: the package that it needs is missing; there is no such model, it does not take images,
+            or it cannot be downloaded. Only tensors are read from a file of weights.
     """
     backbone = _Lite(pretrained) if model == LITE else _Transformers(model, pretrained)
     backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -103,9 +103,9 @@ class _Lite(Backbone):
 
 
 def _fold(module: Any, convolution: str, normalization: str) -> None:
-    """Folds a batch normalization into the convolution before it, and even padding with it.
+    """Fold a batch normalization, and even padding, into the convolution before it.
 
-    An image takes three quarters of the time.
+    An image then takes three quarters of the time.
     """
     folded: Any = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization))
     padding = folded.static_padding
@@ -118,7 +118,7 @@ def _fold(module: Any, convolution: str, normalization: str) -> None:
 class _Transformers(Backbone):
     """An image model of transformers: means over the positions of its last hidden state.
 
-    Of a sequence, as vision transformers have it, also its first position, which most keep for the class.
+    If that is a sequence, as in vision transformers, also its first position, mostly the class token.
     """
 
     def __init__(self, model: str, pretrained: bool) -> None:
@@ -173,10 +173,10 @@ class _Transformers(Backbone):
 
 @contextmanager
 def _opening(model: str) -> Iterator[None]:
-    """Turns whatever goes wrong where a model of transformers is opened into one line.
+    """Turn every error raised while a model of transformers is opened into one line.
 
-    Its reports are not shown, such as of the weights of the head, which is not wanted; its progress is where
-    there is a terminal.
+    Log messages of transformers are hidden, such as those about the unused weights of the head; its progress
+    bars are shown on a terminal only.
     """
     from transformers.utils import logging
 

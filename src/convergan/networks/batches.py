@@ -1,4 +1,4 @@
-"""Batches through a network, by as many threads as pay."""
+"""Run batches through a network, in as many threads as are worthwhile."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +18,8 @@ _Result = TypeVar("_Result")
 _MOST_THREADS = 16
 
 _SWITCH_SECONDS = 1e-3
-"""How long a thread waits at most, between two layers, while another one runs Python: by default 5 ms,
-in which many layers could be computed."""
+"""Longest time that a thread waits between two layers while another one runs Python: by default 5 ms, in
+which many layers could be computed."""
 
 
 def run_batches(
@@ -33,17 +33,18 @@ def run_batches(
     """A network's outputs for many images, a batch at a time and in order, without gradients.
 
     Args:
-        network: a batch of images to a tuple of tensors, which may have names, such as logits and features.
-        batches: what tells a batch apart, and its images; these may be on the CPU.
-        device: where to compute.
-        bf16: whether layers compute in bfloat16, by autocast. Otherwise in fp32, without TF32.
-        in_threads: whether `map_batches` is to run them.
+        network: function from a batch of images to a tuple of tensors, or a named tuple, such as logits and
+            features.
+        batches: pairs of a key for the batch and its images, which may be on the CPU.
+        device: device to compute on.
+        bf16: compute layers in bfloat16, by autocast. Otherwise in fp32, without TF32.
+        in_threads: run the batches by `map_batches`.
 
     Returns:
-        For each batch what tells it apart, and its outputs, float32, on the CPU.
+        The key of each batch and its outputs, float32, on the CPU.
     """
 
-    def through(batch: tuple[_Key, Tensor]) -> tuple[_Key, _Output]:
+    def run(batch: tuple[_Key, Tensor]) -> tuple[_Key, _Output]:
         key, images = batch
         with (
             torch.inference_mode(),
@@ -56,16 +57,16 @@ def run_batches(
         output = output._make(parts) if hasattr(output, "_make") else tuple(parts)
         return key, output
 
-    return map_batches(through, batches, device) if in_threads else map(through, batches)
+    return map_batches(run, batches, device) if in_threads else map(run, batches)
 
 
 def map_batches(
     work: Callable[[_Batch], _Result], batches: Iterable[_Batch], device: torch.device
 ) -> Iterator[_Result]:
-    """`map(work, batches)`, in order, while the next batches are being read.
+    """Compute `map(work, batches)`, in order, while the next batches are being read.
 
-    On a CPU each thread has its own batch: those that share one wait for each other at every layer, and for
-    long where others, such as the one that decodes, need a core too.
+    On a CPU each thread has its own batch: threads that share a batch wait for each other at every layer, and
+    for long when other threads, such as the one that decodes images, need a core too.
     """
     on_cpu = device.type == "cpu"
     torch_threads, switch_seconds = torch.get_num_threads(), sys.getswitchinterval()
@@ -85,7 +86,7 @@ def map_batches(
 
 
 def device_of_process(rank: int = 0) -> torch.device:
-    """A GPU where there is one, another for each process of a machine; else the CPU."""
+    """The GPU of this process, a different one for each rank of a machine; without GPUs the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", rank % torch.cuda.device_count())
     return torch.device("cpu")

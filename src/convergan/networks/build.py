@@ -1,4 +1,4 @@
-"""From the settings of a recipe to its two networks."""
+"""Build the two networks of a recipe from its settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
     """The generator of images of `image_shape` (channels, height, width), with fresh weights.
 
     Raises:
-        UserError: networks of this kind have none.
+        UserError: networks of this kind have no generator.
     """
     if isinstance(settings, PretrainedSettings):
         raise UserError(
@@ -65,15 +65,15 @@ def build_generator(settings: NetworkSettings, image_shape: tuple[int, int, int]
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """Builds networks, in the block, whose weights have shapes and no memory."""
+    """Build networks, in the block, whose weights have shapes and no memory."""
     with torch.device("meta"), _WithoutRandomness():
         yield
 
 
 class _WithoutRandomness(TorchFunctionMode):
-    """Leaves weights as they are where they would be drawn at random.
+    """Skip the random initialization of weights.
 
-    Of weights without memory, torch would load its compiler for that, which takes a second.
+    For weights without memory, torch would load its compiler to do it, which takes a second.
     """
 
     def __torch_function__(

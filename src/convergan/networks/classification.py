@@ -1,4 +1,4 @@
-"""Outputs of a trained discriminator for images, computed alike for all purposes."""
+"""Outputs of a trained discriminator for images, computed the same way for all purposes."""
 
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -9,10 +9,10 @@ from convergan.networks.pixels import to_network
 from convergan.networks.precision import without_tf32
 
 _CPU_BATCH_PIXELS = 2**18
-"""Pixels in a batch. A CPU has several batches in the network at once, and little gain from larger ones."""
+"""Number of pixels in a batch. A CPU runs several batches at once, and gains little from larger ones."""
 
 _BATCH_PIXELS = 2**23
-"""Pixels in a batch of other devices."""
+"""Number of pixels in a batch on other devices."""
 
 
 def batch_size(size_px: tuple[int, int], device_type: str) -> int:
@@ -27,10 +27,10 @@ def classified_pixels(
     images: UInt8[Tensor, "batch height width channels"]
     | Float[Tensor, "batch height width channels"],
 ) -> DiscriminatorOutput:
-    """`classified` of images as files have them, uint8; or of floats from 0 to 1.
+    """The result of `classified` for images as files have them, uint8, or for floats from 0 to 1.
 
-    `run_batches` of it is how test errors, predictions and scores come from many images: with batches of
-    `batch_size` they agree on every image.
+    Test errors, predictions and scores of many images come from `run_batches` with this function: with
+    batches of `batch_size` they agree on every image.
     """
     return classified(network, to_network(images, network.pixel_range))
 
@@ -41,8 +41,8 @@ def classified(
     """Logits and features of images in `network.pixel_range`, in float32.
 
     Test errors, predictions and scores are all computed here: in evaluation mode, which is put back, without
-    gradients, and in fp32 without TF32, unless the caller's autocast says otherwise. What is said of an image
-    does not depend on the others of the batch.
+    gradients, and in fp32 without TF32, unless the caller's autocast says otherwise. The outputs for
+    an image do not depend on the other images of the batch.
     """
     training = network.training
     network.eval()

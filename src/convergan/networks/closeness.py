@@ -17,13 +17,13 @@ _SLOWEST_RATE = 0.1
 
 
 class ComparingDiscriminator(Discriminator):
-    """A discriminator that may append to a sample's features how close it is to others of the minibatch.
+    """A discriminator that may append to a sample's features its closeness to others of the minibatch.
 
     In training these are the closenesses of `minibatch`. In evaluation an image's logits do not depend on
-    others: there the closenesses are the running mean of real samples', as batch normalization puts running
-    statistics in the place of the batch's. The mean is taken over the passes in which the groups of a batch
-    are named: of the first ten alike, then ever more of the last ones. Before any it is 0, which is what the
-    closenesses' mean is set to by data-dependent initialization.
+    other images: the closenesses are the running mean over real samples, as batch normalization replaces the
+    batch's statistics by running ones. The mean is updated in the passes in which the groups of a batch are
+    named: it weighs the first ten equally, later recent passes more. Before the first it is 0, the mean to
+    which data-dependent initialization sets the closenesses.
 
     `running_closeness` [closenesses] and `closeness_batches`, the number of passes, are buffers; None, and
     not in `state_dict`, where there is no `minibatch`.
@@ -34,7 +34,7 @@ class ComparingDiscriminator(Discriminator):
     closeness_batches: Tensor | None
 
     def set_minibatch(self, minibatch: MinibatchDiscrimination | None) -> int:
-        """Sets `minibatch`; returns the number of closenesses that are appended to a sample's features."""
+        """Set `minibatch`; return the number of closenesses that are appended to a sample's features."""
         self.minibatch = minibatch
         closenesses = minibatch.out_features - minibatch.in_features if minibatch else 0
         self.register_buffer("running_closeness", torch.zeros(closenesses) if minibatch else None)
@@ -45,10 +45,10 @@ class ComparingDiscriminator(Discriminator):
     def groups_and_real(
         self, rows: int, group_sizes: Sequence[int] | None
     ) -> tuple[list[int], int | None]:
-        """The groups in which `rows` samples are compared in training, and how many samples, the first ones,
-        count for the running mean; None: it stays.
+        """The groups in which `rows` samples are compared in training, and the number of samples, the first
+        ones, that update the running mean; None: it stays.
 
-        Of several groups that are named the last is the generated one; one alone is real.
+        If several groups are named, the last is the generated one; a single group is real.
         """
         if not group_sizes:
             return self.groups_of(rows), None
@@ -78,7 +78,7 @@ class ComparingDiscriminator(Discriminator):
                 self.running_closeness.lerp_(real_mean, rate)
         return activations
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
         count = f"{prefix}closeness_batches"
         if self.closeness_batches is not None and count not in state_dict:
             if f"{prefix}running_closeness" not in state_dict:
@@ -87,6 +87,6 @@ class ComparingDiscriminator(Discriminator):
                     " an older version, which kept none: what it says of an image depends on the images"
                     " beside it; train anew"
                 )
-            # Another older version kept the mean without their number: it had long settled.
+            # Another older version kept the mean without the number of passes: it had long converged.
             state_dict[count] = torch.full_like(self.closeness_batches, round(1 / _SLOWEST_RATE))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -25,7 +25,7 @@ from convergan.techniques.weight_norm import (
 )
 
 SMALLEST_SIZE_PX = 9
-"""Two halvings leave 3 px, which the unpadded 3x3 layer needs."""
+"""Smallest side of images: two halvings leave 3 px, which the unpadded 3x3 layer needs."""
 
 
 class ConvDiscriminator(ComparingDiscriminator):
@@ -186,7 +186,7 @@ def _normalization(
 ) -> nn.Module:
     """A layer that normalizes before a ReLU, with a bias and no gain.
 
-    The images of a reference are not wanted: from the last such layer on it is left out.
+    The reference's images are not needed: it is left out from the last such layer on.
     """
     eps = settings.normalization_epsilon or 1e-5
     if settings.generator_normalization == "batch":

@@ -10,21 +10,20 @@ class CrossBatchNorm(nn.Module):
 
         y = (x - m_c) / sqrt(v_c + eps) * weight_c + bias_c
 
-    of [batch, channels, ...]: m_c and v_c are mean and biased variance over the rows of the real half, the
-    first ones, in the first half of the channels, and over those of the generated half in the others. Every
-    row is normalized by both: real and generated images differ in what they are normalized to, and how many
-    there are of each changes nothing.
+    for [batch, channels, ...]: in the first half of the channels, m_c and v_c are mean and biased variance
+    over the rows of the real half, the first ones; in the second half, over those of the generated half. Both
+    halves normalize every row, so that real and generated images stay different, whatever their numbers are.
 
-    In evaluation the running statistics count, which move by `momentum` a batch: an image is classified by
-    what it looks like beside real images in half of the channels, and beside generated ones in the others.
+    In evaluation the running statistics are used, which move by `momentum` a batch: an image is compared with
+    real images in half of the channels, and with generated ones in the other half.
 
     Parameters: `weight` [channels], initialized Normal(1, .02); `bias` [channels], 0. Buffers:
     `running_mean`, 0, and `running_var`, 1, [channels].
 
     Args:
         channels: an even number, at least 2.
-        eps: added to the variance, above 0.
-        momentum: of the running statistics, in (0, 1].
+        eps: number added to the variance, above 0.
+        momentum: update rate of the running statistics, in (0, 1].
 
     Raises:
         ValueError: an argument is out of its range.
@@ -50,7 +49,7 @@ class CrossBatchNorm(nn.Module):
 
         Args:
             inputs: activations of the real half and, after it, of the generated half.
-            real: rows of the real half; of no meaning in evaluation.
+            real: number of rows of the real half; ignored in evaluation.
         """
         if self.training:
             mean, variance = self._statistics(inputs, real)
@@ -62,14 +61,14 @@ class CrossBatchNorm(nn.Module):
         return (inputs * scale.view(shape) + shift.view(shape)).to(inputs.dtype)
 
     def _statistics(self, inputs: Tensor, real: int) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each channel over its half of the batch; moves the running ones."""
+        """Mean and variance of each channel over its half of the batch; updates the running ones."""
         half = self.channels // 2
         rows = inputs.split([real, inputs.shape[0] - real])
-        found = [self._moments(rows[0][:, :half]), self._moments(rows[1][:, half:])]
-        mean, variance = (torch.cat(values) for values in zip(*found, strict=True))
+        moments = [self._moments(rows[0][:, :half]), self._moments(rows[1][:, half:])]
+        mean, variance = (torch.cat(values) for values in zip(*moments, strict=True))
         with torch.no_grad():
-            for running, now in ((self.running_mean, mean), (self.running_var, variance)):
-                running.lerp_(now.to(running.dtype), self.momentum)
+            for running, value in ((self.running_mean, mean), (self.running_var, variance)):
+                running.lerp_(value.to(running.dtype), self.momentum)
         return mean, variance
 
     def _moments(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from convergan.techniques.weight_norm import WeightNormLinear, under_transform, 
 
 
 class NoisyDense(WeightNormLinear):
-    """Gaussian noise on the input, a weight-normalized linear map, and a ReLU if wished.
+    """Gaussian noise on the input, a weight-normalized linear map, and an optional ReLU.
 
         y = relu(g / || v || (v . (x + stdev * noise)) + b)
 
@@ -22,8 +22,8 @@ class NoisyDense(WeightNormLinear):
         in_features: features of the input.
         out_features: features of the output.
         stdev: the noise's standard deviation while training, 0 or more.
-        relu: whether there is one.
-        train_gain: as `WeightNormLinear`.
+        relu: apply a ReLU.
+        train_gain: as in `WeightNormLinear`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class NoisyDense(WeightNormLinear):
     def initialize_from_data(
         self, x: Float[Tensor, "batch in_features"]
     ) -> Float[Tensor, "batch out_features"]:
-        """Sets gain and bias as `WeightNormLinear` does, from noisy inputs; the outputs."""
+        """Set gain and bias as `WeightNormLinear` does, from noisy inputs, and return the outputs."""
         y = super().initialize_from_data(self.noise(x))
         return torch.relu(y) if self.relu else y
 
@@ -67,16 +67,16 @@ def noisy_dense(
     *,
     relu: bool,
 ) -> Float[Tensor, "*networks batch out_features"]:
-    """What `NoisyDense` computes, of one network or of several at once, each with its own inputs and weights.
+    """Compute `NoisyDense` for one network or for several at once, each with its own inputs and weights.
 
-    Of several there are no second derivatives.
+    Several networks at once have no second derivatives.
 
     Args:
         x: the inputs.
         noise: standard normal numbers; None: no noise is added.
-        stdev: what they are multiplied by.
-        weight, gain, bias: of the layer.
-        relu: whether there is one.
+        stdev: the noise's standard deviation, by which the numbers are multiplied.
+        weight, gain, bias: the layer's parameters.
+        relu: apply a ReLU.
     """
     y: Tensor = _NoisyDense.apply(x, noise, stdev, weight, gain, bias, relu)
     return y
@@ -95,7 +95,7 @@ class _NoisyDense(torch.autograd.Function):
         bias: Tensor,
         relu: bool,
     ) -> Tensor:
-        # Autograd differentiates what this file says, so autocast's part is done by hand as well.
+        # The gradients are hand-written, so autocast's conversions are, too.
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
@@ -122,31 +122,31 @@ class _NoisyDense(torch.autograd.Function):
             return _differentiable_backward(ctx, gradient)
         x, weight, projected, norm, scale, y = ctx.saved_tensors[:6]
         needs_x, _, _, needs_weight, needs_gain, needs_bias, _ = ctx.needs_input_grad
-        of_x = of_weight = of_gain = of_bias = None
+        grad_x = grad_weight = grad_gain = grad_bias = None
         if y is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
         if needs_bias:
-            of_bias = gradient.sum(-2, dtype=scale.dtype)
+            grad_bias = gradient.sum(-2, dtype=scale.dtype)
         if needs_weight or needs_gain:
-            of_scale = torch.mul(gradient, projected).sum(-2, dtype=scale.dtype)
+            grad_scale = torch.mul(gradient, projected).sum(-2, dtype=scale.dtype)
         if needs_gain:
-            of_gain = of_scale / norm
+            grad_gain = grad_scale / norm
         if needs_x or needs_weight:
             gradient = gradient * scale.to(gradient.dtype).unsqueeze(-2)
         if needs_weight:
             # v enters by v . x and by || v ||; the latter's share is a multiple of v.
-            of_weight = torch.matmul(gradient.mT, x).to(weight.dtype)
-            share = -(of_scale * scale).div_(norm.square())
-            of_weight.addcmul_(weight, share.unsqueeze(-1))
+            grad_weight = torch.matmul(gradient.mT, x).to(weight.dtype)
+            share = -(grad_scale * scale).div_(norm.square())
+            grad_weight.addcmul_(weight, share.unsqueeze(-1))
         if needs_x:
-            of_x = torch.matmul(gradient, weight.to(gradient.dtype))
-        return of_x, None, None, of_weight, of_gain, of_bias, None
+            grad_x = torch.matmul(gradient, weight.to(gradient.dtype))
+        return grad_x, None, None, grad_weight, grad_gain, grad_bias, None
 
 
 def _differentiable_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients of `_NoisyDense` as functions of its inputs, through the plain operations once more."""
     noisy, weight, *_, clean, gain, bias = ctx.saved_tensors
-    # What was multiplied, as a function of the layer's input.
+    # The noisy input, as a function of the layer's input.
     x = noisy.detach() + (clean - clean.detach())
     scale = gain / unit_norm(weight, [1]).flatten()
     projected = torch.mm(x.to(noisy.dtype), weight.to(noisy.dtype).t())
@@ -154,6 +154,8 @@ def _differentiable_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None,
     if ctx.relu:
         y = torch.relu(y)
     inputs = (clean, None, None, weight, gain, bias, None)
-    needed = [tensor for tensor, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs]
-    gradients = iter(torch.autograd.grad(y, needed, gradient, create_graph=True))
+    differentiated = [
+        tensor for tensor, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs
+    ]
+    gradients = iter(torch.autograd.grad(y, differentiated, gradient, create_graph=True))
     return tuple(next(gradients) if needs else None for needs in ctx.needs_input_grad)

@@ -13,25 +13,25 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput
 def averaged_logits(
     logits: Sequence[Float[Tensor, "images classes"]],
 ) -> Float[Tensor, "images classes"]:
-    """Logarithms of the mean of several classifiers' class probabilities: their softmax is that mean.
+    """The logarithm of the mean of several classifiers' class probabilities; its softmax is that mean.
 
         log (1/M) sum_m softmax(logits_m)
 
     Args:
-        logits: of each of the M classifiers, one or more, for the same images in the same order.
+        logits: the logits of each of the M >= 1 classifiers, for the same images in the same order.
     """
     # One after the other: the same image has the same last digit in a batch of any size.
-    together, *others = (torch.log_softmax(each.float(), dim=1) for each in logits)
-    for other in others:
-        together = torch.logaddexp(together, other)
-    return together - math.log(len(logits))
+    total, *terms = (torch.log_softmax(member.float(), dim=1) for member in logits)
+    for term in terms:
+        total = torch.logaddexp(total, term)
+    return total - math.log(len(logits))
 
 
 class EnsembleDiscriminator(Discriminator):
-    """The members of an ensemble as one classifier, for evaluation: `averaged_logits` of theirs, and the
-    features of all of them one after the other.
+    """The members of an ensemble as one classifier, for evaluation: `averaged_logits` of the members' logits,
+    and the features of all members one after the other.
 
-    Its logits are normalized: they say nothing of real or generated.
+    Its logits are normalized, so they do not tell real from generated images.
 
     Args:
         members: discriminators with the same classes and the same range of pixels, one or more.

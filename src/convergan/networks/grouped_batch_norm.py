@@ -1,4 +1,4 @@
-"""Batch normalization with statistics of each group of a batch apart."""
+"""Batch normalization with separate statistics for each group of a batch."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ class GroupedBatchNorm(nn.Module):
     """Batch normalization in which each group of a batch is normalized as if it were alone.
 
     Groups are contiguous rows of one forward pass: labelled, unlabelled and generated images, say, or views
-    of different strength. Their activations differ in mean and variance: taken together, each group is
-    normalized by what the others are like, and the running statistics, which count in evaluation, are those
-    of a mixture that no image to be classified comes from.
+    of different strength. Their activations differ in mean and variance: with common statistics, each group
+    would be normalized by the other groups' activations, and the running statistics, which evaluation uses,
+    would describe a mixture that no image to be classified comes from.
 
-    In training, of group g with mean m_g and variance v_g over its rows and positions
+    In training, for group g with mean m_g and variance v_g over its rows and positions
 
         y = (x - m_g) / sqrt(v_g + eps) * gain + bias
 
@@ -46,11 +46,11 @@ class GroupedBatchNorm(nn.Module):
         super().__init__()
         self.norm = norm
         self.batch_groups: tuple[Sequence[int], Sequence[int]] | None = None
-        """Sizes and running groups that `groups_of_batch` names."""
+        """Sizes and running groups named by `groups_of_batch`."""
 
     @classmethod
     def convert(cls, network: nn.Module) -> nn.Module:
-        """Wraps every batch normalization of a network, in place; gives the network.
+        """Wrap every batch normalization of a network, in place, and return the network.
 
         The names in its `state_dict` change by a `.norm`. A network that is itself such a layer comes back
         wrapped.
@@ -77,8 +77,8 @@ class GroupedBatchNorm(nn.Module):
 
         Args:
             inputs: activations of all groups.
-            group_sizes: rows of each group, at least 1, in the order of the rows. None: those that
-                `groups_of_batch` names; where it names none, the batch is one group.
+            group_sizes: rows of each group, at least 1, in the order of the rows. None: the groups
+                named by `groups_of_batch`; without them the batch is one group.
             running: positions, from 0, of the groups that move the running statistics.
         """
         if group_sizes is None and self.batch_groups is not None:
@@ -97,10 +97,10 @@ class GroupedBatchNorm(nn.Module):
 def groups_of_batch(
     network: nn.Module, group_sizes: Sequence[int] | None, running: Sequence[int] = (0,)
 ) -> Iterator[None]:
-    """Names the groups of the batches that a network is given meanwhile to its `GroupedBatchNorm` layers.
+    """Tell the `GroupedBatchNorm` layers of a network the groups of its batches, in the block.
 
     Args:
-        network: with or without such layers.
+        network: any network, with or without such layers.
         group_sizes: rows of each group, in the order of the rows. None: the batch is one group.
         running: positions, from 0, of the groups that move the running statistics.
     """
@@ -114,7 +114,7 @@ def groups_of_batch(
 def _name_groups(
     network: nn.Module, group_sizes: Sequence[int] | None, running: Sequence[int] = (0,)
 ) -> None:
-    """Names the groups of a network's batches until others, or None, are named; see `groups_of_batch`."""
+    """Set the groups of a network's batches until the next call; see `groups_of_batch`."""
     for layer in network.modules():
         if isinstance(layer, GroupedBatchNorm):
             layer.batch_groups = None if group_sizes is None else (group_sizes, running)
@@ -133,10 +133,10 @@ def _check(group_sizes: Sequence[int], running: Sequence[int], batch: int) -> No
 
 @contextmanager
 def _running_statistics(norm: _BatchNorm, *, moved: bool) -> Iterator[None]:
-    """Keeps the running statistics as they are meanwhile, unless they are to be moved."""
-    before = norm.track_running_stats
-    norm.track_running_stats = before and moved
+    """Keep the running statistics as they are in the block, unless `moved`."""
+    tracked = norm.track_running_stats
+    norm.track_running_stats = tracked and moved
     try:
         yield
     finally:
-        norm.track_running_stats = before
+        norm.track_running_stats = tracked

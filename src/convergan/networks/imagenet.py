@@ -26,37 +26,38 @@ LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 NormT = TypeVar("NormT", nn.BatchNorm1d, nn.BatchNorm2d, VirtualBatchNorm2d)
 
 MULTIPLE_PX = 32
-"""Five halvings."""
+"""Number of pixels of which the images' sides are multiples: they are halved five times."""
 
 _STDEV = 0.02
-"""Of all initial weights but the generator's output, and of gains around 1, as in the authors' code."""
+"""Standard deviation of all initial weights but the generator's output, and of gains around 1, as in the
+authors' code."""
 
 _CUT = 2
-"""Standard deviations beyond which there are no initial weights of the discriminator's convolutions."""
+"""Number of standard deviations at which initial weights of the discriminator's convolutions are cut off."""
 
 _CONVOLUTIONS = ((1, 2), (2, 2), (4, 2), (4, 1), (4, 1), (8, 2), (8, 2))
 """Channels of the discriminator's layers, in multiples of the width, and their strides."""
 
 _GENERATOR_DIVISORS = (1, 2, 4, 8, 8, 8)
-"""What the generator's width is divided by at each size of its maps."""
+"""Divisors of the generator's width at each size of its maps."""
 
 
 class ImageNetDiscriminator(ComparingDiscriminator):
     """Seven 3x3 convolutions and a dense layer, each with batch normalization and leaky ReLU .2.
 
-    Its activations are the features; to them minibatch discrimination appends how close a sample is to the
-    real half of the batch and how close to the generated half. As in the authors' code the first layer has
+    Its activations are the features; minibatch discrimination appends a sample's closeness to the real half
+    of the batch and to the generated half. As in the authors' code the first layer has
     batch normalization too, which DCGAN leaves out. Both techniques mix the samples of a batch:
 
     In training, all groups but the last are the real half, the last is the generated one; the generator's
     step shows real images too (`compares_halves`), so that generated ones are judged beside real ones, as
-    the discriminator learnt to. With `settings.normalization` cross the features do not depend on how many
-    there are of each, with batch they do. One group alone, the baseline's or the data-dependent
-    initialization's, has no generated half: it is cut in the middle, and compared with both parts.
+    the discriminator learnt to. With `settings.normalization` "cross" the features do not depend on the
+    numbers of real and generated images, with "batch" they do. A single group, the baseline's or that of the
+    data-dependent initialization, has no generated half: it is cut in the middle, for two halves.
 
-    In evaluation an image's logits do not depend on others: the running statistics of batch normalization
-    are those of the weights of the last steps, which an average of weights over many steps
-    (`optimizer.averaging_rate` below 1) does not fit well.
+    In evaluation an image's logits do not depend on other images: the running statistics of batch
+    normalization belong to the weights of the last steps, and fit an EMA of weights over many steps
+    (`optimizer.averaging_rate` below 1) badly.
     """
 
     pixel_range = (-1.0, 1.0)
@@ -103,7 +104,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             else None
         )
         if self.minibatch is None:
-            # Saved without kernels too, ever since this network is.
+            # Without kernels it is saved too, as it always was for this network.
             self.register_buffer("running_closeness", torch.zeros(0))
         # The last output is "generated".
         self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
@@ -120,7 +121,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
                 layer(features, real) if isinstance(layer, CrossBatchNorm) else layer(features)
             )
         logits = self.output(self.with_closeness(features, group_sizes))
-        # What is subtracted from all logits of a softmax does not change it: this is the softmax over all
+        # Subtracting a number from all logits does not change their softmax: this is the softmax over all
         # outputs, with the logit of "generated" fixed at 0.
         return DiscriminatorOutput(logits[:, :-1] - logits[:, -1:], features)
 
@@ -135,8 +136,8 @@ class ImageNetDiscriminator(ComparingDiscriminator):
 class ImageNetGenerator(Generator):
     """A dense layer, then 5x5 transposed convolutions that double the size five times, then tanh.
 
-    At each of the six sizes: virtual batch normalization, ReLU, and maps of fresh noise beside those that
-    came so far; a last transposed convolution keeps the size. 128 px start from 4x4 maps as in the paper.
+    At each of the six sizes: virtual batch normalization, ReLU, and maps of fresh noise concatenated to the
+    maps; a last transposed convolution keeps the size. 128 px start from 4x4 maps as in the paper.
 
     The noise of all sizes is one latent vector, its first `settings.latent_size` numbers those of the dense
     layer: an image is a function of its latent, and so is the reference, drawn when the generator is built
@@ -183,7 +184,7 @@ class _Levels(nn.Module):
         self.dense = _initialized(
             nn.Linear(settings.latent_size, widths[0] * height * width, bias=False)
         )
-        # The images of the reference are not wanted: from the last normalization on it is left out.
+        # The reference's images are not needed: it is left out from the last normalization on.
         self.norms = nn.ModuleList(
             _with_gains(
                 VirtualBatchNorm2d(
@@ -228,9 +229,9 @@ class _Levels(nn.Module):
             maps = torch.relu(norm(maps))
             maps = torch.cat([maps, fresh[-maps.shape[0] :].unflatten(1, shape)], dim=1)
             # With TensorFlow's padding one row and one column are left to cut off.
-            made: Tensor = convolution(maps)
-            height, width = (made.shape[2] // 2 * 2, made.shape[3] // 2 * 2)
-            maps = made[:, :, :height, :width]
+            larger: Tensor = convolution(maps)
+            height, width = (larger.shape[2] // 2 * 2, larger.shape[3] // 2 * 2)
+            maps = larger[:, :, :height, :width]
         return torch.tanh(maps)
 
 
@@ -246,10 +247,10 @@ def _smallest_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
-    """This rank's rows of the real and of the generated half; see `ImageNetDiscriminator`."""
+    """Numbers of real and of generated rows on this rank; see `ImageNetDiscriminator`."""
     if group_sizes is None or len(group_sizes) == 1:
-        halves, whole = rows_of_halves(rows), rows_in_all(rows)
-        compared = [whole - whole // 2, whole // 2]
+        halves, total_rows = rows_of_halves(rows), rows_in_all(rows)
+        compared = [total_rows - total_rows // 2, total_rows // 2]
     else:
         halves = compared = [sum(group_sizes[:-1]), group_sizes[-1]]
     if min(compared) < 2:
@@ -262,10 +263,10 @@ def _halves(rows: int, group_sizes: Sequence[int] | None) -> list[int]:
 
 @torch.no_grad()
 def _init_truncated(weight: Tensor) -> None:
-    """Draws a normal distribution without its tails beyond `_CUT` standard deviations."""
-    # torch's own draws until all fit, which cannot be traced without memory.
-    inside = math.erf(_CUT / math.sqrt(2))
-    weight.uniform_(-inside, inside).erfinv_().mul_(_STDEV * math.sqrt(2))
+    """Draw weights from a normal distribution, cut off at `_CUT` standard deviations."""
+    # torch's own function draws until all weights fit, which cannot be traced without memory.
+    probability = math.erf(_CUT / math.sqrt(2))
+    weight.uniform_(-probability, probability).erfinv_().mul_(_STDEV * math.sqrt(2))
 
 
 def _with_gains(layer: NormT) -> NormT:

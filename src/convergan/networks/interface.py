@@ -1,4 +1,4 @@
-"""What the training loop expects of a discriminator and of a generator."""
+"""The interface between the training loop and a discriminator and a generator."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of a batch of images."""
+    """Outputs of a discriminator for a batch of images."""
 
     logits: Float[Tensor, "batch classes"]
     """One logit for each class; the logit of "generated" is 0 and not among them."""
@@ -19,27 +19,28 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Scores images; subclasses say how.
+    """Base of networks that classify images and tell real from generated ones.
 
-    `pixel_range` is the lowest and the highest value of the pixels it wants. `forward` takes images
+    `pixel_range` is the lowest and the highest value of its input pixels. `forward` takes images
     [batch, channels, height, width] and, for minibatch discrimination, the sizes of the groups
     (labelled, unlabelled, generated) that lie in the batch one after the other.
 
-    One that `compares_halves` judges generated images by the real ones beside them: in training it is
-    shown both in every pass, the generator's step included.
+    A discriminator with `compares_halves` judges generated images by the real ones in the batch: in training
+    every pass has both, the generator's step included.
     """
 
     pixel_range: tuple[float, float]
     channels_last: bool = False
-    """Whether maps with their channels last are quicker on a CPU too."""
+    """True if the channels-last memory format is faster on a CPU too."""
     compares_halves: bool = False
     group_size: int | None = None
-    """Images of a kind in a step of training: minibatch features are sums over a group, and would be larger
-    in a larger one."""
+    """Number of images of each kind in a training step: minibatch features are sums over a group, and grow
+    with its size."""
 
     def groups_of(self, images: int) -> list[int]:
-        """Sizes of the groups in which so many images of a kind are compared: as in a step, the last may be
-        smaller."""
+        """Sizes of the groups in which `images` images of one kind are compared: as in a step, but the last
+        may be smaller.
+        """
         size = max(1, min(self.group_size or images, images))
         return [size] * (images // size) + ([images % size] if images % size else [])
 
@@ -52,35 +53,36 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """Makes images [batch, channels, height, width] in `pixel_range` from the noise that `latent` draws.
+    """Base of networks that make images [batch, channels, height, width] in `pixel_range` from noise.
 
-    Unless a subclass says otherwise that is uniform in [0, 1), `latent_size` numbers an image.
+    The method `latent` draws the noise: unless a subclass says otherwise, `latent_size` numbers per image,
+    uniform in [0, 1).
     """
 
     pixel_range: tuple[float, float]
     channels_last: bool = False
-    """See `Discriminator`."""
+    """True if the channels-last memory format is faster on a CPU too."""
     latent_size: int
     data_dependent_initialization: bool = True
-    """Whether the authors initialize this generator from data where they so initialize the discriminator."""
+    """True if the authors initialize this generator from data whenever they do so for the discriminator."""
     sample_batch: int | None = None
-    """Images that are made at a time in evaluation, each normalized by those beside it; None: each by
-    itself."""
+    """Number of images generated together in evaluation, which are normalized by each other; None: no image
+    depends on others."""
 
     def latent(
         self, count: int, device: torch.device | str, generator: torch.Generator | None = None
     ) -> Float[Tensor, "count latent"]:
-        """The noise that `count` images are made from, from `generator` or torch's default one."""
+        """Draw the noise of `count` images from `generator`, or from torch's default one."""
         return torch.rand(count, self.latent_size, device=device, generator=generator)
 
     def made_of(
         self, latent: Float[Tensor, "batch latent"], make: Callable[[Tensor], Tensor]
     ) -> Float[Tensor, "images channels height width"]:
-        """What `make` makes of the rows that are normalized together: of all of them, or in evaluation of
-        `sample_batch` at a time.
+        """Images that `make` generates from `latent`: from all rows together, or in evaluation from
+        `sample_batch` rows at a time.
 
         Raises:
-            ValueError: one is left alone, which has no statistics.
+            ValueError: a single row is left over, which has no statistics.
         """
         if self.training or self.sample_batch is None:
             return make(latent)

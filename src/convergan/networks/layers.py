@@ -1,4 +1,4 @@
-"""Layers of the paper's networks that are none of its techniques."""
+"""Layers of the paper's networks beside its techniques."""
 
 import math
 from typing import Any
@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from convergan.whole_batch import blocks_of_rows, rows_in_all
 
 LARGEST_MAPS_BYTES = 20 * 2**20
-"""Of a layer of `ImageByImage` in one piece. Tensors of more than 32 MB glibc maps one by one, and the system
-clears the pages of each anew: a fifth of a step of `cifar10`."""
+"""Largest size of the maps of an `ImageByImage` layer in one piece. glibc maps each tensor of more than 32 MB
+anew, and the system clears its pages: a fifth of a step of `cifar10`."""
 
 
 class BatchNormWithoutGain(_BatchNorm):
@@ -20,22 +20,22 @@ class BatchNormWithoutGain(_BatchNorm):
 
         y = (x - mean) / sqrt(variance + eps) + bias
 
-    of [batch, num_features, ...], for layers before a nonlinearity that a gain does nothing for, as in the
-    paper's generators. In training the statistics are those of the batch, under data parallelism of each
-    process's own; in evaluation the running ones, which move by a tenth a batch as in `nn.BatchNorm2d`.
+    for [batch, num_features, ...], before a nonlinearity for which a gain makes no difference, as in the
+    paper's generators. In training the statistics are those of the batch, which `take_whole_batches` of
+    `over_ranks` makes that of all processes; in evaluation the running ones, updated by a tenth a batch as in
+    `nn.BatchNorm2d`.
 
-    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that takes the statistics of all
-    processes' samples, which torch does on GPUs alone. The gain of that layer is a parameter of ones that
-    requires no gradient: no optimizer moves it. Its weights can be loaded here again; weights from here can
-    be loaded there with `strict=False`, since they hold no gain.
+    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` makes it a layer that does so on GPUs alone. The gain of
+    that layer is a parameter of ones that requires no gradient: no optimizer moves it. Its weights can be
+    loaded here again; weights from here can be loaded there with `strict=False`, since they hold no gain.
 
     Args:
         num_features: channels, or features of a dense layer.
-        eps: added to the variance, above 0.
-        running: keep running statistics. Without them those of the batch count in evaluation, too.
+        eps: number added to the variance, above 0.
+        running: keep running statistics. Without them evaluation uses the batch's statistics, too.
 
     Raises:
-        ValueError: the inputs have no channels' axis.
+        ValueError: the inputs have no channel axis.
     """
 
     # Before the second version the number of batches was not saved, and is not here.
@@ -53,7 +53,7 @@ class BatchNormWithoutGain(_BatchNorm):
 
     @property
     def weight(self) -> nn.Parameter:  # type: ignore[override]
-        """Ones: there is no gain. What an initialization by names writes into them has no effect."""
+        """A gain of ones, as there is none. An initialization that writes into it has no effect."""
         # Not None: torch's synchronized layer computes the bias's gradient only beside a gain.
         return nn.Parameter(self.unit_gain.clone(), requires_grad=False)
 
@@ -86,22 +86,22 @@ class BatchNormWithoutGain(_BatchNorm):
                 f"inputs must be [batch, {self.num_features}, ...], got shape {tuple(inputs.shape)}"
             )
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # Of a converted layer.
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        # Entries of a converted layer.
         state_dict.pop(f"{prefix}num_batches_tracked", None)
         gain = state_dict.get(f"{prefix}weight")
         if gain is not None and bool((gain == 1).all()):
             del state_dict[f"{prefix}weight"]
         # Torch's batch normalization would add the number of batches.
-        nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
+        nn.Module._load_from_state_dict(self, state_dict, prefix, *arguments)
 
 
 class ImageByImage(nn.Sequential):
-    """Layers whose outputs for an image depend on no other; a CPU takes a large batch in blocks.
+    """Layers whose outputs for an image depend on no other image; a CPU takes a large batch in blocks.
 
     Args:
-        layers: applied one after the other, as by `nn.Sequential`.
-        most_channels: of maps that have the images' size, the largest that there are.
+        layers: layers applied one after the other, as by `nn.Sequential`.
+        most_channels: largest number of channels of maps that have the images' size.
     """
 
     def __init__(self, *layers: nn.Module, most_channels: int) -> None:
@@ -121,5 +121,5 @@ class ImageByImage(nn.Sequential):
     def initialize_from_data(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch maps map_height map_width"]:
-        """All at once, as the layers' statistics are over all images; see `weight_norm`."""
+        """Initialize the layers from all images at once, as in `weight_norm`, and return the outputs."""
         return super().forward(images)

@@ -1,4 +1,4 @@
-"""A network of one's own, any `nn.Module`, as the discriminator."""
+"""A discriminator made of the user's own network, any `nn.Module`."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,18 +19,18 @@ from convergan.recipes.networks import ModuleSettings, ResidualSettings
 from convergan.recipes.settings import Recipe
 
 Factory = Callable[[], nn.Module] | Callable[[tuple[int, int, int], int], nn.Module]
-"""What makes a network, with fresh weights each time: a class or a function, called without arguments where
+"""A class or function that makes a network with fresh weights at each call. It is called without arguments if
 that is possible, else with the images' shape (channels, height, width) and the number of classes."""
 
 
 class ModuleDiscriminator(Discriminator):
     """A module that gives logits [batch, classes], with the output of one of its layers as the features.
 
-    Features that are maps [batch, channels, height, width] are averaged over their positions, others
-    flattened. Batch normalizations become `GroupedBatchNorm`, in place.
+    Features that are maps [batch, channels, height, width] are averaged over their positions, other
+    features are flattened. Batch normalizations become `GroupedBatchNorm`, in place.
 
     Raises:
-        UserError: `settings.factory` is not given, makes no module, or one without the layer of the features.
+        UserError: `settings.factory` is missing, makes no module, or a module without the features' layer.
     """
 
     pixel_range = (-1.0, 1.0)
@@ -70,11 +70,11 @@ class ModuleDiscriminator(Discriminator):
         _noted.features = None
         logits = self.network(images)
         features, _noted.features = _noted.features, None
-        wanted = (images.shape[0], self.outputs)
-        if not isinstance(logits, Tensor) or logits.shape != wanted:
-            got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        shape = (images.shape[0], self.outputs)
+        if not isinstance(logits, Tensor) or logits.shape != shape:
+            actual = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise UserError(
-                f"network: expected logits {list(wanted)} of {wanted[0]} images, got {got}"
+                f"network: expected logits {list(shape)} of {shape[0]} images, got {actual}"
             )
         if not isinstance(features, Tensor) or features.shape[0] != images.shape[0]:
             raise UserError(
@@ -84,7 +84,7 @@ class ModuleDiscriminator(Discriminator):
 
 
 _noted = threading.local()
-"""The features of the pass under way in each thread: several may run one network."""
+"""Features of the current pass in each thread: several threads may run one network."""
 
 
 def _note_output(_layer: nn.Module, _inputs: Any, output: Any) -> None:
@@ -98,11 +98,11 @@ def _note_input(layer: nn.Module, inputs: Any) -> None:
 
 
 def with_module(recipe: Recipe, network: Factory | None, features: str | None) -> Recipe:
-    """The recipe with a discriminator of one's own, and its own generator if that is a residual one.
+    """The recipe with the user's own discriminator; it keeps its generator if that is a residual one.
 
     Args:
         recipe: all settings.
-        network: what makes the discriminator; None: the recipe stays as it is.
+        network: class or function that makes the discriminator; None: the recipe stays as it is.
         features: the name of a layer; see `ModuleSettings`.
 
     Raises:
@@ -132,10 +132,10 @@ def with_module(recipe: Recipe, network: Factory | None, features: str | None) -
 
 
 def qualified_name(network: Factory) -> str:
-    """The module and the name of a class or a function, of a partial one those of what it calls."""
-    named: Any = getattr(network, "func", network)
-    name = getattr(named, "__qualname__", type(named).__qualname__)
-    return f"{getattr(named, '__module__', '')}.{name}"
+    """Module and name of a class or function; for a partial function, of the function that it calls."""
+    function: Any = getattr(network, "func", network)
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '')}.{name}"
 
 
 def _made(settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
@@ -158,7 +158,7 @@ def _made(settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: 
 
 @contextmanager
 def taking_images(settings: ModuleSettings, image_shape: tuple[int, int, int]) -> Iterator[None]:
-    """Turns whatever a network of one's own raises in the block into one line."""
+    """Turn any error that the user's network raises in the block into one line."""
     try:
         yield
     except UserError:
@@ -174,18 +174,18 @@ def taking_images(settings: ModuleSettings, image_shape: tuple[int, int, int]) -
 def require_module(
     settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
 ) -> None:
-    """Shows two images to a network of one's own, to see that it takes them.
+    """Check the user's network on two images.
 
     Raises:
-        UserError: it cannot be made, does not take images of `image_shape` or gives other logits.
+        UserError: it cannot be made, does not take images of `image_shape`, or returns no such logits.
     """
     with taking_images(settings, image_shape):
-        made, again = (ModuleDiscriminator(settings, image_shape, outputs) for _ in range(2))
-        if set(map(id, made.parameters())) & set(map(id, again.parameters())):
+        first, second = (ModuleDiscriminator(settings, image_shape, outputs) for _ in range(2))
+        if set(map(id, first.parameters())) & set(map(id, second.parameters())):
             # Baseline and folds would learn from each other.
             raise UserError(
                 f"network: expected a new network at each call, got the same weights from {settings.module};"
                 " lambda: copy.deepcopy(network) is one"
             )
         with torch.no_grad():
-            made.eval()(torch.zeros(2, *image_shape))
+            first.eval()(torch.zeros(2, *image_shape))

@@ -1,5 +1,6 @@
-"""Networks that several ranks train as one process would train them."""
+"""Conversion of networks so that several ranks train them as one process would."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,15 +12,15 @@ from torch.nn.modules.dropout import _DropoutNd
 from convergan.distributed import gather_rows, moments_over_ranks
 from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
-from convergan.whole_batch import draw_rows, with_rows
+from convergan.whole_batch import are_of_others, draw_rows, with_rows
 
 
 def take_whole_batches(network: nn.Module) -> None:
-    """Has the layers of a network compute in training what they would from the batch of all ranks.
+    """Make a network's layers compute in training what they would for the batch of all ranks.
 
     Batch normalization takes its statistics, and minibatch discrimination its other samples, from the rows of
     all ranks; dropout draws its masks for all of them (`convergan.whole_batch`). Parameters, buffers, hooks
-    and names stay as they are. Every rank must call the network alike from then on.
+    and names stay as they are. From then on all ranks must make the same calls of the network.
     """
     for layer in list(network.modules()):
         if isinstance(layer, MinibatchDiscrimination):
@@ -33,14 +34,14 @@ def take_whole_batches(network: nn.Module) -> None:
 
 
 def _extend(layer: nn.Module, over_ranks: type) -> None:
-    """Makes a layer one of a subclass of its own class."""
+    """Change the class of a layer to a subclass with `over_ranks` mixed in."""
     kind: Any = type(layer)
     if not issubclass(kind, over_ranks):
         extended: Any = type(kind.__name__, (over_ranks, kind), {})
         layer.__class__ = extended
 
 
-# What these classes are mixed into.
+# The classes that the classes below are mixed into.
 if TYPE_CHECKING:
     _Norm = _BatchNorm
     _CrossNorm = CrossBatchNorm
@@ -79,8 +80,8 @@ class _BatchNormOverRanks(_Norm):
         if rate is None:
             # The mean of all batches, as `torch.optim.swa_utils.update_bn` wants it.
             rate = 1 / float(self.num_batches_tracked)
-        for running, of_batch in ((self.running_mean, mean), (self.running_var, variance)):
-            running.lerp_(of_batch.flatten().to(running.dtype), rate)
+        for running, batch_value in ((self.running_mean, mean), (self.running_var, variance)):
+            running.lerp_(batch_value.flatten().to(running.dtype), rate)
 
 
 class _CrossBatchNormOverRanks(_CrossNorm):
@@ -93,15 +94,26 @@ class _CrossBatchNormOverRanks(_CrossNorm):
 
 
 class _DropoutOfRows(_Dropout):
-    """Dropout by the masks of a batch that all ranks hold together."""
+    """Dropout by the masks of a batch that all ranks hold together.
+
+    Of inputs whose first dimension is not the batch, such as sequences of [time, batch, features], all ranks
+    drop the same numbers, with a warning.
+    """
 
     def forward(self, inputs: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch *features"]:
         if not self.training:
             return inputs
 
         def factors(rows: int) -> Tensor:
-            ones = torch.ones_like(with_rows(inputs, rows))
-            drawn: Tensor = super(_DropoutOfRows, self).forward(ones)
-            return drawn
+            template = torch.ones_like(with_rows(inputs, rows))
+            masks: Tensor = super(_DropoutOfRows, self).forward(template)
+            return masks
 
+        if are_of_others(inputs.shape[0]):
+            warnings.warn(
+                "dropout of a network of your own: expected inputs of [batch, ...], got"
+                f" {list(inputs.shape)}; every process drops the same numbers of its images, so that the"
+                " outcome depends on how many there are",
+                stacklevel=2,
+            )
         return inputs * draw_rows(factors, inputs.shape[0])

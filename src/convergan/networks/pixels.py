@@ -1,4 +1,4 @@
-"""Pixels of image files and the numbers that networks take and make."""
+"""Conversion between pixels of image files and the numbers that networks take and make."""
 
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -10,7 +10,7 @@ def to_network(
     | Float[Tensor, "batch height width channels"],
     pixel_range: tuple[float, float],
 ) -> Float32[Tensor, "batch channels height width"]:
-    """Pixels as a network takes them: 0 becomes `pixel_range[0]`, 255 `pixel_range[1]`; of floats 1 does."""
+    """Convert pixels to a network's range: 0 to `pixel_range[0]`, 255 (1 of floats) to `pixel_range[1]`."""
     low, high = pixel_range
     highest = 255 if images.dtype == torch.uint8 else 1
     floats = images.permute(0, 3, 1, 2).to(
@@ -22,7 +22,7 @@ def to_network(
 def to_uint8(
     images: Float[Tensor, "batch channels height width"], pixel_range: tuple[float, float]
 ) -> UInt8[Tensor, "batch height width channels"]:
-    """What a network made as pixels: the inverse of `to_network`, rounded, clamped to 0..255."""
+    """Convert a network's images to pixels: the inverse of `to_network`, rounded, clamped to 0..255."""
     low, high = pixel_range
     levels = (images.to(torch.float32) - low) * (255 / (high - low))
     return levels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,4 +1,4 @@
-"""The precision that a network's fp32 really has."""
+"""The actual precision of a network's fp32 computations."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,54 +11,57 @@ _Value = TypeVar("_Value")
 
 
 class _Precisions(NamedTuple):
-    """What torch's switches say."""
+    """States of torch's switches."""
 
     products: str
     convolutions: bool
-    each: list[str]
+    by_operation: list[str]
+    """States of `_switches`."""
 
 
 _lock = threading.Lock()
-_inside = 0
-_before: _Precisions
+_users = 0
+"""Number of blocks of `without_tf32` that are being executed, in all threads."""
+_saved: _Precisions
+"""States of the switches before the first of these blocks."""
 
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Convolutions and matrix products in the precision that their numbers have.
+    """Compute convolutions and matrix products, in the block, in the precision of their inputs.
 
-    GPUs round the fp32 numbers of convolutions to 19 bits unless told, those of matrix products, as some CPUs
-    do, if told. The switches are the process's: the first to come in sets them, the last to leave sets each
-    to the precision that was found.
+    GPUs round fp32 inputs to 19 bits, by default in convolutions, on demand in matrix products, as do some
+    CPUs. The switches belong to the process: the first thread to enter sets them, the last to leave restores
+    them.
     """
-    global _inside, _before
+    global _users, _saved
     with _lock:
-        if _inside == 0:
-            _before = _exact()
-        _inside += 1
+        if _users == 0:
+            _saved = _exact()
+        _users += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _set(_before)
+            _users -= 1
+            if _users == 0:
+                _set(_saved)
 
 
 def _exact() -> _Precisions:
-    """Sets all switches; gives what they had been."""
-    before = _Precisions(
+    """Set all switches to full precision, and return their previous states."""
+    previous = _Precisions(
         products=_older(torch.get_float32_matmul_precision, "highest"),
         convolutions=_older(lambda: torch.backends.cudnn.allow_tf32, True),
-        each=[switch.fp32_precision for switch in _switches()],
+        by_operation=[switch.fp32_precision for switch in _switches()],
     )
     # Older and newer switches have to agree: where they differ torch refuses to tell, and the compiler asks.
-    _set(_Precisions("highest", False, ["ieee" for _ in before.each]))
-    return before
+    _set(_Precisions("highest", False, ["ieee" for _ in previous.by_operation]))
+    return previous
 
 
 def _older(switch: Callable[[], _Value], default: _Value) -> _Value:
-    """What one of torch's older switches says; its default where only newer ones have been set."""
+    """The state of one of torch's older switches; its default if only newer ones have been set."""
     try:
         return switch()
     except RuntimeError:
@@ -68,12 +71,12 @@ def _older(switch: Callable[[], _Value], default: _Value) -> _Value:
 def _set(precisions: _Precisions) -> None:
     torch.set_float32_matmul_precision(precisions.products)
     torch.backends.cudnn.allow_tf32 = precisions.convolutions
-    for switch, precision in zip(_switches(), precisions.each, strict=True):
+    for switch, precision in zip(_switches(), precisions.by_operation, strict=True):
         switch.fp32_precision = precision
 
 
 def _switches() -> list[Any]:
-    """The newer ones."""
+    """Torch's newer switches, one for each kind of operation."""
     cudnn: Any = torch.backends.cudnn
     mkldnn: Any = torch.backends.mkldnn
     return [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, mkldnn.conv, mkldnn.matmul]

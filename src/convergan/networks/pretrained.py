@@ -15,16 +15,16 @@ from convergan.recipes.networks import PretrainedSettings
 
 
 class PretrainedDiscriminator(Discriminator):
-    """Classes of images by a linear layer on pooled features of a frozen network.
+    """A linear classifier on pooled features of a frozen network.
 
     Images are scaled, keeping their aspect, to about `size_px`^2 pixels, grey ones repeated in three
     channels, and normalized as the network was trained. Its weights are random until `load_pretrained`, or a
     state dict, sets them; they are part of the state dict, and require no gradients.
 
     Args:
-        settings: which network, and the size that it sees images in.
+        settings: the network's name, and the size of its input images.
         image_shape: channels (1 or 3), height and width.
-        outputs: classes.
+        outputs: number of classes.
 
     Raises:
         UserError: a package is missing, or there is no such network.
@@ -43,7 +43,7 @@ class PretrainedDiscriminator(Discriminator):
         self.output = nn.Linear(self.backbone.features, outputs)
 
     def load_pretrained(self) -> None:
-        """Sets the weights of the frozen network to those that it was trained to.
+        """Load the trained weights of the frozen network.
 
         Raises:
             UserError: they are not there, and cannot be downloaded.
@@ -52,7 +52,7 @@ class PretrainedDiscriminator(Discriminator):
         self.backbone.load_state_dict(trained.state_dict())
 
     def train(self, mode: bool = True) -> "PretrainedDiscriminator":
-        """Sets the mode of all but the frozen network, which stays in evaluation mode."""
+        """Set the mode of all but the frozen network, which stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self
@@ -64,7 +64,7 @@ class PretrainedDiscriminator(Discriminator):
     ) -> DiscriminatorOutput:
         # A few at a time: maps that stay in the caches of a CPU take a third of the time.
         size = batch_size(self.seen_size_px, images.device.type)
-        features = torch.cat([self._features(some) for some in images.split(size)])
+        features = torch.cat([self._features(part) for part in images.split(size)])
         return DiscriminatorOutput(self.output(features), features)
 
     def _features(
@@ -72,8 +72,8 @@ class PretrainedDiscriminator(Discriminator):
     ) -> Float[Tensor, "batch features"]:
         height, width = self.seen_size_px
         shrunk = images.shape[2] > height or images.shape[3] > width
-        seen = F.interpolate(images, (height, width), mode="bilinear", antialias=shrunk)
-        features: Tensor = self.backbone(seen.expand(-1, 3, -1, -1))
+        resized = F.interpolate(images, (height, width), mode="bilinear", antialias=shrunk)
+        features: Tensor = self.backbone(resized.expand(-1, 3, -1, -1))
         return features
 
 

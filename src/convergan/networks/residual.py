@@ -24,13 +24,13 @@ SMALLEST_PX = 2
 """Smallest shorter side that maps are halved to."""
 
 STAGES = 2
-"""Pairs of residual blocks and the convolution that doubles the channels after them."""
+"""Number of stages: pairs of residual blocks and a convolution that doubles the channels."""
 
 _SLOPE = 0.1
-"""Of leaky ReLU below 0."""
+"""Slope of leaky ReLU below 0."""
 
 _NORMALIZED_TOGETHER = 8
-"""Groups of channels in group normalization, where their number can be so divided."""
+"""Number of groups of channels in group normalization, if it divides the number of channels."""
 
 _GENERATOR_FIRST_PX = 4
 _GENERATOR_LAST_PX = 64
@@ -138,7 +138,7 @@ class ResidualGenerator(Generator):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions, and their input added to what they make of it."""
+    """Two 3x3 convolutions whose input is added to their output."""
 
     def __init__(self, settings: ResidualSettings, channels: int) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class _Block(nn.Module):
 def _layer(
     settings: ResidualSettings, inputs: int, outputs: int, *, stride: int = 1
 ) -> nn.Sequential:
-    """A convolution that sees all pixels, also where it passes over some, normalized, with leaky ReLU."""
+    """A normalized convolution with leaky ReLU, whose kernel covers all pixels at any stride."""
     return nn.Sequential(
         _convolution(inputs, outputs, max(3, stride + 1), stride),
         _normalization(settings, outputs),
@@ -166,7 +166,7 @@ def _layer(
 
 
 def _halve(layers: list[nn.Module], px: int) -> int:
-    """Adds a layer that halves maps of this shorter side, unless they get too small; gives the new side."""
+    """Add a layer that halves maps of this shorter side, unless they get too small; return the new side."""
     if _halved(px) < SMALLEST_PX:
         return px
     layers.append(nn.MaxPool2d(2, ceil_mode=True))
@@ -174,14 +174,14 @@ def _halve(layers: list[nn.Module], px: int) -> int:
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without the bias that a normalization after it would take away again."""
+    """A convolution without a bias, which the normalization after it would cancel."""
     return _channels_last(
         nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
     )
 
 
 def _channels_last(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with weights as its maps lie; `Module.to` cannot do it to tensors without memory."""
+    """The layer with channels-last weights; `Module.to` cannot convert tensors without memory."""
     layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
     return layer
 

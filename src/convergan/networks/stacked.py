@@ -1,7 +1,7 @@
 """Several networks of one architecture that compute together, each with its own weights and inputs.
 
-A tensor of theirs becomes a view of a stack [networks, ...] of them all: what moves the one moves the other.
-So optimizers, averages, checkpoints and tests go on with each network by itself.
+A tensor of each network becomes a view of a stack [networks, ...]: a change of one is a change of the other.
+So optimizers, EMA, checkpoints and tests still work with each network by itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,46 +18,46 @@ from convergan.techniques.weight_norm import WeightNormLinear
 
 
 class _Stack:
-    """One tensor of a layer, of all networks: `value` [networks, ...].
+    """A tensor of a layer, stacked over all networks: `value` [networks, ...].
 
     Args:
         layers: the layer of each network.
-        name: of the parameter or buffer.
+        name: name of the parameter or buffer.
     """
 
     def __init__(self, layers: Sequence[nn.Module], name: str) -> None:
-        self._own: list[Tensor] = [getattr(layer, name) for layer in layers]
-        self.value = torch.stack([own.detach() for own in self._own])
-        for own, part in zip(self._own, self.value, strict=True):
-            own.data = part
-        self.is_trained = self._own[0].requires_grad
+        self._tensors: list[Tensor] = [getattr(layer, name) for layer in layers]
+        self.value = torch.stack([tensor.detach() for tensor in self._tensors])
+        for tensor, part in zip(self._tensors, self.value, strict=True):
+            tensor.data = part
+        self.is_trained = self._tensors[0].requires_grad
         self.value.requires_grad_(self.is_trained)
 
     def hand_on_gradient(self) -> None:
-        """Gives each network its part of the gradient."""
+        """Pass each network its part of the gradient."""
         gradient = self.value.grad
-        for place, own in enumerate(self._own):
-            own.grad = None if gradient is None else gradient[place]
+        for index, tensor in enumerate(self._tensors):
+            tensor.grad = None if gradient is None else gradient[index]
         self.value.grad = None
 
 
 class _Stacked:
-    """What stacked networks have in common."""
+    """Base of stacked networks."""
 
     def __init__(self) -> None:
         self._stacks: list[_Stack] = []
 
     def hand_on_gradients(self) -> None:
-        """Gives each network the gradients of its own weights, which are gone here then."""
+        """Move the gradients of the stacks to the weights of each network."""
         for stack in self._stacks:
             if stack.is_trained:
                 stack.hand_on_gradient()
 
-    def requires_grad(self, wanted: bool) -> None:
-        """Whether the trained weights take gradients."""
+    def requires_grad(self, required: bool) -> None:
+        """Set whether the trained weights require gradients."""
         for stack in self._stacks:
             if stack.is_trained:
-                stack.value.requires_grad_(wanted)
+                stack.value.requires_grad_(required)
 
     def _stack(self, layers: Sequence[nn.Module], name: str) -> Tensor:
         stack = _Stack(layers, name)
@@ -77,16 +77,16 @@ def layers_of(network: MLPDiscriminator) -> list[NoisyDense]:
 
 
 def draw_noises(network: MLPDiscriminator, images: int) -> Noises:
-    """What the layers of a discriminator would draw, one after the other, for so many images."""
+    """Draw the noise of all layers of a discriminator, in their order, for `images` images."""
     dtype = network.output.weight.dtype
-    drawn: Noises = []
+    noises: Noises = []
     for layer in layers_of(network):
-        drawn.append(
+        noises.append(
             layer.noise.draw(layer.weight.new_empty(images, layer.weight.shape[1], dtype=dtype))
         )
         if torch.is_autocast_enabled(layer.weight.device.type):
             dtype = torch.get_autocast_dtype(layer.weight.device.type)
-    return drawn
+    return noises
 
 
 class StackedDiscriminator(_Stacked):
@@ -102,20 +102,20 @@ class StackedDiscriminator(_Stacked):
     def __call__(
         self, images: Float[Tensor, "networks batch pixels"], noises: Sequence[Noises]
     ) -> tuple[Float[Tensor, "networks batch classes"], Float[Tensor, "networks batch features"]]:
-        """Logits and features.
+        """Compute logits and features.
 
         Args:
-            images: of each network its own.
-            noises: of each network what `draw_noises` gives.
+            images: inputs of each network.
+            noises: results of `draw_noises` for each network.
         """
         x = features = images
-        for (layer, weight, gain, bias), drawn in zip(
+        for (layer, weight, gain, bias), layer_noises in zip(
             self._layers, zip(*noises, strict=True), strict=True
         ):
             features = x
-            numbers = [each for each in drawn if each is not None]
-            noise = torch.stack(numbers) if numbers else None
-            x = noisy_dense(x, noise, layer.noise.stdev, weight, gain, bias, relu=layer.relu)
+            numbers = [noise for noise in layer_noises if noise is not None]
+            stack = torch.stack(numbers) if numbers else None
+            x = noisy_dense(x, stack, layer.noise.stdev, weight, gain, bias, relu=layer.relu)
         return x, features
 
 
@@ -165,7 +165,7 @@ class StackedGenerator(_Stacked):
     def __call__(
         self, latents: Float[Tensor, "networks batch latent"]
     ) -> Float[Tensor, "networks batch pixels"]:
-        """Images whose pixels lie in one row."""
+        """Generate images whose pixels lie in one row."""
         x = latents
         for layer in self._layers:
             x = layer(x)

@@ -1,1 +1,1 @@
-"""What the package's HTML pages share: style, templates, figures, pictures and ways of writing numbers."""
+"""Common parts of the package's HTML pages: style, templates, figures, pictures, formats of numbers."""

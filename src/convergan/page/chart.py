@@ -1,4 +1,4 @@
-"""A figure with its words."""
+"""A figure with its text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 
 class Key(Protocol):
-    """What a legend explains: a line, or a kind of points."""
+    """An entry of a legend: a line, or a kind of points."""
 
     @property
     def name(self) -> str: ...
@@ -25,12 +25,12 @@ class Chart:
     svg: Markup
 
     legend: Sequence[tuple[Key, str]]
-    """Each with the value that stands beside its name."""
+    """Entries of the legend, each with the value beside its name."""
 
     description: str
-    """What those read who do not see the figure."""
+    """Text for readers who cannot see the figure."""
 
     caption: str
 
     marked: str = ""
-    """What the vertical marks in it stand for; empty without marks."""
+    """Meaning of the figure's vertical marks; empty without marks."""

@@ -1,4 +1,4 @@
-"""Templates that escape what they are given, with the macros and the style that pages share."""
+"""Templates that escape their values, with the common macros and style of pages."""
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
@@ -7,7 +7,7 @@ from convergan.page.words import chance, count, number, percent
 
 
 def templates(package: str) -> Environment:
-    """The templates in the folder of `package`; those of this package are theirs as `page/<name>`."""
+    """The templates in the folder of `package`, which can use those of this package as `page/<name>`."""
     shared = PrefixLoader({"page": PackageLoader("convergan.page", "")})
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, ""), shared]),

@@ -1,4 +1,4 @@
-"""Figures as SVG files of their own, which look alike whatever the user's style of matplotlib is."""
+"""Figures as SVG files, which look the same whatever the user's style of matplotlib is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from convergan.outputs import binary_output
 def write_figure(
     path: Path, draw: Callable[[Any], None], *, width: float = 6.0, height: float = 3.6
 ) -> None:
-    """Writes what `draw` draws on axes as SVG of so many inches; the same drawing gives the same bytes."""
+    """Write the drawing of `draw` on axes as SVG, sizes in inches; the same drawing gives the same bytes."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(

@@ -1,4 +1,4 @@
-"""Figures as inline SVG that takes its colours and its font from the page."""
+"""Figures as inline SVG with the colours and the font of the page."""
 
 import io
 import re
@@ -19,7 +19,7 @@ _COLOURS = {f"#0000{number:02x}": f"var(--line-{number})" for number in range(1,
     "#000012": "var(--warning)",
 }
 TEXT, RULE, WARNING = "#000010", "#000011", "#000012"
-# Lines differ in their dashes too: nothing is told by colour alone.
+# Lines differ in their dashes too: no information is in colour alone.
 _DASHES: tuple[tuple[int, ...], ...] = (
     (),
     (6, 3),
@@ -57,23 +57,23 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Line:
-    """One curve, at least one point long."""
+    """A curve of at least one point."""
 
     name: str
     x: Sequence[float]
     values: Sequence[float]
     style: int
-    """Which style it is drawn in, from 0: the first six differ in their colour, the first 36 in their
+    """Number of the curve's style, from 0: the first six differ in their colour, the first 36 in their
     colour or their dashes."""
 
     low: Sequence[float] = ()
-    """With `high` the band around the curve; empty without one."""
+    """Lower edge of the band around the curve, with the upper edge in `high`; empty without a band."""
 
     high: Sequence[float] = ()
 
     @property
     def icon(self) -> Markup:
-        """What stands for it in a legend."""
+        """Icon of the curve in a legend."""
         dashes = " ".join(map(str, _dashes(self.style))) or "none"
         return Markup(
             '<svg viewBox="0 0 26 4" aria-hidden="true"><path d="M0 2H26" '
@@ -82,12 +82,12 @@ class Line:
 
 
 def _dashes(style: int) -> tuple[int, ...]:
-    """Those of the colour; one further each time that the colours begin anew."""
+    """Dashes of a style: those of its colour, one further for each repetition of the colours."""
     return _DASHES[(style + style // 6) % 6]
 
 
 def ink(style: int) -> str:
-    """The colour to draw one of the six styles in, which becomes the page's own."""
+    """The colour to draw a style in, which the page replaces by its own."""
     return f"#0000{style % 6 + 1:02x}"
 
 
@@ -97,7 +97,7 @@ def page_colour(style: int) -> str:
 
 
 def percent_axis(y: float, _: Any = None) -> str:
-    """A tick of an axis of rates."""
+    """Text of a tick on an axis of rates."""
     return f"{100 * y:g}\N{NO-BREAK SPACE}%"
 
 
@@ -113,10 +113,11 @@ def line_chart(
     log: bool = False,
     reference: float | None = None,
     marked: Sequence[float] = (),
-    whole: bool = True,
+    integer_x: bool = True,
 ) -> Markup:
-    """Draw curves over whole numbers, such as epochs, or, not `whole`, over any; `marked` are those with a
-    vertical mark."""
+    """Draw curves over integers, such as epochs, or, without `integer_x`, over any numbers; `marked` are
+    those with a vertical mark.
+    """
 
     def draw(axes: Axes) -> None:
         for x in marked:
@@ -140,7 +141,7 @@ def line_chart(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.grid(False)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=integer_x))
         if log:
             axes.set_yscale("log")
         else:
@@ -156,18 +157,19 @@ def line_chart(
 def figure(
     draw: Callable[[Axes], None], *, name: str, width: float = WIDTH, height: float = HEIGHT
 ) -> Markup:
-    """What `draw` draws, as SVG of `width` x `height` points; `name` keeps its ids apart from those of
-    other figures of the page."""
+    """The drawing of `draw` as SVG of `width` x `height` points; `name` makes its ids differ from those of
+    the page's other figures.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style is for the user's own figures
         matplotlib.rcParams.update(_STYLE)
-        drawn = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        axes = drawn.add_subplot()
-        drawn.patch.set_visible(False)
+        canvas = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        axes = canvas.add_subplot()
+        canvas.patch.set_visible(False)
         axes.patch.set_visible(False)
         draw(axes)
         file = io.StringIO()
-        drawn.savefig(file, format="svg", metadata={"Date": None})
+        canvas.savefig(file, format="svg", metadata={"Date": None})
     return Markup(_for_page(file.getvalue(), name))
 
 

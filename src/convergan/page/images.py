@@ -25,7 +25,7 @@ class Picture:
     width: int
     height: int
     crisp: bool
-    """Its pixels were enlarged, and are to be seen as squares."""
+    """True if the pixels were enlarged, and should appear as squares."""
 
 
 def write_sample_grid(path: Path, images: np.ndarray, *, columns: int | None = None) -> None:
@@ -40,7 +40,7 @@ def write_sample_grid(path: Path, images: np.ndarray, *, columns: int | None = N
 
 
 def grid_picture(images: np.ndarray) -> Picture:
-    """The first images as a square grid, as many as keep the page small."""
+    """The first images as a square grid, limited in number to keep the page small."""
     images = _scaled_down(_checked(images))
     side = next((n for n in (8, 6, 4, 3) if n * n * images[0].size <= PAGE_GRID_BYTES), 2)
     return _picture(_grid(images[: side * side], side), enlarged=_factor(images) > 1)
@@ -53,7 +53,7 @@ def strip_picture(images: np.ndarray) -> Picture:
 
 
 def single_picture(image: np.ndarray) -> Picture:
-    """One image, `[height, width, channels]`."""
+    """A single image, `[height, width, channels]`, as a picture."""
     images = _scaled_down(_checked(image[None]))
     return _picture(_grid(images, 1), enlarged=_factor(images) > 1)
 
@@ -77,7 +77,7 @@ def _factor(images: np.ndarray) -> int:
 
 
 def _grid(images: np.ndarray, columns: int | None) -> np.ndarray:
-    """`[height, width, channels + 1]`: the last channel is opacity."""
+    """The grid as `[height, width, channels + 1]`; the last channel is opacity."""
     images = _checked(images)
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)

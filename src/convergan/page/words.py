@@ -1,10 +1,10 @@
-"""How pages and tables write numbers."""
+"""Formats of numbers in pages and tables."""
 
 SPACE = "\N{NO-BREAK SPACE}"
 
 
 def percent(rate: float, *, size: int = 0) -> str:
-    """Enough digits to tell one image of `size` from the next."""
+    """Format a rate with enough digits to show a difference of one image in `size`."""
     return f"{100 * rate:.{2 if size >= 2000 else 1}f}{SPACE}%"
 
 
@@ -21,7 +21,7 @@ def chance(p_value: float) -> str:
 
 
 def approximate_duration(seconds: float) -> str:
-    """An estimated time, rounded: "40 s", "25 min", "1 h 20 min", "3 days"."""
+    """Format an estimated time, rounded: "40 s", "25 min", "1 h 20 min", "3 days"."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -2,10 +2,10 @@
 
 Departures: the weights' running average starts with the weights instead of zero, and looks back over a tenth
 of the steps so far until that is the authors' 1e-4, after 100,000 of the 600,000 steps: a shorter run is
-tested by weights that it has had, where the authors' average lags behind (on MNIST after 12,000 steps 315
-errors in place of 189). Where a processor has units for it the discriminator's products are in bf16, which
-on MNIST trains as fp32 does (336 errors in place of 318 at epoch 13). `--hardware.precision fp32
---optimizer.averaging-start zero` does without both.
+tested by weights that it has had, where the authors' average lags behind (a note on one run on MNIST: after
+12,000 steps 315 errors in place of 189). Where a processor has units for it the discriminator's products are
+in bf16, which on MNIST trains as fp32 does (a note on one seed: 336 errors in place of 318 at epoch 13).
+`--hardware.precision fp32 --optimizer.averaging-start zero` does without both.
 """
 
 from convergan.recipes.networks import ConvSettings

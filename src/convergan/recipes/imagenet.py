@@ -4,9 +4,10 @@ Virtual batch normalization, minibatch discrimination with both halves, and one-
 has 16 real images, which serve as labelled and as unlabelled ones, and 16 generated, and moves both players
 by one forward pass.
 
-Departures: the authors have four such batches, one on each of four devices, and average their gradients; here
-a step has one. In evaluation batch normalization and minibatch features take
-running statistics, so that what is said of an image does not depend on others; the authors never evaluate.
+Departures, none of which has been measured: the authors have four such batches, one on each of four devices,
+and average their gradients; here a step has one, so that one device is enough. In evaluation batch
+normalization and minibatch features take running statistics, so that what is said of an image does not depend
+on others; the authors never evaluate.
 Neither the paper nor the code says how long to train: the latter runs until it is stopped, and its disabled
 option has 25 epochs.
 """

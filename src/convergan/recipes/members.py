@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from convergan.recipes.arms import has_arms
+from convergan.recipes.files import recipe_sha256
 from convergan.recipes.settings import Recipe
 
 
@@ -22,3 +24,16 @@ def member_recipes(recipe: Recipe) -> tuple[Recipe, ...]:
         replace(recipe, members=1, seed=recipe.seed + number, data=data)
         for number in range(recipe.members)
     )
+
+
+def model_sha256(recipe: Recipe) -> str:
+    """SHA-256, in hexadecimal, of the settings that decide a run's classifier and generator.
+
+    The supervised baseline, which has its own random numbers, decides neither; nor does it matter whether a
+    draw of labels is named that is the seed's own, or how the members of an ensemble would be trained.
+    """
+    data, hardware = recipe.data, replace(recipe.hardware, members="auto")
+    if data.split_seed == recipe.seed:
+        data = replace(data, split_seed=None)
+    baseline = recipe.baseline if has_arms(recipe) else False
+    return recipe_sha256(replace(recipe, data=data, hardware=hardware, baseline=baseline))

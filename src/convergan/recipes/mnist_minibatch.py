@@ -5,7 +5,10 @@ of the discriminator's are those of the authors' variant for CIFAR-10. Departure
 maximizes log D in place of minimizing log(1 - D), which is flat where the discriminator is sure; the
 discriminator's positive target is .9, as in Section 3.4; the learning rate is .001, and falls over the second
 half of 30 epochs. With one step and a target of 1 the discriminator was sure after 25 epochs, and the samples
-were worse than after 12 epochs of this. The rest are those of `mnist`. As a classifier it is not meant to be
+were worse than after 12 epochs of this (a note on single runs). In evaluation the closenesses are the running
+mean of real images', so that what is said of an image does not depend on the others of its batch; they are
+initialized within batches of the first images, as they are compared in training. The rest are those of
+`mnist`. As a classifier it is not meant to be
 any good: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
 """
 

@@ -5,8 +5,9 @@ the generator's last layer; an average that starts from zeros and moves by 1e-4 
 afresh for each use; samples by the statistics of their batch. Held against an independent re-implementation
 in float64 (tests/authors).
 
-Departures: none in what is computed. Random numbers are drawn by other generators, the labelled images among
-them, and images of a step are drawn in other orders.
+Departures: none in what is computed. Pixels are x / 255: those of the file that the authors read, mnist.npz,
+are floats in [0, 1] whose divisor, 255 or 256, could not be seen. Random numbers are drawn by other
+generators, the labelled images among them, and images of a step are drawn in other orders.
 """
 
 from dataclasses import replace

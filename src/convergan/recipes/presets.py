@@ -39,6 +39,7 @@ PRESETS: dict[str, Recipe] = {
     for file in _FILES
     for recipe in (file.RECIPE, *getattr(file, "ABLATIONS", {}).values())
 }
+"""The recipes that come with the package, by name."""
 
 SUMMARIES: dict[str, str] = {
     **{
@@ -51,6 +52,11 @@ SUMMARIES: dict[str, str] = {
     },
 }
 """What each recipe is for, in a sentence."""
+
+DESCRIPTIONS: dict[str, str] = SUMMARIES | {
+    file.RECIPE.name: " ".join((file.__doc__ or "").split()) for file in _FILES
+}
+"""All that a recipe's file says of it, in one line."""
 
 
 def as_recipe(given: Recipe | str) -> Recipe:

@@ -1,4 +1,4 @@
-"""The arms of a run: their errors beside each other, and the one that is saved."""
+"""The arms of a run: a comparison of their errors, and the saved arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _EXPLANATIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One classifier's errors, with its bar in percent of the widest."""
+    """The bar of a classifier's errors, in percent of the widest bar."""
 
     name: str
     explanation: str
     colour: str
-    """The page's colour of it."""
+    """The page's colour of the bar."""
 
-    found: ErrorRate
+    error_rate: ErrorRate
     scale: float
 
     def share(self, rate: float) -> float:
@@ -43,26 +43,26 @@ class ArmRow:
     title: str
     explanation: str
     bar: Bar | None
-    """None for an arm that was not tested."""
+    """The arm's bar; None if it was not tested."""
 
 
-def bars(named: Sequence[tuple[str, str, int, ErrorRate | None]]) -> list[Bar]:
-    """The bars of (name, explanation, style, errors) on one scale; none of what was not tested."""
+def bars(classifiers: Sequence[tuple[str, str, int, ErrorRate | None]]) -> list[Bar]:
+    """The bars of (name, explanation, style, errors) on one scale, without untested classifiers."""
     present = [
-        (name, explanation, style, found)
-        for name, explanation, style, found in named
-        if found is not None
+        (name, explanation, style, error_rate)
+        for name, explanation, style, error_rate in classifiers
+        if error_rate is not None
     ]
-    widest = max((max(found.rate, found.interval.high) for *_, found in present), default=0)
+    widest = max((max(tested.rate, tested.interval.high) for *_, tested in present), default=0)
     return [
         Bar(
             name=name,
             explanation=explanation,
             colour=page_colour(style),
-            found=found,
+            error_rate=error_rate,
             scale=widest or 1,
         )
-        for name, explanation, style, found in present
+        for name, explanation, style, error_rate in present
     ]
 
 
@@ -72,48 +72,48 @@ def saved_arm(arms: Sequence[ArmSummary]) -> ArmSummary | None:
 
 
 def rival_of(saved: ArmSummary, arms: Sequence[ArmSummary]) -> ArmSummary | None:
-    """What the saved arm is held against: the baseline; of a baseline, the best of the others."""
-    others = [arm for arm in by_errors(arms) if arm is not saved and arm.test is not None]
-    return next((arm for arm in others if arm.name == "baseline"), others[0] if others else None)
+    """The arm that the saved one is compared with: the baseline; for a baseline, the best other arm."""
+    rivals = [arm for arm in by_errors(arms) if arm is not saved and arm.test is not None]
+    return next((arm for arm in rivals if arm.name == "baseline"), rivals[0] if rivals else None)
 
 
 def by_errors(arms: Sequence[ArmSummary]) -> list[ArmSummary]:
-    """The arms with the fewest mistakes first; those that were not tested last."""
+    """The arms by their number of errors, the fewest first; untested ones last."""
     return sorted(arms, key=lambda arm: (arm.test is None, arm.test.rate if arm.test else 0))
 
 
-def arm_bars(arms: Sequence[ArmSummary], shown: Sequence[ArmSummary]) -> list[Bar]:
-    """The bars of `shown`, each in the colour of its place in `arms`."""
+def arm_bars(arms: Sequence[ArmSummary], selection: Sequence[ArmSummary]) -> list[Bar]:
+    """The bars of the arms `selection`, each in the colour of its index in `arms`."""
     return bars(
         [
             (arm_title(arm.name), _EXPLANATIONS.get(arm.name, ""), arms.index(arm), arm.test)
-            for arm in shown
+            for arm in selection
         ]
     )
 
 
 def arm_rows(arms: Sequence[ArmSummary]) -> list[ArmRow]:
-    """The table of the arms, that with the fewest mistakes first."""
+    """The rows of the table of arms, the arm with the fewest errors first."""
     ordered = by_errors(arms)
-    drawn = iter(arm_bars(arms, ordered))
+    arm_bar = iter(arm_bars(arms, ordered))
     return [
         ArmRow(
             arm=arm,
             title=arm_title(arm.name),
             explanation=_EXPLANATIONS.get(arm.name, ""),
-            bar=next(drawn) if arm.test else None,
+            bar=next(arm_bar) if arm.test else None,
         )
         for arm in ordered
     ]
 
 
 def chosen_by_tests(inputs: ReportInputs) -> bool:
-    """Whether the images that chose among the arms are those that their error rates are of."""
+    """True if the arms' error rates are on the images that chose among the arms."""
     return len(inputs.arms) > 1 and inputs.results is not None and inputs.results.tested_on_held_out
 
 
 def choice(arms: Sequence[ArmSummary]) -> str:
-    """Which arm is saved and, as far as mistakes on held-out images tell, why; empty where none is."""
+    """A sentence on the saved arm and the reason, if errors on held-out images tell it; empty without one."""
     saved = saved_arm(arms)
     if saved is None:
         return ""

@@ -1,26 +1,26 @@
-"""Which classes are taken for which."""
+"""Confusion matrix: which classes are predicted as which."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 MOST_IN_MATRIX = 20
-"""Of more classes the whole matrix is no longer readable."""
+"""Largest number of classes for which the full matrix is readable."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How many images of one class were taken for one class."""
+    """Number of images of one class that were predicted as one class."""
 
     count: int
     right: bool
     shade: float
-    """0 to 1: the share of the class where right; beside the commonest mistake where wrong."""
+    """Shade from 0 to 1: the share of the class if right; relative to the most frequent mistake if wrong."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the images of one class were taken for."""
+    """A row of the matrix: the predictions for the images of one class."""
 
     name: str
     cells: list[Cell]
@@ -30,39 +30,39 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """One way to be wrong."""
+    """A pair of classes that are confused."""
 
     true: str
     predicted: str
     count: int
     total: int
-    """Images of the true class."""
+    """Number of images of the true class."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What the page shows of a confusion matrix."""
+    """The page's summary of a confusion matrix."""
 
     rows: list[Row]
-    """Empty where the classes are too many."""
+    """Rows of the matrix; empty for too many classes."""
 
     pairs: list[Pair]
-    """The commonest mistakes, the commonest first; where classes are many, none that was made only once."""
+    """The most frequent mistakes, in order; with many classes, none that was made only once."""
 
     mistakes: int
-    """Images that were taken for another class, in all."""
+    """Number of misclassified images in all."""
 
     long_names: bool
-    """The names of the classes would make the columns too wide."""
+    """True if the names of the classes would make the columns too wide."""
 
     @classmethod
     def of(cls, counts: np.ndarray, classes: list[str]) -> "Confusion":
         small = len(classes) <= MOST_IN_MATRIX
         return cls(
             _rows(counts, classes) if small else [],
-            _pairs(counts, classes, most=9, fewest=1)
+            _pairs(counts, classes, limit=9, fewest=1)
             if small
-            else _pairs(counts, classes, most=20, fewest=2),
+            else _pairs(counts, classes, limit=20, fewest=2),
             int(_mistakes(counts).sum()),
             long_names=max(map(len, classes)) > 3,
         )
@@ -81,7 +81,7 @@ def _rows(counts: np.ndarray, classes: list[str]) -> list[Row]:
     return [
         Row(
             name,
-            [cell(int(count), place == own, int(row.sum())) for place, count in enumerate(row)],
+            [cell(int(count), column == own, int(row.sum())) for column, count in enumerate(row)],
             int(row[own]),
             int(row.sum()),
         )
@@ -89,11 +89,16 @@ def _rows(counts: np.ndarray, classes: list[str]) -> list[Row]:
     ]
 
 
-def _pairs(counts: np.ndarray, classes: list[str], most: int, fewest: int) -> list[Pair]:
+def _pairs(counts: np.ndarray, classes: list[str], limit: int, fewest: int) -> list[Pair]:
     mistakes = _mistakes(counts)
-    order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
     return [
-        Pair(classes[true], classes[taken], int(mistakes[true, taken]), int(counts[true].sum()))
-        for true, taken in zip(*np.unravel_index(order, mistakes.shape), strict=True)
-        if mistakes[true, taken] >= fewest
+        Pair(
+            classes[true],
+            classes[predicted],
+            int(mistakes[true, predicted]),
+            int(counts[true].sum()),
+        )
+        for true, predicted in zip(*np.unravel_index(order, mistakes.shape), strict=True)
+        if mistakes[true, predicted] >= fewest
     ]

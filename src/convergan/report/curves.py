@@ -1,4 +1,4 @@
-"""Which curves a report shows, and what it says below them."""
+"""The curves of a report, and their captions."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -14,20 +14,20 @@ from convergan.report.inputs import ReportInputs
 from convergan.runs.epochs import EpochLine
 
 Value = Callable[[EpochLine], float | None]
-"""A number of an epoch."""
+"""Function that reads a number of an epoch."""
 
 
 def charts(inputs: ReportInputs) -> list[Chart]:
     """The charts that this run has numbers for."""
     marked = sorted({warning.epoch for warning in inputs.warnings})
-    made = (make(inputs, marked) for make in (_errors, _losses, _scores, _diversity))
-    return [chart for chart in made if chart]
+    candidates = (make(inputs, marked) for make in (_errors, _losses, _scores, _diversity))
+    return [chart for chart in candidates if chart]
 
 
 def _line(name: str, style: int, epochs: Sequence[EpochLine], value: Value) -> Line | None:
-    """None where no epoch has the value. NaN and infinity, which a broken run logs, are left out."""
-    found = [(epoch.epoch, value(epoch)) for epoch in epochs]
-    points = [(x, float(y)) for x, y in found if y is not None and math.isfinite(y)]
+    """The line of a value; None if no epoch has it. NaN and infinity, from broken runs, are left out."""
+    pairs = [(epoch.epoch, value(epoch)) for epoch in epochs]
+    points = [(x, float(y)) for x, y in pairs if y is not None and math.isfinite(y)]
     return Line(name, [x for x, _ in points], [y for _, y in points], style) if points else None
 
 
@@ -57,12 +57,15 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     name, short = _names(inputs)
     baseline = "baseline of a member" if inputs.members else "supervised baseline"
     values: tuple[tuple[str, Value], ...] = (
-        (name, lambda it: share_wrong(it.test_errors, it.test_size)),
-        (baseline, lambda it: share_wrong(it.baseline_test_errors, it.test_size)),
-        (f"{short}, not averaged", lambda it: share_wrong(it.raw_test_errors, it.test_size)),
+        (name, lambda epoch: share_wrong(epoch.test_errors, epoch.test_size)),
+        (baseline, lambda epoch: share_wrong(epoch.baseline_test_errors, epoch.test_size)),
+        (
+            f"{short}, not averaged",
+            lambda epoch: share_wrong(epoch.raw_test_errors, epoch.test_size),
+        ),
         (
             f"{short}, validation images",
-            lambda it: share_wrong(it.validation_errors, it.validation_size),
+            lambda epoch: share_wrong(epoch.validation_errors, epoch.validation_size),
         ),
     )
     lines = _present(
@@ -70,14 +73,15 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     )
     if not lines:
         return None
-    top, above = top_of(lines)
+    top, note = top_of(lines)
     wrong = "Share of the images that are classified wrongly; lower is better. "
     expected = _expected(inputs, len(values))
     if expected is not None:
         lines.append(expected)
-        above += (
-            "The band reaches from the least to the most errors of earlier runs of this recipe with other"
-            " seeds, the line in it is their mean. "
+        seeds = inputs.expected.seeds if inputs.expected else ()
+        note += (
+            "The band reaches from the least to the most errors of earlier runs of this recipe, of the seeds"
+            f" {', '.join(map(str, seeds))}; the line in it is their mean. "
         )
     return _chart(
         title="Error rate",
@@ -91,7 +95,7 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
             marked=marked,
         ),
         legend=_legend(lines, percent),
-        caption=wrong + above + counted(inputs),
+        caption=wrong + note + counted(inputs),
         marked=marked,
     )
 
@@ -112,7 +116,7 @@ def _expected(inputs: ReportInputs, style: int) -> Line | None:
 
 
 def _names(inputs: ReportInputs) -> tuple[str, str]:
-    """What the classifier is called first, and shorter after that."""
+    """The full and the short name of the classifier."""
     saved = saved_arm(inputs.arms)
     if saved is not None:
         title = arm_title(saved.name)
@@ -125,12 +129,12 @@ def _names(inputs: ReportInputs) -> tuple[str, str]:
 
 
 def share_wrong(errors: int | None, size: int | None) -> float | None:
-    """errors / size; None where either is not known."""
+    """Error rate, errors / size; None if either is unknown."""
     return errors / size if errors is not None and size else None
 
 
 def top_of(lines: Sequence[Line]) -> tuple[float, str]:
-    """Where a chart of error rates ends, and what its caption says of what lies above."""
+    """The upper end of a chart of error rates, and a note for its caption on values above."""
     # The first epochs are often so bad that the end would be a flat line at the bottom.
     highest = max(max(line.values) for line in lines)
     settled = max(max(line.values[len(line.values) // 2 :]) for line in lines)
@@ -140,7 +144,7 @@ def top_of(lines: Sequence[Line]) -> tuple[float, str]:
 
 
 def counted(inputs: ReportInputs) -> str:
-    """What the caption of a chart of error rates says of the labels that they were counted on."""
+    """A note for the caption of a chart of error rates on the labels behind them."""
     if chosen_by_tests(inputs):
         return "No training saw these labels, but the arm that is saved was chosen by them."
     if inputs.results and inputs.results.folds:

@@ -1,4 +1,4 @@
-"""Which of the images that the arms answer differently tell most."""
+"""Selection of images on which the arms disagree."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from convergan.report.inputs import Disagreement, Disagreements
 
 MOST_SHOWN = 24
-"""Largest number of images in the report that the arms disagree on."""
+"""Largest number of images in the report on which the arms disagree."""
 
 
 def disagreements(
@@ -17,18 +17,19 @@ def disagreements(
     image: Callable[[int], np.ndarray],
     name: Callable[[int], str],
 ) -> Disagreements | None:
-    """The images that the arms answer differently, and the most telling of them.
+    """The images on which the arms disagree, the most informative ones first.
 
-    An arm's answer is its most probable class. Images of which one arm is right and another wrong come
-    before those that all arms have wrong; among each the one with the most certain mistake comes first, and
-    of equals the earlier one.
+    An arm's answer is its most probable class. Images that one arm classifies correctly and another does not
+    come before those that all arms misclassify; within each group the image with the most confident mistake
+    comes first, and of equals the earlier one.
 
     Args:
-        labels: the true classes [images], each a place in `classes`.
-        probabilities: of each arm, by its name, [images, classes], for the same images in the same order.
-        classes: their names.
-        image: gives the image of a place, uint8 [height, width, channels].
-        name: gives the name of a place.
+        labels: the true classes [images], indices into `classes`.
+        probabilities: probabilities [images, classes] of each arm, by its name, for the same images in the
+            same order.
+        classes: names of the classes.
+        image: function from an index to the image, uint8 [height, width, channels].
+        name: function from an index to the image's name.
 
     Returns:
         None for fewer than two arms.
@@ -36,31 +37,31 @@ def disagreements(
     if len(probabilities) < 2:
         return None
     # [arms, images]
-    answers = np.stack([each.argmax(axis=1) for each in probabilities.values()])
-    confidences = np.stack([each.max(axis=1) for each in probabilities.values()])
+    answers = np.stack([rows.argmax(axis=1) for rows in probabilities.values()])
+    confidences = np.stack([rows.max(axis=1) for rows in probabilities.values()])
     right = answers == labels
     differing = (answers != answers[0]).any(axis=0)
     surest_mistake = np.where(right, 0, confidences).max(axis=0)
     # The last key counts first.
     order = np.lexsort((-surest_mistake, ~right.any(axis=0), ~differing))
-    found = int(differing.sum())
+    number = int(differing.sum())
     return Disagreements(
-        shown=[
+        examples=[
             Disagreement(
-                image=image(place),
-                name=name(place),
-                label=classes[labels[place]],
+                image=image(index),
+                name=name(index),
+                label=classes[labels[index]],
                 answers={
                     arm: classes[answer]
-                    for arm, answer in zip(probabilities, answers[:, place], strict=True)
+                    for arm, answer in zip(probabilities, answers[:, index], strict=True)
                 },
                 confidences={
                     arm: float(confidence)
-                    for arm, confidence in zip(probabilities, confidences[:, place], strict=True)
+                    for arm, confidence in zip(probabilities, confidences[:, index], strict=True)
                 },
             )
-            for place in order[: min(found, MOST_SHOWN)].tolist()
+            for index in order[: min(number, MOST_SHOWN)].tolist()
         ],
-        count=found,
+        count=number,
         size=len(labels),
     )

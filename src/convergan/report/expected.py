@@ -1,4 +1,4 @@
-"""Expected curves: the test errors by epoch of runs of a recipe that were measured for docs/reproduce.md."""
+"""Expected curves: test errors by epoch of runs of a recipe, measured for docs/reproduce.md."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -9,8 +9,7 @@ from annotated_types import Ge
 from pydantic import TypeAdapter
 
 from convergan.json_files import parse_json_as
-from convergan.recipes.arms import has_arms
-from convergan.recipes.files import recipe_sha256
+from convergan.recipes.members import model_sha256
 from convergan.recipes.settings import Recipe
 
 _COUNT = Annotated[int, Ge(0)]
@@ -23,16 +22,16 @@ class ExpectedCurve:
     recipe: str
     labels: _COUNT | None
     key: str
-    """`curve_key` of the recipe."""
+    """Key of the recipe, from `curve_key`."""
 
     seeds: tuple[_COUNT, ...]
     test_size: _COUNT
 
     epochs: tuple[_COUNT, ...]
-    """Some of the epochs, the first and the last among them."""
+    """Selected epochs, the first and the last included."""
 
     low: tuple[float, ...]
-    """The least error rate of the runs after each of these epochs, 0 to 1."""
+    """Lowest error rate of the runs after each of these epochs, 0 to 1."""
 
     mean: tuple[float, ...]
     high: tuple[float, ...]
@@ -42,10 +41,8 @@ _CURVE = TypeAdapter(ExpectedCurve)
 
 
 def curve_key(recipe: Recipe) -> str:
-    """Hash of the settings of a recipe that its curve depends on, whatever the seeds are."""
-    data = replace(recipe.data, split_seed=None)
-    baseline = recipe.baseline if has_arms(recipe) else False
-    return recipe_sha256(replace(recipe, seed=0, data=data, baseline=baseline))
+    """Hash of the settings of a recipe that its curve depends on, without the seeds."""
+    return model_sha256(replace(recipe, seed=0, data=replace(recipe.data, split_seed=None)))
 
 
 def expected_curve(recipe: Recipe) -> ExpectedCurve | None:
@@ -56,9 +53,9 @@ def expected_curve(recipe: Recipe) -> ExpectedCurve | None:
 @cache
 def _curves() -> dict[str, ExpectedCurve]:
     folder = files("convergan.report").joinpath("curves")
-    read = (
+    curves = (
         parse_json_as(file.read_bytes(), _CURVE)
         for file in folder.iterdir()
         if file.name.endswith(".json")
     )
-    return {curve.key: curve for curve in read}
+    return {curve.key: curve for curve in curves}

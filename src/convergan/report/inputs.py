@@ -1,4 +1,4 @@
-"""What a report is made from: plain values and arrays, so that any loop can have one."""
+"""The inputs of a report: plain values and arrays, so that any training loop can have a report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,33 +13,33 @@ from convergan.runs.results import ErrorRate, Results
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One image that was tested, with what the classifier said of it."""
+    """A tested image with the classifier's prediction."""
 
     image: np.ndarray
-    """uint8 `[height, width, channels]`, 1 or 3 channels."""
+    """Pixels, uint8 `[height, width, channels]`, 1 or 3 channels."""
 
     name: str
-    """The image's file name, or its place in the data set."""
+    """The image's file name, or its index in the data set."""
 
     predicted: str
-    """The class that the classifier chose."""
+    """The predicted class."""
 
     label: str | None
-    """The true class; None where nobody knows it."""
+    """The true class; None if it is unknown."""
 
     confidence: float
-    """Probability that the classifier gives its choice, 0 to 1."""
+    """Probability of the predicted class, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSummary:
-    """One of the trainings that a run compares."""
+    """Summary of one of the trainings that a run compares."""
 
     name: str
-    """`composed`, `gan`, `consistency`, `baseline`, `frozen`, or a name of one's own."""
+    """Name of the arm: `composed`, `gan`, `consistency`, `baseline`, `frozen`, or any other."""
 
     test: ErrorRate | None = None
-    """Mistakes on the images that all arms are tested on; None where there are none."""
+    """Error rate on the images that all arms are tested on; None without a test."""
 
     minutes: float
     """Duration of its training in minutes."""
@@ -48,10 +48,10 @@ class ArmSummary:
     """Number of its training steps; None for an arm that is not trained in steps."""
 
     held_out_errors: int | None = None
-    """Mistakes on the labelled images that were held out to choose among the arms; None where none were."""
+    """Number of errors on the labelled images that were held out to choose an arm; None without any."""
 
     held_out_size: int | None = None
-    """Number of those images."""
+    """Number of labelled images that were held out."""
 
     p_value: float | None = None
     """The p-value of the exact McNemar test against the saved arm, 0 to 1; None for that arm itself."""
@@ -60,58 +60,58 @@ class ArmSummary:
     """True for the arm whose model is saved."""
 
     epochs: list[EpochLine] = field(default_factory=list)
-    """Its epochs in their order; empty for an arm that has none."""
+    """Epochs of the arm in their order; empty for an arm without epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemberSummary:
-    """One member of an ensemble."""
+    """Summary of a member of an ensemble."""
 
     seed: int
-    """Seed that it was trained with."""
+    """Seed of its training."""
 
     test: ErrorRate | None = None
-    """Mistakes of it alone on the images that the ensemble is tested on; None where there are none."""
+    """Error rate of the member on the ensemble's test images; None without a test."""
 
     baseline: ErrorRate | None = None
-    """Mistakes of its baseline alone; None without one."""
+    """Error rate of its baseline; None without a baseline."""
 
     seconds: float
     """Duration of its training in seconds."""
 
     report: str = ""
-    """Where its own report lies, relative to that of the ensemble; empty: nowhere."""
+    """Path of its own report, relative to that of the ensemble; empty without a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """One image that was tested and that the arms answer differently."""
+    """A tested image on which the arms disagree."""
 
     image: np.ndarray
-    """uint8 `[height, width, channels]`, 1 or 3 channels."""
+    """Pixels, uint8 `[height, width, channels]`, 1 or 3 channels."""
 
     name: str
-    """The image's file name, or its place in the data set."""
+    """The image's file name, or its index in the data set."""
 
     label: str
     """The true class."""
 
     answers: Mapping[str, str]
-    """The class that each arm chose, by the arm's name."""
+    """Class predicted by each arm, by the arm's name."""
 
     confidences: Mapping[str, float]
-    """Probability that each arm gives its choice, 0 to 1, by the arm's name."""
+    """Probability of each arm's answer, 0 to 1, by the arm's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreements:
-    """The images that the arms answer differently."""
+    """The images on which the arms disagree."""
 
-    shown: list[Disagreement]
-    """The most telling ones, first the one that tells most."""
+    examples: list[Disagreement]
+    """Selected images, the most informative one first."""
 
     count: int
-    """Number of images that the arms answer differently, shown or not."""
+    """Number of all images on which the arms disagree."""
 
     size: int
     """Number of images that the arms were tested on."""
@@ -125,31 +125,30 @@ class ViewExamples:
     """The images as they are, uint8 `[n, height, width, channels]`, 1 or 3 channels; six or so."""
 
     views: Mapping[str, np.ndarray]
-    """By its name, `weak`, `labelled` or `strong`, one view of each image in the same order and format."""
+    """Views of the images in the same order and format, by their name: `weak`, `labelled` or `strong`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """Everything that stands in the report of one run."""
+    """All content of the report of a run."""
 
     title: str
-    """Names the run: "digits, 100 labels, seed 0"."""
+    """Title that names the run: "digits, 100 labels, seed 0"."""
 
     verdict: str
-    """What came of it, in one or two sentences."""
+    """Verdict on the run, in one or two sentences."""
 
     results: Results | None
-    """What the run came to; None for a run without labels."""
+    """Results of the run; None for a run without labels."""
 
     epochs: list[EpochLine]
-    """The epochs in their order, with arms those of the saved one; a number that is not known is None or
-    NaN."""
+    """Epochs in their order, with arms those of the saved one; an unknown number is None or NaN."""
 
     recipe: Mapping[str, object]
     """Every setting by its name; groups of settings are such mappings themselves."""
 
     manifest: Manifest | None
-    """Where the run comes from; None where that is not known."""
+    """Manifest of the run; None if it is unknown."""
 
     warnings: list[HealthWarning]
     """Warnings in the order of their epochs."""
@@ -161,25 +160,25 @@ class ReportInputs:
     """Counts `[classes, classes]`: rows are true classes, columns predicted ones."""
 
     real_images: np.ndarray
-    """uint8 `[n, height, width, channels]`."""
+    """Images of the data, uint8 `[n, height, width, channels]`."""
 
     generated_images: np.ndarray | None
-    """uint8 `[n, height, width, channels]`; None where there is no generator."""
+    """Generated images, uint8 `[n, height, width, channels]`; None without a generator."""
 
     most_certain: list[Prediction]
-    """Where the classifier was surest, the surest first."""
+    """Most confident predictions, the most confident first."""
 
     least_certain: list[Prediction]
-    """Where it was least sure, the least sure first."""
+    """Least confident predictions, the least confident first."""
 
     worth_labelling: list[Prediction] = field(default_factory=list)
-    """Training images without a label of which the classifier is least sure, the least sure first."""
+    """Unlabelled training images with the least confident predictions, the least confident first."""
 
     worth_labelling_note: str = ""
-    """Description of the images that those were chosen from, or the reason that there are none."""
+    """Description of the images from which `worth_labelling` was chosen, or the reason why it is empty."""
 
     data: list[tuple[str, str]] = field(default_factory=list)
-    """Facts on the images as they were understood: rows of a table."""
+    """Facts on the images as they were read: rows of a table."""
 
     expected: ExpectedCurve | None = None
     """Error rates of earlier runs of the same recipe; None where there are none."""
@@ -198,4 +197,4 @@ class ReportInputs:
     """The images that the arms answer differently; None where the arms were not tested."""
 
     views: ViewExamples | None = None
-    """What augmentation makes of the training images; None for a run without augmentation."""
+    """Augmented views of training images; None for a run without augmentation."""

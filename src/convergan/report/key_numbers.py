@@ -1,4 +1,4 @@
-"""The numbers below the verdict: the errors of the result beside those of its rival, and facts of the run."""
+"""Numbers below the verdict: errors of the result and of its rival, and facts of the run."""
 
 import math
 
@@ -12,7 +12,7 @@ from convergan.runs.results import ErrorRate
 
 
 def key_bars(inputs: ReportInputs) -> list[Bar]:
-    """What is saved and what it is held against, as far as they were tested."""
+    """The bars of the saved classifier and its rival, as far as they were tested."""
     saved = saved_arm(inputs.arms)
     if saved is not None:
         rival = rival_of(saved, inputs.arms)
@@ -26,7 +26,7 @@ def key_bars(inputs: ReportInputs) -> list[Bar]:
         result = ("Classifier", "what this run trained", 0, results.test)
     baseline = ("Supervised baseline", _BASELINE, 1, results.baseline_test)
     if inputs.members:
-        result, baseline = (_of_members(inputs, *each) for each in (result, baseline))
+        result, baseline = (_of_members(inputs, *entry) for entry in (result, baseline))
     return bars([result, baseline])
 
 
@@ -34,32 +34,32 @@ _BASELINE = "the same network, on the labelled images alone"
 
 
 def _of_members(
-    inputs: ReportInputs, name: str, explanation: str, style: int, found: ErrorRate | None
+    inputs: ReportInputs, name: str, explanation: str, style: int, error_rate: ErrorRate | None
 ) -> tuple[str, str, int, ErrorRate | None]:
     """The bar of an ensemble in place of that of a single model."""
-    return f"{name}, ensemble of {len(inputs.members)}", explanation, style, found
+    return f"{name}, ensemble of {len(inputs.members)}", explanation, style, error_rate
 
 
 def comparison(inputs: ReportInputs) -> str | None:
-    """How many mistakes fewer, or more, the result makes than its rival; None without one."""
+    """Sentence on the difference in errors between the result and its rival; None without a rival."""
     results, saved = inputs.results, saved_arm(inputs.arms)
-    found, rival = (results.test, results.baseline_test) if results else (None, None)
-    ours, without = "the GAN", "without it"
+    result, rival = (results.test, results.baseline_test) if results else (None, None)
+    phrase, contrast = "the GAN", "without it"
     if saved is not None:
-        other = rival_of(saved, inputs.arms)
-        if other is None:
+        rival_arm = rival_of(saved, inputs.arms)
+        if rival_arm is None:
             return None
-        found, rival = saved.test, other.test
-        ours, without = arm_phrase(saved.name), f"with {arm_phrase(other.name)}"
+        result, rival = saved.test, rival_arm.test
+        phrase, contrast = arm_phrase(saved.name), f"with {arm_phrase(rival_arm.name)}"
     elif inputs.generated_images is None:
-        ours, without = "the classifier", "with the supervised baseline"
-    if found is None or rival is None:
+        phrase, contrast = "the classifier", "with the supervised baseline"
+    if result is None or rival is None:
         return None
-    return _difference(found, rival, ours, without, tested(inputs))
+    return _difference(result, rival, phrase, contrast, tested(inputs))
 
 
 def chance_of_difference(inputs: ReportInputs) -> float | None:
-    """The p-value of the difference to the rival; None where there is none."""
+    """The p-value of the difference to the rival; None without a rival."""
     saved = saved_arm(inputs.arms)
     if saved is not None:
         rival = rival_of(saved, inputs.arms)
@@ -67,45 +67,47 @@ def chance_of_difference(inputs: ReportInputs) -> float | None:
     return inputs.results.p_value if inputs.results else None
 
 
-def _difference(found: ErrorRate, rival: ErrorRate, ours: str, without: str, images: str) -> str:
-    if found.errors == rival.errors:
-        return f"As many mistakes with {ours} as {without}, on the same {images}."
-    fewer = "fewer" if found.errors < rival.errors else "more"
-    difference = abs(rival.errors - found.errors)
+def _difference(
+    result: ErrorRate, rival: ErrorRate, phrase: str, contrast: str, images: str
+) -> str:
+    if result.errors == rival.errors:
+        return f"As many mistakes with {phrase} as {contrast}, on the same {images}."
+    direction = "fewer" if result.errors < rival.errors else "more"
+    difference = abs(rival.errors - result.errors)
     share = ""
     if rival.errors:
-        share = f" ({100 * difference / rival.errors:.0f}\N{NO-BREAK SPACE}% {fewer})"
+        share = f" ({100 * difference / rival.errors:.0f}\N{NO-BREAK SPACE}% {direction})"
     return (
-        f"{count(difference)} {fewer} mistake{'s' if difference > 1 else ''} with {ours} than {without}, "
-        f"on the same {images}{share}."
+        f"{count(difference)} {direction} mistake{'s' if difference > 1 else ''} with {phrase} than"
+        f" {contrast}, on the same {images}{share}."
     )
 
 
 def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
-    """The numbers to know beside the verdict, as far as this run has them."""
+    """Key facts beside the verdict, as far as the run has them."""
     results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else None
-    known: list[tuple[str, str]] = []
+    rows: list[tuple[str, str]] = []
     if results is not None:
-        known.append(("labelled images", count(results.labels)))
+        rows.append(("labelled images", count(results.labels)))
         if results.test_size is not None and not results.folds:
-            known.append((tested(inputs), count(results.test_size)))
+            rows.append((tested(inputs), count(results.test_size)))
     if inputs.members:
-        known.append(("members", count(len(inputs.members))))
+        rows.append(("members", count(len(inputs.members))))
     if last is not None:
-        known.append(("epochs", count(last.epoch)))
-    chosen = results.epoch_chosen if results else None
-    if chosen is not None and not (last and chosen == last.epoch):
-        known.append(("result from epoch", count(chosen)))
+        rows.append(("epochs", count(last.epoch)))
+    result_epoch = results.epoch_chosen if results else None
+    if result_epoch is not None and not (last and result_epoch == last.epoch):
+        rows.append(("result from epoch", count(result_epoch)))
     seconds = results.train_seconds if results else last.train_seconds if last else math.nan
     if math.isfinite(seconds):
-        of_all = ", all arms" if len(inputs.arms) > 1 else ", all members" if inputs.members else ""
-        known.append((f"training time{of_all}", duration(seconds)))
+        scope = ", all arms" if len(inputs.arms) > 1 else ", all members" if inputs.members else ""
+        rows.append((f"training time{scope}", duration(seconds)))
     if inputs.manifest is not None:
         precision = inputs.manifest.precision
-        known.append(("device", inputs.manifest.device))
-        known.append(("precision", FORMER_PRECISIONS.get(precision, precision)))
+        rows.append(("device", inputs.manifest.device))
+        rows.append(("precision", FORMER_PRECISIONS.get(precision, precision)))
     if last is not None and results is None:
-        known += [
+        rows += [
             (name, number(value))
             for name, value in (
                 ("diversity (data: 1)", last.diversity),
@@ -113,4 +115,4 @@ def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
             )
             if math.isfinite(value)
         ]
-    return known
+    return rows

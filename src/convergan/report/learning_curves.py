@@ -1,4 +1,4 @@
-"""The test errors of all arms as they train: at equal time, and at equal steps."""
+"""Test errors of all arms during training: at equal time, and at equal steps."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from convergan.report.inputs import ArmSummary, ReportInputs
 from convergan.runs.epochs import EpochLine
 
 _UNITS = (("hours", "h", 3600, 180 * 60), ("minutes", "min", 60, 120), ("seconds", "s", 1, 0))
-"""Units of time: the seconds in one, and how many seconds of training it takes to be used."""
+"""Units of time: name, symbol, length in seconds, and the shortest training in seconds to use it for."""
 
-Place = Callable[[ArmSummary, EpochLine | None], float]
-"""Where an epoch of an arm stands on the horizontal axis, or its end; NaN where that is not known."""
+Position = Callable[[ArmSummary, EpochLine | None], float]
+"""Function to the position of an arm's epoch, or of its end, on the horizontal axis; NaN if unknown."""
 
 
 def learning_curves(inputs: ReportInputs) -> list[Chart]:
@@ -23,22 +23,22 @@ def learning_curves(inputs: ReportInputs) -> list[Chart]:
     longest = max((x for arm in inputs.arms for x, _ in _points(arm, _seconds)), default=None)
     if longest is None:
         return []
-    unit, short, length, _ = next(each for each in _UNITS if longest >= each[-1])
+    unit, short, length, _ = next(unit for unit in _UNITS if longest >= unit[-1])
     over_time = _chart(
         inputs,
         title="At equal time",
         name="arms-time",
         axis=f"{unit} of training",
-        place=lambda arm, epoch: _seconds(arm, epoch) / length,
-        written=lambda x: f"{x:.3g}{SPACE}{short}",
+        position=lambda arm, epoch: _seconds(arm, epoch) / length,
+        write=lambda x: f"{x:.3g}{SPACE}{short}",
     )
     over_steps = _chart(
         inputs,
         title="At equal steps",
         name="arms-steps",
         axis="steps of training",
-        place=_steps,
-        written=lambda x: f"{count(int(x))}{SPACE}steps",
+        position=_steps,
+        write=lambda x: f"{count(int(x))}{SPACE}steps",
     )
     return [chart for chart in (over_time, over_steps) if chart]
 
@@ -53,14 +53,15 @@ def _steps(arm: ArmSummary, epoch: EpochLine | None) -> float:
     return math.nan if arm.steps is None else arm.steps
 
 
-def _points(arm: ArmSummary, place: Place) -> list[tuple[float, float]]:
-    """Places and error rates of its epochs; of an arm without any, those of its end."""
-    found = [
-        (place(arm, epoch), share_wrong(epoch.test_errors, epoch.test_size)) for epoch in arm.epochs
+def _points(arm: ArmSummary, position: Position) -> list[tuple[float, float]]:
+    """Positions and error rates of an arm's epochs; for an arm without epochs, those of its end."""
+    pairs = [
+        (position(arm, epoch), share_wrong(epoch.test_errors, epoch.test_size))
+        for epoch in arm.epochs
     ]
     if not arm.epochs and arm.test is not None:
-        found = [(place(arm, None), arm.test.rate)]
-    return [(x, rate) for x, rate in found if rate is not None and math.isfinite(x)]
+        pairs = [(position(arm, None), arm.test.rate)]
+    return [(x, rate) for x, rate in pairs if rate is not None and math.isfinite(x)]
 
 
 def _chart(
@@ -69,17 +70,17 @@ def _chart(
     title: str,
     name: str,
     axis: str,
-    place: Place,
-    written: Callable[[float], str],
+    position: Position,
+    write: Callable[[float], str],
 ) -> Chart | None:
     lines = [
         Line(arm_title(arm.name), [x for x, _ in points], [rate for _, rate in points], style)
         for style, arm in enumerate(inputs.arms)
-        if (points := _points(arm, place))
+        if (points := _points(arm, position))
     ]
     if not lines:
         return None
-    top, above = top_of(lines)
+    top, note = top_of(lines)
     svg = line_chart(
         lines,
         name=name,
@@ -87,14 +88,14 @@ def _chart(
         y_label="error rate",
         y_top=top,
         percent=True,
-        whole=False,
+        integer_x=False,
     )
-    last = [f"{percent(line.values[-1])} after {written(line.x[-1])}" for line in lines]
+    last = [f"{percent(line.values[-1])} after {write(line.x[-1])}" for line in lines]
     ends = (f"{line.name}: {end}" for line, end in zip(lines, last, strict=True))
     return Chart(
         title=title,
         svg=svg,
         legend=list(zip(lines, last, strict=True)),
         description=f"Line chart: error rate of the arms, {title.lower()}. {'; '.join(ends)}.",
-        caption=f"{above}{counted(inputs)}",
+        caption=f"{note}{counted(inputs)}",
     )

@@ -1,4 +1,4 @@
-"""The members of an ensemble beside it: their mistakes, and what averaging their probabilities brought."""
+"""The members of an ensemble: their errors, and the gain from averaging their probabilities."""
 
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -14,28 +14,29 @@ class MemberRow:
 
     member: MemberSummary
     bar: Bar | None
-    """None for a member that was not tested."""
+    """The member's bar; None if it was not tested."""
 
 
 def member_rows(inputs: ReportInputs) -> list[MemberRow]:
-    """The table of the members, in the order of their seeds."""
-    drawn = iter(bars([(str(each.seed), "", 0, each.test) for each in inputs.members]))
+    """The rows of the table of members, in the order of their seeds."""
+    member_bars = iter(bars([(str(member.seed), "", 0, member.test) for member in inputs.members]))
     return [
-        MemberRow(member=each, bar=next(drawn) if each.test else None) for each in inputs.members
+        MemberRow(member=member, bar=next(member_bars) if member.test else None)
+        for member in inputs.members
     ]
 
 
 def averaging(inputs: ReportInputs) -> str:
-    """What the members err on alone, their mean and standard deviation, and together; empty without tests."""
-    tests = [each.test for each in inputs.members if each.test is not None]
-    found = inputs.results.test if inputs.results else None
-    if found is None or len(tests) < 2:
+    """Sentence on the error rates of members and ensemble; empty without tests."""
+    tests = [member.test for member in inputs.members if member.test is not None]
+    ensemble = inputs.results.test if inputs.results else None
+    if ensemble is None or len(tests) < 2:
         return ""
     rates = [test.rate for test in tests]
-    mean, spread, together = (
-        percent(rate, size=found.size) for rate in (fmean(rates), stdev(rates), found.rate)
+    mean, spread, ensemble_rate = (
+        percent(rate, size=ensemble.size) for rate in (fmean(rates), stdev(rates), ensemble.rate)
     )
     return (
         f"Alone the members err on {mean} on average, with a standard deviation of {spread}; the mean of "
-        f"their class probabilities errs on {together}."
+        f"their class probabilities errs on {ensemble_rate}."
     )

@@ -1,4 +1,4 @@
-"""The page: what stands in it, from the verdict down to the provenance."""
+"""The page of a report, from the verdict down to the provenance."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,7 +28,7 @@ class Warned:
     """All warnings of one kind."""
 
     kind: str
-    when: str
+    epochs: str
     message: str
     advice: str
 
@@ -36,7 +36,7 @@ class Warned:
 def write_report(path: Path, inputs: ReportInputs) -> None:
     """Write the report of a run as one HTML file that needs no other file, no network and no script.
 
-    Bytes of a file's name that are no UTF-8 stand in it as escapes.
+    Bytes of a file's name that are not UTF-8 are written as escapes.
     """
     write_text(path, _render(inputs).encode("utf-8", "backslashreplace").decode("utf-8"))
 

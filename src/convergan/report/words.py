@@ -1,4 +1,4 @@
-"""How the report of a run writes numbers and settings."""
+"""Formats of numbers and settings in the report of a run."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +11,12 @@ _LIST_SHOWN = 8
 
 
 def confidence(probability: float) -> str:
-    """Never "100 %": no classifier is that sure."""
+    """Format a probability, but never as "100 %": no classifier is that sure."""
     return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
 
 
 def tested(inputs: ReportInputs) -> str:
-    """What the errors of a run are counted on."""
+    """Name of the images on which the errors of a run are counted."""
     if inputs.results and inputs.results.folds:
         return "labelled images"
     on_held_out = inputs.results is not None and inputs.results.tested_on_held_out
@@ -31,25 +31,25 @@ def sentences(text: str) -> list[str]:
 def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f}{SPACE}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}{SPACE}s"
-    if whole < 3600:
-        return f"{whole // 60}{SPACE}min {whole % 60}{SPACE}s"
-    return f"{whole // 3600}{SPACE}h {whole % 3600 // 60}{SPACE}min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded}{SPACE}s"
+    if rounded < 3600:
+        return f"{rounded // 60}{SPACE}min {rounded % 60}{SPACE}s"
+    return f"{rounded // 3600}{SPACE}h {rounded % 3600 // 60}{SPACE}min"
 
 
 def epoch_ranges(epochs: Iterable[int]) -> str:
-    """`[3, 4, 5, 9]` as "epochs 3 to 5, 9"."""
+    """Format epochs, such as `[3, 4, 5, 9]` as "epochs 3 to 5, 9"."""
     ranges: list[list[int]] = []
     for epoch in sorted(set(epochs)):
         if ranges and epoch == ranges[-1][1] + 1:
             ranges[-1][1] = epoch
         else:
             ranges.append([epoch, epoch])
-    written = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in ranges)
+    text = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in ranges)
     single = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
-    return f"epoch {written}" if single else f"epochs {written}"
+    return f"epoch {text}" if single else f"epochs {text}"
 
 
 def rows(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

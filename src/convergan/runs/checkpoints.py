@@ -11,17 +11,17 @@ from convergan.errors import UserError, one_line, reading
 from convergan.files import make_folder
 from convergan.runs.tensor_files import load_tensors, save_tensors
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 _SET_ASIDE = "unusable-"
 
 
 class UnusableCheckpoint(UserError):
-    """A damaged checkpoint or one of another run; not one that the system cannot read just now."""
+    """Error: a checkpoint is damaged or of another run, not only unreadable at the moment."""
 
 
 class Unusable(NamedTuple):
-    """A checkpoint that was passed over."""
+    """A checkpoint that cannot be used."""
 
     path: Path
     problem: str
@@ -29,7 +29,7 @@ class Unusable(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The newest checkpoint that can be used."""
+    """The newest usable checkpoint."""
 
     path: Path
     state: dict[str, Any]
@@ -40,16 +40,16 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: Path, step: int, state: dict[str, Any], origin: Mapping[str, str] | None = None
 ) -> Path:
-    """Writes `state` as step-<step>.safetensors and removes all but the newest two.
+    """Write `state` as step-<step>.safetensors and remove all but the newest two.
 
     Args:
-        folder: made if it is not there.
-        step: steps done.
-        state: nests dictionaries with string or integer keys, lists, tensors and plain JSON values.
-        origin: what the state is of, by kind, such as `{"recipe": <its hash>}`.
+        folder: folder of the checkpoints, made if it does not exist.
+        step: number of steps done.
+        state: nested dictionaries with string or integer keys, lists, tensors and plain JSON values.
+        origin: properties of the run that the state belongs to, by kind, such as `{"recipe": <its hash>}`.
 
     Raises:
-        UserError: it cannot be written, such as to a disk that is full; the others are still there.
+        UserError: it cannot be written, such as to a full disk; the older checkpoints are still there.
     """
     tensors: dict[str, Tensor] = {}
     skeleton = _take_tensors(state, "state", tensors)
@@ -60,7 +60,7 @@ def save_checkpoint(
         "origin": json.dumps(dict(origin or {}), sort_keys=True),
     }
     save_tensors(path, tensors, metadata)
-    for old in _newest_first(folder)[KEPT:]:
+    for old in _newest_first(folder)[CHECKPOINTS_KEPT:]:
         old.unlink(missing_ok=True)
     return path
 
@@ -68,10 +68,10 @@ def save_checkpoint(
 def load_newest_checkpoint(
     folder: Path, origin: Mapping[str, str] | None = None
 ) -> Checkpoint | None:
-    """The newest checkpoint that is whole and of this origin, or None where there is none at all.
+    """Load the newest complete checkpoint of this origin, or None where there is no checkpoint at all.
 
     Raises:
-        UserError: there are checkpoints, and none can be used; or one that may be good cannot be read now.
+        UserError: there are checkpoints, and none can be used; or one that may be valid cannot be read now.
     """
     passed_over: list[Unusable] = []
     for path in _newest_first(folder):
@@ -86,12 +86,12 @@ def load_newest_checkpoint(
 
 
 def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The state that `save_checkpoint` wrote.
+    """Load the state that `save_checkpoint` wrote.
 
     Raises:
-        UnusableCheckpoint: the file is damaged, or of another origin. Whatever a file does not say of its
-            origin, as those of convergan 0.1.0, is taken to fit.
-        UserError: it cannot be read, or not now: the system refuses, or there is not the memory.
+        UnusableCheckpoint: the file is damaged, or of another origin. Properties that a file lacks, as files
+            of convergan 0.1.0 do, are taken to match.
+        UserError: it cannot be read now: the system refuses, or memory is short.
     """
     with reading(path, "a checkpoint"):
         try:
@@ -108,8 +108,8 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
             raise UnusableCheckpoint(
                 f"{path}: expected a checkpoint, got {one_line(error)}"
             ) from error
-    for kind, wanted in (origin or {}).items():
-        if saved_origin.get(kind, wanted) != wanted:
+    for kind, expected in (origin or {}).items():
+        if saved_origin.get(kind, expected) != expected:
             raise UnusableCheckpoint(
                 f"{path}: expected a checkpoint of this run, got one of another {kind}"
             )
@@ -117,10 +117,10 @@ def load_checkpoint(path: Path, origin: Mapping[str, str] | None = None) -> dict
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a checkpoint so that it is ignored from then on; gives its new path."""
-    aside = path.with_name(f"{_SET_ASIDE}{path.name}")
-    path.replace(aside)
-    return aside
+    """Rename a checkpoint so that it is ignored from then on; return its new path."""
+    new_path = path.with_name(f"{_SET_ASIDE}{path.name}")
+    path.replace(new_path)
+    return new_path
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -129,14 +129,14 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
-    """The numbers of steps done of the checkpoints, usable or not, the newest first."""
+    """Number of steps done at each checkpoint, usable or not, the newest first."""
     return [int(path.stem.removeprefix("step-")) for path in _newest_first(folder)]
 
 
 def drop_newest_checkpoint(folder: Path) -> None:
-    """Removes the newest checkpoint, unless it is the only one."""
-    newest, *others = _newest_first(folder)
-    if others:
+    """Remove the newest checkpoint, unless it is the only one."""
+    newest, *older = _newest_first(folder)
+    if older:
         newest.unlink()
 
 
@@ -151,9 +151,9 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _take_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON with each tensor replaced by its name. Keys are kept as pairs: JSON knows no integer keys."""
+    """JSON with each tensor replaced by its name, and dictionaries by pairs: JSON has no integer keys."""
     if isinstance(value, Tensor):
-        # A copy: safetensors refuses tensors that share memory, as averaged and plain weights may.
+        # A copy: safetensors refuses tensors that share memory, as EMA and plain weights may.
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": name}
     if isinstance(value, dict):

@@ -21,16 +21,21 @@ _ATTEMPTS = 20
 _SAFETENSORS_ASIDE = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
 
+class InUse(UserError):
+    """Another process trains in the run folder."""
+
+
 @contextmanager
 def claimed(folder: RunFolder, *, resume: bool) -> Iterator[None]:
-    """Keeps a run folder to this process for as long as the block lasts; makes it if need be.
+    """Reserve a run folder for this process during the block; make it if necessary.
 
-    What killed processes left in it is removed. A run that this block begins, and that has no checkpoint when
-    the block ends, is removed as well, so that the next attempt finds what this one found. A finished run is
-    only read: it is not claimed.
+    Leftovers of killed processes are removed. A run that begins in this block, and has no checkpoint at its
+    end, is removed as well, so that the next attempt finds the folder as this one did. A finished run is only
+    read: it is not reserved.
 
     Raises:
-        UserError: the folder cannot be used (`RunFolder.require_place`), or another process trains in it.
+        UserError: the folder cannot be used (`RunFolder.require_place`).
+        InUse: another process trains in it.
     """
     folder.require_place(resume=resume)
     if folder.results.exists():
@@ -58,7 +63,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
     # Any thread may release it.
     lock = FileLock(folder.lock, thread_local=False)
     if not _acquired(lock):
-        raise UserError(
+        raise InUse(
             f"{folder.path}: expected a run that no other process is training, got one that is being "
             f"trained{_holder(folder.lock)}"
         )
@@ -78,7 +83,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
 
 
 def _acquired(lock: FileLock) -> bool:
-    """Acquires the lock in a run folder; false where another process holds it, or comes and goes."""
+    """Acquire the lock in a run folder; False if another process holds it, or acquires and releases it."""
     for _ in range(_ATTEMPTS):
         try:
             return lock_at_once(lock)
@@ -89,7 +94,7 @@ def _acquired(lock: FileLock) -> bool:
 
 
 def _holder(lock: Path) -> str:
-    """The holder of a lock, in words, as far as its file says."""
+    """Text on the holder of a lock, if its file tells."""
     with suppress(OSError, UnicodeDecodeError):
         text = lock.read_text(encoding="utf-8")
         if text.startswith("process "):
@@ -99,13 +104,15 @@ def _holder(lock: Path) -> str:
 
 def _remove_leftovers(folder: RunFolder) -> None:
     for part in folder.parts():
-        for place in (part.path, part.checkpoints, part.model, part.samples):
-            if not place.is_dir():
+        for subfolder in (part.path, part.checkpoints, part.model, part.samples):
+            if not subfolder.is_dir():
                 continue
-            remove_leftovers(place)
-            old = list(place.glob(_OLD_ASIDE))
-            if place in (part.checkpoints, part.model):
-                old += [path for path in place.iterdir() if _SAFETENSORS_ASIDE.fullmatch(path.name)]
+            remove_leftovers(subfolder)
+            old = list(subfolder.glob(_OLD_ASIDE))
+            if subfolder in (part.checkpoints, part.model):
+                old += [
+                    path for path in subfolder.iterdir() if _SAFETENSORS_ASIDE.fullmatch(path.name)
+                ]
             for path in old:
                 path.unlink(missing_ok=True)
 
@@ -115,7 +122,7 @@ def _is_resumable(folder: RunFolder) -> bool:
 
 
 def _remove_run(folder: RunFolder) -> None:
-    """Removes the files that a run has before its first checkpoint."""
+    """Remove the files that a run has before its first checkpoint."""
     for part in (
         folder.checkpoints,
         folder.samples,

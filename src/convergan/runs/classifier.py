@@ -1,4 +1,4 @@
-"""A run's classifier with all that it takes to use it: sizes, classes, the range of its pixels."""
+"""A run's classifier with all that its use needs: sizes, classes, the range of its pixels."""
 
 from typing import Literal
 
@@ -12,10 +12,10 @@ from convergan.networks.interface import Discriminator, DiscriminatorOutput
 
 
 def require_evaluation_mode(module: nn.Module, name: str) -> None:
-    """Checks that no part of a module is in training mode.
+    """Check that no part of a module is in training mode.
 
     Raises:
-        UserError: one is; the message names the argument `name`.
+        UserError: a part is; the message names the argument `name`.
     """
     if any(part.training for part in module.modules()):
         raise UserError(
@@ -25,15 +25,15 @@ def require_evaluation_mode(module: nn.Module, name: str) -> None:
 
 
 class Classifier(nn.Module):
-    """The classifier of a finished run, fed with images as files hold them: 8 bits, 0 to 255.
+    """The classifier of a finished run, for images as in files: 8 bits, 0 to 255.
 
-    `load_classifier` makes one, with the averaged weights of the run, in evaluation mode.
+    `load_classifier` makes one, with the EMA weights of the run, in evaluation mode.
 
     Attributes:
-        network: the run's discriminator, which takes floats in `pixel_range`; for fine-tuning, say.
+        network: the run's discriminator, which takes floats in `pixel_range`, such as for fine-tuning.
         classes: the name of each class, in the order of the logits.
-        image_shape: channels (1 or 3), height and width in pixels of the images that it was trained on.
-        resized: whether images of another size are scaled and cropped to `image_shape`, as training did.
+        image_shape: channels (1 or 3), height and width in pixels of the training images.
+        resized: true if images of another size are scaled and cropped to `image_shape`, as in training.
 
     Example:
         >>> import torch
@@ -59,11 +59,11 @@ class Classifier(nn.Module):
 
     @property
     def pixel_range(self) -> tuple[float, float]:
-        """The values that `network` takes for black and for white."""
+        """The values of black and white in the input of `network`."""
         return self.network.pixel_range
 
     def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> DiscriminatorOutput:
-        """Logits and features of images, in fp32, without gradients, each as if it came alone.
+        """Compute logits and features of images, in fp32, without gradients, each independent of the others.
 
         Args:
             images: uint8 of `image_shape`, on the device of the weights.

@@ -1,4 +1,4 @@
-"""The epochs of a run: what the loop says of one, and what its line in metrics.jsonl says besides."""
+"""The epochs of a run: the training loop's record of an epoch, and its line in metrics.jsonl."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from convergan.runs.results import Count
 Number = Annotated[
     float, WrapValidator(lambda value, fit: math.nan if value is None else fit(value))
 ]
-"""NaN where it is not known, or not finite: null in JSON."""
+"""A number that is NaN where it is unknown or not finite: null in JSON."""
 
 
 class HealthWarning(NamedTuple):
-    """What is wrong, since which epoch, and what to do about it."""
+    """A problem of the training, the epoch since which it lasts, and advice."""
 
     epoch: int
     kind: str
@@ -27,13 +27,13 @@ class HealthWarning(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What one epoch came to, as the loop knows it. It holds no test error: those who watch count that."""
+    """The training loop's record of an epoch. It holds no test errors, which callbacks count."""
 
     epoch: Annotated[int, Ge(1)]
     """Number of the epoch, from 1."""
 
     step: Count = 0
-    """Number of steps done by its end."""
+    """Number of steps done by the end of the epoch."""
 
     train_seconds: Number = math.nan
     """Seconds since the start of training, over all resumes."""
@@ -42,10 +42,10 @@ class EpochRecord:
     """Duration of this epoch in seconds."""
 
     learning_rate: Number = math.nan
-    """Learning rate of its last step."""
+    """Learning rate of the epoch's last step."""
 
     losses: dict[str, Number] = field(default_factory=dict)
-    """Mean of each term over the epoch, weighted as in the objective, by "player/term"."""
+    """Mean of each loss term over the epoch, weighted as in the objective, by "player/term"."""
 
     real_score: Number = math.nan
     """Mean D(x) over unlabelled images, 0 to 1."""
@@ -54,83 +54,83 @@ class EpochRecord:
     """Mean D(G(z)) over generated images, 0 to 1."""
 
     diversity: Number = math.nan
-    """Mean distance of two generated images over that of two images of the data."""
+    """Mean distance between two generated images, divided by that between two images of the data."""
 
     validation_errors: Count | None = None
-    """Mistakes of the averaged weights on validation images; None where none are held out."""
+    """Number of validation images that the EMA weights misclassify; None without validation images."""
 
     validation_size: Count = 0
     """Number of validation images."""
 
     warnings: list[HealthWarning] = field(default_factory=list)
-    """Warnings that this epoch raised."""
+    """New warnings of this epoch."""
 
 
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class EpochLine(EpochRecord):
-    """A line of metrics.jsonl: the loop's record and, of a run with test images, what was counted on them.
+    """A line of metrics.jsonl: the loop's record and, in a run with test images, the test errors.
 
-    Its keys are these names in this order; those of tests are absent where there was none.
+    The attributes are its keys, in this order; those of tests are absent where there was no test.
     """
 
     test_size: Annotated[int, Ge(1)] | None = None
     """Number of test images."""
 
     test_errors: Count | None = None
-    """Mistakes of the averaged weights."""
+    """Number of test images that the EMA weights misclassify."""
 
     raw_test_errors: Count | None = None
-    """Mistakes of the weights as they are."""
+    """Number of test images that the weights without EMA misclassify."""
 
     baseline_test_errors: Count | None = None
-    """Mistakes of the baseline's averaged weights; None without a baseline."""
+    """Number of test images that the baseline's EMA weights misclassify; None without a baseline."""
 
     def as_json(self) -> dict[str, Any]:
         """The content of the line."""
         values = {name: getattr(self, name) for name in _NAMES}
         values["warnings"] = [warning._asdict() for warning in self.warnings]
-        absent = {name for name in OF_TESTS if values[name] is None}
+        absent = {name for name in TEST_COUNTS if values[name] is None}
         return {name: value for name, value in values.items() if name not in absent}
 
 
-_NAMES = tuple(each.name for each in fields(EpochLine))
+_NAMES = tuple(attribute.name for attribute in fields(EpochLine))
 
-OF_TESTS = _NAMES[len(fields(EpochRecord)) :]
-"""Names of what is counted on test images."""
+TEST_COUNTS = _NAMES[len(fields(EpochRecord)) :]
+"""Names of the counts on test images."""
 
 
 def with_errors_of(line: EpochLine, folds: Sequence[EpochLine | None]) -> EpochLine:
-    """The line with the counts on test images of the same epoch of all folds together.
+    """The line with the counts on test images summed over the same epoch of all folds.
 
-    What a fold did not count, or whose line is missing, stays as it is in the line.
+    Counts that a fold lacks stay as they are in the line.
     """
-    together: dict[str, Any] = {}
-    for name in OF_TESTS:
+    summed: dict[str, Any] = {}
+    for name in TEST_COUNTS:
         counts = [getattr(fold, name) for fold in folds if fold is not None]
         counts = [count for count in counts if count is not None]
         if folds and len(counts) == len(folds):
-            together[name] = sum(counts)
-    return replace(line, **together)
+            summed[name] = sum(counts)
+    return replace(line, **summed)
 
 
 def mean_line(lines: Sequence[EpochLine]) -> EpochLine:
-    """One epoch of several trainings: their mean numbers, all warnings, and their counts together.
+    """The line for one epoch of several trainings: mean numbers, all warnings, summed counts.
 
-    Counts stand beside the number of images that they are of, which is added up as well.
+    The numbers of images that the counts refer to are summed as well.
 
     Args:
-        lines: of the same epoch, one of each training, at least one.
+        lines: lines for the same epoch, one of each training, at least one.
     """
     first = lines[0]
     means: dict[str, Any] = {
-        name: _mean([getattr(line, name) for line in lines]) for name in _OF_TRAINING
+        name: _mean([getattr(line, name) for line in lines]) for name in _MEANS
     }
     losses = {
         name: _mean([line.losses.get(name, math.nan) for line in lines]) for name in first.losses
     }
     validated = [line.validation_errors for line in lines if line.validation_errors is not None]
-    together = replace(
+    mean = replace(
         first,
         **means,
         losses=losses,
@@ -138,10 +138,10 @@ def mean_line(lines: Sequence[EpochLine]) -> EpochLine:
         validation_size=sum(line.validation_size for line in lines),
         warnings=[warning for line in lines for warning in line.warnings],
     )
-    return with_errors_of(together, lines)
+    return with_errors_of(mean, lines)
 
 
-_OF_TRAINING = (
+_MEANS = (
     "train_seconds",
     "seconds_per_epoch",
     "learning_rate",

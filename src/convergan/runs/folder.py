@@ -1,4 +1,4 @@
-"""Where things are in a run folder, and the rules by which one is begun and resumed."""
+"""Layout of a run folder, and the rules for starting and resuming a run."""
 
 import os
 from collections.abc import Iterator
@@ -45,12 +45,13 @@ class RunFolder:
         return RunFolder(self.folds / str(number))
 
     def arm(self, name: str) -> "RunFolder":
-        """The folder of an arm: its metrics, samples and checkpoints, unless it is saved, and those of the
-        trainings that hold labels out."""
+        """The folder of an arm: its metrics, samples and checkpoints, unless it is saved, and those of its
+        trainings that hold labels out.
+        """
         return RunFolder(self.arms / name)
 
     def held_out(self, fold: int) -> "RunFolder":
-        """The folder of an arm's training that holds labels out: of a fold, from 1, or 0 for the only one."""
+        """The folder of an arm's training that holds labels out; folds count from 1, 0 is a single one."""
         return self.fold(fold) if fold else RunFolder(self.hold_out)
 
     def member(self, seed: int) -> "RunFolder":
@@ -58,18 +59,18 @@ class RunFolder:
         return RunFolder(self.members / str(seed))
 
     def parts(self) -> Iterator["RunFolder"]:
-        """The run itself, its folds, arms and members with theirs, as far as they are there."""
+        """The folders of the run itself and of its existing folds, arms and members, recursively."""
         yield self
         if self.hold_out.is_dir():
             yield RunFolder(self.hold_out)
-        for place in (self.folds, self.arms, self.members):
-            if place.is_dir():
-                for path in sorted(place.iterdir()):
+        for subfolder in (self.folds, self.arms, self.members):
+            if subfolder.is_dir():
+                for path in sorted(subfolder.iterdir()):
                     if path.is_dir():
                         yield from RunFolder(path).parts()
 
     def require_place(self, *, resume: bool) -> None:
-        """Checks that a run can be begun, or resumed, in this folder; it writes nothing that stays.
+        """Check that a run can be started, or resumed, in this folder; leave no file behind.
 
         Raises:
             UserError: the folder holds a run and `resume` is off, holds something else, or cannot be made.
@@ -117,11 +118,11 @@ class RunFolder:
         )
 
     def begin(self, recipe: Recipe, *, resume: bool) -> None:
-        """Makes the folder, or checks that it is one of this recipe's that may be resumed.
+        """Make the folder, or check that it is a run of this recipe that can be resumed.
 
         Raises:
-            UserError: as `require_place`; the folder holds a run of another recipe (the error names the first
-                setting that differs), or its recipe.yaml has been changed since the run was begun.
+            UserError: as in `require_place`; the folder holds a run of another recipe (the error names the
+                first setting that differs), or its recipe.yaml has been changed since the run was begun.
         """
         self.require_place(resume=resume)
         if not self.recipe.exists():
@@ -132,21 +133,21 @@ class RunFolder:
         difference = first_difference(saved, recipe, FREE_TO_CHANGE)
         self._require_unchanged(saved, recipe, difference)
         if difference:
-            name, value, wanted = difference
+            name, value, requested = difference
             raise UserError(
-                f"{name}: expected {quoted(value)} as in {self.recipe}, got {quoted(wanted)}; a run is "
+                f"{name}: expected {quoted(value)} as in {self.recipe}, got {quoted(requested)}; a run is "
                 "resumed with the recipe that it was begun with"
             )
 
     def _require_unchanged(
-        self, saved: Recipe, wanted: Recipe, difference: tuple[str, Any, Any] | None
+        self, saved: Recipe, requested: Recipe, difference: tuple[str, Any, Any] | None
     ) -> None:
-        """Checks recipe.yaml against the hash in the manifest, which convergan 0.1.0 did not write."""
+        """Check recipe.yaml against the hash in the manifest, which convergan 0.1.0 did not write."""
         begun_with = self.read_manifest().recipe_sha256 if self.manifest.exists() else None
         if begun_with in (None, recipe_sha256(saved)):
             return
         change = ""
-        if difference and begun_with == recipe_sha256(wanted):
+        if difference and begun_with == recipe_sha256(requested):
             name, value, original = difference
             change = f" ({name} was {quoted(original)} and is {quoted(value)})"
         raise UserError(
@@ -155,30 +156,30 @@ class RunFolder:
         )
 
     def _content(self) -> Iterator[Path]:
-        """Yields the folder's content, without the lock and temporary files of this package."""
-        aside = (".aside-", ".convergan-aside-")
+        """Yield the folder's content, without the lock and temporary files of this package."""
+        prefixes = (".aside-", ".convergan-aside-")
         # A process that has just ended may take its empty folder with it.
-        found: list[Path] = []
+        paths: list[Path] = []
         with suppress(FileNotFoundError):
-            found = list(self.path.iterdir())
-        for path in found:
-            if path != self.lock and not path.name.startswith(aside):
+            paths = list(self.path.iterdir())
+        for path in paths:
+            if path != self.lock and not path.name.startswith(prefixes):
                 yield path
 
     def read_results(self) -> Results | None:
-        """What results.json holds, or None for a run that is not finished.
+        """Content of results.json, or None for an unfinished run.
 
         Raises:
-            UserError: it is damaged.
+            UserError: the file is damaged.
         """
         if not self.results.exists():
             return None
         return read_results(self.results)
 
     def read_manifest(self) -> Manifest:
-        """What manifest.json holds.
+        """Content of manifest.json.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: the file is missing or damaged.
         """
         return read_manifest(self.manifest)

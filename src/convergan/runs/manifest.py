@@ -1,4 +1,4 @@
-"""manifest.json: which images, seeds, versions and devices a run's result came from."""
+"""The file manifest.json: images, seeds, versions and devices behind a run's result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from convergan.runs.results import Count, Seconds
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProcess:
-    """One process that trained a run, or all that trained it together."""
+    """A process that trained a run, or several that trained it together."""
 
     started: str
     """Time of its start in UTC, "2026-11-28T08:36:54+00:00"."""
@@ -34,7 +34,7 @@ class TrainingProcess:
     """Arithmetic of the training: "32-true" or "bf16-mixed"."""
 
     precision_of_terms: dict[str, str]
-    """What that means for each part of a step: "fp32" or "bf16"."""
+    """Precision of each part of a step, by name: "fp32" or "bf16"."""
 
     versions: dict[str, str]
     """Versions of Python and of packages, by name."""
@@ -56,16 +56,16 @@ class ManifestData:
     """The images of a run."""
 
     source: str
-    """Where they are from."""
+    """Source of the images."""
 
     fingerprint: str
-    """SHA-256 by which the data set is known again."""
+    """SHA-256 that identifies the data set."""
 
     classes: list[str]
     """Names of the classes; none where nothing is classified."""
 
     image_shape: tuple[int, int, int]
-    """Height, width, channels."""
+    """Height, width and channels of the images."""
 
     train_size: Count
     """Number of training images, labelled or not."""
@@ -80,10 +80,10 @@ class ManifestData:
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class Manifest(TrainingProcess):
-    """The content of manifest.json: the process that began the run, its images and who went on with it.
+    """Content of manifest.json: the process that started the run, its images, the processes that resumed it.
 
-    Its keys are these names in this order. Indices are those of the training images. What convergan 0.1.0 did
-    not write is None in its manifests.
+    The attributes are its keys, in this order. Indices are those of the training images. Values that
+    convergan 0.1.0 did not write are None in its manifests.
     """
 
     recipe_sha256: str | None = None
@@ -96,7 +96,7 @@ class Manifest(TrainingProcess):
     """Seed that decides which images are labelled, held out and in which fold."""
 
     epoch_order: str | None = None
-    """Hash of the order in which epochs draw images; None before there was one."""
+    """Hash of the order in which epochs draw images; None in manifests without it."""
 
     data: ManifestData
 
@@ -104,7 +104,7 @@ class Manifest(TrainingProcess):
     """Indices of the labelled images that are trained on."""
 
     labelled_of_class: list[int]
-    """Number of those in each class."""
+    """Number of these images in each class."""
 
     validation: list[int]
     """Indices of the labelled images that choose among epochs."""
@@ -128,21 +128,21 @@ class Manifest(TrainingProcess):
     """Number of steps of all trainings together."""
 
     step_seconds: dict[str, Seconds] | None = None
-    """Seconds of a step by the name of the arm, as they were measured to plan the run: the time left is told
-    by them. Empty where nothing was measured."""
+    """Seconds per step by the name of the arm, measured to plan the run and used to tell the remaining time.
+    Empty where nothing was measured."""
 
     notes: list[str] = field(default_factory=list)
-    """What the images were read without."""
+    """Notes on the reading of the images."""
 
     resumed: list[TrainingProcess]
-    """Processes that went on with the run, in their order."""
+    """Processes that resumed the run, in their order."""
 
 
 _MANIFEST = TypeAdapter(Manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Reads a manifest.json, of this version or an earlier one; keys that are unknown are ignored.
+    """Read a manifest.json, of this version or an earlier one; keys that are unknown are ignored.
 
     Raises:
         UserError: the file is missing or damaged; the line names it, and the key whose value is missing or
@@ -152,9 +152,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def note_resumed(path: Path, process: TrainingProcess, recipe_sha256: str) -> None:
-    """Adds a process that goes on with a run to its manifest, and the recipe's hash where it has none yet.
+    """Add a process that resumes a run to its manifest, and the recipe's hash if it is missing.
 
-    All else stays as it is in the file, with keys of other versions.
+    The rest of the file stays as it is, with keys of other versions.
     """
     values = read_json(path)
     values["recipe_sha256"] = recipe_sha256

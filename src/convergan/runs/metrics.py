@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line per epoch, appended as the run goes on."""
+"""The file metrics.jsonl: one line per epoch, appended during the run."""
 
 import os
 from pathlib import Path
@@ -20,17 +20,17 @@ class Metrics(NamedTuple):
     lines: list[EpochLine]
     """Lines in the order of the epochs, one for each."""
     problem: str | None
-    """Epochs and lines that are missing, damaged or doubled, in one line that names the file."""
+    """Missing epochs and damaged or duplicate lines, in one line that names the file; None without any."""
 
 
 def append_metrics(path: Path, line: EpochLine) -> None:
-    """Adds one line. Numbers that are not finite become null: JSON has none."""
+    """Append a line. Numbers that are not finite become null, as JSON has none."""
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json_line(line.as_json()) + "\n")
 
 
 def sync_metrics(path: Path) -> None:
-    """Makes the lines last through a power failure."""
+    """Flush the lines to the disk, so that they survive a power failure."""
     if path.exists():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -40,7 +40,7 @@ def read_metrics(path: Path) -> list[EpochLine]:
     """The undamaged lines by epoch, the last of each epoch; none where there is no file.
 
     Raises:
-        UserError: there is something else than a file, or it cannot be read.
+        UserError: the path is not a file, or it cannot be read.
     """
     return check_metrics(path).lines
 
@@ -48,27 +48,27 @@ def read_metrics(path: Path) -> list[EpochLine]:
 def check_metrics(path: Path, epochs: int | None = None) -> Metrics:
     """The lines of the first `epochs` epochs, of all epochs by default, and the problem with them.
 
-    A last line that was cut off is no problem: the process ended while it wrote the line of an epoch that
-    no checkpoint holds.
+    A truncated last line is no problem: the process ended while it wrote the line of an epoch that no
+    checkpoint holds.
 
     Raises:
-        UserError: as `read_metrics`.
+        UserError: as in `read_metrics`.
     """
     return _checked(path, epochs)[0]
 
 
 def keep_metrics(path: Path, epochs: int) -> Metrics:
-    """Removes lines after `epochs` epochs, and damaged or doubled ones, from the file; gives the others.
+    """Remove lines after `epochs` epochs, and damaged or duplicate ones, from the file; return the others.
 
-    Those stay as they are, with keys of other versions.
+    The others stay as they are, with keys of other versions.
     """
-    kept, texts = _checked(path, epochs)
+    metrics, texts = _checked(path, epochs)
     write_text(path, "".join(f"{text.decode()}\n" for text in texts))
-    return kept
+    return metrics
 
 
 def _checked(path: Path, epochs: int | None) -> tuple[Metrics, list[bytes]]:
-    """The metrics as `check_metrics` gives them, and the text of each line."""
+    """The metrics that `check_metrics` returns, and the text of each line."""
     by_epoch: dict[int, tuple[EpochLine, bytes]] = {}
     damaged: list[int] = []
     doubled: set[int] = set()
@@ -101,12 +101,12 @@ def _checked(path: Path, epochs: int | None) -> tuple[Metrics, list[bytes]]:
     problem = (
         f"{path}: expected a line for each epoch, got {' and '.join(faults)}" if faults else None
     )
-    found = [by_epoch[epoch] for epoch in sorted(by_epoch)]
-    return Metrics([line for line, _ in found], problem), [text for _, text in found]
+    entries = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    return Metrics([line for line, _ in entries], problem), [text for _, text in entries]
 
 
 def _line(text: bytes) -> EpochLine | None:
-    """The line that a text holds, None if it is damaged."""
+    """The parsed line; None if it is damaged."""
     try:
         return parse_json_as(text, _LINE)
     except ValidationError:
@@ -114,5 +114,5 @@ def _line(text: bytes) -> EpochLine | None:
 
 
 def _list(numbers: list[int], limit: int = 5) -> str:
-    shown = ", ".join(map(str, numbers[:limit]))
-    return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
+    text = ", ".join(map(str, numbers[:limit]))
+    return text if len(numbers) <= limit else f"{text} and {len(numbers) - limit} more"

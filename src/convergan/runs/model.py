@@ -36,19 +36,19 @@ _CONFIG_SHA256 = "config_sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What is needed, beside the weights, to build the networks and feed them."""
+    """Settings needed, beside the weights, to build the networks and prepare their input."""
 
     networks: NetworkSettings
     image_shape: tuple[Literal[1, 3], int, int]
-    """Channels, height, width."""
+    """Channels, height and width of the images."""
     classes: tuple[str, ...]
-    """Empty for a discriminator that only tells real from generated."""
+    """Names of the classes; empty for a discriminator that only tells real from generated images."""
     resized: bool
-    """Whether training resized its images to `image_shape`: then so do those who predict."""
+    """True if training resized its images to `image_shape`: predictions then do so, too."""
     has_generator: bool = True
-    """Whether a generator was trained beside the classifier."""
+    """True if a generator was trained beside the classifier."""
     members: tuple[int, ...] = ()
-    """Of an ensemble: the seeds of its members, whose folders hold the weights. Empty for a single model."""
+    """Seeds of the members of an ensemble, whose folders hold the weights. Empty for a single model."""
 
 
 _CONFIG_TYPE: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -61,16 +61,16 @@ def save_model(
     generator: Generator | None,
     origin: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes model/: the classifier with its averaged weights, the generator if any, and the settings.
+    """Write model/: the classifier with its EMA weights, the generator if any, and the settings.
 
     Args:
-        folder: of the run.
-        config: the settings; the weights are kept with their SHA-256.
-        classifier, generator: the networks; None for a run that has trained no generator.
-        origin: what they were trained on, by kind, as in checkpoints: "recipe" and "data set".
+        folder: folder of the run.
+        config: settings; their SHA-256 is stored with the weights.
+        classifier, generator: the networks; None for a run that trained no generator.
+        origin: hashes of what they were trained with, by kind, as in checkpoints: "recipe" and "data set".
 
     Raises:
-        UserError: a file cannot be written, such as to a disk that is full.
+        UserError: a file cannot be written, such as to a full disk.
     """
     make_folder(folder.model)
     settings = _config_text(config)
@@ -87,7 +87,7 @@ def save_model(
 
 
 def save_ensemble(folder: RunFolder, config: ModelConfig) -> None:
-    """Writes the model/ of an ensemble: the settings alone, which name the members that have the weights.
+    """Write the model/ of an ensemble: only the settings, which name the members that have the weights.
 
     Raises:
         UserError: it cannot be written.
@@ -102,19 +102,19 @@ def _config_text(config: ModelConfig) -> str:
 
 
 def classifier_files(run: StrPath) -> tuple[Path, ...]:
-    """The files with the weights of a run's classifier; of an ensemble, those of its members.
+    """The files with the weights of a run's classifier; for an ensemble, those of its members.
 
     Raises:
-        UserError: as `load_config`.
+        UserError: as in `load_config`.
     """
     folder = RunFolder(as_path(run, "run"))
     members = load_config(folder.path).members
     folders = [folder.member(seed) for seed in members] or [folder]
-    return tuple(each.model / _CLASSIFIER for each in folders)
+    return tuple(part.model / _CLASSIFIER for part in folders)
 
 
 def load_config(run: StrPath) -> ModelConfig:
-    """The settings of a run's model.
+    """Load the settings of a run's model.
 
     Raises:
         UserError: `run` is no run folder, or its training has not finished, or the settings are damaged.
@@ -133,12 +133,12 @@ def load_config(run: StrPath) -> ModelConfig:
 
 
 def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
-    """A run's classifier with its averaged weights, in evaluation mode, on the CPU; of an ensemble, the mean
+    """Load a run's classifier with its EMA weights, in evaluation mode, on the CPU; for an ensemble, the mean
     of its members' class probabilities.
 
     Args:
         run: the folder of a finished run with classes, or of a finished ensemble.
-        network: what makes the network, as `train` was given it, for a run of a network of your own.
+        network: class or function that makes your own network, as passed to `train`, for a run with one.
 
     Returns:
         A module that takes uint8 images [batch, channels, height, width] and knows its classes and their
@@ -147,8 +147,8 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     Raises:
         UserError: `run` is no run folder, its training has not finished, or it was trained without labels;
             the weights are missing, damaged, of another network or of another run, or the settings are not
-            those that they were saved with. Whatever a file does not say, as those of convergan 0.1.0, is
-            taken to fit.
+            those that they were saved with. Properties that a file lacks, as those of convergan 0.1.0 do, are
+            taken to match.
 
     Example:
         >>> from convergan import load_classifier
@@ -169,7 +169,7 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
                 " load_classifier(run, network=...) in place of the run"
             )
         networks = replace(networks, factory=network)
-        # Also where it is an argument of the wrong kind.
+        # It may be an argument of the wrong type.
         require_module(networks, config.image_shape, len(config.classes))
     elif network is not None:
         raise UserError(
@@ -211,17 +211,19 @@ def _ensemble(folder: RunFolder, config: ModelConfig, network: Factory | None) -
 
 
 def load_generator(run: StrPath) -> Generator:
-    """A run's generator, in evaluation mode, on the CPU.
+    """Load a run's generator, in evaluation mode, on the CPU.
 
     Args:
         run: the folder of a finished run.
 
     Returns:
-        A module that makes images [batch, channels, height, width], floats in its `pixel_range`, from what
-        its `latent(count, device)` draws.
+        A module that makes images [batch, channels, height, width], floats in its `pixel_range`, from the
+        noise of its `latent(count, device)`. If its `sample_batch` is not None, as in `mnist-paper` and
+        `cifar10`, so many images at a time are normalized by their common statistics, as the authors draw
+        them: an image depends on the others of its batch.
 
     Raises:
-        UserError: as `load_classifier`, but for a run without labels, which has a generator too; the run has
+        UserError: as in `load_classifier`, except that a run without labels has a generator, too; or the run
             trained no generator.
 
     Example:
@@ -252,7 +254,7 @@ def load_generator(run: StrPath) -> Generator:
 
 
 def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> NetworkT:
-    """A network with the weights of a file."""
+    """Build a network and load its weights from a file."""
     path = folder.model / name
     with reading(path, "the weights of this run's network"):
         weights, metadata = load_tensors(path)
@@ -263,12 +265,12 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
         reading(folder.model / _CONFIG, "the settings of a model"),
         without_memory(),
     ):
-        wanted = sum(weight.numel() for weight in build().parameters())
+        expected = sum(weight.numel() for weight in build().parameters())
     with reading(path, "the weights of this run's network"):
         saved = sum(weight.numel() for weight in weights.values())
         # Before it is built: settings that have been damaged may ask for more than there is memory.
-        if wanted > saved:
-            raise ValueError(f"those of another: {saved:,} numbers in place of {wanted:,}")
+        if expected > saved:
+            raise ValueError(f"those of another: {saved:,} numbers in place of {expected:,}")
         network = build()
         try:
             network.load_state_dict(weights)
@@ -278,7 +280,7 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
 
 
 def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> None:
-    """Checks that the settings are those that the weights of a file were saved with."""
+    """Check that the settings are those that the weights of a file were saved with."""
     with reading(path, "the settings of a model"):
         text = path.read_text(encoding="utf-8")
     if metadata.get(_CONFIG_SHA256) not in (None, _sha256(text)):
@@ -286,15 +288,15 @@ def _require_settings(path: Path, metadata: Mapping[str, str], name: str) -> Non
 
 
 def _require_origin(path: Path, origin: Mapping[str, str], folder: RunFolder) -> None:
-    """Checks that weights are of the run that the manifest beside them tells of, if there is one."""
+    """Check that weights belong to the run of the manifest beside them, if there is one."""
     try:
         manifest = folder.read_manifest()
     except UserError:
-        # One that is damaged, or not there, says nothing against the weights.
+        # A missing or damaged manifest says nothing against the weights.
         return
     run_origin = {"recipe": manifest.recipe_sha256, "data set": manifest.data.fingerprint}
-    for kind, wanted in run_origin.items():
-        if None not in (wanted, saved := origin.get(kind)) and saved != wanted:
+    for kind, expected in run_origin.items():
+        if None not in (expected, saved := origin.get(kind)) and saved != expected:
             raise UserError(f"{path}: expected weights of this run, got those of another {kind}")
 
 

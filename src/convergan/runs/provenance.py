@@ -1,4 +1,4 @@
-"""What a result needs beside its settings to be repeated: versions, commit, device, command."""
+"""Provenance of a result, beside its settings: versions, commit, device, command."""
 
 import os
 import platform
@@ -14,15 +14,15 @@ _PACKAGES = ("convergan", "torch", "numpy", "pyarrow", "pillow")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide numbers."""
+    """Versions of Python and of the packages that affect results."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def git_commit(*, besides: str | None = None) -> str | None:
+def git_commit(*, excluded: str | None = None) -> str | None:
     """The commit of the checkout that this package runs from, `-dirty` if changed; None elsewhere.
 
     Args:
-        besides: a folder of the checkout where changes do not count.
+        excluded: folder of the checkout in which changes do not count.
     """
     package = Path(__file__).resolve().parents[1]
     try:
@@ -31,7 +31,7 @@ def git_commit(*, besides: str | None = None) -> str | None:
         if Path(top).resolve() / "src" / "convergan" != package:
             return None
         commit = _git(package, "rev-parse", "HEAD")
-        places = [":(top)", *([f":(top,exclude){besides}"] if besides else [])]
+        places = [":(top)", *([f":(top,exclude){excluded}"] if excluded else [])]
         changed = _git(package, "status", "--porcelain", "--untracked-files=no", "--", *places)
         return f"{commit}-dirty" if changed else commit
     except (OSError, subprocess.CalledProcessError):

@@ -77,10 +77,11 @@ def note_of_sizes(sizes: Mapping[str, frozenset[Size]]) -> list[Note]:
     return notes
 
 
-def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> list[Note]:
-    """An order that splits depend on, and too few images."""
-    check = check_splits(metric, images)
-    notes = []
+def note_of_order(
+    metric: InceptionScoreMetric, images: Embedded, name: str, check: SplitsCheck | None = None
+) -> list[Note]:
+    """An order that the splits of a set, `name`, depend on; `check` where it is known already."""
+    check = check or check_splits(metric, images)
     if metric.protocol == "paper" and _chance_of_splits(check) < _CHANCE:
         shuffled = check_splits(
             InceptionScoreMetric(
@@ -88,14 +89,21 @@ def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> 
             ),
             images,
         )
-        notes.append(
+        return [
             Note(
                 "is",
-                f"the {metric.splits} contiguous splits differ by more than chance: images are in an"
+                f"the {metric.splits} contiguous splits of {name} differ by more than chance: they are in an"
                 f" order, by class say, and the score depends on it: {check.score:.3f} as they are,"
                 f" {shuffled.score:.3f} in a drawn order (--protocol shuffled)",
             )
-        )
+        ]
+    return []
+
+
+def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> list[Note]:
+    """An order that splits depend on, and too few images."""
+    check = check_splits(metric, images)
+    notes = note_of_order(metric, images, "images", check)
     of_split = len(images) / metric.splits
     bias = check.between / 2 / of_split
     if bias > _LARGE_BIAS or of_split < FEWEST_A_SPLIT:

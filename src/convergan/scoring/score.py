@@ -34,6 +34,7 @@ from convergan.scoring.inputs import Given, ImageSet, SavedReference, ScoreInput
 from convergan.scoring.networks import features_embedding, open_embedding
 from convergan.scoring.notes import (
     Note,
+    note_of_order,
     note_of_sizes,
     notes_of_fid,
     notes_of_inception_score,
@@ -201,6 +202,8 @@ def measure(
     for name, metric in metrics.items():
         if isinstance(metric, InceptionScoreMetric):
             notes += notes_of_inception_score(metric, ours.images)
+            for others in sets[1:]:
+                notes += note_of_order(metric, others, "versus")
         elif name == "fid":
             reference_count = references.facts(name).get("reference_count")
             notes += notes_of_fid(found[name].estimates, ours.images, reference_count)

@@ -1,6 +1,7 @@
 """Intervals: of a share, from a variance, from the replicates of a bootstrap, and of a difference."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -95,25 +96,7 @@ def student_interval(
         possible: the lowest and the highest number that there can be.
     """
     half = _student_quantile(degrees_of_freedom) * math.sqrt(variance)
-    return _around(value, value - half, value + half, possible)
-
-
-def interval_of_growing_variance(value: float, at_zero: float, slope: float) -> Interval:
-    """The interval of a number whose variance grows with what is true, as that of a squared distance does.
-
-    All t with (value - t)^2 <= z^2 (at_zero + slope t), at 95 %: as Wilson's of a share, its variance is that
-    of the truth that is asked about, and not that of the sample, which is too small where the number came out
-    low.
-
-    Args:
-        value: of the sample.
-        at_zero: its variance if the truth is 0.
-        slope: what the variance grows by with the truth, 0 or more.
-    """
-    squared = _student_quantile(math.inf) ** 2
-    middle = value + squared * slope / 2
-    half = math.sqrt(max(0.0, squared**2 * slope**2 / 4 + squared * (at_zero + slope * value)))
-    return _around(value, middle - half, middle + half, ANY_NUMBER)
+    return holding(value, value - half, value + half, possible)
 
 
 def effective_wilson(
@@ -138,10 +121,10 @@ def effective_wilson(
     middle = share + squared / (2 * effective)
     half = math.sqrt(squared * share * (1 - share) / effective + squared**2 / (4 * effective**2))
     whole = 1 + squared / effective
-    return _around(share, (middle - half) / whole, (middle + half) / whole, Interval(0, 1))
+    return holding(share, (middle - half) / whole, (middle + half) / whole, Interval(0, 1))
 
 
-def _around(value: float, low: float, high: float, possible: Interval) -> Interval:
+def holding(value: float, low: float, high: float, possible: Interval = ANY_NUMBER) -> Interval:
     """An interval within what is possible; whatever is rounded, the number itself is in it."""
     low, high = max(possible.low, low), min(possible.high, high)
     return Interval(min(low, value), max(high, value))
@@ -178,6 +161,16 @@ def interval_of_difference(
     below = length(first - of_first.low, of_second.high - second)
     above = length(of_first.high - first, second - of_second.low)
     return Interval(difference - below, difference + above)
+
+
+def interval_of_sum(
+    values: Sequence[float] | np.ndarray, of_values: Sequence[Interval], correlation: float
+) -> Interval:
+    """The interval of a sum of two estimates: that of the first less the second's negative; see
+    `interval_of_difference`."""
+    first, second = map(float, values)
+    low, high = of_values[1]
+    return interval_of_difference(first, of_values[0], -second, Interval(-high, -low), -correlation)
 
 
 def p_value_of_interval(difference: float, of_difference: Interval) -> float:

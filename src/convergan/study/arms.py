@@ -55,10 +55,10 @@ def describe_arm(
         d_prime=estimates.of(name, "d_prime"),
         criterion=estimates.of(name, "criterion"),
         conclusion=(
-            "not applicable"
-            if timed
-            else "everyone flagged"
+            "everyone flagged"
             if emptied
+            else "not applicable"
+            if timed
             else conclude(tested.estimate if tested else None, equal, looked)
         ),
         samples=tested.samples if tested else None,

@@ -24,7 +24,7 @@ class Exposures:
     """float64 [votes]: as measured; as asked for where nobody measured it."""
 
     wrong: int
-    """Answers left out: the image was shown a frame or more longer or shorter than asked for."""
+    """Answers left out: the image was shown more than a frame longer or shorter than asked for."""
 
     unmeasured: int
     """Answers that count although nobody measured how long the image was shown."""

@@ -166,6 +166,9 @@ class ArmWithFlagged:
     interval: Interval | None
     conclusion: Conclusion
 
+    threshold: Threshold | None
+    """Where timed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonWithFlagged:
@@ -184,6 +187,7 @@ class WithFlagged:
 
     arms: list[ArmWithFlagged]
     comparisons: list[ComparisonWithFlagged]
+    threshold_comparisons: list[ThresholdComparison]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ Your answers and the time that each takes are stored without your name. If you c
 platform, its identifier for you is stored only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
-deleted: the next page, and the last one, show a code to ask for that with."""
+deleted: the next page and the last one show a code with which you can ask for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,11 @@ class Plan(Checked):
     def timed(self) -> bool:
         """Whether images are shown for a moment only."""
         return self.exposure == "timed"
+
+    @property
+    def images_judged(self) -> int:
+        """Images that a participant judges and that count for something: trials and controls."""
+        return self.trials + self.controls
 
     @property
     def practice_images(self) -> int:

@@ -59,10 +59,12 @@ def preregistration(found: dict[str, Any]) -> str:
             f"* Arm {arm['name']}: generated images of {arm['images']}; {_told(arm)}."
             for arm in arms
         ),
-        "New participants go to the arm with the fewest, without knowing of the others.",
+        "Each new participant is assigned to the arm with the fewest, to a random one of several, and is not"
+        " told of the others.",
         "## Sample size",
-        f"{plan['participants']} participants in each arm who finish and pass the checks; data collection"
-        " ends when they are reached, whatever the results. Changes of it are recorded and reported.",
+        f"{plan['participants']} participants in each arm who finish and pass the checks. Data collection"
+        " ends when that number is reached, whatever the results. A change of it is recorded, and stands in"
+        " the report.",
         _power(found, timed),
         "## Exclusions",
         _exclusions(plan, timed),
@@ -78,7 +80,8 @@ def _state(found: dict[str, Any]) -> str:
     so_far = found["participants_so_far"]
     text = f"Plan of a visual Turing test, frozen by convergan {found['convergan']}."
     if so_far:
-        text += f" **{so_far:,} participants had begun when this text was made: this is no preregistration.**"
+        began = f"{so_far:,} participant{'s' * (so_far > 1)} had started"
+        text += f" **{began} when this text was made: this is no preregistration.**"
     return text
 
 
@@ -88,10 +91,13 @@ def _hypotheses(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
     if not timed:
         lines += [
             "* In each arm, people tell generated images from real ones: their accuracy differs from 50 %.",
-            f"* The alternative that counts as none: it is within {margin:g} points of 50 % (equivalence).",
+            "* The alternative, which counts as no difference: it is within"
+            f" {margin:g} points of 50 % (equivalence).",
         ]
     if len(arms) > 1:
-        lines.append(f"* The arms differ in people's mean {measure}; every pair is compared.")
+        lines.append(
+            f"* The arms differ in people's mean {measure}; every pair of arms is compared."
+        )
     return (
         "\n".join(lines) or f"* None is tested; the mean {measure} is estimated with its interval."
     )
@@ -106,7 +112,7 @@ def _exposure(timed: bool) -> str:
 
 
 def _told(arm: dict[str, Any]) -> str:
-    return "told after each answer if it was right" if arm["feedback"] else "not told"
+    return "told after each answer whether it was right" if arm["feedback"] else "no feedback"
 
 
 def _power(found: dict[str, Any], timed: bool) -> str:
@@ -137,17 +143,17 @@ def _power(found: dict[str, Any], timed: bool) -> str:
 
 
 def _exclusions(plan: dict[str, Any], timed: bool) -> str:
-    lines = ["* Whoever does not finish is not counted and is replaced."]
+    lines = ["* Participants who do not finish are not counted and are replaced."]
     if plan["checks"]:
         lines.append(
-            f"* Whoever misses more than {MISSES_ALLOWED} of {plan['checks']} attention checks is not counted"
-            " and is replaced."
+            f"* Participants who miss more than {MISSES_ALLOWED} of {plan['checks']} attention checks are not"
+            " counted and are replaced."
         )
     rules = [words.format(plan[name]) for name, words in _RULES.items() if plan[name]]
     if rules:
         lines.append(
-            f"* Flagged as careless, and left out of the findings: where {'; or '.join(rules)}. Results are"
-            " reported with and without the flagged."
+            f"* Participants are flagged as careless, and left out of the findings, if {'; or '.join(rules)}."
+            " Results are reported with and without them."
         )
     if plan["controls"]:
         lines.append(
@@ -156,7 +162,7 @@ def _exclusions(plan: dict[str, Any], timed: bool) -> str:
         )
     if timed:
         lines.append(
-            "* Answers to images that were shown a frame or more longer or shorter than asked for are left"
+            "* Answers to images that were shown more than a frame longer or shorter than asked for are left"
             " out."
         )
     lines.append("* No single vote is left out for being slow or fast.")

@@ -14,7 +14,7 @@ from convergan.study.estimates import Estimate, Samples
 from convergan.study.exposures import Exposures, exposures_of
 from convergan.study.staircase import LONGEST_MS, SHORTEST_MS
 from convergan.study.statistics.crossed import Crossed, crossed_estimate
-from convergan.study.statistics.psychometric import fit_thresholds
+from convergan.study.statistics.psychometric import Fit, fit_thresholds
 from convergan.study.votes import Votes
 
 
@@ -38,7 +38,7 @@ class Threshold:
     """Those whose threshold is shorter than the shortest."""
 
     wrong_exposures: int
-    """Answers left out, as the image was shown a frame or more longer or shorter than asked for."""
+    """Answers left out, as the image was shown more than a frame longer or shorter than asked for."""
 
     unmeasured: int
     """Answers where it is not known how long the image was shown; what was asked for stands in."""
@@ -69,9 +69,8 @@ class Thresholds:
     def __init__(self, votes: Votes | None) -> None:
         """`votes`: all of the study's; None where only rates are known."""
         self._exposures = {} if votes is None else exposures_of(votes)
-        self._fitted = {
-            arm: _fitted(each) for arm, each in self._exposures.items() if len(each.votes)
-        }
+        self._fits = {arm: _fit(each) for arm, each in self._exposures.items() if len(each.votes)}
+        self._means = {arm: _mean(self._exposures[arm], fit) for arm, fit in self._fits.items()}
 
     def __contains__(self, arm: str) -> bool:
         """Whether an arm is timed."""
@@ -79,15 +78,15 @@ class Thresholds:
 
     def of(self, arm: str) -> Threshold | None:
         """None where an arm is not timed, or nobody in it has enough trials."""
-        if arm not in self._fitted:
+        if arm not in self._fits:
             return None
-        mean, exposures = self._fitted[arm], self._exposures[arm]
+        each, exposures = self._fits[arm].log_threshold, self._exposures[arm]
         return Threshold(
-            exposure_ms=_estimate(mean, None),
-            participants=len(mean.numbers),
+            exposure_ms=_estimate(self._means[arm], None),
+            participants=len(each),
             moving=exposures.moving,
-            beyond_longest=int((mean.numbers > math.log(LONGEST_MS)).sum()),
-            beyond_shortest=int((mean.numbers < math.log(SHORTEST_MS)).sum()),
+            beyond_longest=int((each > math.log(LONGEST_MS)).sum()),
+            beyond_shortest=int((each < math.log(SHORTEST_MS)).sum()),
             wrong_exposures=exposures.wrong,
             unmeasured=exposures.unmeasured,
         )
@@ -96,19 +95,19 @@ class Thresholds:
         """Each participant's threshold in ms."""
         return {
             str(name): math.exp(number)
-            for arm, mean in self._fitted.items()
+            for arm, fit in self._fits.items()
             for name, number in zip(
-                np.unique(self._exposures[arm].votes.participant), mean.numbers, strict=True
+                np.unique(self._exposures[arm].votes.participant), fit.log_threshold, strict=True
             )
         }
 
     def comparisons(self, untested: Collection[str] = ()) -> list[ThresholdComparison]:
         """Every arm with a threshold beside every later one, without a test where one is `untested`."""
-        pairs = list(combinations(self._fitted, 2))
+        pairs = list(combinations(self._means, 2))
         tested = [
             None
             if {first, second} & set(untested)
-            else crossed_estimate(self._fitted[first], self._fitted[second])
+            else crossed_estimate(self._means[first], self._means[second])
             for first, second in pairs
         ]
         p_values = [None if each is None else each.p_value(0) for each in tested]
@@ -116,7 +115,7 @@ class Thresholds:
             ThresholdComparison(
                 first=first,
                 second=second,
-                ratio=_estimate(self._fitted[first], self._fitted[second]),
+                ratio=_estimate(self._means[first], self._means[second]),
                 p_value=p_value,
                 p_holm=p_holm,
                 samples=None if p_value is None else "participants and images",
@@ -127,16 +126,20 @@ class Thresholds:
         ]
 
 
-def _fitted(exposures: Exposures) -> Crossed:
+def _fit(exposures: Exposures) -> Fit:
+    _, person = np.unique(exposures.votes.participant, return_inverse=True)
+    return fit_thresholds(exposures.shown_ms, ~exposures.votes.wrong, person)
+
+
+def _mean(exposures: Exposures, fit: Fit) -> Crossed:
     """The mean log threshold of an arm, taken apart."""
-    votes = exposures.votes
-    _, person = np.unique(votes.participant, return_inverse=True)
-    fit = fit_thresholds(exposures.shown_ms, ~votes.wrong, person)
+    votes, people = exposures.votes, len(fit.participants)
     return Crossed(
-        numbers=fit.log_threshold,
+        # Of which it is the mean, and which differ by what each participant does to it.
+        numbers=fit.mean + people * fit.participants,
         image=votes.image,
         stratum=np.where(votes.generated, np.char.add("generated ", votes.images), "real"),
-        effects=fit.influence / len(fit.log_threshold),
+        effects=fit.votes,
         least_variance=0.0,
     )
 

@@ -7,9 +7,9 @@ from convergan.study.attention import attention
 from convergan.study.comparisons import compare_all
 from convergan.study.conclusion import conclude
 from convergan.study.estimates import Estimates
-from convergan.study.exposures import exposures_of
 from convergan.study.findings import ArmWithFlagged, ComparisonWithFlagged, WithFlagged
 from convergan.study.rates import Rates, rates_of
+from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
 
 
@@ -20,10 +20,10 @@ def with_flagged(data: Votes | Rates, margin: float, seed: int) -> WithFlagged:
     judged = None if votes is None else votes.judged
     # Of the bootstrap nothing is used here.
     estimates = Estimates(rates, judged, np.random.default_rng(seed), replicates=1)
-    timed = set() if judged is None else set(exposures_of(judged))
+    thresholds = Thresholds(judged)
     arms = []
     for name in estimates.arms:
-        tested = None if name in timed else estimates.tested(name)
+        tested = None if name in thresholds else estimates.tested(name)
         looked = None if votes is None else attention(votes.chosen(votes.arm == name))
         arms.append(
             ArmWithFlagged(
@@ -32,16 +32,17 @@ def with_flagged(data: Votes | Rates, margin: float, seed: int) -> WithFlagged:
                 accuracy=float(estimates.rates[name].accuracy.mean()),
                 interval=interval_of(tested),
                 conclusion="not applicable"
-                if name in timed
+                if name in thresholds
                 else conclude(
                     tested.estimate if tested else None,
                     equivalence_of(tested, margin, looked),
                     looked,
                 ),
+                threshold=thresholds.of(name),
             )
         )
     means = {each.name: each.accuracy for each in arms}
-    untimed = [name for name in estimates.arms if name not in timed]
+    untimed = [name for name in estimates.arms if name not in thresholds]
     return WithFlagged(
         arms=arms,
         comparisons=[
@@ -54,4 +55,5 @@ def with_flagged(data: Votes | Rates, margin: float, seed: int) -> WithFlagged:
             )
             for pair in compare_all(estimates, untimed)
         ],
+        threshold_comparisons=thresholds.comparisons(),
     )

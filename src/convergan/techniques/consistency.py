@@ -1,13 +1,13 @@
-"""Consistency: a strong view of an image is to get the class that a weak view of it gets for sure.
+"""Consistency: a strong view of an image should get the class that its weak view gets with confidence.
 
     L = mean_i 1[max_k q_ik >= threshold] H(q_i, p(y | strong view of u_i)),   q_i = p(y | weak view of u_i)
 
 over unlabelled images u_i (FixMatch: Sohn et al., 2020, arXiv 2001.07685). The target q comes from the
-network itself or from the average of its weights, and takes no gradient. p is the softmax over the K classes;
+network itself or from the EMA of its weights, and takes no gradient. p is the softmax over the K classes;
 a logit of "generated" is not among them.
 
-A network that is trained on few labels takes some classes for others: `DistributionAlignment` gives the
-targets the frequencies of the labels. A fixed threshold lets few images in at the start: that of
+A network that is trained on few labels predicts some classes too often: `DistributionAlignment` gives the
+targets the frequencies of the labels. A fixed threshold admits few images at the start: the threshold of
 `AdaptiveThreshold` rises with the network's confidence.
 """
 
@@ -19,8 +19,8 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LEAST = 1e-6
-"""Added to both distributions of an alignment: classes that are never seen divide nothing by zero."""
+_EPSILON = 1e-6
+"""Number added to every probability before an alignment, so that none divides by 0."""
 
 
 def consistency_loss(
@@ -30,23 +30,23 @@ def consistency_loss(
     threshold: float | Float[Tensor, "classes"] = 0.95,
     temperature: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """The cross-entropy of strong views against the classes of weak views that are sure (FixMatch).
+    """The cross-entropy of strong views against confident classes of weak views (FixMatch).
 
         q_i  = softmax(target_logits_i)
         L    = 1/n sum_i 1[max_k q_ik >= threshold] H(t_i, softmax(student_logits_i))
         t_i  = one-hot(argmax_k q_ik)               if temperature is 0: FixMatch's pseudo-label
              = softmax(target_logits_i / temperature)   else: the distribution, sharpened below 1
 
-    The mean is over all n images: those below the threshold count as 0, so that few sure images have little
-    weight. No gradient flows into the targets. Finite, with finite gradients, for logits of any finite size;
-    computed in float32, or wider if the logits are.
+    The mean is over all n images: those below the threshold count as 0, so that few confident images have
+    little weight. No gradient flows into the targets. Finite, with finite gradients, for logits of any finite
+    size; computed in float32, or wider if the logits are.
 
     Args:
         student_logits: logits of the K classes for a strong view of each image.
-        target_logits: logits for a weak view of the same images, of the same network or of the average of its
-            weights; or what `DistributionAlignment` makes of them.
-        threshold: in [0, 1]: least probability of the target's class. 0 takes all images. A tensor gives each
-            class its own, such as that of `AdaptiveThreshold`.
+        target_logits: logits for a weak view of the same images, of the same network or of the EMA of its
+            weights; or such logits aligned by `DistributionAlignment`.
+        threshold: lowest probability of the target's class, in [0, 1]. 0 takes all images. A tensor has one
+            threshold for each class, such as those of `AdaptiveThreshold`.
         temperature: >= 0.
 
     Returns:
@@ -74,13 +74,13 @@ def consistency_loss(
         raise ValueError(f"temperature must be >= 0, got {temperature}")
     target_logits = _wide(target_logits.detach())
     confidence, labels = target_logits.softmax(dim=1).max(dim=1)
-    least = threshold.detach()[labels] if isinstance(threshold, Tensor) else threshold
+    minimum = threshold.detach()[labels] if isinstance(threshold, Tensor) else threshold
     logs = _wide(student_logits).log_softmax(dim=1)
     if temperature == 0:
         losses = F.nll_loss(logs, labels, reduction="none")
     else:
         losses = -((target_logits / temperature).softmax(dim=1) * logs).sum(dim=1)
-    return (losses * (confidence >= least)).mean()
+    return (losses * (confidence >= minimum)).mean()
 
 
 def align_distribution(
@@ -88,7 +88,7 @@ def align_distribution(
     mean: Float[Tensor, "classes"],
     prior: Float[Tensor, "classes"],
 ) -> Float[Tensor, "batch classes"]:
-    """Logits whose mean distribution is near a given one (Berthelot et al., 2019, arXiv 1911.09785).
+    """Move logits so that their mean distribution is near a prior (Berthelot et al., 2019, arXiv 1911.09785).
 
         softmax(result) = normalize(softmax(logits) * prior / mean)
 
@@ -97,7 +97,7 @@ def align_distribution(
     Args:
         logits: logits of the K classes.
         mean: the mean of softmax(logits) over many images, such as a running one.
-        prior: the distribution of the classes that is wanted, such as that of the labels.
+        prior: the target distribution of the classes, such as that of the labels.
 
     Raises:
         ValueError: there is no row, or a distribution has another number of classes.
@@ -109,11 +109,11 @@ def align_distribution(
                 f"{name} must have one number for each class, [{logits.shape[1]}],"
                 f" got shape {tuple(distribution.shape)}"
             )
-    return _wide(logits).log_softmax(dim=1) + ((prior + _LEAST) / (mean + _LEAST)).log()
+    return _wide(logits).log_softmax(dim=1) + ((prior + _EPSILON) / (mean + _EPSILON)).log()
 
 
 class _Running(nn.Module):
-    """Base of what follows the probabilities of batches; its numbers stay in float32 or wider."""
+    """Base of modules with running means of class probabilities, which stay in float32 or wider."""
 
     def __init__(self, momentum: float) -> None:
         super().__init__()
@@ -125,32 +125,32 @@ class _Running(nn.Module):
         return f"momentum={self.momentum}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Applies a conversion such as `.to` or `.half`, in which small steps would be lost."""
+        """Apply a conversion such as `.to` or `.half`, but keep the means in float32 or wider."""
 
-        def with_digits(tensor: Tensor) -> Tensor:
+        def in_float32(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             if moved.dtype in (torch.float16, torch.bfloat16):
                 return tensor.to(moved.device)
             return moved
 
-        return super()._apply(with_digits, recurse)
+        return super()._apply(in_float32, recurse)
 
 
 class DistributionAlignment(_Running):
-    """Distribution alignment by a running mean of what the network says (`align_distribution`).
+    """Distribution alignment by a running mean of the network's predictions (`align_distribution`).
 
         update:   mean <- mean + r (mean_i softmax(logits_i) - mean),   r = max(1 - momentum, 1 / updates)
         forward:  softmax(result) = normalize(softmax(logits) * prior / mean)
 
-    At first the mean is that of all batches so far, and later of about the last 1 / (1 - momentum).
+    The mean is at first over all batches so far, and later over about the last 1 / (1 - momentum).
 
     Args:
-        prior: the distribution of the classes that is wanted, [K], such as the counts of the labels: numbers
-            >= 0, which are divided by their sum.
-        momentum: in [0, 1); ReMixMatch takes the mean of the last 128 batches.
+        prior: the target distribution of the classes, [K], such as the counts of the labels: numbers >= 0,
+            which are divided by their sum.
+        momentum: weight of the past at each update, in [0, 1); ReMixMatch takes the last 128 batches.
 
     Raises:
-        ValueError: the prior is none, or the momentum is out of its range.
+        ValueError: `prior` is no distribution, or `momentum` is out of its range.
     """
 
     prior: Tensor
@@ -170,7 +170,7 @@ class DistributionAlignment(_Running):
 
     @torch.no_grad()
     def update(self, logits: Float[Tensor, "batch classes"]) -> None:
-        """Moves the running mean towards that of a batch; the rows of all ranks where there are several."""
+        """Move the running mean towards the mean of a batch: the rows of all ranks, if there are several."""
         _check(logits, "logits")
         self.updates += 1
         rate = (1 / self.updates).clamp(min=1 - self.momentum).to(self.mean.dtype)
@@ -187,12 +187,13 @@ class AdaptiveThreshold(_Running):
                   mean       <- momentum mean + (1 - momentum) mean_i p_i,       p_i = softmax(logits_i)
         forward:  threshold_k = min(highest, confidence) mean_k / max_j mean_j
 
-    Both begin at 1 / K. Classes that the network has learnt less, and names rarely, have lower thresholds.
+    Both begin at 1 / K. Classes that the network predicts rarely have lower thresholds.
 
     Args:
         classes: K, at least 1.
-        momentum: in [0, 1). The paper has .999 for a million steps; runs of thousands are served by .99.
-        highest: in (0, 1]: the threshold rises no further.
+        momentum: weight of the past at each update, in [0, 1). The paper has .999 for a million steps; .99
+            serves runs of thousands.
+        highest: upper limit of the thresholds, in (0, 1].
 
     Raises:
         ValueError: a number is out of its range.
@@ -213,7 +214,7 @@ class AdaptiveThreshold(_Running):
 
     @torch.no_grad()
     def update(self, logits: Float[Tensor, "batch classes"]) -> None:
-        """Moves both towards those of a batch; the rows of all ranks where there are several."""
+        """Move confidence and mean towards those of a batch: the rows of all ranks, if there are several."""
         _check(logits, "logits")
         probabilities = _wide(logits).softmax(dim=1).to(self.mean.dtype)
         self.confidence.lerp_(probabilities.amax(dim=1).mean(), 1 - self.momentum)

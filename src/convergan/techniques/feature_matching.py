@@ -2,8 +2,8 @@
 
     || E_{x ~ data} f(x)  -  E_{z ~ noise} f(G(z)) ||^2
 
-f(x) are the activations of an intermediate layer of the discriminator. What is compared are the
-*batch means*, never pairs of samples.
+f(x) are the activations of an intermediate layer of the discriminator. The loss compares *batch
+means*, never pairs of samples.
 """
 
 from typing import Literal

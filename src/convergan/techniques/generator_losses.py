@@ -1,6 +1,6 @@
 """The generator's losses, from the discriminator's logits for its samples (Goodfellow et al., 2014).
 
-Each takes the logits of D(G(z)): of a discriminator of K classes these are
+Each takes the logits of D(G(z)). For a discriminator of K classes these are
 `real_probability_logit(logits)` (Section 5). Feature matching, the paper's own loss for the
 generator (Section 3.1), compares features instead.
 
@@ -41,7 +41,7 @@ def non_saturating_generator_loss(
         loss = -mean_i log D(G(z_i))
 
     Args:
-        generated_logits: as of `minimax_generator_loss`.
+        generated_logits: as in `minimax_generator_loss`.
 
     Returns:
         A scalar >= 0, in nats.
@@ -63,9 +63,9 @@ def target_generator_loss(
     it is `non_saturating_generator_loss`.
 
     Args:
-        generated_logits: as of `minimax_generator_loss`.
-        target: t, in (0, 1]. The default is the authors': what the best discriminator says, with
-            their .75 for real samples, where model and data have the same density.
+        generated_logits: as in `minimax_generator_loss`.
+        target: t, in (0, 1]. The default is the authors': the output of the best discriminator, with
+            their target of .75 for real samples, where model and data have the same density.
 
     Returns:
         A scalar >= 0, in nats.

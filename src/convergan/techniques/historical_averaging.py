@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils.weak import TensorWeakRef
 
-# Neither is public; without them the plain operations are taken, which are right everywhere.
+# Neither is public; without them the plain operations run, which work everywhere.
 _transforms_active: Callable[[], bool] = getattr(
     torch._C, "_are_functorch_transforms_active", lambda: True
 )
@@ -24,7 +24,8 @@ _transforms_active: Callable[[], bool] = getattr(
 
 def _under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
@@ -39,16 +40,16 @@ class HistoricalAveraging(nn.Module):
 
     Give each player its own, constructed after its network has moved to its device. The mean (one
     buffer per parameter, `mean_0`, `mean_1`, ..., at least float32 whatever the module is converted
-    to) and the count `steps` are in `state_dict`: a resumed run goes on exactly. The parameters stay
-    their network's: they are neither in `parameters()` nor in `state_dict` of this module.
+    to) and the count `steps` are in `state_dict`: a resumed run goes on exactly. The parameters belong
+    to their network: they are neither in `parameters()` nor in `state_dict` of this module.
 
     A network's parameters are looked up by name at every call, so that it may be converted, loaded
     with `load_state_dict(assign=True)`, or copied together with this module: the copy follows the
     copied network. The network is not kept alive: a copy of this module alone has none, and says so
     when it is used; construct one for the network at hand and load `state_dict` into it.
 
-    Tensors that belong to no network may be given instead. They are followed as the objects that
-    they are: give the network where one may put others in their place.
+    Tensors may be passed in place of a network. The module then follows these very objects: pass the
+    network where its tensors may be replaced.
 
     Args:
         player: one player's network, or an iterable of tensors.
@@ -67,10 +68,10 @@ class HistoricalAveraging(nn.Module):
                 "player must be a module or an iterable of tensors, got a single tensor"
             )
         if isinstance(player, nn.Module):
-            named = dict(player.named_parameters())
-            self._names: list[str] | None = list(named)
-            tensors: list[Tensor] = [*named.values()]
-            # A strong one would register the network as a part of this module.
+            parameters = dict(player.named_parameters())
+            self._names: list[str] | None = list(parameters)
+            tensors: list[Tensor] = [*parameters.values()]
+            # A strong reference would register the network as a part of this module.
             self._references: tuple[Callable[[], Any], ...] = (weakref.ref(player),)
         else:
             tensors = list(player)
@@ -97,15 +98,15 @@ class HistoricalAveraging(nn.Module):
         Its gradient is 2 (theta - mean): the mean is a constant. 0 before the first `update()`.
 
         Raises:
-            RuntimeError: what this module follows no longer exists, or has other parameters than it
-                had.
+            RuntimeError: the network or tensors no longer exist, or the network's parameters are not
+                the ones that it had.
         """
-        followed, means = self._followed(), self._means()
+        tensors, means = self._tensors(), self._means()
         if torch.compiler.is_compiling() or _under_transform():
-            differences = [tensor - mean for tensor, mean in zip(followed, means, strict=True)]
+            differences = [tensor - mean for tensor, mean in zip(tensors, means, strict=True)]
             total = torch.stack([torch.square(part).sum() for part in differences]).sum()
         else:
-            total = _SquaredDistance.apply(means, *followed)
+            total = _SquaredDistance.apply(means, *tensors)
         # Multiplied rather than branched on: reading `steps` would make a GPU wait.
         return total * (self.steps > 0)
 
@@ -114,12 +115,12 @@ class HistoricalAveraging(nn.Module):
         """Add the parameters' current values to the mean; call it after each optimizer step.
 
         Raises:
-            RuntimeError: as `penalty`.
+            RuntimeError: as in `penalty`.
         """
         means = self._means()
         values = [
             tensor if tensor.dtype == mean.dtype else tensor.to(mean.dtype)
-            for tensor, mean in zip(self._followed(), means, strict=True)
+            for tensor, mean in zip(self._tensors(), means, strict=True)
         ]
         self.steps += 1
         if self.steps.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -129,51 +130,51 @@ class HistoricalAveraging(nn.Module):
             torch._foreach_div_(differences, self.steps)
             torch._foreach_add_(means, differences)
 
-    def _followed(self) -> list[Tensor]:
+    def _tensors(self) -> list[Tensor]:
         """The current tensors of the player."""
-        followed = [_looked_up(reference) for reference in self._references]
-        if any(tensor is None for tensor in followed):
+        objects = [_dereference(reference) for reference in self._references]
+        if any(referent is None for referent in objects):
             raise RuntimeError(
                 "what HistoricalAveraging follows no longer exists: it was deleted, or this module"
                 " was copied or unpickled without it; construct HistoricalAveraging(network) for the"
                 " network at hand and load this module's state_dict into it"
             )
         if self._names is None:
-            return followed
-        named = dict(followed[0].named_parameters())
-        if list(named) != self._names:
-            missing = [name for name in self._names if name not in named]
-            added = [name for name in named if name not in self._names]
+            return objects
+        parameters = dict(objects[0].named_parameters())
+        if list(parameters) != self._names:
+            missing = [name for name in self._names if name not in parameters]
+            added = [name for name in parameters if name not in self._names]
             raise RuntimeError(
                 "the network that HistoricalAveraging follows must have the parameters that it had,"
                 f" but lacks {missing} and has {added} in addition; construct another for it"
             )
-        return list(named.values())
+        return list(parameters.values())
 
     def _means(self) -> list[Tensor]:
         # Looked up each time: moving the module to another device replaces its buffers.
         return [mean for name, mean in self.named_buffers(recurse=False) if name != "steps"]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistoricalAveraging":
-        """Applies a conversion such as `.to` or `.half`, but keeps the means in float32 or wider."""
+        """Apply a conversion such as `.to` or `.half`, but keep the means in float32 or wider."""
 
-        def with_digits(tensor: Tensor) -> Tensor:
+        def in_float32(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             if moved.dtype in (torch.float16, torch.bfloat16):
                 return tensor.to(moved.device)
             return moved
 
-        return super()._apply(with_digits, recurse)
+        return super()._apply(in_float32, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        # For deepcopy and pickle: whatever is copied with this module, the copy will follow.
+        # For deepcopy and pickle: a copy follows what is copied with it.
         return {
             **self.__dict__,
             "_references": tuple(reference() for reference in self._references),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        references = tuple(_reference(followed) for followed in state["_references"])
+        references = tuple(_reference(referent) for referent in state["_references"])
         super().__setstate__({**state, "_references": references})
 
 
@@ -196,17 +197,17 @@ class _SquaredDistance(torch.autograd.Function):
         return None, *torch._foreach_mul(differences, factor)
 
 
-def _reference(followed: nn.Module | Tensor | None) -> Callable[[], Any]:
-    if isinstance(followed, nn.Module):
-        return weakref.ref(followed)
-    return TensorWeakRef(followed) if followed is not None else _nothing
+def _reference(referent: nn.Module | Tensor | None) -> Callable[[], Any]:
+    if isinstance(referent, nn.Module):
+        return weakref.ref(referent)
+    return TensorWeakRef(referent) if referent is not None else _no_object
 
 
-def _looked_up(reference: Callable[[], Any]) -> Any:
+def _dereference(reference: Callable[[], Any]) -> Any:
     if torch.compiler.is_compiling() and isinstance(reference, TensorWeakRef):
-        return reference.ref()  # what it wraps, which can be traced
+        return reference.ref()  # the wrapped reference, which can be traced
     return reference()
 
 
-def _nothing() -> None:
-    """Stands for a reference whose object no longer exists: gives None."""
+def _no_object() -> None:
+    """Return None, as a reference does whose object no longer exists."""

@@ -40,7 +40,7 @@ def one_sided_smoothing_loss(
             the CPU only: elsewhere the check would stall the device.
         negative_target: beta; 0 unless `allow_negative_smoothing`, then in [0, alpha).
         allow_negative_smoothing: permit a negative_target above 0, which the paper warns against;
-            here only to study what it does.
+            meant for studying its effect.
 
     Returns:
         A scalar >= 0: the sum of both means, in nats.
@@ -87,7 +87,7 @@ def one_sided_smoothing_loss(
 
 
 def _extremes(target: float | Float[Tensor, "..."]) -> tuple[float, ...]:
-    """The lowest and the highest target; nothing where to look would stall a device or a compiler."""
+    """The lowest and the highest target; empty where reading them would stall a device or a compiler."""
     if not isinstance(target, Tensor):
         return (target,)
     if target.device.type != "cpu" or target.numel() == 0 or torch.compiler.is_compiling():

@@ -1,10 +1,10 @@
-"""The pulling-away term: the features of generated samples are to point in different directions.
+"""The pulling-away term: the features of generated samples should point in different directions.
 
     PT = 1 / (n (n - 1)) sum_{i != j} cos^2(f_i, f_j)
 
 of a batch of generated samples, in the generator's loss (Zhao et al., 2016, arXiv 1609.03126; beside feature
-matching: Dai et al., 2017, arXiv 1705.09783). It stands for the generator's entropy, and keeps it from making
-one sample again and again.
+matching: Dai et al., 2017, arXiv 1705.09783). It stands in for the generator's entropy, and keeps it from
+producing one sample again and again.
 """
 
 import torch
@@ -47,5 +47,5 @@ def pull_away_loss(features: Float[Tensor, "batch features"]) -> Float[Tensor, "
         norms = (wide.square().sum(dim=1, keepdim=True) + _LEAST_NORM**2).sqrt()
         directions = wide / norms
         squares = (directions @ directions.T).square()
-        others = 1 - torch.eye(samples, dtype=squares.dtype, device=squares.device)
-        return (squares * others).sum() / (samples * (samples - 1))
+        off_diagonal = 1 - torch.eye(samples, dtype=squares.dtype, device=squares.device)
+        return (squares * off_diagonal).sum() / (samples * (samples - 1))

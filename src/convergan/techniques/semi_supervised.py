@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-# cross_entropy passes over one label in silence, -100 unless told another: here none may be.
+# cross_entropy silently ignores one label, by default -100; here every label must be valid.
 _NO_LABEL = -(2**63)
 
 
@@ -37,7 +37,7 @@ class SemiSupervisedLoss(NamedTuple):
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """What the discriminator minimizes."""
+        """The sum of the three parts, which the discriminator minimizes."""
         return self.supervised + self.unlabelled + self.generated
 
 
@@ -61,8 +61,8 @@ def semi_supervised_loss(
 
     Args:
         labelled_logits: K logits per labelled sample.
-        labels: their classes, int64 in [0, K). Elsewhere than on the CPU a label out of range is
-            reported when the device comes to it, as by cross_entropy.
+        labels: their classes, int64 in [0, K). On other devices than the CPU a label out of range is
+            reported when the device reaches it, as by cross_entropy.
         unlabelled_logits: K logits per unlabelled sample; their number may differ.
         generated_logits: K logits per generated sample; their number may differ.
         unsupervised_weight: >= 0. 1 is the paper's equation; .5 the authors' code, which halves the
@@ -116,7 +116,7 @@ def semi_supervised_loss(
 
 
 class RealOrGeneratedLoss(NamedTuple):
-    """Both halves of the unsupervised loss, each a scalar >= 0 in nats."""
+    """The two halves of the unsupervised loss, each a scalar >= 0 in nats."""
 
     unlabelled: Float[Tensor, ""]
     """-E log D(x) over the unlabelled samples."""
@@ -125,7 +125,7 @@ class RealOrGeneratedLoss(NamedTuple):
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """The sum of both, what a discriminator that only tells real from generated minimizes."""
+        """The sum of both, which a discriminator that only tells real from generated minimizes."""
         return self.unlabelled + self.generated
 
 
@@ -133,7 +133,7 @@ def real_or_generated_loss(
     unlabelled_logits: Float[Tensor, "unlabelled classes"],
     generated_logits: Float[Tensor, "generated classes"],
 ) -> RealOrGeneratedLoss:
-    """The unsupervised part of `semi_supervised_loss` alone, for losses of other terms (Eq. 6).
+    """The unsupervised part of `semi_supervised_loss` alone, to be combined with other terms (Eq. 6).
 
         unlabelled = mean_j softplus(-logsumexp(unlabelled_logits[j]))
         generated  = mean_k softplus(+logsumexp(generated_logits[k]))

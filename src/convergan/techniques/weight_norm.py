@@ -8,7 +8,7 @@ The norm is one number per output unit, so the factor g / || v || can be applied
 the weight: to whichever is smaller. A dense layer has fewer outputs on a minibatch of 100 than
 weights; a convolution has far fewer weights than outputs.
 
-A direction of length 0 counts as one of length 1: its unit gives its bias, and can be trained. With `eps`
+A direction of length 0 counts as one of length 1: its unit outputs its bias, and can be trained. With `eps`
 the length is sqrt(|| v ||^2 + eps), as in the authors' convolutional networks, with 1e-6.
 """
 
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 Size2d = int | tuple[int, int]
 
-# Neither is public; without them the plain operations are taken, which are right everywhere.
+# Neither is public; without them the plain operations run, which work everywhere.
 _transforms_active: Callable[[], bool] = getattr(
     torch._C, "_are_functorch_transforms_active", lambda: True
 )
@@ -31,12 +31,13 @@ _transforms_active: Callable[[], bool] = getattr(
 
 def under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     return _transforms_active() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 class _WeightNorm(nn.Module):
-    """What the layers share; they differ in the shape of the weight and in `_project`."""
+    """Base of the layers, which differ in the shape of the weight and in `_project`."""
 
     gain: Tensor
     bias: Tensor | None
@@ -71,7 +72,7 @@ class _WeightNorm(nn.Module):
         self.register_parameter("bias", nn.Parameter(torch.zeros(units)) if bias else None)
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """(g / || v ||) (v . x) + b."""
+        """Compute (g / || v ||) (v . x) + b."""
         scale = self.gain / self._norm()
         return self._project(x, self.weight * scale.view(self._weight_shape), self.bias)
 
@@ -95,12 +96,12 @@ class _WeightNorm(nn.Module):
         dtype = t.dtype
         t = t.to(torch.promote_types(dtype, torch.float32))
         unit_axis = t.ndim - len(self._unit_shape)
-        others = [axis for axis in range(t.ndim) if axis != unit_axis]
-        if not others:
+        axes = [axis for axis in range(t.ndim) if axis != unit_axis]
+        if not axes:
             raise ValueError(f"x must be a batch, got one sample of shape {tuple(x.shape)}")
-        own_variance, own_mean = torch.var_mean(t, dim=others, correction=0)
-        mean = _mean_over_ranks(own_mean, t)
-        variance = _mean_over_ranks(own_variance + (own_mean - mean).square(), t)
+        local_variance, local_mean = torch.var_mean(t, dim=axes, correction=0)
+        mean = _mean_over_ranks(local_mean, t)
+        variance = _mean_over_ranks(local_variance + (local_mean - mean).square(), t)
         finite = torch.isfinite(variance)
         if not bool(finite.all()):
             raise ValueError(
@@ -141,10 +142,10 @@ class WeightNormLinear(_WeightNorm):
         in_features: features of the input, at least 1.
         out_features: features of the output, at least 1.
         bias: learn a bias.
-        train_gain: whether the gain is trained; otherwise it is a buffer: set by
+        train_gain: train the gain; otherwise it is a buffer: set by
             `initialize_from_data`, saved in `state_dict`, and constant.
-        initial_stdev: of the outputs after `initialize_from_data`, > 0.
-        eps: added to || v ||^2, >= 0.
+        initial_stdev: standard deviation of the outputs after `initialize_from_data`, > 0.
+        eps: number added to || v ||^2, >= 0.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -170,7 +171,7 @@ class WeightNormLinear(_WeightNorm):
         )
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """(g / || v ||) (v . x) + b, the factor applied to the outputs."""
+        """Compute (g / || v ||) (v . x) + b, the factor applied to the outputs."""
         projected = F.linear(x, self.weight)
         # In the outputs' precision, so that under autocast they stay in it.
         scale = (self.gain / self._norm()).to(projected.dtype)
@@ -192,12 +193,12 @@ class WeightNormConv2d(_WeightNorm):
     Args:
         in_channels: channels of the input, at least 1.
         out_channels: channels of the output, at least 1.
-        kernel_size: in pixels, one number or (height, width).
-        stride: in pixels, likewise.
+        kernel_size: size in pixels, one number or (height, width).
+        stride: step in pixels, likewise.
         padding: zeros added on each side, likewise.
         dilation: pixels from one weight to the next, likewise.
-        groups: the channels are taken in so many groups apart from each other; it divides both numbers.
-        bias, train_gain, initial_stdev, eps: as `WeightNormLinear`.
+        groups: number of groups of channels that are convolved separately; divides both channel counts.
+        bias, train_gain, initial_stdev, eps: as in `WeightNormLinear`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -252,11 +253,11 @@ class WeightNormConvTranspose2d(_WeightNorm):
     Args:
         in_channels: channels of the input, at least 1.
         out_channels: channels of the output, at least 1.
-        kernel_size: in pixels, one number or (height, width).
-        stride: in pixels, likewise.
+        kernel_size: size in pixels, one number or (height, width).
+        stride: step in pixels, likewise.
         padding: likewise, as `nn.ConvTranspose2d` understands it.
-        output_padding: likewise.
-        bias, train_gain, initial_stdev, eps: as `WeightNormLinear`.
+        output_padding: likewise, as `nn.ConvTranspose2d` understands it.
+        bias, train_gain, initial_stdev, eps: as in `WeightNormLinear`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -304,8 +305,8 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
     """Initialize all layers of a network from data, in one forward pass, and return its output.
 
     Every layer that has a method `initialize_from_data(*args) -> output` runs it in place of
-    `forward` when the pass reaches it. So each sees inputs that the layers before it have already
-    initialized.
+    `forward` when the pass reaches it. So each layer sees the outputs of layers that are
+    initialized already.
 
     Call it once before training, before `torch.compile`, on some hundred samples (the authors take
     500), in the mode in which the network will train. If a layer raises, layers before it stay
@@ -322,7 +323,7 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
 
     Raises:
         ValueError: `network` holds no layer with the method, or a layer cannot be initialized from
-            what reaches it, such as from data that is not finite.
+            its inputs, such as from data that is not finite.
     """
     layers = [layer for layer in network.modules() if hasattr(layer, "initialize_from_data")]
     if not layers:
@@ -330,14 +331,14 @@ def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object
             "network must hold a layer with a method initialize_from_data, such as"
             f" WeightNormLinear, got a {type(network).__name__} without any"
         )
-    before = [vars(layer).get("forward") for layer in layers]
+    previous = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
             # An attribute of the instance hides the method of its class.
             vars(layer)["forward"] = layer.initialize_from_data
         return network(*inputs, **keywords)
     finally:
-        for layer, forward in zip(layers, before, strict=True):
+        for layer, forward in zip(layers, previous, strict=True):
             if forward is None:
                 del vars(layer)["forward"]
             else:
@@ -381,17 +382,17 @@ class _UnitNorm(torch.autograd.Function):
 
 
 def _mean_over_ranks(
-    own: Float[Tensor, "..."], samples: Float[Tensor, "..."]
+    local: Float[Tensor, "..."], samples: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
-    """The mean over all ranks' samples of what each has the mean `own` of."""
+    """The mean over the samples of all ranks, from the mean `local` over those of this rank."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return own
+        return local
     ranks = torch.distributed.get_world_size()
-    count = torch.tensor(samples.numel(), dtype=torch.float64, device=own.device)
+    count = torch.tensor(samples.numel(), dtype=torch.float64, device=local.device)
     total = count.clone()
     torch.distributed.all_reduce(total)
     # The share is exactly 1 where all have equally many: equal means then keep their digits.
-    mean = own * (count * ranks / total).to(own.dtype)
+    mean = local * (count * ranks / total).to(local.dtype)
     torch.distributed.all_reduce(mean)
     return mean / ranks
 

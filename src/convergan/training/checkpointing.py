@@ -46,6 +46,10 @@ class LoopOptions:
     """Asked between steps in place of the time: whether a checkpoint is due. Trainings that take their steps
     together write theirs at the same ones."""
 
+    time_share: float = 1.0
+    """Share of the time that passes, above 0 to 1, that counts as this training's: of trainings that take
+    their steps together each has its part."""
+
     origin: Mapping[str, str] = field(default_factory=dict)
     """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
 

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
+from convergan.errors import UserError, quoted
 from convergan.networks.ensemble import EnsembleDiscriminator
+from convergan.recipes.arms import has_arms
+from convergan.recipes.files import FREE_TO_CHANGE, first_difference, read_recipe
+from convergan.recipes.members import model_sha256
+from convergan.recipes.networks import ModuleSettings
 from convergan.runs.folder import RunFolder
+from convergan.runs.model import load_classifier, load_config, load_generator
 from convergan.runs.results import MemberResult, Results
 from convergan.training.arms import Trained
 from convergan.training.loop import Fitted
-from convergan.training.outcome import averaged_outcome
+from convergan.training.outcome import averaged_outcome, outcomes_on
+from convergan.training.preparation import Preparation
+from convergan.training.trainings import trainings_of
+
+_OF_NO_EFFECT = (*FREE_TO_CHANGE, "baseline", "data.split_seed", "hardware.members")
+"""Settings in which runs may differ that have the same classifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +31,63 @@ class Member:
     folder: RunFolder
     results: Results
     trained: Trained
+
+
+def is_whole(folder: RunFolder, preparation: Preparation) -> bool:
+    """True if a member is finished and its model says all that an ensemble needs of it: where there are no
+    folds, and no baseline, whose classifiers are in checkpoints alone.
+
+    Raises:
+        UserError: the run in the folder is damaged, or its model is of other settings or images.
+    """
+    recipe, results = preparation.recipe, folder.read_results()
+    if results is None or not folder.model.is_dir() or recipe.baseline or preparation.folds:
+        return False
+    if has_arms(recipe):
+        return False
+    saved = read_recipe(folder.recipe)
+    if model_sha256(saved) != model_sha256(recipe):
+        name, value, wanted = first_difference(saved, recipe, _OF_NO_EFFECT) or ("", "", "")
+        raise UserError(
+            f"{folder.path}: expected the member of seed {recipe.seed}, got a run of other settings"
+            f" ({name} {quoted(value)} in place of {quoted(wanted)})"
+        )
+    if folder.read_manifest().data.fingerprint != preparation.data.fingerprint:
+        raise UserError(
+            f"{folder.path}: expected a run on the images of {preparation.data.source}, got one on others"
+        )
+    return True
+
+
+def finished_member(folder: RunFolder, preparation: Preparation, device: torch.device) -> Member:
+    """A member that `is_whole`, by its results and its model.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    results = folder.read_results()
+    assert results is not None
+    (training,) = trainings_of(preparation)
+    networks = preparation.recipe.networks
+    factory = networks.factory if isinstance(networks, ModuleSettings) else None
+    config = load_config(folder.path)
+    generator = load_generator(folder.path) if config.has_generator else None
+    fitted = Fitted(
+        discriminator=load_classifier(folder.path, factory).network.to(device),
+        baseline=None,
+        generator=None if generator is None else generator.to(device),
+        epoch=results.epoch_chosen or results.epochs,
+        train_seconds=results.seconds_per_epoch * results.epochs,
+    )
+    resident_bytes = preparation.recipe.data.resident_bytes
+    trained = Trained(
+        training=training,
+        fitted=fitted,
+        outcomes=outcomes_on(training.split.test, fitted, device, resident_bytes),
+        seconds=results.train_seconds,
+        arms=[],
+    )
+    return Member(folder=folder, results=results, trained=trained)
 
 
 def as_one(members: Sequence[Member]) -> Trained:

@@ -5,10 +5,12 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch.distributed import Store
+from torch.distributed.distributed_c10d import _set_pg_timeout
 
 from convergan.distributed import broadcast_object, rank, ranks
 from convergan.errors import UserError, file_problem, one_line
@@ -17,6 +19,9 @@ from convergan.training.local_ranks import TIMEOUT, is_child, local_ranks
 from convergan.training.signals import Interrupted
 
 ResultT = TypeVar("ResultT")
+
+TRAINING_TIMEOUT = timedelta(minutes=30)
+"""Longest time that ranks wait for one another while they train: rank 0 tests and writes meanwhile."""
 
 _CPU_PROCESSES = 8
 """Largest number of processes on a CPU, however few cores it has, to try data-parallel training."""
@@ -66,8 +71,8 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
     a running one aborts.
 
     Raises:
-        UserError: this machine does not have the accelerator, or not so many devices; or another process
-            ended while this one needed it.
+        UserError: this machine does not have the accelerator, or not so many devices; or processes did not
+            find each other, or another one ended while this one needed it.
     """
     under_torchrun = torch.distributed.is_torchelastic_launched()
     local_rank, processes, world_size = 0, settings.devices, settings.devices
@@ -85,12 +90,19 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
     if settings.threads is None and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, _usable_cores() // processes))
     if under_torchrun:
+        have_met = False
         try:
             with _connected(device):
+                have_met = True
                 yield device
         except RuntimeError as error:
             if not _is_of_connection(error):
                 raise
+            if not have_met:
+                raise UserError(
+                    f"torchrun: expected {world_size} processes that reach one another, but this one did not"
+                    f" find them ({one_line(error)})"
+                ) from error
             if device.type == "cpu" and torch.distributed.is_initialized():
                 # Its threads must end before Python does; on GPUs this may wait for the lost one.
                 torch.distributed.destroy_process_group()
@@ -136,11 +148,16 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+_connected_here = False
+"""True while `launched` has connected the processes."""
+
+
 @contextmanager
 def _connected(
     device: torch.device, store: Store | None = None, rank: int = -1, world_size: int = -1
 ) -> Iterator[None]:
     """Connects the processes in the block, unless they are; without a store by torchrun's environment."""
+    global _connected_here
     if torch.distributed.is_initialized():
         yield
         return
@@ -152,14 +169,24 @@ def _connected(
         timeout=TIMEOUT,
         device_id=None if device.type == "cpu" else device,
     )
+    _connected_here = True
     try:
         yield
     except (UserError, Interrupted, RankFailed):
         torch.distributed.destroy_process_group()
         raise
+    finally:
+        _connected_here = False
     torch.distributed.destroy_process_group()
     # Networks that several processes trained hold the connection, whose threads must end before Python does.
     gc.collect()
+
+
+def wait_less() -> None:
+    """Has the ranks wait for one another no longer than `TRAINING_TIMEOUT` from now on, once the images are
+    read: a machine that has vanished says nothing. Of a connection that was there before, the time stays."""
+    if _connected_here:
+        _set_pg_timeout(TRAINING_TIMEOUT)
 
 
 class RankFailed(RuntimeError):

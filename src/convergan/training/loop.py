@@ -143,7 +143,7 @@ def course(
     if not checkpointer.restore(state):
         checkpointer.save(state)
     on_every_rank(lambda: observer.begins_after(state.epochs_done, checkpointer.warning))
-    clock = _Clock(state)
+    clock = _Clock(state, options.time_share)
 
     while state.epochs_done < recipe.epochs:
         # 3. The order of this epoch's images: a function of seed and epoch alone, so that a run
@@ -218,16 +218,24 @@ def course(
 
 def _learning_rate(recipe: Recipe, state: TrainingState, progress: float) -> float:
     """The learning rate of the step that comes next, after a share `progress` of all."""
-    if recipe.optimizer.decay_by == "epochs":
-        progress = state.epochs_done / recipe.epochs
-    return learning_rate(recipe.optimizer, progress, state.rollbacks)
+    settings = recipe.optimizer
+    if settings.decay_by == "epochs" and progress >= settings.warmup:
+        # Only the fall goes by epochs.
+        progress = max(settings.warmup, state.epochs_done / recipe.epochs)
+    return learning_rate(settings, progress, state.rollbacks)
 
 
 class _Clock:
-    """The time that a training takes, in this process and in those before it."""
+    """The time that a training takes, in this process and in those before it.
 
-    def __init__(self, state: TrainingState) -> None:
+    Args:
+        state: the training.
+        share: of the time that passes, that is counted.
+    """
+
+    def __init__(self, state: TrainingState, share: float) -> None:
         self._seconds_before, self._start = state.train_seconds, time.monotonic()
+        self._share = share
         self.begin_epoch(state)
 
     def begin_epoch(self, state: TrainingState) -> None:
@@ -236,12 +244,14 @@ class _Clock:
 
     def update(self, state: TrainingState) -> None:
         """Brings `state.train_seconds` up to date."""
-        state.train_seconds = self._seconds_before + time.monotonic() - self._start
+        passed = time.monotonic() - self._start
+        state.train_seconds = self._seconds_before + self._share * passed
 
     def seconds_per_epoch(self, steps: int) -> float:
         """The time of the whole epoch, from the part of its steps that this process has taken."""
         share = (steps - self._first_position) / steps
-        return (time.monotonic() - self._epoch_start) / max(share, 1 / steps)
+        passed = time.monotonic() - self._epoch_start
+        return self._share * passed / max(share, 1 / steps)
 
 
 def _fitted(state: TrainingState) -> Fitted:

@@ -53,11 +53,7 @@ class Player(Generic[NetworkT]):
             self.local if parallel is self.network else compiled(parallel, hardware, device)
         )
         self.optimizer = build_optimizer(self.trained, settings, device)
-        self.average = (
-            AveragedModel(self.network, multi_avg_fn=self._move_average, use_buffers=False)
-            if averaged
-            else None
-        )
+        self.average = AveragedModel(self.network) if averaged else None
         if self.average is not None and self.averages_from_zero:
             with torch.no_grad():
                 torch._foreach_zero_([*self.average.module.parameters()])
@@ -118,28 +114,34 @@ class Player(Generic[NetworkT]):
         if self.history is not None:
             self.history.load_state_dict(state["history"])
 
+    @torch.no_grad()
     def _update_average(self) -> None:
-        """Updates the averages of the weights and of the running statistics."""
+        """Moves the averages of the weights and of the running statistics by rate (network - average).
+
+        In place of `AveragedModel.update_parameters`, which has a GPU wait for the number of updates.
+        """
         assert self.average is not None
-        current, averages = map(_running_statistics, (self.network, self.average.module))
+        network, averaged, rate = self.network, self.average.module, self._averaging_rate()
+        current, averages = map(_running_statistics, (network, averaged))
         moved = [
-            average.lerp(statistic, self._averaging_rate())
+            average.lerp(statistic, rate)
             for average, statistic in zip(averages, current, strict=True)
         ]
+        weights, average_weights = [*network.parameters()], [*averaged.parameters()]
+        if self.average.n_averaged == 0:
+            torch._foreach_copy_(average_weights, weights)
+        else:
+            rate = self.averaging_rate if self.averages_from_zero else rate
+            torch._foreach_lerp_(average_weights, weights, rate)
         # Of other buffers the average has the network's.
-        self.average.update_parameters(self.network)
+        for average, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
+            average.copy_(buffer)
         for average, statistic in zip(averages, moved, strict=True):
             average.copy_(statistic)
-
-    def _move_average(self, averages: Any, weights: Any, _: Tensor | int) -> None:
-        """Updates averages in place: average += rate (weight - average)."""
-        rate = self.averaging_rate if self.averages_from_zero else self._averaging_rate()
-        torch._foreach_lerp_(averages, weights, rate)
+        self.average.n_averaged += 1
 
     def _averaging_rate(self) -> float:
         """The averaging rate whose horizon is a share of the steps so far, at least the one that is set."""
-        # Their number is also handed to `_move_average`, on the device: to read it there would be to wait for
-        # the step.
         steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
         horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
         return min(1.0, max(self.averaging_rate, horizon))

@@ -118,6 +118,7 @@ def prepare(
         recipe = replace(recipe, data=replace(recipe.data, source=ARRAYS, path=None))
     recipe, data = _fitted_to_data(recipe, data)
     split, folds = _splits(recipe, data)
+    _require_labels_of_all(recipe, split)
     outputs = max(len(data.classes), 1)
     if isinstance(recipe.networks, ModuleSettings):
         require_module(recipe.networks, image_shape(data), outputs)
@@ -165,7 +166,7 @@ def _open(
     data = open_data_set(
         settings,
         progress=progress,
-        found=None if found is None else partial(found, recipe),
+        on_source=None if found is None else partial(found, recipe),
         before_decoding=before_decoding,
     )
     return recipe, data
@@ -277,6 +278,17 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
     return split, draw_folds(
         data, labels=labels, seed=seed, folds=folds, validation_share=validation_share
     )
+
+
+def _require_labels_of_all(recipe: Recipe, split: Split) -> None:
+    """Checks, where labelled images are the unlabelled ones as well, that none is left out by that."""
+    training = split.training
+    labelled, unlabelled = len(training.labelled), len(training.unlabelled)
+    if recipe.objective.shared_real_batch and 0 < labelled < unlabelled - len(training.validation):
+        raise UserError(
+            f"labels: expected those of all {unlabelled:,} training images where"
+            f" objective.shared-real-batch is on, as no others are seen then, got {labelled:,}"
+        )
 
 
 def _splits_for_arms(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:

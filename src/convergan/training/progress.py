@@ -39,6 +39,9 @@ class Shown:
     step_cost: float = 1.0
     """Duration of a step, in any unit that all trainings of the run share."""
 
+    trainings: int = 1
+    """Number of the trainings that this one stands for, which take their steps together."""
+
     @property
     def cost(self) -> float:
         """Duration of the training in that unit."""
@@ -168,7 +171,7 @@ class Progress:
             transient=True,
             disable=not run.console.is_terminal,
         )
-        self._title, self._epochs = shown.title, shown.epochs
+        self._title, self._epochs, self._trainings = shown.title, shown.epochs, shown.trainings
         self._resumed = False
         self._task = self._bar.add_task(
             self._describe(0), total=None, speed="", left="", numbers=""
@@ -227,7 +230,7 @@ class Progress:
         told = ", ".join(f"{player} {number(loss)}" for player, loss in losses.items())
         if len(losses) == 1:
             told = number(*losses.values())
-        seconds = line.seconds_per_epoch
+        seconds = line.seconds_per_epoch * self._trainings
         self._bar.update(
             self._task,
             description=self._describe(line.epoch),

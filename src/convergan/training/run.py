@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from convergan.data.image_set import DataSet
-from convergan.distributed import rank, ranks
+from convergan.distributed import broadcast_object, rank, ranks
 from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
@@ -26,10 +26,16 @@ from convergan.runs.results import Results
 from convergan.terminal import standard_console
 from convergan.training.arms import train_arms, train_folds
 from convergan.training.computation import computation_sentence
-from convergan.training.ensemble import Member, as_one, with_members
+from convergan.training.ensemble import Member, as_one, finished_member, is_whole, with_members
 from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
-from convergan.training.launch import from_rank_zero, launched, on_every_rank, on_rank_zero
+from convergan.training.launch import (
+    from_rank_zero,
+    launched,
+    on_every_rank,
+    on_rank_zero,
+    wait_less,
+)
 from convergan.training.manifest import write_manifest
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
@@ -189,8 +195,21 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
     rank_zero_result: list[Preparation] = []
     on_rank_zero(lambda: rank_zero_result.append(prepared()))
     preparation = on_every_rank(lambda: rank_zero_result[0] if rank_zero_result else prepared())
+    fingerprint = broadcast_object(preparation.data.fingerprint)
+    on_every_rank(lambda: _require_images(preparation, fingerprint))
+    wait_less()
     end_if_asked()
     return preparation
+
+
+def _require_images(preparation: Preparation, fingerprint: str) -> None:
+    """Checks that this rank, which may be on another machine, has read the images of rank 0."""
+    data = preparation.data
+    if data.fingerprint != fingerprint:
+        raise UserError(
+            f"{data.source}: expected the images of rank 0 (fingerprint {fingerprint[:12]}) on every"
+            f" rank, got others on rank {rank()} ({data.fingerprint[:12]})"
+        )
 
 
 def _say_what_was_read(device: torch.device, preparation: Preparation, console: Console) -> None:
@@ -331,7 +350,9 @@ def _run_members(
         replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
     ]
     folders = [folder.member(each.recipe.seed) for each in preparations]
-    together = trains_together(preparation, device, options)
+    # Ranks on other machines may not see the models; checkpoints they are given.
+    whole = [*map(is_whole, folders, preparations)] if ranks() == 1 else [False] * len(folders)
+    together = trains_together(preparation, device, options) and not any(whole)
     count, of_each = len(preparations), len(trainings_of(preparations[0]))
     titles = [f"{count} members"] if together else []
     titles += [f"member {number} of {count}" for number in range(1, count + 1)]
@@ -368,6 +389,9 @@ def _run_members(
             train_together(trainers, preparations, titles[0], stop_requested)
     members: list[Member] = []
     for place, prepared in enumerate(preparations):
+        if whole[place]:
+            members.append(finished_member(folders[place], prepared, device))
+            continue
         with ExitStack() as stack:
             begun(stack, place)
             members.append(_run_single(trainers[place], folders[place], prepared))

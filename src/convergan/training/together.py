@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 
@@ -122,11 +123,11 @@ def train_together(
         if not _go_back_to_a_common_step(parts):
             return
         with ExitStack() as stack:
-            shown = shown_of(trainings[0], {}, title)
+            shown = replace(shown_of(trainings[0], {}, title), trainings=len(parts))
             progress = stack.enter_context(first.progress.training(number, shown))
             displays: list[Display] = [progress, *(_Beside(progress) for _ in parts[1:])]
             courses = [
-                trainer.course(training, part, display, lambda: pace.is_due)
+                trainer.course(training, part, display, lambda: pace.is_due, 1 / len(parts))
                 for trainer, training, part, display in zip(
                     trainers, trainings, parts, displays, strict=True
                 )

@@ -87,7 +87,12 @@ class Trainer:
             return fit_with(self._recorder(training, part, progress))
 
     def course(
-        self, training: Training, part: RunFolder, display: Display, due: Callable[[], bool]
+        self,
+        training: Training,
+        part: RunFolder,
+        display: Display,
+        due: Callable[[], bool],
+        time_share: float,
     ) -> Generator[Turn, Taken, Fitted]:
         """The course of a training whose steps somebody else takes, together with those of others.
 
@@ -95,6 +100,7 @@ class Trainer:
             training, part: as in `fit`.
             display: shown its progress.
             due: whether a checkpoint is due, asked between steps.
+            time_share: share of the time that passes which counts as this training's.
         """
         make_folder(part.path)
         return course(
@@ -103,7 +109,7 @@ class Trainer:
             training.split.training,
             checkpoints=part.checkpoints,
             observer=self._recorder(training, part, display),
-            options=replace(self._options(training, part), due=due),
+            options=replace(self._options(training, part), due=due, time_share=time_share),
         )
 
     def _options(self, training: Training, part: RunFolder) -> LoopOptions:

@@ -22,6 +22,10 @@ from convergan.training.observer import Silent
 _STEPS = 5
 """Steps of a trial; the first, in which memory is claimed and code compiled, is not timed."""
 
+_COMPILED_STEPS = 4
+"""First steps that are not timed where code is compiled: a GPU's CUDA graphs are recorded in the second and
+the third."""
+
 _PATIENCE_SECONDS = 10.0
 """Time after which a single process ends the trial early; several processes always take all steps."""
 
@@ -36,19 +40,32 @@ class _Enough(Exception):
 
 
 class _Stopwatch(Silent):
-    """Records the time at which each step ends."""
+    """Measures the mean duration of steps, after those of the start."""
 
-    def __init__(self, steps: int, patience_seconds: float) -> None:
-        self.times: list[float] = []
-        self._steps = steps
-        self._start, self._patience_seconds = time.monotonic(), patience_seconds
+    def __init__(
+        self, device: torch.device, *, untimed: int, steps: int, patience_seconds: float
+    ) -> None:
+        self.seconds = math.nan
+        self._device, self._untimed, self._steps = device, untimed, steps
+        self._patience_seconds = patience_seconds
+        self._begin = 0.0
 
     def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
-        self.times.append(time.monotonic())
-        late = self.times[-1] - self._start > self._patience_seconds
-        if len(self.times) == self._steps or (late and len(self.times) >= 2):
+        timed = done - self._untimed
+        if timed == 0:
+            self._begin = self._now()
+        elif timed == self._steps or (
+            timed > 0 and time.monotonic() - self._begin > self._patience_seconds
+        ):
+            self.seconds = (self._now() - self._begin) / timed
             raise _Enough
+
+    def _now(self) -> float:
+        """The time at which the device has done what it was told."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.monotonic()
 
 
 def step_seconds(
@@ -65,15 +82,21 @@ def step_seconds(
         device: device to train on.
         recipe: all settings.
         data: the images.
-        steps: number of steps to take.
-        patience_seconds: time after which a single process takes no more of them.
+        steps: number of steps to take, the first among them; where code is compiled some more before them.
+        patience_seconds: time of the others after which a single process takes no more of them.
     """
-    stopwatch = _Stopwatch(steps, patience_seconds if ranks() == 1 else math.inf)
-    recipe = replace(recipe, steps=None, min_steps_per_epoch=max(recipe.min_steps_per_epoch, steps))
+    untimed = _COMPILED_STEPS if recipe.hardware.compile else 1
+    stopwatch = _Stopwatch(
+        device,
+        untimed=untimed,
+        steps=steps - 1,
+        patience_seconds=patience_seconds if ranks() == 1 else math.inf,
+    )
+    fewest = max(recipe.min_steps_per_epoch, untimed + steps)
+    recipe = replace(recipe, steps=None, min_steps_per_epoch=fewest)
     with suppress(_Enough):
         fit(device, recipe, data, checkpoints=None, observer=stopwatch, options=LoopOptions())
-    times = stopwatch.times
-    return (times[-1] - times[0]) / (len(times) - 1)
+    return stopwatch.seconds
 
 
 def classification_seconds(device: torch.device, recipe: Recipe, data: TrainingData) -> float:

@@ -48,7 +48,7 @@ def test_long_names_and_titles_of_columns_are_not_cut(
     findings = replace(found, arms=arms, comparisons=[comparison])
     text = printed(replace(report, findings=findings))
     assert "…" not in text and max(map(len, text.splitlines())) <= 80
-    assert "5 points  alpha  learning  people were" in text
+    assert "5 points  alpha  learning  conclusion" in text
 
 
 def test_the_verdict_ends_it(report: StudyReport) -> None:
@@ -123,4 +123,4 @@ def test_nothing_about_exposures_in_an_untimed_report(
 def test_columns_that_stay_are_whole_where_others_are_left_out(report: StudyReport) -> None:
     arms = [replace(arm, agreement=None) for arm in report.findings.arms]
     text = printed(replace(report, findings=replace(report.findings, arms=arms)))
-    assert "learning  people were" in text and "…" not in text
+    assert "learning  conclusion" in text and "…" not in text

@@ -58,14 +58,20 @@ def test_controls_that_were_recognized_make_it_plain(report: StudyReport) -> Non
     findings = replace(report.findings, arms=[one], comparisons=[])
     assert verdict(findings).startswith("Indistinguishable, to within 5 points of chance: people")
     [caution] = cautions(findings)
-    assert caution.startswith("“random”: only 98.0") and "50.0" in caution
+    assert caution == (
+        f"“random”: 98.0{S}% of the obvious fakes were called generated, which shows only that at least "
+        f"50.0{S}% of the votes came from people who looked."
+    )
+    nobody = replace(one, attention=replace(looked, share=0.0))
+    [caution] = cautions(replace(findings, arms=[nobody]))
+    assert caution.endswith("called generated, which does not show that anybody looked.")
 
 
 def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
     [comparison] = report.findings.comparisons
     same = replace(comparison, p_holm=0.21)
     said = verdict(replace(report.findings, comparisons=[same]))
-    assert said.endswith("undecided, so small a difference may be chance (p = 0.21).")
+    assert said.endswith("undecided, as a difference this small may be chance (p = 0.21).")
     untested: Comparison = replace(comparison, p_value=None, p_holm=None)
     assert verdict(replace(report.findings, comparisons=[untested])).endswith(
         "undecided (not tested)."
@@ -127,11 +133,15 @@ def test_what_thresholds_say(timed: StudyReport) -> None:
     assert f"ms) in arm “{first.name}” to be" in verdict(one_known)
     one = replace(found, arms=[first], threshold_comparisons=[])
     assert f"{S}ms) to be right 75{S}% of the time." in verdict(one)
+    # Other images are in the interval of every sentence.
+    exposure = replace(first.threshold.exposure_ms, participants_and_images=Interval(100, 900))
+    images = replace(first, threshold=replace(first.threshold, exposure_ms=exposure))
+    assert f"(95{S}% interval 100 to 900{S}ms)" in verdict(replace(one, arms=[images]))
     two_of_three = [replace(found.threshold_comparisons[0], p_holm=p) for p in (0.01, 0.02, 0.3)]
     three = replace(found, arms=[first, second, first], threshold_comparisons=two_of_three)
     assert verdict(three).endswith("; 2 of 3 comparisons of arms show a difference.")
     unknown = replace(found, arms=[replace(arm, threshold=None) for arm in found.arms])
-    assert verdict(unknown).startswith("Undecided: how long people must see an image takes more")
+    assert verdict(unknown).startswith("Undecided: to find how long people need to see an image")
 
 
 def test_timed_and_untimed_arms_have_a_sentence_each(

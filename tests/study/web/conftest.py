@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from browser import QUIET, environment, find_browser
-from studies import QUICK, MakeStudy, Serve, Served, write_images
+from studies import BRIEF, QUICK, MakeStudy, Serve, Served, write_images
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740},
@@ -55,6 +55,12 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
     # Requests that fail are what some tests are about; the pages' own mistakes are not.
     assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture
+def brief(make_study: MakeStudy, serve: Serve) -> Served:
+    """Two images to practise on and two trials, without feedback or checks."""
+    return serve(make_study(BRIEF))
 
 
 @pytest.fixture

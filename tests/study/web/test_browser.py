@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from convergan.study.bots import run_bot
 from convergan.study.plan import Plan
-from studies import QUICK, MadeStudy, MakeStudy, Serve, Served
+from studies import BRIEF, QUICK, MadeStudy, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
 from study.web.person import (
     ANSWER,
@@ -47,16 +48,17 @@ def test_a_whole_session_by_keyboard_alone(
 
 
 def test_a_whole_session_by_touch_at_360_px(
-    with_and_without_feedback: Served, open_page: OpenPage
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
+    served = serve(make_study(replace(QUICK, feedback="after-each")))
     person = Person(open_page(**PHONE), by_touch)
-    person.arrive(with_and_without_feedback)
+    person.arrive(served)
     person.page.get_by_role("button", name="I agree").tap()
     while (step := person.step()) is not None:
         assert_nothing_overflows(person.page)
         person.act(step)
     assert_nothing_overflows(person.page)
-    assert_complete(with_and_without_feedback)
+    assert_complete(served)
 
 
 def assert_nothing_overflows(page: Page) -> None:
@@ -69,7 +71,7 @@ def assert_nothing_overflows(page: Page) -> None:
 
 @pytest.mark.parametrize(
     "plan",
-    [QUICK, replace(QUICK, feedback="after-each", trials=2, checks=0)],
+    [replace(QUICK, practice=0), replace(BRIEF, feedback="after-each")],
     ids=["none", "after-each"],
 )
 def test_a_reload_at_every_trial_goes_on_with_the_same_image(
@@ -92,7 +94,7 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
 
 
 def test_keys_count_by_their_place_where_they_write_other_letters(
-    served: Served, open_page: OpenPage
+    brief: Served, open_page: OpenPage
 ) -> None:
     """As on a Russian keyboard, where F writes another letter; what answered, and in which room, is kept."""
 
@@ -108,11 +110,11 @@ def test_keys_count_by_their_place_where_they_write_other_letters(
         )
 
     person = Person(open_page(viewport={"width": 900, "height": 700}), by_place)
-    person.arrive(served)
+    person.arrive(brief)
     person.page.get_by_role("button", name="I agree").click()
     person.go_on_to_the_end()
-    assert_complete(served)
-    _, votes, _ = study_of(served)
+    assert_complete(brief)
+    _, votes, _ = study_of(brief)
     assert {(vote.input, vote.device, vote.window_width, vote.window_height) for vote in votes} == {
         ("key", "computer", 900, 700)
     }
@@ -125,17 +127,19 @@ def look(person: Person) -> tuple[str, bytes]:
     return person.where(), shown
 
 
-def test_a_timed_session_with_a_reload_at_every_trial(
+def test_a_timed_session_with_reloads(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
+    """At the first image to practise on, and at the first trial."""
+    served = serve(make_study(replace(BRIEF, exposure="timed")))
     person = Person(open_page(), by_key)
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
     before: dict[int, int | None] = {}
     while (step := person.step()) is not None:
-        if step in ("real", "generated"):
-            trial = study_of(served)[2][len(study_of(served)[1])]
+        _, votes, trials = study_of(served)
+        if step in ("real", "generated") and len(votes) in (0, served.study.plan.practice):
+            trial = trials[len(votes)]
             before[trial.position] = trial.image_id
             where = person.where()
             person.page.reload()
@@ -147,8 +151,9 @@ def test_a_timed_session_with_a_reload_at_every_trial(
         person.act(step)
     assert_complete(served)
     _, votes, trials = study_of(served)
+    assert len(before) == 2
     for vote, trial in zip(votes, trials, strict=True):
-        assert trial.image_id != before[trial.position]
+        assert trial.image_id != before.get(trial.position)
         assert trial.exposure_ms is not None and vote.shown_ms is not None
         assert vote.frames is not None and vote.frame_ms is not None
         # To the nearest frame; a busy machine may be late, but never early.
@@ -159,7 +164,7 @@ def test_a_timed_session_with_a_reload_at_every_trial(
 def test_a_timed_study_fills_the_screen(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
+    served = serve(make_study(replace(BRIEF, exposure="timed", practice=0)))
     person = Person(open_page(), by_key)
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
@@ -169,8 +174,6 @@ def test_a_timed_study_fills_the_screen(
     assert person.page.evaluate(filled)
     person.page.evaluate("document.exitFullscreen()")
     person.act("real")
-    assert person.step() == "next"
-    person.act("next")
     # Led back to it before the next image.
     assert person.step() == "start" and person.page.locator("#full-screen").is_visible()
     person.act("start")
@@ -179,9 +182,9 @@ def test_a_timed_study_fills_the_screen(
     assert_complete(served)
 
 
-def test_a_closed_tab_goes_on_where_it_was(served: Served, open_page: OpenPage) -> None:
+def test_a_closed_tab_goes_on_where_it_was(brief: Served, open_page: OpenPage) -> None:
     person = Person(open_page(), by_key)
-    person.arrive(served)
+    person.arrive(brief)
     person.page.get_by_role("button", name="I agree").click()
     for _ in range(7):
         person.act(person.step() or "")
@@ -189,24 +192,24 @@ def test_a_closed_tab_goes_on_where_it_was(served: Served, open_page: OpenPage) 
     context = person.page.context
     person.page.close()
     person.page = context.new_page()
-    person.page.goto(f"http://{served.address}/")
+    person.page.goto(f"http://{brief.address}/")
     person.page.wait_for_url("**/study")
     assert (person.step(), person.where()) == where
     person.go_on_to_the_end()
-    assert_complete(served)
+    assert_complete(brief)
 
 
 def test_two_tabs_of_one_session_do_not_get_in_each_others_way(
-    served: Served, open_page: OpenPage
+    brief: Served, open_page: OpenPage
 ) -> None:
     first = Person(open_page(), by_key)
-    first.arrive(served)
+    first.arrive(brief)
     first.page.get_by_role("button", name="I agree").click()
     assert first.step() == "start"
     first.act("start")
     first.page.wait_for_selector(ANSWER)
     second = Person(first.page.context.new_page(), by_key)
-    second.page.goto(f"http://{served.address}/study")
+    second.page.goto(f"http://{brief.address}/study")
     assert second.step() == "start"
     second.act("start")
     assert second.step() == "real"
@@ -216,15 +219,14 @@ def test_two_tabs_of_one_session_do_not_get_in_each_others_way(
     first.page.keyboard.press("j")
     first.page.wait_for_selector("#where:has-text('Practice 2')")
     first.go_on_to_the_end()
-    assert_complete(served)
+    assert_complete(brief)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    make_study: MakeStudy, serve: Serve, open_page: OpenPage, scheme: str
+def test_axe_finds_nothing_serious_in_the_light_and_in_the_dark(
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
     served = serve(make_study(replace(QUICK, feedback="after-each", contact="us@example.org")))
-    page = open_page(color_scheme=scheme)
+    page = open_page()
     person = Person(page, by_key)
     looked = set()
 
@@ -232,10 +234,12 @@ def test_axe_finds_nothing_serious(
         if name in looked:
             return
         looked.add(name)
-        # The policy of the pages lets nobody put a script into them but the driver itself.
-        found = Axe().run(page).response["violations"]
-        serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
-        assert serious == [], f"{name}: {found}"
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            # The policy of the pages lets nobody put a script into them but the driver itself.
+            found = Axe().run(page).response["violations"]
+            serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+            assert serious == [], f"{name}, {scheme}: {found}"
 
     page.goto(f"http://{served.address}/")
     examine("landing")
@@ -280,3 +284,21 @@ def test_the_researcher_pauses_opens_and_deletes(served: Served, open_page: Open
     page.wait_for_selector("p:has-text('Nobody yet')")
     page.get_by_role("button", name="Sign out").tap()
     page.wait_for_url("**/admin/login")
+
+
+def test_the_researchers_tables_fit_on_a_desk_and_on_a_telephone(
+    make_study: MakeStudy, serve: Serve, open_page: OpenPage
+) -> None:
+    plan = replace(QUICK, trials=20, feedback="both", longest_run=10, fastest_ms=1100)
+    served = serve(make_study(plan))
+    served.participant().finish()
+    run_bot(served.study.database)
+    for options in ({"viewport": {"width": 1200, "height": 800}}, PHONE):
+        page = open_page(**options)
+        page.goto(f"http://{served.address}/admin")
+        sign_in(page, served.study)
+        assert "response time, same answer, leaning" in page.inner_text("main")
+        cut = """[...document.querySelectorAll(".scroll")]
+            .filter(each => each.scrollWidth > each.clientWidth)
+            .map(each => each.getAttribute("aria-label"))"""
+        assert page.evaluate(cut) == []

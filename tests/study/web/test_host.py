@@ -71,7 +71,9 @@ def test_a_browser_without_cookies_is_told_so(served):
         visitor.cookies.clear()
         page = visitor.get(after)
         assert (
-            page.status == 200 and "keeps no cookies" in page.text and "part of it" not in page.text
+            page.status == 200
+            and "does not accept cookies" in page.text
+            and "part of it" not in page.text
         )
 
 
@@ -84,11 +86,11 @@ def test_the_next_person_at_a_shared_computer_is_somebody_else(served):
     assert "somebody else" in first
     browser.get(f"/join/{link}")
     page = browser.get("/consent").text
-    assert "Somebody has finished this study in this browser. Was it you?" in page
-    assert "to the last page" in page and "go on" not in page
+    assert "Somebody has already finished this study in this browser. Was that you?" in page
+    assert "Yes, show the last page" in page and "continue" not in page
     assert browser.submit("/another", {}).headers["location"] == "/consent?by=link"
     page = browser.get("/consent").text
-    assert "I agree and take part" in page and "Was it you" not in page
+    assert "I agree to take part" in page and "Was that you" not in page
     assert browser.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
     assert browser.resume()["answered"] == 0
 
@@ -150,6 +152,7 @@ def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, cap
     assert participant.get("/health").status == 200
 
 
+@pytest.mark.xdist_group("postgresql")
 def test_connections_that_postgresql_has_closed_are_replaced_unnoticed(make_study, serve):
     served = serve(make_study(backend="postgresql"))
     participant = served.participant()
@@ -198,3 +201,24 @@ def test_a_plan_of_arms_has_places_by_arm(make_study, serve):
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     assert "All places" in visitor.get("/consent").text
+
+
+def test_only_a_platform_gets_a_code_from_who_does_not_take_part(served):
+    for path, told in (
+        (f"/join/{new_link(served.study.keys, 'open')}", False),
+        (prolific_path(served.study, PID), True),
+    ):
+        visitor = served.visitor()
+        visitor.get(path)
+        page = visitor.submit("/consent", {"agree": "no"}).text
+        assert "You have chosen not to take part" in page and ('class="code"' in page) == told
+
+
+def test_obvious_fakes_are_counted_among_the_images(make_study, serve, folders):
+    served = serve(make_study(replace(QUICK, controls=3), controls=folders["best"]))
+    visitor = served.visitor()
+    visitor.get(f"/join/{new_link(served.study.keys, 'open')}")
+    assert "A study with 7 images." in visitor.get("/consent").text
+    visitor.submit("/consent", {"agree": "yes"})
+    assert visitor.resume()["trials"] == 7
+    assert "The next 7 images count." in visitor.get("/study").text

@@ -1,7 +1,7 @@
 """How often one visitor may ask."""
 
 from convergan.study.web import limits
-from convergan.study.web.limits import Limit
+from convergan.study.web.limits import Limit, visitor_at
 
 
 def test_so_many_at_once_and_then_so_many_a_second():
@@ -23,3 +23,10 @@ def test_who_has_been_away_longest_is_forgotten_first(monkeypatch):
     assert limit.allows("d")
     # "b" had been away longest.
     assert not limit.allows("a") and limit.allows("b")
+
+
+def test_whoever_has_one_address_of_ipv6_has_its_network():
+    assert visitor_at("2001:db8:1:2::7") == visitor_at("2001:db8:1:2:ffff::9") == "2001:db8:1:2::"
+    assert visitor_at("2001:db8:1:3::7") != visitor_at("2001:db8:1:2::7")
+    for one in ("192.0.2.7", "::ffff:192.0.2.7", "testclient", ""):
+        assert visitor_at(one) == one

@@ -39,7 +39,7 @@ def test_without_a_link_there_is_no_way_in(served):
         good.replace("/prolific-", "/personal-"), good.replace("prolific-", "prolific-x"),
     ):  # fmt: skip
         answer = visitor.get(path)
-        assert answer.status == 404 and "follow the whole link" in answer.text, path
+        assert answer.status == 404 and "open the complete link" in answer.text, path
     assert count(served) == 0
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_stored_before_consent_nor_without_it(served):
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     page = visitor.get("/consent").text
-    assert "I agree and take part" in page and CONSENT[:40] in page
+    assert "I agree to take part" in page and CONSENT[:40] in page
     assert count(served) == 0
     answer = visitor.submit("/consent", {"agree": "no"})
     assert "nothing about you has been stored" in answer.text
@@ -175,9 +175,13 @@ def test_what_the_researcher_writes_is_text(make_study, serve):
 
 def test_instructions_say_what_the_plan_says(make_study, serve):
     for plan, expected, absent in (
-        (replace(QUICK, exposure="timed"), "for a moment only", "Take the time that you need"),
-        (QUICK, "Take the time that you need", "for a moment only"),
-        (replace(QUICK, feedback="after-each"), "You are told each time", "you are not told"),
+        (replace(QUICK, exposure="timed"), "shown only for a moment", "Take as much time"),
+        (QUICK, "Take as much time as you need", "only for a moment"),
+        (
+            replace(QUICK, feedback="after-each"),
+            "After each of them you are told",
+            "you are not told",
+        ),
         (replace(QUICK, checks=0, practice=0), "Start", "a sentence says"),
     ):
         page = " ".join(serve(make_study(plan)).participant().get("/study").text.split())

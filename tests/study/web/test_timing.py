@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from studies import QUICK, MakeStudy, Serve, Served
+from studies import BRIEF, QUICK, MakeStudy, Serve, Served
 from study.web.person import OpenPage, Person, by_key, study_of
 
 UPRIGHT, TURNED = {"width": 360, "height": 740}, {"width": 740, "height": 360}
@@ -52,7 +52,7 @@ def seen_in_a_session(served: Served, page: Page) -> tuple[list[dict[str, Any]],
 def test_a_timed_image_is_up_for_as_long_as_recorded(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    served = serve(make_study(replace(QUICK, exposure="timed", trials=2, checks=0)))
+    served = serve(make_study(replace(BRIEF, exposure="timed", practice=0)))
     things, presses = seen_in_a_session(served, open_page(viewport=UPRIGHT))
     _, votes, trials = study_of(served)
     assert [thing["kind"] for thing in things] == ["span", "img", *["canvas"] * 5] * len(votes)

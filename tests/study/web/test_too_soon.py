@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page
 
-from studies import QUICK, MakeStudy, Serve, Served
+from studies import BRIEF, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
 from study.web.person import OpenPage, Person, by_key, by_touch, study_of
 
@@ -49,33 +49,34 @@ def press_twice(page: Page, step: str) -> None:
 
 @pytest.mark.parametrize(("twice", "once"), [(tap_twice, by_touch), (press_twice, by_key)])
 def test_twice_in_a_row_answers_once(
-    served: Served, open_page: OpenPage, twice: Callable[..., None], once: Callable[..., None]
+    brief: Served, open_page: OpenPage, twice: Callable[..., None], once: Callable[..., None]
 ) -> None:
     page = open_page(**PHONE)
     page.add_init_script(f"{{ {PROBE} }}")
     person = Person(
         page, lambda page, step: (once if step in ("start", "next") else twice)(page, step)
     )
-    person.arrive(served)
+    person.arrive(brief)
     page.get_by_role("button", name="I agree").tap()
     person.go_on_to_the_end()
-    _, votes, _ = study_of(served)
+    _, votes, _ = study_of(brief)
     assert min(vote.response_ms or 0 for vote in votes) >= SOONEST_MS
     stayed = page.evaluate("JSON.parse(sessionStorage.stayed)")
-    assert len(stayed) == served.study.plan.practice and min(stayed) >= SOONEST_MS
+    assert len(stayed) == brief.study.plan.practice and min(stayed) >= SOONEST_MS
 
 
 def test_a_key_that_is_held_down_counts_once(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    served = serve(make_study(replace(QUICK, practice=2, checks=0, feedback="after-each")))
+    served = serve(make_study(replace(BRIEF, feedback="after-each")))
     page = open_page()
     person = Person(page, by_key)
     person.arrive(served)
     page.get_by_role("button", name="I agree").click()
     for key in ("Enter", "f", "Enter", "f", "Enter"):
         assert person.step() is not None
-        for _ in range(12):
+        # For longer than what comes so soon is passed over.
+        for _ in range(8):
             # After the first these are repetitions.
             page.keyboard.down(key)
             page.wait_for_timeout(50)

@@ -1,9 +1,13 @@
 """The report of a study's own votes."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from convergan.study.audit import events
 from convergan.study.export import left_out, picture_of, read_votes
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
@@ -31,7 +35,8 @@ def report_study(
     with closing(open_study(study)) as database:
         with database.reading() as session:
             plan = Plan(**session.get_one(Study, 1).plan)
-        notes = () if simulated else left_out(study)
+            changes = _changes(session)
+        notes = () if simulated else left_out(study) + changes
         if margin is not None and margin != plan.margin:
             notes += (
                 f"The margin is {100 * margin:g} points, in place of the plan's {100 * plan.margin:g}.",
@@ -54,3 +59,13 @@ def report_study(
             screens=screens_of(plan),
             **options,
         )
+
+
+def _changes(session: Session) -> tuple[str, ...]:
+    """What was changed of the plan's size: whoever looks at results and then asks more people finds more."""
+    return tuple(
+        f"Changed on {time.strftime('%Y-%m-%d', time.gmtime(each.at))}, after the plan was frozen: "
+        f"{each.detail}."
+        for each in events(session)
+        if each.what == "quota"
+    )

@@ -66,6 +66,7 @@ def write_page(path: Path, report: StudyReport) -> None:
             "points_interval",
             "times",
             "times_interval",
+            "widest",
         )
     }
     html = environment.get_template("report.html.j2").render(

@@ -82,9 +82,9 @@ def _short(share: Estimate | None) -> str:
 
 def told_apart_table(findings: Findings) -> Table:
     table = _table(
-        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "looked"
+        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "fakes seen"
     )
-    table.add_column("people were")
+    table.add_column("conclusion")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None
         table.add_row(

@@ -62,7 +62,7 @@ def print_report(console: Console, report: StudyReport) -> None:
     console.print(_INTERVALS, style="dim", highlight=False)
     if any(arm.timed for arm in findings.arms):
         console.print(_STAIRCASE, style="dim", highlight=False)
-    _print(console, "Told apart[/], or as chance would have it", told_apart_table(findings))
+    _print(console, "Real against generated[/]: what can be concluded", told_apart_table(findings))
     _print(
         console,
         "Arms compared[/]: accuracy, in percentage points",

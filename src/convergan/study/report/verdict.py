@@ -5,13 +5,20 @@ from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
 from convergan.statistics.levels import SIGNIFICANCE
-from convergan.study.findings import Arm, Comparison, Findings
+from convergan.study.findings import (
+    Arm,
+    ArmWithFlagged,
+    Comparison,
+    ComparisonWithFlagged,
+    Findings,
+)
 from convergan.study.report.words import (
     interval,
     milliseconds,
     milliseconds_interval,
     needed,
     p_words,
+    widest,
 )
 from convergan.study.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
 from convergan.study.thresholds import Threshold, ThresholdComparison
@@ -68,16 +75,27 @@ def _of_attention(findings: Findings) -> list[str]:
     if unknown:
         some = len(unknown) < len(findings.arms) <= _MOST_NAMED
         where = f" in {', '.join(f'“{arm.name}”' for arm in unknown)}" if some else ""
+        careless = (
+            "A long exposure, or a longer one in one arm than in another"
+            if all(arm.timed for arm in unknown)
+            else "An accuracy near chance, or nearer to it in one arm than in another"
+        )
         said.append(
             f"Attention{where}: not assessed, as no obvious fakes (positive controls) were among the trials. "
-            "An accuracy near chance, or nearer to it in one arm than in another, may be carelessness."
+            f"{careless}, may be due to carelessness."
         )
-    said += [
-        f"“{arm.name}”: only {percent(arm.attention.recognized)} of the obvious fakes were called generated; "
-        f"{percent(arm.attention.share)} of the votes or more are of people who looked."
-        for arm in findings.arms
-        if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION
-    ]
+    for arm in findings.arms:
+        if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION:
+            shown = (
+                f"shows only that at least {percent(arm.attention.share)} of the votes came from people who "
+                "looked"
+                if arm.attention.share > 0
+                else "does not show that anybody looked"
+            )
+            said.append(
+                f"“{arm.name}”: {percent(arm.attention.recognized)} of the obvious fakes were called "
+                f"generated, which {shown}."
+            )
     return said
 
 
@@ -89,54 +107,75 @@ def _of_flagged(findings: Findings) -> list[str]:
     counted = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
     number = len(findings.flagged)
     emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
+    everybody = findings.with_flagged.arms
     said = [
         f"Flagged as careless: {number} participant{'s' * (number > 1)} ({counted}), left out of all that "
-        f"follows{' but where an arm has no others' * bool(emptied)}; with them: "
-        + "; ".join(
-            f"“{each.name}” {percent(each.accuracy)} right, {each.conclusion}"
-            for each in findings.with_flagged.arms[:_MOST_NAMED]
-        )
-        + ("; …" if len(findings.with_flagged.arms) > _MOST_NAMED else "")
+        f"follows{' except where an arm has no others' * bool(emptied)}; with them: "
+        + "; ".join(_with_flagged(each) for each in everybody[:_MOST_NAMED])
+        + ("; …" if len(everybody) > _MOST_NAMED else "")
         + "."
     ]
     without = {arm.name: arm.conclusion for arm in findings.arms}
     changed = [
         f"“{each.name}”"
-        for each in findings.with_flagged.arms
+        for each in everybody
         if each.name not in emptied and without[each.name] != each.conclusion
     ]
     if changed:
         said.append(
-            f"Leaving the flagged out changes what is concluded of {', '.join(changed[:_MOST_NAMED])}"
+            f"Leaving the flagged out changes the conclusion about {', '.join(changed[:_MOST_NAMED])}"
             f"{' and others' * (len(changed) > _MOST_NAMED)}."
         )
-    with_all = {
-        (each.first, each.second): each.p_holm for each in findings.with_flagged.comparisons
-    }
-    changes = sum(
-        differs(each) != (p_holm < SIGNIFICANCE)
-        for each in findings.comparisons
-        if each.p_holm is not None
-        and (p_holm := with_all.get((each.first, each.second))) is not None
-    )
-    if changes:
-        said.append(
-            f"Leaving the flagged out changes {changes} of {len(findings.comparisons)} comparisons of arms."
-        )
+    for compared, with_all, what in (
+        (findings.comparisons, findings.with_flagged.comparisons, "arms"),
+        (
+            findings.threshold_comparisons,
+            findings.with_flagged.threshold_comparisons,
+            "exposures",
+        ),
+    ):
+        changes = _changes(compared, with_all)
+        if changes:
+            said.append(
+                f"Leaving the flagged out changes {changes} of {len(compared)} comparison"
+                f"{'s' * (len(compared) > 1)} of {what}."
+            )
     return said
+
+
+def _with_flagged(arm: ArmWithFlagged) -> str:
+    if arm.threshold is not None:
+        return f"“{arm.name}” {needed(arm.threshold)}"
+    if arm.conclusion == "not applicable":
+        return f"“{arm.name}” {percent(arm.accuracy)} right"
+    return f"“{arm.name}” {percent(arm.accuracy)} right, {arm.conclusion}"
+
+
+def _changes(
+    without: Sequence[Comparison | ThresholdComparison],
+    with_all: Sequence[ComparisonWithFlagged | ThresholdComparison],
+) -> int:
+    """How many comparisons show a difference only with, or only without the flagged."""
+    p_values = {(each.first, each.second): each.p_holm for each in with_all}
+    return sum(
+        differs(each) != (p_holm < SIGNIFICANCE)
+        for each in without
+        if each.p_holm is not None
+        and (p_holm := p_values.get((each.first, each.second))) is not None
+    )
 
 
 def _of_exposures(arm: Arm, found: Threshold) -> list[str]:
     said = []
     if found.wrong_exposures:
         said.append(
-            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as the image was shown more than "
-            "a frame longer or shorter than asked for."
+            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as their images were shown more "
+            "than a frame longer or shorter than asked for."
         )
     if found.unmeasured:
         said.append(
-            f"“{arm.name}”: of {found.unmeasured:,} answers it is not known how long the image was shown; "
-            "what was asked for stands in."
+            f"“{arm.name}”: for {found.unmeasured:,} answers it is not known how long the image was shown; "
+            "the exposure that was asked for stands in."
         )
     for beyond, end, exposure_ms, way in (
         (found.beyond_longest, "longer than the longest", LONGEST_MS, "more"),
@@ -145,7 +184,7 @@ def _of_exposures(arm: Arm, found: Threshold) -> list[str]:
         if beyond:
             said.append(
                 f"“{arm.name}”: the thresholds of {beyond} of {found.participants} participants are {end} "
-                f"exposure, {milliseconds(exposure_ms)}: they may need {way} still."
+                f"exposure, {milliseconds(exposure_ms)}: they may need even {way}."
             )
     return said
 
@@ -163,7 +202,7 @@ def _of_accuracies(arms: list[Arm], comparisons: list[Comparison], who: str) -> 
     low, high = percent(hardest.accuracy.value), percent(easiest.accuracy.value)
     if len(arms) == 2:
         return (
-            f"{who} were right in {high} of the trials in arm “{easiest.name}”, in {low} in arm "
+            f"{who} were right in {high} of the trials in arm “{easiest.name}” and in {low} in arm "
             f"“{hardest.name}”: {_compared(comparisons)}."
         )
     return (
@@ -173,21 +212,28 @@ def _of_accuracies(arms: list[Arm], comparisons: list[Comparison], who: str) -> 
 
 
 def _of_thresholds(findings: Findings, who: str) -> str:
-    ranked = sorted(measured(findings), key=lambda pair: pair[1].exposure_ms.value)
+    emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
+    known = [pair for pair in measured(findings) if pair[0].name not in emptied]
+    ranked = sorted(known, key=lambda pair: pair[1].exposure_ms.value)
+    if not ranked and emptied:
+        return "Nothing can be concluded: the answers of all participants look careless."
     if not ranked:
         return (
-            f"Undecided: how long {who.lower()} must see an image takes more than {FEWEST_TRIALS} trials of "
-            "each to know."
+            f"Undecided: to find how long {who.lower()} need to see an image takes more than {FEWEST_TRIALS} "
+            "trials from each of them."
         )
     right = f"to be right {100 * TARGET:.0f}{SPACE}% of the time"
     (easiest, least), (hardest, most) = ranked[0], ranked[-1]
     if len(ranked) == 1:
-        bounds = most.exposure_ms.participants
+        bounds = widest(most.exposure_ms)
         between = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
         several = sum(arm.timed for arm in findings.arms) > 1
         where = f" in arm “{hardest.name}”" if several else ""
         return f"{who} needed {needed(most)}{between}{where} {right}."
-    compared = _compared(findings.threshold_comparisons)
+    tested = [
+        each for each in findings.threshold_comparisons if not {each.first, each.second} & emptied
+    ]
+    compared = _compared(tested)
     if len(ranked) == 2:
         return (
             f"{who} needed {needed(most)} in arm “{hardest.name}” and {needed(least)} in arm "
@@ -208,7 +254,7 @@ def _compared(comparisons: Sequence[Comparison | ThresholdComparison]) -> str:
             return f"the arms differ ({chances})"
         if comparisons[0].p_holm is None:
             return f"undecided ({chances})"
-        return f"undecided, so small a difference may be chance ({chances})"
+        return f"undecided, as a difference this small may be chance ({chances})"
     tested = sum(each.p_holm is not None for each in comparisons)
     if not tested:
         return f"none of {len(comparisons)} comparisons of arms could be tested"

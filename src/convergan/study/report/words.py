@@ -3,6 +3,7 @@
 from convergan.page.words import SPACE, chance, percent
 from convergan.statistics.correlation import Correlation
 from convergan.statistics.intervals import Interval
+from convergan.study.estimates import Estimate
 from convergan.study.findings import Findings
 from convergan.study.thresholds import Threshold
 
@@ -51,6 +52,11 @@ def times(ratio: float) -> str:
 def times_interval(bounds: Interval | None) -> str:
     """ "1.41 to 1.84" """
     return "–" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
+
+
+def widest(estimate: Estimate) -> Interval | None:
+    """The interval that a sentence rests on: over participants and images, where the images are known."""
+    return estimate.participants_and_images or estimate.participants
 
 
 def needed(threshold: Threshold) -> str:

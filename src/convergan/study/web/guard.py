@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convergan.study.keys import digest
 from convergan.study.web.cookies import SESSION
-from convergan.study.web.limits import Limit
+from convergan.study.web.limits import Limit, visitor_at
 from convergan.study.web.site import Site
 
 LARGEST_BODY = 16 * 1024
@@ -94,7 +94,7 @@ class Guard:
         return None
 
     def _in_limits(self, scope: Scope, headers: Headers) -> bool:
-        address = scope["client"][0] if scope.get("client") else ""
+        address = visitor_at(scope["client"][0]) if scope.get("client") else ""
         if not self._by_address.allows(address):
             return False
         if scope["path"] == "/admin/login" and scope["method"] == "POST":

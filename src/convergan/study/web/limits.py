@@ -2,8 +2,21 @@
 
 import time
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 
 _MOST_VISITORS = 10_000
+
+
+def visitor_at(host: str) -> str:
+    """Whom the limits of an address are for: of IPv6 all that share its first 64 bits, as whoever has one of
+    them has the others too."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(IPv6Address(int(address) >> 64 << 64))
+    return host
 
 
 class Limit:

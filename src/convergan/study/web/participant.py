@@ -23,6 +23,7 @@ from convergan.study.places import require_arm_place, require_place
 from convergan.study.schema import Study
 from convergan.study.tasks import NoSession, answered_by, authenticated, require_time_left
 from convergan.study.web.cookies import ENTRY, SESSION
+from convergan.study.web.limits import visitor_at
 from convergan.study.web.site import EntryCookie, SessionToken, Site, SiteDep
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -101,7 +102,7 @@ def start(
         return _to(site, "/")
     if agree != "yes":
         return site.page("goodbye", outcome="declined", way=known.way)
-    address = request.client.host if request.client else ""
+    address = visitor_at(request.client.host) if request.client else ""
     # A personal link is a limit of its own.
     if known.way != "personal" and not site.new_sessions.allows(address):
         busy = site.page("goodbye", status=429, outcome="busy", way=known.way)

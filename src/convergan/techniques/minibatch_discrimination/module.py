@@ -12,7 +12,7 @@ from .sums import membership_of, nearest_distances, sums_over_all, sums_over_oth
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Concatenates to each sample's features its closeness to the other samples of the minibatch.
+    """Append to each sample's features its closeness to the other samples of the minibatch.
 
     Groups are contiguous rows of one joint forward pass: labelled, unlabelled and generated, say.
     With compare="own_group" samples see only their own group ("separately for samples from the
@@ -30,7 +30,7 @@ class MinibatchDiscrimination(nn.Module):
 
     With projection="plain" T is a linear map as it is, initialized Normal(0, .02), without scale and bias,
     and the sums of "both_halves" are divided by the number of all pairs of a sample of the batch with another
-    of the half, n n_h - n_h, in place of a sample's own pairs: so is the authors' code for ImageNet.
+    of the half, n n_h - n_h, in place of a sample's own pairs, as in the authors' code for ImageNet.
 
     Memory grows with n B C + n n B for a minibatch of n, never with n n B C, but for second gradients
     (`create_graph=True`, as gradient penalties need them), under `torch.func` and in forward-mode
@@ -45,13 +45,13 @@ class MinibatchDiscrimination(nn.Module):
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
         projection: "normalized" or "plain".
-        gather: where a batch is spread over processes, a function from this process's rows of a tensor to
-            those of all processes, through which gradients flow, such as `convergan.gather_rows`: samples
-            are then compared with those of the whole batch. Each process has as many groups, of which some
-            may be empty. None: samples are compared with those that lie in the same process.
+        gather: for a batch spread over processes, a function from this process's rows of a tensor to those
+            of all processes, through which gradients flow, such as `convergan.gather_rows`: samples are
+            then compared with those of the whole batch. Each process has the same number of groups;
+            some may be empty. None: samples are compared with those that lie in the same process.
 
     Parameters: `theta` [in_features, B, C], initialized Normal(0, .05); `log_scale` [B, C],
-    initialized 0; `bias` [outputs], initialized -1. The plain projection has the first alone. See also
+    initialized 0; `bias` [outputs], initialized -1. The plain projection has `theta` alone. See also
     `initialize_from_data`.
 
     Raises:
@@ -137,13 +137,13 @@ class MinibatchDiscrimination(nn.Module):
             log_scale_b -= log m_b       half the mean distance to the nearest other sample is 1
             bias = -mean_i (o(x_i) - bias)      the new features have mean zero
 
-        The plain projection has nothing to set. Others are those of the same group, or, with "both_halves",
-        all. Where `torch.distributed` is initialized all ranks of the default group must call: others are
-        those of a rank, unless there is `gather`, the means over i are over the samples of all ranks, and
-        every rank is set to the same.
+        The plain projection has nothing to set. The other samples j are those of the same group, or, with
+        "both_halves", all. Where `torch.distributed` is initialized all ranks of the default group must call:
+        the samples j are those of the same rank, or, with `gather`, of all ranks; the means over i are over
+        the samples of all ranks, and every rank sets the same values.
 
         Raises:
-            ValueError: as `forward`; a group has fewer than 2 rows; `features` or the weights are not
+            ValueError: as in `forward`; a group has fewer than 2 rows; `features` or the weights are not
                 finite; or in some kernel all samples are equal to within rounding, so that no scale
                 exists. Nothing is set then.
         """
@@ -154,8 +154,8 @@ class MinibatchDiscrimination(nn.Module):
         if self.log_scale is None or self.bias is None:
             return self._append(features, self._closeness(projected, sizes))
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
-        whole = groups if self.gather is None else map(self.gather, groups)
-        nearest = torch.cat(list(map(nearest_distances, groups, whole)), dim=1)
+        gathered = groups if self.gather is None else map(self.gather, groups)
+        nearest = torch.cat(list(map(nearest_distances, groups, gathered)), dim=1)
         rows = features.shape[0]
         scale = _mean_over_ranks(0.5 * nearest.mean(1), rows)
         # Equal rows of a matrix product may differ in their last bits.
@@ -197,9 +197,9 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(
                 f"group_sizes must be >= 0 and add up to the batch of {batch}, got {sizes}"
             )
-        # Of halves that other processes have, too, a part may be smaller.
-        least = 2 if self.gather is None else 0
-        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < least):
+        # A half that other processes share may have fewer rows in this one.
+        minimum = 2 if self.gather is None else 0
+        if self.compare == "both_halves" and (len(sizes) != 2 or min(sizes) < minimum):
             raise ValueError(
                 "group_sizes must be two of at least 2 rows each, real and generated, for"
                 f" compare='both_halves', got {sizes}"
@@ -219,7 +219,7 @@ class MinibatchDiscrimination(nn.Module):
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
         if self.gather is not None:
-            return self._closeness_to_whole(projected, sizes, self.gather)
+            return self._closeness_to_all(projected, sizes, self.gather)
         if self.compare == "own_group":
             if len(sizes) == 1:
                 return sums_over_others(projected, sizes)[0]
@@ -227,38 +227,40 @@ class MinibatchDiscrimination(nn.Module):
             return torch.cat([sums_over_others(group, [size])[0] for group, size in groups])
         sums = sums_over_others(projected, sizes)
         membership = membership_of(sums, sizes)
-        others = membership.sum(1, keepdim=True) - membership
-        return torch.cat(list(sums / self._pairs(others).unsqueeze(2)), dim=1)
+        counts = membership.sum(1, keepdim=True) - membership
+        return torch.cat(list(sums / self._divisors(counts).unsqueeze(2)), dim=1)
 
-    def _closeness_to_whole(
+    def _closeness_to_all(
         self,
         projected: Float[Tensor, "batch kernels kernel_size"],
         sizes: list[int],
         gather: Callable[[Tensor], Tensor],
     ) -> Float[Tensor, "batch outputs"]:
-        """`_closeness`, to the samples of all processes."""
+        """Compute `_closeness` to the samples of all processes."""
         groups = projected.split(sizes)
-        whole = [gather(group) for group in groups]
+        gathered = [gather(group) for group in groups]
         if self.compare == "own_group":
             # c(x_i, x_i) is exactly 1.
-            return torch.cat([sums_over_all(*pair) - 1 for pair in zip(groups, whole, strict=True)])
-        if min(map(len, whole)) < 2:
+            return torch.cat(
+                [sums_over_all(*pair) - 1 for pair in zip(groups, gathered, strict=True)]
+            )
+        if min(map(len, gathered)) < 2:
             raise ValueError(
                 "group_sizes must come to at least 2 rows each over all processes, for"
-                f" compare='both_halves', got {[len(half) for half in whole]}"
+                f" compare='both_halves', got {[len(half) for half in gathered]}"
             )
-        sums = torch.stack([sums_over_all(projected, half) for half in whole])
+        sums = torch.stack([sums_over_all(projected, half) for half in gathered])
         membership = membership_of(sums, sizes)
-        counts = torch.tensor([[len(half)] for half in whole], device=sums.device)
-        others = counts - membership
+        counts = torch.tensor([[len(half)] for half in gathered], device=sums.device)
+        divisors = counts - membership
         if self.projection == "plain":
             total = counts.sum()
-            others = (counts * (total - 1)).expand_as(others)
-        return torch.cat(list((sums - membership.unsqueeze(2)) / others.unsqueeze(2)), dim=1)
+            divisors = (counts * (total - 1)).expand_as(divisors)
+        return torch.cat(list((sums - membership.unsqueeze(2)) / divisors.unsqueeze(2)), dim=1)
 
-    def _pairs(self, others: Float[Tensor, "halves n"]) -> Float[Tensor, "halves #n"]:
-        """What sums over `others` samples of each half are divided by."""
-        return others.sum(1, keepdim=True) if self.projection == "plain" else others
+    def _divisors(self, counts: Float[Tensor, "halves n"]) -> Float[Tensor, "halves #n"]:
+        """Divisors of sums over `counts` samples of each half."""
+        return counts.sum(1, keepdim=True) if self.projection == "plain" else counts
 
     def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
         if self.bias is not None:
@@ -266,14 +268,14 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([features, closeness.to(features.dtype)], dim=1)
 
 
-def _mean_over_ranks(own: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:
-    """The mean over all ranks' samples of what this one has the mean `own` of, over `rows` samples."""
+def _mean_over_ranks(local: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:
+    """The mean over the samples of all ranks, from the mean `local` over the `rows` samples of this rank."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return own
+        return local
     ranks = torch.distributed.get_world_size()
-    total = torch.tensor(rows, dtype=torch.float64, device=own.device)
+    total = torch.tensor(rows, dtype=torch.float64, device=local.device)
     torch.distributed.all_reduce(total)
     # The share is exactly 1 where all have equally many: equal means then keep their digits.
-    mean = own * (rows * ranks / total).to(own.dtype)
+    mean = local * (rows * ranks / total).to(local.dtype)
     torch.distributed.all_reduce(mean)
     return mean / ranks

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
-# On a CPU: how many numbers of M are taken together, and how many differences one operation writes.
+# On a CPU: how many numbers of M are processed together, and how many differences one operation writes.
 # Larger ones leave the caches, smaller ones do not outweigh the calls.
-_TOGETHER = 2**18
-_AT_ONCE = 2**19
-# What torch.pdist adds up in one instruction. It is slow where a row ends within one.
+_CHUNK_NUMBERS = 2**18
+_OPERATION_DIFFERENCES = 2**19
+# Bytes that torch.pdist adds up in one instruction. It is slow where a row ends within one.
 _VECTOR_BYTES = 32
 
 _Samples = Float[Tensor, "kernel_size n kernels"]
@@ -24,8 +24,8 @@ _PerPair = Float[Tensor, "pairs kernels"]
 def sums_over_others(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """sum over j != i of c_b(x_i, x_j), for j in each of the contiguous parts of these sizes."""
-    # Near samples need the digits.
+    """The sum over j != i of c_b(x_i, x_j), for j in each of the contiguous parts of these sizes."""
+    # The distances of close samples need the digits.
     projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
     exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()
     if torch.compiler.is_compiling() and not exporting:
@@ -39,14 +39,15 @@ def sums_over_others(
 
 
 def sums_over_all(
-    own: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+    samples: Float[Tensor, "n kernels kernel_size"],
+    references: Float[Tensor, "m kernels kernel_size"],
 ) -> Float[Tensor, "n kernels"]:
-    """sum over all j of c_b(x_i, x_j), of samples x_i and others x_j."""
-    dtype = torch.promote_types(own.dtype, torch.float32)
-    own, others = own.to(dtype), others.to(dtype)
+    """The sum over all j of c_b(x_i, x_j), of samples x_i and references x_j."""
+    dtype = torch.promote_types(samples.dtype, torch.float32)
+    samples, references = samples.to(dtype), references.to(dtype)
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _under_transform():
-        return _plain_closeness(own, others).sum(1)
-    sums: Tensor = _CdistSumsOverAll.apply(own, others)
+        return _plain_closeness(samples, references).sum(1)
+    sums: Tensor = _CdistSumsOverAll.apply(samples, references)
     return sums
 
 
@@ -58,20 +59,21 @@ def _sums_of_parts(
     return sums - membership_of(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
 
 
-def membership_of(like: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
-    """1 where a sample is in a part, else 0."""
+def membership_of(template: Tensor, sizes: list[int]) -> Float[Tensor, "parts n"]:
+    """Matrix with 1 where a sample is in a part, else 0; in the type and on the device of `template`."""
     if len(sizes) == 1:
-        return like.new_ones(1, sizes[0])
-    row, ends = torch.arange(like.shape[1], device=like.device), list(accumulate(sizes))
+        return template.new_ones(1, sizes[0])
+    row, ends = torch.arange(template.shape[1], device=template.device), list(accumulate(sizes))
     starts = [0, *ends[:-1]]
     parts = [(row >= start) & (row < end) for start, end in zip(starts, ends, strict=True)]
-    return torch.stack(parts).to(like.dtype)
+    return torch.stack(parts).to(template.dtype)
 
 
 def _under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
-    # Neither is public; without them the plain operations are taken, which are right everywhere.
+    do not support.
+    """
+    # Neither is public; without them the plain operations run, which work everywhere.
     transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
     return transformed or getattr(forward_ad, "_current_level", 0) >= 0
 
@@ -79,17 +81,18 @@ def _under_transform() -> bool:
 def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """Computes `sums_over_others` by operations that allow export, transforms and second gradients."""
+    """Compute `sums_over_others` by operations that allow export, transforms and second gradients."""
     return _sums_of_parts(_plain_closeness(projected, projected).permute(2, 0, 1), sizes)
 
 
 def _plain_closeness(
-    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+    samples: Float[Tensor, "n kernels kernel_size"],
+    references: Float[Tensor, "m kernels kernel_size"],
 ) -> Float[Tensor, "n m kernels"]:
-    components = list(zip(samples.unbind(2), others.unbind(2), strict=True))
+    components = list(zip(samples.unbind(2), references.unbind(2), strict=True))
     distances = (components[0][0].unsqueeze(1) - components[0][1]).abs()
-    for component, other in components[1:]:
-        distances = distances + (component.unsqueeze(1) - other).abs()
+    for component, reference in components[1:]:
+        distances = distances + (component.unsqueeze(1) - reference).abs()
     return torch.exp(-distances)
 
 
@@ -111,43 +114,46 @@ def _weights_of_pairs(
     gradient: Float[Tensor, "parts n kernels"], sizes: list[int]
 ) -> Float[Tensor, "n n kernels"]:
     """The gradient of each pair's closeness, counted in the sum of each sample for the other's part."""
-    of_pairs = torch.cat(
+    pair_gradient = torch.cat(
         [
-            of_part.unsqueeze(1).expand(-1, size, -1)
-            for of_part, size in zip(gradient, sizes, strict=True)
+            part_gradient.unsqueeze(1).expand(-1, size, -1)
+            for part_gradient, size in zip(gradient, sizes, strict=True)
         ],
         dim=1,
     )
-    return of_pairs + of_pairs.transpose(0, 1)
+    return pair_gradient + pair_gradient.transpose(0, 1)
 
 
 def nearest_distances(
-    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+    samples: Float[Tensor, "n kernels kernel_size"],
+    references: Float[Tensor, "m kernels kernel_size"],
 ) -> Float[Tensor, "kernels n"]:
-    """Each sample's distance to the nearest of the others, among which it is itself, at 0."""
-    return _pairwise_distances(samples, others).topk(2, dim=2, largest=False).values[:, :, 1]
+    """Each sample's distance to the nearest reference but itself: it is among the references, at 0."""
+    return _pairwise_distances(samples, references).topk(2, dim=2, largest=False).values[:, :, 1]
 
 
 def _pairwise_distances(
-    samples: Float[Tensor, "n kernels kernel_size"], others: Float[Tensor, "m kernels kernel_size"]
+    samples: Float[Tensor, "n kernels kernel_size"],
+    references: Float[Tensor, "m kernels kernel_size"],
 ) -> Float[Tensor, "kernels n m"]:
-    """L1 distances between samples and others, per kernel."""
-    # cdist knows no half precision.
+    """L1 distances between samples and references, per kernel."""
+    # cdist does not support half precision.
     dtype = torch.promote_types(samples.dtype, torch.float32)
-    by_kernel, others = (some.to(dtype).transpose(0, 1) for some in (samples, others))
+    by_kernel, references = (tensor.to(dtype).transpose(0, 1) for tensor in (samples, references))
     size = _kernels_at_once(by_kernel)
-    parts = zip(by_kernel.split(size), others.split(size), strict=True)
+    parts = zip(by_kernel.split(size), references.split(size), strict=True)
     return torch.cat([torch.cdist(*part, p=1) for part in parts])
 
 
 def _kernels_at_once(by_kernel: Float[Tensor, "kernels n kernel_size"]) -> int:
     """Number of kernels to compute at a time: on a GPU cdist's backward fills a buffer of n n C per kernel,
-    which is so kept to about n n B."""
+    which this limits to about n n B.
+    """
     return max(1, by_kernel.shape[0] // by_kernel.shape[2])
 
 
 class _CdistSums(torch.autograd.Function):
-    """Computes `sums_over_others` by torch.cdist, with one gradient for both samples of a pair."""
+    """Compute `sums_over_others` by torch.cdist, with one gradient for both samples of a pair."""
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
@@ -166,40 +172,42 @@ class _CdistSums(torch.autograd.Function):
 
 
 class _CdistSumsOverAll(torch.autograd.Function):
-    """Computes `sums_over_all` by torch.cdist."""
+    """Compute `sums_over_all` by torch.cdist."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, others: Tensor) -> Tensor:
-        closeness = _pairwise_distances(own, others).neg_().exp_()
-        ctx.save_for_backward(own, others, closeness)
+    def forward(ctx: Any, samples: Tensor, references: Tensor) -> Tensor:
+        closeness = _pairwise_distances(samples, references).neg_().exp_()
+        ctx.save_for_backward(samples, references, closeness)
         return closeness.sum(2).T
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        own, others, closeness = ctx.saved_tensors
+        samples, references, closeness = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
-            # The others come from the own: what they pass on to these is not to be counted here.
-            own, others = own.view_as(own), others.view_as(others)
-            sums = _plain_closeness(own, others).sum(1)
-            return torch.autograd.grad(sums, (own, others), gradient, create_graph=True)
+            # The references may be computed from the samples: views keep the two gradients apart.
+            samples, references = samples.view_as(samples), references.view_as(references)
+            sums = _plain_closeness(samples, references).sum(1)
+            return torch.autograd.grad(sums, (samples, references), gradient, create_graph=True)
         weights = gradient.T.unsqueeze(2) * closeness.neg()
-        of_others = _cdist_gradient(others, own, weights.transpose(1, 2))
-        return _cdist_gradient(own, others, weights), of_others
+        grad_references = _cdist_gradient(references, samples, weights.transpose(1, 2))
+        return _cdist_gradient(samples, references, weights), grad_references
 
 
 def _cdist_gradient(
     samples: Float[Tensor, "n kernels kernel_size"],
-    others: Float[Tensor, "m kernels kernel_size"],
+    references: Float[Tensor, "m kernels kernel_size"],
     weights: Float[Tensor, "kernels n m"],
 ) -> Float[Tensor, "n kernels kernel_size"]:
     """The gradient of the sum of weights times distances, for the samples."""
-    by_kernel, others = (some.transpose(0, 1).contiguous() for some in (samples, others))
+    by_kernel, references = (
+        tensor.transpose(0, 1).contiguous() for tensor in (samples, references)
+    )
     size = _kernels_at_once(by_kernel)
-    parts = zip(by_kernel.split(size), others.split(size), weights.split(size), strict=True)
+    parts = zip(by_kernel.split(size), references.split(size), weights.split(size), strict=True)
     gradients = [
         # The last argument, the distances, does not matter for p = 1.
-        torch.ops.aten._cdist_backward(weight.contiguous(), part, other, 1.0, weight)
-        for part, other, weight in parts
+        torch.ops.aten._cdist_backward(weight.contiguous(), part, reference, 1.0, weight)
+        for part, reference, weight in parts
     ]
     return torch.cat(gradients).transpose(0, 1)
 
@@ -207,7 +215,7 @@ def _cdist_gradient(
 def _sums_pair_by_pair(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """`sums_over_others` on a CPU, where cdist would take each pair three times, both ways around.
+    """Compute `sums_over_others` on a CPU, where cdist would take each pair three times, both ways around.
 
     Here each pair is taken once, in the order of `_Ring` or `_Triangle`: a row of [pairs, kernels]
     holds the pair's distances, then their exponentials, or their weights in the gradient.
@@ -215,49 +223,51 @@ def _sums_pair_by_pair(
     n, _, kernel_size = projected.shape
     order = _Triangle if kernel_size > _vector_size(projected) else _Ring
     first, second = order.pairs(n)
-    # Each of a pair has its closeness in the sum over the part that the other is in.
+    # Each sample of a pair adds the closeness to its sum over the part that the other is in.
     offset = torch.cat([torch.full((size,), n * part) for part, size in enumerate(sizes)])
-    sums_of = torch.stack([offset[second] + first, offset[first] + second], dim=1)
+    sum_indices = torch.stack([offset[second] + first, offset[first] + second], dim=1)
     # The last row is for each sample with itself.
-    row_of = torch.full((n * n,), len(first))
+    pair_rows = torch.full((n * n,), len(first))
     row = torch.arange(n * (n - 1) // 2)
     first, second = first[: len(row)], second[: len(row)]
-    row_of.scatter_(0, first * n + second, row).scatter_(0, second * n + first, row)
-    rows_of = row_of.view(n, n).split(sizes, dim=1)
-    chunks = projected.chunk(-(-projected.numel() // _TOGETHER), dim=1)
+    pair_rows.scatter_(0, first * n + second, row).scatter_(0, second * n + first, row)
+    part_rows = pair_rows.view(n, n).split(sizes, dim=1)
+    chunks = projected.chunk(-(-projected.numel() // _CHUNK_NUMBERS), dim=1)
     parts = (chunk.permute(2, 0, 1).contiguous() for chunk in chunks)
-    return torch.cat([_PairSums.apply(part, order, sums_of, rows_of) for part in parts], dim=2)
+    return torch.cat(
+        [_PairSums.apply(part, order, sum_indices, part_rows) for part in parts], dim=2
+    )
 
 
 class _PairSums(torch.autograd.Function):
     """Some kernels of `_sums_pair_by_pair`, of projections x [kernel_size, n, kernels].
 
-    `sums_of` [pairs, 2] has the two of all parts' sums that a pair belongs to; `rows_of`, for each
-    part, the pairs of all samples [n, 1] with its samples [1, size].
+    `sum_indices` [pairs, 2] has the two sums, of all parts, that a pair belongs to; `part_rows`, for each
+    part, the rows of the pairs of all samples [n, 1] with its samples [1, size].
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, order: Any, sums_of: Tensor, rows_of: tuple[Tensor, ...]
+        ctx: Any, x: Tensor, order: Any, sum_indices: Tensor, part_rows: tuple[Tensor, ...]
     ) -> Tensor:
         n, kernels = x.shape[1:]
-        distances = x.new_empty(len(sums_of) + 1, kernels)
+        distances = x.new_empty(len(sum_indices) + 1, kernels)
         order.distances(x, out=distances[:-1])
         # Repeated pairs, and a sample with itself, add nothing to a sum.
         distances[n * (n - 1) // 2 :] = torch.inf
         closeness = distances.neg_().exp_()
-        ctx.save_for_backward(x, closeness, sums_of)
-        ctx.order, ctx.sizes = order, [rows.shape[1] for rows in rows_of]
-        return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in rows_of])
+        ctx.save_for_backward(x, closeness, sum_indices)
+        ctx.order, ctx.sizes = order, [rows.shape[1] for rows in part_rows]
+        return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in part_rows])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        x, closeness, sums_of = ctx.saved_tensors
+        x, closeness, sum_indices = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
             plain = _plain_gradient(x.permute(1, 2, 0), gradient, ctx.sizes)
             return plain.permute(2, 0, 1), None, None, None
         by_sum = gradient.flatten(0, 1).contiguous()
-        weights = F.embedding_bag(sums_of, by_sum, mode="sum").mul_(closeness[:-1])
+        weights = F.embedding_bag(sum_indices, by_sum, mode="sum").mul_(closeness[:-1])
         return ctx.order.gradient(x, weights), None, None, None
 
 
@@ -270,44 +280,46 @@ class _Ring:
 
     @staticmethod
     def pairs(n: int) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
-        from_each = torch.arange(n).repeat(2).unfold(0, n, 1)[: n // 2 + 1]
-        return from_each[:1].expand(n // 2, n).flatten(), from_each[1:].flatten()
+        ring = torch.arange(n).repeat(2).unfold(0, n, 1)[: n // 2 + 1]
+        return ring[:1].expand(n // 2, n).flatten(), ring[1:].flatten()
 
     @staticmethod
     def distances(x: _Samples, out: _PerPair) -> None:
-        by_place = out.unflatten(0, (-1, x.shape[1]))
+        place_rows = out.unflatten(0, (-1, x.shape[1]))
         for places, differences in _Ring._differences(x):
-            torch.sum(differences.abs_(), 0, out=by_place[places])
+            torch.sum(differences.abs_(), 0, out=place_rows[places])
 
     @staticmethod
     def gradient(x: _Samples, weights: _PerPair) -> _Samples:
-        """That of -sum of weights times distances."""
+        """The gradient of -sum of weights times distances."""
         n = x.shape[1]
-        by_place = weights.unflatten(0, (-1, n))
+        place_rows = weights.unflatten(0, (-1, n))
         gradient = x.new_zeros(len(x), 2 * n, x.shape[2])
-        of_samples, of_others = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
+        sample_gradient, reference_gradients = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
         for places, differences in _Ring._differences(x):
-            pull = differences.sign_().mul_(by_place[places])
-            for of_other, at_place in zip(of_others[places], pull.unbind(1), strict=True):
-                of_samples.add_(at_place)
-                of_other.sub_(at_place)
-        return of_samples + gradient[:, n:]
+            pull = differences.sign_().mul_(place_rows[places])
+            for reference_gradient, step_pull in zip(
+                reference_gradients[places], pull.unbind(1), strict=True
+            ):
+                sample_gradient.add_(step_pull)
+                reference_gradient.sub_(step_pull)
+        return sample_gradient + gradient[:, n:]
 
     @staticmethod
     def _differences(x: _Samples) -> Iterator[tuple[slice, Tensor]]:
-        """Those ahead minus the samples, [kernel_size, places, n, kernels], some places at a time."""
+        """The samples ahead minus the samples, [kernel_size, places, n, kernels], by slices of places."""
         ring = torch.cat([x, x], dim=1)
         samples, ahead = ring[:, None, : x.shape[1]], _Ring._ahead(ring)
-        at_once = min(ahead.shape[1], max(1, _AT_ONCE // x.numel()))
-        scratch = x.new_empty(len(x), at_once, *x.shape[1:])
-        for start in range(0, ahead.shape[1], at_once):
-            places = slice(start, start + at_once)
-            others = ahead[:, places]
-            yield places, torch.sub(others, samples, out=scratch[:, : others.shape[1]])
+        slice_size = min(ahead.shape[1], max(1, _OPERATION_DIFFERENCES // x.numel()))
+        scratch = x.new_empty(len(x), slice_size, *x.shape[1:])
+        for start in range(0, ahead.shape[1], slice_size):
+            places = slice(start, start + slice_size)
+            references = ahead[:, places]
+            yield places, torch.sub(references, samples, out=scratch[:, : references.shape[1]])
 
     @staticmethod
     def _ahead(ring: Tensor) -> Tensor:
-        """Views: [rows, 2 n, kernels], twice around -> [rows, n // 2 places, n, kernels]."""
+        """View [rows, 2 n, kernels], twice around the ring, as [rows, n // 2 places, n, kernels]."""
         n = ring.shape[1] // 2
         return ring.unfold(1, n, 1)[:, 1 : n // 2 + 1].transpose(2, 3)
 
@@ -327,7 +339,7 @@ class _Triangle:
 
     @staticmethod
     def gradient(x: _Samples, weights: _PerPair) -> _Samples:
-        """That of -sum of weights times distances."""
+        """The gradient of -sum of weights times distances."""
         by_kernel = _Triangle._by_kernel(x).unbind()
         gradients = [
             # The last argument, the distances, does not matter for p = 1.
@@ -338,7 +350,7 @@ class _Triangle:
 
     @staticmethod
     def _by_kernel(x: Tensor) -> Float[Tensor, "kernels n padded_kernel_size"]:
-        """Zeros fill up the last vector."""
+        """The projections by kernel, with zeros that fill up the last vector."""
         return F.pad(x.permute(2, 1, 0), (0, -len(x) % _vector_size(x))).contiguous()
 
 

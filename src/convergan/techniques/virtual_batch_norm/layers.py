@@ -1,4 +1,4 @@
-"""The normalization layers."""
+"""The layers of virtual batch normalization."""
 
 import threading
 from collections.abc import Iterator
@@ -18,40 +18,41 @@ class Statistics(NamedTuple):
     variance: Tensor
 
 
-class _UnderWay(threading.local):
+class _Pass(threading.local):
     """The input of the layers that this thread runs: reference and batch joined, or, when `ReferenceBatch`
-    keeps statistics, one of the two alone."""
+    keeps statistics, one of the two alone.
+    """
 
     recorded: list[Statistics] | None = None
-    """Statistics that each layer adds, when its input is the reference alone."""
+    """List to which each layer adds its statistics, when the input is the reference alone."""
 
-    known: Iterator[Statistics] | None = None
-    """Statistics of which each layer takes the next, when its input is the batch alone."""
+    statistics: Iterator[Statistics] | None = None
+    """Iterator from which each layer takes its statistics, when the input is the batch alone."""
 
     @property
     def restricted(self) -> bool:
         """True if a layer's input is the reference alone or the batch alone."""
-        return self.recorded is not None or self.known is not None
+        return self.recorded is not None or self.statistics is not None
 
 
-under_way = _UnderWay()
+current_pass = _Pass()
 
 
 @contextmanager
-def given_input(
-    recorded: list[Statistics] | None = None, known: Iterator[Statistics] | None = None
+def new_pass(
+    recorded: list[Statistics] | None = None, statistics: Iterator[Statistics] | None = None
 ) -> Iterator[None]:
-    """Sets the input of the layers in the block; see `_UnderWay`."""
-    previous = under_way.recorded, under_way.known
-    under_way.recorded, under_way.known = recorded, known
+    """Set the input of the layers in the block; see `_Pass`."""
+    previous = current_pass.recorded, current_pass.statistics
+    current_pass.recorded, current_pass.statistics = recorded, statistics
     try:
         yield
     finally:
-        under_way.recorded, under_way.known = previous
+        current_pass.recorded, current_pass.statistics = previous
 
 
 class VirtualBatchNorm(nn.Module):
-    """The arguments, parameters and statistics of both layers."""
+    """Base of both layers: their arguments, parameters and statistics."""
 
     weight: Tensor | None
     bias: Tensor | None
@@ -87,27 +88,27 @@ class VirtualBatchNorm(nn.Module):
             f" keep_reference={self.keep_reference}"
         )
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # As it was called in version 0.1.
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        # The name in version 0.1.
         if f"{prefix}gain" in state_dict:
             state_dict[f"{prefix}weight"] = state_dict.pop(f"{prefix}gain")
         # A batch normalization's weights fit; its running statistics have no use here.
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             state_dict.pop(f"{prefix}{name}", None)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
-    def _known(self, rows: int, channels: int) -> tuple[Statistics | None, bool]:
-        """The reference's statistics, where they are known; and whether the input is the reference alone.
+    def _kept_statistics(self, rows: int, channels: int) -> tuple[Statistics | None, bool]:
+        """The reference's statistics, if they are kept; and whether the input is the reference alone.
 
         Raises:
-            ValueError: there should be more, or the channels are not as many as they should be.
+            ValueError: there is no row beyond the reference, or the number of channels differs.
         """
         if channels != self.num_features:
             raise ValueError(f"joint must have {self.num_features} channels, got {channels}")
         if not torch.compiler.is_dynamo_compiling():
-            if under_way.known is not None:
-                return next(under_way.known), False
-            if under_way.recorded is not None:
+            if current_pass.statistics is not None:
+                return next(current_pass.statistics), False
+            if current_pass.recorded is not None:
                 return None, True
         if rows <= self.reference_size:
             raise ValueError(
@@ -117,12 +118,12 @@ class VirtualBatchNorm(nn.Module):
         return None, False
 
     def _normalize_features(self, joint: Float[Tensor, "rows channels"]) -> Tensor:
-        known, alone = self._known(*joint.shape)
+        statistics, alone = self._kept_statistics(*joint.shape)
         x = _in_single_precision(joint)
         n = self.reference_size
         parts = []
-        if known is not None:
-            shift, variance = x - known.mean, known.variance
+        if statistics is not None:
+            shift, variance = x - statistics.mean, statistics.variance
         else:
             mean = x[:n].mean(0)
             shift = x - mean
@@ -136,9 +137,9 @@ class VirtualBatchNorm(nn.Module):
             # With v_i = 0 a sample's y = (1 - w) shift / sqrt((1 - w) v_r + w (1 - w) shift^2 + eps);
             # here (1 - w) is taken out of the fraction.
             share = n / (n + 1)
-            of_reference = (variance + self.eps / share) / share
+            reference_term = (variance + self.eps / share) / share
             parts.append(
-                shift * torch.rsqrt(torch.addcmul(of_reference, shift, shift, value=1 / n))
+                shift * torch.rsqrt(torch.addcmul(reference_term, shift, shift, value=1 / n))
             )
         y = torch.cat(parts) if len(parts) > 1 else parts[0]
         if self.weight is not None:
@@ -148,14 +149,14 @@ class VirtualBatchNorm(nn.Module):
         return y.to(joint.dtype)
 
     def _normalize_maps(self, joint: Float[Tensor, "rows channels *space"]) -> Tensor:
-        known, alone = self._known(*joint.shape[:2])
+        statistics, alone = self._kept_statistics(*joint.shape[:2])
         n = self.reference_size
         x = _in_single_precision(joint)
         centred, means, variances = _centred(x.flatten(2) if x.ndim > 2 else x.unsqueeze(2))
-        # A sample's own weight in its statistics; none for one of the reference, which is in them already.
+        # The weight of a sample in its statistics; 0 for a reference row, which is in them already.
         weight: Tensor | float
-        if known is not None:
-            reference, weight = known, 1 / (n + 1)
+        if statistics is not None:
+            reference, weight = statistics, 1 / (n + 1)
             shift = means - reference.mean
         else:
             mean = means[:n].mean(0)
@@ -165,11 +166,11 @@ class VirtualBatchNorm(nn.Module):
             if alone:
                 _record(*reference)
             else:
-                of_batch = torch.arange(joint.shape[0], device=means.device) >= n
-                weight = (of_batch.to(means.dtype) / (n + 1)).view(-1, 1, 1)
+                is_sample = torch.arange(joint.shape[0], device=means.device) >= n
+                weight = (is_sample.to(means.dtype) / (n + 1)).view(-1, 1, 1)
         mean_shift = (1 - weight) * shift
         variance = (1 - weight) * reference.variance + weight * (variances + mean_shift * shift)
-        if known is None and not alone and not self.keep_reference:
+        if statistics is None and not alone and not self.keep_reference:
             centred, mean_shift, variance = centred[n:], mean_shift[n:], variance[n:]
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
@@ -187,9 +188,9 @@ class VirtualBatchNorm1d(VirtualBatchNorm):
     """Virtual batch normalization of features [reference + batch, num_features], or of sequences
     [reference + batch, num_features, length].
 
-    The first `reference_size` rows are the reference, which `ReferenceBatch` puts there. Trains and
-    evaluates alike, and keeps no running statistics. Of sequences each feature's statistics are taken over
-    their length as well.
+    The first `reference_size` rows are the reference, which `ReferenceBatch` puts there. The
+    layer does the same in training and in evaluation, and keeps no running statistics. The statistics of
+    sequences are taken over their length as well.
 
     Parameters: `weight` and `bias` [num_features], called as in `nn.BatchNorm1d`, whose `state_dict` can be
     loaded.
@@ -197,7 +198,7 @@ class VirtualBatchNorm1d(VirtualBatchNorm):
     Args:
         num_features: number of features.
         reference_size: n, number of reference rows, at least 2.
-        eps: added to the variance, >= 0.
+        eps: number added to the variance, >= 0.
         gain: learn a gain per feature, `weight`, initialized 1.
         bias: learn a bias per feature, initialized 0.
         keep_reference: return the reference's rows too. False in a network's last such layer: the layers
@@ -211,8 +212,8 @@ class VirtualBatchNorm1d(VirtualBatchNorm):
     def forward(
         self, joint: Float[Tensor, "reference_and_batch num_features *length"]
     ) -> Float[Tensor, "rows num_features *length"]:
-        """Normalize all rows: the reference by itself, each other by the reference and itself."""
-        # What is exported has no name for the rows beside the reference; maps do without one.
+        """Normalize all rows: the reference by itself, each other row by the reference and itself."""
+        # An exported graph has no name for the rows beside the reference; maps need none.
         if joint.ndim == 3 or (joint.ndim == 2 and torch.compiler.is_exporting()):
             return self._normalize_maps(joint)
         if joint.ndim == 2:
@@ -234,7 +235,7 @@ class VirtualBatchNorm2d(VirtualBatchNorm):
     Args:
         num_features: number of channels.
         reference_size: n, number of reference rows, at least 2.
-        eps: added to the variance, >= 0.
+        eps: number added to the variance, >= 0.
         gain: learn a gain per channel, `weight`, initialized 1.
         bias: learn a bias per channel, initialized 0.
         keep_reference: return the reference's rows too. False in a network's last such layer: the layers
@@ -248,7 +249,7 @@ class VirtualBatchNorm2d(VirtualBatchNorm):
     def forward(
         self, joint: Float[Tensor, "reference_and_batch num_features height width"]
     ) -> Float[Tensor, "rows num_features height width"]:
-        """Normalize all rows: the reference by itself, each other by the reference and itself."""
+        """Normalize all rows: the reference by itself, each other row by the reference and itself."""
         if joint.ndim != 4:
             raise ValueError(
                 f"joint must be [rows, channels, height, width], got shape {tuple(joint.shape)}"
@@ -257,8 +258,8 @@ class VirtualBatchNorm2d(VirtualBatchNorm):
 
 
 def _record(mean: Tensor, variance: Tensor) -> None:
-    assert under_way.recorded is not None
-    under_way.recorded.append(Statistics(mean, variance))
+    assert current_pass.recorded is not None
+    current_pass.recorded.append(Statistics(mean, variance))
 
 
 def _centred(
@@ -273,8 +274,9 @@ def _centred(
 
 
 class _Centred(torch.autograd.Function):
-    """Computes `_centred` with a backward of its own: autograd's would pass over the samples twice as often,
-    and `torch.var_mean` is many times slower on a CPU."""
+    """Compute `_centred` with a hand-written backward: autograd's would pass over the samples twice as often,
+    and `torch.var_mean` is many times slower on a CPU.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -285,26 +287,29 @@ class _Centred(torch.autograd.Function):
         return centred, means, norms.square() / x.shape[2]
 
     @staticmethod
-    def backward(ctx: Any, of_centred: Tensor, of_means: Tensor, of_variances: Tensor) -> Tensor:
+    def backward(
+        ctx: Any, grad_centred: Tensor, grad_means: Tensor, grad_variances: Tensor
+    ) -> Tensor:
         (centred,) = ctx.saved_tensors
         space = centred.shape[2]
-        constant = of_means / space - of_centred.mean(2, keepdim=True)
-        of_x = centred * (of_variances * (2 / space))
+        constant = grad_means / space - grad_centred.mean(2, keepdim=True)
+        grad_x = centred * (grad_variances * (2 / space))
         if under_transform():
-            return of_x + of_centred + constant
-        return of_x.add_(of_centred).add_(constant)
+            return grad_x + grad_centred + constant
+        return grad_x.add_(grad_centred).add_(constant)
 
 
 def under_transform() -> bool:
     """True within a transform of `torch.func` or forward-mode differentiation, which hand-written backwards
-    do not support."""
+    do not support.
+    """
     if torch.compiler.is_compiling():
         return False
-    # Neither is public; without them the plain operations are taken, which are right everywhere.
+    # Neither is public; without them the plain operations run, which work everywhere.
     transformed = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)()
     return transformed or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 def _in_single_precision(x: Tensor) -> Tensor:
-    """Statistics of half precision are taken in single precision, as batch normalization does."""
+    """Convert half precision to single, in which statistics are taken, as in batch normalization."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

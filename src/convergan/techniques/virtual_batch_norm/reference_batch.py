@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from .layers import Statistics, VirtualBatchNorm, given_input, under_transform, under_way
+from .layers import Statistics, VirtualBatchNorm, current_pass, new_pass, under_transform
 
 _recording = threading.Lock()
 
@@ -18,8 +18,8 @@ class _Inputs(NamedTuple):
 
     positional: list[Tensor]
     keywords: dict[str, Tensor]
-    others: dict[str, Any]
-    """Arguments by keyword that are no tensors."""
+    options: dict[str, Any]
+    """Keyword arguments that are no tensors."""
 
     def tensors(self) -> list[Tensor]:
         return [*self.positional, *self.keywords.values()]
@@ -34,7 +34,7 @@ class _Frozen(NamedTuple):
 
 
 _NUMBERS_PER_TENSOR = 64
-"""Entries of each tensor that are compared, to notice a change through `.data`."""
+"""Number of entries of each tensor that are compared, to notice a change through `.data`."""
 
 
 class ReferenceBatch(nn.Module):
@@ -43,8 +43,8 @@ class ReferenceBatch(nn.Module):
         generator = ReferenceBatch(network, reference_noise)
         images = generator(noise)        # network(cat([reference, noise]))[n:], in one pass
 
-    A network of several inputs gets a reference of each, by position or by keyword as it takes them;
-    keywords that are no tensors are passed on as they are:
+    A network with several inputs gets a reference for each, by position or by keyword as it takes them;
+    keyword arguments that are no tensors are passed on as they are:
 
         generator = ReferenceBatch(network, reference_noise, labels=reference_labels)
         images = generator(noise, labels=labels, truncation=0.7)
@@ -54,31 +54,31 @@ class ReferenceBatch(nn.Module):
     the reference's pass too, as the authors do. `keep_reference=False` in the network's last normalization
     layer spares the layers after it the reference.
 
-    In evaluation mode, where no gradient is asked for, the reference's statistics are kept from one call to
+    In evaluation mode, when no gradient is needed, the reference's statistics are kept from one call to
     the next: only the first one after `train()` or `eval()`, or after a change of the weights, takes the
-    time of the reference's pass. Statistics that are kept are in no `state_dict`. A change of a few weights
+    time of the reference's pass. Kept statistics are not in `state_dict`. A change of a few weights
     through `.data` may go unnoticed; `eval()` after it puts that right.
 
     Args:
-        network: takes tensors and returns one, row for row; holds the normalization layers, which run in the
-            same order in every pass.
+        network: a module that takes tensors and returns one, row for row; it holds the normalization layers,
+            which run in the same order in every pass.
         reference: n inputs of the network, chosen once.
-        others: n of its second input, and so on.
-        keywords: n of each input that is passed by keyword.
+        references: n values of its second input, and so on.
+        keywords: n values of each input that is passed by keyword.
 
     Raises:
         ValueError: a normalization layer of `network` was made for another number of reference
             rows, or one before the last leaves the reference out; references differ in their rows; in
             `forward`, when an input has other dimensions than its reference, or inputs differ in their rows,
             or the network does not return a row for each of its inputs.
-        TypeError: in `forward`, when the inputs are not those that there are references of, or the network
+        TypeError: in `forward`, when the inputs do not match the references, or the network
             does not return a tensor.
     """
 
     reference: Tensor
 
     def __init__(
-        self, network: nn.Module, reference: Tensor, *others: Tensor, **keywords: Tensor
+        self, network: nn.Module, reference: Tensor, *references: Tensor, **keywords: Tensor
     ) -> None:
         super().__init__()
         size = reference.shape[0]
@@ -97,11 +97,11 @@ class ReferenceBatch(nn.Module):
                 )
             self._keeps_reference = layer.keep_reference
         self.network = network
-        self._positional = ["reference", *(f"reference_{k}" for k in range(1, len(others) + 1))]
+        self._positional = ["reference", *(f"reference_{k}" for k in range(1, len(references) + 1))]
         self._by_keyword = {keyword: f"reference_{keyword}" for keyword in keywords}
         for name, tensor in zip(
             [*self._positional, *self._by_keyword.values()],
-            [reference, *others, *keywords.values()],
+            [reference, *references, *keywords.values()],
             strict=True,
         ):
             if tensor.shape[0] != size:
@@ -112,30 +112,33 @@ class ReferenceBatch(nn.Module):
         self._frozen: _Frozen | None = None
 
     def forward(
-        self, batch: Shaped[Tensor, "..."], *others: Shaped[Tensor, "..."], **keywords: Any
+        self, batch: Shaped[Tensor, "..."], *batches: Shaped[Tensor, "..."], **keywords: Any
     ) -> Shaped[Tensor, "..."]:
         """The network's output for `batch` alone."""
-        given = self._checked(batch, others, keywords)
+        inputs = self._checked(batch, batches, keywords)
         references = _Inputs(
             [getattr(self, name) for name in self._positional],
             {keyword: getattr(self, name) for keyword, name in self._by_keyword.items()},
-            given.others,
+            inputs.options,
         )
-        if self._may_keep_statistics(given):
-            return self._with_kept_statistics(references, given)
+        if self._may_keep_statistics(inputs):
+            return self._with_kept_statistics(references, inputs)
         joint = _Inputs(
-            [torch.cat(both) for both in zip(references.positional, given.positional, strict=True)],
+            [
+                torch.cat(pair)
+                for pair in zip(references.positional, inputs.positional, strict=True)
+            ],
             {
-                keyword: torch.cat([reference, given.keywords[keyword]])
+                keyword: torch.cat([reference, inputs.keywords[keyword]])
                 for keyword, reference in references.keywords.items()
             },
-            given.others,
+            inputs.options,
         )
         n, rows = self.reference.shape[0], batch.shape[0]
-        if torch.compiler.is_dynamo_compiling() or not under_way.restricted:
+        if torch.compiler.is_dynamo_compiling() or not current_pass.restricted:
             output = self._run(joint)
-        else:  # within another one's network
-            with given_input():
+        else:  # within the network of another ReferenceBatch
+            with new_pass():
                 output = self._run(joint)
         return self._output(output, rows, n if self._keeps_reference else 0)
 
@@ -149,12 +152,12 @@ class ReferenceBatch(nn.Module):
         return {**self.__dict__, "_frozen": None}
 
     def _run(self, inputs: _Inputs) -> Any:
-        return self.network(*inputs.positional, **inputs.keywords, **inputs.others)
+        return self.network(*inputs.positional, **inputs.keywords, **inputs.options)
 
     def _checked(
-        self, batch: Tensor, others: Sequence[Tensor], keywords: dict[str, Any]
+        self, batch: Tensor, batches: Sequence[Tensor], keywords: dict[str, Any]
     ) -> _Inputs:
-        positional = [batch, *others]
+        positional = [batch, *batches]
         if len(positional) != len(self._positional):
             raise TypeError(
                 f"forward must get {len(self._positional)} inputs by position, of which there are"
@@ -172,11 +175,11 @@ class ReferenceBatch(nn.Module):
                 )
         tensors = {name: keywords[name] for name in self._by_keyword}
         buffers = [*self._positional, *self._by_keyword.values()]
-        for place, value in enumerate((*positional, *tensors.values())):
-            shape = getattr(self, buffers[place]).shape[1:]
+        for index, value in enumerate((*positional, *tensors.values())):
+            shape = getattr(self, buffers[index]).shape[1:]
             if value.shape[1:] == shape and value.shape[0] == batch.shape[0]:
                 continue
-            name = ["batch", *(f"input {k}" for k in range(1, len(others) + 1)), *tensors][place]
+            name = ["batch", *(f"input {k}" for k in range(1, len(batches) + 1)), *tensors][index]
             if value.shape[1:] != shape:
                 raise ValueError(
                     f"{name} must be [{', '.join(map(str, ['batch', *shape]))}] like the"
@@ -199,7 +202,7 @@ class ReferenceBatch(nn.Module):
             )
         return output[reference_rows:]
 
-    def _may_keep_statistics(self, given: _Inputs) -> bool:
+    def _may_keep_statistics(self, inputs: _Inputs) -> bool:
         """True if kept statistics give the same output as computing them again."""
         if (
             self.training
@@ -209,7 +212,7 @@ class ReferenceBatch(nn.Module):
             or any(module.training for module in self.network.modules())
         ):
             return False
-        tensors = [*self._state(), *given.tensors()]
+        tensors = [*self._state(), *inputs.tensors()]
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             return False
         if any(type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta for tensor in tensors):
@@ -217,34 +220,39 @@ class ReferenceBatch(nn.Module):
         # Weights cannot be read while a CUDA graph is captured.
         return not (self.reference.is_cuda and torch.cuda.is_current_stream_capturing())
 
-    def _with_kept_statistics(self, references: _Inputs, given: _Inputs) -> Tensor:
+    def _with_kept_statistics(self, references: _Inputs, inputs: _Inputs) -> Tensor:
         with _recording:
             frozen = self._frozen
-            marks, numbers = self._marks(given.others)
+            marks, numbers = self._marks(inputs.options)
             if frozen is None or frozen.marks != marks or not torch.equal(frozen.numbers, numbers):
                 recorded: list[Statistics] = []
-                with given_input(recorded=recorded):
+                with new_pass(recorded=recorded):
                     self._run(references)
                 self._frozen = frozen = _Frozen(recorded, marks, numbers)
         promoted = [
             value.to(torch.promote_types(value.dtype, reference.dtype))
-            for reference, value in zip(references.tensors(), given.tensors(), strict=True)
+            for reference, value in zip(references.tensors(), inputs.tensors(), strict=True)
         ]
-        count = len(given.positional)
-        by_keyword = dict(zip(given.keywords, promoted[count:], strict=True))
-        with given_input(known=iter(frozen.statistics)):
-            output = self._run(_Inputs(promoted[:count], by_keyword, given.others))
-        return self._output(output, given.positional[0].shape[0], 0)
+        count = len(inputs.positional)
+        by_keyword = dict(zip(inputs.keywords, promoted[count:], strict=True))
+        with new_pass(statistics=iter(frozen.statistics)):
+            output = self._run(_Inputs(promoted[:count], by_keyword, inputs.options))
+        return self._output(output, inputs.positional[0].shape[0], 0)
 
     def _state(self) -> list[Tensor]:
         """The tensors that the reference's statistics depend on."""
         return [*self.parameters(), *self.buffers()]
 
-    def _marks(self, others: dict[str, Any]) -> tuple[list[Any], Tensor]:
+    def _marks(self, options: dict[str, Any]) -> tuple[list[Any], Tensor]:
         """Marks that change whenever the statistics may: identity, address, version and a few entries of each
-        tensor, and the other arguments of the call."""
+        tensor, and the other arguments of the call.
+        """
         kind = self.reference.device.type
-        marks: list[Any] = [others, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
+        marks: list[Any] = [
+            options,
+            torch.is_autocast_enabled(kind),
+            torch.get_autocast_dtype(kind),
+        ]
         numbers = []
         for tensor in self._state():
             version = None if tensor.is_inference() else tensor._version

@@ -1,4 +1,17 @@
-"""Steps of a recipe beside its peer's and the floor, in turn."""
+"""Claim: a training step of `mnist` takes at most 2.0 times its arithmetic, 2.5 times less than a peer's.
+
+    python benchmarks/step.py --recipe mnist|cifar10 [--data DIR] [--steps N] [--threads N ...]
+        [--device cuda] [--compile off|on|both]
+
+One step of both players, without baseline; of `mnist` on one thread and on as many as there are, or on N. The
+training loop takes a step, then the peer (`peer_mnist`, `peer_cifar10`), which has a process of its own, one
+on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
+(`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
+bank of noise, the median leaves out; `epoch` has it all. Without --data the images are random ones.
+
+Compiled, ours is so, on a GPU as CUDA graphs; the seconds before its first step's end are kept, and how often
+the compiler left the graph.
+"""
 
 import tempfile
 import time
@@ -9,11 +22,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from another_process import in_another_process
-from convergan.data.image_set import DataSet
+from comparison_command import comparison_parser, peer_of, print_row, recipes_of, results_name
+from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
 from convergan.runs.provenance import device_name
@@ -27,20 +42,24 @@ from equal_terms import networks_range, without_baseline
 from measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
 from operations import floor_seconds, products_for, rates_of, step_operations
 from peer_mnist import Peer
+from rows import timing, write_rows
 
 WARM_UP = 10
+
+CLAIMS = {
+    "mnist": "a training step takes at most 2.0 times its arithmetic, 2.5 times less than a peer's",
+    "cifar10": "a training step beside its arithmetic and the peer's",
+}
+
+SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+"""Of the random images of a recipe."""
 
 
 class TakingTurns(Silent):
     """Times the loop's steps, and after each of them one call of every task."""
 
     def __init__(
-        self,
-        tasks: Mapping[str, Task],
-        *,
-        steps: int,
-        warm_up: int,
-        device: torch.device,
+        self, tasks: Mapping[str, Task], *, steps: int, warm_up: int, device: torch.device
     ) -> None:
         self.tasks, self.steps, self.warm_up, self.device = tasks, steps, warm_up, device
         self._times: Times = {name: [] for name in ("ours", *tasks)}
@@ -102,20 +121,19 @@ def compare_steps(
     )
     chosen = choose_device(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
-    precision = resolved_precision(recipe.hardware, chosen)
+    precision = resolved_precision(recipe.hardware, chosen, recipe.networks)
     products = products_for(precision, chosen)
     batches = batches_in_memory(preparation)
     make_task = partial(steps_of, make_peer, batches, chosen)
+    if recipe.hardware.compile:
+        torch._dynamo.utils.counters.clear()
     with (
         in_another_process(make_task, chosen) as peers_step,
         tempfile.TemporaryDirectory() as checkpoints,
         suppress(Enough),
     ):
         turns = TakingTurns(
-            {"peer": peers_step, **products},
-            steps=steps,
-            warm_up=warm_up,
-            device=chosen,
+            {"peer": peers_step, **products}, steps=steps, warm_up=warm_up, device=chosen
         )
         fit(
             chosen,
@@ -138,11 +156,21 @@ def compare_steps(
         "unit": "seconds",
         "repeats": steps,
         "compiled": recipe.hardware.compile,
+        **(compiler_counts() if recipe.hardware.compile else {}),
         "first_step_seconds": round(turns.first_step(), 3),
         "gigaflop": round(sum(operations) / 1e9, 3),
         "matrix_product_gigaflops": {
             str(dtype).removeprefix("torch."): round(rate / 1e9) for dtype, rate in rates.items()
         },
+    }
+
+
+def compiler_counts() -> dict[str, int]:
+    """How often the compiler broke a network into pieces, and ran one without CUDA graphs where it was to."""
+    counts = torch._dynamo.utils.counters
+    return {
+        "graph_breaks": sum(counts["graph_break"].values()),
+        "cuda_graphs_skipped": counts["inductor"]["cudagraph_skips"],
     }
 
 
@@ -162,3 +190,53 @@ def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor,
         images(unlabelled[:size]),
         images(unlabelled[-size:]),
     )
+
+
+def random_images(count: int, shape: tuple[int, int, int] = SHAPES["cifar10"]) -> DataSet:
+    """As many random images for testing as for training, in ten classes."""
+    images = np.random.default_rng(0).integers(256, size=(2, count, *shape), dtype=np.uint8)
+    labels = np.arange(count) % 10
+    return data_set_from_arrays(images[0], labels, images[1], labels)
+
+
+def main() -> None:
+    parser = comparison_parser(__doc__)
+    parser.add_argument("--steps", type=int)
+    arguments = parser.parse_args()
+    name, on_cpu = arguments.recipe, arguments.device == "cpu"
+    # A step of `cifar10` takes a CPU seconds.
+    few = name == "cifar10" and on_cpu
+    steps = arguments.steps or (5 if few else 40)
+    most = torch.get_num_threads()
+    every = arguments.threads or ([most] if few or not on_cpu else sorted({1, most}))
+    rows: list[dict[str, Any]] = []
+    for recipe in recipes_of(arguments):
+        data = None
+        if arguments.data is None:
+            recipe, data = replace(recipe, labels=100), random_images(500, SHAPES[name])
+        for threads in every:
+            torch.set_num_threads(threads)
+            compared = compare_steps(
+                recipe,
+                data,
+                peer_of(arguments),
+                steps=steps,
+                warm_up=1 if few else WARM_UP,
+                device=arguments.device,
+            )
+            rows.append(
+                timing(
+                    claim=CLAIMS[name],
+                    setting=f"{name}, {recipe.labels} labels, batch {recipe.batch_size}, one step of"
+                    f" both players, baseline off{', random images' if data is not None else ''}",
+                    peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), images in memory",
+                    **compared,
+                )
+            )
+            print_row(rows[-1])
+            path = write_rows(results_name("step", arguments), rows)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Links to files of the repository, which GitHub follows: on the site each file has a page, too."""
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = {".py": "python", ".json": "json", ".yaml": "yaml", ".md": "markdown"}
+LONGEST = 60_000
+"""Bytes of a file that is shown; a longer one, or one of another kind, is there to be downloaded."""
+
+
+def page_of(path: Path) -> str:
+    """The name of the page of a file or folder."""
+    return f"source/{path.relative_to(ROOT).as_posix()}"
+
+
+def listed(folder: Path) -> list[Path]:
+    """What a folder's page lists: its files and the folders in it, hidden and made ones aside."""
+    return sorted(
+        path for path in folder.iterdir() if not path.name.startswith((".", "__pycache__"))
+    )
+
+
+class SourceLinks(SphinxTransform):
+    """Leads links to files outside of the documentation to their pages."""
+
+    default_priority = 5
+
+    def apply(self, **options: Any) -> None:
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        for kind in (addnodes.download_reference, addnodes.pending_xref):
+            for node in list(self.document.findall(kind)):
+                path = (here / node["reftarget"]).resolve()
+                outside = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
+                if node.get("reftype") != "myst" or not outside or not path.exists():
+                    continue
+                if path.is_file() and not _is_shown(path):
+                    continue
+                _linked(self.env).add(path)
+                target = self.app.builder.get_relative_uri(self.env.docname, page_of(path))
+                node.replace_self(nodes.reference("", "", *node.children, refuri=target))
+
+
+def _linked(env: Any) -> set[Path]:
+    if not hasattr(env, "linked_files"):
+        env.linked_files = set()
+    paths: set[Path] = env.linked_files
+    return paths
+
+
+def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    waiting, seen = sorted(_linked(app.env)), set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_dir():
+            inside = [each for each in listed(path) if each.is_dir() or _is_shown(each)]
+            waiting += inside
+            body = _list(app, path, inside)
+        else:
+            text, language = path.read_text(encoding="utf-8"), LANGUAGES[path.suffix]
+            body = app.builder.highlighter.highlight_block(text, language)  # type: ignore[attr-defined]
+        heading = f"<h1><code>{escape(name)}</code></h1>"
+        yield (
+            page_of(path),
+            {"title": PurePosixPath(name).name, "body": heading + body},
+            "page.html",
+        )
+
+
+def _is_shown(path: Path) -> bool:
+    return path.suffix in LANGUAGES and path.stat().st_size <= LONGEST
+
+
+def _list(app: Sphinx, folder: Path, inside: list[Path]) -> str:
+    links = (
+        (app.builder.get_relative_uri(page_of(folder), page_of(path)), path) for path in inside
+    )
+    items = (
+        f'<li><a href="{escape(uri)}"><code>{escape(path.name)}{"/" * path.is_dir()}</code></a></li>'
+        for uri, path in links
+    )
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_transform(SourceLinks)
+    app.connect("html-collect-pages", _pages)
+    return {"parallel_read_safe": False}

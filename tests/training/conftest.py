@@ -1,0 +1,8 @@
+"""Reports of the runs that tests of training make."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _reports_without_curves(empty_charts: None) -> None:
+    """Those of fixtures that several tests share have theirs, and tests of reports draw them all."""
