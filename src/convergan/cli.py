@@ -60,7 +60,7 @@ class _Convergan:
     """Show the version and exit."""
 
     debug: FlagCreatePairsOff[bool] = False
-    """With any command: show the traceback of an error."""
+    """Show the traceback of an error, with any command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

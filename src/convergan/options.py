@@ -229,7 +229,7 @@ def _with_wrapped_sentences(text: str) -> str:
 
 
 class _HelpText(io.StringIO):
-    """What tyro prints, as it prints it to the standard output that there is."""
+    """Buffer for the help that tyro prints, with the encoding of the standard output."""
 
     encoding = property(lambda _: sys.__stdout__.encoding)  # type: ignore[union-attr]
 
