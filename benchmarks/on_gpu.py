@@ -96,9 +96,10 @@ class Session:
         return min(until / sum(self.shares.values()) * self.seconds, self.seconds - reserve)
 
     def rows_of(self, stage: str) -> list[dict[str, Any]]:
-        """The rows that a stage has written."""
-        path = self.out / f"{stage}{self.suffix}.json"
-        return read_json(path) if path.exists() else []
+        """The rows that a stage has written, the last time."""
+        names = (f"{stage}{self.suffix}.json", f"{stage}{self.suffix}-compiled.json")
+        paths = [path for name in names if (path := self.out / name).exists()]
+        return read_json(max(paths, key=lambda path: path.stat().st_mtime)) if paths else []
 
     def compiled(self, recipe: str) -> bool:
         """Whether steps of a recipe were quicker compiled."""

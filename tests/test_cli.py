@@ -118,7 +118,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ("nonsense",),
             [
-                "command: expected one of train, predict, evaluate, sample, score, study, reproduce, got nonsense"
+                "command: expected one of train, predict, evaluate, sample, score, study, reproduce,",
+                "got nonsense",
             ],
         ),
         (("train", "minst"), ["recipe: expected one of digits, digits-fast, mnist", "got minst"]),

@@ -1,8 +1,8 @@
 """Check the words of docstrings and names in the folders that `[tool.words]` of pyproject.toml lists.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
-verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says what
-its value is: it is no pronoun, preposition or bare participle.
+verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
+what its value is: it is no pronoun, preposition or bare participle.
 
     python tools/check_words.py                     the clean folders, one line for each fault, exit code 1
     python tools/check_words.py --count src tests   how many faults each folder below has

@@ -18,7 +18,7 @@ import limited_process
 import on_gpu
 import rows
 from convergan.cli import main as convergan
-from convergan.json_files import read_json
+from convergan.json_files import read_json, write_json
 from limited_process import Outcome, run
 from parquet_images import write_parquet
 
@@ -213,6 +213,31 @@ def test_the_plan_is_printed(call: Call, images: Path, capsys: pytest.CaptureFix
     assert "19:40  cifar10-training" in output
     for words in (["--cifar10", "nowhere"], ["--minutes", "0"], ["--stages", "none"]):
         assert call("--dry-run", *words) == 2
+
+
+def test_the_quicker_way_is_taken_for_as_many_epochs_as_fit(
+    call: Call, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    stages = ("--stages", "cifar10-epoch", "cifar10-training")
+    for quicker in (False, True):
+        steps = [{"compiled": way, "ours": 1.0 + (way != quicker)} for way in (False, True)]
+        write_json(out / "cifar10-step.json", steps)
+        write_json(out / f"cifar10-epoch{'-compiled' if quicker else ''}.json", [{"ours": 2.0}])
+        assert call("--dry-run", "--cifar10", images, *stages) == 0
+        words = capsys.readouterr().out.split()
+        assert words[words.index("--compile") + 1] == ("on" if quicker else "off")
+        assert ("--hardware.compile" in words) == quicker
+        # Of ten minutes 80 seconds are for the start and the end.
+        assert 240 <= int(words[words.index("--epochs", words.index("train")) + 1]) <= 247
+    # Without an epoch that was measured, the training measures its steps itself.
+    for path in out.glob("cifar10-epoch*"):
+        path.unlink()
+    assert call("--dry-run", "--cifar10", images, *stages) == 0
+    words = capsys.readouterr().out.split()
+    minutes = float(words[words.index("--minutes", words.index("train")) + 1])
+    assert minutes == pytest.approx((600 - 80) / 60, abs=0.1)
 
 
 @pytest.mark.slow

@@ -44,7 +44,10 @@ def test_a_table_has_a_line_for_each_setting() -> None:
     page = "<!-- table: thresholds -->\n<!-- end -->\n"
     row = {"table": "thresholds", "setting": "320 ms", "repeats": 50, "ours": 0.951}
     text = filled(page, [{**row, "interval_factor": 1.1, "read_over_truth": 1.013, "peer": 1.0949}])
-    assert "| 320 ms | 95.1 % | 1.10 | 1.01 | 1.09 |\n\nShares of 50 simulated studies.\n" in text
+    assert (
+        "| 320 ms | 95.1 % | 1.10 | 1.01 | 1.09 |\n\n"
+        "Shares of 50 simulated studies: one near 5 or 95 % is off by up to 6.0 points.\n" in text
+    )
     assert filled(text, []) == "<!-- table: thresholds -->\nNot measured yet.\n<!-- end -->\n"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,10 +108,11 @@ def test_scores_are_of_real_images_and_of_one_training_each(tiny_file: Path) -> 
     (of_images,), (of_samples,) = real.cells, ours.cells
     assert isinstance(of_samples, Scoring) and of_samples.needs[0].name == of_samples.training.name
     assert of_images.needs == ()
-    for field, value in {
+    others: dict[str, Any] = {
         **{"count": 501, "protocol": "shuffled", "splits": 5, "split_seed": 1, "seed": 1},
         **{"precision": "bf16", "pixel_range": (0, 1)},
-    }.items():
+    }
+    for field, value in others.items():
         other = replace(of_samples.settings, **{field: value})
         assert Scoring(recipe=of_samples.recipe, settings=other).name != of_samples.name, field
         real_one = Scoring(recipe=of_images.recipe, settings=other, real=True)

@@ -174,7 +174,12 @@ def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
     )
     stops: list[bool] = []
     stop = workers.stop
-    monkeypatch.setattr(workers, "stop", lambda: (stops.append(True), stop()))
+
+    def asked() -> None:
+        stops.append(True)
+        stop()
+
+    monkeypatch.setattr(workers, "stop", asked)
     progress, text = supervised(plan(draws=3), store, workers, deadline=15)
     assert stops == [True]
     assert len(workers.begun) == 2 and len(progress.done) == 1 and progress.failed == {}

@@ -189,16 +189,21 @@ def test_steps_do_not_wait_for_a_gpu(device: str, kind: str) -> None:
 
 @on_a_gpu
 @pytest.mark.parametrize("kind", ["mnist", "cifar10"])
-def test_compiled_training_is_training(device: str, kind: str) -> None:
-    """Without noise, whose numbers the compiler draws in its own way."""
-    counters = torch._dynamo.utils.counters
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 0.05), ("bf16", 0.6)])
+def test_compiled_training_is_training(
+    device: str, kind: str, precision: Any, limit: float
+) -> None:
+    """Without noise, whose numbers the compiler draws in its own way. On a CPU bf16 in place of fp32 is a
+    quarter of what so few steps change."""
     recipe = recipe_of(kind, device, noisy=False)
+    hardware = replace(recipe.hardware, precision=precision)
+    plain = weights_after(replace(recipe, hardware=hardware))
+    counters = torch._dynamo.utils.counters
     counters.clear()
-    weights = weights_after(recipe_of(kind, device, noisy=False, compile=True))
+    weights = weights_after(replace(recipe, hardware=replace(hardware, compile=True)))
     assert counters["inductor"]["cudagraph_skips"] == 0
     assert not counters["graph_break"]
-    # The discriminator's products are in bf16.
-    assert share_of_change(recipe, weights, weights_after(recipe)) < 0.2
+    assert share_of_change(replace(recipe, hardware=hardware), plain, weights) < limit
 
 
 @on_a_gpu

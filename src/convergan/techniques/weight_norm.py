@@ -304,9 +304,8 @@ class WeightNormConvTranspose2d(_WeightNorm):
 def initialize_from_data(network: nn.Module, *inputs: object, **keywords: object) -> object:
     """Initialize all layers of a network from data, in one forward pass, and return its output.
 
-    Every layer that has a method `initialize_from_data(*args) -> output` runs it in place of
-    `forward` when the pass reaches it. So each layer sees the outputs of layers that are
-    initialized already.
+    Every layer that has a method `initialize_from_data(*args) -> output` runs it in place of `forward` when
+    the pass reaches it. So each layer sees the outputs of layers that are initialized already.
 
     Call it once before training, before `torch.compile`, on some hundred samples (the authors take
     500), in the mode in which the network will train. If a layer raises, layers before it stay

@@ -127,7 +127,8 @@ class Player(Generic[NetworkT]):
             average.lerp(statistic, rate)
             for average, statistic in zip(averages, current, strict=True)
         ]
-        weights, average_weights = [*network.parameters()], [*averaged.parameters()]
+        weights: list[Tensor] = [*network.parameters()]
+        average_weights: list[Tensor] = [*averaged.parameters()]
         if self.average.n_averaged == 0:
             torch._foreach_copy_(average_weights, weights)
         else:
