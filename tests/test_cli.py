@@ -319,6 +319,8 @@ def test_help_flows_and_tells_ranges() -> None:
     text = " ".join(" ".join(panel).split())
     assert "The classifier is tested after each of them. (1 to 1000000) (default: 20)" in text
     assert "(0, or 2 to 1000) (default: None)" in text
+    # Without the comma, at which a line could break.
+    assert "(2 to 65536) (default: 16)" in text
     # A line of help ends early only where the next word has no room.
     pairs = [
         (line, after)

@@ -50,17 +50,17 @@ _COMMAND: Any = Union[  # noqa: UP007
 class _Convergan:
     """Improved Techniques for Training GANs: classifiers from few labels.
 
-    `convergan COMMAND --help` tells more.
+    Use `convergan COMMAND --help` for the options of a command.
     """
 
     command: Annotated[_COMMAND, arg(name="")]
-    """What to do."""
+    """Command to run."""
 
     version: FlagCreatePairsOff[bool] = False
     """Show the version and exit."""
 
     debug: FlagCreatePairsOff[bool] = False
-    """With any command: show where an error came from."""
+    """Show the traceback of an error, with any command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

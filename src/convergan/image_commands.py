@@ -125,14 +125,14 @@ class Sample(Checked):
     """Draw more images and keep only this fraction, the best; the paper keeps 0.01."""
 
     by: Literal["inception"] | None = None
-    """For --best: the criterion. Unset: inception, the contribution of an image to the Inception score."""
+    """Criterion for --best. Unset: inception, the contribution of an image to the Inception score."""
 
     classifier: Path | None = None
-    """For --best: folder of a run whose classifier computes the score. Unset: the Inception network of
+    """Folder of a run whose classifier computes the score for --best. Unset: the Inception network of
     2015."""
 
     weights: Path | None = None
-    """For --best: file with the weights of the Inception network. Unset: from the cache, or downloaded into
+    """File with the weights of the Inception network for --best. Unset: from the cache, or downloaded into
     it."""
 
     overwrite: bool = False

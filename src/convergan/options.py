@@ -77,7 +77,7 @@ def _flowing(
         paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
         if limits and "2^" not in limits:
             # Without commas in numbers, at which tyro breaks lines.
-            paragraphs[-1] += f" ({limits.replace(',0', '0')})"
+            paragraphs[-1] += f" ({re.sub(r'(?<=[0-9]),(?=[0-9])', '', limits)})"
         return "\n\n".join(paragraphs)
 
     return flowing
@@ -229,7 +229,7 @@ def _with_wrapped_sentences(text: str) -> str:
 
 
 class _HelpText(io.StringIO):
-    """What tyro prints, as it prints it to the standard output that there is."""
+    """Buffer for the help that tyro prints, with the encoding of the standard output."""
 
     encoding = property(lambda _: sys.__stdout__.encoding)  # type: ignore[union-attr]
 

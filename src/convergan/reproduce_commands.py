@@ -82,10 +82,10 @@ class Reproduce(Checked):
     """Seconds between checkpoints: the most training time that a killed worker loses."""
 
     samples: Annotated[int, Interval(ge=100, le=10**8)] = SCORED_IMAGES
-    """For table3: number of images per Inception score."""
+    """Number of images per Inception score, for table3."""
 
     weights: Path | None = None
-    """For table3: file with the weights of the Inception network. Unset: from the cache, or downloaded into
+    """File with the weights of the Inception network, for table3. Unset: from the cache, or downloaded into
     it."""
 
     adopt: tuple[Path, ...] = ()
@@ -93,8 +93,8 @@ class Reproduce(Checked):
     again."""
 
     study: Path | None = None
-    """For table3: JSON of a study's report (`convergan study report --json`) whose sets of images have the
-    names of recipes. It shows how people and the Inception score rank the models."""
+    """JSON of a study's report (`convergan study report --json`), for table3; its sets of images must have
+    the names of recipes. It shows how people and the Inception score rank the models."""
 
     def run(self) -> None:
         from convergan.experiments.plan import plan_of

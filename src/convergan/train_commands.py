@@ -115,12 +115,12 @@ _RECIPES: Any = Union[  # noqa: UP007
 class Train:
     """Train a classifier from few labels.
 
-    `convergan train RECIPE --help` lists the settings of a recipe.
-    `convergan train --from FILE` repeats a run, given its recipe.yaml.
+    Use `convergan train RECIPE --help` for the settings of a recipe, and `convergan train --from FILE` to
+    repeat a run, given its recipe.yaml.
     """
 
     recipe: Annotated[_RECIPES, arg(name="")]
-    """The settings to start from."""
+    """Recipe to start from."""
 
     def run(self) -> None:
         self.recipe.run()

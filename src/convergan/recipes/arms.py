@@ -181,4 +181,4 @@ _OBJECTIVES: dict[str, Callable[[ObjectiveSettings], ObjectiveSettings]] = {
     GAN: _gan,
     FROZEN: _supervised_alone,
 }
-"""What each arm minimizes, from the objective of the recipe."""
+"""Objective of each arm, as a function of the recipe's objective."""

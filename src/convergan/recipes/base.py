@@ -1,4 +1,4 @@
-"""What all settings of a recipe have in common."""
+"""Base of all settings of a recipe."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Your own images and a few labels: a small network, trained with consistency between views of an image.
+"""A few labels on your own images: a small network, trained with consistency between views of an image.
 
 Consistency between a weak and a strong view of unlabelled images (FixMatch, with FreeMatch's thresholds), and
 no GAN: it doubles the price of a step, and steps are what is short in five minutes of two cores. Whether it

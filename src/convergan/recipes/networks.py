@@ -110,8 +110,8 @@ class ConvSettings(Settings, group="networks"):
     direction in weight normalization. The authors use 1e-6. Unset: 1e-5 and 0."""
 
     sample_batch: _SampleBatch | None = None
-    """With `generator_normalization` batch, the number of samples to draw at a time, normalized by the
-    statistics of their batch; the authors draw 100. Unset: samples are normalized by running statistics, so
+    """Number of samples to draw at a time with `generator_normalization` batch, normalized by the statistics
+    of their batch; the authors draw 100. Unset: samples are normalized by running statistics, so
     that an image depends only on its latent."""
 
     data_dependent_initialization: bool = True
@@ -222,7 +222,7 @@ class PretrainedSettings(Settings, group="networks"):
     has."""
 
     data_dependent_initialization: ClassVar[bool] = False
-    """Off: there is nothing to initialize from data."""
+    """No initialization from data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,12 +274,12 @@ class ResidualSettings(Settings, group="networks"):
     """Dimension of the generator's latent vectors, uniform in [0, 1)."""
 
     data_dependent_initialization: ClassVar[bool] = False
-    """Off: normalization takes its place."""
+    """No initialization from data; normalization takes its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleSettings(Settings, group="networks"):
-    """Your own discriminator, passed from Python, and the generator of `ResidualSettings`."""
+    """A discriminator of your own, passed from Python, and the generator of `ResidualSettings`."""
 
     kind: Literal["module"] = "module"
     """Kind of the networks."""
@@ -301,7 +301,7 @@ class ModuleSettings(Settings, group="networks"):
     """Class or function that makes the discriminator; never written to a file."""
 
     data_dependent_initialization: ClassVar[bool] = False
-    """Off: your network starts with the weights that its factory gives it."""
+    """No initialization from data: your network starts with the weights of its factory."""
 
 
 NetworkSettings = (

@@ -1,4 +1,4 @@
-"""What the players minimize, as settings: the terms of their losses, and whatever others register."""
+"""Settings of the players' losses: the terms, and those that users register."""
 
 import keyword
 import re

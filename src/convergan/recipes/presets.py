@@ -51,7 +51,7 @@ SUMMARIES: dict[str, str] = {
         for difference, recipe in cifar10_samples.ABLATIONS.items()
     },
 }
-"""What each recipe is for, in a sentence."""
+"""Purpose of each recipe, in a sentence."""
 
 DESCRIPTIONS: dict[str, str] = SUMMARIES | {
     file.RECIPE.name: " ".join((file.__doc__ or "").split()) for file in _FILES

@@ -101,8 +101,7 @@ class OptimizerSettings(Settings, group="optimizer"):
     """Shape of the fall of the learning rate."""
 
     decay_by: Literal["steps", "epochs"] = "steps"
-    """Whether the learning rate falls after every step, or only after every epoch, as in the authors'
-    code."""
+    """Interval at which the learning rate falls: every step or, as in the authors' code, every epoch."""
 
     weight_decay: Annotated[float, Interval(ge=0, le=100)] = 0.0
     """Decoupled weight decay (AdamW): each step shrinks a weight by this times the learning rate."""
@@ -119,8 +118,8 @@ class OptimizerSettings(Settings, group="optimizer"):
     matching diverge in the paper's networks."""
 
     epsilon_place: Literal["outside", "inside", "uncorrected"] = "outside"
-    """Where Adam adds epsilon; v is the mean of the squared gradients divided by its bias correction c.
-    `outside`: sqrt(v) + epsilon, as in PyTorch. `inside`: sqrt(v + epsilon), as in the authors' code.
+    """Place at which Adam adds epsilon; v is the mean of the squared gradients divided by its bias correction
+    c. `outside`: sqrt(v) + epsilon, as in PyTorch. `inside`: sqrt(v + epsilon), as in the authors' code.
     `uncorrected`: sqrt(v) + epsilon / sqrt(c), as in TensorFlow, for ImageNet."""
 
     averaging_rate: Annotated[float, Interval(gt=0, le=1)] = 1e-4
@@ -173,7 +172,7 @@ class HardwareSettings(Settings, group="hardware"):
     numbers, at almost no cost; else as `fresh`. `fresh`: every number is newly drawn."""
 
     members: Literal["auto", "together", "apart"] = "auto"
-    """How the members of an ensemble are trained. `apart`: one after the other. `together`: step by step in
+    """Mode of training the members of an ensemble. `apart`: one after the other. `together`: step by step in
     one computation; this needs perceptrons with a generator (digits, mnist). `auto`: together where that was
     measured to be faster: on a CPU, for networks as small as those of digits. The last digits of a result
     depend on this."""
@@ -185,7 +184,7 @@ class HardwareSettings(Settings, group="hardware"):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Settings):
-    """Everything that decides a run's result."""
+    """Settings that decide the result of a run."""
 
     name: Annotated[str, Len(1, 200)]
     """Name of the recipe that these settings started from."""
@@ -222,7 +221,7 @@ class Recipe(Settings):
     """Minimum number of steps in an epoch; small data is passed over several times in each epoch."""
 
     drop_remainder: bool = False
-    """In each epoch, drop the last images if they do not fill a batch, as the authors do. Off: a last batch
+    """Drop the last images of each epoch if they do not fill a batch, as the authors do. Off: a last batch
     takes them, together with the first images of the next order."""
 
     batch_size: Annotated[int, Interval(ge=2, le=65_536)] = 100
@@ -235,7 +234,7 @@ class Recipe(Settings):
     """Number of generated images in a step. Unset: `batch_size`."""
 
     baseline: bool = True
-    """Also train the same discriminator on the labelled images alone, to see whether the GAN helped: step by
+    """Train the same discriminator also on the labelled images alone, to see whether the GAN helped: step by
     step beside the GAN or, with `minutes` or `arms`, as a separate arm."""
 
     baseline_steps: Steps = 2000

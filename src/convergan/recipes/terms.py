@@ -8,7 +8,7 @@ from annotated_types import Interval
 from convergan.recipes.base import Settings
 
 Weight = Annotated[float, Interval(ge=0, le=1e6)]
-"""What a term's value is multiplied by before the terms of a loss are added."""
+"""Factor of a term's value in the sum of a loss."""
 
 
 @dataclass(frozen=True, kw_only=True)

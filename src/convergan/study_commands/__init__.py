@@ -393,7 +393,7 @@ class StudyCommand:
     """Run a visual Turing test: people distinguish generated images from real ones."""
 
     command: Annotated[_STUDY_COMMAND, arg(name="")]
-    """What to do."""
+    """Command to run."""
 
     def run(self) -> None:
         self.command.run()

@@ -10,11 +10,11 @@ from tyro.conf import Positional, arg
 from convergan.ranges import Checked
 from convergan.study.plan import Plan
 
-_PAPERS_DIFFERENCE = 0.787 - 0.714
+_PAPERS_DIFFERENCE = round(0.787 - 0.714, 3)
 """Change of people's accuracy on CIFAR-10 when the paper selected images by their Inception score."""
 
 _LARGE_DIFFERENCE = 0.8
-"""In standard deviations between participants, by Cohen's words."""
+"""A large difference by Cohen's convention, in standard deviations between participants."""
 
 Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
