@@ -33,14 +33,14 @@ def test_terms_are_those_of_the_covariance() -> None:
         2 * (weights**2).sum(), rel=0.1
     )
     assert np.mean([one.third for one in found]) == pytest.approx(8 * (weights**3).sum(), rel=0.15)
-    parts = np.mean([[one.of_first, one.of_both, one.of_second] for one in found], axis=0)
+    parts = np.mean([[one.first_square, one.cross_square, one.second_square] for one in found], axis=0)
     assert parts == pytest.approx(parts[0] * np.array([1, 2, 4]), rel=0.1)
 
 
 def test_statistics_alone_do_not_vary() -> None:
     some = draw(torch.Generator().manual_seed(0), 100)
     found = second_order(some @ some.T, 100, (400, None))
-    assert found.of_second == found.of_both == 0 < found.of_first
+    assert found.second_square == found.cross_square == 0 < found.first_square
 
 
 def test_images_come_from_all_over_their_order() -> None:
@@ -56,7 +56,7 @@ def test_fid_of_equal_sets_varies_as_they_say() -> None:
         values.append(frechet_distance(*map(gaussian_statistics, sets)))
         if number < 10:
             images, reference = (Embedded(some, some[:, :0]) for some in sets)
-            said.append(_Gaussians([images.features], reference)._orders(0).of_both)
+            said.append(_Gaussians([images.features], reference)._orders(0).total)
     assert np.mean([one.trace for one in said]) == pytest.approx(np.mean(values), rel=0.05)
     assert np.mean([one.variance for one in said]) == pytest.approx(np.var(values), rel=0.4)
 

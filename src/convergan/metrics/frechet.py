@@ -277,9 +277,9 @@ class FrechetMetric(Metric):
 class _Orders(NamedTuple):
     """Terms of second order: of the distance of the means, of that of the covariances, of both together."""
 
-    of_means: SecondOrder
-    of_covariances: SecondOrder
-    of_both: SecondOrder
+    means: SecondOrder
+    covariances: SecondOrder
+    total: SecondOrder
 
 
 class _Whole(NamedTuple):
@@ -474,15 +474,15 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
     covariances. The first is too high by tr C. The second is so too, a term in 1 / n, and by one in 1 / n^2
     that halves have three times more of.
     """
-    second = np.diag([2 * one.of_both.of_first + 4 * one.of_both.of_both for one in whole.orders])
+    second = np.diag([2 * total.first_square + 4 * total.cross_square for _, _, total in whole.orders])
     # All sets have the pairs of the reference in common.
-    second += np.mean([2 * one.of_both.of_second for one in whole.orders])
+    second += np.mean([2 * total.second_square for _, _, total in whole.orders])
     of_fid, of_infinity = [], []
     for parts, halves, variances, orders in zip(
         whole.parts, of_half, whole.of_parts, whole.orders, strict=True
     ):
-        trace = orders.of_means.trace
-        bias = (2 * orders.of_covariances.trace + float(halves[1] - parts[1])) / 3
+        trace = orders.means.trace
+        bias = (2 * orders.covariances.trace + float(halves[1] - parts[1])) / 3
         means, covariances = (
             distance_spread(float(part) - excess, float(variance), order.variance, order.third)
             for part, excess, variance, order in zip(

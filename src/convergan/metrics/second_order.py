@@ -27,11 +27,11 @@ SUBSET = 150
 class SecondOrder:
     """tr C, tr C^2 in parts, and tr C^3."""
 
-    of_first: float
+    first_square: float
     """tr C1^2 / n^2."""
-    of_second: float
+    second_square: float
     """tr C2^2 / m^2; 0 where the second is not images."""
-    of_both: float
+    cross_square: float
     """tr C1 C2 / (n m)."""
     trace: float
     """tr C: what the distance with the pairs of an image with itself is on average."""
@@ -41,7 +41,7 @@ class SecondOrder:
     @property
     def variance(self) -> float:
         """2 tr C^2."""
-        return 2 * (self.of_first + self.of_second + 2 * self.of_both)
+        return 2 * (self.first_square + self.second_square + 2 * self.cross_square)
 
     @property
     def third(self) -> float:
@@ -50,7 +50,7 @@ class SecondOrder:
 
 
 def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some features"]:
-    """Some images, from all over their order; float64."""
+    """Images from all over their order, `SUBSET` of them or all; float64."""
     count = min(SUBSET, len(features))
     return features[torch.linspace(0, len(features) - 1, count).round().long()].double()
 
@@ -58,7 +58,7 @@ def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some fe
 def second_order(
     kernel: Float[Tensor, "some some"], first: int, counts: tuple[int, int | None]
 ) -> SecondOrder:
-    """From the kernel of some images of the first kind and then of the second with each other.
+    """The terms, from the kernel of some images of the first kind and then of the second with each other.
 
     Pairs of an image with itself are left out: their squares would be most of a sum over few images.
 
@@ -80,13 +80,13 @@ def second_order(
     trace = float(centred.trace())
     centred.fill_diagonal_(0)
     squares = centred.square()
-    of_first, of_second = (
+    first_square, second_square = (
         float(squares[part, part].sum()) * size / max(size - 1, 1)
         for part, size in zip(parts, sizes, strict=True)
     )
     return SecondOrder(
-        of_first,
-        of_second,
+        first_square,
+        second_square,
         float(squares[parts[0], parts[1]].sum()),
         trace,
         float(((centred @ centred) * centred).sum()),
@@ -96,7 +96,7 @@ def second_order(
 def distance_spread(
     distance: float, plug_in: float, at_zero: float, third: float, besides: float = 0.0
 ) -> DistanceSpread:
-    """How a squared distance varies, from what its derivatives at the sample say.
+    """Variation of a squared distance, from its derivatives at the sample.
 
     Of first order the variance is 4 w t, with the weight w of what is moved, and the sample's own derivatives
     have it and twice what is there at 0. Where most of both is chance their ratio says nothing of w: as two
@@ -109,11 +109,11 @@ def distance_spread(
         third: the third cumulant then.
         besides: a variance that has nothing to do with the distance.
     """
-    grown, above = plug_in - 2 * at_zero, max(0.0, distance)
+    growth, positive = plug_in - 2 * at_zero, max(0.0, distance)
     if at_zero > 0:
         chance = 2 * math.sqrt(at_zero)
-        of_chance = third / at_zero * chance
-        slope = (max(grown, -of_chance / 2) + of_chance) / (above + chance)
+        chance_growth = third / at_zero * chance
+        slope = (max(growth, -chance_growth / 2) + chance_growth) / (positive + chance)
     else:
-        slope = grown / above if above > 0 else 0.0
+        slope = growth / positive if positive > 0 else 0.0
     return DistanceSpread(at_zero + besides, third, slope)

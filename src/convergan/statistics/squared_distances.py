@@ -8,12 +8,12 @@ from convergan.statistics.intervals import Interval, holding
 from convergan.statistics.levels import LEVEL
 
 _STEPS = 60
-"""Of a bisection: what is left of the interval that it began with is rounding."""
+"""Halvings of a bisection, after which only rounding is left."""
 
 
 @dataclass(frozen=True)
 class DistanceSpread:
-    """How an estimate of a squared distance t would vary, for every t.
+    """Variation of an estimate of a squared distance t, for every t.
 
     A sum of squares w (z + d)^2 of normal z, less what its mean exceeds t by, has the variance
     `at_zero` + `slope` t and the third cumulant `third` + 1.5 `slope`^2 t, exactly where all that is moved,
@@ -25,18 +25,18 @@ class DistanceSpread:
     third: float
     """The third cumulant if t is 0; 0 or more."""
     slope: float
-    """What the variance grows by with t; 0 or more."""
+    """Growth of the variance with t; 0 or more."""
     bounded: bool = True
-    """Whether it is known exactly what the estimate exceeds t by on average, and so that t is not below 0."""
+    """True if the bias of the estimate is known exactly, and so that t is not below 0."""
 
     def bound(self, distance: float, share: float) -> float:
-        """What so large a share of estimates is below, if t is `distance`: by the gamma distribution with
-        these three cumulants (Pearson's type III)."""
-        above = max(0.0, distance)
-        variance = self.at_zero + self.slope * above
+        """Quantile of the estimates if t is `distance`: of the gamma distribution with these three cumulants
+        (Pearson's type III)."""
+        positive = max(0.0, distance)
+        variance = self.at_zero + self.slope * positive
         if variance <= 0:
             return distance
-        third = self.third + 1.5 * self.slope**2 * above
+        third = self.third + 1.5 * self.slope**2 * positive
         return distance + math.sqrt(variance) * _quantile(share, third / variance**1.5)
 
     def lower_tail(self, distance: float) -> float:
@@ -45,21 +45,21 @@ class DistanceSpread:
         Half of 5 %; where it is known that t is not below 0, the less the more of the variance is there at
         0 too, and none at 0 itself: nothing speaks for 0 as an estimate below it does.
         """
-        whole = (1 - LEVEL) / 2
+        half = (1 - LEVEL) / 2
         if not self.bounded:
-            return whole
-        grown = self.slope * max(0.0, distance)
-        if grown <= 0:
+            return half
+        growth = self.slope * max(0.0, distance)
+        if growth <= 0:
             return 0.0
-        of_zero = self.at_zero / (self.at_zero + grown)
-        return whole * (1 - of_zero) * (1 + 1.5 * of_zero)
+        share_at_zero = self.at_zero / (self.at_zero + growth)
+        return half * (1 - share_at_zero) * (1 + 1.5 * share_at_zero)
 
 
 def interval_of_squared_distance(
     value: float, spread: DistanceSpread, bias: float = 0.0
 ) -> Interval:
-    """What an estimate is on average, t and its bias, for all distances t of which `value` is neither too low
-    nor too high an estimate, at 95 %; and `value` itself.
+    """Interval of an estimate's mean at 95 %: all t and its bias of which `value` is neither too low nor too
+    high an estimate, and `value` itself.
 
     The variance is that of each t that is asked about, and not that of the sample, which is too small where
     the estimate came out low.
@@ -80,26 +80,26 @@ def interval_of_squared_distance(
     step = math.sqrt(spread.at_zero + spread.slope * max(0.0, distance)) + spread.slope
     if not math.isfinite(step) or step <= 0:
         return Interval(value, value)
-    above = max(distance, 0.0) if spread.bounded else distance
-    high = _border(above, step, too_low)
+    start = max(distance, 0.0) if spread.bounded else distance
+    high = _border(start, step, too_low)
     if spread.bounded:
-        low = 0.0 if not too_high(0.0) else _between(0.0, distance, lambda t: not too_high(t))
+        low = 0.0 if not too_high(0.0) else _bisection(0.0, distance, lambda t: not too_high(t))
     else:
         low = -_border(-distance, step, lambda t: too_high(-t))
     return holding(value, low + bias, high + bias)
 
 
-def _border(start: float, step: float, beyond: Callable[[float], bool]) -> float:
-    """Where `beyond` begins to hold, from `start` on."""
+def _border(start: float, step: float, excludes: Callable[[float], bool]) -> float:
+    """A point from `start` on at which `excludes` begins to hold."""
     end = start + step
-    while not beyond(end):
+    while not excludes(end):
         step *= 2
         end = start + step
-    return _between(start, end, beyond)
+    return _bisection(start, end, excludes)
 
 
-def _between(low: float, high: float, holds: Callable[[float], bool]) -> float:
-    """Where `holds` begins to hold: it does at `high`."""
+def _bisection(low: float, high: float, holds: Callable[[float], bool]) -> float:
+    """A point at which `holds` begins to hold: it does at `high`."""
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if holds(middle) else (middle, high)
@@ -107,7 +107,7 @@ def _between(low: float, high: float, holds: Callable[[float], bool]) -> float:
 
 
 def _quantile(share: float, skewness: float) -> float:
-    """Of the gamma distribution with mean 0, variance 1 and a skewness."""
+    """Quantile of the gamma distribution with mean 0, variance 1 and a skewness."""
     # scipy takes long to load.
     from scipy.special import gammaincinv, ndtri
 
