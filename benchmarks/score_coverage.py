@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from cells import ROOT, Cell, Cells
-from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric

@@ -2,11 +2,11 @@
 
     python benchmarks/score_many.py [--images 50000] [--features 2048] [--classes 1008] [--threads 2]
 
-Inception score, FID, KID, precision, recall, density and coverage with their intervals, by `convergan score` of
-saved features, from its start to its JSON. The features are of no network, as speed does not depend on what
-they are: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little apart.
-The memory is the largest that the process had. On a machine that others use, CPU seconds over threads say
-what it would have taken alone.
+Inception score, FID, KID, precision, recall, density and coverage with their intervals, by `convergan score`
+of saved features, from its start to its JSON. The features are of no network, as speed does not depend on
+what they are: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little
+apart. The memory is the largest that the process had. On a machine that others use, CPU seconds over threads
+say what it would have taken alone.
 """
 
 import argparse

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from convergan.errors import UserError
-from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric

@@ -8,7 +8,7 @@ import torch
 import torch.distributed
 
 from convergan.metrics import pairs
-from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Embedded, Measured

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from convergan.metrics.frechet import (
-    FrechetMetric,
-    _Gaussians,
-    frechet_distance,
-    gaussian_statistics,
-)
+from convergan.metrics.frechet import frechet_distance, gaussian_statistics
+from convergan.metrics.frechet_metric import FrechetMetric, _Gaussians
 from convergan.metrics.metric import Embedded, estimate
 from convergan.metrics.second_order import SUBSET, second_order, subset
 
@@ -33,7 +29,9 @@ def test_terms_are_those_of_the_covariance() -> None:
         2 * (weights**2).sum(), rel=0.1
     )
     assert np.mean([one.third for one in found]) == pytest.approx(8 * (weights**3).sum(), rel=0.15)
-    parts = np.mean([[one.first_square, one.cross_square, one.second_square] for one in found], axis=0)
+    parts = np.mean(
+        [[one.first_square, one.cross_square, one.second_square] for one in found], axis=0
+    )
     assert parts == pytest.approx(parts[0] * np.array([1, 2, 4]), rel=0.1)
 
 

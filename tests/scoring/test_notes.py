@@ -113,7 +113,7 @@ def test_the_bias_of_fid_is_judged_by_the_number_of_features(
     (message,) = messages(found, "fid")
     assert "FID of 60 images beside 60 is far too high with" in message
     assert "FID infinity" not in found.numbers
-    from convergan.metrics.frechet import FrechetMetric
+    from convergan.metrics.frechet_metric import FrechetMetric
 
     generator = torch.Generator().manual_seed(0)
 

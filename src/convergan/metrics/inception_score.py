@@ -143,7 +143,7 @@ class InceptionScore(_TorchmetricsMetric):
         if self.sums.shape[1] == 0:
             self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
         probabilities = logits.double().softmax(dim=1)
-        negative_entropies = _negative_entropy(probabilities)
+        negative_entropies = negative_entropy(probabilities)
         self._of_batch = scores_of_sums(probabilities.mean(dim=0), negative_entropies.mean())
         self.sums.index_add_(0, parts, probabilities)
         self.negative_entropies.index_add_(0, parts, negative_entropies)
@@ -230,7 +230,7 @@ def scores_of_sums(
     marginals: Float[Tensor, "... classes"], negative_entropies: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
     """exp( H(p(y)) - mean H(p(y|x)) ) from p(y) and the mean of -H(p(y|x))."""
-    return torch.exp(negative_entropies - _negative_entropy(marginals))
+    return torch.exp(negative_entropies - negative_entropy(marginals))
 
 
 def divergences(
@@ -251,7 +251,7 @@ def divergences(
         probabilities = logits[first : first + _CHUNK].double().softmax(dim=1)
         # Where p(y|x) is 0 the term is 0, whatever p(y).
         cross = torch.special.xlogy(probabilities, marginal.to(logits.device)).sum(dim=1)
-        found[first : first + _CHUNK] = _negative_entropy(probabilities) - cross
+        found[first : first + _CHUNK] = negative_entropy(probabilities) - cross
     return found
 
 
@@ -341,9 +341,9 @@ def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
     count, classes = len(places), logits.shape[1]
     marginal = torch.zeros(classes, dtype=torch.float64)
     negative_entropies = torch.empty(count, dtype=torch.float64)
-    for first, probabilities in _probabilities(logits, places):
+    for first, probabilities in probabilities_of_images(logits, places):
         marginal += probabilities.sum(dim=0)
-        negative_entropies[first : first + len(probabilities)] = _negative_entropy(probabilities)
+        negative_entropies[first : first + len(probabilities)] = negative_entropy(probabilities)
     marginal /= count
     score = float(scores_of_sums(marginal, negative_entropies.mean()))
     if not second_order or count < 2:
@@ -353,7 +353,7 @@ def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
     scale = marginal.clamp_min(1e-300).rsqrt()
     moments = torch.zeros(classes, classes, dtype=torch.float64)
     divergence, own = negative_entropies, 0.0
-    for first, probabilities in _probabilities(logits, places):
+    for first, probabilities in probabilities_of_images(logits, places):
         divergence[first : first + len(probabilities)] -= probabilities @ log_marginal
         scaled = (probabilities - marginal) * scale
         moments.addmm_(scaled.T, scaled)
@@ -364,57 +364,11 @@ def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
     return _Part(score, score**2 * float(divergence.var()) / count, score**2 * of_second)
 
 
-@dataclass(frozen=True)
-class SplitsCheck:
-    """How much the splits of a score differ, and how much they would by chance."""
-
-    score: float
-    splits: int
-    statistic: float
-    """The sum over splits, each with its n images, of n |p(y) of the split - p(y)|^2 / p(y)."""
-    between: float
-    """The trace of the covariance of p(y|x) / p(y)^(1/2): of splits in a drawn order the statistic is some
-    (splits - 1) times this, and a score of n images a split low by a share of a half of it over n."""
-    squares: float
-    """The sum of the squares of that covariance: twice (splits - 1) times this is the statistic's
-    variance."""
-
-
-def check_splits(metric: InceptionScoreMetric, images: Embedded) -> SplitsCheck:
-    """Compares the splits of a score with each other."""
-    count, logits = len(images), images.logits
-    parts = split_of_images(count, metric.protocol, splits=metric.splits, seed=metric.split_seed)
-    marginal = marginal_of(logits)
-    scale = marginal.clamp_min(1e-300).rsqrt()
-    moments = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.float64)
-    statistic, scores = 0.0, []
-    for part in range(metric.splits):
-        places = torch.from_numpy(np.flatnonzero(parts == part))
-        total = torch.zeros_like(marginal)
-        negative_entropy = 0.0
-        for _, probabilities in _probabilities(logits, places):
-            scaled = (probabilities - marginal) * scale
-            total += probabilities.sum(dim=0)
-            moments.addmm_(scaled.T, scaled)
-            negative_entropy += float(_negative_entropy(probabilities).sum())
-        mean = total / len(places)
-        statistic += len(places) * float(((mean - marginal) * scale).square().sum())
-        scores.append(float(scores_of_sums(mean, torch.tensor(negative_entropy / len(places)))))
-    moments /= count
-    return SplitsCheck(
-        float(np.mean(scores)),
-        metric.splits,
-        statistic,
-        float(moments.trace()),
-        float(moments.square().sum()),
-    )
-
-
-def _probabilities(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:
+def probabilities_of_images(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:
     """p(y|x) of some images at a time, and the first one's number among them; float64."""
     for number, some in enumerate(places.split(_CHUNK)):
         yield number * _CHUNK, logits[some].double().softmax(dim=1)
 
 
-def _negative_entropy(probabilities: Tensor) -> Tensor:
+def negative_entropy(probabilities: Tensor) -> Tensor:
     return torch.special.xlogy(probabilities, probabilities).sum(dim=-1)

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
 from typing import Any, Literal, NamedTuple
@@ -112,11 +112,7 @@ def embed(
                     )
                 skipped[place] = str(image)
                 continue
-            if embedding.required_size not in (None, image.shape[:2]):
-                raise UserError(
-                    f"{_whole_name(images, names[place])}: expected {_size(embedding.required_size)} pixels"
-                    f" (width x height), as the run was trained on, got {_size(image.shape)}"
-                )
+            _require_size(image, embedding, _whole_name(images, names[place]))
             sizes.add(image.shape[:2])
             yield place, image
 
@@ -127,15 +123,10 @@ def embed(
     kept: list[int] = []
     rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
-    bf16 = embedding.precision == "bf16"
-    for of_batch, output in run_batches(outputs_of, batches, device, bf16=bf16):
+    run = run_batches(outputs_of, batches, device, bf16=embedding.precision == "bf16")
+    for of_batch, output in run:
         for outputs in (output.features, output.logits):
-            finite = outputs.isfinite().flatten(1).all(dim=1)
-            if not finite.all():
-                name = names[of_batch[int(finite.long().argmin())]]
-                raise UserError(
-                    f"{_whole_name(images, name)}: expected finite outputs of the network, got others"
-                )
+            _require_finite(outputs, images, [names[row] for row in of_batch])
         kept += of_batch
         rows.append([output.features, output.logits])
         if progress is not None:
@@ -157,6 +148,21 @@ def embed(
         sha256(),
         distributed.union_over_ranks(sizes),
     )
+
+
+def _require_size(image: np.ndarray, embedding: Embedding, name: str) -> None:
+    if embedding.required_size not in (None, image.shape[:2]):
+        raise UserError(
+            f"{name}: expected {_size(embedding.required_size)} pixels (width x height), as the run was"
+            f" trained on, got {_size(image.shape)}"
+        )
+
+
+def _require_finite(outputs: Tensor, images: ImageStream, names: Sequence[str]) -> None:
+    finite = outputs.isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        name = _whole_name(images, names[int(finite.long().argmin())])
+        raise UserError(f"{name}: expected finite outputs of the network, got others")
 
 
 def _batches(

@@ -9,10 +9,9 @@ from convergan.data.image_stream import Size
 from convergan.metrics.inception_score import (
     FEWEST_A_SPLIT,
     InceptionScoreMetric,
-    SplitsCheck,
-    check_splits,
 )
 from convergan.metrics.metric import Embedded, Estimate
+from convergan.metrics.splits_check import SplitsCheck, check_splits
 from convergan.scoring.inputs import SavedReference, ScoreInputs
 from convergan.scoring.settings import MetricName, ScoreSettings
 

@@ -7,7 +7,7 @@ from typing import Any
 from convergan.data.image_stream import ImageStream
 from convergan.errors import UserError
 from convergan.metrics.fingerprint import require_same, versions
-from convergan.metrics.frechet import FrechetMetric
+from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, OverlapMetric

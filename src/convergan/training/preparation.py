@@ -19,6 +19,7 @@ from convergan.data.splits import (
     number_of_folds,
 )
 from convergan.data.undecoded import Source
+from convergan.distributed import rank
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator, without_memory
 from convergan.networks.module import require_module
@@ -346,3 +347,13 @@ def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
     unlabelled = np.full(len(data.train), UNLABELLED)
     train = replace(data.train, labels=unlabelled)
     return recipe, replace(data, train=train, test=None, classes=())
+
+
+def require_same_images(preparation: Preparation, fingerprint: str) -> None:
+    """Checks that this rank, which may be on another machine, has read the images of rank 0."""
+    data = preparation.data
+    if data.fingerprint != fingerprint:
+        raise UserError(
+            f"{data.source}: expected the images of rank 0 (fingerprint {fingerprint[:12]}) on every"
+            f" rank, got others on rank {rank()} ({data.fingerprint[:12]})"
+        )

@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
-from convergan.recipes.arms import arm_names, arm_recipe, has_arms, with_plan_of
+from convergan.recipes.arms import has_arms, with_plan_of
 from convergan.recipes.files import read_recipe, recipe_sha256
 from convergan.recipes.members import is_ensemble, member_recipes
 from convergan.recipes.presets import as_recipe
@@ -37,10 +37,9 @@ from convergan.training.launch import (
     wait_less,
 )
 from convergan.training.manifest import write_manifest
-from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions as RunOptions
 from convergan.training.planning import planned
-from convergan.training.preparation import Preparation, prepare
+from convergan.training.preparation import Preparation, prepare, require_same_images
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.results import results_of
 from convergan.training.signals import (
@@ -52,7 +51,7 @@ from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, shown_of
-from convergan.training.trainings import step_costs_of, trainings_of
+from convergan.training.trainings import players_of, step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
 
@@ -196,36 +195,19 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
     on_rank_zero(lambda: rank_zero_result.append(prepared()))
     preparation = on_every_rank(lambda: rank_zero_result[0] if rank_zero_result else prepared())
     fingerprint = broadcast_object(preparation.data.fingerprint)
-    on_every_rank(lambda: _require_images(preparation, fingerprint))
+    on_every_rank(lambda: require_same_images(preparation, fingerprint))
     wait_less()
     end_if_asked()
     return preparation
 
 
-def _require_images(preparation: Preparation, fingerprint: str) -> None:
-    """Checks that this rank, which may be on another machine, has read the images of rank 0."""
-    data = preparation.data
-    if data.fingerprint != fingerprint:
-        raise UserError(
-            f"{data.source}: expected the images of rank 0 (fingerprint {fingerprint[:12]}) on every"
-            f" rank, got others on rank {rank()} ({data.fingerprint[:12]})"
-        )
-
-
 def _say_what_was_read(device: torch.device, preparation: Preparation, console: Console) -> None:
     recipe, say = preparation.recipe, _printer(console)
     computation = computation_sentence(
-        recipe.hardware, device, recipe.networks, players=_players(recipe)
+        recipe.hardware, device, recipe.networks, players=players_of(recipe)
     )
     for line in (*summary_lines(preparation), computation):
         say(line)
-
-
-def _players(recipe: Recipe) -> set[str]:
-    """The names of the players in all trainings of a recipe, a baseline that is an arm among them."""
-    arms = [arm_recipe(recipe, name) for name in arm_names(recipe)] if has_arms(recipe) else []
-    players = {name for each in (recipe, *arms) for name in losses_of(each.objective)}
-    return players if recipe.baseline else players - {"baseline"}
 
 
 def _train(device: torch.device, folder: RunFolder, request: _Request) -> Results:

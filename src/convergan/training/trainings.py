@@ -15,6 +15,7 @@ from convergan.recipes.arms import (
 )
 from convergan.recipes.settings import Recipe
 from convergan.training.loop import steps_in_all
+from convergan.training.objective import losses_of
 from convergan.training.preparation import Preparation
 
 Stage = Literal["fold", "result"]
@@ -125,3 +126,10 @@ def result_training(preparation: Preparation, arm: str) -> Training:
         split=preparation.split,
         title=f"{arm}: epoch",
     )
+
+
+def players_of(recipe: Recipe) -> set[str]:
+    """The names of the players in all trainings of a recipe, a baseline that is an arm among them."""
+    arms = [arm_recipe(recipe, name) for name in arm_names(recipe)] if has_arms(recipe) else []
+    players = {name for each in (recipe, *arms) for name in losses_of(each.objective)}
+    return players if recipe.baseline else players - {"baseline"}
