@@ -18,16 +18,16 @@ DRAWS = 400
 @pytest.mark.parametrize("moved", [0.0, 1.0, 2.2, 5.0, 15.0])
 def test_they_hold_the_truth_as_often_as_they_say(moved: float, biased: bool) -> None:
     """Of sums of squares of normal numbers with weights 1 / k, as those of a kernel are, the first of them
-    moved; with a bias, of FID's as well, which are of pairs of features."""
+    moved; with a bias, as those of FID's covariances are, of pairs of features."""
     rng = np.random.default_rng(0)
     numbers = np.arange(1, 17)
     weights = 1 / numbers
     if biased:
-        weights = np.concatenate([weights, 1 / np.add.outer(numbers, numbers)[np.triu_indices(16)]])
+        weights = 1 / np.add.outer(numbers, numbers)[np.triu_indices(16)]
     normal = rng.normal(size=(DRAWS, len(weights)))
     normal[:, 0] += moved
     sums = normal**2 @ weights
-    bias, truth = weights.sum(), moved**2
+    bias, truth = weights.sum(), moved**2 * weights[0]
     at_zero, third = 2 * (weights**2).sum(), 8 * (weights**3).sum()
     held = []
     for total, of_draw in zip(sums, normal, strict=True):
