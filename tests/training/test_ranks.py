@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -139,9 +140,12 @@ FAILURES: dict[str, tuple[int, Exception]] = {
 """By which rank, and what, is raised in a task of both."""
 
 
-def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """Saves what this rank is told of each failure, and how a run ends that only rank 1 refuses."""
-    as_of_torchrun(rank, port)
+def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
+    """Saves what this rank is told of each failure, and how a run ends that only rank 1 refuses.
+
+    A port for each connection: rank 1 could reach the store of the one before, which is about to end.
+    """
+    as_of_torchrun(rank, ports[0])
     told: dict[str, list[object]] = {}
 
     def fail(failing: int, failure: Exception) -> int:
@@ -171,6 +175,7 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
         return original(*arguments, **options)
 
     run.prepare = refuse
+    as_of_torchrun(rank, ports[1])
     try:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
     except UserError as error:
@@ -182,6 +187,7 @@ def fail_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
         return replace(preparation, data=data)
 
     run.prepare = of_other_images
+    as_of_torchrun(rank, ports[2])
     try:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
     except UserError as error:
@@ -239,9 +245,9 @@ def wait_alone(rank: int, port: int, recipe: Recipe, folder: str) -> None:
 
 def both_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     gradient_on(rank, folder)
-    fail_on(rank, ports[0], recipe, folder)
-    train_on(rank, ports[1], recipe, folder)
-    wait_alone(rank, ports[2], recipe, folder)
+    fail_on(rank, ports[:3], recipe, folder)
+    train_on(rank, ports[3], recipe, folder)
+    wait_alone(rank, ports[4], recipe, folder)
 
 
 # Two processes take long to start: what they leave is looked at by several tests.
@@ -252,10 +258,11 @@ one_worker = pytest.mark.xdist_group("two ranks")
 def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each of two ranks left: a gradient, and a run with the weights that it ended with."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as one, socket.socket() as other, socket.socket() as third:
-        for free in (one, other, third):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(5)]
+        for free in sockets:
             free.bind(("127.0.0.1", 0))
-        ports = [free.getsockname()[1] for free in (one, other, third)]
+        ports = [free.getsockname()[1] for free in sockets]
     recipe = replace(quick_recipe, epochs=2, hardware=HardwareSettings(accelerator="cpu"))
     on_two_ranks(both_on, ports, recipe, str(folder))
     return folder
