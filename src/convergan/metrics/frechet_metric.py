@@ -338,9 +338,11 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
         ]
         infinite = [
             interval_of_squared_distance(
-                float(2 * part - half), DistanceSpread(2 * one.at_zero, 0.0, one.slope)
+                float(2 * part - half), DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded)
             )
-            for part, half, one in zip(parts, halves, (means, covariances), strict=True)
+            for part, half, one, bounded in zip(
+                parts, halves, (means, covariances), (True, False), strict=True
+            )
         ]
         scale = math.sqrt(variances[0, 0] * variances[1, 1])
         correlation = float(np.clip(variances[0, 1] / scale, -1, 1)) if scale > 0 else 0.0

@@ -42,11 +42,12 @@ class DistanceSpread:
     def lower_tail(self, distance: float) -> float:
         """The share of estimates of `distance` that are called too low; the rest of 5 % are too high.
 
-        Half of 5 %; where it is known that t is not below 0, the less the more of the variance is there at
-        0 too, and none at 0 itself: nothing speaks for 0 as an estimate below it does.
+        Half of 5 %; where it is known that t is not below 0, and the variance grows with t, the less the more
+        of the variance is there at 0 too, and none at 0 itself: nothing speaks for 0 as an estimate below it
+        does.
         """
         half = (1 - LEVEL) / 2
-        if not self.bounded:
+        if not self.bounded or self.slope <= 0:
             return half
         growth = self.slope * max(0.0, distance)
         if growth <= 0:
@@ -90,12 +91,12 @@ def interval_of_squared_distance(
 
 
 def _border(start: float, step: float, excludes: Callable[[float], bool]) -> float:
-    """A point from `start` on at which `excludes` begins to hold."""
+    """A point from `start` on at which `excludes` begins to hold; infinity where it never does."""
     end = start + step
-    while not excludes(end):
+    while math.isfinite(end) and not excludes(end):
         step *= 2
         end = start + step
-    return _bisection(start, end, excludes)
+    return _bisection(start, end, excludes) if math.isfinite(end) else math.inf
 
 
 def _bisection(low: float, high: float, holds: Callable[[float], bool]) -> float:
