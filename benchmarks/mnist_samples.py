@@ -85,8 +85,9 @@ def compare(
                     fingerprint=one["fingerprint"],
                 )
             )
-            low, high = one["interval"]
-            print(f"{name}, {score}: {one['value']:.3f} ({low:.3f} to {high:.3f})")
+            interval = one["interval"]
+            shown = "no interval" if interval is None else "{:.3f} to {:.3f}".format(*interval)
+            print(f"{name}, {score}: {one['value']:.3f} ({shown})")
     return rows
 
 

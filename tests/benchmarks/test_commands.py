@@ -369,7 +369,7 @@ def test_samples_of_two_generators(
 ) -> None:
     other = tmp_path / "other"
     train(replace(quick_recipe, seed=1, epochs=1), other, console=quiet)
-    words = ["--data", digits_folder, "--count", 60, "--images", tmp_path]
+    words = ["--data", digits_folder, "--count", 250, "--images", tmp_path]
     words += ["--feature-matching", trained_run, "--minibatch", trained_run]
     found = command(mnist_samples, *words, "--classifier", other)
     assert Counter(row["unit"] for row in found) == {

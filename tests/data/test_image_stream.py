@@ -121,7 +121,7 @@ def test_ambiguous_arrays_are_refused(
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", a=np.zeros(1), b=np.zeros(1))
-    with pytest.raises(UserError, match="expected one array, got a, b"):
+    with pytest.raises(UserError, match="expected one array, or --key with its name, got a, b"):
         open_image_stream(tmp_path / "two.npz")
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(UserError, match="expected an array of images"):

@@ -104,7 +104,8 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
         "mnist-paper",
     ]
     assert any(
-        note.startswith("mnist-paper: MNIST with 100 labels as the authors'") for note in main.notes
+        note.startswith("mnist-paper: MNIST with 100 labels exactly as in the authors'")
+        for note in main.notes
     )
     assert not any("mnist-fast" in note for note in main.notes)
     # Nothing of the paper's stands beside it.
