@@ -154,7 +154,7 @@ def parse_train(words: list[str], program: str) -> Any:
 
 def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
     """The recipe without the steps, or without the minutes, that the other option replaces."""
-    given = " ".join(words).replace("=", " ").split()
+    given = [part for word in words for part in word.split("=", 1)]
     pairs = set(pairwise(given))
 
     def only(option: str, other: str) -> bool:

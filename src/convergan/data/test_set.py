@@ -64,9 +64,7 @@ class TestSet:
 
     def confusion(self, predictions: np.ndarray) -> np.ndarray:
         """Numbers of images of class i predicted as class j, int64 [classes, classes]; raises as `errors`."""
-        confusion = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
-        np.add.at(confusion, (self._truth(), self._checked(predictions)), 1)
-        return confusion
+        return confusion_matrix(self._truth(), self._checked(predictions), len(self.classes))
 
     def labels_for_report(self) -> np.ndarray:
         """A copy of the labels, int64 [n], to show beside images after all training."""
@@ -85,6 +83,13 @@ class TestSet:
                 f"predictions: expected classes 0 to {last}, got {numbers.min()} to {numbers.max()}"
             )
         return numbers
+
+
+def confusion_matrix(truth: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Numbers of images of class i predicted as class j, int64 [classes, classes]."""
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (truth, predictions), 1)
+    return confusion
 
 
 def _sealed(labels: np.ndarray) -> Callable[[], np.ndarray]:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import UNLABELLED
+from convergan.data.test_set import confusion_matrix
 from convergan.data.undecoded import Source
 from convergan.errors import UserError, first_of, printable, quoted
 from convergan.inference.predict import Predictions, load_for_predicting, predict
-from convergan.page.words import percent
+from convergan.page.words import percent, percent_interval
 from convergan.paths import StrPath, as_path
 from convergan.runs.classifier import Classifier
 from convergan.statistics.intervals import Interval, wilson
@@ -69,10 +70,7 @@ class Evaluation:
     @property
     def confusion(self) -> np.ndarray:
         """Numbers of images of class i predicted as class j, int64 [classes, classes]."""
-        classes = len(self.predictions.classes)
-        confusion = np.zeros((classes, classes), dtype=np.int64)
-        np.add.at(confusion, (self.truth, self.predictions.labels), 1)
-        return confusion
+        return confusion_matrix(self.truth, self.predictions.labels, len(self.predictions.classes))
 
     def as_dict(self) -> dict[str, Any]:
         """The evaluation as `convergan evaluate --json` writes it."""
@@ -145,7 +143,7 @@ def evaluate(
         raise UserError(f"images: expected a folder with a folder of each class, got {path}")
     source = open_image_folder(path)
     files, labels_in_folder, notes = _labelled(source)
-    numbers = _numbers_of(source, classifier.classes)
+    numbers = _indices_of_names(source.classes, classifier.classes, source.place)
     classes = dict(zip(files, numbers[labels_in_folder].tolist(), strict=True))
     predictions = predict(classifier, files, skip_unreadable=skip_unreadable, progress=progress)
     if not len(predictions):
@@ -164,13 +162,12 @@ def print_evaluation(console: "Console", evaluation: Evaluation) -> None:
     sizes = confusion.sum(axis=1)
 
     def add(name: str, errors: int, size: int) -> None:
-        low, high = wilson(errors, size)
         table.add_row(
             Text(name),
             f"{errors:,}",
             f"{size:,}",
             percent(errors / size, size=size),
-            f"{100 * low:.1f} to {percent(high)}",
+            percent_interval(*wilson(errors, size)),
         )
 
     add("all classes", evaluation.errors, len(evaluation))
@@ -209,15 +206,15 @@ def _labelled(source: Source) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
     return [str(part.files[row]) for row in rows.tolist()], part.labels[rows], notes
 
 
-def _numbers_of(source: Source, classes: Sequence[str]) -> np.ndarray:
-    """The run's index of each class of a folder, int64 [classes of the folder]."""
+def _indices_of_names(names: Sequence[str], classes: Sequence[str], place: str) -> np.ndarray:
+    """The run's index of the class of each name, int64 [names]; errors name the place."""
     indices = {name: index for index, name in enumerate(classes)}
-    for name in source.classes:
+    for name in names:
         if name not in indices:
             raise UserError(
-                f"{source.place}: expected classes of the run ({first_of(classes)}), got {quoted(name)}"
+                f"{place}: expected classes of the run ({first_of(classes)}), got {quoted(name)}"
             )
-    return np.array([indices[name] for name in source.classes], dtype=np.int64)
+    return np.array([indices[name] for name in names], dtype=np.int64)
 
 
 def _indices(
@@ -231,13 +228,7 @@ def _indices(
             f" {list(array.shape)}"
         )
     if array.dtype.kind == "U":
-        indices = {name: index for index, name in enumerate(classes)}
-        for name in array.tolist():
-            if name not in indices:
-                raise UserError(
-                    f"labels: expected classes of the run ({first_of(classes)}), got {quoted(name)}"
-                )
-        return np.array([indices[name] for name in array.tolist()], dtype=np.int64)
+        return _indices_of_names(array.tolist(), classes, "labels")
     if count and (array.min() < 0 or array.max() >= len(classes)):
         raise UserError(
             f"labels: expected indices 0 to {len(classes) - 1}, got {array.min()} to {array.max()}"

@@ -8,6 +8,11 @@ def percent(rate: float, *, size: int = 0) -> str:
     return f"{100 * rate:.{2 if size >= 2000 else 1}f}{SPACE}%"
 
 
+def percent_interval(low: float, high: float) -> str:
+    """Format an interval of a rate: "1.5 to 4.4 %"."""
+    return f"{100 * low:.1f} to {percent(high)}"
+
+
 def number(value: float) -> str:
     return f"{value:.3g}"
 

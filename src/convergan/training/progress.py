@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convergan.errors import printable
-from convergan.page.words import approximate_duration, number, percent
+from convergan.page.words import approximate_duration, number, percent, percent_interval
 from convergan.progress_bar import LogRate
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import Results
@@ -279,7 +279,7 @@ def print_verdict(console: Console, results: Results, sentence: str, report: str
                 str(found.errors),
                 str(found.size),
                 percent(found.rate, size=found.size),
-                f"{100 * low:.1f} to {percent(high)}",
+                percent_interval(low, high),
             )
         console.print(table)
         console.print()
@@ -301,7 +301,7 @@ def _arms(results: Results) -> Table:
             str(arm.test_errors),
             str(size),
             percent(arm.test_error_rate, size=size),
-            f"{100 * low:.1f} to {percent(high)}",
+            percent_interval(low, high),
             f"{arm.minutes:.1f}",
             "saved" if arm.name == results.saved_arm else "",
         )
