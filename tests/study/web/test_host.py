@@ -157,7 +157,12 @@ def test_connections_that_postgresql_has_closed_are_replaced_unnoticed(make_stud
     served = serve(make_study(backend="postgresql"))
     participant = served.participant()
     participant.resume()
-    with served.study.database.reading() as session:
+    database = served.study.database
+    with database.reading() as session, database.reading() as other:
+        # The pool holds at least two connections, so that one is left to close beside the next session's.
+        for reading in (session, other):
+            reading.execute(text("SELECT 1"))
+    with database.reading() as session:
         closed = session.scalars(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
