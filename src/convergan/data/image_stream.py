@@ -194,8 +194,8 @@ def _require_range(
         )
     if high - low < _LEAST_OF_RANGE * (pixel_range[1] - pixel_range[0]):
         return (
-            f"{values} are almost one grey where black is {pixel_range[0]:g} and white {pixel_range[1]:g}:"
-            " is that the range of these floats?",
+            f"{values} are almost one shade of grey if black is {pixel_range[0]:g} and white"
+            f" {pixel_range[1]:g}: is this --pixel-range right?",
         )
     return ()
 
