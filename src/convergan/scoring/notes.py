@@ -113,7 +113,7 @@ def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> 
     check = check_splits(metric, images)
     notes = note_of_order(metric, images, "images", check)
     images_per_split = len(images) / metric.splits
-    bias = check.between / 2 / images_per_split
+    bias = check.trace / 2 / images_per_split
     if bias > _LARGE_BIAS or images_per_split < FEWEST_A_SPLIT:
         amount = f"about {100 * bias:.0f} % " if bias > _LARGE_BIAS else ""
         notes.append(
@@ -166,10 +166,10 @@ def _chance_of_splits(check: SplitsCheck) -> float:
 
     It is that of a scaled chi-square distribution with the mean and variance of the statistic.
     """
-    if check.between <= 0 or check.squares <= 0 or check.splits < 2:
+    if check.trace <= 0 or check.squares <= 0 or check.splits < 2:
         return 1.0
-    scale = check.squares / check.between
-    degrees = (check.splits - 1) * check.between / scale
+    scale = check.squares / check.trace
+    degrees = (check.splits - 1) * check.trace / scale
     return float(chi2.sf(check.statistic / scale, degrees))
 
 
