@@ -30,8 +30,10 @@ class DistanceSpread:
     """True if the bias of the estimate is known exactly, and so that t is not below 0."""
 
     def bound(self, distance: float, share: float) -> float:
-        """Quantile of the estimates if t is `distance`: of the gamma distribution with these three cumulants
-        (Pearson's type III)."""
+        """Quantile of the estimates if t is `distance`.
+
+        It is that of the gamma distribution with these three cumulants (Pearson's type III).
+        """
         positive = max(0.0, distance)
         variance = self.at_zero + self.slope * positive
         if variance <= 0:
