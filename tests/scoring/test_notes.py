@@ -53,7 +53,7 @@ def test_a_folder_of_class_folders_is_told_of(
     # It names the number that a drawn order has.
     found = scored(trained_run, tmp_path / "images", replace(QUICK, protocol="shuffled"))
     shuffled = found.numbers["Inception score"].value
-    assert f"{shuffled:.3f} in a drawn order (--protocol shuffled)" in note["message"]
+    assert f"{shuffled:.3f} in random order (--protocol shuffled)" in note["message"]
     assert not any("contiguous" in one for one in messages(found, "is"))
     assert shuffled > 2 * content["scores"][0]["value"]
 
@@ -171,9 +171,9 @@ def test_statistics_of_unknown_resize(
     settings = replace(QUICK, metrics=("fid",))
     for path, told in ((own, False), (tmp_path / "theirs.npz", True)):
         found = scored(trained_run, arrays["some"], settings, reference=path)
-        assert any("by which network and resize" in one for one in messages(found, "fid")) == told
+        assert any("does not name the network and the resize" in one for one in messages(found, "fid")) == told
 
 
 def test_the_drawn_count_of_a_run_is_no_note(trained_run: Path) -> None:
     found = scored(trained_run, trained_run, replace(QUICK, count=60))
-    assert not any("does nothing" in note.message for note in found.notes)
+    assert not any("has no effect" in note.message for note in found.notes)

@@ -80,7 +80,7 @@ def print_scores(
     tested = sum(comparison.p_holm is not None for comparison in comparisons)
     if tested > 1:
         console.print(
-            f"each interval is for its difference alone; verdicts are corrected (Holm) for all {tested}",
+            f"each interval is for one difference; verdicts are corrected (Holm) for all {tested}",
             highlight=False,
         )
 
