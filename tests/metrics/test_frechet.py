@@ -108,7 +108,9 @@ def test_statistics_stand_for_the_real_images(sets: tuple[Tensor, Tensor]) -> No
         assert float(metric.compute()) == pytest.approx(ours(*sets), rel=1e-6)
         metric.reset()
     metric.update(sets[1][:20], real=False)
-    with pytest.warns(UserWarning, match="FID of 20 images is far too high: 12 features need at least 24"):
+    with pytest.warns(
+        UserWarning, match="FID of 20 images is far too high: 12 features need at least 24"
+    ):
         metric.compute()
     with pytest.raises(ValueError, match="real: expected False after set_reference, got True"):
         metric.update(sets[0], real=True)

@@ -171,7 +171,10 @@ def test_statistics_of_unknown_resize(
     settings = replace(QUICK, metrics=("fid",))
     for path, told in ((own, False), (tmp_path / "theirs.npz", True)):
         found = scored(trained_run, arrays["some"], settings, reference=path)
-        assert any("does not name the network and the resize" in one for one in messages(found, "fid")) == told
+        assert (
+            any("does not name the network and the resize" in one for one in messages(found, "fid"))
+            == told
+        )
 
 
 def test_the_drawn_count_of_a_run_is_no_note(trained_run: Path) -> None:

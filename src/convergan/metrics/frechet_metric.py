@@ -38,7 +38,9 @@ from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval, interval_of_sum
 from convergan.statistics.squared_distances import DistanceSpread, interval_of_squared_distance
 
-METHOD = "delta method, with terms of second order, of means and covariances at every distance"
+METHOD = (
+    "delta method with terms of second order, for means and covariances at each possible distance"
+)
 
 FEWEST_FOR_INTERVAL = 1000
 
@@ -50,7 +52,7 @@ _LEAST_SINGULAR = 1e-6
 
 _CURVATURE = 0.02
 _MOST_OFF = 0.3
-_CURVED = "none known to hold where FID of {:,} images and of their halves are not on a line"
+_CURVED = "FID is not linear enough in 1 / n with n = {:,} images"
 
 _ROWS = 16
 
@@ -387,4 +389,4 @@ def _too_few(intervals: bool, features: int) -> str:
     if not intervals:
         return NOT_ASKED_FOR
     fewest = max(FEWEST_FOR_INTERVAL, FEWEST_PER_FEATURE_FOR_INTERVAL * features)
-    return f"none known to hold for fewer than {fewest:,} images, with {features:,} features"
+    return f"no valid method is known for fewer than {fewest:,} images with {features:,} features"

@@ -39,7 +39,7 @@ SPLITS = 10
 SHUFFLE_SEED = 2020
 """Seed that torch-fidelity uses: with it, the `shuffled` protocol gives the same number."""
 
-METHOD = "delta method, with terms of second order"
+METHOD = "delta method with terms of second order"
 
 FEWEST_A_SPLIT = 20
 """Number of images in each split from which on a score has an interval."""
@@ -305,7 +305,7 @@ class InceptionScoreMetric(Metric):
             method = NOT_ASKED_FOR
         elif min(map(len, sets)) < FEWEST_A_SPLIT * self.splits:
             method = (
-                f"none known to hold for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
+                f"no valid method is known for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
                 f" {self.splits} splits"
             )
         else:

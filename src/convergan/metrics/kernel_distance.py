@@ -37,7 +37,7 @@ from convergan.statistics.squared_distances import interval_of_squared_distance
 SUBSETS = 100
 SUBSET_SIZE = 1000
 
-METHOD = "closed form of the variance of a U-statistic, as it is at every distance"
+METHOD = "closed form of the variance of a U-statistic, at each possible distance"
 
 FEWEST_FOR_INTERVAL = 100
 
@@ -238,7 +238,7 @@ class KernelWork(PairWork):
         if not metric.intervals:
             method = NOT_ASKED_FOR
         elif fewest < FEWEST_FOR_INTERVAL:
-            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+            method = f"no valid method is known for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
             spread = self._spread(values, draw_variances)
         real = self.sums[REFERENCE, REFERENCE].total / (

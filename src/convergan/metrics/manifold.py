@@ -42,7 +42,7 @@ from convergan.statistics.intervals import Interval
 PRECISION_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
 
-METHOD = "random groups, Wilson's interval of the effective number for shares"
+METHOD = "random groups; for shares Wilson's interval with the effective number of images"
 
 FEWEST_FOR_INTERVAL = 200
 
@@ -189,7 +189,7 @@ class OverlapWork(PairWork):
         if not self.intervals:
             method = NOT_ASKED_FOR
         elif fewest < FEWEST_FOR_INTERVAL:
-            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+            method = f"no valid method is known for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
             spread = self._spreads()
         return [
