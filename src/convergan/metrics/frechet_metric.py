@@ -104,14 +104,14 @@ class FrechetMetric(Metric):
                 Measured("FID", list(full.values), None, method),
                 Measured("FID infinity", list(infinity), None, method),
             ]
-        far: Spread | None
-        spread, far = _spreads(full, half_parts)
+        infinity_spread: Spread | None
+        spread, infinity_spread = _spreads(full, half_parts)
         method = METHOD
         if _is_curved(full, fewest):
-            far, method = None, _CURVED.format(fewest)
+            infinity_spread, method = None, _CURVED.format(fewest)
         return [
             Measured("FID", list(full.values), spread, METHOD, scale=full.scale),
-            Measured("FID infinity", list(infinity), far, method, scale=full.scale),
+            Measured("FID infinity", list(infinity), infinity_spread, method, scale=full.scale),
         ]
 
 

@@ -49,7 +49,7 @@ from convergan.scoring.protocol import (
     require_network,
     require_sets,
 )
-from convergan.scoring.scores import Scores, Seen
+from convergan.scoring.scores import Scores, SetCounts
 from convergan.scoring.settings import MetricName, ScoreSettings
 from convergan.scoring.table import EarlierScores
 
@@ -177,14 +177,14 @@ def measure(
     metrics = chosen_metrics(settings, inputs)
     require_sets(inputs, settings, metrics)
     require_network(inputs, embedding, settings, metrics)
-    look = _Look(embedding, settings, stage or (lambda *_: nullcontext(lambda *_: None)))
-    embeddings = look("images", inputs.images)
+    embedder = _Embedder(embedding, settings, stage or (lambda *_: nullcontext(lambda *_: None)))
+    embeddings = embedder("images", inputs.images)
     if isinstance(inputs.reference, SavedReference):
         require_features(inputs.reference, embeddings.images.features.shape[1])
     sets = [embeddings.images]
     if isinstance(inputs.versus, ImageSet):
-        sets.append(look("versus", inputs.versus).images)
-    references = _References(inputs, look, embeddings.images.features.shape[1])
+        sets.append(embedder("versus", inputs.versus).images)
+    references = _References(inputs, embedder, embeddings.images.features.shape[1])
     fingerprints = {
         name: fingerprint(embedding, name, metric, len(embeddings.images), references.facts(name))
         for name, metric in metrics.items()
@@ -192,7 +192,7 @@ def measure(
     for name, own in fingerprints.items():
         for image_set in sets[1:]:
             require_same(METRICS[name][0], own, {**own, "count": len(image_set)})
-    outcomes = _measured(metrics, sets, references, settings.seed, look.stage)
+    outcomes = _measured(metrics, sets, references, settings.seed, embedder.stage)
     estimates = [(name, item) for name, outcome in outcomes.items() for item in outcome.estimates]
     numbers = {estimate.name: estimate for _, estimate in estimates}
     metric_of = {estimate.name: name for name, estimate in estimates}
@@ -200,7 +200,7 @@ def measure(
         compared = _compared_with_earlier(inputs.versus, numbers, metric_of, fingerprints)
     else:
         compared = [pair for outcome in outcomes.values() for pair in outcome.comparisons]
-    notes = notes_of_inputs(inputs, settings) + note_of_sizes(look.sizes) + references.notes
+    notes = notes_of_inputs(inputs, settings) + note_of_sizes(embedder.sizes) + references.notes
     for name, metric in metrics.items():
         if isinstance(metric, InceptionScoreMetric):
             notes += notes_of_inception_score(metric, embeddings.images)
@@ -219,19 +219,19 @@ def measure(
         comparisons={comparison.name: comparison for comparison in corrected(compared)},
         fingerprints=fingerprints,
         memorization=(
-            None if inputs.training is None else _nearest(inputs.training, embeddings, look)
+            None if inputs.training is None else _nearest(inputs.training, embeddings, embedder)
         ),
-        sets=look.sets,
+        sets=embedder.sets,
         notes=list(dict.fromkeys(notes)),
     )
 
 
-class _Look:
+class _Embedder:
     """Features and logits of each set of images, computed once; `sets` has their counts."""
 
     def __init__(self, embedding: Embedding, settings: ScoreSettings, stage: Stage) -> None:
         self.embedding, self.settings, self.stage = embedding, settings, stage
-        self.sets: dict[str, Seen] = {}
+        self.sets: dict[str, SetCounts] = {}
         self.sizes: dict[str, frozenset[Size]] = {}
 
     def __call__(self, name: str, image_set: ImageSet) -> Embeddings:
@@ -247,7 +247,7 @@ class _Look:
                     skip_unreadable=self.settings.skip_unreadable,
                     progress=progress,
                 )
-        self.sets[name] = Seen(len(embeddings.images), embeddings.skipped)
+        self.sets[name] = SetCounts(len(embeddings.images), embeddings.skipped)
         self.sizes[name] = embeddings.sizes
         return embeddings
 
@@ -255,7 +255,7 @@ class _Look:
 class _References:
     """Reference of each metric, and its entries in the fingerprints."""
 
-    def __init__(self, inputs: ScoreInputs, look: _Look, features: int) -> None:
+    def __init__(self, inputs: ScoreInputs, embedder: _Embedder, features: int) -> None:
         self.notes: list[Note] = []
         self._reference: Reference = None
         self._facts: dict[str, Any] = {}
@@ -264,7 +264,7 @@ class _References:
         if isinstance(reference, SavedReference):
             self._reference, self._facts = reference.statistics, facts_of_statistics(reference)
         elif reference is not None:
-            embeddings = look("reference", reference)
+            embeddings = embedder("reference", reference)
             self._reference = embeddings.images
             self._facts = {
                 "reference_sha256": embeddings.sha256,
@@ -339,10 +339,10 @@ def _compared_with_earlier(
     return comparisons
 
 
-def _nearest(training: ImageSet, embeddings: Embeddings, look: _Look) -> Neighbours:
+def _nearest(training: ImageSet, embeddings: Embeddings, embedder: _Embedder) -> Neighbours:
     """Nearest training images; their places are those among all images, unreadable ones included."""
-    training_embeddings = look("training", training)
-    with look.stage("nearest training images", "images"):
+    training_embeddings = embedder("training", training)
+    with embedder.stage("nearest training images", "images"):
         nearest = nearest_training_images(
             embeddings.images.features, training_embeddings.images.features
         )

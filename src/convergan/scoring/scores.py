@@ -17,7 +17,7 @@ from convergan.scoring.table import SCHEMA, EarlierScores, scores_as_dict
 
 
 @dataclass(frozen=True)
-class Seen:
+class SetCounts:
     """Counts of a set of images: scored and skipped."""
 
     count: int
@@ -46,7 +46,7 @@ class Scores:
     images: Embeddings
     """Outputs of the network: `images.images.features` and `images.images.logits`, one row per image."""
 
-    sets: dict[str, Seen]
+    sets: dict[str, SetCounts]
     """Counts of each set of images by its name: `images`, `versus`, `reference`, `training`."""
 
     metric_of: dict[str, MetricName]
