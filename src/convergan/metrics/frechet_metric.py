@@ -274,7 +274,7 @@ class _Transport:
         self.inverse_map = first.rows.T @ (product @ (vectors / singular**1.5))
 
     def influence(self, features: Tensor) -> np.ndarray:
-        """[2, images]: the derivative of both parts of the distance by each image of the first set."""
+        """Derivative of both parts of the distance by each image of the first set, [2, images]."""
         return _influence(features, self.first.mean, self.second.mean, self.transport_map)
 
     def influence_of_second(self, features: Tensor) -> np.ndarray:

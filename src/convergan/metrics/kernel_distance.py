@@ -282,7 +282,7 @@ class KernelWork(PairWork):
         return Spread(plug_in, second, intervals=tuple(intervals))
 
     def _third(self, number: int) -> float:
-        """The third cumulant of the distance of one of the sets, were it 0."""
+        """Third cumulant of the distance of one of the sets, if its expectation is 0."""
         sets = (self.sets[number], self.reference)
         subsets = [subset(images.features) for images in sets]
         features = torch.cat(subsets)
