@@ -1,15 +1,17 @@
 """Claim: the 95 % intervals of scores, and of differences of two, hold the truth in 93 to 97 % of draws.
 
-    python benchmarks/score_coverage.py [--parts 10] [--metrics is fid kid pr] [--table]
+    python benchmarks/score_coverage.py [--parts 40] [--metrics is fid kid pr] [--table]
 
 Every draw is two sets of images and a reference, all new. The features are normal, the k-th with the standard
-deviation k^(-1/2), or such features mixed and cut off at 0, as a network's last layer has them; logits are
-mixtures of them. The sets differ from the reference by nothing, or in their first coordinate by .1, .3 or 1
-of its standard deviation. The truth is what a number is on average over the draws, 0 for differences and for
-KID of equal sets; FID infinity's is that of infinitely many images, which is known where features are normal.
-Beside coverage stands the mean width of the intervals over 2 x 1.96 true standard deviations.
+deviation k^(-1/2), or such features mixed and cut off at 0, as a network's last layer has them. Logits are
+mixtures of them; of "labelled" images one logit, drawn at random, is higher by 6 on average, as a classifier
+has it of images of one object each. The sets differ from the reference by nothing, or in their first
+coordinate by .1, .3 or 1 of its standard deviation, both alike, or by .1 in opposite directions. The truth is
+what a number is on average over the draws, 0 for differences and for KID of equal sets; FID infinity's is
+that of infinitely many images, which is known where features are normal. Every row has the mean width of the
+intervals over 2 x 1.96 true standard deviations.
 
-Draws come in parts of 100: the first part of every setting, then the second, and so on up to `--parts`. Each
+Draws come in parts of 25: the first part of every setting, then the second, and so on up to `--parts`. Each
 is written when it is done: a call that is killed loses the part that it was at, and the next one goes on. The
 JSON, and the table of docs/scores.md by `benchmarks/score_tables.py`, are of all parts that there are; with
 `--table` nothing is drawn.
@@ -32,6 +34,7 @@ from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Comparison, Embedded, Metric, compare
+from convergan.statistics.intervals import wilson
 from rows import row, write_rows
 
 METRICS: dict[str, Metric] = {
@@ -40,9 +43,10 @@ METRICS: dict[str, Metric] = {
     "kid": KernelMetric(),
     "pr": OverlapMetric(),
 }
-SHIFTS = {"equal": 0.0, "near": 0.1, "apart": 0.3, "far": 1.0}
+SHIFTS = {"equal": 0.0, "near": 0.1, "opposite": 0.1, "apart": 0.3, "far": 1.0}
+"""Of "opposite" the second set's is the negative."""
 
-DRAWS = 100
+DRAWS = 25
 """Of a part."""
 
 _OF_ALL = ("metrics/metric.py", "statistics/intervals.py", "statistics/student.py")
@@ -69,12 +73,14 @@ class Setting:
     features: int
     closeness: str
     classes: int = 10
-    parts: int = 10
+    parts: int = 40
     """At most."""
 
     def __str__(self) -> str:
         features = f"{self.features} {self.family} features"
-        shown = f"{self.classes:,} classes" if self.metric == "is" else features
+        shown = (
+            f"{self.classes:,} classes of {self.family} images" if self.metric == "is" else features
+        )
         return f"{self.count:,} images, {shown}, {self.closeness}"
 
     def cell(self, part: int) -> Cell:
@@ -88,20 +94,29 @@ class Setting:
 
 
 def _settings() -> Iterator[Setting]:
-    for count, classes, parts in ((1000, 10, 10), (5000, 10, 10), (1000, 1000, 5)):
-        # The Inception score has no reference to be near to.
-        yield Setting("is", "normal", count, 64, "equal", classes, parts)
+    # The Inception score has no reference to be near to.
+    for count in (1000, 5000):
+        yield Setting("is", "normal", count, 64, "equal")
+    for count, parts in ((1000, 40), (5000, 12), (50_000, 4)):
+        yield Setting("is", "labelled", count, 64, "equal", 1000, parts)
     for closeness in SHIFTS:
+        if closeness == "opposite":
+            for features in (16, 64):
+                yield Setting("fid", "normal", 1000, features, closeness)
+                yield Setting("kid", "normal", 1000, features, closeness)
+            continue
         for family, features in (("normal", 16), ("normal", 64), ("rectified", 64)):
             yield Setting("fid", family, 1000, features, closeness)
             yield Setting("kid", family, 1000, features, closeness)
-        yield Setting("fid", "normal", 1000, 250, closeness, parts=2)
-        yield Setting("fid", "normal", 5000, 64, closeness, parts=3)
+    for closeness in ("equal", "near", "apart", "far"):
+        yield Setting("fid", "normal", 5000, 64, closeness, parts=12)
+    yield Setting("kid", "normal", 5000, 16, "near", parts=4)
     for closeness in ("equal", "far"):
         for family, features in (("normal", 16), ("rectified", 64)):
             yield Setting("pr", family, 1000, features, closeness)
-    yield Setting("kid", "normal", 5000, 16, "near", parts=1)
-    yield Setting("pr", "normal", 5000, 16, "far", parts=1)
+    yield Setting("pr", "normal", 5000, 16, "far", parts=4)
+    for closeness in ("equal", "near", "apart", "far"):
+        yield Setting("fid", "normal", 1000, 250, closeness, parts=8)
 
 
 SETTINGS = tuple(_settings())
@@ -111,7 +126,7 @@ class Family:
     """A kind of images, as a network sees them.
 
     Args:
-        name: normal, or rectified.
+        name: normal, rectified, or labelled.
         features: how many.
         classes: how many.
     """
@@ -130,7 +145,13 @@ class Family:
         features: Tensor = normal * self.scale
         if self.name == "rectified":
             features = (features @ self.mixing).relu()
-        return Embedded(features, normal @ self.head)
+        logits = normal @ self.head
+        if self.name == "labelled":
+            labels = torch.randint(self.head.shape[1], (count, 1), generator=generator)
+            logits = logits / 3 + torch.zeros_like(logits).scatter_(
+                1, labels, 6 + 2 * torch.randn(count, 1, generator=generator)
+            )
+        return Embedded(features, logits)
 
 
 def draw(setting: Setting, part: int, draws: int = DRAWS) -> dict[str, Any]:
@@ -142,7 +163,8 @@ def draw(setting: Setting, part: int, draws: int = DRAWS) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for number in range(draws):
         shift = SHIFTS[setting.closeness]
-        sets = [images.draw(generator, setting.count, shift) for _ in range(2)]
+        shifts = (shift, -shift if setting.closeness == "opposite" else shift)
+        sets = [images.draw(generator, setting.count, of_set) for of_set in shifts]
         reference = images.draw(generator, setting.count, 0.0)
         for one in compare(METRICS[setting.metric], *sets, reference, seed=part * draws + number):
             of_number = found.setdefault(
@@ -201,12 +223,13 @@ def _row(
     truth = float(both[:, 0].mean()) if truth is None else truth
     spread = float(np.sqrt((first[:, 0].var(ddof=1) + second[:, 0].var(ddof=1)) / 2))
     below, above = _missed(both, truth)
+    held = _coverage(both, truth)
     found = row(
         claim="95 % intervals hold the truth in 93 to 97 % of draws",
         setting=f"{name}, {setting}",
         device="cpu",
         precision="64-true",
-        ours=_coverage(both, truth),
+        ours=held,
         peer=0.95,
         peer_name="what they say",
         unit="share of intervals that hold the truth",
@@ -219,10 +242,12 @@ def _row(
         closeness=setting.closeness,
         mean=float(both[:, 0].mean()),
         truth=truth,
+        interval_of_rate=_interval_of_rate(held, len(first)),
         too_high=below,
         too_low=above,
         width=_width(both, spread),
         coverage_of_difference=_coverage(differences, 0.0),
+        interval_of_rate_of_difference=_interval_of_rate(_coverage(differences, 0.0), len(first)),
         width_of_difference=_width(differences, float(differences[:, 0].std(ddof=1))),
         given=float(np.isfinite(both[:, 1]).mean()),
         methods=methods,
@@ -253,6 +278,11 @@ def _coverage(lines: np.ndarray, truth: float) -> float:
     return 1 - sum(_missed(lines, truth))
 
 
+def _interval_of_rate(rate: float, draws: int) -> list[float]:
+    """Wilson's, of so many draws: the two sets of one have a reference in common."""
+    return [np.nan, np.nan] if np.isnan(rate) else list(wilson(round(rate * draws), draws))
+
+
 def _width(lines: np.ndarray, spread: float) -> float:
     given = _given(lines)
     if not len(given):
@@ -262,7 +292,7 @@ def _width(lines: np.ndarray, spread: float) -> float:
 
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=10, help="of 100 draws, of each setting")
+    parser.add_argument("--parts", type=int, default=40, help=f"of {DRAWS} draws, of each setting")
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS))
     parser.add_argument("--table", action="store_true", help="draw nothing, print what there is")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/score-coverage"))

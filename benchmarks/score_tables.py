@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
+from convergan.statistics.intervals import wilson
 from rows import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "scores.md"
@@ -19,6 +20,7 @@ _HEADS = (
     "number",
     "images, features",
     "the sets differ by",
+    "draws",
     "interval holds it",
     "its width",
     "interval of the difference",
@@ -34,7 +36,13 @@ _ORDER = (
     "density",
     "coverage",
 )
-_SHIFTS = {"equal": "nothing", "near": ".1", "apart": ".3", "far": "1"}
+_SHIFTS = {
+    "equal": "nothing",
+    "near": ".1",
+    "opposite": ".1 and -.1",
+    "apart": ".3",
+    "far": "1",
+}
 
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
@@ -50,23 +58,27 @@ def _table(rows: list[dict[str, Any]]) -> str:
         what = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
             what = f"{row['classes']:,} classes"
+            what += " of labelled images" if row["family"] == "labelled" else ""
         cells = (
             row["number"],
             f"{row['images']:,}, {what}",
             _SHIFTS[row["closeness"]] if row["number"] != "Inception score" else "–",
-            _share(row["ours"]),
+            f"{row['repeats']:,}",
+            _share(row["ours"], row["repeats"]),
             _width(row["width"]),
-            _share(row["coverage_of_difference"]),
+            _share(row["coverage_of_difference"], row["repeats"]),
             _width(row["width_of_difference"]),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    draws = sorted({row["repeats"] for row in rows})
-    shown = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
-    return "\n".join([*lines, "", f"Of {shown} draws each.", ""])
+    return "\n".join([*lines, ""])
 
 
-def _share(value: float | None) -> str:
-    return "none given" if value is None else f"{100 * value:.1f} %"
+def _share(value: float | None, draws: int) -> str:
+    """With Wilson's interval of a share of so many draws."""
+    if value is None:
+        return "none given"
+    low, high = wilson(round(value * draws), draws)
+    return f"{100 * value:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _width(value: float | None) -> str:
