@@ -194,8 +194,8 @@ def _require_range(
         )
     if high - low < _LEAST_OF_RANGE * (pixel_range[1] - pixel_range[0]):
         return (
-            f"{values} are almost one shade of grey if black is {pixel_range[0]:g} and white"
-            f" {pixel_range[1]:g}: is this --pixel-range right?",
+            f"{values} are almost the same grey if black is {pixel_range[0]:g} and white is"
+            f" {pixel_range[1]:g}: is that the range of these floats?",
         )
     return ()
 
