@@ -40,9 +40,17 @@ SHUFFLE_SEED = 2020
 """torch-fidelity's: with it, its score and the `shuffled` protocol's are the same number."""
 
 METHOD = "delta method, with terms of second order"
+METHOD_OF_SPLITS = "variance among splits, Student's t"
 
 FEWEST_A_SPLIT = 20
 """Images in each split of a score that has an interval."""
+
+FEWEST_A_CLASS = 2
+"""Images in each split, for each class, from which derivatives tell the variance of its score. With fewer
+most of it is due to how many images happen to have a class in common."""
+
+FEWEST_SPLITS = 8
+"""Splits whose variance is known well enough."""
 
 _CHUNK = 1024
 
@@ -270,6 +278,8 @@ class InceptionScoreMetric(Metric):
     In a part of n images with the score e^D an image adds (d_i - D) e^D / n, where d_i is its
     KL( p(y|x) || p(y) ): the delta method. Terms of second order are in these twice; with M the covariance of
     p(y|x) / p(y)^(1/2) over the images, they have the variance e^2D |M|^2 / (2 n^2).
+
+    With fewer images in a part than `FEWEST_A_CLASS` a class the variance is that among the parts.
     """
 
     protocol: Protocol = "paper"
@@ -293,7 +303,10 @@ class InceptionScoreMetric(Metric):
                     f" {len(images)}"
                 )
         steps = Steps(progress, sum(map(len, sets)))
-        found = [self._parts(images, steps) for images in sets]
+        classes = sets[0].logits.shape[1]
+        fewest = min(map(len, sets)) // self.splits
+        by_splits = fewest < FEWEST_A_CLASS * classes
+        found = [self._parts(images, steps, by_splits=by_splits) for images in sets]
         values = [float(np.mean([part.score for part in parts])) for parts in found]
         stdevs = [float(np.std([part.score for part in parts])) for parts in found]
         spread, method = None, METHOD
@@ -304,6 +317,17 @@ class InceptionScoreMetric(Metric):
                 f"none known to hold for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
                 f" {self.splits} splits"
             )
+        elif by_splits and self.splits < FEWEST_SPLITS:
+            method = (
+                f"none known to hold for fewer than {FEWEST_A_CLASS * classes:,} images a split, with"
+                f" {classes:,} classes, in fewer than {FEWEST_SPLITS} splits"
+            )
+        elif by_splits:
+            variances = [np.var([part.score for part in parts], ddof=1) for parts in found]
+            spread = Spread(
+                np.diag(variances) / self.splits, np.zeros((len(sets), len(sets))), self.splits - 1
+            )
+            method = METHOD_OF_SPLITS
         else:
             spread = Spread(
                 np.diag([_of_mean([part.variance for part in parts]) for parts in found]),
@@ -311,14 +335,16 @@ class InceptionScoreMetric(Metric):
             )
         return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
-    def _parts(self, images: Embedded, steps: Steps) -> list["_Part"]:
+    def _parts(self, images: Embedded, steps: Steps, *, by_splits: bool) -> list["_Part"]:
         parts = split_of_images(
             len(images), self.protocol, splits=self.splits, seed=self.split_seed
         )
         found = []
         for part in range(self.splits):
             places = torch.from_numpy(np.flatnonzero(parts == part))
-            found.append(_part(images.logits, places, second_order=self.intervals))
+            found.append(
+                _part(images.logits, places, second_order=self.intervals and not by_splits)
+            )
             steps.take(len(places))
         return found
 
