@@ -1,5 +1,6 @@
 """The Inception score is the authors', torch-fidelity's, and 1 of equal images; its memory does not grow."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,15 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from convergan.metrics.inception_score import InceptionScore, divergences, split_of_images
+from convergan.metrics.inception_score import (
+    METHOD,
+    METHOD_OF_SPLITS,
+    InceptionScore,
+    InceptionScoreMetric,
+    divergences,
+    split_of_images,
+)
+from convergan.metrics.metric import Embedded
 from support import on_two_ranks
 
 
@@ -208,3 +217,24 @@ def test_two_processes_have_the_score_of_one(logits: Tensor, tmp_path: Path) -> 
     for rank in range(2):
         for got in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
             assert tuple(map(float, got)) == pytest.approx(of_logits(logits))
+
+
+def test_with_few_images_a_class_the_interval_is_as_wide_as_scores_vary() -> None:
+    """Of 100 images a split and 1,000 classes, where derivatives know half of the variance."""
+    generator = torch.Generator().manual_seed(0)
+    metric = InceptionScoreMetric()
+    scores, said = [], []
+    for _ in range(60):
+        logits = torch.randn(1000, 1000, generator=generator)
+        logits.scatter_(1, torch.randint(1000, (1000, 1), generator=generator), 12)
+        (found,) = metric.measure([Embedded(logits[:, :1], logits)])
+        assert found.spread is not None and found.method == METHOD_OF_SPLITS
+        scores.append(found.values[0])
+        said.append(found.spread.variance([1]))
+    # Three standard deviations of the logarithm of as noisy a variance.
+    assert abs(math.log(np.mean(said) / np.var(scores, ddof=1))) < 3 * (2 / 59) ** 0.5
+    assert found.spread.degrees_of_freedom == 9
+    few = InceptionScoreMetric(splits=5).measure([Embedded(logits[:, :1], logits)])[0]
+    assert few.spread is None and "2,000 images in each of fewer than 8 splits" in few.method
+    many = metric.measure([Embedded(logits[:, :1], logits[:, :50])])[0]
+    assert many.spread is not None and many.method == METHOD

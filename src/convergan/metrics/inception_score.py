@@ -40,9 +40,17 @@ SHUFFLE_SEED = 2020
 """Seed that torch-fidelity uses: with it, the `shuffled` protocol gives the same number."""
 
 METHOD = "delta method with terms of second order"
+METHOD_OF_SPLITS = "variance among splits, with Student's t"
 
 FEWEST_A_SPLIT = 20
 """Number of images in each split from which on a score has an interval."""
+
+FEWEST_A_CLASS = 2
+"""Images per class in each split from which on the variance of a score comes from derivatives. With fewer,
+most of the variance is due to how many images happen to have a class in common."""
+
+FEWEST_SPLITS = 8
+"""Number of splits from which on the variance among them is known well enough."""
 
 _CHUNK = 1024
 
@@ -274,6 +282,8 @@ class InceptionScoreMetric(Metric):
     In a part of n images with the score e^D, image i contributes (d_i - D) e^D / n, where d_i is its
     KL( p(y|x) || p(y) ). The variance of these contributions counts the terms of second order twice. With M
     the covariance of p(y|x) / p(y)^(1/2) over the images, these have the variance e^2D |M|^2 / (2 n^2).
+
+    If a part has fewer than `FEWEST_A_CLASS` images per class, the variance is that among the parts.
     """
 
     protocol: Protocol = "paper"
@@ -297,7 +307,10 @@ class InceptionScoreMetric(Metric):
                     f" {len(images)}"
                 )
         steps = Steps(progress, sum(map(len, sets)))
-        parts_of_sets = [self._parts(images, steps) for images in sets]
+        classes = sets[0].logits.shape[1]
+        images_per_split = min(map(len, sets)) // self.splits
+        by_splits = images_per_split < FEWEST_A_CLASS * classes
+        parts_of_sets = [self._parts(images, steps, by_splits=by_splits) for images in sets]
         values = [float(np.mean([part.score for part in parts])) for parts in parts_of_sets]
         stdevs = [float(np.std([part.score for part in parts])) for parts in parts_of_sets]
         spread, method = None, METHOD
@@ -308,6 +321,17 @@ class InceptionScoreMetric(Metric):
                 f"no valid method is known for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
                 f" {self.splits} splits"
             )
+        elif by_splits and self.splits < FEWEST_SPLITS:
+            method = (
+                f"no valid method is known for fewer than {FEWEST_A_CLASS * classes:,} images in each of"
+                f" fewer than {FEWEST_SPLITS} splits with {classes:,} classes"
+            )
+        elif by_splits:
+            variances = [np.var([part.score for part in parts], ddof=1) for parts in parts_of_sets]
+            spread = Spread(
+                np.diag(variances) / self.splits, np.zeros((len(sets), len(sets))), self.splits - 1
+            )
+            method = METHOD_OF_SPLITS
         else:
             spread = Spread(
                 np.diag(
@@ -325,14 +349,16 @@ class InceptionScoreMetric(Metric):
             )
         return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
-    def _parts(self, images: Embedded, steps: Steps) -> list["_Part"]:
+    def _parts(self, images: Embedded, steps: Steps, *, by_splits: bool) -> list["_Part"]:
         parts = split_of_images(
             len(images), self.protocol, splits=self.splits, seed=self.split_seed
         )
         scored = []
         for part in range(self.splits):
             places = torch.from_numpy(np.flatnonzero(parts == part))
-            scored.append(_part(images.logits, places, second_order=self.intervals))
+            scored.append(
+                _part(images.logits, places, second_order=self.intervals and not by_splits)
+            )
             steps.take(len(places))
         return scored
 
