@@ -126,7 +126,7 @@ def test_groups_of_few_images_have_the_numbers_of_groups_of_many(
     images = [Embedded(some, some[:, :0]) for some in sets]
     monkeypatch.setattr("convergan.metrics.manifold._DEGREES_OF_FREEDOM_CACHED", 20)
     kept = OverlapMetric().measure(images[:2], images[2])
-    monkeypatch.setattr("convergan.metrics.manifold._MOST_KEPT", 0)
+    monkeypatch.setattr("convergan.metrics.manifold._MOST_CACHED_PAIRS", 0)
     for one, other in zip(kept, OverlapMetric().measure(images[:2], images[2]), strict=True):
         assert one.spread is not None and other.spread is not None
         np.testing.assert_allclose(one.spread.plug_in, other.spread.plug_in, rtol=1e-9)
