@@ -143,7 +143,7 @@ class _Whole(NamedTuple):
     of_parts: Float[np.ndarray, "sets 2 2"]
     """The same, of the parts of each set."""
     along: float
-    """What both sets' own images add to the variance of their difference; see `difference_spread`."""
+    """See `_Gaussians._along`; 0 where there are not two sets."""
     orders: list[_Orders]
     """Of each set; none where no interval is known to hold."""
     scale: float
@@ -219,15 +219,18 @@ class _Gaussians:
             of_parts += [np.cov(one) / len(self.reference) for one in by_real]
             totals = [one.sum(axis=0) for one in by_real]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
-        along = 0.0
-        for features, factors in zip(self.sets, self.factors, strict=True):
-            if len(ways) != 2:
-                break
-            both = np.sum([way.influence(features, factors.mean) for way in ways], axis=(0, 1)) / 2
-            along += float(both.var(ddof=1)) / len(features)
+        along = self._along(ways) if certain and len(ways) == 2 else 0.0
         orders = [self._orders(number) for number in range(len(self.sets) * certain)]
         scale = max(float(one.rows.square().sum()) for one in (*self.factors, self.real))
         return _Whole(np.array(parts), plug_in, of_parts, along, orders, scale)
+
+    def _along(self, ways: Sequence["_Transport"]) -> float:
+        """What both sets' own images add to the variance of their difference; see `difference_spread`."""
+        found = 0.0
+        for features, factors in zip(self.sets, self.factors, strict=True):
+            both = np.sum([way.influence(features, factors.mean) for way in ways], axis=(0, 1)) / 2
+            found += float(both.var(ddof=1)) / len(features)
+        return found
 
     def _orders(self, number: int) -> _Orders:
         """Of one of the sets. Near equality FID is the squared distance of means in the space of the kernel
@@ -351,14 +354,16 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
             )
         )
         own = [
-            interval_of_squared_distance(float(parts[0]), means, trace),
+            interval_of_squared_distance(float(parts[0]), means, trace, of_sum=True),
             interval_of_squared_distance(
                 float(parts[1]), replace(covariances, bounded=False), bias
             ),
         ]
         infinite = [
             interval_of_squared_distance(
-                float(2 * part - half), DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded)
+                float(2 * part - half),
+                DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded),
+                of_sum=True,
             )
             for part, half, one, bounded in zip(
                 parts, halves, (means, covariances), (True, False), strict=True

@@ -141,8 +141,8 @@ def distance_spread(
 
     Of first order the variance is 4 w t, with the weight w of what is moved, and the sample's own derivatives
     have it and twice what is there at 0. Where most of both is chance their ratio says nothing of w: as two
-    standard deviations more would be, it is then for something that varies much, w = 1.5 tr C^3 / tr C^2,
-    about the largest weight where weights fall as 1 / k.
+    standard deviations more would be, it is then for something that varies much, w = 1.25 tr C^3 / tr C^2,
+    near the largest weight where weights fall as 1 / k.
 
     Args:
         distance: the estimate, less its bias.
@@ -154,8 +154,8 @@ def distance_spread(
     growth, positive = plug_in - 2 * at_zero, max(0.0, distance)
     if at_zero > 0:
         chance = 2 * math.sqrt(at_zero)
-        chance_growth = 1.5 * third / at_zero * chance
-        slope = (max(growth, -chance_growth / 2) + chance_growth) / (positive + chance)
+        chance_growth = 1.25 * third / at_zero * chance
+        slope = (max(growth, 0.0) + chance_growth) / (positive + chance)
     else:
         slope = growth / positive if positive > 0 else 0.0
     return DistanceSpread(at_zero + besides, third, slope)
