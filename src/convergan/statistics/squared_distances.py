@@ -72,8 +72,8 @@ def interval_of_squared_distance(
         value: the estimate.
         spread: of estimates.
         bias: what they exceed t by on average.
-        of_sum: the estimate is part of a sum, and its low end as far below it as chance may have added where t
-            is 0, even if that is below 0: what is known of a part's t is not known of the sum.
+        of_sum: the estimate is part of a sum, and its low end as far below it as chance may have added where
+            t is 0, even if that is below 0: the sum has no bound there.
     """
     distance = value - bias
 
