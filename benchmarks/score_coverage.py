@@ -1,6 +1,6 @@
 """Claim: the 95 % intervals of scores, and of differences of two, hold the truth in 93 to 97 % of draws.
 
-    python benchmarks/score_coverage.py [--parts 40] [--metrics is fid kid pr] [--table]
+    python benchmarks/score_coverage.py [--parts 40] [--metrics is fid kid pr] [--table] [--any-code]
 
 Every draw is two sets of images and a reference, all new. The features are normal, the k-th with the standard
 deviation k^(-1/2), or such features mixed and cut off at 0, as a network's last layer has them. Logits are
@@ -295,9 +295,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", type=int, default=40, help=f"of {DRAWS} draws, of each setting")
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS))
     parser.add_argument("--table", action="store_true", help="draw nothing, print what there is")
+    parser.add_argument(
+        "--any-code", action="store_true", help="what earlier code measured counts as well"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/score-coverage"))
     arguments = parser.parse_args(words)
-    cells = Cells(arguments.runs / "cells")
+    cells = Cells(arguments.runs / "cells", any_code=arguments.any_code)
     by_cell: dict[str, tuple[Setting, int]] = {}
     todo = []
     for part in range(0 if arguments.table else arguments.parts):

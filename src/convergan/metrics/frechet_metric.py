@@ -145,7 +145,7 @@ class _FullSample(NamedTuple):
     part_covariances: Float[np.ndarray, "sets 2 2"]
     """Covariance of the two parts of FID of each set, by the first derivatives."""
     own_variance: float
-    """Variance of the difference of two sets due to their own images; see `difference_spread`."""
+    """Variance of the difference of two sets due to their own images; 0 if there are not two sets."""
     orders: list[_Orders]
     """Terms of second order of each set; empty if there are no intervals."""
     scale: float
@@ -223,10 +223,15 @@ class _Gaussians:
             ]
             totals = [influence.sum(axis=0) for influence in real_influences]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
-        own_variance = 0.0
+        own_variance = self._own_variance(transports) if certain and len(transports) == 2 else 0.0
+        orders = [self._orders(number) for number in range(len(self.sets) * certain)]
+        scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
+        return _FullSample(np.array(parts), plug_in, part_covariances, own_variance, orders, scale)
+
+    def _own_variance(self, transports: Sequence["_Transport"]) -> float:
+        """Variance of the difference of two sets due to their own images; see `difference_spread`."""
+        variance = 0.0
         for features, factors in zip(self.sets, self.factors, strict=True):
-            if len(transports) != 2:
-                break
             mean_influence = (
                 np.sum(
                     [transport.influence(features, factors.mean) for transport in transports],
@@ -234,10 +239,8 @@ class _Gaussians:
                 )
                 / 2
             )
-            own_variance += float(mean_influence.var(ddof=1)) / len(features)
-        orders = [self._orders(number) for number in range(len(self.sets) * certain)]
-        scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
-        return _FullSample(np.array(parts), plug_in, part_covariances, own_variance, orders, scale)
+            variance += float(mean_influence.var(ddof=1)) / len(features)
+        return variance
 
     def _orders(self, number: int) -> _Orders:
         """Terms of second order of one of the sets.
@@ -374,7 +377,7 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
             )
         )
         own = [
-            interval_of_squared_distance(float(parts[0]), means, trace),
+            interval_of_squared_distance(float(parts[0]), means, trace, part_of_sum=True),
             interval_of_squared_distance(
                 float(parts[1]), replace(covariances, bounded=False), bias
             ),
@@ -383,6 +386,7 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
             interval_of_squared_distance(
                 float(2 * part - half),
                 DistanceSpread(2 * distance.at_zero, 0.0, distance.slope, bounded),
+                part_of_sum=True,
             )
             for part, half, distance, bounded in zip(
                 parts, halves, (means, covariances), (True, False), strict=True

@@ -146,7 +146,7 @@ def distance_spread(
     variance by the derivatives at the sample is this, plus twice the variance at distance 0. If both the
     distance and the first-order part are mostly chance, their ratio says nothing about w. Two standard
     deviations are therefore added to the distance, and the matching variance to the other part, for a
-    direction that varies much: w = 1.5 tr C^3 / tr C^2, about the largest weight if weights fall as 1 / k.
+    direction that varies much: w = 1.25 tr C^3 / tr C^2, near the largest weight if weights fall as 1 / k.
 
     Args:
         distance: the estimate, less its bias.
@@ -158,8 +158,8 @@ def distance_spread(
     growth, positive = plug_in - 2 * at_zero, max(0.0, distance)
     if at_zero > 0:
         chance = 2 * math.sqrt(at_zero)
-        chance_growth = 1.5 * third / at_zero * chance
-        slope = (max(growth, -chance_growth / 2) + chance_growth) / (positive + chance)
+        chance_growth = 1.25 * third / at_zero * chance
+        slope = (max(growth, 0.0) + chance_growth) / (positive + chance)
     else:
         slope = growth / positive if positive > 0 else 0.0
     return DistanceSpread(at_zero + independent_variance, third, slope)
