@@ -145,8 +145,8 @@ def work(rank: int, folder: str) -> None:
     together = {"gathered": gather(rank), **compare_samples(rank)}
     torch.save(together, f"{folder}/together-{rank}.pt")
     torch.save(result, f"{folder}/{rank}.pt")
-    # Without destructors: a thread of the connection that has just averaged gradients needs the interpreter to
-    # put them away; if the connection is closed meanwhile, each waits for the other, for ever.
+    # Without destructors: a thread of the connection that has just averaged gradients needs the interpreter
+    # to put them away; if the connection is closed meanwhile, each waits for the other, for ever.
     torch.distributed.barrier()
     os._exit(0)
 
