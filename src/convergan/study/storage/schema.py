@@ -31,7 +31,7 @@ class Study(Base):
     paused: Mapped[bool]
     created_at: Mapped[float]
     order_secret: Mapped[str]
-    """Random: goes with the plan's seed into who sees what in which order (`schedule.py`)."""
+    """Random: goes with the plan's seed into who sees what in which order (`design/schedule.py`)."""
     sign_outs: Mapped[int] = mapped_column(default=0)
     """How often a researcher has signed out, which ends all that was signed in until then."""
     key_fingerprint: Mapped[str | None] = mapped_column(String(64))
