@@ -106,7 +106,8 @@ def _with_middle_half(values: list[str], unit: str) -> str:
 
 def _three_digits(value: float) -> str:
     """A number with three digits, more where it is 1,000 or above."""
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}"
+    magnitude = math.floor(math.log10(float(f"{value:.3g}")))
+    return f"{value:,.{max(0, 2 - magnitude)}f}"
 
 
 def main() -> None:
