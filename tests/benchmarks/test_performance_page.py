@@ -44,7 +44,8 @@ ROW = {
         ({}, "CPU, 1 thread, fp32 | 2.04 ms | broadcasting: 2.50 s | 4.60 (3.74 to 5.41) | – | 1,000"),
         (
             {"ours": 99.96, "peer": 1234.5, "unit": "CPU seconds", "times_floor": 16.214},
-            "CPU, 1 thread, fp32 | 100 CPU s | broadcasting: 1,234 CPU s | 4.60 (3.74 to 5.41) | 16.21 | 1,000",
+            "CPU, 1 thread, fp32 | 100 CPU s | broadcasting: 1,234 CPU s"
+            " | 4.60 (3.74 to 5.41) | 16.21 | 1,000",
         ),
         (
             {"unit": "MB at the peak", "ours": 33.04, "peer": 498, "times_faster": None, "repeats": 1},
