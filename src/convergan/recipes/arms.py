@@ -93,7 +93,8 @@ def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
 
 def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
     """The recipe of an arm's trainings with held-out labels, by which an arm is chosen. It has fewer
-    steps."""
+    steps.
+    """
     alone = arm_recipe(recipe, arm)
     if alone.steps is None:
         return alone
@@ -105,7 +106,8 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
 
 def is_planned(recipe: Recipe) -> bool:
     """True if the steps of each arm are planned, for the recipe's minutes and for the settings that decide
-    the duration of a step."""
+    the duration of a step.
+    """
     other_arms = [name for name in arm_names(recipe) if name != own_arm(recipe)]
     all_arms = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
     return (
@@ -127,7 +129,8 @@ def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
 
 def without_classes(objective: ObjectiveSettings) -> ObjectiveSettings:
     """The objective of a generator alone: the recipe's GAN, or else the paper's, without terms for
-    classes."""
+    classes.
+    """
     objective = _composed(objective)
     objective = objective.with_term(replace(objective.supervised, weight=0.0))
     return _switched_off(objective, CONSISTENCY_TERMS)

@@ -32,7 +32,8 @@ _KIND_DEFAULTS: dict[str, dict[str, float]] = {
 class AugmentationSettings(Settings, group="augmentation"):
     """Random views of the training images, drawn afresh for each image in each step. Unlabelled images are
     shifted (weak views). Labelled images are also rotated and changed in colour. Strong views, which
-    consistency compares with weak views, may also be grey and have a cutout."""
+    consistency compares with weak views, may also be grey and have a cutout.
+    """
 
     kind: Literal["none", "digits", "photographs"] = "none"
     """Kind of augmentation, which decides the defaults of the settings below. `none`: images are unchanged.

@@ -230,7 +230,8 @@ def read_recipe(path: StrPath) -> Recipe:
 
 class _Loader(yaml.SafeLoader):
     """Loader of YAML that refuses aliases, with which a few bytes can fill any memory, merges and duplicate
-    names."""
+    names.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -302,7 +303,8 @@ def first_difference(
     saved: Recipe, requested: Recipe, ignored: Collection[str] = ()
 ) -> tuple[str, Any, Any] | None:
     """The dotted name of the first setting in which two recipes differ, and both values; None if all are
-    equal."""
+    equal.
+    """
     requested_settings = dict(_flat(recipe_to_dict(requested)))
     saved_settings = dict(_flat(recipe_to_dict(saved)))
     for name in {**saved_settings, **requested_settings}:

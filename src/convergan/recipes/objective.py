@@ -110,7 +110,7 @@ class ObjectiveSettings(Settings, group="objective"):
 
     @property
     def is_supervised(self) -> bool:
-        """True if classes are learned."""
+        """True if classes are learnt."""
         return self.supervised.weight > 0
 
     @property
