@@ -93,8 +93,8 @@ def test_of_several_arms_the_best_is_named_with_its_lead_and_what_each_cost() ->
         "With 100 labels, the GAN composed with consistency misclassifies 14.1 % of 1,000 test images "
         "(2.0 min), consistency 15.0 % (2.0 min), the supervised baseline 24.3 % (2.0 min). The best is the "
         "GAN composed with consistency, 0.9 points better than consistency (p = 0.4, which may be chance) "
-        "and 10.2 points better than the supervised baseline (p < 0.001); whether adding the GAN to consistency "
-        "helped is undecided."
+        "and 10.2 points better than the supervised baseline (p < 0.001); whether adding the GAN to "
+        "consistency helped is undecided."
     )
 
 
