@@ -67,8 +67,8 @@ def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
 
 
 def memory_layout(device: torch.device, network: Discriminator | Generator) -> torch.memory_format:
-    """Memory layout of images and convolutions. It is channels last on a GPU, whose tensor cores need it, and
-    for networks that this makes faster on a CPU, which the paper's are not.
+    """Memory layout of images and convolutions: channels last on a GPU, whose tensor cores need it, and for
+    networks that it makes faster on a CPU (not the paper's).
     """
     last = device.type == "cuda" or network.channels_last
     return torch.channels_last if last else torch.contiguous_format
@@ -93,7 +93,7 @@ def require_compiler(hardware: HardwareSettings) -> None:
     on_gpu = hardware.accelerator in ("auto", "cuda") and torch.cuda.is_available()
     if not hardware.compile or on_gpu:
         return
-    # As torch does.
+    # torch uses the same variable and defaults.
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         raise UserError(

@@ -11,7 +11,7 @@ from convergan.training.terms.term import Term, TermContext, TermOutputs
 
 
 class Supervised(Term):
-    """-E w_y log p(y | x, y <= K) over the labelled images; the only data term of the baseline.
+    """-E w_y log p(y | x, y <= K) over the labelled images; the only term from which the baseline learns.
 
     The weights w are 1 unless the settings balance classes with different numbers of labels. With
     `include_generated`, p(y | x) from a softmax over K + 1 outputs replaces p(y | x, y <= K).
