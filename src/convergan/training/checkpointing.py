@@ -163,8 +163,8 @@ class Checkpointer:
     def go_back(self, state: TrainingState, not_finite: NotFinite) -> HealthWarning:
         """Restore the last good checkpoint and halve the learning rate, or give up.
 
-        If training diverges again before the next checkpoint, the restored checkpoint may already be damaged:
-        then the one before it is taken as the last good one.
+        If training diverges again before the next checkpoint, the trouble may have begun before the restored
+        checkpoint: then the one before it counts as the last good one.
 
         Returns:
             The warning about the rollback.
