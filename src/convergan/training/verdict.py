@@ -149,7 +149,7 @@ def _comparison(results: Results, best: str, rival: str, size: int) -> str:
     fewer_errors = second.test_errors - first.test_errors
     if not fewer_errors:
         return f"as good as {arm_phrase(rival)}"
-    points = f"{100 * fewer / size:.{2 if size >= 2000 else 1}f} points"
+    points = f"{100 * fewer_errors / size:.{2 if size >= 2000 else 1}f} points"
     by_chance = ", which may be chance" if p_value >= SIGNIFICANCE else ""
     return f"{points} better than {arm_phrase(rival)} ({_chance(p_value)}{by_chance})"
 
