@@ -280,7 +280,7 @@ def test_what_is_no_ensemble_is_told(
     ensemble: Path, recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        UserError, match=r"members: expected 1 beside minutes or arms.*got 3; --minutes None"
+        UserError, match=r"members: expected 1 with minutes or arms.*got 3; --minutes None"
     ):
         replace(PRESETS["folder"], members=3)
     with pytest.raises(UserError, match="seed: expected one that leaves room"):
