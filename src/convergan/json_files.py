@@ -52,7 +52,8 @@ def json_text(value: Any) -> str:
 
 def spread_json_text(value: Any) -> str:
     """JSON as of `json_text`, but with a line for each number of a list, and without escapes of characters
-    outside ASCII."""
+    outside ASCII.
+    """
     return json.dumps(json_values(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 

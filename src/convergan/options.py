@@ -33,7 +33,8 @@ _REGISTRY = ConstructorRegistry()
 @_REGISTRY.struct_rule
 def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     """The tyro specification of settings, without those that no option can change: the recipe's name, terms
-    of others, and what has one value alone, as the kind of networks."""
+    of others, and what has one value alone, as the kind of networks.
+    """
     suppress: Any = Suppress
     # The marker keeps the call of tyro below from ending here again.
     if suppress in info.markers or not (

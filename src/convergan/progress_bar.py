@@ -15,13 +15,13 @@ LOG_EVERY_SECONDS = 60.0
 
 
 class LogRate:
-    """A limit on the rate of lines in a log: one line in `LOG_EVERY_SECONDS`."""
+    """A limit on the rate of lines in a log: one line in `LOG_EVERY_SECONDS`.
+
+    Args:
+        at_once: the first line may come now; otherwise after `LOG_EVERY_SECONDS`.
+    """
 
     def __init__(self, *, at_once: bool) -> None:
-        """
-        Args:
-            at_once: the first line may come now; otherwise after `LOG_EVERY_SECONDS`.
-        """
         self._last = None if at_once else time.monotonic()
 
     def is_due(self) -> bool:
