@@ -95,7 +95,7 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
         cell.name
         for each in entries.values()
         for cell in each.cells
-        if store.found(cell) is not None
+        if store.outcome(cell) is not None
     }
     for path in paths:
         if path.parent.name not in done:
@@ -214,7 +214,7 @@ def draw_curves(path: Path, found: list[ExpectedCurve]) -> None:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("wrong test images, %")
+        axes.set_ylabel("misclassified test images, %")
         axes.legend(frameon=False, fontsize=8)
 
     write_figure(path, draw)
