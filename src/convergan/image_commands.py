@@ -166,7 +166,7 @@ class Sample(Checked):
                 overwrite=self.overwrite,
                 progress=progress,
             )
-        print(printable(f"{self.out}: {self.count:,} images; {grid} shows some"))
+        print(printable(f"{self.out}: {self.count:,} images; the first of them are in {grid}"))
 
 
 @dataclass(kw_only=True)

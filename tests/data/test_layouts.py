@@ -131,7 +131,7 @@ TESTED = f"{READ}; test cats 1, dogs 1"
             READ,
             [
                 "labels.csv looks like a table of labels and is not read: labels come from the names of"
-                " folders and in metadata.csv",
+                " folders and from metadata.csv",
                 "1 file skipped: .csv 1",
             ],
         ),

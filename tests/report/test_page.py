@@ -37,7 +37,7 @@ def test_the_verdict_and_its_numbers(html: str) -> None:
     assert "14 of 500 misclassified; 95 % interval 1.7 % to 4.6 %" in text
     assert "33 of 500 misclassified; 95 % interval 4.7 % to 9.1 %" in text
     assert "19 fewer mistakes with the GAN than without it" in text
-    assert "chance alone would make a difference this large with probability below 0.001" in text
+    assert "a difference this large would arise by chance with probability below 0.001" in text
     assert (
         "The test labels were used only to count errors, never to train or to choose a model."
         in text

@@ -68,7 +68,7 @@ def rehearsal_lines(
     return [
         memory,
         f"time: about {approximate_duration(estimated)} under the present load of this machine, for "
-        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
+        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s each",
         nothing,
     ]
 
