@@ -146,7 +146,7 @@ def test_equal_counts_by_chance_do_not_make_test_images_those_that_chose(
         if arm.test is not None
     ]
     text = words(written(replace(compared, arms=arms, recipe={}, manifest=None)))
-    assert "error rate on test images" in text and "saved was chosen by them" not in text
+    assert "error rate on test images" in text and "saved arm was chosen by them" not in text
 
 
 def test_names_of_ones_own_stand_as_they_are() -> None:
