@@ -229,8 +229,8 @@ def _diversity(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     if not line:
         return None
     caption = (
-        "How much generated images differ from each other, compared with real ones: 1, the line, is as "
-        "much as the data. Near 0, the generator repeats a single image: it has collapsed."
+        "How much generated images differ from each other, compared with real ones; the line at 1 marks "
+        "the data. Near 0, the generator repeats a single image: it has collapsed."
     )
     return _chart(
         title="Diversity",
