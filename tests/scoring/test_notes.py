@@ -151,7 +151,7 @@ def test_sets_of_another_size_and_ranges_and_counts_that_are_off() -> None:
         small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 255), count=50)
     )
     told = " ".join(messages(dark, None))
-    assert "are almost the same grey if black is 0 and white is 255" in told
+    assert "are almost one grey where black is 0 and white 255" in told
     assert "count 50 does nothing" in told
     well = score(small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 1)))
     assert messages(well, None) == []

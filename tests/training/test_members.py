@@ -258,7 +258,7 @@ def test_a_rehearsal_tells_the_steps_of_all_members(recipe: Recipe) -> None:
     output = io.StringIO()
     rehearse(recipe, console=Console(file=output, width=200))
     told = output.getvalue()
-    assert "3 members, with seeds 4 to 6: each 1 training of 2 epochs" in told
+    assert "3 members, of seeds 4 to 6: each 1 training of 2 epochs" in told
     assert f"for {3 * 6} steps" in told
 
 

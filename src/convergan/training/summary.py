@@ -58,7 +58,7 @@ def rehearsal_lines(
     cost = _cost(preparation)
     limit = memory_limit(device, processes)
     of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
-    memory = f"memory: about {bytes_in_words(cost.memory_bytes)} plus the images{of_limit}"
+    memory = f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}"
     nothing = "nothing was trained (--dry-run)"
     if seconds is None:
         return [memory, nothing]
@@ -67,8 +67,8 @@ def rehearsal_lines(
     estimated = seconds_of_trainings(preparation, seconds)
     return [
         memory,
-        f"time: about {approximate_duration(estimated)} under the present load of this machine, for "
-        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s each",
+        f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
+        f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
         nothing,
     ]
 
@@ -118,7 +118,7 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
     ]
     rows += [("note", note) for note in _notes(preparation)]
     rows += [
-        ("unreadable", printable(f"{image.name}: {image.reason}"))
+        ("not readable", printable(f"{image.name}: {image.reason}"))
         for image in data.skipped[:_SKIPPED_SHOWN]
     ]
     return rows
@@ -231,7 +231,7 @@ def _unbalanced(preparation: Preparation) -> str:
     return (
         f"unbalanced: {_short(classes[least])} has {int(counts[least]):,} labels, "
         f"{_short(classes[most])} {int(counts[most]):,}; "
-        "--objective.supervised.class-weights balanced compensates for it"
+        "--objective.supervised.class-weights balanced makes up for it"
     )
 
 
@@ -242,14 +242,16 @@ def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> s
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
         return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
-    baseline = "with a baseline" if recipe.baseline else "without a baseline"
+    baseline = "a baseline beside it" if not folds else "each beside a baseline"
+    if not recipe.baseline:
+        baseline = "no baseline"
     if is_ensemble(recipe):
         seeds = [member.seed for member in member_recipes(recipe)]
         alone = _trainings(replace(preparation, recipe=member_recipes(recipe)[0]))
-        return f"{len(seeds)} members, with seeds {seeds[0]} to {seeds[-1]}: each {alone}"
+        return f"{len(seeds)} members, of seeds {seeds[0]} to {seeds[-1]}: each {alone}"
     if folds:
-        return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; each {baseline}"
-    return f"1 training of {epochs}, {baseline}"
+        return f"{folds + 1} trainings of {epochs}: {folds} folds, then the result; {baseline}"
+    return f"1 training of {epochs}; {baseline}"
 
 
 def _count(number: int, singular: str, plural: str) -> str:

@@ -47,24 +47,24 @@ def verdict_sentence(results: Results) -> str:
         return _verdict_of_arms(results)
     test, baseline = results.test, results.baseline_test
     if test is None:
-        return "A generator of these images: there were no labels to train a classifier on."
+        return "A generator of these images; there were no labels to learn classes from."
     kind = _kind(results)
     ours = percent(test.rate, size=test.size)
     labels = f"With {results.labels:,} labels, the "
     if baseline is None or results.decision is None or results.p_value is None:
-        return f"{labels}{model_name(results)} misclassifies {ours} of {test.size:,} {kind}.{_alone(results)}"
+        return f"{labels}{model_name(results)} errs on {ours} of {test.size:,} {kind}.{_alone(results)}"
     numbers = (
-        f"{labels}{baseline_name(results)} misclassifies {percent(baseline.rate, size=test.size)} of "
-        f"{test.size:,} {kind}, the {model_name(results)} {ours}"
+        f"{labels}{baseline_name(results)} errs on {percent(baseline.rate, size=test.size)} of "
+        f"{test.size:,} {kind}, the {model_name(results)} on {ours}"
     )
     chance = _chance(results.p_value)
-    cause, saved = "learning from the unlabelled images", "the one that learned from them"
+    cause, saved = "learning from the unlabelled images", "that classifier"
     if _has_gan(results):
-        cause, saved = "the GAN", "the GAN's"
+        cause, saved = "the GAN", "its classifier"
     verdict = {
         "helped": f"{numbers}: {cause} helped ({chance}).",
-        "hurt": f"{numbers}: {cause} hurt ({chance}); the saved model is {saved}.",
-        "undecided": f"{numbers}; undecided: a difference this small may be due to chance ({chance}).",
+        "hurt": f"{numbers}: {cause} hurt ({chance}); what is saved is {saved}.",
+        "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
     }[results.decision]
     return verdict + _alone(results)
 
@@ -93,7 +93,7 @@ def _alone(results: Results) -> str:
         for rate in (sum(rates) / len(rates), min(rates), max(rates))
     )
     between = f", between {low} and {high}" if low != high else ""
-    return f" Alone, its members misclassify {mean} on average{between}."
+    return f" By themselves its members err on {mean} on average{between}."
 
 
 def _has_gan(results: Results) -> bool:
@@ -106,30 +106,29 @@ def _verdict_of_arms(results: Results) -> str:
     # The first of equals is the recipe's own, or the one that was asked for first.
     arms = sorted(results.arms, key=lambda arm: arm.test_errors)
     best, *others = arms
-    rates = [
-        f"{arm_phrase(arm.name)} {'misclassifies ' if arm is best else ''}"
-        f"{percent(arm.test_error_rate, size=size)}"
-        f"{f' of {size:,} {_kind(results)}' if arm is best else ''} ({arm.minutes:.1f} min)"
+    told = [
+        f"{arm_phrase(arm.name)} {'errs on ' if arm is best else ''}"
+        f"{percent(arm.test_error_rate, size=size)} ({arm.minutes:.1f} min)"
         for arm in arms
     ]
-    first = f"With {results.labels:,} labels, {', '.join(rates)}."
+    first = f"With {results.labels:,} labels, of {size:,} {_kind(results)} {', '.join(told)}."
     clauses = [_against(results, best.name, each.name, size) for each in others]
-    second = f"The best is {arm_phrase(best.name)}, {_joined(clauses)}"
+    second = f"Best is {arm_phrase(best.name)}, {_joined(clauses)}"
     composed, consistency = results.arm(COMPOSED), results.arm(CONSISTENCY)
     if composed is not None and consistency is not None:
         second += f"; {_gan(results, composed.test_errors - consistency.test_errors)}"
     if results.saved_arm not in (None, best.name):
         held_out = any(arm.held_out_size for arm in results.arms)
         by = "chosen by the held-out labels" if held_out else "the recipe's own"
-        second += f"; the saved model is {arm_phrase(results.saved_arm)}, {by}"
+        second += f"; the model that is saved is {arm_phrase(results.saved_arm)}, {by}"
     return f"{first} {second}."
 
 
 def _kind(results: Results) -> str:
     """What the errors are counted on."""
     if results.folds:
-        return "labelled images in cross-validation"
-    return "held-out images" if results.tested_on_held_out else "test images"
+        return "labelled images by cross-validation"
+    return "held-out labels" if results.tested_on_held_out else "test images"
 
 
 def _against(results: Results, best: str, other: str, size: int) -> str:
@@ -141,17 +140,17 @@ def _against(results: Results, best: str, other: str, size: int) -> str:
     if not fewer:
         return f"as good as {arm_phrase(other)}"
     points = f"{100 * fewer / size:.{2 if size >= 2000 else 1}f} points"
-    by_chance = ", which may be due to chance" if p_value >= SIGNIFICANCE else ""
+    by_chance = ", which may be chance" if p_value >= SIGNIFICANCE else ""
     return f"{points} better than {arm_phrase(other)} ({_chance(p_value)}{by_chance})"
 
 
 def _gan(results: Results, more_errors: int) -> str:
-    """The effect of the GAN's terms, compared with the same recipe without them in as much time."""
+    """What the GAN's terms did, beside the same recipe without them in as much time."""
     p_value = results.p_value_between(COMPOSED, CONSISTENCY)
     if p_value >= SIGNIFICANCE:
-        return "whether the GAN helped, compared with consistency alone, is undecided"
+        return "whether the GAN helped beside consistency is undecided"
     did = "hurt" if more_errors > 0 else "helped"
-    return f"the GAN {did}, compared with consistency alone"
+    return f"the GAN {did} beside consistency"
 
 
 def _joined(words: list[str]) -> str:
