@@ -41,7 +41,7 @@ def test_a_cell_is_an_ordinary_run_and_is_kept_with_all_that_trained_it(
     assert perform(job(cell, store)).error is None
     run = RunFolder(store.cell_folder(cell))
     assert run.report.exists() and run.model.is_dir() and run.read_results() is not None
-    assert "misclassifies" in store.log(cell).read_text()
+    assert "errs on" in store.log(cell).read_text()
     store.keep("table1", cell)
     (path,) = store.results.glob("table1/*/results.json")
     kept = read_json(path)
