@@ -130,7 +130,7 @@ def test_mistakes_are_one_line(folder, capsys, words, expected):
     ("words", "expected"),
     [
         ((), "study command: expected one of create, plan, power, serve,"),
-        (("sevre",), "got sevre; perhaps you meant serve (convergan study --help tells more)"),
+        (("sevre",), "got sevre; perhaps you meant serve (see convergan study --help)"),
         (("serve", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("invite", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("forget", "absent.db", "X"), "absent.db: expected a study, got nothing there"),

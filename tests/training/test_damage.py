@@ -133,7 +133,9 @@ def test_all_damaged_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
     for path in (stopped / "checkpoints").iterdir():
         flip_a_bit(path)
     before = sorted(stopped.rglob("*"))
-    with pytest.raises(UserError, match=r"got a damaged file .*; nor can the older one be used$"):
+    with pytest.raises(
+        UserError, match=r"got a damaged file .*; the older one cannot be used either$"
+    ):
         resumed(stopped, quick_recipe)
     assert sorted(stopped.rglob("*")) == before
 

@@ -165,10 +165,10 @@ def test_the_report_shows_each_member_and_leads_to_its_own(ensemble: Path) -> No
         assert f'<a href="members/{member.seed}/report.html">{member.seed}</a>' in page
         assert f"{member.test_errors} of 500 wrong" in page
         assert (ensemble / "members" / str(member.seed) / "report.html").is_file()
-    for words in ("ensemble of 3", "seed 4 to 6", "Alone the members err on", "Error rate"):
+    for words in ("ensemble of 3", "seed 4 to 6", "Alone, the members misclassify", "Error rate"):
         assert words in page
     own = (member_of(ensemble, SEEDS[0]) / "report.html").read_text(encoding="utf-8")
-    assert "The members" not in own
+    assert "Members" not in own
 
 
 def test_a_member_is_what_its_recipe_trains_by_itself(

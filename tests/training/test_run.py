@@ -374,8 +374,8 @@ def test_an_impossible_place_is_found_before_an_image_is_read(
     (tmp_path / "file").write_text("")
     for out, message in (
         (trained_run, "expected a new or empty folder, got a run; --resume"),
-        (tmp_path / "file" / "run", "out: expected a folder that can be made"),
-        (tmp_path / ("x" * 300), "out: expected a folder that can be made"),
+        (tmp_path / "file" / "run", "out: expected a folder that can be created"),
+        (tmp_path / ("x" * 300), "out: expected a folder that can be created"),
         (tmp_path / "bad\0name", "out: expected a path, got"),
     ):
         with pytest.raises(UserError, match=message):

@@ -109,7 +109,7 @@ def test_many_and_long_names_fit_in_80_columns(labelled: dict[str, int], line: s
 
 
 def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
-    note = "4 files passed over: .heic 3, .txt 1"
+    note = "4 files skipped: .heic 3, .txt 1"
     lines = summary_lines(prepared(data_of({"a": 5, "b": 5}, test=2, notes=(note,))))
     assert lines[1] == f"8x8 px, grey; {note}"
     long = "frogs and Frog look like one class of which " + "the name was written twice " * 2

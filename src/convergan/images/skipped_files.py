@@ -13,8 +13,8 @@ _MOST_SUFFIXES = 8
 """Largest number of suffixes that are listed."""
 
 
-def count_passed_over(names: Iterable[str]) -> str | None:
-    """Numbers of files by suffix, as `4 files passed over: .heic 3, .txt 1`; None without files."""
+def count_skipped(names: Iterable[str]) -> str | None:
+    """Numbers of files by suffix, as `4 files skipped: .heic 3, .txt 1`; None without files."""
     kinds = Counter(
         _kind(name) for name in names if os.path.basename(name).lower() not in _NOT_COUNTED
     )
@@ -25,7 +25,7 @@ def count_passed_over(names: Iterable[str]) -> str | None:
     text = ", ".join(f"{kind} {count}" for kind, count in ranked[:_MOST_SUFFIXES])
     unlisted = sum(count for _, count in ranked[_MOST_SUFFIXES:])
     return (
-        f"{total} file{'' if total == 1 else 's'} passed over: {text}"
+        f"{total} file{'' if total == 1 else 's'} skipped: {text}"
         f"{f', others {unlisted}' if unlisted else ''}"
     )
 
