@@ -282,7 +282,7 @@ def test_sets_that_cannot_be_scored_are_refused(trained_run: Path, digits: np.nd
         ({"versus": None, "metrics": ("fid",)}, "^metrics: expected --reference with fid"),
         ({"metrics": ("xyz",)}, "^metrics: expected "),
         ({"training": digits / 255}, "^training: expected --pixel-range with floats"),
-        ({"classifier": trained_run, "weights": "x"}, "^weights: expected none beside"),
+        ({"classifier": trained_run, "weights": "x"}, "^weights: expected none with"),
         ({"classifier": 3}, "^classifier: expected a path, got 3$"),
     ):
         with pytest.raises(UserError, match=message):

@@ -95,7 +95,7 @@ def test_subsets_are_seeded(sets: tuple[Tensor, Tensor]) -> None:
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(ValueError, match="as many features, got 20 and 3"):
+    with pytest.raises(ValueError, match="equal numbers of features, got 20 and 3"):
         kernel_distance(sets[0], torch.rand(9, 3))
     with pytest.raises(UserError, match="KID: expected at least 2 images, got 90 and 1"):
         kernel_distance(sets[0], sets[1][:1])

@@ -100,7 +100,7 @@ def test_memory_where_one_set_is_much_wider() -> None:
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(ValueError, match="as many features, got 3 and 2"):
+    with pytest.raises(ValueError, match="equal numbers of features, got 3 and 2"):
         precision_recall_density_coverage(sets[0], sets[1][:, :2])
     with pytest.raises(UserError, match="real: expected at least 6 images, got 5"):
         precision_recall_density_coverage(sets[0], sets[1][:5])
@@ -124,9 +124,9 @@ def test_groups_of_few_images_have_the_numbers_of_groups_of_many(
     sets = [torch.randn(count, 4, generator=generator) for count in (230, 210, 250)]
     sets[0][:40] = sets[0][0]
     images = [Embedded(some, some[:, :0]) for some in sets]
-    monkeypatch.setattr("convergan.metrics.manifold._DEGREES_OF_FREEDOM_OF_KEPT", 20)
+    monkeypatch.setattr("convergan.metrics.manifold._DEGREES_OF_FREEDOM_CACHED", 20)
     kept = OverlapMetric().measure(images[:2], images[2])
-    monkeypatch.setattr("convergan.metrics.manifold._MOST_KEPT", 0)
+    monkeypatch.setattr("convergan.metrics.manifold._MOST_CACHED_PAIRS", 0)
     for one, other in zip(kept, OverlapMetric().measure(images[:2], images[2]), strict=True):
         assert one.spread is not None and other.spread is not None
         np.testing.assert_allclose(one.spread.plug_in, other.spread.plug_in, rtol=1e-9)

@@ -201,7 +201,7 @@ def test_where_no_interval_is_known_to_hold_the_words_say_so(metric: Metric) -> 
     generator = seeded()
     few, reference = draw(generator, count=30), draw(generator, count=30)
     for one in estimate(metric, few, reference):
-        assert one.interval is None and "none known to hold for fewer than" in one.method
+        assert one.interval is None and "no valid method is known for fewer than" in one.method
     (compared, *_) = compare(metric, few, few, reference)
     assert compared.distinguishable is None
 

@@ -69,4 +69,4 @@ def test_fid_infinity_has_no_interval_where_fid_is_on_no_line() -> None:
         )
         assert fid.interval is not None
         assert (infinity.interval is not None) == is_line
-        assert ("on no line" in infinity.method) != is_line
+        assert ("not linear enough" in infinity.method) != is_line

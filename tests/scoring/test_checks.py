@@ -44,7 +44,7 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             {"splits": 61},
             {},
-            "Inception score: expected at least 61 images, one a split, got 60 in",
+            "Inception score: expected at least 61 images, one for each split, got 60 in",
         ),
         (
             {},

@@ -39,7 +39,7 @@ def test_every_metric_has_one_line_of_80_columns(
     assert "no interval of FID" in told and "fewer than 1,000 images" in told
     assert "verdicts are corrected (Holm) for all 6" in told
     assert main([*words, "--weights", "x"]) == 1
-    assert "weights: expected none beside --classifier" in capsys.readouterr().err
+    assert "weights: expected none with --classifier" in capsys.readouterr().err
 
 
 def test_paths_are_printed_as_they_are(
@@ -54,9 +54,7 @@ def test_paths_are_printed_as_they_are(
     assert main([*words, "--json", str(folder / "[b].json")]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith(f"{folder}: 19 images")
-    assert shown[1].startswith(
-        f"images: left out 1 that cannot be read, the first {folder}/[00].png:"
-    )
+    assert shown[1].startswith(f"images: skipped 1 unreadable image, the first {folder}/[00].png:")
     assert shown[-1] == f"wrote {folder}/[b].json"
 
 
@@ -87,7 +85,7 @@ def test_what_was_left_out_is_told_of_every_set(
     assert main(["score", str(tmp_path / "images"), *words, "--json", str(path)]) == 0
     shown, content = capsys.readouterr().out, json.loads(path.read_text())
     for name, left_out in zip(sets, (1, 1, 2, 3), strict=True):
-        assert f"{name}: left out {left_out} that cannot be read" in shown
+        assert f"{name}: skipped {left_out} unreadable image" in shown
         assert content[name]["count"] == 20 - left_out
         assert len(content[name]["skipped"]) == left_out
         assert content[name]["skipped"][0]["name"].endswith("00.png")

@@ -1,4 +1,4 @@
-"""What a network says of images, kept without a second copy, and in the precision that it is named by."""
+"""Features and logits of images: no second copy in memory, and the precision of the fingerprint."""
 
 import subprocess
 import sys

@@ -81,7 +81,7 @@ def test_features_of_any_tool(saved: dict[str, Path], tmp_path: Path) -> None:
         score(tmp_path / "one.npy", metrics=("is",), settings=settings)
     for array, message in (
         (np.zeros((3, 4, 5)), r"features \[images, features\] of floats, got float64 \[3, 4, 5\]"),
-        (np.full((9, 4), np.nan), "expected finite features, got others in row 0"),
+        (np.full((9, 4), np.nan), "expected finite features, got NaN or infinity in row 0"),
         (np.zeros((3, 4), np.uint8), "of floats, got uint8"),
         (np.float64(3), "of floats, got float64"),
         (np.zeros((0, 4)), "expected features of images, got none"),
@@ -133,4 +133,4 @@ def test_a_reference_batch_has_statistics_for_fid_and_images_for_the_rest(
     )
     of_others = scored(trained_run, arrays["some"], reference=tmp_path / "other.npz")
     assert of_others.numbers["FID"] == by_images.numbers["FID"]
-    assert any("FID is beside the images" in note.message for note in of_others.notes)
+    assert any("FID uses the images in the file" in note.message for note in of_others.notes)

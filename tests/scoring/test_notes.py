@@ -53,7 +53,7 @@ def test_a_folder_of_class_folders_is_told_of(
     # It names the number that a drawn order has.
     found = scored(trained_run, tmp_path / "images", replace(QUICK, protocol="shuffled"))
     shuffled = found.numbers["Inception score"].value
-    assert f"{shuffled:.3f} in a drawn order (--protocol shuffled)" in note["message"]
+    assert f"{shuffled:.3f} in random order (--protocol shuffled)" in note["message"]
     assert not any("contiguous" in one for one in messages(found, "is"))
     assert shuffled > 2 * content["scores"][0]["value"]
 
@@ -98,7 +98,7 @@ def test_too_few_images_for_the_inception_score() -> None:
             for some in logits[:12_000].split(600)
         ]
     )
-    said = int(note.message.split("some ")[1].split("%")[0]) / 100
+    said = int(note.message.split("about ")[1].split(" %")[0]) / 100
     assert said == pytest.approx(low, abs=0.01) and low > 0.02
     ten = Embedded(logits[:10], logits[:10])
     assert "too low" in notes_of_inception_score(metric, ten)[0].message
@@ -111,7 +111,7 @@ def test_the_bias_of_fid_is_judged_by_the_number_of_features(
         trained_run, arrays["some"], replace(QUICK, metrics=("fid",)), reference=arrays["others"]
     )
     (message,) = messages(found, "fid")
-    assert "FID of 60 images beside 60 is far too high with" in message
+    assert "FID of 60 images against 60 is far too high: " in message
     assert "FID infinity" not in found.numbers
     from convergan.metrics.frechet_metric import FrechetMetric
 
@@ -144,15 +144,17 @@ def test_sets_of_another_size_and_ranges_and_counts_that_are_off() -> None:
     rng = np.random.default_rng(0)
     small, large = (rng.integers(0, 256, (60, size, size), dtype=np.uint8) for size in (8, 16))
     judge = Judge().eval()
-    with pytest.warns(UserWarning, match="images measure 8x8 px, those of reference 16x16 px"):
+    with pytest.warns(
+        UserWarning, match="the scored images are 8x8 px, those of reference 16x16 px"
+    ):
         found = score(small, reference=large, classifier=judge)
     assert any("8x8" in one for one in messages(found, None))
     dark = score(
         small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 255), count=50)
     )
     told = " ".join(messages(dark, None))
-    assert "are almost one grey where black is 0 and white 255" in told
-    assert "count 50 does nothing" in told
+    assert "are almost the same grey if black is 0 and white is 255" in told
+    assert "count 50 has no effect" in told
     well = score(small / 255.0, classifier=judge, settings=ScoreSettings(pixel_range=(0, 1)))
     assert messages(well, None) == []
     either = rng.integers(0, 256, (20, 3, 8, 3), dtype=np.uint8)
@@ -169,9 +171,12 @@ def test_statistics_of_unknown_resize(
     settings = replace(QUICK, metrics=("fid",))
     for path, told in ((own, False), (tmp_path / "theirs.npz", True)):
         found = scored(trained_run, arrays["some"], settings, reference=path)
-        assert any("by which network and resize" in one for one in messages(found, "fid")) == told
+        assert (
+            any("does not name the network and the resize" in one for one in messages(found, "fid"))
+            == told
+        )
 
 
 def test_the_drawn_count_of_a_run_is_no_note(trained_run: Path) -> None:
     found = scored(trained_run, trained_run, replace(QUICK, count=60))
-    assert not any("does nothing" in note.message for note in found.notes)
+    assert not any("has no effect" in note.message for note in found.notes)

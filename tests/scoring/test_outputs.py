@@ -84,7 +84,7 @@ def test_a_figure_that_needs_more_images_is_left_out(
     score_paths(tmp_path / "seven.npy", files, settings, console)
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["classes.svg"]
     assert (
-        "no figure of the score by the number of images: expected 10 images"
+        "the figure of the score by number of images is left out: expected at least 10 images"
         in console.export_text()
     )
 

@@ -341,15 +341,15 @@ def test_every_step_is_told(trained_run: Path, arrays: dict[str, Path]) -> None:
     inputs = ScoreInputs(images=some, reference=others, training=others)
     measure(inputs, embedding, settings, stage=stage)
     assert list(steps) == [
-        ("looking at images", "images"),
-        ("looking at reference", "images"),
+        ("features of images", "images"),
+        ("features of reference", "images"),
         ("Inception score, with intervals", ""),
         ("KID, with intervals", ""),
-        ("looking at training", "images"),
+        ("features of training", "images"),
         ("nearest training images", "images"),
     ]
     for name in ("images", "reference", "training"):
-        assert steps[f"looking at {name}", "images"][-1] == (60, 60)
+        assert steps[f"features of {name}", "images"][-1] == (60, 60)
 
 
 def test_any_module_will_do() -> None:

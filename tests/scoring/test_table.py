@@ -134,7 +134,7 @@ def test_files_of_before_and_of_after(tmp_path: Path) -> None:
 
 
 def test_an_interval_that_does_not_hold_is_told_of_in_words() -> None:
-    none = Estimate("FID", 3.0, None, "none known to hold for fewer than 1,000 images")
+    none = Estimate("FID", 3.0, None, "no valid method is known for fewer than 1,000 images")
     _, row, said = lines([none], [])
     assert row.split() == ["FID", "3.00", "none"]
-    assert said == "no interval of FID: none known to hold for fewer than 1,000 images"
+    assert said == "no interval of FID: no valid method is known for fewer than 1,000 images"

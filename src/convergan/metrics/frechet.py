@@ -22,17 +22,17 @@ from convergan.metrics.metric import (
 from convergan.metrics.modes import evaluation_mode
 
 FEWEST_PER_FEATURE_OF_INFINITY = 2
-"""Halves of fewer images have singular covariances, and their FID is on no line."""
+"""Images per feature below which FID infinity is not computed: halves of them have singular covariances."""
 
 CHUNK = 4096
-"""Images that are converted to float64 at a time."""
+"""Number of images that are converted to float64 at a time."""
 
 
 def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianStatistics:
-    """Mean and covariance, in float64, a few thousand images at a time.
+    """Computes the mean and the unbiased covariance of features, in float64.
 
     Args:
-        features: two images or more.
+        features: features of at least two images.
 
     Raises:
         UserError: fewer than two images.
@@ -46,14 +46,16 @@ def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianS
 
 @dataclass(frozen=True)
 class Factors:
-    """A mean, and a covariance as rows^T rows: what a distance needs, in the fewest rows."""
+    """A mean, and a covariance as the product rows^T rows with as few rows as possible."""
 
     mean: Float[Tensor, "features"]
     rows: Float[Tensor, "rank features"]
 
 
 def factors_of_images(features: Float[Tensor, "images features"]) -> Factors:
-    """Those of `gaussian_statistics`. Of fewer images than features they are the images, centred.
+    """Factors of the mean and covariance of images.
+
+    With fewer images than features the rows are the centred images, else those of `factors_of_statistics`.
 
     Raises:
         UserError: fewer than two images.
@@ -67,7 +69,7 @@ def factors_of_images(features: Float[Tensor, "images features"]) -> Factors:
 
 
 def factors_of_statistics(statistics: GaussianStatistics) -> Factors:
-    """By Cholesky's decomposition; where the covariance is singular, by its eigenvalues."""
+    """Factors of a mean and a covariance, by Cholesky's decomposition; by eigenvalues if it is singular."""
     lower, failed = torch.linalg.cholesky_ex(statistics.covariance)
     if not failed:
         return Factors(statistics.mean, lower.T)
@@ -76,15 +78,17 @@ def factors_of_statistics(statistics: GaussianStatistics) -> Factors:
 
 
 def distance_of_factors(first: Factors, second: Factors) -> float:
-    """See above; 0 or more. With C1 = A^T A and C2 = B^T B the roots of the eigenvalues of C1 C2 are the
-    singular values of A B^T.
+    """Squared Fréchet distance of two normal distributions, 0 or more.
+
+    With C1 = A^T A and C2 = B^T B, the square roots of the eigenvalues of C1 C2 are the singular values of
+    A B^T.
 
     Raises:
-        ValueError: features of different length.
+        ValueError: the numbers of features differ.
     """
     if first.mean.shape != second.mean.shape:
         raise ValueError(
-            f"expected statistics of as many features, got {len(first.mean)} and {len(second.mean)}"
+            f"expected equal numbers of features, got {len(first.mean)} and {len(second.mean)}"
         )
     product = first.rows @ second.rows.T
     if len(first.rows) > len(second.rows):
@@ -106,17 +110,17 @@ def distance_by_singular_values(
 
 
 def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> float:
-    """The squared Fréchet distance of two Gaussians: FID, of the statistics of features.
+    """Computes the squared Fréchet distance of two normal distributions: FID, given statistics of features.
 
     Args:
-        first: of one set of images.
-        second: of the other.
+        first: statistics of one set of images.
+        second: statistics of the other.
 
     Returns:
-        0 or more; computed in float64.
+        0 or more, computed in float64.
 
     Raises:
-        ValueError: features of different length.
+        ValueError: the numbers of features differ.
 
     Example:
         >>> import torch
@@ -129,7 +133,7 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
 
 
 class FrechetInceptionDistance(_TorchmetricsFID):
-    """torchmetrics' metric, with our network and its last step in float64.
+    """FID as a torchmetrics metric, for any network, with the distance computed in float64.
 
         fid = FrechetInceptionDistance(load_inception())
         fid.update(real_images, real=True)
@@ -137,41 +141,44 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         fid.compute()
 
     Args:
-        network: gives features [batch, d], or an output with a field `features`; has `num_features`, d. It is
-            used in evaluation mode, and left in the mode that it was in.
-        options: of torchmetrics' metric.
+        network: a module that turns images into features [batch, d], or into an output with a field
+            `features`, and has the attribute `num_features`, d. It is used in evaluation mode, and left in
+            the mode that it was in.
+        options: options of torchmetrics' metric.
     """
 
     def __init__(self, network: nn.Module, **options: Any) -> None:
         super().__init__(feature=FeaturesAlone(network), **options)
-        # No state: states are summed over processes, each of which has all of this.
+        # Not a state: states are summed over processes, but each process has the whole reference.
         self._reference: GaussianStatistics | None = None
 
     def set_reference(self, statistics: GaussianStatistics) -> None:
-        """Takes the statistics of the real images in place of `update(..., real=True)`; for good, as `reset`
-        keeps them."""
+        """Sets the statistics of the real images, in place of `update(..., real=True)`.
+
+        `reset` keeps them.
+        """
         self._reference = statistics
 
     def update(self, imgs: Tensor, real: bool) -> None:
         """Adds images.
 
         Raises:
-            ValueError: they are real ones, where `set_reference` has given their statistics.
+            ValueError: the images are real, but `set_reference` has set their statistics.
         """
         if real and self._reference is not None:
             raise ValueError("real: expected False after set_reference, got True")
         super().update(imgs, real)
 
     def compute(self) -> Tensor:
-        """The distance, in float64.
+        """Computes the distance, in float64.
 
         Raises:
-            ValueError: fewer than two images of either kind.
+            ValueError: fewer than two real or two generated images.
         """
         real = self._reference
         if real is None:
             real = self._statistics("real")
-        mean, covariance = (of.to(self.device) for of in (real.mean, real.covariance))
+        mean, covariance = (statistic.to(self.device) for statistic in (real.mean, real.covariance))
         real = GaussianStatistics(mean, covariance)
         generated = self._statistics("fake")
         warn_if_few(generated.count or 0, len(mean))
@@ -183,8 +190,8 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         )
         count = int(number)
         if count < 2:
-            shown = "real" if kind == "real" else "generated"
-            raise ValueError(f"expected at least 2 {shown} images, got {count}")
+            name = "real" if kind == "real" else "generated"
+            raise ValueError(f"expected at least 2 {name} images, got {count}")
         mean = total / count
         covariance = (squares - count * torch.outer(mean, mean)) / (count - 1)
         return GaussianStatistics(mean, covariance, count)
@@ -200,18 +207,18 @@ def mean_of_features(features: Tensor) -> Tensor:
 
 
 def centred_features(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
-    """Images less the mean, some at a time; float64."""
+    """Yields chunks of features less the mean, float64."""
     for part in features.split(CHUNK):
         yield part.double() - mean
 
 
 def warn_if_few(images: int, features: int) -> None:
-    """Warns of fewer images than `FEWEST_PER_FEATURE_OF_INFINITY` a feature."""
+    """Warns if there are fewer than `FEWEST_PER_FEATURE_OF_INFINITY` images per feature."""
     fewest = FEWEST_PER_FEATURE_OF_INFINITY * features
     if images < fewest:
         warnings.warn(
-            f"FID of {images:,} images, fewer than {fewest:,}, with {features:,} features, is far too high;"
-            " KID is not biased so",
+            f"FID of {images:,} images is far too high: {features:,} features need at least {fewest:,}"
+            " images; KID has no such bias",
             stacklevel=3,
         )
 
@@ -226,7 +233,7 @@ class FeaturesAlone(nn.Module):
             self.num_features = network.num_features
 
     def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
-        """See above."""
+        """Computes features of images, without gradients."""
         with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         features: Tensor = getattr(output, "features", output)

@@ -38,37 +38,39 @@ from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval, interval_of_sum
 from convergan.statistics.squared_distances import DistanceSpread, interval_of_squared_distance
 
-METHOD = "delta method, with terms of second order, of means and covariances at every distance"
+METHOD = (
+    "delta method with terms of second order, for means and covariances at each possible distance"
+)
 
 FEWEST_FOR_INTERVAL = 1000
 
 FEWEST_PER_FEATURE_FOR_INTERVAL = 4
-"""Images a feature."""
+"""Images per feature from which on FID has an interval."""
 
 _LEAST_SINGULAR = 1e-6
-"""Of the largest singular value: those below are rounding."""
+"""Share of the largest singular value below which a singular value is rounding."""
 
 _CURVATURE = 0.02
 _MOST_OFF = 0.3
-_CURVED = "none known to hold where FID of {:,} images and of halves of them is on no line"
+_CURVED = "FID is not linear enough in 1 / n with n = {:,} images"
 
 _ROWS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetMetric(Metric):
-    """Frechet distance, and beside it what it would be for infinitely many images.
+    """FID and FID infinity, the value that FID would have for infinitely many images.
 
-    FID of n images is too high by about b / n. Of each half of them it is too high by twice that, so that
+    FID of n images is too high by about b / n, and that of half of them by twice as much. Hence
 
         FID infinity = 2 FID - (FID of one half + FID of the other) / 2
 
-    the line of Chong and Forsyth (2020, arXiv 1911.07023) through two numbers of images.
+    which is the line of Chong and Forsyth (2020, arXiv 1911.07023) through two numbers of images.
 
-    Intervals: with T the map that carries one normal distribution to the other, an image x adds
-    2 (m1 - m2) . (x - m1) + (x - m1)^T (I - T) (x - m1) to FID (the delta method: Rippl, Munk and Sturm 2016,
-    Journal of Multivariate Analysis 151, 90-109). Near equality, where these are small, terms of second order
-    prevail (`_Gaussians._orders`): they are in the sample's own derivatives twice.
+    Intervals: with T the optimal transport map from one normal distribution to the other, an image x
+    contributes 2 (m1 - m2) . (x - m1) + (x - m1)^T (I - T) (x - m1) to FID (the delta method: Rippl, Munk and
+    Sturm 2016, Journal of Multivariate Analysis 151, 90-109). Near equality, where these contributions are
+    small, terms of second order prevail (`_Gaussians._orders`); their variance counts them twice.
     """
 
     possible: ClassVar[Mapping[str, Interval]] = {"FID": Interval(0, math.inf)}
@@ -94,51 +96,51 @@ class FrechetMetric(Metric):
         certain = self.intervals and fewest >= max(
             FEWEST_FOR_INTERVAL, FEWEST_PER_FEATURE_FOR_INTERVAL * features
         )
-        whole, of_half = _shared(sets, reference, certain, seed, progress)
-        infinity = 2 * whole.values - of_half.sum(axis=1)
+        full, half_parts = _shared(sets, reference, certain, seed, progress)
+        infinity = 2 * full.values - half_parts.sum(axis=1)
         if not certain:
             method = _too_few(self.intervals, features)
             return [
-                Measured("FID", list(whole.values), None, method),
+                Measured("FID", list(full.values), None, method),
                 Measured("FID infinity", list(infinity), None, method),
             ]
-        far: Spread | None
-        spread, far = _spreads(whole, of_half)
+        infinity_spread: Spread | None
+        spread, infinity_spread = _spreads(full, half_parts)
         method = METHOD
-        if _is_curved(whole, fewest):
-            far, method = None, _CURVED.format(fewest)
+        if _is_curved(full, fewest):
+            infinity_spread, method = None, _CURVED.format(fewest)
         return [
-            Measured("FID", list(whole.values), spread, METHOD, scale=whole.scale),
-            Measured("FID infinity", list(infinity), far, method, scale=whole.scale),
+            Measured("FID", list(full.values), spread, METHOD, scale=full.scale),
+            Measured("FID infinity", list(infinity), infinity_spread, method, scale=full.scale),
         ]
 
 
 class _Orders(NamedTuple):
-    """Terms of second order: of the distance of the means, of that of the covariances, of both together."""
+    """Terms of second order of the distances of the means, of the covariances, and of both together."""
 
     means: SecondOrder
     covariances: SecondOrder
     total: SecondOrder
 
 
-class _Whole(NamedTuple):
-    """What FID of all images and its intervals come from.
+class _FullSample(NamedTuple):
+    """FID of all images, and the moments behind its intervals.
 
-    Parts of FID are that of the means and that of the covariances.
+    FID has two parts: the distance of the means, and that of the covariances.
     """
 
     parts: Float[np.ndarray, "sets 2"]
     plug_in: Float[np.ndarray, "sets sets"]
-    """Covariance by the first derivatives."""
-    of_parts: Float[np.ndarray, "sets 2 2"]
-    """The same, of the parts of each set."""
+    """Covariance of FID by the first derivatives."""
+    part_covariances: Float[np.ndarray, "sets 2 2"]
+    """Covariance of the two parts of FID of each set, by the first derivatives."""
     orders: list[_Orders]
-    """Of each set; none where no interval is known to hold."""
+    """Terms of second order of each set; empty if there are no intervals."""
     scale: float
 
     @property
     def values(self) -> np.ndarray:
-        """[sets]."""
+        """FID of each set, [sets]."""
         return np.maximum(self.parts.sum(axis=1), 0)
 
 
@@ -148,25 +150,25 @@ def _shared(
     certain: bool,
     seed: int,
     progress: Progress | None,
-) -> tuple[_Whole, np.ndarray]:
-    """All images, and the mean parts of both halves, [sets, 2]: three tasks, which processes share."""
+) -> tuple[_FullSample, np.ndarray]:
+    """FID of all images, and the mean parts of both halves, [sets, 2]; processes share these three tasks."""
     shared = is_shared()
     own = [task for task in range(3) if not shared or task % ranks() == rank()]
     steps = Steps(progress, len(own))
-    whole, of_half = None, np.zeros((len(sets), 2))
+    full, half_parts = None, np.zeros((len(sets), 2))
     if 0 in own:
-        whole = _Gaussians(_features(sets), reference).whole(certain)
+        full = _Gaussians(_features(sets), reference).full_sample(certain)
         steps.take()
     for task, half in enumerate(_halves(sets, reference, seed), 1):
         if task in own:
             gaussians = _Gaussians(*half)
-            of_half += np.array([gaussians.parts(number) for number in range(len(sets))]) / 2
+            half_parts += np.array([gaussians.parts(number) for number in range(len(sets))]) / 2
             steps.take()
     if shared:
-        whole = broadcast_object(whole)
-        of_half = sum_over_ranks(torch.from_numpy(of_half)).numpy()
-    assert whole is not None
-    return whole, of_half
+        full = broadcast_object(full)
+        half_parts = sum_over_ranks(torch.from_numpy(half_parts)).numpy()
+    assert full is not None
+    return full, half_parts
 
 
 def _features(sets: Sequence[Embedded]) -> list[Tensor]:
@@ -174,7 +176,7 @@ def _features(sets: Sequence[Embedded]) -> list[Tensor]:
 
 
 class _Gaussians:
-    """Normal distributions of sets of images and of the reference, and their distances."""
+    """Normal distributions fitted to sets of images and to the reference, and their distances."""
 
     def __init__(self, sets: Sequence[Tensor], reference: Embedded | GaussianStatistics) -> None:
         self.sets, self.reference = sets, reference
@@ -186,38 +188,42 @@ class _Gaussians:
         )
 
     def parts(self, number: int) -> tuple[float, float]:
-        """The distance of one of the sets: of the means, and of the covariances."""
+        """Parts of the distance of a set: of the means, and of the covariances."""
         first = self.factors[number]
-        of_means = float((first.mean - self.real.mean).square().sum())
-        return of_means, distance_of_factors(first, self.real) - of_means
+        mean_distance = float((first.mean - self.real.mean).square().sum())
+        return mean_distance, distance_of_factors(first, self.real) - mean_distance
 
-    def whole(self, certain: bool) -> _Whole:
-        """All there is; `certain`: with what intervals come from."""
-        parts, own, by_real = [], [], []
+    def full_sample(self, certain: bool) -> _FullSample:
+        """Distances and moments of all sets; `certain`: with the terms of second order for intervals."""
+        parts, own, real_influences = [], [], []
         for features, factors in zip(self.sets, self.factors, strict=True):
-            way = _Transport(factors, self.real)
-            of_means = float((factors.mean - self.real.mean).square().sum())
-            parts.append((of_means, way.distance - of_means))
-            own.append(np.cov(way.influence(features)) / len(features))
+            transport = _Transport(factors, self.real)
+            mean_distance = float((factors.mean - self.real.mean).square().sum())
+            parts.append((mean_distance, transport.distance - mean_distance))
+            own.append(np.cov(transport.influence(features)) / len(features))
             if isinstance(self.reference, Embedded):
-                by_real.append(way.influence_of_second(self.reference.features))
-        of_parts = np.array(own)
-        plug_in = np.diag(of_parts.sum(axis=(1, 2)))
+                real_influences.append(transport.influence_of_second(self.reference.features))
+        part_covariances = np.array(own)
+        plug_in = np.diag(part_covariances.sum(axis=(1, 2)))
         if isinstance(self.reference, Embedded):
-            of_parts += [np.cov(one) / len(self.reference) for one in by_real]
-            totals = [one.sum(axis=0) for one in by_real]
+            part_covariances += [
+                np.cov(influence) / len(self.reference) for influence in real_influences
+            ]
+            totals = [influence.sum(axis=0) for influence in real_influences]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
         orders = [self._orders(number) for number in range(len(self.sets) * certain)]
-        scale = max(float(one.rows.square().sum()) for one in (*self.factors, self.real))
-        return _Whole(np.array(parts), plug_in, of_parts, orders, scale)
+        scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
+        return _FullSample(np.array(parts), plug_in, part_covariances, orders, scale)
 
     def _orders(self, number: int) -> _Orders:
-        """Of one of the sets. Near equality FID is the squared distance of means in the space of the kernel
+        """Terms of second order of one of the sets.
+
+        Near equality FID is the squared distance of means in the space of the kernel
 
             k(x, y) = x . y + 1/2 sum over i, j of x_i x_j y_i y_j / (v_i + v_j)
 
-        where x_i are coordinates, less their mean, along the eigenvectors of the covariance and v_i its
-        eigenvalues; its terms are the distance of the means, and that of the covariances.
+        where x_i are centred coordinates along the eigenvectors of the covariance, and v_i its eigenvalues.
+        The two terms of the kernel give the distance of the means and that of the covariances.
         """
         first, second = self.factors[number], self.real
         covariance = (first.rows.T @ first.rows + second.rows.T @ second.rows) / 2
@@ -225,29 +231,32 @@ class _Gaussians:
         sums = values.clamp_min(0).unsqueeze(1) + values.clamp_min(0)
         weights = torch.where(sums > _LEAST_SINGULAR * sums.max(), 0.5 / sums, 0.0)
         features = self.sets[number]
-        some = [(subset(features) - first.mean) @ vectors]
+        subsets = [(subset(features) - first.mean) @ vectors]
         if isinstance(self.reference, Embedded):
-            some.append((subset(self.reference.features) - second.mean) @ vectors)
-        both = torch.cat(some)
-        of_means, of_covariances = both @ both.T, torch.zeros(len(both), len(both)).double()
-        for start in range(0, len(both), _ROWS):
-            rows, columns = both[start : start + _ROWS], both[start:]
+            subsets.append((subset(self.reference.features) - second.mean) @ vectors)
+        combined = torch.cat(subsets)
+        mean_kernel, covariance_kernel = (
+            combined @ combined.T,
+            torch.zeros(len(combined), len(combined)).double(),
+        )
+        for start in range(0, len(combined), _ROWS):
+            rows, columns = combined[start : start + _ROWS], combined[start:]
             products = (rows.unsqueeze(1) * columns).flatten(0, 1)
-            of_rows = ((products @ weights) * products).sum(dim=1).view(len(rows), len(columns))
+            row_block = ((products @ weights) * products).sum(dim=1).view(len(rows), len(columns))
             end = start + len(rows)
-            of_covariances[start:end, start:] = of_rows
-            of_covariances[end:, start:end] = of_rows[:, len(rows) :].T
+            covariance_kernel[start:end, start:] = row_block
+            covariance_kernel[end:, start:end] = row_block[:, len(rows) :].T
         images = len(self.reference) if isinstance(self.reference, Embedded) else None
         return _Orders(
             *(
-                second_order(kernel, len(some[0]), (len(features), images))
-                for kernel in (of_means, of_covariances, of_means + of_covariances)
+                second_order(kernel, len(subsets[0]), (len(features), images))
+                for kernel in (mean_kernel, covariance_kernel, mean_kernel + covariance_kernel)
             )
         )
 
 
 class _Transport:
-    """The optimal way from one normal distribution to another.
+    """Optimal transport from one normal distribution to another.
 
     With C1 = A^T A, C2 = B^T B and A B^T = U S V^T the maps from the first to the second and back are
     B^T V S^-1 V^T B and A^T U S^-1 U^T A.
@@ -259,33 +268,37 @@ class _Transport:
         values, vectors = torch.linalg.eigh(product.T @ product)
         singular = values.clamp_min(0).sqrt()
         self.distance = distance_by_singular_values(first, second, float(singular.sum()))
-        kept = singular > _LEAST_SINGULAR * singular.max()
-        singular, vectors = singular[kept], vectors[:, kept]
-        self.there = second.rows.T @ (vectors / singular.sqrt())
-        self.back = first.rows.T @ (product @ (vectors / singular**1.5))
+        significant = singular > _LEAST_SINGULAR * singular.max()
+        singular, vectors = singular[significant], vectors[:, significant]
+        self.transport_map = second.rows.T @ (vectors / singular.sqrt())
+        self.inverse_map = first.rows.T @ (product @ (vectors / singular**1.5))
 
     def influence(self, features: Tensor) -> np.ndarray:
-        """[2, images]: the derivative of both parts of the distance by each image of the first set."""
-        return _influence(features, self.first.mean, self.second.mean, self.there)
+        """Derivative of both parts of the distance by each image of the first set, [2, images]."""
+        return _influence(features, self.first.mean, self.second.mean, self.transport_map)
 
     def influence_of_second(self, features: Tensor) -> np.ndarray:
-        """The same, of the second."""
-        return _influence(features, self.second.mean, self.first.mean, self.back)
+        """Derivative of both parts of the distance by each image of the second set, [2, images]."""
+        return _influence(features, self.second.mean, self.first.mean, self.inverse_map)
 
 
-def _influence(features: Tensor, mean: Tensor, other_mean: Tensor, way: Tensor) -> np.ndarray:
+def _influence(
+    features: Tensor, mean: Tensor, other_mean: Tensor, transport_map: Tensor
+) -> np.ndarray:
     parts = []
     for part in features.split(CHUNK):
         centred = part.double() - mean
-        of_covariance = centred.square().sum(dim=1) - (centred @ way).square().sum(dim=1)
-        parts.append(torch.stack([2 * centred @ (mean - other_mean), of_covariance]))
+        covariance_part = centred.square().sum(dim=1) - (centred @ transport_map).square().sum(
+            dim=1
+        )
+        parts.append(torch.stack([2 * centred @ (mean - other_mean), covariance_part]))
     return torch.cat(parts, dim=1).numpy()
 
 
 def _halves(
     sets: Sequence[Embedded], reference: Embedded | GaussianStatistics, seed: int
 ) -> Iterator[tuple[list[Tensor], Embedded | GaussianStatistics]]:
-    """Twice half of the images of every set, and of the reference if that has images."""
+    """Yields both random halves of the images of every set, and of the reference if it has images."""
     rng = np.random.default_rng(seed)
     orders = [torch.from_numpy(rng.permutation(len(images))) for images in sets]
     order = (
@@ -294,33 +307,33 @@ def _halves(
         else None
     )
     for number in range(2):
-        some = [
-            images.features[of_set.tensor_split(2)[number]]
-            for images, of_set in zip(sets, orders, strict=True)
+        halves = [
+            images.features[order_of_set.tensor_split(2)[number]]
+            for images, order_of_set in zip(sets, orders, strict=True)
         ]
         if isinstance(reference, Embedded):
             assert order is not None
             features = reference.features[order.tensor_split(2)[number]]
-            yield some, Embedded(features, features[:, :0])
+            yield halves, Embedded(features, features[:, :0])
         else:
-            yield some, reference
+            yield halves, reference
 
 
-def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
-    """Of FID, and of FID infinity, which has the terms of second order twice: of all images and of halves.
+def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]:
+    """Spreads of FID and of FID infinity, which has the terms of second order of all images and of halves.
 
-    Intervals are those of a sum, from the intervals of the distance of the means and of that of the
-    covariances. The first is too high by tr C. The second is so too, a term in 1 / n, and by one in 1 / n^2
-    that halves have three times more of.
+    An interval is that of the sum of two distances, from the intervals of each. The distance of the means has
+    the bias tr C. That of the covariances has such a bias, a term in 1 / n, and one in 1 / n^2, which is
+    four times as large in halves.
     """
     second = np.diag(
-        [2 * total.first_square + 4 * total.cross_square for _, _, total in whole.orders]
+        [2 * total.first_square + 4 * total.cross_square for _, _, total in full.orders]
     )
-    # All sets have the pairs of the reference in common.
-    second += np.mean([2 * total.second_square for _, _, total in whole.orders])
-    of_fid, of_infinity = [], []
+    # The pairs of the reference are common to all sets.
+    second += np.mean([2 * total.second_square for _, _, total in full.orders])
+    fid_intervals, infinity_intervals = [], []
     for parts, halves, variances, orders in zip(
-        whole.parts, of_half, whole.of_parts, whole.orders, strict=True
+        full.parts, half_parts, full.part_covariances, full.orders, strict=True
     ):
         trace = orders.means.trace
         bias = (2 * orders.covariances.trace + float(halves[1] - parts[1])) / 3
@@ -338,35 +351,36 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
         ]
         infinite = [
             interval_of_squared_distance(
-                float(2 * part - half), DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded)
+                float(2 * part - half),
+                DistanceSpread(2 * distance.at_zero, 0.0, distance.slope, bounded),
             )
-            for part, half, one, bounded in zip(
+            for part, half, distance, bounded in zip(
                 parts, halves, (means, covariances), (True, False), strict=True
             )
         ]
         scale = math.sqrt(variances[0, 0] * variances[1, 1])
         correlation = float(np.clip(variances[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
-        of_fid.append(interval_of_sum(parts, own, correlation))
-        of_infinity.append(interval_of_sum(2 * parts - halves, infinite, correlation))
+        fid_intervals.append(interval_of_sum(parts, own, correlation))
+        infinity_intervals.append(interval_of_sum(2 * parts - halves, infinite, correlation))
     return (
-        Spread(whole.plug_in, second, intervals=tuple(of_fid)),
-        Spread(whole.plug_in, np.zeros_like(second), intervals=tuple(of_infinity)),
+        Spread(full.plug_in, second, intervals=tuple(fid_intervals)),
+        Spread(full.plug_in, np.zeros_like(second), intervals=tuple(infinity_intervals)),
     )
 
 
-def _is_curved(whole: _Whole, images: int) -> bool:
-    """Whether the line of FID infinity of any set is off by more than `_MOST_OFF` of its standard deviation.
+def _is_curved(full: _FullSample, images: int) -> bool:
+    """Tests whether FID infinity of any set is off by more than `_MOST_OFF` of its standard deviation.
 
-    Of n images of one kind, normal and with k = (tr C)^2 / tr C^2 terms of the same weight, it was off by
-    some `_CURVATURE` k / n of it in simulations.
+    FID is not linear in 1 / n. In simulations of n normal images of one kind, with k = (tr C)^2 / tr C^2
+    terms of equal weight, FID infinity was off by about `_CURVATURE` k / n standard deviations.
     """
-    for number, (_, _, order) in enumerate(whole.orders):
+    for number, (_, _, order) in enumerate(full.orders):
         if order.variance <= 0:
             continue
         terms = 2 * order.trace**2 / order.variance
-        of_equal = 2 * order.variance
-        variance = of_equal + max(0.0, float(whole.plug_in[number, number]) - of_equal)
-        if _CURVATURE * terms / images * math.sqrt(of_equal / variance) > _MOST_OFF:
+        equal_variance = 2 * order.variance
+        variance = equal_variance + max(0.0, float(full.plug_in[number, number]) - equal_variance)
+        if _CURVATURE * terms / images * math.sqrt(equal_variance / variance) > _MOST_OFF:
             return True
     return False
 
@@ -375,4 +389,4 @@ def _too_few(intervals: bool, features: int) -> str:
     if not intervals:
         return NOT_ASKED_FOR
     fewest = max(FEWEST_FOR_INTERVAL, FEWEST_PER_FEATURE_FOR_INTERVAL * features)
-    return f"none known to hold for fewer than {fewest:,} images, with {features:,} features"
+    return f"no valid method is known for fewer than {fewest:,} images with {features:,} features"

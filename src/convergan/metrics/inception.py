@@ -5,8 +5,8 @@ Szegedy et al., "Rethinking the Inception Architecture" (2015, arXiv 1512.00567)
 out, a max pool in the very last block, batch normalization with epsilon .001. The parameters' names are those
 of the public PyTorch conversion (torch-fidelity's release `weights-inception-2015-12-05-6726825d.pth`).
 
-Batch normalization is folded into the convolutions when weights are loaded, an average pool comes after the
-1x1 convolution behind it, which it commutes with, and 1x1 convolutions of the same input are one.
+For speed, batch normalization is folded into the convolutions when weights are loaded, average pools and the
+1x1 convolutions after them, which commute, are swapped, and 1x1 convolutions of the same input are merged.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,23 +28,23 @@ _Maps = Float[Tensor, "batch _ height width"]
 _NewMaps = Float[Tensor, "batch _ _ _"]
 
 _Take = Callable[[str, torch.Size], Tensor]
-"""Takes the entry of a name out of a state dict, checking its shape."""
+"""Function that takes the entry of a name out of a state dict, and checks its shape."""
 
 
 class InceptionOutput(NamedTuple):
-    """What the metrics look at."""
+    """Features and logits that the metrics are computed from."""
 
     features: Float[Tensor, "batch 2048"]
-    """Means over space of the last block, which FID and its company compare."""
+    """Spatial means of the last block, from which FID, KID, precision and recall are computed."""
 
     logits: Float[Tensor, "batch 1008"]
-    """Without their bias, as the paper's authors computed them."""
+    """Logits without their bias, as the paper's authors computed them."""
 
 
 class InceptionNetwork(nn.Module):
-    """uint8 images of any size to features and logits.
+    """Network from uint8 images of any size to features and logits.
 
-    Random weights until `load_weights`. Always in evaluation mode: nothing in it trains.
+    The weights are random until `load_weights`. It is always in evaluation mode, as nothing in it trains.
     """
 
     num_features = FEATURES
@@ -73,11 +73,11 @@ class InceptionNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def load_weights(self, state: Mapping[str, Tensor], origin: str = "state") -> None:
-        """Takes the weights of the public conversion, folding batch normalization into them.
+        """Loads the weights of the public conversion, and folds batch normalization into them.
 
         Args:
-            state: its state dict.
-            origin: what to call it in an error.
+            state: the state dict of the conversion.
+            origin: the name of the state dict in messages.
 
         Raises:
             UserError: an entry is missing, is not expected, or has another shape.
@@ -107,10 +107,10 @@ class InceptionNetwork(nn.Module):
             raise UserError(f"{origin}: expected no entry {unknown[0]}")
 
     def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> InceptionOutput:
-        """Features and logits of grey or colour images, 1 or 3 channels.
+        """Computes features and logits of uint8 images with 1 or 3 channels.
 
         Raises:
-            ValueError: other values than uint8, or another number of channels.
+            ValueError: the images are not uint8, or have another number of channels.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
@@ -222,7 +222,7 @@ def _column(inputs: int, outputs: int, length: int) -> _Convolution:
 
 
 class _BlockA(nn.Module):
-    """At 35x35."""
+    """Inception block at 35x35."""
 
     def __init__(self, inputs: int, pooled: int) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ class _BlockA(nn.Module):
 
 
 class _BlockB(nn.Module):
-    """From 35x35 to 17x17."""
+    """Reduction block from 35x35 to 17x17."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -257,7 +257,7 @@ class _BlockB(nn.Module):
 
 
 class _BlockC(nn.Module):
-    """At 17x17."""
+    """Inception block at 17x17."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ class _BlockC(nn.Module):
 
 
 class _BlockD(nn.Module):
-    """From 17x17 to 8x8."""
+    """Reduction block from 17x17 to 8x8."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -299,7 +299,7 @@ class _BlockD(nn.Module):
 
 
 class _BlockE(nn.Module):
-    """At 8x8. In the graph of 2015 the second of these has a max pool where the first has an average."""
+    """Inception block at 8x8; in the graph of 2015 the second one pools by maximum, the first by average."""
 
     def __init__(self, inputs: int, *, max_pool: bool) -> None:
         super().__init__()

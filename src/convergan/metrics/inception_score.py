@@ -1,10 +1,10 @@
-"""The Inception score of Section 4, of any classifier, in its two conventions.
+"""The Inception score of Section 4 of the paper, for any classifier, with both conventions of its splits.
 
     score = exp( mean over images x of KL( p(y|x) || p(y) ) ),    p(y) = mean over images of p(y|x)
 
-computed on each of several parts of the images; the result is the mean over the parts and, beside it, their
-standard deviation (of the population). With H the entropy, the exponent is H(p(y)) - mean H(p(y|x)): two sums
-a part are enough, whatever the number of images.
+The score is computed on each of several parts (splits) of the images. The result is the mean over the parts
+and their standard deviation (of the population). With H the entropy, the exponent is
+H(p(y)) - mean H(p(y|x)), so that two sums for each part are enough for any number of images.
 """
 
 import math
@@ -37,41 +37,41 @@ Protocol = Literal["paper", "shuffled"]
 
 SPLITS = 10
 SHUFFLE_SEED = 2020
-"""torch-fidelity's: with it, its score and the `shuffled` protocol's are the same number."""
+"""Seed that torch-fidelity uses: with it, the `shuffled` protocol gives the same number."""
 
-METHOD = "delta method, with terms of second order"
+METHOD = "delta method with terms of second order"
 
 FEWEST_A_SPLIT = 20
-"""Images in each split of a score that has an interval."""
+"""Number of images in each split from which on a score has an interval."""
 
 _CHUNK = 1024
 
 
 class SplitScore(NamedTuple):
-    """A score and its spread over the parts of the images."""
+    """Mean and standard deviation of a score over the parts of the images."""
 
     mean: Tensor
-    """1 to the number of classes."""
+    """Mean score, 1 to the number of classes."""
 
     stdev: Tensor
-    """Of the population of parts: divided by their number."""
+    """Standard deviation of the population of parts: the variance is divided by their number."""
 
 
 class InceptionScore(_TorchmetricsMetric):
-    """The Inception score of the images given to `update`, as a torchmetrics metric.
+    """Inception score of the images given to `update`, as a torchmetrics metric.
 
-    Its memory does not grow with the images, but the parts they fall into must be known beforehand.
+    The memory that it uses does not grow with the number of images, but this number must be known beforehand.
 
     Args:
-        network: gives logits [batch, classes], or an output with a field `logits`, of what `update` is
-            given; as the paper has it, `load_inception()`. `nn.Identity()` where `update` gets logits. It is
-            used in evaluation mode, and left in the mode that it was in.
-        count: how many images there will be, on all ranks together; at least `splits`.
-        protocol: `paper`: contiguous parts of the images in their order. `shuffled`: of the images in an
-            order drawn by NumPy's `RandomState(seed)`.
-        splits: the number of parts.
-        seed: of the `shuffled` order.
-        options: of `torchmetrics.Metric`.
+        network: a module that turns the images into logits [batch, classes], or into an output with a field
+            `logits`; `load_inception()` in the paper, `nn.Identity()` if `update` gets logits. It is used in
+            evaluation mode, and left in the mode that it was in.
+        count: number of images, on all ranks together; at least `splits`.
+        protocol: `paper`: contiguous parts of the images in their order. `shuffled`: contiguous parts of a
+            random order, drawn by NumPy's `RandomState(seed)`.
+        splits: number of parts.
+        seed: seed of the `shuffled` order.
+        options: options of `torchmetrics.Metric`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -99,7 +99,7 @@ class InceptionScore(_TorchmetricsMetric):
         self.network = network
         self.count = count
         self._parts = torch.from_numpy(split_of_images(count, protocol, splits=splits, seed=seed))
-        self._seen = 0
+        self._image_count = 0
         self.splits = splits
         zeros = torch.zeros(splits, dtype=torch.float64)
         # The number of classes is known from the first images on.
@@ -115,12 +115,12 @@ class InceptionScore(_TorchmetricsMetric):
         """Adds images.
 
         Args:
-            images: what the network takes.
-            indices: each image's place among all of them, 0 to count - 1. None: they follow those of the
-                call before, which needs a single process.
+            images: input of the network.
+            indices: the place of each image among all, 0 to count - 1. None: the images follow those of the
+                previous call, which needs a single process.
 
         Raises:
-            ValueError: indices are missing where there are several processes, or out of range.
+            ValueError: indices are out of range, or missing although there are several processes.
         """
         with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
@@ -128,23 +128,23 @@ class InceptionScore(_TorchmetricsMetric):
         if indices is None:
             if ranks() > 1:
                 raise ValueError(
-                    "indices: expected each image's place among all, as there are several processes,"
+                    "indices: expected the place of each image among all, as there are several processes,"
                     " got None"
                 )
-            indices = torch.arange(self._seen, self._seen + len(logits))
+            indices = torch.arange(self._image_count, self._image_count + len(logits))
         indices = indices.cpu()
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < self.count):
             raise ValueError(
                 f"indices: expected places from 0 to {self.count - 1}, as count is {self.count},"
                 f" got {int(indices.min())} to {int(indices.max())}"
             )
-        self._seen += len(logits)
+        self._image_count += len(logits)
         parts = self._parts[indices].to(logits.device, torch.int64)
         if self.sums.shape[1] == 0:
             self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
         probabilities = logits.double().softmax(dim=1)
         negative_entropies = negative_entropy(probabilities)
-        self._of_batch = scores_of_sums(probabilities.mean(dim=0), negative_entropies.mean())
+        self._batch_score = scores_of_sums(probabilities.mean(dim=0), negative_entropies.mean())
         self.sums.index_add_(0, parts, probabilities)
         self.negative_entropies.index_add_(0, parts, negative_entropies)
         self.counts.index_add_(0, parts, torch.ones_like(parts, dtype=torch.float64))
@@ -155,31 +155,31 @@ class InceptionScore(_TorchmetricsMetric):
         """Adds images, as `update` does.
 
         Returns:
-            The score of these images alone, as one part: lower than that of more of the same kind.
+            The score of these images alone, as one part. It is lower than that of more such images.
         """
         self.update(images, indices)
-        score = SplitScore(self._of_batch, torch.zeros_like(self._of_batch))
-        # Where others of torchmetrics keep it, and Lightning looks for it.
+        score = SplitScore(self._batch_score, torch.zeros_like(self._batch_score))
+        # Other metrics of torchmetrics keep it here, and Lightning looks for it here.
         self._forward_cache = score  # type: ignore[assignment]
         return score
 
     def compute(self) -> SplitScore:
-        """Mean and standard deviation over the parts, in float64.
+        """Computes mean and standard deviation of the score over the parts, in float64.
 
         Raises:
-            ValueError: there have been more or fewer images than `count`, or some of their places were given
-                twice and others never.
+            ValueError: `update` got more or fewer images than `count`, or some places twice and others never.
         """
-        seen = int(self.counts.sum())
-        if seen != self.count:
-            raise ValueError(f"count: expected {self.count} images, got {seen}")
+        image_count = int(self.counts.sum())
+        if image_count != self.count:
+            raise ValueError(f"count: expected {self.count} images, got {image_count}")
         expected = self._parts.bincount(minlength=self.splits)
-        for part, (of_part, got) in enumerate(
+        for part, (expected_count, count) in enumerate(
             zip(expected.tolist(), self.counts.tolist(), strict=True)
         ):
-            if got != of_part:
+            if count != expected_count:
                 raise ValueError(
-                    f"indices: expected each place once, {of_part} images in part {part}, got {got:.0f}"
+                    f"indices: expected each place once, {expected_count} images in part {part}, got"
+                    f" {count:.0f}"
                 )
         scores = scores_of_sums(
             self.sums / self.counts.unsqueeze(1), self.negative_entropies / self.counts
@@ -189,12 +189,12 @@ class InceptionScore(_TorchmetricsMetric):
     def reset(self) -> None:
         """Forgets all images."""
         super().reset()
-        self._seen = 0
+        self._image_count = 0
 
     def _sync_dist(
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None
     ) -> None:
-        # A process without images does not know how many classes there are.
+        # A process without images does not know the number of classes.
         own = torch.tensor(self.sums.shape[1], device=self.device)
         classes = max(map(int, dist_sync_fn(own, group=process_group or self.process_group)))
         if not own:
@@ -205,8 +205,10 @@ class InceptionScore(_TorchmetricsMetric):
 def split_of_images(
     count: int, protocol: Protocol, *, splits: int = SPLITS, seed: int = SHUFFLE_SEED
 ) -> np.ndarray:
-    """int16 [count]: the part that each image falls into; part s holds the places from
-    floor(s count / splits) on, as in the authors' code.
+    """Part that each image belongs to, int16 [count].
+
+    Part s begins at place floor(s count / splits), as in the authors' code. See `InceptionScore` for the
+    arguments.
 
     Raises:
         ValueError: fewer images than parts, or an unknown protocol.
@@ -214,62 +216,64 @@ def split_of_images(
     if splits < 1:
         raise ValueError(f"splits: expected 1 or more, got {splits}")
     if count < splits:
-        raise ValueError(f"count: expected at least {splits} images, one a part, got {count}")
+        raise ValueError(
+            f"count: expected at least {splits} images, one for each part, got {count}"
+        )
     if protocol not in ("paper", "shuffled"):
         raise ValueError(f"protocol: expected paper or shuffled, got {protocol}")
     first = np.arange(splits + 1) * count // splits
-    of_place = np.repeat(np.arange(splits, dtype=np.int16), np.diff(first))
+    part_of_place = np.repeat(np.arange(splits, dtype=np.int16), np.diff(first))
     if protocol == "paper":
-        return of_place
-    parts = np.empty_like(of_place)
-    parts[np.random.RandomState(seed).permutation(count)] = of_place
+        return part_of_place
+    parts = np.empty_like(part_of_place)
+    parts[np.random.RandomState(seed).permutation(count)] = part_of_place
     return parts
 
 
 def scores_of_sums(
     marginals: Float[Tensor, "... classes"], negative_entropies: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
-    """exp( H(p(y)) - mean H(p(y|x)) ) from p(y) and the mean of -H(p(y|x))."""
+    """Inception scores exp( H(p(y)) - mean H(p(y|x)) ), from p(y) and the mean of -H(p(y|x))."""
     return torch.exp(negative_entropies - negative_entropy(marginals))
 
 
 def divergences(
     logits: Float[Tensor, "images classes"], marginal: Float[Tensor, "classes"] | None = None
 ) -> Float[Tensor, "images"]:
-    """KL( p(y|x) || p(y) ) of every image in nats: what the score is the exponential of the mean of.
+    """Computes KL( p(y|x) || p(y) ) of every image, in nats, in float64.
 
-    This is the quantity by which single images are ranked "by Inception score".
+    The Inception score is the exponential of its mean. Single images are ranked "by Inception score" by it.
 
     Args:
-        logits: of all images.
-        marginal: p(y); None: the mean over these images.
+        logits: logits of all images.
+        marginal: p(y); None: the mean of p(y|x) over these images.
     """
     if marginal is None:
         marginal = marginal_of(logits)
-    found = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
+    result = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
     for first in range(0, len(logits), _CHUNK):
         probabilities = logits[first : first + _CHUNK].double().softmax(dim=1)
         # Where p(y|x) is 0 the term is 0, whatever p(y).
         cross = torch.special.xlogy(probabilities, marginal.to(logits.device)).sum(dim=1)
-        found[first : first + _CHUNK] = negative_entropy(probabilities) - cross
-    return found
+        result[first : first + _CHUNK] = negative_entropy(probabilities) - cross
+    return result
 
 
 def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "classes"]:
-    """p(y), the mean of p(y|x) over images, in float64, a thousand of them at a time."""
+    """Marginal p(y): the mean of p(y|x) over images, in float64, computed in chunks."""
     total = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
-    for some in logits.split(_CHUNK):
-        total += some.double().softmax(dim=1).sum(dim=0)
+    for chunk in logits.split(_CHUNK):
+        total += chunk.double().softmax(dim=1).sum(dim=0)
     return total / len(logits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InceptionScoreMetric(Metric):
-    """Inception score with its interval.
+    """Inception score with its interval, by the delta method.
 
-    In a part of n images with the score e^D an image adds (d_i - D) e^D / n, where d_i is its
-    KL( p(y|x) || p(y) ): the delta method. Terms of second order are in these twice; with M the covariance of
-    p(y|x) / p(y)^(1/2) over the images, they have the variance e^2D |M|^2 / (2 n^2).
+    In a part of n images with the score e^D, image i contributes (d_i - D) e^D / n, where d_i is its
+    KL( p(y|x) || p(y) ). The variance of these contributions counts the terms of second order twice. With M
+    the covariance of p(y|x) / p(y)^(1/2) over the images, these have the variance e^2D |M|^2 / (2 n^2).
     """
 
     protocol: Protocol = "paper"
@@ -289,25 +293,35 @@ class InceptionScoreMetric(Metric):
         for images in sets:
             if len(images) < self.splits:
                 raise UserError(
-                    f"Inception score: expected at least {self.splits} images, one a split, got"
+                    f"Inception score: expected at least {self.splits} images, one for each split, got"
                     f" {len(images)}"
                 )
         steps = Steps(progress, sum(map(len, sets)))
-        found = [self._parts(images, steps) for images in sets]
-        values = [float(np.mean([part.score for part in parts])) for parts in found]
-        stdevs = [float(np.std([part.score for part in parts])) for parts in found]
+        parts_of_sets = [self._parts(images, steps) for images in sets]
+        values = [float(np.mean([part.score for part in parts])) for parts in parts_of_sets]
+        stdevs = [float(np.std([part.score for part in parts])) for parts in parts_of_sets]
         spread, method = None, METHOD
         if not self.intervals:
             method = NOT_ASKED_FOR
         elif min(map(len, sets)) < FEWEST_A_SPLIT * self.splits:
             method = (
-                f"none known to hold for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
+                f"no valid method is known for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
                 f" {self.splits} splits"
             )
         else:
             spread = Spread(
-                np.diag([_of_mean([part.variance for part in parts]) for parts in found]),
-                np.diag([_of_mean([part.second_order for part in parts]) for parts in found]),
+                np.diag(
+                    [
+                        _variance_of_mean([part.variance for part in parts])
+                        for parts in parts_of_sets
+                    ]
+                ),
+                np.diag(
+                    [
+                        _variance_of_mean([part.second_order for part in parts])
+                        for parts in parts_of_sets
+                    ]
+                ),
             )
         return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
@@ -315,26 +329,27 @@ class InceptionScoreMetric(Metric):
         parts = split_of_images(
             len(images), self.protocol, splits=self.splits, seed=self.split_seed
         )
-        found = []
+        scored = []
         for part in range(self.splits):
             places = torch.from_numpy(np.flatnonzero(parts == part))
-            found.append(_part(images.logits, places, second_order=self.intervals))
+            scored.append(_part(images.logits, places, second_order=self.intervals))
             steps.take(len(places))
-        return found
+        return scored
 
 
-def _of_mean(variances: Sequence[float]) -> float:
-    """The variance of a mean of independent numbers."""
+def _variance_of_mean(variances: Sequence[float]) -> float:
+    """Variance of the mean of independent numbers, from their variances."""
     return sum(variances) / len(variances) ** 2
 
 
 class _Part(NamedTuple):
-    """The score of a part of the images, and how it varies."""
+    """Score of a part of the images, and its variance."""
 
     score: float
     variance: float
-    """By the first derivatives at the sample."""
+    """Variance by the first derivatives at the sample."""
     second_order: float
+    """Variance of the terms of second order."""
 
 
 def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
@@ -358,16 +373,18 @@ def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
         scaled = (probabilities - marginal) * scale
         moments.addmm_(scaled.T, scaled)
         own += float(scaled.square().sum(dim=1).square().sum())
-    # Of different images: with many classes the square of each image with itself would be most of the sum.
+    # Pairs of different images alone: with many classes, pairs of an image with itself would dominate.
     squares = max(0.0, float(moments.square().sum()) - own) / (count * (count - 1))
-    of_second = squares / (2 * count**2)
-    return _Part(score, score**2 * float(divergence.var()) / count, score**2 * of_second)
+    second_order_variance = squares / (2 * count**2)
+    return _Part(
+        score, score**2 * float(divergence.var()) / count, score**2 * second_order_variance
+    )
 
 
 def probabilities_of_images(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """p(y|x) of some images at a time, and the first one's number among them; float64."""
-    for number, some in enumerate(places.split(_CHUNK)):
-        yield number * _CHUNK, logits[some].double().softmax(dim=1)
+    """Chunks of p(y|x), float64 [chunk, classes], each with the number of its first image among `places`."""
+    for number, chunk in enumerate(places.split(_CHUNK)):
+        yield number * _CHUNK, logits[chunk].double().softmax(dim=1)
 
 
 def negative_entropy(probabilities: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The public weights of the Inception network: found, downloaded, checked, loaded."""
+"""Public weights of the Inception network: search, download, checksum and loading."""
 
 import hashlib
 import shutil
@@ -18,32 +18,32 @@ from convergan.progress_bar import progress_bar
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""Of the file; as torch's own caches do, its name carries the first digits."""
+"""SHA-256 of the file; its first digits are in the name, as in torch's own caches."""
 
 _SECONDS_WITHOUT_ANSWER = 30
 
 
 def load_inception(weights: StrPath | None = None, *, progress: bool = False) -> InceptionNetwork:
-    """The Inception network of 2015 with its public weights, on the CPU, in evaluation mode.
+    """Loads the Inception network of 2015 with its public weights, on the CPU, in evaluation mode.
 
     Args:
-        weights: their file, or None for the one in the cache, which is downloaded where there is none.
+        weights: file of the weights; None: the file in the cache, which is downloaded if it is missing.
         progress: show a progress bar of the download on the standard error.
 
     Returns:
-        A module from uint8 [batch, 3, height, width], of any size, to `features` [batch, 2048] and `logits`
-        [batch, 1008].
+        A module that takes uint8 [batch, 3, height, width], of any size, and returns `features` [batch, 2048]
+        and `logits` [batch, 1008].
 
     Raises:
-        UserError: there is no such file and it cannot be downloaded, or it is another file.
+        UserError: the file does not exist, cannot be downloaded, or has another checksum.
 
     Example:
         >>> from convergan import InceptionScore, load_inception
         >>> score = InceptionScore(load_inception(), count=50_000)  # doctest: +SKIP
     """
-    given = None if weights is None else as_path(weights, "weights")
-    with progress_bar("the network's weights", unit="bytes", quiet=not progress) as told:
-        path = find_weights(given, progress=told)
+    weights_file = None if weights is None else as_path(weights, "weights")
+    with progress_bar("the network's weights", unit="bytes", quiet=not progress) as report:
+        path = find_weights(weights_file, progress=report)
     if sha256(path) != SHA256:
         raise UserError(
             f"{path}: expected the weights with SHA-256 {SHA256}, got {sha256(path)}; {ADDRESS} has them"
@@ -54,10 +54,10 @@ def load_inception(weights: StrPath | None = None, *, progress: bool = False) ->
 
 
 def load_state(network: InceptionNetwork, path: Path) -> None:
-    """Loads a state dict of the public conversion's names; nothing in the file is executed.
+    """Loads a state dict with the names of the public conversion; nothing in the file is executed.
 
     Raises:
-        UserError: the file holds something else.
+        UserError: the file contains something else.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -65,7 +65,7 @@ def load_state(network: InceptionNetwork, path: Path) -> None:
             raise UserError(f"{path}: expected a state dict, got {type(state).__name__}")
     except UserError:
         raise
-    except Exception as error:  # its unpickler, which knows tensors alone, raises much else
+    except Exception as error:  # torch's unpickler for tensors raises many kinds
         raise UserError(
             f"{path}: expected a state dict of tensors, got {one_line(error)}"
         ) from None
@@ -75,25 +75,32 @@ def load_state(network: InceptionNetwork, path: Path) -> None:
 def find_weights(
     weights: Path | None = None, *, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """The file of the weights: the one given, the one in the cache, or, into the cache, a download.
+    """Finds the file of the weights: `weights`, the file in the cache, or a download into the cache.
 
-    torch-fidelity's and torchmetrics' own download, in torch's cache, is used where it is there.
+    A download of torch-fidelity or torchmetrics in torch's cache is used if there is one.
+
+    Args:
+        weights: path of the file; None: search the caches, then download.
+        progress: called with the number of bytes downloaded and the total.
+
+    Raises:
+        UserError: `weights` is not a file, or the download failed.
     """
     if weights is not None:
         path = weights.expanduser()
         if not path.is_file():
             raise UserError(f"weights: expected the file {NAME}, got {path}, which is not a file")
         return path
-    ours = cache_folder() / NAME
-    for path in (ours, Path(torch.hub.get_dir()) / "checkpoints" / NAME):
+    cached = cache_folder() / NAME
+    for path in (cached, Path(torch.hub.get_dir()) / "checkpoints" / NAME):
         if path.is_file():
             return path
-    _download(ours, progress)
-    return ours
+    _download(cached, progress)
+    return cached
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
+    """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -103,16 +110,16 @@ def _download(path: Path, progress: Callable[[int, int], None] | None) -> None:
     try:
         with (
             urlopen(ADDRESS, timeout=_SECONDS_WITHOUT_ANSWER) as answer,
-            written_aside(path) as aside,
+            written_aside(path) as partial_file,
         ):
             size = int(answer.headers.get("Content-Length", 0))
-            with aside.open("wb") as file:
+            with partial_file.open("wb") as file:
                 counted = _Counted(file.write, size, progress)
                 shutil.copyfileobj(answer, counted, 2**20)
-            # Written aside: what is not the file that it should be never gets its name.
-            if sha256(aside) != SHA256:
+            # A file with another checksum never gets the name.
+            if sha256(partial_file) != SHA256:
                 raise UserError(
-                    f"{ADDRESS}: expected a file with SHA-256 {SHA256}, got {sha256(aside)}"
+                    f"{ADDRESS}: expected a file with SHA-256 {SHA256}, got {sha256(partial_file)}"
                 )
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
@@ -123,7 +130,7 @@ def _download(path: Path, progress: Callable[[int, int], None] | None) -> None:
 
 
 class _Counted:
-    """A file to write to that tells how far it is."""
+    """Writable file object that reports its progress."""
 
     def __init__(
         self,

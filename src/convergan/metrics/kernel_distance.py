@@ -3,8 +3,8 @@
     KID = mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)
     k(a, b) = (a . b / d + 1)^3
 
-It is unbiased, so that few images make it noisy but not high. The field averages it over 100 random subsets
-of 1,000 images; over all pairs of all images it has the same expectation, less noise and no seed.
+It is unbiased: few images make it noisy, but not too high. Papers average it over 100 random subsets of 1,000
+images. Over all pairs of all images it has the same expectation, less noise and no seed.
 """
 
 from collections.abc import Sequence
@@ -37,17 +37,17 @@ from convergan.statistics.squared_distances import interval_of_squared_distance
 SUBSETS = 100
 SUBSET_SIZE = 1000
 
-METHOD = "closed form of the variance of a U-statistic, as it is at every distance"
+METHOD = "closed form of the variance of a U-statistic, at each possible distance"
 
 FEWEST_FOR_INTERVAL = 100
 
 
 class SubsetDistance(NamedTuple):
-    """A distance and its spread over subsets."""
+    """Mean and standard deviation of KID over subsets."""
 
     mean: Tensor
     stdev: Tensor
-    """Of the population of subsets; 0 for one."""
+    """Standard deviation of the population of subsets; 0 for a single one."""
 
 
 def kernel_distance(
@@ -55,16 +55,16 @@ def kernel_distance(
     second: Float[Tensor, "m features"],
     progress: Progress | None = None,
 ) -> Float[Tensor, ""]:
-    """KID over all pairs, in float64, a thousand images at a time.
+    """Computes KID over all pairs of images, in float64, in blocks.
 
     Args:
-        first: at least 2 images.
-        second: at least 2 images.
-        progress: called with the number of parts of the kernel's matrix that are done, and of all.
+        first: features of at least 2 images.
+        second: features of at least 2 images.
+        progress: called with the number of blocks of the kernel's matrix that are done, and the total.
 
     Raises:
         UserError: fewer than two images.
-        ValueError: features of different length.
+        ValueError: the numbers of features differ.
     """
     if min(len(first), len(second)) < 2:
         raise UserError(f"KID: expected at least 2 images, got {len(first)} and {len(second)}")
@@ -83,18 +83,18 @@ def kernel_distance_of_subsets(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SubsetDistance:
-    """KID as the field reports it: of random subsets, drawn without replacement.
+    """Computes KID as papers report it: over random subsets, drawn without replacement.
 
     Args:
-        first: at least as many images as a subset has.
-        second: likewise.
-        subsets: how many.
-        subset_size: images of either kind in each.
-        seed: of the draws.
-        progress: called with the number of subsets done and of all.
+        first: features of at least `subset_size` images.
+        second: features of at least `subset_size` images.
+        subsets: number of subsets.
+        subset_size: number of images of either kind in each subset.
+        seed: seed of the draws.
+        progress: called with the number of subsets done and the total.
 
     Raises:
-        ValueError: fewer images than a subset has.
+        ValueError: there are fewer images than a subset has.
     """
     if min(len(first), len(second)) < subset_size:
         raise ValueError(
@@ -103,28 +103,28 @@ def kernel_distance_of_subsets(
         )
     generator = torch.Generator().manual_seed(seed)
 
-    def some(features: Tensor) -> Tensor:
+    def draw_subset(features: Tensor) -> Tensor:
         return features[torch.randperm(len(features), generator=generator)[:subset_size]]
 
     steps = Steps(progress, subsets)
     distances = []
     for _ in range(subsets):
-        distances.append(kernel_distance(some(first), some(second)))
+        distances.append(kernel_distance(draw_subset(first), draw_subset(second)))
         steps.take()
     values = torch.stack(distances)
     return SubsetDistance(values.mean(), values.std(correction=0))
 
 
 class KernelInceptionDistance(_TorchmetricsKID):
-    """torchmetrics' metric, with our network, seeded subsets and float64.
+    """KID as a torchmetrics metric, for any network, with seeded subsets and float64.
 
     Args:
-        network: gives features [batch, d], or an output with a field `features`. It is used in evaluation
-            mode, and left in the mode that it was in.
-        subsets: how many; 0: one of all images.
-        subset_size: images in each.
-        seed: of the draws.
-        options: of torchmetrics' metric.
+        network: a module that turns images into features [batch, d], or into an output with a field
+            `features`. It is used in evaluation mode, and left in the mode that it was in.
+        subsets: number of subsets; 0: all pairs of all images.
+        subset_size: number of images in each subset.
+        seed: seed of the draws.
+        options: options of torchmetrics' metric.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class KernelInceptionDistance(_TorchmetricsKID):
         self.subsets, self.seed = subsets, seed
 
     def compute(self) -> SubsetDistance:
-        """Mean and standard deviation over the subsets, in float64."""
+        """Computes mean and standard deviation over the subsets, in float64."""
         real, generated = dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features)
         if not self.subsets:
             value = kernel_distance(real, generated)
@@ -157,11 +157,11 @@ class KernelInceptionDistance(_TorchmetricsKID):
 
 @dataclass(frozen=True, kw_only=True)
 class KernelMetric(PairMetric):
-    """Kernel distance with its interval."""
+    """KID with its interval."""
 
     title: ClassVar[str] = "KID"
     subsets: int = 0
-    """0: one of all images."""
+    """Number of subsets; 0: all pairs of all images."""
     subset_size: int = SUBSET_SIZE
     subset_seed: int = 0
 
@@ -178,15 +178,15 @@ class KernelMetric(PairMetric):
 
 
 class KernelWork(PairWork):
-    """Sums of the kernel, from which the distances and their covariance come.
+    """Sums of the kernel, which give the distances and their covariance.
 
-    With a_i the mean over x_j of k(x_i, x_j) less that over y_j of k(x_i, y_j), b_j likewise, and t_xx the
-    mean square of the kernel less its means by row and by column, the variance of KID is
+    Let a_i be the mean over x_j of k(x_i, x_j) less that over y_j of k(x_i, y_j), b_j the same with x and y
+    swapped, and t_xx the mean square of the kernel less its means by row and by column. KID has the variance
 
         4 var(a) / n + 4 var(b) / m - 2 t_xx / n^2 - 2 t_yy / m^2 - 4 t_xy / (n m)
 
-    The first two terms hold the last three twice, as each a_i is a mean of finitely many. The last three are
-    all that there is if the two kinds of images are the same; the rest grows with the distance
+    The first two terms contain the last three twice, since each a_i is a mean of finitely many values. Only
+    the last three remain if both kinds of images are the same; the rest grows with the distance
     (`DistanceSpread`). The interval of a difference is symmetric.
 
     Sources: Bounliphone et al., A test of relative similarity (2016), arXiv 1511.04581; Sutherland, Unbiased
@@ -203,95 +203,98 @@ class KernelWork(PairWork):
             self.sums[pair] = _KernelSums(len(first), len(second))
         shifted = (products / first.features.shape[1]).add_(1)
         kernel = shifted.square().mul_(shifted)
-        same = pair[0] == pair[1]
-        if same and rows == columns:
-            # An image makes no pair with itself.
+        same_set = pair[0] == pair[1]
+        if same_set and rows == columns:
+            # Pairs of an image with itself do not count.
             kernel.fill_diagonal_(0)
-        self.sums[pair].add(rows, columns, kernel, twice=same and rows != columns)
+        self.sums[pair].add(rows, columns, kernel, twice=same_set and rows != columns)
 
     def join(self, pair: tuple[int, int]) -> None:
         first, second = (self._images(number) for number in pair)
-        # A process may have had no block.
+        # This process may have had no block.
         self.sums.setdefault(pair, _KernelSums(len(first), len(second))).join()
 
     def measured(self) -> list[Measured]:
         values = [float(self.distance(number)) for number in range(len(self.sets))]
         stdevs: list[float | None] = [None] * len(values)
-        of_draws = np.zeros(len(values))
+        draw_variances = np.zeros(len(values))
         metric = self.metric
         if metric.subsets:
             for number, images in enumerate(self.sets):
-                found = kernel_distance_of_subsets(
+                subset_distance = kernel_distance_of_subsets(
                     images.features,
                     self.reference.features,
                     subsets=metric.subsets,
                     subset_size=metric.subset_size,
                     seed=metric.subset_seed,
                 )
-                values[number], stdevs[number] = float(found.mean), float(found.stdev)
-                of_draws[number] = float(found.stdev) ** 2 / metric.subsets
+                values[number], stdevs[number] = (
+                    float(subset_distance.mean),
+                    float(subset_distance.stdev),
+                )
+                draw_variances[number] = float(subset_distance.stdev) ** 2 / metric.subsets
         spread, method = None, METHOD
         fewest = fewest_images(self.sets, self.reference)
         if not metric.intervals:
             method = NOT_ASKED_FOR
         elif fewest < FEWEST_FOR_INTERVAL:
-            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+            method = f"no valid method is known for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
-            spread = self._spread(values, of_draws)
+            spread = self._spread(values, draw_variances)
         real = self.sums[REFERENCE, REFERENCE].total / (
             len(self.reference) * (len(self.reference) - 1)
         )
         return [Measured("KID", values, spread, method, stdevs, scale=abs(real))]
 
     def distance(self, number: int) -> float:
-        """Of one of the sets, over all pairs."""
+        """KID of one of the sets, over all pairs."""
         n, m = len(self.sets[number]), len(self.reference)
-        own, real, both = (self.sums[pair] for pair in _pairs(number))
-        return own.total / (n * (n - 1)) + real.total / (m * (m - 1)) - 2 * both.total / (n * m)
+        own, real, cross = (self.sums[pair] for pair in _pairs(number))
+        return own.total / (n * (n - 1)) + real.total / (m * (m - 1)) - 2 * cross.total / (n * m)
 
-    def _spread(self, values: Sequence[float], of_draws: np.ndarray) -> Spread:
+    def _spread(self, values: Sequence[float], draw_variances: np.ndarray) -> Spread:
         m, numbers = len(self.reference), range(len(self.sets))
-        plug_in, second = np.diag(of_draws), np.zeros((len(numbers), len(numbers)))
+        plug_in, second = np.diag(draw_variances), np.zeros((len(numbers), len(numbers)))
         real = self.sums[REFERENCE, REFERENCE]
-        of_real = real.mean_square(same=True)
-        by_real = []
+        real_square = real.mean_square(exclude_self=True)
+        real_influences = []
         for number in numbers:
             n = len(self.sets[number])
-            own, _, both = (self.sums[pair] for pair in _pairs(number))
-            plug_in[number, number] += 4 / n * np.var(own.rows / (n - 1) - both.rows / m, ddof=1)
-            by_real.append(real.rows / (m - 1) - both.columns / n)
-            second[number, number] = 2 * own.mean_square(same=True) / n**2
-            second[number, number] += 4 * both.mean_square(same=False) / (n * m)
-        plug_in += 4 / m * np.atleast_2d(np.cov(by_real))
-        # All sets have the pairs of the reference in common.
-        second += 2 * of_real / m**2
+            own, _, cross = (self.sums[pair] for pair in _pairs(number))
+            plug_in[number, number] += 4 / n * np.var(own.rows / (n - 1) - cross.rows / m, ddof=1)
+            real_influences.append(real.rows / (m - 1) - cross.columns / n)
+            second[number, number] = 2 * own.mean_square(exclude_self=True) / n**2
+            second[number, number] += 4 * cross.mean_square(exclude_self=False) / (n * m)
+        plug_in += 4 / m * np.atleast_2d(np.cov(real_influences))
+        # The pairs of the reference are common to all sets.
+        second += 2 * real_square / m**2
         intervals = []
         for number in numbers:
             value = self.distance(number)
             spread = distance_spread(
                 value,
-                plug_in[number, number] - of_draws[number],
+                plug_in[number, number] - draw_variances[number],
                 second[number, number],
                 self._third(number),
-                of_draws[number],
+                draw_variances[number],
             )
             intervals.append(interval_of_squared_distance(values[number], spread))
         return Spread(plug_in, second, intervals=tuple(intervals))
 
     def _third(self, number: int) -> float:
-        """The third cumulant of the distance of one of the sets, were it 0."""
+        """Third cumulant of the distance of one of the sets, if its expectation is 0."""
         sets = (self.sets[number], self.reference)
-        some = [subset(images.features) for images in sets]
-        both = torch.cat(some)
-        kernel = (both @ both.T / both.shape[1] + 1) ** 3
-        return second_order(kernel, len(some[0]), (len(sets[0]), len(sets[1]))).third
+        subsets = [subset(images.features) for images in sets]
+        features = torch.cat(subsets)
+        kernel = (features @ features.T / features.shape[1] + 1) ** 3
+        return second_order(kernel, len(subsets[0]), (len(sets[0]), len(sets[1]))).third
 
     def _images(self, number: int) -> Embedded:
         return self.reference if number == REFERENCE else self.sets[number]
 
 
 class _KernelSums:
-    """Of a matrix of kernels: its rows, its columns, and its squares; float64."""
+    """Sums of a matrix of kernels by row and by column, and of its squares; float64."""
 
     def __init__(self, n: int, m: int) -> None:
         self.rows, self.columns, self.squares = np.zeros(n), np.zeros(m), 0.0
@@ -301,31 +304,43 @@ class _KernelSums:
         return float(self.rows.sum())
 
     def add(self, rows: slice, columns: slice, kernel: Tensor, *, twice: bool) -> None:
-        """Adds a block; `twice`: that below the diagonal, which is the same, too."""
-        of_rows, of_columns = (kernel.sum(dim=axis).double().numpy() for axis in (1, 0))
-        self.rows[rows] += of_rows
-        self.columns[columns] += of_columns
+        """Adds a block; `twice`: also its mirror image below the diagonal."""
+        row_sums, column_sums = (kernel.sum(dim=axis).double().numpy() for axis in (1, 0))
+        self.rows[rows] += row_sums
+        self.columns[columns] += column_sums
         if twice:
-            self.rows[columns] += of_columns
-            self.columns[rows] += of_rows
+            self.rows[columns] += column_sums
+            self.columns[rows] += row_sums
         flat = kernel.flatten()
         self.squares += float(flat @ flat) * (1 + twice)
 
     def join(self) -> None:
-        """Adds what other processes have."""
+        """Adds the sums of the other processes."""
         own = torch.from_numpy(np.concatenate([self.rows, self.columns, [self.squares]]))
         everyones = sum_over_ranks(own).numpy()
         n = len(self.rows)
         self.rows, self.columns = everyones[:n], everyones[n:-1]
         self.squares = float(everyones[-1])
 
-    def mean_square(self, *, same: bool) -> float:
-        """Of the kernel less its means by row and by column; `same`: without those of the same image."""
+    def mean_square(self, *, exclude_self: bool) -> float:
+        """Mean square of the kernel less its means by row and by column.
+
+        Args:
+            exclude_self: rows and columns are the same images; pairs of an image with itself do not count.
+        """
         n, m = len(self.rows), len(self.columns)
-        of_row, of_column = m - same, n - same
-        total = self.total / (n * of_row)
-        by_row, by_column = self.rows / of_row - total, self.columns / of_column - total
-        square = self.squares / (n * of_row) - total**2 - np.mean(by_row**2) - np.mean(by_column**2)
+        terms_per_row, terms_per_column = m - exclude_self, n - exclude_self
+        total = self.total / (n * terms_per_row)
+        row_deviations, column_deviations = (
+            self.rows / terms_per_row - total,
+            self.columns / terms_per_column - total,
+        )
+        square = (
+            self.squares / (n * terms_per_row)
+            - total**2
+            - np.mean(row_deviations**2)
+            - np.mean(column_deviations**2)
+        )
         return max(0.0, float(square))
 
 

@@ -1,12 +1,12 @@
-"""Precision, recall, density and coverage: how far the generated and the real images overlap.
+"""Precision, recall, density and coverage: the overlap of generated and real images.
 
-The manifold of a set of images is the union of balls around their features, each with the distance to the
-k-th nearest other image of the set as its radius.
+The manifold of a set of images is the union of balls around their features. The radius of a ball is the
+distance to the k-th nearest other image of the set.
 
-* Precision: the share of generated images in a real ball. Recall: the share of real images in a generated
-  ball (Kynkäänniemi et al. 2019, arXiv 1904.06991; k = 3).
-* Density: the mean number of real balls that a generated image is in, over k. Coverage: the share of real
-  balls with a generated image in them (Naeem et al. 2020, arXiv 2002.09797; k = 5).
+* Precision: the share of generated images that lie in a real ball. Recall: the share of real images that lie
+  in a generated ball (Kynkäänniemi et al. 2019, arXiv 1904.06991; k = 3).
+* Density: the mean number of real balls that contain a generated image, divided by k. Coverage: the share of
+  real balls that contain a generated image (Naeem et al. 2020, arXiv 2002.09797; k = 5).
 """
 
 import math
@@ -42,25 +42,25 @@ from convergan.statistics.intervals import Interval
 PRECISION_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
 
-METHOD = "random groups, Wilson's interval of the effective number for shares"
+METHOD = "random groups; for shares Wilson's interval with the effective number of images"
 
 FEWEST_FOR_INTERVAL = 200
 
 _GROUP = 2000
-"""Images in each of the groups that intervals come from, once there are twice as many."""
+"""Images in each of the groups that intervals come from; fewer if there are less than two such groups."""
 
 _DEGREES_OF_FREEDOM = 20
-_DEGREES_OF_FREEDOM_OF_KEPT = 60
+_DEGREES_OF_FREEDOM_CACHED = 60
 _DEGREES_OF_FREEDOM_OF_IMAGES = 40
-"""Of a variance from all ways to put images into groups, of which there are only so many: simulated with 600
-images, whose variances were off by a fifth."""
+"""Degrees of freedom of a variance from all possible groups of the same images: in simulations with 600
+images such variances were off by a fifth."""
 
-_MOST_KEPT = 1e8
-"""Pairs whose distances are kept, 400 MB."""
+_MOST_CACHED_PAIRS = 1e8
+"""Number of pairs up to which their distances are kept in memory, 400 MB."""
 
 
 class Overlap(NamedTuple):
-    """How far two sets of images overlap; density may exceed 1."""
+    """Overlap of two sets of images: precision, recall and coverage from 0 to 1, density 0 or more."""
 
     precision: float
     recall: float
@@ -71,18 +71,23 @@ class Overlap(NamedTuple):
 def precision_recall_density_coverage(
     generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]
 ) -> Overlap:
-    """How far generated and real images overlap, from their features; see the head of this file.
+    """Computes the overlap of generated and real images from their features.
+
+    The manifold of a set of images is the union of balls around their features, each reaching to the k-th
+    nearest other image. Precision is the share of generated images in a real ball, recall the share of real
+    images in a generated ball (k = 3); density is the mean number of real balls around a generated image,
+    divided by k, and coverage the share of real balls with a generated image in them (k = 5).
 
     Args:
-        generated: 6 images or more, on the CPU.
-        real: likewise.
+        generated: features of at least 6 generated images, on the CPU.
+        real: features of at least 6 real images, on the CPU.
 
     Returns:
         `precision`, `recall` and `coverage`, 0 to 1, and `density`, 0 or more.
 
     Raises:
         UserError: fewer images.
-        ValueError: features of different length.
+        ValueError: features have different lengths.
 
     Example:
         >>> import torch
@@ -105,9 +110,9 @@ def precision_recall_density_coverage(
 class OverlapMetric(PairMetric):
     """Precision, recall, density and coverage with their intervals.
 
-    How they vary is found from random groups: images and reference are put into g groups, each is measured
-    alone, and the variance among groups over g is that of the whole (Wolter, Introduction to Variance
-    Estimation, 2007, chapter 2). A bootstrap would not do: an image that is drawn twice is its own neighbour.
+    Their variances come from random groups: images and reference are split into g groups, each is measured
+    separately, and the variance among groups divided by g is that of the whole (Wolter, Introduction to
+    Variance Estimation, 2007, chapter 2). A bootstrap fails: an image drawn twice is its own neighbour.
     """
 
     title: ClassVar[str] = "precision and recall"
@@ -129,13 +134,13 @@ class OverlapMetric(PairMetric):
 
 
 class OverlapWork(PairWork):
-    """Nearest neighbours and who is in whose ball, from blocks of products.
+    """Nearest neighbours and members of their balls, from blocks of products.
 
     Args:
-        sets: features of the generated images.
-        real: of the real ones.
-        seed: of the groups.
-        intervals: whether to find how the numbers vary.
+        sets: features of each set of generated images.
+        real: features of the real images.
+        seed: seed of the random groups.
+        intervals: True to compute the variances of the numbers.
     """
 
     def __init__(
@@ -144,7 +149,7 @@ class OverlapWork(PairWork):
         self.sets, self.real, self.seed, self.intervals = sets, real, seed, intervals
         self.squares = {number: _squares(features) for number, features in enumerate(sets)}
         self.squares[REFERENCE] = _squares(real)
-        self.near = {
+        self.nearest = {
             number: Nearest(len(squares), COVERAGE_NEIGHBOURS)
             for number, squares in self.squares.items()
         }
@@ -155,14 +160,14 @@ class OverlapWork(PairWork):
             products, self.squares[pair[0]][rows], self.squares[pair[1]][columns]
         )
         if pair[0] == pair[1]:
-            near = self.near[pair[0]]
+            nearest = self.nearest[pair[0]]
             if rows == columns:
                 distances.fill_diagonal_(torch.inf)
             else:
-                near.add(columns, distances.T)
-            near.add(rows, distances)
+                nearest.add(columns, distances.T)
+            nearest.add(rows, distances)
             return
-        real, own = self.near[REFERENCE].squares, self.near[pair[0]].squares
+        real, own = self.nearest[REFERENCE].squares, self.nearest[pair[0]].squares
         self.members[pair[0]].add(
             rows,
             columns,
@@ -173,24 +178,24 @@ class OverlapWork(PairWork):
 
     def join(self, pair: tuple[int, int]) -> None:
         if pair[0] == pair[1]:
-            self.near[pair[0]].join()
+            self.nearest[pair[0]].join()
         else:
             self.members[pair[0]].join()
 
     def measured(self) -> list[Measured]:
-        found = [members.overlap() for members in self.members]
+        overlaps = [members.overlap() for members in self.members]
         spread, method = None, METHOD
         fewest = min(map(len, (*self.sets, self.real)))
         if not self.intervals:
             method = NOT_ASKED_FOR
         elif fewest < FEWEST_FOR_INTERVAL:
-            method = f"none known to hold for fewer than {FEWEST_FOR_INTERVAL} images"
+            method = f"no valid method is known for fewer than {FEWEST_FOR_INTERVAL} images"
         else:
             spread = self._spreads()
         return [
             Measured(
                 name,
-                [float(getattr(one, name)) for one in found],
+                [float(getattr(overlap, name)) for overlap in overlaps],
                 None if spread is None else spread[number],
                 method,
                 share_of=None if name == "density" else self._share_of(name),
@@ -202,12 +207,12 @@ class OverlapWork(PairWork):
         return min(map(len, self.sets)) if name == "precision" else len(self.real)
 
     def _spreads(self) -> list[Spread]:
-        """Of each of the four numbers."""
+        """Spreads of the four numbers."""
         rng = np.random.default_rng(self.seed)
         fewest = min(map(len, (*self.sets, self.real)))
         groups = max(2, fewest // _GROUP)
-        kept = _Kept.where_it_fits(self.sets, self.real)
-        freedom = _DEGREES_OF_FREEDOM if kept is None else _DEGREES_OF_FREEDOM_OF_KEPT
+        cache = _DistanceCache.if_it_fits(self.sets, self.real)
+        freedom = _DEGREES_OF_FREEDOM if cache is None else _DEGREES_OF_FREEDOM_CACHED
         times = math.ceil(freedom / (groups - 1))
         covariances = []
         shared = is_shared()
@@ -217,10 +222,10 @@ class OverlapWork(PairWork):
             for group, (*rows, columns) in enumerate(zip(*split, strict=True)):
                 if shared and group % ranks() != rank():
                     continue
-                if kept is not None:
-                    values[group] = kept.overlaps(rows, columns)
+                if cache is not None:
+                    values[group] = cache.overlaps(rows, columns)
                     continue
-                sets = [features[of_set] for features, of_set in zip(self.sets, rows, strict=True)]
+                sets = [features[places] for features, places in zip(self.sets, rows, strict=True)]
                 work = OverlapWork(sets, self.real[columns])
                 walk_pairs([work], sets, work.real)
                 values[group] = [members.overlap() for members in work.members]
@@ -230,34 +235,41 @@ class OverlapWork(PairWork):
             covariances.append(
                 np.einsum("gsn,gtn->nst", centred, centred) / ((groups - 1) * groups)
             )
-        nothing = np.zeros((len(self.sets), len(self.sets)))
-        of_all = 1 / (1 / (times * (groups - 1)) + 1 / _DEGREES_OF_FREEDOM_OF_IMAGES)
-        return [Spread(covariance, nothing, of_all) for covariance in np.mean(covariances, axis=0)]
+        no_second_order = np.zeros((len(self.sets), len(self.sets)))
+        degrees_of_freedom = 1 / (1 / (times * (groups - 1)) + 1 / _DEGREES_OF_FREEDOM_OF_IMAGES)
+        return [
+            Spread(covariance, no_second_order, degrees_of_freedom)
+            for covariance in np.mean(covariances, axis=0)
+        ]
 
 
-class _Kept:
-    """Distances of all pairs of images, for what groups of few images have in common."""
+class _DistanceCache:
+    """Distances of all pairs of images, shared by all small groups."""
 
     def __init__(self, sets: Sequence[Tensor], real: Tensor) -> None:
-        self.real = KeptNeighbours(_distances(real, real, same=True))
-        self.sets = [KeptNeighbours(_distances(features, features, same=True)) for features in sets]
-        self.between = [_distances(features, real) for features in sets]
+        self.real = KeptNeighbours(_distances(real, real, exclude_self=True))
+        self.sets = [
+            KeptNeighbours(_distances(features, features, exclude_self=True)) for features in sets
+        ]
+        self.cross_distances = [_distances(features, real) for features in sets]
 
     @classmethod
-    def where_it_fits(cls, sets: Sequence[Tensor], real: Tensor) -> "_Kept | None":
-        """None where there are too many pairs to be kept."""
+    def if_it_fits(cls, sets: Sequence[Tensor], real: Tensor) -> "_DistanceCache | None":
+        """Computes the distances; None if there are too many pairs to keep in memory."""
         counts = [len(real), *map(len, sets)]
-        pairs = sum(count**2 for count in counts) + sum(len(real) * len(one) for one in sets)
-        return cls(sets, real) if pairs <= _MOST_KEPT else None
+        pairs = sum(count**2 for count in counts) + sum(
+            len(real) * len(features) for features in sets
+        )
+        return cls(sets, real) if pairs <= _MOST_CACHED_PAIRS else None
 
     def overlaps(self, rows: Sequence[Tensor], columns: Tensor) -> list[Overlap]:
-        """Of some images of each set beside some real ones."""
+        """Overlaps of some images of each set with some real images, by their places."""
         real = self.real.within(columns, COVERAGE_NEIGHBOURS)
-        found = []
-        for near, between, some in zip(self.sets, self.between, rows, strict=True):
-            own = near.within(some, PRECISION_NEIGHBOURS)[:, -1:]
-            distances = between[some.unsqueeze(1), columns]
-            members = _Members(len(some), len(columns))
+        overlaps = []
+        for neighbours, cross, places in zip(self.sets, self.cross_distances, rows, strict=True):
+            own = neighbours.within(places, PRECISION_NEIGHBOURS)[:, -1:]
+            distances = cross[places.unsqueeze(1), columns]
+            members = _Members(len(places), len(columns))
             members.add(
                 slice(None),
                 slice(None),
@@ -265,24 +277,23 @@ class _Kept:
                 distances <= real[:, -1],
                 distances <= own,
             )
-            found.append(members.overlap())
-        return found
+            overlaps.append(members.overlap())
+        return overlaps
 
 
-def _distances(first: Tensor, second: Tensor, *, same: bool = False) -> Tensor:
-    """[first, second]: squared distances, float32; infinity from an image to itself where both are the
-    same."""
-    found = torch.empty(len(first), len(second))
+def _distances(first: Tensor, second: Tensor, *, exclude_self: bool = False) -> Tensor:
+    """Squared distances [first, second], float32; with `exclude_self` infinity from an image to itself."""
+    result = torch.empty(len(first), len(second))
     columns, squares = second.double(), _squares(second)
     for start in range(0, len(first), BLOCK):
         rows = first[start : start + BLOCK].double()
-        of_rows = squared_distances(rows @ columns.T, rows.square().sum(dim=1), squares)
-        found[start : start + BLOCK] = of_rows
-    return found.fill_diagonal_(torch.inf) if same else found
+        row_distances = squared_distances(rows @ columns.T, rows.square().sum(dim=1), squares)
+        result[start : start + BLOCK] = row_distances
+    return result.fill_diagonal_(torch.inf) if exclude_self else result
 
 
 class _Members:
-    """Who is in a ball, and how many are: all that the four numbers need of the pairs."""
+    """Membership of images in balls: everything that the four numbers need from the pairs."""
 
     def __init__(self, generated: int, real: int) -> None:
         self.in_real = torch.zeros(generated, dtype=torch.bool)
@@ -298,20 +309,28 @@ class _Members:
         in_wide_real: Tensor,
         in_generated: Tensor,
     ) -> None:
-        """Adds a block, [generated, real]: in balls of real images, in wide ones, in generated ones."""
+        """Adds a block of booleans [generated, real].
+
+        Args:
+            rows: the generated images of the block.
+            columns: the real images of the block.
+            in_real: the generated image lies in the real image's ball with k = 3.
+            in_wide_real: the generated image lies in the real image's ball with k = 5.
+            in_generated: the real image lies in the generated image's ball with k = 3.
+        """
         self.in_real[rows] |= in_real.any(dim=1)
         self.balls[rows] += in_wide_real.sum(dim=1)
         self.holds_generated[columns] |= in_wide_real.any(dim=0)
         self.in_generated[columns] |= in_generated.any(dim=0)
 
     def join(self) -> None:
-        """Takes in what other processes have found."""
+        """Merges the results of all processes."""
         for name in ("in_real", "in_generated", "holds_generated"):
             setattr(self, name, sum_over_ranks(getattr(self, name).int()) > 0)
         self.balls = sum_over_ranks(self.balls)
 
     def overlap(self) -> Overlap:
-        """The four numbers."""
+        """Precision, recall, density and coverage."""
         return Overlap(
             precision=_share(self.in_real),
             recall=_share(self.in_generated),

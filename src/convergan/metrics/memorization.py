@@ -1,8 +1,8 @@
-"""Whether a generator copies its training images: the nearest of them to every sample.
+"""Memorization: the nearest training image of every sample, and the share of samples that are no copies.
 
 Authenticity (Alaa et al. 2022, arXiv 2102.08921): a sample is a copy if it is closer to its nearest training
-image than that image is to any other training image. The share of samples that are not is the number to
-compare: real images that were never trained on have about one half, and copies 0.
+image than that image is to any other training image. Authenticity is the share of samples that are no copies:
+about one half for real images outside the training set, and 0 for copies.
 """
 
 from dataclasses import dataclass
@@ -16,30 +16,30 @@ from convergan.metrics.neighbours import nearest
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Every sample's nearest training image."""
+    """Nearest training image of every sample."""
 
     places: Int[Tensor, "samples"]
-    """Which it is."""
+    """Index of the nearest training image."""
 
     distances: Float[Tensor, "samples"]
-    """How far the sample is from it, in feature space."""
+    """Distance of the sample from it, in feature space."""
 
     usual_distances: Float[Tensor, "samples"]
-    """How far that training image is from the nearest other one."""
+    """Distance of that training image from the nearest other training image."""
 
     @property
     def copies(self) -> Bool[Tensor, "samples"]:
-        """Closer than training images are to each other there."""
+        """True for samples closer to their nearest training image than any other training image is."""
         return self.distances < self.usual_distances
 
     @property
     def authenticity(self) -> float:
-        """The share of samples that are no copies, 0 to 1."""
+        """Share of samples that are no copies, 0 to 1."""
         return 1 - float(self.copies.double().mean())
 
     def closest(self, count: int) -> Int[Tensor, "count"]:
-        """The samples that look most like copies: the smallest distance over the usual one first."""
-        # Of two equal training images the usual distance is 0.
+        """Indices of the samples that look most like copies: those with the smallest ratio of distances."""
+        # Two equal training images have the usual distance 0.
         ratio = self.distances / self.usual_distances.clamp_min(1e-12)
         return ratio.argsort(stable=True)[:count]
 
@@ -47,7 +47,11 @@ class Neighbours:
 def nearest_training_images(
     samples: Float[Tensor, "samples features"], training: Float[Tensor, "training features"]
 ) -> Neighbours:
-    """Looks through all training images; at least 2 of them.
+    """Finds the nearest training image of every sample, by the distance of their features.
+
+    Args:
+        samples: features of the samples.
+        training: features of the training images, at least 2.
 
     Raises:
         UserError: fewer than 2 training images.
@@ -55,9 +59,9 @@ def nearest_training_images(
     if len(training) < 2:
         raise UserError(f"training: expected at least 2 images, got {len(training)}")
     distances, places = (part[:, 0] for part in nearest(samples, training, 1))
-    found, inverse = places.unique(return_inverse=True)
-    # The nearest but one of a training image is its neighbour: the nearest is itself.
-    near, which = nearest(training[found], training, 2)
-    own = which[:, 0] == found
-    usual = near[:, 1].where(own, near[:, 0])
+    unique_places, inverse = places.unique(return_inverse=True)
+    # The nearest training image of a training image is itself: its neighbour is the second nearest.
+    neighbour_distances, neighbour_places = nearest(training[unique_places], training, 2)
+    own = neighbour_places[:, 0] == unique_places
+    usual = neighbour_distances[:, 1].where(own, neighbour_distances[:, 0])
     return Neighbours(places, distances, usual[inverse])

@@ -1,8 +1,8 @@
-"""Every metric as one kind of thing: numbers of images, and how these numbers vary from sample to sample.
+"""Interface of all metrics: numbers of sets of images, with intervals and comparisons.
 
-A metric looks at one or several sets of images as a network sees them (`Embedded`), all beside the same
-reference. What its numbers would be for other images of the same kind is in their `Spread`: so a number has
-an interval, and two sets that are measured together have one of their difference.
+A metric measures one or several sets of images by their features and logits (`Embedded`), all with the same
+reference. `Spread` describes how its numbers vary from sample to sample. From it comes the interval of each
+number, and of the difference between two sets that are measured together.
 """
 
 import math
@@ -32,7 +32,7 @@ from convergan.statistics.multiplicity import holm
 
 @dataclass(frozen=True)
 class Embedded:
-    """Images as a network sees them."""
+    """Features and logits of images, as a network computes them."""
 
     features: Float[Tensor, "images features"]
     logits: Float[Tensor, "images classes"]
@@ -49,27 +49,27 @@ class GaussianStatistics:
     """float64."""
 
     covariance: Float[Tensor, "features features"]
-    """float64; divided by the number of images less one."""
+    """float64; unbiased: divided by the number of images less one."""
 
     count: int | None = None
-    """The number of images, where it is known."""
+    """Number of images; None: not known."""
 
 
 Reference = Embedded | GaussianStatistics | None
 
 ROUNDING = 1e-7
-"""Of features, which are float32."""
+"""Relative rounding error of features, which are float32."""
 
 NOT_ASKED_FOR = "not asked for"
-"""Why numbers have no interval."""
+"""Reason for missing intervals if they are switched off."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a number of each of several sets would vary if all images were drawn anew.
+    """Variation of a number of several sets if all images were drawn again.
 
-    `plug_in` is the covariance by the numbers' first derivatives at the sample. As these are of the sample
-    themselves it counts what is due to second derivatives twice; `second_order` is that part once:
+    `plug_in` is the covariance by the numbers' first derivatives at the sample. Since these are estimated
+    from the same sample, it counts the part of second order twice; `second_order` is that part:
 
         covariance = plug_in - second_order
     """
@@ -78,33 +78,33 @@ class Spread:
     second_order: Float[np.ndarray, "sets sets"]
     degrees_of_freedom: float = math.inf
     intervals: tuple[Interval, ...] | None = None
-    """Of each set's number, where these are not of its variance alone."""
+    """Interval of each set's number; None: it follows from the variance alone."""
 
     def variance(self, contrast: Sequence[float] | np.ndarray) -> float:
-        """Of a sum of the numbers, each times its number in `contrast`."""
+        """Variance of a linear combination of the numbers, with the coefficients `contrast` [sets]."""
         weights = np.asarray(contrast, dtype=np.float64)
         plug_in, second = (
             float(weights @ part @ weights) for part in (self.plug_in, self.second_order)
         )
-        # Of both orders together there is never less than of the second.
+        # The variance of both orders together is never less than that of the second.
         return max(plug_in - second, second, 0.0)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of each of several sets of images."""
+    """One number, measured for each of several sets of images."""
 
     name: str
     values: Sequence[float]
     spread: Spread | None
     method: str
-    """How the spread was found; without one, why there is none."""
+    """Method of the spread, or the reason why there is none."""
     stdevs: Sequence[float | None] = ()
-    """Over splits or subsets, as the metric's paper reports it."""
+    """Standard deviations over splits or subsets, as the metric's paper reports them."""
     share_of: int | None = None
-    """The number is a share of so many images; None: it is none."""
+    """Number of images of which the number is a share; None: it is not a share."""
     scale: float = 0.0
-    """Of what the number is a sum of: by `ROUNDING` times this two numbers may differ that are the same."""
+    """Size of the terms that the number is a sum of: equal numbers may differ by `ROUNDING` times this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +112,12 @@ class Metric(ABC):
     """A metric and its settings."""
 
     intervals: bool = True
-    """Whether numbers have intervals."""
+    """True to compute intervals."""
 
     needs_reference: ClassVar[bool] = True
 
     possible: ClassVar[Mapping[str, Interval]] = {}
-    """The lowest and the highest that its numbers can be, where there are such."""
+    """Range of each number that is bounded."""
 
     @abstractmethod
     def measure(
@@ -128,14 +128,14 @@ class Metric(ABC):
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Measured]:
-        """Looks at sets of images, each beside the reference.
+        """Measures sets of images, each with the same reference.
 
         Raises:
-            UserError: there are too few, or no reference of the kind that it needs.
+            UserError: there are too few images, or no reference of the kind that the metric needs.
         """
 
     def settings(self) -> dict[str, Any]:
-        """For the fingerprint: whatever changes its numbers, and not only their intervals."""
+        """Settings for the fingerprint: those that change the numbers, not only their intervals."""
         return {name: value for name, value in asdict(self).items() if name != "intervals"}
 
 
@@ -146,37 +146,37 @@ class Estimate:
     name: str
     value: float
     interval: Interval | None
-    """Of 95 %; None where none is known to hold."""
+    """Confidence interval of 95 %; None if no valid method is known."""
     method: str = ""
-    """How the interval was found; without one, why there is none."""
+    """Method of the interval, or the reason why there is none."""
     stdev: float | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same number of two sets of images."""
+    """Comparison of one number of two sets of images."""
 
     name: str
     first: Estimate
     second: Estimate
     difference: float
-    """First less second."""
+    """First number less the second."""
     interval: Interval | None
-    """Of the difference alone, 95 %."""
+    """Confidence interval of the difference, 95 %, for this comparison alone."""
     p_value: float | None = None
-    """That the two sets are of the same kind; below .05 where the interval leaves 0 out."""
+    """p-value of no difference; below 0.05 exactly if the interval excludes 0."""
     p_holm: float | None = None
-    """Corrected (Holm) for the number of comparisons that were made together."""
+    """p-value corrected by Holm's method for the number of comparisons made together."""
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether the difference is more than chance, corrected; None without an interval."""
+        """True if the difference exceeds chance, corrected (`p_holm` below 5 %); None without an interval."""
         return None if self.p_holm is None else self.p_holm < SIGNIFICANCE
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What metrics say of images, and of how they compare with others."""
+    """Estimates of a set of images, and comparisons with a second set."""
 
     estimates: list[Estimate]
     comparisons: list[Comparison] = field(default_factory=list)
@@ -190,14 +190,14 @@ def estimate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Estimate]:
-    """A metric's numbers, each with its interval.
+    """Computes a metric's numbers, each with its interval.
 
     Args:
-        metric: which.
-        images: of which images.
-        reference: beside which; its images vary too, unless it is only statistics.
-        seed: of the groups that images are put into where the spread comes from such.
-        progress: called with what is done and all there is to do.
+        metric: the metric.
+        images: the images to measure.
+        reference: the reference. Its images count as a random sample too, unless it is statistics alone.
+        seed: the seed of the random groups behind some intervals.
+        progress: called with the number of steps done and the total.
 
     Raises:
         UserError: there are too few images, or no reference of the kind that the metric needs.
@@ -215,51 +215,56 @@ def compare(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Comparison]:
-    """A metric's numbers of two sets of images, and the interval of their difference.
+    """Compares a metric's numbers of two sets of images, with the interval of their difference.
 
-    What both owe to the images of the same reference cancels. See `estimate`.
+    The variation that both share through the images of the reference cancels. See `estimate` for arguments.
     """
     measured = metric.measure([first, second], reference, seed=seed, progress=progress)
     return corrected(outcome(metric, measured).comparisons)
 
 
 def outcome(metric: Metric, measured: Sequence[Measured]) -> Outcome:
-    """Numbers of the first set, and where there are two their comparisons, not yet corrected."""
-    found = Outcome([])
-    for one in measured:
-        estimates = [_estimate(metric, one, number) for number in range(len(one.values))]
-        found.estimates.append(estimates[0])
+    """Estimates of the first set, and, if there are two sets, their comparisons, not yet corrected."""
+    result = Outcome([])
+    for quantity in measured:
+        estimates = [_estimate(metric, quantity, number) for number in range(len(quantity.values))]
+        result.estimates.append(estimates[0])
         if len(estimates) == 2:
-            found.comparisons.append(_comparison(one, *estimates))
-    return found
+            result.comparisons.append(_comparison(quantity, *estimates))
+    return result
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Comparisons with their p-values corrected for how many there are."""
-    tested = [one.p_value for one in comparisons if one.p_value is not None]
+    """Comparisons with their p-values corrected for the number of comparisons (Holm)."""
+    tested = [comparison.p_value for comparison in comparisons if comparison.p_value is not None]
     adjusted = iter(holm(np.array(tested)))
     return [
-        one if one.p_value is None else replace(one, p_holm=float(next(adjusted)))
-        for one in comparisons
+        comparison
+        if comparison.p_value is None
+        else replace(comparison, p_holm=float(next(adjusted)))
+        for comparison in comparisons
     ]
 
 
 def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
-    """The same number of two sets of images that were measured apart, and the interval of their difference.
+    """Compares a number of two sets of images that were measured separately.
 
-    From the two intervals alone (`interval_of_difference`), as if the two had nothing in common: what both
-    owe to the same reference does not cancel, as it does in `compare`.
+    The interval of the difference comes from the two intervals alone (`interval_of_difference`), as if the
+    two estimates were independent: unlike in `compare`, the variation shared through a common reference does
+    not cancel.
     """
-    between = None
+    interval = None
     if first.interval is not None and second.interval is not None:
-        between = interval_of_difference(first.value, first.interval, second.value, second.interval)
-    return _compared(first, second, between)
+        interval = interval_of_difference(
+            first.value, first.interval, second.value, second.interval
+        )
+    return _compared(first, second, interval)
 
 
 def _estimate(metric: Metric, measured: Measured, number: int) -> Estimate:
     value = float(measured.values[number])
     stdev = measured.stdevs[number] if measured.stdevs else None
-    between = None
+    interval = None
     spread = measured.spread
     possible = metric.possible.get(measured.name, ANY_NUMBER)
     if spread is not None and math.isfinite(value):
@@ -267,23 +272,23 @@ def _estimate(metric: Metric, measured: Measured, number: int) -> Estimate:
         contrast[number] = 1
         variance = spread.variance(contrast)
         if measured.share_of is not None:
-            between = effective_wilson(
+            interval = effective_wilson(
                 value, variance, measured.share_of, spread.degrees_of_freedom
             )
         elif spread.intervals is not None:
-            between = holding(value, *spread.intervals[number], possible)
+            interval = holding(value, *spread.intervals[number], possible)
         else:
-            between = student_interval(value, variance, spread.degrees_of_freedom, possible)
-    return Estimate(measured.name, value, between, measured.method, stdev)
+            interval = student_interval(value, variance, spread.degrees_of_freedom, possible)
+    return Estimate(measured.name, value, interval, measured.method, stdev)
 
 
 def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Comparison:
-    between = None
+    interval = None
     spread = measured.spread
     if spread is not None and first.interval is not None and second.interval is not None:
         if measured.share_of is not None:
-            # Near 0 and 1 a share's interval is not symmetric: that of a difference comes from both.
-            between = interval_of_difference(
+            # Intervals of shares are not symmetric near 0 and 1: the difference's comes from both.
+            interval = interval_of_difference(
                 first.value,
                 first.interval,
                 second.value,
@@ -291,57 +296,60 @@ def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Compar
                 correlation=_correlation(spread),
             )
         else:
-            between = student_interval(
+            interval = student_interval(
                 first.value - second.value, spread.variance([1, -1]), spread.degrees_of_freedom
             )
-    return _compared(first, second, between, measured.scale)
+    return _compared(first, second, interval, measured.scale)
 
 
 def _compared(
-    first: Estimate, second: Estimate, between: Interval | None, scale: float = 0.0
+    first: Estimate, second: Estimate, interval: Interval | None, scale: float = 0.0
 ) -> Comparison:
     difference = first.value - second.value
-    p_value = None if between is None else p_value_of_interval(difference, between)
+    p_value = None if interval is None else p_value_of_interval(difference, interval)
     if p_value is not None and abs(difference) <= ROUNDING * scale:
         p_value = 1.0
-    return Comparison(first.name, first, second, difference, between, p_value, p_value)
+    return Comparison(first.name, first, second, difference, interval, p_value, p_value)
 
 
 def _correlation(spread: Spread) -> float:
-    """Of the first two numbers; 0 where one of them does not vary."""
-    one, other = spread.variance([1, 0]), spread.variance([0, 1])
-    if min(one, other) <= 0:
+    """Correlation of the numbers of the first two sets; 0 if one of them does not vary."""
+    first, second = spread.variance([1, 0]), spread.variance([0, 1])
+    if min(first, second) <= 0:
         return 0.0
     covariance = (spread.variance([1, 1]) - spread.variance([1, -1])) / 4
-    return float(np.clip(covariance / math.sqrt(one * other), -1, 1))
+    return float(np.clip(covariance / math.sqrt(first * second), -1, 1))
 
 
 def require_images(
     metric: str, fewest: int, sets: Sequence[Embedded], reference: Reference
 ) -> None:
-    """Refuses fewer images than a metric needs.
+    """Checks that every set and the reference have the images that a metric needs.
 
     Raises:
-        UserError: there are fewer, of the images or of the reference.
+        UserError: a set or the reference has fewer than `fewest` images.
     """
-    for what, some in (*(("images", images) for images in sets), ("reference", reference)):
-        if isinstance(some, Embedded) and len(some) < fewest:
-            raise UserError(f"{metric}: expected at least {fewest} {what}, got {len(some)}")
+    for kind, image_set in (
+        *(("images", images) for images in sets),
+        ("reference images", reference),
+    ):
+        if isinstance(image_set, Embedded) and len(image_set) < fewest:
+            raise UserError(f"{metric}: expected at least {fewest} {kind}, got {len(image_set)}")
 
 
 def fewest_images(sets: Sequence[Embedded], reference: Reference) -> int:
-    """The number of images in the smallest of the sets and the reference."""
+    """Number of images in the smallest of the sets and the reference."""
     counts = [len(images) for images in sets]
     return min(counts + ([len(reference)] if isinstance(reference, Embedded) else []))
 
 
 def images_of(reference: Reference, name: str) -> Embedded:
-    """The reference of a metric that needs its images, and not only their statistics.
+    """Reference of a metric that needs its images, not only their statistics.
 
     Raises:
-        UserError: there is none, or statistics alone.
+        UserError: there is no reference, or only statistics.
     """
     if isinstance(reference, Embedded):
         return reference
-    got = "none" if reference is None else "statistics alone"
-    raise UserError(f"{name}: expected --reference with images, got {got}")
+    problem = "none" if reference is None else "statistics alone"
+    raise UserError(f"{name}: expected --reference with images, got {problem}")

@@ -1,4 +1,4 @@
-"""Networks as they are used and left: in evaluation mode for a call, then as they were."""
+"""Evaluation mode of a network for the time of a call."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Puts a network into evaluation mode, and afterwards each of its parts into the mode that it was in.
+    """Puts a network into evaluation mode, and each of its modules back into its former mode afterwards.
 
-    Without it a network in training mode, where Lightning puts all modules of a module, would drop units out
-    and move its running statistics with the images that it is to judge.
+    In training mode, into which Lightning puts all submodules, a network would drop units out and update its
+    running statistics with the images that it is meant to judge.
     """
     training = [module for module in network.modules() if module.training]
     network.eval()

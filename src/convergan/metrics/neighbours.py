@@ -1,4 +1,4 @@
-"""Nearest neighbours in feature space, without a matrix of all pairs."""
+"""Nearest neighbours in feature space, found in blocks without a matrix of all pairs."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from convergan.distributed import gather_from_ranks
 from convergan.metrics.steps import Steps
 
 _QUERIES = 256
-"""At a time: with 50,000 points their distances take 100 MB."""
+"""Queries in a block: their distances from 50,000 points take 100 MB."""
 
 _POINTS = 1024
 
-_LISTED = 32
-"""Neighbours that are kept: of half of the points, there are almost always five among them."""
+_KEPT_NEIGHBOURS = 32
+"""Neighbours that are kept of each point: they almost always include five of any half of the points."""
 
 
 def nearest(
@@ -23,33 +23,36 @@ def nearest(
     points: Float[Tensor, "m features"],
     k: int,
     *,
-    same: bool = False,
+    exclude_self: bool = False,
     steps: Steps | None = None,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
-    """Distances to the k nearest points, increasing, and which these are.
+    """Finds the k nearest points of every query.
 
     Args:
-        queries: from where.
-        points: to where; more than k of them.
-        k: how many, 1 or more.
-        same: queries and points are the same images: an image is no neighbour of its own.
-        steps: takes one for each query.
+        queries: features of the queries.
+        points: features of the points, at least k of them.
+        k: number of neighbours, 1 or more.
+        exclude_self: queries and points are the same images, and an image is not its own neighbour.
+        steps: counts one step for each query.
+
+    Returns:
+        The Euclidean distances, increasing, and the indices of the points.
 
     Raises:
         ValueError: fewer points than k.
     """
-    available = len(points) - int(same)
+    available = len(points) - int(exclude_self)
     if not 1 <= k <= available:
         raise ValueError(f"k: expected 1 to {available}, the number of neighbours, got {k}")
-    # Room for all at once: what is kept between large pieces of memory keeps those from being used again.
+    # One allocation for all: small results between large blocks would keep their memory from being reused.
     distances = torch.empty(len(queries), k, dtype=torch.float64, device=queries.device)
     places = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     for first, chunk in distance_chunks(queries, points, steps):
-        if same:
+        if exclude_self:
             rows = torch.arange(len(chunk), device=chunk.device)
             chunk[rows, first + rows] = torch.inf
-        some = slice(first, first + len(chunk))
-        distances[some], places[some] = chunk.topk(k, dim=1, largest=False)
+        block = slice(first, first + len(chunk))
+        distances[block], places[block] = chunk.topk(k, dim=1, largest=False)
     return distances, places
 
 
@@ -58,69 +61,69 @@ def squared_distances(
     squares: Float[Tensor, "n"],
     other_squares: Float[Tensor, "m"],
 ) -> Float[Tensor, "n m"]:
-    """|x - y|^2 of all pairs, from x . y, |x|^2 and |y|^2; 0 where rounding leaves no more than that."""
+    """Squared distances |x - y|^2 of all pairs, from x . y, |x|^2 and |y|^2; 0 if within rounding."""
     sizes = squares.unsqueeze(1) + other_squares
     return _without_rounding(sizes - 2 * products.double(), sizes, products.dtype)
 
 
 def _without_rounding(squares: Tensor, sizes: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 for squared distances that are rounding, of products of a type: a copy of an image is where it is."""
+    """Squared distances with those within rounding of products of `dtype` set to 0, as between copies."""
     return squares.masked_fill_(squares <= 8 * torch.finfo(dtype).eps * sizes, 0)
 
 
 class Nearest:
-    """The k smallest squared distances of each point, from blocks of them.
+    """The k smallest squared distances of each point, collected from blocks.
 
     Args:
-        count: points.
-        k: how many of each.
+        count: number of points.
+        k: number of distances of each point.
     """
 
     def __init__(self, count: int, k: int) -> None:
         self.squares = torch.full((count, k), torch.inf, dtype=torch.float64)
-        """[count, k], increasing."""
+        """Smallest squared distances so far, [count, k], increasing."""
 
     def add(self, points: slice, squares: Float[Tensor, "points others"]) -> None:
-        """Looks at squared distances from some of the points to others that did not come before."""
+        """Adds squared distances from some of the points to others that have not been added before."""
         k = self.squares.shape[1]
         block = squares.topk(min(k, squares.shape[1]), dim=1, largest=False, sorted=False).values
-        both = torch.cat([self.squares[points], block], dim=1)
-        self.squares[points] = both.topk(k, dim=1, largest=False).values
+        candidates = torch.cat([self.squares[points], block], dim=1)
+        self.squares[points] = candidates.topk(k, dim=1, largest=False).values
 
     def join(self) -> None:
-        """Takes in what other processes have seen."""
+        """Merges the distances of all processes."""
         everyones = torch.cat(gather_from_ranks(self.squares), dim=1)
         k = self.squares.shape[1]
         self.squares = everyones.topk(k, dim=1, largest=False).values
 
 
 class KeptNeighbours:
-    """The nearest others of each of some points, kept: of any part of the points, those that are in it.
+    """Nearest neighbours of points within any part of them, from a matrix of all distances.
 
     Args:
-        squares: [points, points], squared distances, infinity from a point to itself.
+        squares: squared distances, [points, points], infinity from a point to itself.
     """
 
     def __init__(self, squares: Float[Tensor, "points points"]) -> None:
         self.squares = squares
-        self.near = squares.topk(min(_LISTED, len(squares)), dim=1, largest=False)
+        self.neighbours = squares.topk(min(_KEPT_NEIGHBOURS, len(squares)), dim=1, largest=False)
 
     def within(self, part: Int[Tensor, "part"], k: int) -> Float[Tensor, "part k"]:
-        """The k smallest squared distances of each point of a part to others of the part, increasing."""
-        inside = torch.zeros(len(self.squares), dtype=torch.bool)
-        inside[part] = True
-        listed = inside[self.near.indices[part]]
-        place = listed.cumsum(dim=1)
-        found = torch.full((len(part), k), torch.inf, dtype=self.squares.dtype)
-        distances = self.near.values[part]
+        """Smallest k squared distances of each point of a part to other points of the part, increasing."""
+        in_part = torch.zeros(len(self.squares), dtype=torch.bool)
+        in_part[part] = True
+        kept_in_part = in_part[self.neighbours.indices[part]]
+        place = kept_in_part.cumsum(dim=1)
+        result = torch.full((len(part), k), torch.inf, dtype=self.squares.dtype)
+        distances = self.neighbours.values[part]
         for number in range(k):
-            here = listed & (place == number + 1)
-            found[:, number] = distances.masked_fill(~here, torch.inf).amin(dim=1)
-        few = torch.nonzero(place[:, -1] < k).flatten()
-        if len(few):
-            some = self.squares[part[few].unsqueeze(1), part]
-            found[few] = some.topk(k, dim=1, largest=False).values
-        return found
+            at_rank = kept_in_part & (place == number + 1)
+            result[:, number] = distances.masked_fill(~at_rank, torch.inf).amin(dim=1)
+        incomplete = torch.nonzero(place[:, -1] < k).flatten()
+        if len(incomplete):
+            remaining = self.squares[part[incomplete].unsqueeze(1), part]
+            result[incomplete] = remaining.topk(k, dim=1, largest=False).values
+        return result
 
 
 def distance_chunks(
@@ -128,9 +131,9 @@ def distance_chunks(
     points: Float[Tensor, "m features"],
     steps: Steps | None = None,
 ) -> Iterator[tuple[int, Float[Tensor, "chunk m"]]]:
-    """The first of some queries, and their Euclidean distances from all points, in float64.
+    """Yields blocks of queries: the index of the first, and the Euclidean distances from all points, float64.
 
-    They are overwritten by those of the next queries.
+    The next block overwrites the distances.
     """
     room = torch.empty(
         min(_QUERIES, len(queries)), len(points), dtype=torch.float64, device=points.device

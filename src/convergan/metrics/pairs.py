@@ -1,7 +1,7 @@
 """Products of all pairs of images, computed once for all metrics that need them.
 
-Kernel distance, precision and recall all start from x . y of every two images. For 50,000 beside 50,000
-images of 2,048 features that is 20 million million operations, and all else is little beside it.
+Kernel distance, precision and recall all start from x . y of every two images. For 50,000 and 50,000 images
+with 2,048 features these products take 20 million million operations, far more than everything else.
 """
 
 from abc import ABC, abstractmethod
@@ -18,43 +18,43 @@ from convergan.metrics.metric import Embedded, Measured, Metric, Reference, imag
 from convergan.metrics.steps import Progress, Steps
 
 BLOCK = 1024
-"""Images of a block: its products fit into a processor's cache."""
+"""Images in a block: its products fit into the cache of a processor."""
 
 _MOST_IN_DOUBLE = 1e12
-"""Products of single numbers up to which they are of float64: some 10,000 beside 10,000 images of 2,048
-features. Beyond, they are of float32, their sums of float64."""
+"""Number of multiplications up to which products are float64: about those of 10,000 and 10,000 images with
+2,048 features. Beyond that, products are float32 and their sums float64."""
 
 REFERENCE = -1
-"""The reference's number among sets of images."""
+"""Number of the reference among the sets of images."""
 
 
 class PairWork(ABC):
-    """What a metric does with the products of pairs: blocks of rows and columns, then numbers."""
+    """Work of a metric on the products of pairs: it takes them in blocks, and then gives its numbers."""
 
     @abstractmethod
     def take(
         self, pair: tuple[int, int], rows: slice, columns: slice, products: Float[Tensor, "r c"]
     ) -> None:
-        """Looks at a block.
+        """Takes a block of products.
 
-        All blocks of a pair of sets come before those of the next: the reference with itself, then of each
-        set, with itself and with the reference. Of a set with itself only blocks on the diagonal and above
-        come: those below are the same.
+        Pairs of sets come one after the other: the reference with itself, then each set with itself and with
+        the reference. Of a set with itself only the blocks on and above the diagonal come, as the matrix is
+        symmetric.
 
         Args:
-            pair: the two sets' numbers; REFERENCE for the reference.
+            pair: numbers of the two sets; REFERENCE for the reference.
             rows: images of the first set.
-            columns: of the second.
-            products: x . y; not to be changed.
+            columns: images of the second set.
+            products: x . y; must not be changed.
         """
 
     @abstractmethod
     def join(self, pair: tuple[int, int]) -> None:
-        """Takes in what other processes have seen of a pair of sets, after its last block."""
+        """Merges the results of all processes for a pair of sets, after its last block."""
 
     @abstractmethod
     def measured(self) -> list[Measured]:
-        """The numbers, after all blocks."""
+        """Numbers of all sets, after the last block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,11 @@ class PairMetric(Metric):
     """A metric that starts from the products of all pairs."""
 
     title: ClassVar[str]
-    """For people."""
+    """Title for people."""
 
     @abstractmethod
     def work(self, sets: Sequence[Embedded], reference: Embedded, seed: int) -> PairWork:
-        """Begins to measure.
+        """Starts the work on sets of images.
 
         Raises:
             UserError: there are too few images.
@@ -80,8 +80,8 @@ class PairMetric(Metric):
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Measured]:
-        (found,) = measure_pairs([self], sets, reference, seed=seed, progress=progress)
-        return found
+        (measured,) = measure_pairs([self], sets, reference, seed=seed, progress=progress)
+        return measured
 
 
 def measure_pairs(
@@ -92,21 +92,22 @@ def measure_pairs(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[list[Measured]]:
-    """Several metrics of the same images. Processes that work together share the pairs: all must call, and
-    have the same images.
+    """Measures the same images with several metrics.
+
+    Distributed processes share the pairs: all of them must call this with the same images.
 
     Args:
-        metrics: which.
-        sets: of which images.
-        reference: beside which.
-        seed: of the groups that images are put into.
-        progress: called with the number of blocks of pairs that are done, and of all.
+        metrics: the metrics.
+        sets: the sets of images.
+        reference: the reference, with images.
+        seed: the seed of the random groups of images.
+        progress: called with the number of blocks of pairs that are done, and the total.
 
     Returns:
         The numbers of each metric.
 
     Raises:
-        UserError: there are too few images, or no images of the reference.
+        UserError: there are too few images, or the reference has no images.
     """
     real = images_of(reference, _title(metrics))
     works = [metric.work(sets, real, seed) for metric in metrics]
@@ -124,23 +125,24 @@ def walk_pairs(
     *,
     shared: bool = False,
 ) -> None:
-    """Shows the products of all pairs to those who need them; see `PairWork.take`.
+    """Computes the products of all pairs, block by block, and passes them on; see `PairWork.take`.
 
     Args:
-        works: who need them.
+        works: the work that takes the products.
         sets: features of each set.
         reference: features of the reference.
-        progress: called with the number of blocks that this process has done, and of all that it has to do.
-        shared: this process does its share, and takes in what the others find; all must call.
+        progress: called with the number of blocks that this process has done, and the number that it has to
+            do.
+        shared: split the blocks among the distributed processes, and merge their results; all must call.
 
     Raises:
-        ValueError: features of different length.
+        ValueError: features have different lengths.
     """
-    everything = {REFERENCE: reference, **dict(enumerate(sets))}
+    all_sets = {REFERENCE: reference, **dict(enumerate(sets))}
     for features in sets:
         if features.shape[1] != reference.shape[1]:
             raise ValueError(
-                f"expected as many features, got {features.shape[1]} and {reference.shape[1]} of them"
+                f"expected equal numbers of features, got {features.shape[1]} and {reference.shape[1]}"
             )
     pairs = [(REFERENCE, REFERENCE)]
     pairs += [
@@ -149,22 +151,22 @@ def walk_pairs(
     blocks = {
         pair: [
             (rows, columns)
-            for rows in _blocks(len(everything[pair[0]]))
-            for columns in _blocks(len(everything[pair[1]]))
+            for rows in _blocks(len(all_sets[pair[0]]))
+            for columns in _blocks(len(all_sets[pair[1]]))
             if pair[0] != pair[1] or columns.start >= rows.start
         ]
         for pair in pairs
     }
-    largest = max(map(len, everything.values()))
+    largest = max(map(len, all_sets.values()))
     exact = largest**2 * reference.shape[1] <= _MOST_IN_DOUBLE
     dtype = torch.float64 if exact else torch.float32
     if shared:
-        blocks = {pair: of_pair[rank() :: ranks()] for pair, of_pair in blocks.items()}
+        blocks = {pair: pair_blocks[rank() :: ranks()] for pair, pair_blocks in blocks.items()}
     steps = Steps(progress, sum(map(len, blocks.values())))
-    for pair, of_pair in blocks.items():
-        first, second = (everything[number] for number in pair)
+    for pair, pair_blocks in blocks.items():
+        first, second = (all_sets[number] for number in pair)
         last, left = None, torch.empty(0)
-        for rows, columns in of_pair:
+        for rows, columns in pair_blocks:
             if rows != last:
                 last, left = rows, first[rows].to(dtype)
             products = left @ second[columns].to(dtype).T
@@ -177,7 +179,7 @@ def walk_pairs(
 
 
 def is_shared() -> bool:
-    """Whether there are other processes, and numbers on CPUs can be told to them."""
+    """Tests whether there are other processes that can exchange numbers on CPUs."""
     return ranks() > 1 and torch.distributed.get_backend() != "nccl"
 
 

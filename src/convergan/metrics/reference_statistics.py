@@ -1,4 +1,4 @@
-"""Means and covariances of features as .npz files, as pytorch-fid and clean-fid keep them."""
+"""Files (.npz) of the mean and covariance of features, as pytorch-fid and clean-fid use them."""
 
 import zipfile
 from pathlib import Path
@@ -12,12 +12,12 @@ from convergan.outputs import binary_output
 
 
 def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -> None:
-    """Writes mu, sigma, count and the network's fingerprint; pytorch-fid and clean-fid read the first two.
+    """Writes mu, sigma, count and network; pytorch-fid and clean-fid read the first two.
 
     Args:
-        path: a .npz file, whole or not at all; or a pipe.
-        statistics: what to write.
-        network: of which network, with the checksum of its weights.
+        path: a .npz file, which is written whole or not at all; or a pipe.
+        statistics: mean and covariance.
+        network: name of the network, with the checksum of its weights.
     """
     with binary_output(path) as file:
         np.savez(
@@ -30,14 +30,17 @@ def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -
 
 
 def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
-    """Reads our files and those of pytorch-fid and clean-fid, and the network where it is noted.
+    """Reads statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
+
+    Returns:
+        The statistics, and the name of the network; None if the file does not name it.
 
     Raises:
-        UserError: the file is no such .npz; nothing in it is executed.
+        UserError: the file is not a .npz of statistics.
     """
     with reading(path, "statistics as .npz"):
         with zipfile.ZipFile(path) as members:
-            # Notices a damaged list of members: one that is not asked for by name would go unnoticed.
+            # Opening every member finds damage also in those that are not read below.
             for member in members.infolist():
                 members.open(member).close()
         with np.load(path, allow_pickle=False) as content:
@@ -59,7 +62,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
         )
     for name, array in (("mu", mean), ("sigma", covariance)):
         if array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise UserError(f"{path}: expected finite numbers in {name}, got others")
+            raise UserError(f"{path}: expected finite numbers in {name}, got other values")
     statistics = GaussianStatistics(
         torch.from_numpy(mean.astype(np.float64)),
         torch.from_numpy(covariance.astype(np.float64)),
@@ -69,7 +72,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
 
 
 def is_statistics(path: Path) -> bool:
-    """Whether a file is such a .npz, and not one of images."""
+    """Tests whether a file is a .npz with a mean and a covariance."""
     if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

@@ -1,13 +1,12 @@
-"""Terms of second order of squared distances: all there is to their variance where both kinds of images are
-the same.
+"""Terms of second order of squared distances: their whole variance if both sets are of one kind.
 
-A squared distance of the means of images in some space is, of n images beside m of the same kind, a sum of
-squares w z^2 of independent normal z, where the weights w are the eigenvalues of
+The squared distance between the means of n images and of m images of the same kind, in some space, is a sum
+of squares w z^2 of independent normal z, where the weights w are the eigenvalues of
 
     C = C1 / n + C2 / m
 
 with the covariances C1 and C2 of the images in that space. Its variance is 2 tr C^2, its third cumulant
-8 tr C^3. Only the kernel k(x, y) of that space is needed, and of some images only.
+8 tr C^3. Only the kernel k(x, y) of that space is needed, and only for a subset of the images.
 """
 
 import math
@@ -20,7 +19,7 @@ from torch import Tensor
 from convergan.statistics.squared_distances import DistanceSpread
 
 SUBSET = 150
-"""Images of either kind that tell the terms."""
+"""Number of images of either kind from which the terms are estimated."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class SecondOrder:
     first_square: float
     """tr C1^2 / n^2."""
     second_square: float
-    """tr C2^2 / m^2; 0 where the second is not images."""
+    """tr C2^2 / m^2; 0 if the second distribution is not given by images."""
     cross_square: float
     """tr C1 C2 / (n m)."""
     trace: float
-    """tr C: what the distance with the pairs of an image with itself is on average."""
+    """tr C: the mean of the distance that includes pairs of an image with itself."""
     cube: float
     """tr C^3."""
 
@@ -50,7 +49,7 @@ class SecondOrder:
 
 
 def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some features"]:
-    """Images from all over their order, `SUBSET` of them or all; float64."""
+    """Evenly spaced images, `SUBSET` of them or all; float64."""
     count = min(SUBSET, len(features))
     return features[torch.linspace(0, len(features) - 1, count).round().long()].double()
 
@@ -58,14 +57,14 @@ def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some fe
 def second_order(
     kernel: Float[Tensor, "some some"], first: int, counts: tuple[int, int | None]
 ) -> SecondOrder:
-    """The terms, from the kernel of some images of the first kind and then of the second with each other.
+    """Estimates the terms from the kernel of a subset of the images.
 
-    Pairs of an image with itself are left out: their squares would be most of a sum over few images.
+    Pairs of an image with itself are left out: their squares would dominate a sum over few images.
 
     Args:
-        kernel: of all pairs, not centred.
-        first: how many of them are of the first kind; the others are of the second.
-        counts: images of both kinds that the distance is of, n and m; None: no images.
+        kernel: kernel of all pairs, not centred; images of the first kind come before those of the second.
+        first: number of images of the first kind in the kernel.
+        counts: numbers of images of both kinds behind the distance, n and m; None: no images.
     """
     sizes = [first, len(kernel) - first]
     parts = [slice(0, first), slice(first, len(kernel))]
@@ -94,20 +93,22 @@ def second_order(
 
 
 def distance_spread(
-    distance: float, plug_in: float, at_zero: float, third: float, besides: float = 0.0
+    distance: float, plug_in: float, at_zero: float, third: float, independent_variance: float = 0.0
 ) -> DistanceSpread:
-    """Variation of a squared distance, from its derivatives at the sample.
+    """Estimates the variation of a squared distance from its derivatives at the sample.
 
-    Of first order the variance is 4 w t, with the weight w of what is moved, and the sample's own derivatives
-    have it and twice what is there at 0. Where most of both is chance their ratio says nothing of w: as two
-    standard deviations more would be, it is then for something that varies much, w = tr C^3 / tr C^2.
+    The variance of first order is 4 w t, where w is the weight of the direction of the difference. The
+    variance by the derivatives at the sample is this, plus twice the variance at distance 0. If both the
+    distance and the first-order part are mostly chance, their ratio says nothing about w. Two standard
+    deviations are therefore added to the distance, and the matching variance to the other part, for a
+    direction that varies much, w = tr C^3 / tr C^2.
 
     Args:
         distance: the estimate, less its bias.
-        plug_in: its variance by the derivatives at the sample.
-        at_zero: the variance were the distance 0.
-        third: the third cumulant then.
-        besides: a variance that has nothing to do with the distance.
+        plug_in: variance of the estimate by the derivatives at the sample.
+        at_zero: variance of the estimate if the distance is 0.
+        third: third cumulant of the estimate if the distance is 0.
+        independent_variance: a variance that does not depend on the distance.
     """
     growth, positive = plug_in - 2 * at_zero, max(0.0, distance)
     if at_zero > 0:
@@ -116,4 +117,4 @@ def distance_spread(
         slope = (max(growth, -chance_growth / 2) + chance_growth) / (positive + chance)
     else:
         slope = growth / positive if positive > 0 else 0.0
-    return DistanceSpread(at_zero + besides, third, slope)
+    return DistanceSpread(at_zero + independent_variance, third, slope)

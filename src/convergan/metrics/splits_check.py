@@ -1,4 +1,4 @@
-"""Differences between the splits of an Inception score: above chance where images are in an order."""
+"""Test of whether the splits of an Inception score differ by more than chance, as in sorted images."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,24 @@ from convergan.metrics.metric import Embedded
 
 @dataclass(frozen=True)
 class SplitsCheck:
-    """How much the splits of a score differ, and how much they would by chance."""
+    """Differences between the splits of a score, and those expected by chance."""
 
     score: float
     splits: int
     statistic: float
-    """The sum over splits, each with its n images, of n |p(y) of the split - p(y)|^2 / p(y)."""
-    between: float
-    """The trace of the covariance of p(y|x) / p(y)^(1/2): of splits in a drawn order the statistic is some
-    (splits - 1) times this, and a score of n images a split low by a share of a half of it over n."""
+    """Sum over splits, each of n images, of n |p(y) of the split - p(y)|^2 / p(y)."""
+    trace: float
+    """Trace of the covariance of p(y|x) / p(y)^(1/2).
+
+    In random order the statistic is about (splits - 1) times the trace, and the relative bias of a score with
+    n images in each split is about -trace / (2 n)."""
     squares: float
-    """The sum of the squares of that covariance: twice (splits - 1) times this is the statistic's
-    variance."""
+    """Sum of the squares of that covariance; in random order the statistic has the variance
+    2 (splits - 1) times this."""
 
 
 def check_splits(metric: InceptionScoreMetric, images: Embedded) -> SplitsCheck:
-    """Compares the splits of a score with each other."""
+    """Compares the splits of an Inception score with each other."""
     count, logits = len(images), images.logits
     parts = split_of_images(count, metric.protocol, splits=metric.splits, seed=metric.split_seed)
     marginal = marginal_of(logits)

@@ -1,24 +1,24 @@
-"""Work that takes long tells how far it is."""
+"""Progress of work that takes long."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and with all there is to do."""
+"""Function that is called with the number of steps done and the total."""
 
 
 class Steps:
-    """Counts steps, and tells of each.
+    """Counter of steps that reports each of them.
 
     Args:
-        progress: whom to tell; None: nobody.
-        of: steps in all.
+        progress: called with the number of steps done and the total; None: nothing is reported.
+        total: number of all steps.
     """
 
-    def __init__(self, progress: Progress | None, of: int) -> None:
-        self.progress, self.of, self.done = progress, of, 0
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
 
     def take(self, count: int = 1) -> None:
-        """Some steps more are done."""
+        """Counts steps as done."""
         self.done += count
         if self.progress is not None:
-            self.progress(self.done, self.of)
+            self.progress(self.done, self.total)

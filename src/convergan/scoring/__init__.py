@@ -1,1 +1,1 @@
-"""Scores of images, and how certain they are: `convergan score`."""
+"""Scores of images, with confidence intervals: `convergan score`."""

@@ -39,18 +39,18 @@ from convergan.scoring.table import print_scores
 from convergan.terminal import standard_console
 
 _PAIRS = 8
-"""Of a sample and its nearest training image, in the figure."""
+"""Pairs of a sample and its nearest training image in the figure."""
 
 
 def score_paths(
     images: Path, files: ScoreFiles, settings: ScoreSettings, console: Console | None = None
 ) -> Scores:
-    """Scores what is at `images`; prints a table, and writes the files that are asked for.
+    """Scores the images at a path, prints a table, and writes the requested files.
 
-    Under torchrun the processes share the images; the first of them prints and writes.
+    Under torchrun the processes share the images; the first one prints and writes.
 
     Raises:
-        UserError: something is missing, cannot be read, or does not fit; nothing is written then.
+        UserError: something is missing, cannot be read, or does not fit. Nothing is written then.
     """
     console = console or standard_console(
         stderr=files.json is not None and is_standard_output(files.json)
@@ -78,8 +78,8 @@ def score_paths(
         ]
         if files.figures is not None and len(scores.images.images) < settings.splits:
             notes.append(
-                f"no figure of the score by the number of images: expected {settings.splits} images"
-                f" or more, one a split, got {len(scores.images.images)}"
+                f"the figure of the score by number of images is left out: expected at least"
+                f" {settings.splits} images, one for each split, got {len(scores.images.images)}"
             )
         _print(console, scores, notes)
         for path in write_outputs(files, scores):
@@ -90,34 +90,36 @@ def score_paths(
 def _print(console: Console, scores: Scores, notes: list[str]) -> None:
     speed = scores.images.images_per_second
     place, count = scores.inputs.images.place, len(scores.images.images)
-    what = f"{count:,} images, {speed:,.0f} a second" if speed else f"features of {count:,} images"
-    _say(console, f"{place}: {what}")
-    for name, seen in scores.sets.items():
-        if seen.skipped:
-            first = seen.skipped[0]
+    measured = (
+        f"{count:,} images, {speed:,.0f} a second" if speed else f"features of {count:,} images"
+    )
+    _say(console, f"{place}: {measured}")
+    for name, image_set in scores.sets.items():
+        if image_set.skipped:
+            first, count = image_set.skipped[0], len(image_set.skipped)
             _say(
                 console,
-                f"{name}: left out {len(seen.skipped):,} that cannot be read, the first {first.name}:"
-                f" {first.reason}",
+                f"{name}: skipped {count:,} unreadable image{'s' if count > 1 else ''}, the first"
+                f" {first.name}: {first.reason}",
             )
     print_scores(console, list(scores.numbers.values()), list(scores.comparisons.values()))
     if scores.authenticity is not None:
         console.print(
-            f"authenticity {scores.authenticity:.3f}: the share of images that are no closer"
-            " to a training image than another training image is; about .5 for real ones, 0 for copies"
+            f"authenticity {scores.authenticity:.3f}: the share of images that are no closer to their"
+            " nearest training image than another training image is; about 0.5 for real images, 0 for copies"
         )
     for note in dict.fromkeys(notes):
         console.print(printable(f"note: {note}"), markup=False, emoji=False, highlight=False)
 
 
 def _say(console: Console, text: str) -> None:
-    """Prints text with paths in it: as it is, and unbroken, so that they can be copied."""
+    """Prints text unchanged and unbroken, so that the paths in it can be copied."""
     console.out(printable(text), highlight=False)
 
 
 @contextmanager
 def _processes() -> Iterator[int]:
-    """Joins the other processes of torchrun, if there are any; this one's rank."""
+    """Joins the other processes of torchrun, if there are any, and yields the rank of this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield 0
         return
@@ -129,12 +131,13 @@ def _processes() -> Iterator[int]:
 
 
 def require_writable(files: ScoreFiles) -> None:
-    """Checks that what is to be written can be.
+    """Checks that all output files can be written.
 
     Raises:
-        UserError: a file exists already, is in no folder, a folder is a file, or one is not writable.
+        UserError: a file exists already or its folder does not, a folder is a file, two outputs have the same
+            path, or a path is not writable.
     """
-    taken: dict[Path, str] = {}
+    names_by_path: dict[Path, str] = {}
     overwrite = files.overwrite
     for name in ("json", "save_statistics", "save_features", "figures"):
         path: Path | None = getattr(files, name)
@@ -142,11 +145,11 @@ def require_writable(files: ScoreFiles) -> None:
             continue
         if name in ("save_statistics", "save_features") and path.suffix != ".npz":
             raise UserError(f"{name}: expected a file named .npz, got {path}")
-        if path.resolve() in taken:
+        if path.resolve() in names_by_path:
             raise UserError(
-                f"{name}: expected another path than that of {taken[path.resolve()]}, got {path}"
+                f"{name}: expected another path than that of {names_by_path[path.resolve()]}, got {path}"
             )
-        taken[path.resolve()] = name
+        names_by_path[path.resolve()] = name
         if name == "figures":
             require_output_folder(path, FIGURES, name=name, overwrite=overwrite)
         else:
@@ -154,40 +157,42 @@ def require_writable(files: ScoreFiles) -> None:
 
 
 def write_outputs(files: ScoreFiles, scores: Scores) -> list[Path]:
-    """Writes what is asked for, and gives its paths."""
+    """Writes the requested files, and returns their paths."""
     inputs, settings = scores.inputs, scores.settings
-    written = []
+    paths = []
     if files.json is not None:
         write_output(files.json, json_text(scores.as_dict()))
-        written.append(files.json)
+        paths.append(files.json)
     if files.save_statistics is not None:
         statistics = gaussian_statistics(scores.images.images.features)
         write_statistics(files.save_statistics, statistics, network_name(scores.embedding))
-        written.append(files.save_statistics)
+        paths.append(files.save_statistics)
     if files.save_features is not None:
-        seen = scores.images
-        write_features(files.save_features, seen.images, scores.embedding.fingerprint, seen.sha256)
-        written.append(files.save_features)
+        embeddings = scores.images
+        write_features(
+            files.save_features, embeddings.images, scores.embedding.fingerprint, embeddings.sha256
+        )
+        paths.append(files.save_features)
     if files.figures is not None:
         parts = Parts(settings.protocol, settings.splits, settings.split_seed)
         logits = scores.images.images.logits
-        written += write_figures(files.figures, logits, scores.embedding.classes, parts)
+        paths += write_figures(files.figures, logits, scores.embedding.classes, parts)
         images, training = inputs.images, inputs.training
-        # Of features alone there is nothing to draw.
+        # Saved features have no images to draw.
         if (
             scores.memorization is not None
             and isinstance(images, ImageStream)
             and isinstance(training, ImageStream)
         ):
-            written.append(files.figures / NEAREST)
-            _write_nearest(written[-1], images, training, scores, scores.memorization)
-    return written
+            paths.append(files.figures / NEAREST)
+            _write_nearest(paths[-1], images, training, scores, scores.memorization)
+    return paths
 
 
 def _write_nearest(
     path: Path, images: ImageStream, training: ImageStream, scores: Scores, nearest: Neighbours
 ) -> None:
-    """The images that look most like copies, each above its nearest training image."""
+    """Writes the figure of the images that look most like copies, each above its nearest training image."""
     closest = nearest.closest(_PAIRS)
     samples = _pick(images, scores.images.places[closest].tolist(), None)
     originals = _pick(training, nearest.places[closest].tolist(), samples[0].shape[:2])
@@ -195,7 +200,7 @@ def _write_nearest(
 
 
 def _pick(images: ImageStream, places: list[int], size: Size | None) -> list[np.ndarray]:
-    """Single images again, in colour; all of the size of the first, if there is none given."""
+    """Reads single images again, in colour, all of one size: that of the first if `size` is None."""
     picked = []
     for place in places:
         image = next(images.decoded(3, size, slice(place, place + 1)))

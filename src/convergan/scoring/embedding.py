@@ -1,4 +1,4 @@
-"""Images through a network, once: what every metric starts from."""
+"""Features and logits of images, computed once by a network for all metrics."""
 
 import hashlib
 import tempfile
@@ -32,40 +32,40 @@ class Embedding:
     """uint8 [batch, channels, height, width] to an output with `features` and `logits`."""
 
     channels: Channels | None
-    """What images are turned to before the network; None: grey ones stay grey."""
+    """Channels to which images are converted before the network; None: grey images stay grey."""
     size: Size | None
-    """What images are scaled to before the network; None: they stay as they are."""
+    """Size to which images are scaled before the network; None: they are not scaled."""
 
     classes: tuple[str, ...]
-    """Empty where the names of the outputs are not known."""
+    """Names of the outputs; empty if they are not known."""
 
     fingerprint: dict[str, Any]
-    """Network, weights_sha256, resize, pixels, precision, versions."""
+    """Settings that the outputs depend on: network, weights_sha256, resize, pixels, precision."""
 
     precision: Precision = "fp32"
 
     batch_size: int = 16
-    """Images of one size in a batch. Larger ones of Inception's are no faster on a CPU."""
+    """Number of images in a batch, all of one size. Larger batches do not make Inception faster on a CPU."""
 
     required_size: Size | None = None
-    """What images have to measure; None: anything."""
+    """Size that images must have; None: any size."""
 
     device: torch.device | None = None
-    """Where the network stays; None: it is moved to the process's device."""
+    """Device on which the network stays; None: it is moved to the device of the process."""
 
 
 class Embeddings(NamedTuple):
-    """Embedded images, and what there is to say about them."""
+    """Embedded images with their origin: places, skipped images, checksum and sizes."""
 
     images: Embedded
     places: np.ndarray
-    """int64 [images]: each one's place among all, those that were skipped included."""
+    """int64 [images]: the place of each image among all, skipped ones included."""
     skipped: list[SkippedImage]
     images_per_second: float
     sha256: str
-    """Of the images' pixels as the network was given them; see `with_sha256`."""
+    """SHA-256 of the images' pixels as the network received them; see `with_sha256`."""
     sizes: frozenset[Size] = frozenset()
-    """Height and width of images as the network was given them."""
+    """Heights and widths of the images as the network received them."""
 
 
 def embed(
@@ -76,21 +76,22 @@ def embed(
     logits_alone: bool = False,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """Features and logits of all images, in order, in little more memory than these take.
+    """Computes features and logits of all images, in order, in little more memory than the results take.
 
     Under torchrun the processes share the images, and each of them returns all embeddings.
 
     Args:
         embedding: the network.
-        images: what to look at.
-        skip_unreadable: leave out images that cannot be read; otherwise they are errors.
-        logits_alone: keep no features, [images, 0], and logits in a temporary file: of millions of images
-            they would fill the memory.
-        progress: called with the number of images done by this process and of all that it has to do.
+        images: the images.
+        skip_unreadable: skip images that cannot be read; otherwise they are errors.
+        logits_alone: keep no features, [images, 0], and keep the logits in a temporary file: those of
+            millions of images would fill the memory.
+        progress: called with the number of images that this process has done, and the number that it has to
+            do.
 
     Raises:
-        UserError: an image cannot be read, the network does not take its size, or says something of it that
-            is not finite; names it.
+        UserError: an image cannot be read, its size does not fit the network, or its outputs are not finite.
+            The message names the image.
     """
     images, sha256 = with_sha256(images) if not logits_alone else (images, lambda: "")
     rank, processes = distributed.rank(), distributed.ranks()
@@ -120,19 +121,19 @@ def embed(
         output = network(pixels.permute(0, 3, 1, 2))
         return output._replace(features=output.features[:, :0]) if logits_alone else output
 
-    kept: list[int] = []
+    local_places: list[int] = []
     rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
     run = run_batches(outputs_of, batches, device, bf16=embedding.precision == "bf16")
-    for of_batch, output in run:
+    for batch_places, output in run:
         for outputs in (output.features, output.logits):
-            _require_finite(outputs, images, [names[row] for row in of_batch])
-        kept += of_batch
+            _require_finite(outputs, images, [names[row] for row in batch_places])
+        local_places += batch_places
         rows.append([output.features, output.logits])
         if progress is not None:
-            progress(len(kept) + len(skipped), total)
+            progress(len(local_places) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
-    places = np.array(kept, dtype=np.int64) * processes + rank
+    places = np.array(local_places, dtype=np.int64) * processes + rank
     reasons = {rank + place * processes: reason for place, reason in skipped.items()}
     outputs = rows.filled()
     if processes > 1:
@@ -162,21 +163,21 @@ def _require_finite(outputs: Tensor, images: ImageStream, names: Sequence[str]) 
     finite = outputs.isfinite().flatten(1).all(dim=1)
     if not finite.all():
         name = _whole_name(images, names[int(finite.long().argmin())])
-        raise UserError(f"{name}: expected finite outputs of the network, got others")
+        raise UserError(f"{name}: expected finite outputs of the network, got NaN or infinity")
 
 
 def _batches(
     images: Iterator[tuple[int, np.ndarray]], batch_size: int
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """Some images of one size at a time, and their places."""
-    for _, same in groupby(images, key=lambda pair: pair[1].shape):
-        while batch := list(islice(same, batch_size)):
+    """Batches of images of one size, with their places."""
+    for _, one_size in groupby(images, key=lambda pair: pair[1].shape):
+        while batch := list(islice(one_size, batch_size)):
             places, pixels = zip(*batch, strict=True)
             yield list(places), torch.from_numpy(np.stack(pixels))
 
 
 def _size(size: tuple[int, ...]) -> str:
-    """Width and height, from height and width."""
+    """Size as `width x height`, from height and width."""
     return f"{size[1]}x{size[0]}"
 
 
@@ -185,32 +186,32 @@ def _whole_name(images: ImageStream, name: str) -> str:
 
 
 def with_sha256(images: ImageStream) -> tuple[ImageStream, Callable[[], str]]:
-    """The same images, and the SHA-256 of those that have been decoded, of all processes together.
+    """The same images, and a function that returns the SHA-256 of those decoded so far by all processes.
 
-    It is of pixels as they were asked for, and the same in whatever order the images come.
+    The checksum is of the decoded pixels, after any conversion, and does not depend on the images' order.
     """
     digests: list[bytes] = []
 
     def decoded(
-        channels: Channels | None, size: Size | None, some: slice
+        channels: Channels | None, size: Size | None, part: slice
     ) -> Iterator[np.ndarray | Unreadable]:
-        for image in images.decoded(channels, size, some):
+        for image in images.decoded(channels, size, part):
             if not isinstance(image, Unreadable):
                 digests.append(arrays_sha256(image).digest())
             yield image
 
     def sha256() -> str:
-        everyones = [digests]
+        all_digests = [digests]
         if distributed.ranks() > 1:
-            everyones = [[] for _ in range(distributed.ranks())]
-            torch.distributed.all_gather_object(everyones, digests)
-        return hashlib.sha256(b"".join(sorted(chain(*everyones)))).hexdigest()
+            all_digests = [[] for _ in range(distributed.ranks())]
+            torch.distributed.all_gather_object(all_digests, digests)
+        return hashlib.sha256(b"".join(sorted(chain(*all_digests)))).hexdigest()
 
     return replace(images, decoded=decoded), sha256
 
 
 def arrays_sha256(*arrays: np.ndarray) -> "hashlib._Hash":
-    """Of shapes and values."""
+    """SHA-256 of the shapes and values of arrays."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(str(array.shape).encode())
@@ -219,25 +220,25 @@ def arrays_sha256(*arrays: np.ndarray) -> "hashlib._Hash":
 
 
 class Rows:
-    """Outputs of a network, row by row: room for all from the first on, so that nothing is copied later.
+    """Outputs of a network, row by row, in memory that is reserved at the first batch and never copied.
 
     Args:
-        count: of rows.
-        on_disk: in a file that has no name and goes with the rows, and not in memory.
+        count: number of rows.
+        on_disk: keep the rows in an anonymous temporary file, which lives as long as they do.
     """
 
     def __init__(self, count: int, *, on_disk: bool = False) -> None:
-        self.count, self.used, self.on_disk = count, 0, on_disk
+        self.count, self.filled_rows, self.on_disk = count, 0, on_disk
         self.room: list[Tensor] = []
 
     def append(self, outputs: list[Tensor]) -> None:
-        """Takes the rows of one batch."""
+        """Appends the rows of one batch."""
         if not self.room:
             self.room = [self._room(output) for output in outputs]
-        upto = self.used + len(outputs[0])
+        end = self.filled_rows + len(outputs[0])
         for room, output in zip(self.room, outputs, strict=True):
-            room[self.used : upto] = output
-        self.used = upto
+            room[self.filled_rows : end] = output
+        self.filled_rows = end
 
     def _room(self, output: Tensor) -> Tensor:
         shape = (self.count, *output.shape[1:])
@@ -249,42 +250,44 @@ class Rows:
 
     def filled(self) -> list[Tensor]:
         """All rows; empty if there was no batch."""
-        return [room[: self.used] for room in self.room]
+        return [room[: self.filled_rows] for room in self.room]
 
 
 def rows_of_all(
     places: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
 ) -> tuple[np.ndarray, list[Tensor], dict[int, str]]:
-    """What all processes have found, in the images' order; one process at a time tells the others.
+    """Gathers the outputs of all processes, in the images' order, on every process.
+
+    One process at a time broadcasts its rows.
 
     Args:
-        places: of this process's images among all.
-        outputs: theirs.
-        skipped: why images have none, by place.
-        device: this process's.
+        places: the places of this process's images among all.
+        outputs: the outputs of these images.
+        skipped: the reasons why images were skipped, by place.
+        device: the device of this process.
     """
-    told: list[Any] = [None] * torch.distributed.get_world_size()
+    reports: list[Any] = [None] * torch.distributed.get_world_size()
     shapes = [output.shape[1:] for output in outputs]
-    torch.distributed.all_gather_object(told, (places, shapes, skipped))
-    everywhere = np.concatenate([of_rank for of_rank, *_ in told])
-    order = np.argsort(everywhere)
+    torch.distributed.all_gather_object(reports, (places, shapes, skipped))
+    all_places = np.concatenate([rank_places for rank_places, *_ in reports])
+    order = np.argsort(all_places)
     row_of = np.empty_like(order)
     row_of[order] = np.arange(len(order))
-    rows = np.split(row_of, np.cumsum([len(of_rank) for of_rank, *_ in told])[:-1])
-    shapes = next((some for _, some, _ in told if some), [])
-    # NCCL carries nothing between CPUs.
+    rows = np.split(row_of, np.cumsum([len(rank_places) for rank_places, *_ in reports])[:-1])
+    shapes = next((row_shapes for _, row_shapes, _ in reports if row_shapes), [])
+    # NCCL does not transfer between CPUs.
     carrier = device if torch.distributed.get_backend() == "nccl" else torch.device("cpu")
-    together = [torch.empty(len(order), *shape) for shape in shapes]
-    for number, whole in enumerate(together):
-        for rank, of_rank in enumerate(rows):
-            if 0 in (len(of_rank), *shapes[number]):
+    gathered = [torch.empty(len(order), *shape) for shape in shapes]
+    for number, target in enumerate(gathered):
+        for rank, rank_places in enumerate(rows):
+            if 0 in (len(rank_places), *shapes[number]):
                 continue
             part = (
                 outputs[number].to(carrier)
                 if rank == torch.distributed.get_rank()
-                else torch.empty(len(of_rank), *shapes[number], device=carrier)
+                else torch.empty(len(rank_places), *shapes[number], device=carrier)
             )
             torch.distributed.broadcast(part, src=rank)
-            whole[torch.from_numpy(of_rank)] = part.cpu()
-    reasons = {place: reason for *_, some in told for place, reason in some.items()}
-    return everywhere[order], together, reasons
+            target[torch.from_numpy(rank_places)] = part.cpu()
+    reasons = {place: reason for *_, skips in reports for place, reason in skips.items()}
+    return all_places[order], gathered, reasons

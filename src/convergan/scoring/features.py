@@ -1,8 +1,8 @@
-"""Features of images as files: what a network saw, so that it need not look again.
+"""Files of features and logits, which later calls accept in place of the images.
 
-A file of ours is a .npz with `features` [images, features], `logits` [images, classes], and what they depend
-on: the network's part of the fingerprint as JSON, and the checksum of the pixels. Features of any other tool
-are an array [images, features], or a .npz with `features` and, for the Inception score, `logits`.
+`write_features` writes a .npz with `features` [images, features], `logits` [images, classes], `fingerprint`
+(the network's part of the fingerprint, as JSON) and `sha256` (the checksum of the pixels). Features of other
+tools are an array [images, features], or a .npz with `features` and, for the Inception score, `logits`.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from convergan.outputs import binary_output
 
 @dataclass(frozen=True)
 class SavedFeatures:
-    """Images of which only features and logits are left."""
+    """Features and logits that were saved or given in place of images."""
 
     place: str
     images: Embedded
     fingerprint: dict[str, Any]
-    """Of the network, as `Embedding` has it."""
+    """Fingerprint of the network, as in `Embedding`."""
     sha256: str
-    """Of the images' pixels, or of features that are not of ours."""
+    """SHA-256 of the images' pixels, or, for features of other tools, of the features."""
     seed: int | None = None
     split: str | None = None
     pixel_range: tuple[float, float] | None = None
@@ -39,7 +39,7 @@ class SavedFeatures:
 
 
 def write_features(path: Path, images: Embedded, fingerprint: dict[str, Any], sha256: str) -> None:
-    """Writes a .npz, whole or not at all; or to a pipe."""
+    """Writes features and logits as a .npz: whole or not at all, or to a pipe."""
     with binary_output(path) as file:
         np.savez(
             file,
@@ -51,7 +51,7 @@ def write_features(path: Path, images: Embedded, fingerprint: dict[str, Any], sh
 
 
 def is_features(path: Path) -> bool:
-    """Whether a file is a .npz with features and what they depend on, as `write_features` writes it."""
+    """Tests whether a file is a .npz as `write_features` writes it."""
     if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:
@@ -59,19 +59,19 @@ def is_features(path: Path) -> bool:
 
 
 def read_features(path: Path) -> SavedFeatures:
-    """Reads a file of ours or of another tool; see the head of this file.
+    """Reads features that `write_features` or another tool wrote; nothing in the file is executed.
 
     Raises:
-        UserError: the file is neither; nothing in it is executed.
+        UserError: the file contains no features.
     """
     fingerprint: dict[str, Any] | None = None
     sha256 = ""
     with reading(path, "features as .npy or .npz"):
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as listed:
-                # Notices a damaged list of members: one that is not asked for by name would go unnoticed.
-                for member in listed.infolist():
-                    listed.open(member).close()
+            with zipfile.ZipFile(path) as archive:
+                # Opening every member finds damage also in those that are not read below.
+                for member in archive.infolist():
+                    archive.open(member).close()
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             members = {"features": content}
@@ -88,15 +88,15 @@ def read_features(path: Path) -> SavedFeatures:
                     fingerprint = json.loads(str(content["fingerprint"]))
                     sha256 = str(content["sha256"])
     if fingerprint is not None and not isinstance(fingerprint, dict):
-        raise UserError(f"{path}: expected a fingerprint with names, got another")
+        raise UserError(f"{path}: expected a JSON object as the fingerprint, got another value")
     return _checked(str(path), members, fingerprint, sha256)
 
 
 def features_of_array(place: str, features: np.ndarray) -> SavedFeatures:
-    """Features that are given as an array [images, features].
+    """Wraps an array [images, features].
 
     Raises:
-        UserError: they are none.
+        UserError: the array has another shape, no floats, no rows, or values that are not finite.
     """
     return _checked(place, {"features": features}, None, "")
 
@@ -114,7 +114,7 @@ def _checked(
             )
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(bad):
-            raise UserError(f"{place}: expected finite {name}, got others in row {bad[0]}")
+            raise UserError(f"{place}: expected finite {name}, got NaN or infinity in row {bad[0]}")
     if not len(features):
         raise UserError(f"{place}: expected features of images, got none")
     if not sha256:

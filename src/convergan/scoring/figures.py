@@ -1,4 +1,4 @@
-"""Scores as figures: by the number of images, by class; samples above what they may copy."""
+"""Figures of scores: by number of images, by class, and samples above what they may be copies of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _MOST_NAMED_CLASSES = 20
 
 @dataclass(frozen=True)
 class Parts:
-    """How images are split; see `split_of_images`."""
+    """Settings of the splits of the Inception score; see `split_of_images`."""
 
     protocol: Protocol
     splits: int
@@ -36,45 +36,48 @@ class Parts:
 
 
 def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: Parts) -> list[Path]:
-    """Inception score by the number of images, and the histogram of p(y), as SVG.
+    """Writes the Inception score by number of images, and the histogram of p(y), as SVG.
 
     Args:
-        folder: where to; made if need be.
-        logits: of all images, [images, classes].
-        classes: their names; empty where these are not known.
-        parts: of the score. The first figure is left out where there are fewer images than parts.
+        folder: the folder to write to, which is created if necessary.
+        logits: the logits of all images, [images, classes].
+        classes: the names of the classes; empty if they are not known.
+        parts: the splits of the score. With fewer images than splits the first figure is left out.
 
     Returns:
-        What was written.
+        The files that were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     probabilities = logits.double().softmax(dim=1)
-    written = [folder / _CLASSES]
-    write_figure(written[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
+    paths = [folder / _CLASSES]
+    write_figure(paths[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
     if len(logits) >= parts.splits:
-        written.append(folder / _BY_COUNT)
-        write_figure(written[1], lambda axes: _draw_by_count(axes, probabilities, parts))
-    return written
+        paths.append(folder / _BY_COUNT)
+        write_figure(paths[1], lambda axes: _draw_by_count(axes, probabilities, parts))
+    return paths
 
 
 def score_by_count(
     probabilities: Float[Tensor, "images classes"], parts: Parts
 ) -> list[tuple[int, float, float]]:
-    """A number of images, the Inception score of the first so many, and its spread over their parts.
+    """Inception scores of the first n images, for several n from few to all.
 
     Args:
-        probabilities: of at least as many images as there are parts.
-        parts: how those images are split.
+        probabilities: p(y|x), of at least as many images as there are splits.
+        parts: the splits of the score.
+
+    Returns:
+        (n, score, standard deviation over the splits), n increasing.
     """
     points = []
-    for some in sorted({max(parts.splits, len(probabilities) >> shift) for shift in range(8)}):
-        split = split_of_images(some, parts.protocol, splits=parts.splits, seed=parts.seed)
+    for count in sorted({max(parts.splits, len(probabilities) >> shift) for shift in range(8)}):
+        split = split_of_images(count, parts.protocol, splits=parts.splits, seed=parts.seed)
         scores = []
         for part in range(parts.splits):
-            of_part = probabilities[:some][torch.from_numpy(split == part)]
-            negative = torch.special.xlogy(of_part, of_part).sum(dim=1).mean()
-            scores.append(float(scores_of_sums(of_part.mean(dim=0), negative)))
-        points.append((some, float(np.mean(scores)), float(np.std(scores))))
+            rows = probabilities[:count][torch.from_numpy(split == part)]
+            negative = torch.special.xlogy(rows, rows).sum(dim=1).mean()
+            scores.append(float(scores_of_sums(rows.mean(dim=0), negative)))
+        points.append((count, float(np.mean(scores)), float(np.std(scores))))
     return points
 
 
@@ -83,7 +86,10 @@ def write_neighbours(
     samples: Sequence[np.ndarray],
     training: Sequence[np.ndarray],
 ) -> None:
-    """Samples, each above its nearest training image: uint8 [height, width, channels], all of one size."""
+    """Writes a grid of samples, each above its nearest training image.
+
+    All images are uint8 [height, width, channels], of one size.
+    """
     write_sample_grid(path, np.stack([*samples, *training]), columns=len(samples))
 
 
@@ -91,19 +97,19 @@ def _draw_by_count(axes: Any, probabilities: Tensor, parts: Parts) -> None:
     counts, means, spreads = zip(*score_by_count(probabilities, parts), strict=True)
     axes.errorbar(counts, means, yerr=spreads, marker="o", markersize=4, capsize=3, linewidth=1.5)
     axes.set_xscale("log")
-    axes.set_xticks(counts, [f"{some:,}" for some in counts], rotation=30)
+    axes.set_xticks(counts, [f"{count:,}" for count in counts], rotation=30)
     axes.minorticks_off()
-    axes.set_xlabel("images (the first so many)")
+    axes.set_xlabel("number of images (the first n)")
     axes.set_ylabel(f"Inception score ({parts.splits} splits, {parts.protocol})")
     axes.set_ylim(bottom=0)
 
 
 def _draw_classes(axes: Any, marginal: Tensor, classes: Sequence[str]) -> None:
     values = marginal.numpy()
-    named = classes if len(classes) == len(values) <= _MOST_NAMED_CLASSES else ()
-    if named:
+    labels = classes if len(classes) == len(values) <= _MOST_NAMED_CLASSES else ()
+    if labels:
         axes.bar(range(len(values)), values)
-        axes.set_xticks(range(len(values)), named, rotation=30 if max(map(len, named)) > 3 else 0)
+        axes.set_xticks(range(len(values)), labels, rotation=30 if max(map(len, labels)) > 3 else 0)
     else:
         axes.plot(range(1, len(values) + 1), np.sort(values)[::-1], linewidth=1.5)
         axes.set_xlabel("classes, the most frequent first")

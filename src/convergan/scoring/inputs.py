@@ -1,4 +1,4 @@
-"""What scores start from: sets of images, their saved features or statistics, earlier scores."""
+"""Inputs of scores: sets of images, their saved features or statistics, and earlier scores."""
 
 import zipfile
 from dataclasses import dataclass, replace
@@ -26,98 +26,98 @@ from convergan.scoring.features import (
     read_features,
 )
 from convergan.scoring.run_images import images_of_run
-from convergan.scoring.settings import DRAWN, ScoreSettings
-from convergan.scoring.table import Earlier, read_scores
+from convergan.scoring.settings import DEFAULT_COUNT, ScoreSettings
+from convergan.scoring.table import EarlierScores, read_scores
 
-Given = StrPath | np.ndarray | Tensor
-"""Images as they are given: where they are, or an array of them."""
+ImageSource = StrPath | np.ndarray | Tensor
+"""Path or array of images."""
 
 ImageSet = ImageStream | SavedFeatures
-"""Images, or what a network has said of them."""
+"""Images, or the features and logits that a network computed from them."""
 
 
 @dataclass(frozen=True)
 class SavedReference:
-    """A reference of which only mean and covariance are left."""
+    """Mean and covariance of a reference, without its images."""
 
     place: str
     statistics: GaussianStatistics
     network: str | None = None
-    """The network that looked at its images; None where that is not noted."""
+    """Network that computed the features; None if the file does not name it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreInputs:
-    """What is scored, and what is beside it; see `score`."""
+    """Images to score, and the sets to compare them with; see `score`."""
 
     images: ImageSet
-    versus: ImageSet | Earlier | None = None
+    versus: ImageSet | EarlierScores | None = None
     reference: ImageSet | SavedReference | None = None
     training: ImageSet | None = None
     statistics: SavedReference | None = None
-    """Of the reference: in a file that has images as well, for FID; the images are for all else."""
+    """Statistics from a reference file that also has images: FID uses them, all other metrics the images."""
 
     @property
     def sets(self) -> dict[str, ImageSet]:
-        """Those that are images or their features, by the names above."""
+        """Sets of images or of saved features, by field name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, ImageSet)}
 
     @property
     def streams(self) -> dict[str, ImageStream]:
-        """Those that are images, by the names above."""
-        return {name: one for name, one in self.sets.items() if isinstance(one, ImageStream)}
+        """Sets of images, by field name."""
+        return {name: value for name, value in self.sets.items() if isinstance(value, ImageStream)}
 
 
 def open_inputs(
-    images: Given,
+    images: ImageSource,
     settings: ScoreSettings,
     *,
-    reference: Given | None = None,
-    versus: Given | None = None,
-    training: Given | None = None,
+    reference: ImageSource | None = None,
+    versus: ImageSource | None = None,
+    training: ImageSource | None = None,
 ) -> ScoreInputs:
-    """Opens all that is given, and reads no image of a file. See `score` for the arguments.
+    """Opens all inputs without reading an image from a file; see `score` for the arguments.
 
     Raises:
-        UserError: one of them is not there, or a setting fits none of them.
+        UserError: an input does not exist, or a setting applies to none of them.
     """
     inputs = ScoreInputs(
         images=_open(images, "images", settings),
         versus=None if versus is None else _open_versus(versus, settings),
         reference=None if reference is None else _open_reference(reference, settings),
         training=None if training is None else _open(training, "training", settings),
-        statistics=None if reference is None else _statistics_beside_images(reference, settings),
+        statistics=None if reference is None else _statistics_with_images(reference, settings),
     )
     for name, expected in (
         ("pixel_range", "floats"),
         ("split", "parquet files that name their splits"),
     ):
         sets = inputs.sets.values()
-        if getattr(settings, name) and not any(getattr(one, name) for one in sets):
-            places = ", ".join(one.place for one in sets)
+        if getattr(settings, name) and not any(getattr(image_set, name) for image_set in sets):
+            places = ", ".join(image_set.place for image_set in sets)
             raise UserError(f"{name}: expected {expected} to apply it to, got none in {places}")
     return inputs
 
 
 def read_reference(path: Path) -> SavedReference | None:
-    """The statistics in a file; None where it is something else."""
+    """Reads the statistics in a file; None if it is another kind of file."""
     if not is_statistics(path):
         return None
     statistics, network = read_statistics(path)
     return SavedReference(str(path), statistics, network)
 
 
-def _open(given: Given, name: str, settings: ScoreSettings) -> ImageSet:
-    """Images that are there, or, of a run, that its generator draws; or their features."""
-    if isinstance(given, np.ndarray | Tensor):
-        array: Any = given.numpy(force=True) if isinstance(given, Tensor) else given
+def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
+    """Opens images, saved features, or the images that a run's generator draws."""
+    if isinstance(source, np.ndarray | Tensor):
+        array: Any = source.numpy(force=True) if isinstance(source, Tensor) else source
         if settings.features:
             return features_of_array(name, array)
         return stream_of_array(name, array, settings.pixel_range)
-    path = as_path(given, name)
+    path = as_path(source, name)
     if RunFolder(path).recipe.exists():
-        drawn = images_of_run(path, settings.count or DRAWN, settings.seed)
-        return replace(drawn, seed=settings.seed)
+        stream = images_of_run(path, settings.count or DEFAULT_COUNT, settings.seed)
+        return replace(stream, seed=settings.seed)
     if is_features(path) or settings.features:
         return read_features(path)
     return open_image_stream(
@@ -125,35 +125,34 @@ def _open(given: Given, name: str, settings: ScoreSettings) -> ImageSet:
     )
 
 
-def _open_versus(given: Given, settings: ScoreSettings) -> ImageSet | Earlier:
-    if not isinstance(given, np.ndarray | Tensor):
-        path = as_path(given, "versus")
+def _open_versus(source: ImageSource, settings: ScoreSettings) -> ImageSet | EarlierScores:
+    if not isinstance(source, np.ndarray | Tensor):
+        path = as_path(source, "versus")
         if path.suffix == ".json":
             return read_scores(path)
-    return _open(given, "versus", settings)
+    return _open(source, "versus", settings)
 
 
-def _open_reference(given: Given, settings: ScoreSettings) -> ImageSet | SavedReference:
-    if not isinstance(given, np.ndarray | Tensor):
-        path = as_path(given, "reference")
+def _open_reference(source: ImageSource, settings: ScoreSettings) -> ImageSet | SavedReference:
+    if not isinstance(source, np.ndarray | Tensor):
+        path = as_path(source, "reference")
         if not _has_images(path, settings):
             saved = read_reference(path)
             if saved is not None:
                 return saved
-    return _open(given, "reference", settings)
+    return _open(source, "reference", settings)
 
 
-def _statistics_beside_images(given: Given, settings: ScoreSettings) -> SavedReference | None:
-    """Those of a reference batch as guided-diffusion has them: mu and sigma of all images, and some
-    images."""
-    if isinstance(given, np.ndarray | Tensor):
+def _statistics_with_images(source: ImageSource, settings: ScoreSettings) -> SavedReference | None:
+    """Reads the statistics of a reference batch of guided-diffusion, which has some of the images too."""
+    if isinstance(source, np.ndarray | Tensor):
         return None
-    path = as_path(given, "reference")
+    path = as_path(source, "reference")
     return read_reference(path) if _has_images(path, settings) else None
 
 
 def _has_images(path: Path, settings: ScoreSettings) -> bool:
-    """Whether a file of statistics holds an array of images too."""
+    """Tests whether a file of statistics also has an array of images."""
     if not is_statistics(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

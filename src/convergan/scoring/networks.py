@@ -1,4 +1,4 @@
-"""The networks that look at images: Inception, a run's classifier, a module from Python."""
+"""Networks that compute features and logits: Inception, a run's classifier, or a module from Python."""
 
 import hashlib
 from pathlib import Path
@@ -27,24 +27,24 @@ def open_embedding(
     precision: Precision,
     progress: Progress | None = None,
 ) -> Embedding:
-    """The classifier of a run or a module where one is given, else the Inception network.
+    """Opens the classifier of a run, or a module; without a classifier the Inception network.
 
     Raises:
-        UserError: weights are named beside a classifier; what is named is not there; or a module is in
+        UserError: both weights and a classifier are given, one of them does not exist, or a module is in
             training mode.
     """
     if classifier is None:
         path = None if weights is None else as_path(weights, "weights")
         return inception_embedding(path, precision=precision, progress=progress)
     if weights is not None:
-        raise UserError("weights: expected none beside --classifier, which has its own")
+        raise UserError("weights: expected none with --classifier, which has its own")
     if isinstance(classifier, nn.Module):
         return module_embedding(classifier, precision=precision)
     return run_embedding(as_path(classifier, "classifier"), precision=precision)
 
 
 def features_embedding(fingerprint: dict[str, Any]) -> Embedding:
-    """What stands for a network where all sets are features already."""
+    """A placeholder for the network where all sets are saved features."""
     return Embedding(
         nn.Identity(), channels=None, size=None, classes=(), fingerprint=dict(fingerprint)
     )
@@ -56,7 +56,7 @@ def inception_embedding(
     precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> Embedding:
-    """The Inception network of 2015 with its public weights; see `load_inception`."""
+    """Opens the Inception network of 2015 with its public weights; see `load_inception`."""
     path = find_weights(weights, progress=progress)
     return Embedding(
         load_inception(path),
@@ -74,25 +74,27 @@ def inception_embedding(
 
 
 def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
-    """The classifier of a run: what tells digits apart says more about digits than ImageNet's classes do.
+    """Opens the classifier of a run.
+
+    A classifier of digits says more about images of digits than one of ImageNet's classes.
 
     Raises:
-        UserError: `run` is no finished run, or has no classes.
+        UserError: `run` is not a finished run, or has no classes.
     """
     classifier = load_classifier(run)
     checksums = [sha256(file) for file in classifier_files(run)]
-    # Of an ensemble, the hash of its members' hashes.
+    # An ensemble has the hash of its members' hashes.
     checksum = checksums[0]
     if len(checksums) > 1:
         checksum = hashlib.sha256("".join(checksums).encode()).hexdigest()
-    return _of_classifier(classifier, checksum, precision)
+    return _classifier_embedding(classifier, checksum, precision)
 
 
 def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Embedding:
-    """A module on its own device, as `score` takes one; its checksum is that of its tensors.
+    """Wraps a module, on its own device, as `score` takes one; its checksum is that of its tensors.
 
     Raises:
-        UserError: it is in training mode.
+        UserError: the module is in training mode.
     """
     require_evaluation_mode(module, "classifier")
     checksum = tensors_sha256(
@@ -101,7 +103,7 @@ def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Emb
     first = next(module.parameters(), None)
     device = None if first is None else first.device
     if isinstance(module, Classifier):
-        return _of_classifier(module, checksum, precision, device)
+        return _classifier_embedding(module, checksum, precision, device)
     return Embedding(
         module,
         channels=None,
@@ -113,7 +115,7 @@ def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Emb
     )
 
 
-def _of_classifier(
+def _classifier_embedding(
     classifier: Classifier, checksum: str, precision: Precision, device: torch.device | None = None
 ) -> Embedding:
     channels, height, width = classifier.image_shape

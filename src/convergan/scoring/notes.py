@@ -1,4 +1,4 @@
-"""What there is to say against numbers: notes, for the terminal and for the JSON."""
+"""Notes that warn how far numbers can be trusted, for the terminal and for the JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,61 +16,63 @@ from convergan.scoring.inputs import SavedReference, ScoreInputs
 from convergan.scoring.settings import MetricName, ScoreSettings
 
 _CHANCE = 1e-4
-"""Splits that differ by more than is seen so often by chance are told of."""
+"""Probability of differences between splits below which there is a note."""
 
 _LARGE_BIAS = 0.02
-"""Of the Inception score."""
+"""Relative bias of the Inception score above which there is a note."""
 
 _LARGE_FID_BIAS = 0.1
-"""Of FID."""
+"""Relative bias of FID above which there is a note."""
 
 
 class Note(NamedTuple):
-    """Something that whoever reads a number must know."""
+    """A warning to whoever reads a number."""
 
     metric: MetricName | None
-    """None: of all of them."""
+    """Metric that the note is about; None: all metrics."""
     message: str
 
 
 def notes_of_inputs(inputs: ScoreInputs, settings: ScoreSettings) -> list[Note]:
-    """What is known before the network looks at images."""
+    """Notes about the inputs and settings, which need no network."""
     notes = [
         Note(None, f"{name}: {note}")
         for name, stream in inputs.streams.items()
         for note in stream.notes
     ]
-    if settings.count is not None and all(one.seed is None for one in inputs.sets.values()):
+    if settings.count is not None and all(
+        image_set.seed is None for image_set in inputs.sets.values()
+    ):
         notes.append(
-            Note(None, f"count {settings.count:,} does nothing: it is of images drawn from a run")
+            Note(None, f"count {settings.count:,} has no effect: no images are drawn from a run")
         )
     for saved in (inputs.reference, inputs.statistics):
         if isinstance(saved, SavedReference) and saved.network is None:
             notes.append(
                 Note(
                     "fid",
-                    f"{saved.place} does not say by which network and resize its statistics were made: FID"
-                    " compares only with that of the same tool",
+                    f"{saved.place} does not name the network and the resize behind its statistics: compare"
+                    " this FID only with values from the same tool",
                 )
             )
     return notes
 
 
 def note_of_sizes(sizes: Mapping[str, frozenset[Size]]) -> list[Note]:
-    """Sets whose images measure otherwise than those that are scored.
+    """Notes on sets whose images have other sizes than the scored ones.
 
     Args:
-        sizes: height and width of the images of each set, `images` among them; empty where not known.
+        sizes: heights and widths of the images of each set, `images` among them; empty if not known.
     """
     own, notes = sizes.get("images", frozenset()), []
-    for name, of_set in sizes.items():
-        apart = not own & of_set or (len(own) == 1) != (len(of_set) == 1)
-        if own and of_set and apart:
+    for name, set_sizes in sizes.items():
+        different = not own & set_sizes or (len(own) == 1) != (len(set_sizes) == 1)
+        if own and set_sizes and different:
             notes.append(
                 Note(
                     None,
-                    f"images measure {_shown(own)} px, those of {name} {_shown(of_set)} px: the difference in"
-                    " size alone moves every number",
+                    f"the scored images are {_shown(own)} px, those of {name} {_shown(set_sizes)} px: the"
+                    " difference in size alone changes every number",
                 )
             )
     return notes
@@ -79,7 +81,14 @@ def note_of_sizes(sizes: Mapping[str, frozenset[Size]]) -> list[Note]:
 def note_of_order(
     metric: InceptionScoreMetric, images: Embedded, name: str, check: SplitsCheck | None = None
 ) -> list[Note]:
-    """An order that the splits of a set, `name`, depend on; `check` where it is known already."""
+    """A note if the order of a set changes its Inception score, as that of images sorted by class does.
+
+    Args:
+        metric: the Inception score with its splits.
+        images: the set.
+        name: the name of the set, for the note.
+        check: the result of `check_splits`, if it is known already.
+    """
     check = check or check_splits(metric, images)
     if metric.protocol == "paper" and _chance_of_splits(check) < _CHANCE:
         shuffled = check_splits(
@@ -91,27 +100,28 @@ def note_of_order(
         return [
             Note(
                 "is",
-                f"the {metric.splits} contiguous splits of {name} differ by more than chance: they are in an"
-                f" order, by class say, and the score depends on it: {check.score:.3f} as they are,"
-                f" {shuffled.score:.3f} in a drawn order (--protocol shuffled)",
+                f"the {metric.splits} contiguous splits of {name} differ by more than chance: the images are"
+                f" in some order, such as by class, and the score depends on it: {check.score:.3f} in this"
+                f" order, {shuffled.score:.3f} in random order (--protocol shuffled)",
             )
         ]
     return []
 
 
 def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> list[Note]:
-    """An order that splits depend on, and too few images."""
+    """Notes on an order that changes the Inception score, and on too few images."""
     check = check_splits(metric, images)
     notes = note_of_order(metric, images, "images", check)
-    of_split = len(images) / metric.splits
-    bias = check.between / 2 / of_split
-    if bias > _LARGE_BIAS or of_split < FEWEST_A_SPLIT:
-        by = f"some {bias:.0%} " if bias > _LARGE_BIAS else ""
+    images_per_split = len(images) / metric.splits
+    bias = check.trace / 2 / images_per_split
+    if bias > _LARGE_BIAS or images_per_split < FEWEST_A_SPLIT:
+        amount = f"about {100 * bias:.0f} % " if bias > _LARGE_BIAS else ""
         notes.append(
             Note(
                 "is",
-                f"Inception score of {len(images):,} images in {metric.splits} splits is {by}too low, as"
-                f" each has few: it compares only with that of as many",
+                f"the Inception score of {len(images):,} images in {metric.splits} splits is {amount}too low"
+                " because each split has few images: compare it only with scores of as many images"
+                " and splits",
             )
         )
     return notes
@@ -120,23 +130,23 @@ def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> 
 def notes_of_fid(
     estimates: Sequence[Estimate], images: Embedded, reference_count: int | None
 ) -> list[Note]:
-    """A bias that is large beside the number.
+    """A note if the bias of FID is large compared with FID itself.
 
     Args:
-        estimates: FID and, where there are images enough, FID infinity.
-        images: that were scored.
-        reference_count: images of the reference; None: not known.
+        estimates: FID and, if there are enough images, FID infinity.
+        images: the scored images.
+        reference_count: number of images of the reference; None: not known.
     """
-    numbers = {one.name: one.value for one in estimates}
+    numbers = {estimate.name: estimate.value for estimate in estimates}
     count, features = images.features.shape
-    few = reference_count is not None and reference_count < 2 * features
-    if "FID infinity" not in numbers or few:
-        beside = "" if reference_count is None else f" beside {reference_count:,}"
+    few_reference_images = reference_count is not None and reference_count < 2 * features
+    if "FID infinity" not in numbers or few_reference_images:
+        compared = "" if reference_count is None else f" against {reference_count:,}"
         return [
             Note(
                 "fid",
-                f"FID of {count:,} images{beside} is far too high with {features:,} features: two images a"
-                " feature are the least; KID is not biased so",
+                f"FID of {count:,} images{compared} is far too high: {features:,} features need at least"
+                f" {2 * features:,} images of either set; KID has no such bias",
             )
         ]
     bias = numbers["FID"] - numbers["FID infinity"]
@@ -144,20 +154,22 @@ def notes_of_fid(
         return [
             Note(
                 "fid",
-                f"FID of so few images beside {features:,} features is about {bias:.3g} too high: compare"
-                f" it only with that of as many, or FID infinity, or KID, which is not biased so",
+                f"FID of {count:,} images with {features:,} features is about {bias:.3g} too high: compare it"
+                " only with FID of as many images, or use FID infinity or KID, which do not have this bias",
             )
         ]
     return []
 
 
 def _chance_of_splits(check: SplitsCheck) -> float:
-    """That splits of images in a drawn order differ as much, by a chi-square with as much mean and
-    variance."""
-    if check.between <= 0 or check.squares <= 0 or check.splits < 2:
+    """Probability that splits of images in random order differ as much.
+
+    It is that of a scaled chi-square distribution with the mean and variance of the statistic.
+    """
+    if check.trace <= 0 or check.squares <= 0 or check.splits < 2:
         return 1.0
-    scale = check.squares / check.between
-    degrees = (check.splits - 1) * check.between / scale
+    scale = check.squares / check.trace
+    degrees = (check.splits - 1) * check.trace / scale
     return float(chi2.sf(check.statistic / scale, degrees))
 
 

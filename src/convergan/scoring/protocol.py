@@ -1,5 +1,4 @@
-"""Which metrics are computed, how, what their numbers depend on, and what is wrong with a call as far as it
-is known before the network looks at an image."""
+"""Choice of the metrics, fingerprints of their numbers, and checks made before the network sees an image."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from convergan.scoring.embedding import Embedding, arrays_sha256
 from convergan.scoring.features import SavedFeatures
 from convergan.scoring.inputs import ImageSet, SavedReference, ScoreInputs
 from convergan.scoring.settings import MetricName, ScoreSettings
-from convergan.scoring.table import Earlier
+from convergan.scoring.table import EarlierScores
 
 METRICS: dict[MetricName, tuple[str, type[Metric]]] = {
     "is": ("Inception score", InceptionScoreMetric),
@@ -24,26 +23,32 @@ METRICS: dict[MetricName, tuple[str, type[Metric]]] = {
     "kid": ("KID", KernelMetric),
     "pr": ("precision and recall", OverlapMetric),
 }
-"""For people, and as what computes them. A new metric is one file with a class, and a line here."""
+"""Metrics by name: the title and the class. A new metric is one file with a class, and a line here."""
 
-OF_STATISTICS: tuple[MetricName, ...] = ("is", "fid")
-"""Those for which a mean and a covariance of the reference are enough."""
+STATISTICS_METRICS: tuple[MetricName, ...] = ("is", "fid")
+"""Metrics that can be computed with only the mean and covariance of the reference."""
 
 
 def chosen_metrics(settings: ScoreSettings, inputs: ScoreInputs) -> dict[MetricName, Metric]:
-    """Those that are asked for, else all that the reference and features without logits allow."""
+    """Metrics that the settings name; if none, all that the inputs allow.
+
+    Without a reference that is the Inception score alone, which in turn needs logits.
+    """
     possible: tuple[MetricName, ...] = tuple(METRICS)
     if inputs.reference is None:
         possible = ("is",)
     elif isinstance(inputs.reference, SavedReference):
-        possible = OF_STATISTICS
-    if any(_lacks_logits(one) for one in (inputs.images, inputs.versus)) and len(possible) > 1:
+        possible = STATISTICS_METRICS
+    if (
+        any(_lacks_logits(image_set) for image_set in (inputs.images, inputs.versus))
+        and len(possible) > 1
+    ):
         possible = tuple(name for name in possible if name != "is")
     return {name: _metric(name, settings) for name in settings.metrics or possible}
 
 
-def _lacks_logits(given: object) -> bool:
-    return isinstance(given, SavedFeatures) and not given.images.logits.shape[1]
+def _lacks_logits(image_set: object) -> bool:
+    return isinstance(image_set, SavedFeatures) and not image_set.images.logits.shape[1]
 
 
 def fingerprint(
@@ -53,14 +58,14 @@ def fingerprint(
     count: int | None,
     reference: dict[str, Any],
 ) -> dict[str, Any]:
-    """What a metric's numbers depend on.
+    """Fingerprint of a metric's numbers: everything that they depend on besides the images.
 
     Args:
         embedding: the network.
-        name: the metric's.
-        metric: its settings.
-        count: of images.
-        reference: `reference_sha256` and `reference_count`, where there is one.
+        name: the metric's name.
+        metric: the metric with its settings.
+        count: number of images.
+        reference: `reference_sha256` and `reference_count`, or empty.
     """
     return {
         "metric": name,
@@ -73,13 +78,13 @@ def fingerprint(
 
 
 def network_name(embedding: Embedding) -> str:
-    """Network and checksum, for files of statistics."""
+    """Network and checksum of its weights in one line, for files of statistics."""
     parts = (embedding.fingerprint.get(name) for name in ("network", "weights_sha256"))
     return " ".join(part for part in parts if part)
 
 
 def _metric(name: MetricName, settings: ScoreSettings) -> Metric:
-    """The metric of a name, as the settings have it."""
+    """Metric of a name, with its settings."""
     own: dict[MetricName, dict[str, Any]] = {
         "is": {
             "protocol": settings.protocol,
@@ -92,7 +97,7 @@ def _metric(name: MetricName, settings: ScoreSettings) -> Metric:
 
 
 def _effective_settings(metric: Metric) -> dict[str, Any]:
-    """A metric's settings without those that others leave without effect."""
+    """Settings of a metric that have an effect, given the others."""
     settings = metric.settings()
     idle: tuple[str, ...] = ()
     if settings.get("protocol") == "paper":
@@ -103,7 +108,7 @@ def _effective_settings(metric: Metric) -> dict[str, Any]:
 
 
 def statistics_sha256(statistics: GaussianStatistics) -> str:
-    """Of a mean and a covariance."""
+    """SHA-256 of a mean and a covariance."""
     return arrays_sha256(statistics.mean.numpy(), statistics.covariance.numpy()).hexdigest()
 
 
@@ -113,7 +118,7 @@ def require_sets(
     """Checks that the metrics have the images that they need.
 
     Raises:
-        UserError: a reference is missing, of the wrong kind or without use, or there are too few images.
+        UserError: a reference is missing, of the wrong kind or not used, or there are too few images.
     """
     needing = [name for name, metric in metrics.items() if metric.needs_reference]
     if inputs.reference is None and needing:
@@ -124,7 +129,7 @@ def require_sets(
         )
     for name, metric in metrics.items():
         title = METRICS[name][0]
-        if isinstance(inputs.reference, SavedReference) and name not in OF_STATISTICS:
+        if isinstance(inputs.reference, SavedReference) and name not in STATISTICS_METRICS:
             raise UserError(f"{title}: expected --reference with images, got statistics alone")
         for role, stream in inputs.sets.items():
             if name == "is" and role in ("images", "versus") and _lacks_logits(stream):
@@ -144,10 +149,10 @@ def require_network(
     settings: ScoreSettings,
     metrics: Mapping[MetricName, Metric],
 ) -> None:
-    """Checks that saved statistics and earlier scores are of the same network, and of the same protocol.
+    """Checks that saved statistics and earlier scores come from the same network and protocol.
 
     Raises:
-        UserError: they are not, or the earlier scores are of other metrics.
+        UserError: they do not, or the earlier scores have none of the metrics.
     """
     reference = inputs.reference
     for saved in (reference, inputs.statistics):
@@ -160,10 +165,10 @@ def require_network(
             )
         if saved is reference:
             require_features(saved, getattr(embedding.network, "num_features", None))
-    for one in inputs.sets.values():
-        if isinstance(one, SavedFeatures):
-            require_same(one.place, embedding.fingerprint, one.fingerprint)
-    if not isinstance(inputs.versus, Earlier):
+    for image_set in inputs.sets.values():
+        if isinstance(image_set, SavedFeatures):
+            require_same(image_set.place, embedding.fingerprint, image_set.fingerprint)
+    if not isinstance(inputs.versus, EarlierScores):
         return
     if not any(inputs.versus.fingerprint(name) for name in metrics):
         expected = ", ".join(METRICS[name][0] for name in metrics)
@@ -172,45 +177,49 @@ def require_network(
             f" {', '.join(inputs.versus.numbers) or 'nothing'}"
         )
 
-    def certain(one: ImageSet) -> int | None:
-        unknown = settings.skip_unreadable and isinstance(one, ImageStream)
-        return None if unknown else len(one)
+    def known_count(image_set: ImageSet) -> int | None:
+        unknown = settings.skip_unreadable and isinstance(image_set, ImageStream)
+        return None if unknown else len(image_set)
 
-    of_reference: dict[str, object] = {}
+    reference_facts: dict[str, object] = {}
     if isinstance(reference, SavedReference):
-        of_reference = facts_of_statistics(reference)
+        reference_facts = facts_of_statistics(reference)
     elif isinstance(reference, SavedFeatures):
-        of_reference = facts_of_features(reference)
+        reference_facts = facts_of_features(reference)
     elif reference is not None:
-        of_reference = {"reference_sha256": None, "reference_count": certain(reference)}
+        reference_facts = {"reference_sha256": None, "reference_count": known_count(reference)}
     for name, metric in metrics.items():
         earlier = inputs.versus.fingerprint(name)
         if earlier is None:
             continue
-        ours = fingerprint(embedding, name, metric, certain(inputs.images), of_reference)
-        unknown = {field for field, value in ours.items() if value is None}
-        known = (
-            {field: value for field, value in one.items() if field not in unknown}
-            for one in (ours, earlier)
+        current = fingerprint(embedding, name, metric, known_count(inputs.images), reference_facts)
+        unknown = {field for field, value in current.items() if value is None}
+        fingerprints = (
+            {field: value for field, value in entries.items() if field not in unknown}
+            for entries in (current, earlier)
         )
-        require_same(METRICS[name][0], *known)
+        require_same(METRICS[name][0], *fingerprints)
 
 
 def require_features(reference: SavedReference, features: int | None) -> None:
-    """Checks statistics for being of as many features as the network has; None: that is not known yet.
+    """Checks that statistics have as many features as the network.
+
+    Args:
+        reference: the statistics.
+        features: number of features of the network; None: not known yet, no check.
 
     Raises:
-        UserError: they are not.
+        UserError: the numbers differ.
     """
-    got = len(reference.statistics.mean)
-    if features not in (None, got):
+    count = len(reference.statistics.mean)
+    if features not in (None, count):
         raise UserError(
-            f"{reference.place}: expected statistics of {features} features, as the network has, got {got}"
+            f"{reference.place}: expected statistics of {features} features, as the network has, got {count}"
         )
 
 
 def facts_of_statistics(reference: SavedReference) -> dict[str, object]:
-    """For the fingerprint."""
+    """Entries of a reference of statistics in the fingerprint."""
     return {
         "reference_sha256": statistics_sha256(reference.statistics),
         "reference_count": reference.statistics.count,
@@ -218,7 +227,7 @@ def facts_of_statistics(reference: SavedReference) -> dict[str, object]:
 
 
 def facts_of_features(reference: SavedFeatures) -> dict[str, object]:
-    """For the fingerprint."""
+    """Entries of a reference of saved features in the fingerprint."""
     return {"reference_sha256": reference.sha256, "reference_count": len(reference)}
 
 
@@ -228,12 +237,12 @@ def _require_enough(title: str, metric: Metric, images: ImageSet) -> None:
             f"kid-subset-size: expected at most {len(images)}, the number of images in {images.place},"
             f" got {metric.subset_size}"
         )
-    fewest, why = 2, ""
+    fewest, reason = 2, ""
     if isinstance(metric, InceptionScoreMetric):
-        fewest, why = metric.splits, ", one a split"
+        fewest, reason = metric.splits, ", one for each split"
     elif isinstance(metric, OverlapMetric):
         fewest = COVERAGE_NEIGHBOURS + 1
     if len(images) < fewest:
         raise UserError(
-            f"{title}: expected at least {fewest} images{why}, got {len(images)} in {images.place}"
+            f"{title}: expected at least {fewest} images{reason}, got {len(images)} in {images.place}"
         )

@@ -1,4 +1,4 @@
-"""The images of a run's generator, drawn as they are asked for."""
+"""Images of a run's generator, drawn on demand."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -19,28 +19,28 @@ _BATCH_SIZE = 256
 
 
 def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
-    """The first `count` images that the generator of a run makes of a seed.
+    """Stream of the first `count` images that the generator of a run draws with a seed.
 
     Raises:
-        UserError: `run` is no finished run.
+        UserError: `run` is not a finished run.
     """
-    # A run that is not finished is to be noticed before any other work.
+    # An unfinished run is reported before any other work.
     draw(run, 1)
 
-    def decoded(channels: Channels | None, size: Size | None, some: slice) -> Iterator[np.ndarray]:
+    def decoded(channels: Channels | None, size: Size | None, rows: slice) -> Iterator[np.ndarray]:
         images = chain.from_iterable(draw(run, count, seed=seed))
-        return turned(islice(images, some.start, some.stop, some.step), channels, size)
+        return turned(islice(images, rows.start, rows.stop, rows.step), channels, size)
 
     return ImageStream(str(run), RowNames([("sample", count)]), decoded)
 
 
 def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Images from a run's generator: uint8 [batch, height, width, channels], `count` of them in all.
+    """Draws `count` images from a run's generator: uint8 [batch, height, width, channels].
 
     The same run, seed and device give the same images, whatever the count.
 
     Raises:
-        UserError: `run` is no finished run; raised at once.
+        UserError: `run` is not a finished run; raised at once.
     """
     generator = load_generator(run)
     device = device_of_process()
@@ -50,9 +50,9 @@ def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
 def _draw(
     generator: Generator, count: int, device: torch.device, seed: int
 ) -> Iterator[np.ndarray]:
-    # On the CPU whatever the device: its stream is the same everywhere.
+    # The noise is drawn on the CPU on every device: its stream is the same everywhere.
     noise = torch.Generator().manual_seed(seed)
-    # Whole batches, so that neither the noise nor what images are normalized by depends on the count.
+    # Whole batches, so that neither the noise nor batch statistics depend on the count.
     size = generator.sample_batch or _BATCH_SIZE
     for first in range(0, count, size):
         latent = generator.latent(size, "cpu", noise).to(device)

@@ -1,4 +1,4 @@
-"""Scores of images: embedded once, measured by every metric, with intervals and fingerprints."""
+"""Scores of images: one pass through the network, then every metric, with intervals and fingerprints."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from convergan.paths import StrPath
 from convergan.progress_bar import progress_bar
 from convergan.scoring.embedding import Embedding, Embeddings, Progress, embed
 from convergan.scoring.features import SavedFeatures
-from convergan.scoring.inputs import Given, ImageSet, SavedReference, ScoreInputs, open_inputs
+from convergan.scoring.inputs import ImageSet, ImageSource, SavedReference, ScoreInputs, open_inputs
 from convergan.scoring.networks import features_embedding, open_embedding
 from convergan.scoring.notes import (
     Note,
@@ -49,22 +49,22 @@ from convergan.scoring.protocol import (
     require_network,
     require_sets,
 )
-from convergan.scoring.scores import Scores, Seen
+from convergan.scoring.scores import Scores, SetCounts
 from convergan.scoring.settings import MetricName, ScoreSettings
-from convergan.scoring.table import Earlier
+from convergan.scoring.table import EarlierScores
 
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
-"""Begins a step of the work, given its title and what is counted: images, say. What it yields is called with
-how many of these are done, and of how many."""
+"""Context of one step of the work, given its title and unit, such as images. The function that it yields is
+called with the number of units done and the total."""
 
 
 def score(
-    images: Given,
+    images: ImageSource,
     *,
     metrics: Sequence[MetricName] = (),
-    reference: Given | None = None,
-    versus: Given | None = None,
-    training: Given | None = None,
+    reference: ImageSource | None = None,
+    versus: ImageSource | None = None,
+    training: ImageSource | None = None,
     classifier: StrPath | nn.Module | None = None,
     weights: StrPath | None = None,
     settings: ScoreSettings | None = None,
@@ -72,33 +72,34 @@ def score(
 ) -> Scores:
     """Inception score, FID, KID, precision, recall, density and coverage of images, with intervals.
 
-    These are the numbers of `convergan score`. Sets of images are given as paths (a folder of images, parquet
-    files, a .npy or .npz, features that were saved, or a run, whose generator then draws `settings.count`
-    images) or as arrays: [n, height, width], [n, height, width, channels] or [n, channels, height, width], 1
-    or 3 channels, uint8 or, with `settings.pixel_range`, floats.
+    The command `convergan score` computes the same numbers. A set of images is a path (a folder of images,
+    parquet files, a .npy or .npz, saved features, or a run, whose generator draws `settings.count` images) or
+    an array: [n, height, width], [n, height, width, channels] or [n, channels, height, width], with 1 or 3
+    channels, uint8 or, with `settings.pixel_range`, floats.
 
     Args:
-        images: what is scored: 10 or more for the Inception score.
-        metrics: of "is", "fid", "kid", "pr"; none: those of the settings, else all that the reference allows.
-        reference: real images, for all but the Inception score; or a .npz with their mean and covariance, for
-            FID.
-        versus: other images, as many, to compare with; or the .json of an earlier `convergan score`.
-        training: the images that a generator was trained on: whether it copies them.
-        classifier: what looks at the images: the folder of a run; or a module in evaluation mode, on its own
-            device, which is given uint8 [batch, channels, height, width] and returns something with
-            `features` [batch, features] and `logits` [batch, classes], as that of `load_classifier` does.
-            None: the Inception network of 2015.
-        weights: the Inception network's weights. None: from the cache, or downloaded into it.
-        settings: all else, such as the protocol of the Inception score and the seed.
+        images: the images to score; the Inception score needs 10 or more.
+        metrics: "is", "fid", "kid" or "pr", any number of them. None of them: the metrics of the settings, or
+            all that the reference allows.
+        reference: real images, which all metrics but the Inception score need; or, for FID, a .npz with the
+            mean and covariance of their features.
+        versus: the same number of other images to compare with, or the .json of an earlier `convergan score`.
+        training: the images that the generator was trained on, to test whether it copies them.
+        classifier: the network that computes features and logits: the folder of a run; or a module in
+            evaluation mode, on its own device, that takes uint8 [batch, channels, height, width] and returns
+            an object with `features` [batch, features] and `logits` [batch, classes], as the module that
+            `load_classifier` returns does. None: the Inception network of 2015.
+        weights: file with the weights of the Inception network. None: from the cache, or downloaded into it.
+        settings: all other settings, such as the protocol of the Inception score and the seed.
         progress: show progress bars on the standard error.
 
     Returns:
-        The numbers, by name; see `Scores`. What there is to say against them is in its `notes`, and each is
-        a warning of Python.
+        The numbers by name; see `Scores`. Its `notes` say how far they can be trusted; each is also issued as
+        a Python warning.
 
     Raises:
-        UserError: something is missing, cannot be read, or does not fit; whatever is known of this beforehand
-            is raised before the network looks at an image.
+        UserError: something is missing, cannot be read, or does not fit. Everything that can be checked
+            beforehand is checked before the network sees an image.
 
     Example:
         >>> from convergan import ScoreSettings, sample, score
@@ -129,13 +130,13 @@ def score_inputs(
     weights: StrPath | None,
     quiet: bool,
 ) -> Scores:
-    """Opens the network and scores what has been opened; arguments and errors are those of `score`."""
-    # Before the network, which may have to be downloaded.
+    """Opens the network and scores inputs that are open already; see `score` for arguments and errors."""
+    # First, as the network may have to be downloaded.
     require_sets(inputs, settings, chosen_metrics(settings, inputs))
     unnamed = classifier is None and weights is None
     if unnamed and not inputs.streams and isinstance(inputs.images, SavedFeatures):
-        given = features_embedding(inputs.images.fingerprint)
-        return measure(inputs, given, settings, _stage(quiet))
+        embedding = features_embedding(inputs.images.fingerprint)
+        return measure(inputs, embedding, settings, _stage(quiet))
     with progress_bar("the network's weights", unit="bytes", quiet=quiet) as progress:
         embedding = open_embedding(
             classifier=classifier,
@@ -161,124 +162,132 @@ def measure(
     settings: ScoreSettings,
     stage: Stage | None = None,
 ) -> Scores:
-    """Scores images with an opened network, and says how certain that is.
+    """Scores images with an opened network.
 
     Args:
-        inputs: the images, and what is beside them.
-        embedding: the network that looks at them.
-        settings: of the metrics.
-        stage: told of every step; see `Stage`.
+        inputs: the images, and the sets to compare them with.
+        embedding: the network.
+        settings: the settings of the metrics.
+        stage: the context of every step, such as a progress bar; see `Stage`.
 
     Raises:
-        UserError: an image cannot be read, there are too few, a metric lacks what it needs, or what is to be
-            compared is not comparable. Whatever is known of this beforehand is raised at once.
+        UserError: an image cannot be read, there are too few images, a metric lacks an input, or numbers are
+            not comparable. Everything that can be checked beforehand is checked first.
     """
     metrics = chosen_metrics(settings, inputs)
     require_sets(inputs, settings, metrics)
     require_network(inputs, embedding, settings, metrics)
-    look = _Look(embedding, settings, stage or (lambda *_: nullcontext(lambda *_: None)))
-    ours = look("images", inputs.images)
+    embedder = _Embedder(embedding, settings, stage or (lambda *_: nullcontext(lambda *_: None)))
+    embeddings = embedder("images", inputs.images)
     if isinstance(inputs.reference, SavedReference):
-        require_features(inputs.reference, ours.images.features.shape[1])
-    sets = [ours.images]
+        require_features(inputs.reference, embeddings.images.features.shape[1])
+    sets = [embeddings.images]
     if isinstance(inputs.versus, ImageSet):
-        sets.append(look("versus", inputs.versus).images)
-    references = _References(inputs, look, ours.images.features.shape[1])
+        sets.append(embedder("versus", inputs.versus).images)
+    references = _References(inputs, embedder, embeddings.images.features.shape[1])
     fingerprints = {
-        name: fingerprint(embedding, name, metric, len(ours.images), references.facts(name))
+        name: fingerprint(embedding, name, metric, len(embeddings.images), references.facts(name))
         for name, metric in metrics.items()
     }
     for name, own in fingerprints.items():
-        for others in sets[1:]:
-            require_same(METRICS[name][0], own, {**own, "count": len(others)})
-    found = _measured(metrics, sets, references, settings.seed, look.stage)
-    numbers = {one.name: one for outcome in found.values() for one in outcome.estimates}
-    metric_of = {one.name: name for name, outcome in found.items() for one in outcome.estimates}
-    if isinstance(inputs.versus, Earlier):
+        for image_set in sets[1:]:
+            require_same(METRICS[name][0], own, {**own, "count": len(image_set)})
+    outcomes = _measured(metrics, sets, references, settings.seed, embedder.stage)
+    estimates = [(name, item) for name, outcome in outcomes.items() for item in outcome.estimates]
+    numbers = {estimate.name: estimate for _, estimate in estimates}
+    metric_of = {estimate.name: name for name, estimate in estimates}
+    if isinstance(inputs.versus, EarlierScores):
         compared = _compared_with_earlier(inputs.versus, numbers, metric_of, fingerprints)
     else:
-        compared = [one for outcome in found.values() for one in outcome.comparisons]
-    notes = notes_of_inputs(inputs, settings) + note_of_sizes(look.sizes) + references.notes
+        compared = [pair for outcome in outcomes.values() for pair in outcome.comparisons]
+    notes = notes_of_inputs(inputs, settings) + note_of_sizes(embedder.sizes) + references.notes
     for name, metric in metrics.items():
         if isinstance(metric, InceptionScoreMetric):
-            notes += notes_of_inception_score(metric, ours.images)
-            for others in sets[1:]:
-                notes += note_of_order(metric, others, "versus")
+            notes += notes_of_inception_score(metric, embeddings.images)
+            for image_set in sets[1:]:
+                notes += note_of_order(metric, image_set, "versus")
         elif name == "fid":
             reference_count = references.facts(name).get("reference_count")
-            notes += notes_of_fid(found[name].estimates, ours.images, reference_count)
+            notes += notes_of_fid(outcomes[name].estimates, embeddings.images, reference_count)
     return Scores(
         inputs=inputs,
         settings=settings,
         embedding=embedding,
-        images=ours,
+        images=embeddings,
         metric_of=metric_of,
         numbers=numbers,
-        comparisons={one.name: one for one in corrected(compared)},
+        comparisons={comparison.name: comparison for comparison in corrected(compared)},
         fingerprints=fingerprints,
-        memorization=None if inputs.training is None else _nearest(inputs.training, ours, look),
-        sets=look.sets,
+        memorization=(
+            None if inputs.training is None else _nearest(inputs.training, embeddings, embedder)
+        ),
+        sets=embedder.sets,
         notes=list(dict.fromkeys(notes)),
     )
 
 
-class _Look:
-    """Sets of images, each looked at once by the network; `sets` says what became of them."""
+class _Embedder:
+    """Features and logits of each set of images, computed once; `sets` has their counts."""
 
     def __init__(self, embedding: Embedding, settings: ScoreSettings, stage: Stage) -> None:
         self.embedding, self.settings, self.stage = embedding, settings, stage
-        self.sets: dict[str, Seen] = {}
+        self.sets: dict[str, SetCounts] = {}
         self.sizes: dict[str, frozenset[Size]] = {}
 
-    def __call__(self, name: str, given: ImageSet) -> Embeddings:
-        if isinstance(given, SavedFeatures):
-            found = Embeddings(given.images, np.arange(len(given)), [], 0.0, given.sha256)
+    def __call__(self, name: str, image_set: ImageSet) -> Embeddings:
+        if isinstance(image_set, SavedFeatures):
+            embeddings = Embeddings(
+                image_set.images, np.arange(len(image_set)), [], 0.0, image_set.sha256
+            )
         else:
-            with self.stage(f"looking at {name}", "images") as progress:
-                found = embed(
+            with self.stage(f"features of {name}", "images") as progress:
+                embeddings = embed(
                     self.embedding,
-                    given,
+                    image_set,
                     skip_unreadable=self.settings.skip_unreadable,
                     progress=progress,
                 )
-        self.sets[name] = Seen(len(found.images), found.skipped)
-        self.sizes[name] = found.sizes
-        return found
+        self.sets[name] = SetCounts(len(embeddings.images), embeddings.skipped)
+        self.sizes[name] = embeddings.sizes
+        return embeddings
 
 
 class _References:
-    """The reference as each metric takes it, and what the fingerprints say of it."""
+    """Reference of each metric, and its entries in the fingerprints."""
 
-    def __init__(self, inputs: ScoreInputs, look: _Look, features: int) -> None:
+    def __init__(self, inputs: ScoreInputs, embedder: _Embedder, features: int) -> None:
         self.notes: list[Note] = []
         self._reference: Reference = None
         self._facts: dict[str, Any] = {}
         self._saved = inputs.statistics
-        given = inputs.reference
-        if isinstance(given, SavedReference):
-            self._reference, self._facts = given.statistics, facts_of_statistics(given)
-        elif given is not None:
-            seen = look("reference", given)
-            self._reference = seen.images
-            self._facts = {"reference_sha256": seen.sha256, "reference_count": len(seen.images)}
+        reference = inputs.reference
+        if isinstance(reference, SavedReference):
+            self._reference, self._facts = reference.statistics, facts_of_statistics(reference)
+        elif reference is not None:
+            embeddings = embedder("reference", reference)
+            self._reference = embeddings.images
+            self._facts = {
+                "reference_sha256": embeddings.sha256,
+                "reference_count": len(embeddings.images),
+            }
         if self._saved is not None and len(self._saved.statistics.mean) != features:
             self.notes.append(
                 Note(
                     "fid",
                     f"{self._saved.place} has statistics of {len(self._saved.statistics.mean):,} features,"
-                    f" the network has {features:,}: FID is beside the images of the file",
+                    f" but the network has {features:,}: FID uses the images in the file instead",
                 )
             )
             self._saved = None
 
     def of(self, name: MetricName) -> Reference:
-        """As a metric takes it."""
+        """Reference of a metric."""
         if name == "fid" and self._saved is not None:
             return self._saved.statistics
         return self._reference
 
     def facts(self, name: MetricName) -> dict[str, Any]:
-        """For the metric's fingerprint."""
+        """Entries of the reference in the fingerprint of a metric."""
         if name == "fid" and self._saved is not None:
             return facts_of_statistics(self._saved)
         return self._facts
@@ -291,16 +300,16 @@ def _measured(
     seed: int,
     stage: Stage,
 ) -> dict[MetricName, Outcome]:
-    """What each metric says; those that need the products of all pairs share them."""
-    pairs = {name: one for name, one in metrics.items() if isinstance(one, PairMetric)}
-    found: dict[MetricName, Outcome] = {}
+    """Outcome of each metric; the products of all pairs are shared by the metrics that need them."""
+    pairs = {name: metric for name, metric in metrics.items() if isinstance(metric, PairMetric)}
+    outcomes: dict[MetricName, Outcome] = {}
     for name, metric in metrics.items():
-        if name in found:
+        if name in outcomes:
             continue
-        together = pairs if name in pairs else {name: metric}
-        title = ", ".join(METRICS[one][0] for one in together)
+        group = pairs if name in pairs else {name: metric}
+        title = ", ".join(METRICS[member][0] for member in group)
         reference = references.of(name)
-        # Parts of the work: images, blocks of pairs, halves.
+        # No unit: the steps are images, blocks of pairs or halves.
         with stage(f"{title}, with intervals", "") as progress:
             if name in pairs:
                 numbers = measure_pairs(
@@ -308,31 +317,33 @@ def _measured(
                 )
             else:
                 numbers = [metric.measure(sets, reference, seed=seed, progress=progress)]
-        for (one, of_one), measured in zip(together.items(), numbers, strict=True):
-            found[one] = outcome(of_one, measured)
-    return {name: found[name] for name in metrics}
+        for member, measured in zip(group, numbers, strict=True):
+            outcomes[member] = outcome(metrics[member], measured)
+    return {name: outcomes[name] for name in metrics}
 
 
 def _compared_with_earlier(
-    earlier: Earlier,
+    earlier: EarlierScores,
     numbers: dict[str, Estimate],
     metric_of: dict[str, MetricName],
     fingerprints: dict[MetricName, dict[str, Any]],
 ) -> list[Comparison]:
-    """Those numbers that the earlier call has too."""
+    """Comparisons of the numbers that the earlier call computed too."""
     comparisons = []
     for name in numbers:
         if name not in earlier.numbers:
             continue
-        metric, (other, other_fingerprint) = metric_of[name], earlier.numbers[name]
-        require_same(METRICS[metric][0], fingerprints[metric], other_fingerprint)
-        comparisons.append(compare_estimates(numbers[name], other))
+        metric, (earlier_estimate, earlier_fingerprint) = metric_of[name], earlier.numbers[name]
+        require_same(METRICS[metric][0], fingerprints[metric], earlier_fingerprint)
+        comparisons.append(compare_estimates(numbers[name], earlier_estimate))
     return comparisons
 
 
-def _nearest(training: ImageSet, ours: Embeddings, look: _Look) -> Neighbours:
-    """The nearest training images; their places are those among all, unreadable ones included."""
-    of_training = look("training", training)
-    with look.stage("nearest training images", "images"):
-        nearest = nearest_training_images(ours.images.features, of_training.images.features)
-    return replace(nearest, places=torch.from_numpy(of_training.places)[nearest.places])
+def _nearest(training: ImageSet, embeddings: Embeddings, embedder: _Embedder) -> Neighbours:
+    """Nearest training images; their places are those among all images, unreadable ones included."""
+    training_embeddings = embedder("training", training)
+    with embedder.stage("nearest training images", "images"):
+        nearest = nearest_training_images(
+            embeddings.images.features, training_embeddings.images.features
+        )
+    return replace(nearest, places=torch.from_numpy(training_embeddings.places)[nearest.places])

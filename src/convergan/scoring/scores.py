@@ -1,4 +1,4 @@
-"""What comes out of scoring: numbers with intervals, and everything that they depend on."""
+"""Results of scoring: numbers with intervals, and everything that they depend on."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,101 +13,112 @@ from convergan.scoring.features import SavedFeatures
 from convergan.scoring.inputs import SavedReference, ScoreInputs
 from convergan.scoring.notes import Note
 from convergan.scoring.settings import MetricName, ScoreSettings
-from convergan.scoring.table import SCHEMA, Earlier, scores_as_dict
+from convergan.scoring.table import SCHEMA, EarlierScores, scores_as_dict
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What became of a set of images."""
+class SetCounts:
+    """Counts of a set of images: scored and skipped."""
 
     count: int
-    """Number of images that the network looked at."""
+    """Number of images whose features were used."""
 
     skipped: list[SkippedImage]
-    """Images that could not be read and were left out."""
+    """Images that could not be read and were skipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """The scores of a set of images.
 
-    `numbers` and `comparisons` are what to look at first; `as_dict()` is all of it as JSON has it.
+    `numbers` and `comparisons` are the results; `as_dict()` has all of them as in the JSON file.
     """
 
     inputs: ScoreInputs
-    """What was scored, and what was beside it."""
+    """Images that were scored, and the sets they were compared with."""
 
     settings: ScoreSettings
-    """The settings that it was scored by."""
+    """Settings of the scores."""
 
     embedding: Embedding
-    """The network that looked at the images."""
+    """Network that computed features and logits."""
 
     images: Embeddings
-    """The images as that network saw them: `images.images.features` and `.logits`, one row an image."""
+    """Outputs of the network: `images.images.features` and `images.images.logits`, one row per image."""
 
-    sets: dict[str, Seen]
-    """images, versus, reference, training: those that were looked at."""
+    sets: dict[str, SetCounts]
+    """Counts of each set of images by its name: `images`, `versus`, `reference`, `training`."""
 
     metric_of: dict[str, MetricName]
-    """The metric that each of `numbers` comes from."""
+    """Metric that each of `numbers` comes from."""
 
     numbers: dict[str, Estimate]
-    """The numbers by name: `Inception score`, `FID`, `FID infinity`, `KID`, `precision`, `recall`, `density`,
+    """Numbers by name: `Inception score`, `FID`, `FID infinity`, `KID`, `precision`, `recall`, `density`,
     `coverage`.
 
-    Each has a `value`, an `interval` of 95 % (`low`, `high`) or None, the `method` that it was found by or
-    why there is none, and the `stdev` that papers report, or None."""
+    Each has a `value`, an `interval` of 95 % (`low`, `high`) or None, the `method` of the interval or the
+    reason why there is none, and the `stdev` that papers report, or None."""
 
     comparisons: dict[str, Comparison]
-    """With `versus`, by the same names: `first` and `second`, their `difference` and its `interval`, and
-    whether they are `distinguishable`, by `p_holm`, corrected for the number of comparisons. Of an earlier
-    call there may be fewer than numbers."""
+    """Comparisons with `versus`, by the same names.
+
+    Each has `first` and `second`, their `difference` with its `interval`, and `distinguishable`: whether
+    `p_holm`, the p-value corrected for the number of comparisons, is below 5 %. Numbers that an earlier call
+    did not compute are not compared."""
 
     fingerprints: dict[MetricName, dict[str, Any]]
-    """Everything that a metric's numbers depend on: those with other ones do not compare."""
+    """Fingerprint of each metric: everything that its numbers depend on. Only numbers with equal fingerprints
+    are comparable."""
 
     memorization: Neighbours | None
-    """With `training`: the nearest training image of each image."""
+    """Nearest training image of each image; None without `training`."""
 
     notes: list[Note] = field(default_factory=list)
-    """What there is to say against the numbers: `metric`, None for all, and `message`."""
+    """Warnings about the numbers: `metric`, None for all of them, and `message`."""
 
     @property
     def authenticity(self) -> float | None:
-        """With `training`, the share of images that are no copies, 0 to 1: about .5 for real ones."""
+        """Share of images that are no copies of `training` images, 0 to 1; about 0.5 for real images.
+
+        None without `training`.
+        """
         return None if self.memorization is None else self.memorization.authenticity
 
     def as_dict(self) -> dict[str, Any]:
-        """What `convergan score --json` writes: plain values, None for numbers that are not finite."""
+        """Content of the file that `convergan score --json` writes.
+
+        All values are plain; numbers that are not finite are None.
+        """
         content: dict[str, Any] = {"schema": SCHEMA}
-        for name, given in vars(self.inputs).items():
-            if isinstance(given, ImageStream):
-                seen = self.sets[name]
+        for name, source in vars(self.inputs).items():
+            if isinstance(source, ImageStream):
+                image_set = self.sets[name]
                 content[name] = {
-                    "place": given.place,
-                    "count": seen.count,
-                    "skipped": [{"name": one.name, "reason": one.reason} for one in seen.skipped],
-                    "split": given.split,
-                    "pixel_range": given.pixel_range,
-                    "seed": given.seed,
+                    "place": source.place,
+                    "count": image_set.count,
+                    "skipped": [
+                        {"name": skip.name, "reason": skip.reason} for skip in image_set.skipped
+                    ],
+                    "split": source.split,
+                    "pixel_range": source.pixel_range,
+                    "seed": source.seed,
                 }
-            elif isinstance(given, Earlier):
-                content[name] = {"place": given.images, "scores": given.place}
-            elif isinstance(given, SavedFeatures):
+            elif isinstance(source, EarlierScores):
+                content[name] = {"place": source.images, "scores": source.place}
+            elif isinstance(source, SavedFeatures):
                 content[name] = {
-                    "place": given.place,
-                    "count": len(given),
-                    "sha256": given.sha256,
+                    "place": source.place,
+                    "count": len(source),
+                    "sha256": source.sha256,
                     "skipped": [],
                 }
-            elif isinstance(given, SavedReference):
-                content[name] = {"place": given.place, "count": given.statistics.count}
+            elif isinstance(source, SavedReference):
+                content[name] = {"place": source.place, "count": source.statistics.count}
         content["seed"] = self.settings.seed
         content["notes"] = [note._asdict() for note in self.notes]
         content["scores"] = scores_as_dict(
-            [(self.metric_of[name], one) for name, one in self.numbers.items()],
-            [(self.metric_of[name], one) for name, one in self.comparisons.items()],
+            [(self.metric_of[name], number) for name, number in self.numbers.items()],
+            [(self.metric_of[name], compared) for name, compared in self.comparisons.items()],
             self.fingerprints,
         )
         if self.authenticity is not None:

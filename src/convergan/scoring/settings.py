@@ -12,7 +12,7 @@ _Value = Annotated[float, Interval(ge=-1e9, le=1e9)]
 
 MetricName = Literal["is", "fid", "kid", "pr"]
 
-DRAWN = 50_000
+DEFAULT_COUNT = 50_000
 """Default number of images drawn from a run."""
 
 
@@ -55,7 +55,7 @@ class ScoreFiles(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings(Checked):
-    """Settings of the scores."""
+    """Settings of the metrics, and of how images are read and drawn."""
 
     metrics: tuple[MetricName, ...] = ()
     """Metrics to compute. is: Inception score; fid; kid; pr: precision, recall, density, coverage. Unset: all

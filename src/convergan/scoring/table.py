@@ -1,4 +1,4 @@
-"""Scores for people and for programs: a table, and JSON that later calls compare with."""
+"""Scores as a table for people, and as JSON that later calls can compare with."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from convergan.metrics.metric import NOT_ASKED_FOR, Comparison, Estimate
 from convergan.statistics.intervals import Interval
 
 SCHEMA = 2
-"""Of the JSON."""
+"""Version of the JSON format."""
 
 _BETTER = {"FID": "lower", "FID infinity": "lower", "KID": "lower"}
-"""Of all others higher is better."""
+"""Numbers for which lower is better; for all others higher is better."""
 
 _LARGE_KID = 10
 
@@ -26,29 +26,31 @@ _PRECISE = {"FID": "z.2f", "FID infinity": "z.2f", "KID": "z.5f", "Inception sco
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The scores that an earlier call wrote."""
+class EarlierScores:
+    """Scores that an earlier call wrote."""
 
     place: str
-    """The file."""
+    """Path of the file."""
 
     images: str
-    """What was scored then."""
+    """Path of the images that were scored."""
 
     numbers: dict[str, tuple[Estimate, dict[str, Any]]]
-    """By name, each with its fingerprint."""
+    """Numbers by name, each with its fingerprint."""
 
     def fingerprint(self, metric: str) -> dict[str, Any] | None:
-        """That of a metric's numbers; None where there are none."""
-        found = (one for _, one in self.numbers.values() if one.get("metric") == metric)
-        return next(found, None)
+        """Fingerprint of a metric's numbers; None if there are none."""
+        fingerprints = (fingerprint for _, fingerprint in self.numbers.values())
+        return next((entry for entry in fingerprints if entry.get("metric") == metric), None)
 
 
 def print_scores(
     console: Console, estimates: Sequence[Estimate], comparisons: Sequence[Comparison]
 ) -> None:
-    """A line for every number, and how its interval was found; with comparisons, also the other's number and
-    the difference."""
+    """Prints a table of numbers and intervals, and the methods of the intervals.
+
+    With comparisons the table has both numbers, their difference with its interval, and a verdict.
+    """
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     columns = ["score", "95 % interval"]
     if comparisons:
@@ -57,28 +59,28 @@ def print_scores(
         table.add_column(column, justify="left" if column in ("", "verdict") else "right")
     compared = {comparison.name: comparison for comparison in comparisons}
     for estimate in estimates:
-        shown, comparison = _shown(estimate.name), compared.get(estimate.name)
+        text, comparison = _formatter(estimate.name), compared.get(estimate.name)
         if comparison is not None:
             cells = [
-                shown(comparison.first.value),
-                shown(comparison.second.value),
-                shown(comparison.difference),
-                _interval(comparison.interval, shown),
+                text(comparison.first.value),
+                text(comparison.second.value),
+                text(comparison.difference),
+                _interval(comparison.interval, text),
                 _verdict(comparison),
             ]
         elif comparisons:
-            cells = [shown(estimate.value), "", "", "", "not compared"]
+            cells = [text(estimate.value), "", "", "", "not compared"]
         else:
-            spread = "" if estimate.stdev is None else f" ± {shown(estimate.stdev)}"
-            cells = [shown(estimate.value) + spread, _interval(estimate.interval, shown)]
+            spread = "" if estimate.stdev is None else f" ± {text(estimate.stdev)}"
+            cells = [text(estimate.value) + spread, _interval(estimate.interval, text)]
         table.add_row(estimate.name, *cells)
     console.print(table)
     for line in _methods(estimates):
         console.print(line, highlight=False)
-    tested = sum(one.p_holm is not None for one in comparisons)
+    tested = sum(comparison.p_holm is not None for comparison in comparisons)
     if tested > 1:
         console.print(
-            f"intervals are of one difference; verdicts are corrected (Holm) for all {tested}",
+            f"each interval is for one difference; verdicts are corrected (Holm) for all {tested}",
             highlight=False,
         )
 
@@ -88,7 +90,7 @@ def scores_as_dict(
     comparisons: Sequence[tuple[str, Comparison]],
     fingerprints: Mapping[Any, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """One entry a number, with everything that it depends on."""
+    """List of numbers for the JSON, each with everything that it depends on."""
     compared = {comparison.name: comparison for _, comparison in comparisons}
     entries: list[dict[str, Any]] = []
     for metric, estimate in estimates:
@@ -115,20 +117,20 @@ def scores_as_dict(
     return entries
 
 
-def read_scores(path: Path) -> Earlier:
-    """The numbers of a JSON file of `convergan score`.
+def read_scores(path: Path) -> EarlierScores:
+    """Reads the numbers in a JSON file of `convergan score`.
 
     Raises:
-        UserError: the file is not there, or is no such file.
+        UserError: the file does not exist, or is another kind of file.
     """
     content = read_json_as(path, _FILE, "the JSON of convergan score")
     numbers = {score.name: (_estimate(score), score.fingerprint) for score in content.scores}
-    return Earlier(str(path), content.images.place, numbers)
+    return EarlierScores(str(path), content.images.place, numbers)
 
 
 @dataclass(frozen=True)
 class _Score:
-    """An entry of `scores_as_dict`, as far as it is read."""
+    """Fields of an entry of `scores_as_dict` that are read."""
 
     name: str
     value: FiniteFloat | None
@@ -148,7 +150,7 @@ class _File:
     images: _Images
     scores: list[_Score]
     schema: Annotated[int, Field(ge=1, le=SCHEMA)] = 1
-    """1: before there were notes and methods."""
+    """Version of the format; 1 has no notes and methods."""
 
 
 _FILE = TypeAdapter(_File)
@@ -166,29 +168,29 @@ def _estimate(score: _Score) -> Estimate:
 
 
 def _methods(estimates: Sequence[Estimate]) -> list[str]:
-    """`KID: closed form ...` for each way in which intervals were found, or for why there are none."""
+    """One line for each method of intervals, or reason for their absence, with its numbers."""
     by_method: dict[str, list[Estimate]] = {}
     for estimate in estimates:
         by_method.setdefault(estimate.method, []).append(estimate)
     return [
-        f"{'intervals' if some[0].interval is not None else 'no interval'} of"
-        f" {', '.join(one.name for one in some)}: {method}"
-        for method, some in by_method.items()
+        f"{'intervals' if group[0].interval is not None else 'no interval'} of"
+        f" {', '.join(estimate.name for estimate in group)}: {method}"
+        for method, group in by_method.items()
         if method and method != NOT_ASKED_FOR
     ]
 
 
-def _shown(name: str) -> Any:
-    def shown(value: float) -> str:
-        # So many decimals of a large one would not fit.
+def _formatter(name: str) -> Any:
+    def text(value: float) -> str:
+        # Five decimals of a large KID would not fit.
         large = name == "KID" and abs(value) >= _LARGE_KID
         return format(value, "z.2f" if large else _PRECISE.get(name, ".3f"))
 
-    return shown
+    return text
 
 
-def _interval(interval: Any, shown: Any) -> str:
-    return "none" if interval is None else f"{shown(interval.low)} to {shown(interval.high)}"
+def _interval(interval: Any, text: Any) -> str:
+    return "none" if interval is None else f"{text(interval.low)} to {text(interval.high)}"
 
 
 def _verdict(comparison: Comparison) -> str:

@@ -1,1 +1,1 @@
-"""Statistics of arrays: intervals, resampling, tests. NumPy and SciPy alone, for whoever needs them."""
+"""Statistics of arrays: intervals, resampling and tests, with NumPy and SciPy alone."""

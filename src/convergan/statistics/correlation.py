@@ -1,4 +1,4 @@
-"""Rank correlation: whether two numbers order the same things alike."""
+"""Rank correlation: agreement of the orders in which two numbers put the same things."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from convergan.statistics.levels import LEVEL
 
 PERMUTATIONS = 10_000
 
-_MANY = 500  # from here on Student's t is as good as permutations, says spearmanr
+_PERMUTATION_LIMIT = 500
+"""Size from which on Student's t is as good as permutations, by the documentation of `spearmanr`."""
 
 
 @dataclass(frozen=True)
@@ -20,53 +21,53 @@ class Correlation:
     """Spearman's rank correlation."""
 
     rho: float
-    """-1 to 1; above 0: the higher one, the higher the other."""
+    """Correlation, -1 to 1; above 0: the higher one number, the higher the other."""
 
     p_value: float
-    """Two-sided, of no correlation."""
+    """Two-sided p-value of no correlation."""
 
     interval: Interval | None
-    """95 %; None with fewer than 10, where the approximation does not hold."""
+    """Confidence interval of 95 %; None if fewer than 10 are ranked: the approximation does not hold then."""
 
     size: int
-    """How many were ranked."""
+    """Number of things that were ranked."""
 
 
 def rank_correlation(
     first: np.ndarray, second: np.ndarray, rng: np.random.Generator
 ) -> Correlation | None:
-    """Spearman's correlation of two numbers of each of n things.
+    """Computes Spearman's correlation of two numbers of each of n things.
 
-    p is of all arrangements up to n = 7, of 10,000 drawn ones below 500, of Student's t from there on. The
-    interval is Fisher's, with the standard error sqrt((1 + rho^2 / 2) / (n - 3)) of Bonett and Wright
-    (Psychometrika 65, 2000, 23-28).
+    The p-value comes from all permutations up to n = 7, from 10,000 random ones below n = 500, and from
+    Student's t from there on. The interval is Fisher's, with the standard error
+    sqrt((1 + rho^2 / 2) / (n - 3)) of Bonett and Wright (Psychometrika 65, 2000, 23-28).
 
     Args:
-        first: [n]
-        second: [n]
-        rng: of the permutations.
+        first: the first number of each thing, [n].
+        second: the second number of each thing, [n].
+        rng: source of the permutations.
 
     Returns:
-        None with fewer than three, or where all of one number are equal: there is no ranking.
+        The correlation; None if n is below 3, or if all values of one number are equal and give no ranking.
     """
     size = len(first)
     if size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    known = spearmanr(first, second)
-    rho, p_value = float(known.statistic), float(known.pvalue)
-    if size < _MANY:
+    result = spearmanr(first, second)
+    rho, p_value = float(result.statistic), float(result.pvalue)
+    if size < _PERMUTATION_LIMIT:
         p_value = _permutation_p_value(first, second, rng)
     return Correlation(rho, p_value, _interval(rho, size), size)
 
 
 def _permutation_p_value(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> float:
-    ranks, others = _centred_ranks(first), _centred_ranks(second)
+    ranks, second_ranks = _centred_ranks(first), _centred_ranks(second)
 
     def distance(shuffled: np.ndarray, axis: int) -> np.ndarray:
         return np.abs(np.tensordot(shuffled, ranks, (axis, 0)))
 
-    found = permutation_test(
-        (others,),
+    result = permutation_test(
+        (second_ranks,),
         distance,
         permutation_type="pairings",
         vectorized=True,
@@ -75,11 +76,11 @@ def _permutation_p_value(first: np.ndarray, second: np.ndarray, rng: np.random.G
         alternative="greater",
         rng=rng,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks (mean ranks of ties) less their mean: halves, whose products and sums floats hold exactly."""
+    """Ranks (mean ranks of ties) less their mean: multiples of 1/2, whose products and sums are exact."""
     return rankdata(values) - (len(values) + 1) / 2
 
 

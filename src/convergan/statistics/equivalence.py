@@ -1,6 +1,6 @@
-"""Whether a number is what was expected, to within a margin.
+"""Tests of equivalence: evidence that a number equals an expected one to within a margin.
 
-That a difference was not shown is no evidence that there is none: "equivalent" takes a test of its own.
+A difference that was not shown may still exist, so equivalence needs a test of its own.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,31 @@ from convergan.statistics.student import Student
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Two one-sided tests of a number against an expected one."""
+    """Result of two one-sided tests of a number against an expected one (TOST)."""
 
     margin: float
+    """Largest difference that does not matter."""
     p_value: float
+    """p-value of a difference of at least the margin: the larger one of the two tests."""
     interval: Interval
-    """90 %: it lies within the expected number plus and minus the margin exactly where p is below 5 %."""
+    """Interval of 90 %: it lies within the margin around the expected number exactly if p is below 5 %."""
 
     @property
     def equivalent(self) -> bool:
+        """True if the p-value is below 5 %."""
         return self.p_value < SIGNIFICANCE
 
 
 def equivalence(estimate: Student, expected: float, margin: float) -> Equivalence:
-    """Whether a number is nearer to an expected one than `margin` (TOST: Schuirmann 1987; Lakens 2017).
+    """Tests whether a number is within a margin of an expected one (TOST: Schuirmann 1987; Lakens 2017).
 
-    Both "it is `expected` - `margin` or less" and "`expected` + `margin` or more" must be refuted; p is the
-    larger of the two.
+    The tests must reject both "at most `expected` - `margin`" and "at least `expected` + `margin`"; p is the
+    larger of their p-values.
 
     Args:
-        estimate: of the number.
-        expected: the number.
-        margin: the largest difference that does not matter; at 0 and below nothing is equivalent.
+        estimate: the estimate of the number.
+        expected: the expected number.
+        margin: the largest difference that does not matter; with 0 or less nothing is equivalent.
     """
     p_value = max(
         estimate.p_value(expected - margin, "greater"), estimate.p_value(expected + margin, "less")

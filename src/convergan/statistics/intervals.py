@@ -1,4 +1,4 @@
-"""Intervals: of a share, from a variance, from the replicates of a bootstrap, and of a difference."""
+"""Confidence intervals: of shares, from variances, from bootstrap replicates, of differences and sums."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from convergan.statistics.levels import LEVEL
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`."""
+    """Interval from `low` to `high`."""
 
     low: float
     high: float
@@ -20,7 +20,7 @@ ANY_NUMBER = Interval(-math.inf, math.inf)
 
 
 def wilson(count: int, size: int, level: float = LEVEL) -> Interval:
-    """The interval of a share, of independent trials.
+    """Wilson's interval of a share of independent trials.
 
     With p = count / size, n = size and z the normal quantile of (1 + level) / 2:
 
@@ -29,36 +29,37 @@ def wilson(count: int, size: int, level: float = LEVEL) -> Interval:
     Source: Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
 
     Args:
-        count: 0 to `size`.
-        size: at least 1.
-        level: 0 to 1.
+        count: number of successes, 0 to `size`.
+        size: number of trials, at least 1.
+        level: level of the interval, 0 to 1.
     """
-    # scipy.stats takes long to load, and a training needs it at its end alone.
+    # scipy.stats takes long to load, and a training needs it only at its end.
     from scipy.stats import binomtest
 
-    found = binomtest(count, size).proportion_ci(level, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    proportion = binomtest(count, size).proportion_ci(level, method="wilson")
+    return Interval(float(proportion.low), float(proportion.high))
 
 
 def expanded_percentiles(
     replicates: np.ndarray, clusters: int, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The expanded percentile interval of a bootstrap.
+    """Expanded percentile intervals from bootstrap replicates.
 
-    Percentiles of a bootstrap of n clusters are too close together by a factor of sqrt((n - 1) / n), and
-    know nothing of Student's t. Here the tail a / 2 = (1 - level) / 2 gives way to
-    Phi(sqrt(n / (n - 1)) t(a / 2; n - 1)): at n = 40 and 95 % to 2.0 % in place of 2.5 %.
+    Percentiles of a bootstrap of n clusters are too close together by a factor of sqrt((n - 1) / n), and do
+    not allow for Student's t. They are therefore taken at Phi(sqrt(n / (n - 1)) t(a / 2; n - 1)) in place of
+    a / 2 = (1 - level) / 2: for n = 40 and 95 % at 2.0 % in place of 2.5 %.
 
     Source: Hesterberg, What teachers should know about the bootstrap, The American Statistician 69 (2015),
     371-386.
 
     Args:
-        replicates: [replicates, ...]; NaN is left out.
-        clusters: n, at least 2: what was drawn anew; of two kinds of clusters, the fewer.
-        level: 0 to 1.
+        replicates: replicates of one or several numbers, [replicates, ...]; NaN is left out.
+        clusters: n, the number of clusters that were resampled, at least 2; the smaller number if there are
+            two kinds of clusters.
+        level: level of the intervals, 0 to 1.
 
     Returns:
-        low [...], high [...].
+        The lower and the upper ends, [...] each.
     """
     from scipy.stats import norm, t
 
@@ -69,14 +70,14 @@ def expanded_percentiles(
 
 
 def expanded_percentile_interval(replicates: np.ndarray, clusters: int) -> Interval | None:
-    """The `expanded_percentiles` of one number at 95 %.
+    """Expanded percentile interval of one number at 95 %; see `expanded_percentiles`.
 
     Args:
-        replicates: [replicates]; NaN is left out.
-        clusters: what was drawn anew; of two kinds of clusters, the fewer.
+        replicates: replicates of the number, [replicates]; NaN is left out.
+        clusters: number of clusters that were resampled; the smaller one if there are two kinds.
 
     Returns:
-        None with fewer than two clusters: one says nothing of others.
+        The interval; None with fewer than two clusters, which have no variance.
     """
     if clusters < 2:
         return None
@@ -87,13 +88,13 @@ def expanded_percentile_interval(replicates: np.ndarray, clusters: int) -> Inter
 def student_interval(
     value: float, variance: float, degrees_of_freedom: float, possible: Interval = ANY_NUMBER
 ) -> Interval:
-    """value -+ t sqrt(variance), at 95 %, where t is Student's quantile.
+    """Student's interval value -+ t sqrt(variance) at 95 %, where t is Student's quantile.
 
     Args:
-        value: of the sample.
-        variance: of that number, 0 or more, as far as it is known.
-        degrees_of_freedom: of the variance; infinity makes t the normal quantile.
-        possible: the lowest and the highest number that there can be.
+        value: the estimate.
+        variance: estimated variance of the estimate, 0 or more.
+        degrees_of_freedom: degrees of freedom of the variance; with infinity t is the normal quantile.
+        possible: the lowest and the highest possible value.
     """
     half = _student_quantile(degrees_of_freedom) * math.sqrt(variance)
     return holding(value, value - half, value + half, possible)
@@ -104,28 +105,30 @@ def effective_wilson(
 ) -> Interval:
     """Wilson's interval of a share of trials that are not independent, at 95 %.
 
-    The share p has the variance that it would have of p (1 - p) / variance independent trials, the effective
-    size. Of a share of 0 or 1, or one that does not vary, the effective size is that of the sample. Student's
-    quantile takes the place of the normal one.
+    The effective size p (1 - p) / variance is the number of independent trials with which the share p would
+    have this variance. For a share of 0 or 1, or one without variance, it is the size of the sample.
+    Student's quantile replaces the normal one.
 
     Source: Korn and Graubard, Survey Methodology 24 (1998), 193-201.
 
     Args:
-        share: 0 to 1.
-        variance: of the share, 0 or more.
-        size: of the sample, at least 1.
-        degrees_of_freedom: of the variance.
+        share: the estimated share, 0 to 1.
+        variance: estimated variance of the share, 0 or more.
+        size: number of trials, at least 1.
+        degrees_of_freedom: degrees of freedom of the variance.
     """
     effective = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(size)
     squared = _student_quantile(degrees_of_freedom) ** 2
     middle = share + squared / (2 * effective)
     half = math.sqrt(squared * share * (1 - share) / effective + squared**2 / (4 * effective**2))
-    whole = 1 + squared / effective
-    return holding(share, (middle - half) / whole, (middle + half) / whole, Interval(0, 1))
+    denominator = 1 + squared / effective
+    return holding(
+        share, (middle - half) / denominator, (middle + half) / denominator, Interval(0, 1)
+    )
 
 
 def holding(value: float, low: float, high: float, possible: Interval = ANY_NUMBER) -> Interval:
-    """An interval within what is possible; whatever is rounded, the number itself is in it."""
+    """Interval limited to possible values; it contains `value` even after rounding."""
     low, high = max(possible.low, low), min(possible.high, high)
     return Interval(min(low, value), max(high, value))
 
@@ -138,12 +141,12 @@ def _student_quantile(degrees_of_freedom: float) -> float:
 
 def interval_of_difference(
     first: float,
-    of_first: Interval,
+    first_interval: Interval,
     second: float,
-    of_second: Interval,
+    second_interval: Interval,
     correlation: float = 0.0,
 ) -> Interval:
-    """The interval of first - second, from the intervals of the two estimates.
+    """Interval of first - second, from the intervals of the two estimates.
 
     With (l1, u1) and (l2, u2) around a and b, and r their correlation:
 
@@ -154,35 +157,42 @@ def interval_of_difference(
     Psychological Methods 12 (2007), 399-413.
     """
 
-    def length(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+    def length(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a**2 + b**2 - 2 * correlation * a * b))
 
     difference = first - second
-    below = length(first - of_first.low, of_second.high - second)
-    above = length(of_first.high - first, second - of_second.low)
-    return Interval(difference - below, difference + above)
+    lower_distance = length(first - first_interval.low, second_interval.high - second)
+    upper_distance = length(first_interval.high - first, second - second_interval.low)
+    return Interval(difference - lower_distance, difference + upper_distance)
 
 
 def interval_of_sum(
-    values: Sequence[float] | np.ndarray, of_values: Sequence[Interval], correlation: float
+    values: Sequence[float] | np.ndarray, intervals: Sequence[Interval], correlation: float
 ) -> Interval:
-    """The interval of a sum of two estimates: that of the first less the second's negative; see
-    `interval_of_difference`."""
+    """Interval of the sum of two estimates, as that of the first less the negative of the second.
+
+    See `interval_of_difference`.
+    """
     first, second = map(float, values)
-    low, high = of_values[1]
-    return interval_of_difference(first, of_values[0], -second, Interval(-high, -low), -correlation)
+    low, high = intervals[1]
+    return interval_of_difference(first, intervals[0], -second, Interval(-high, -low), -correlation)
 
 
-def p_value_of_interval(difference: float, of_difference: Interval) -> float:
-    """The p-value of no difference that an interval of 95 % stands for: below .05 where it leaves 0 out.
+def p_value_of_interval(difference: float, interval: Interval) -> float:
+    """Two-sided p-value of no difference, from an interval of 95 %: below 0.05 exactly if it excludes 0.
 
-    The distance from the difference to that end which is towards 0 is taken for 1.96 standard deviations.
+    The distance from the difference to the end of the interval nearer to 0 is taken as 1.96 standard
+    deviations.
+
+    Args:
+        difference: the estimated difference.
+        interval: its interval of 95 %.
     """
     from scipy.stats import norm
 
     if difference == 0:
         return 1.0
-    low, high = of_difference
+    low, high = interval
     towards_zero = difference - low if difference > 0 else high - difference
     if math.isnan(towards_zero):
         return 1.0

@@ -1,7 +1,7 @@
-"""The level of intervals, and that of tests."""
+"""Levels of intervals and tests."""
 
 LEVEL = 0.95
-"""The level of every interval: the share of intervals that hold the truth."""
+"""Level of every interval: the share of intervals that contain the truth."""
 
 SIGNIFICANCE = 0.05
-"""The level of every test: a p-value below it is called a difference."""
+"""Level of every test: a p-value below it counts as a difference."""

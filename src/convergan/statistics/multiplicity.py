@@ -1,4 +1,4 @@
-"""Several tests at once: p-values that are corrected for their number."""
+"""Multiple tests: p-values corrected for their number."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,18 @@ import numpy as np
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values of several comparisons, adjusted so that a false one is found at most as often as in one
-    (Holm, Scandinavian Journal of Statistics 6, 1979, 65-70).
+    """Adjusts the p-values of several tests by Holm's method.
 
-    The i-th smallest of m becomes the largest of (m - j + 1) p_(j) over j up to i, at most 1.
+    With adjusted p-values, the probability of any false finding among all tests is at most that of one test.
+    The i-th smallest of m p-values becomes the largest of (m - j + 1) p_(j) over j up to i, at most 1.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
 
     Args:
-        p_values: [m], 0 to 1.
+        p_values: p-values, [m], 0 to 1.
 
     Returns:
-        [m], in the same order.
+        Adjusted p-values, [m], in the same order.
     """
     order = np.argsort(p_values)
     steps = np.arange(len(p_values), 0, -1) * p_values[order]
@@ -25,6 +27,8 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
-    """`holm` of those that are known; None of the others, which were no tests."""
-    corrected = iter(holm(np.array([each for each in p_values if each is not None])).tolist())
-    return [None if each is None else next(corrected) for each in p_values]
+    """Adjusts the known p-values as `holm` does; None stands for a test that was not made, and stays None."""
+    corrected = iter(
+        holm(np.array([p_value for p_value in p_values if p_value is not None])).tolist()
+    )
+    return [None if p_value is None else next(corrected) for p_value in p_values]

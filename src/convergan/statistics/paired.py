@@ -1,22 +1,23 @@
-"""Tests of pairs: two answers about each of the same things."""
+"""Tests of paired answers: two classifiers on the same images, for example."""
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """The two-sided p-value of the exact McNemar test, that either of two is wrong equally often.
+    """Two-sided p-value of the exact McNemar test, for the hypothesis that both are wrong equally often.
 
-    What both get right or both get wrong tells nothing. Of the n = only_first + only_second others, the
-    number on which the first is wrong is binomial(n, 1/2); p is the probability of one at most as likely.
+    Cases that both get right or both get wrong carry no information. Among the other
+    n = only_first + only_second cases, the number that the first gets wrong is binomial(n, 1/2); p is the
+    probability of all numbers that are at most as likely as the observed one.
 
     Source: McNemar, Psychometrika 12 (1947), 153-157.
 
     Args:
-        only_first: on how many the first alone is wrong, at least 0.
-        only_second: on how many the second alone is wrong, at least 0.
+        only_first: number of cases that only the first gets wrong, at least 0.
+        only_second: number of cases that only the second gets wrong, at least 0.
 
     Returns:
-        0 to 1; 1 where both are wrong on the same.
+        The p-value, 0 to 1; it is 1 if both get the same cases wrong.
     """
-    # It takes long to load, and a training needs it at its end alone.
+    # scipy.stats takes long to load, and a training needs it only at its end.
     from scipy.stats import binomtest
 
     differing = only_first + only_second

@@ -30,8 +30,10 @@ class DistanceSpread:
     """True if the bias of the estimate is known exactly, and so that t is not below 0."""
 
     def bound(self, distance: float, share: float) -> float:
-        """Quantile of the estimates if t is `distance`: of the gamma distribution with these three cumulants
-        (Pearson's type III)."""
+        """Quantile of the estimates if t is `distance`.
+
+        It is that of the gamma distribution with these three cumulants (Pearson's type III).
+        """
         positive = max(0.0, distance)
         variance = self.at_zero + self.slope * positive
         if variance <= 0:
@@ -59,16 +61,16 @@ class DistanceSpread:
 def interval_of_squared_distance(
     value: float, spread: DistanceSpread, bias: float = 0.0
 ) -> Interval:
-    """Interval of an estimate's mean at 95 %: all t and its bias of which `value` is neither too low nor too
-    high an estimate, and `value` itself.
+    """Interval of the expectation of an estimate at 95 %.
 
-    The variance is that of each t that is asked about, and not that of the sample, which is too small where
-    the estimate came out low.
+    It contains t plus the bias, for all t of which `value` is neither too low nor too high an estimate, and
+    `value` itself. Each t is tested with its own variance, since that of the sample is too small if the
+    estimate is low.
 
     Args:
         value: the estimate.
-        spread: of estimates.
-        bias: what they exceed t by on average.
+        spread: the variation of estimates.
+        bias: the mean of the estimates less t.
     """
     distance = value - bias
 
@@ -91,7 +93,7 @@ def interval_of_squared_distance(
 
 
 def _border(start: float, step: float, excludes: Callable[[float], bool]) -> float:
-    """A point from `start` on at which `excludes` begins to hold; infinity where it never does."""
+    """Point from `start` on at which `excludes` begins to hold; infinity if it never does."""
     end = start + step
     while math.isfinite(end) and not excludes(end):
         step *= 2
@@ -100,7 +102,7 @@ def _border(start: float, step: float, excludes: Callable[[float], bool]) -> flo
 
 
 def _bisection(low: float, high: float, holds: Callable[[float], bool]) -> float:
-    """A point at which `holds` begins to hold: it does at `high`."""
+    """Point between `low` and `high` at which `holds` begins to hold; it holds at `high`."""
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if holds(middle) else (middle, high)

@@ -1,4 +1,4 @@
-"""Student's t: the intervals and tests of an estimate whose standard error is known from few clusters."""
+"""Student's t: intervals and tests of an estimate whose standard error comes from few clusters."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,18 +13,18 @@ Alternative = Literal["two-sided", "greater", "less"]
 
 @dataclass(frozen=True)
 class Student:
-    """An estimate that, less the truth and by its error, follows Student's t."""
+    """An estimate for which (estimate - truth) / standard error follows Student's t."""
 
     value: float
 
     error: float
-    """The standard error, above 0."""
+    """Standard error, above 0."""
 
     freedom: float
     """Degrees of freedom, above 0."""
 
     def interval(self, level: float = LEVEL, possible: Interval = ANY_NUMBER) -> Interval:
-        """value -+ t((1 + level) / 2; freedom) error, within what is possible."""
+        """Interval value -+ t((1 + level) / 2; freedom) error, limited to possible values."""
         from scipy.stats import t
 
         reach = float(t.ppf((1 + level) / 2, self.freedom)) * self.error
@@ -33,7 +33,12 @@ class Student:
         )
 
     def p_value(self, expected: float, alternative: Alternative = "two-sided") -> float:
-        """The p-value of an expected value; the alternative is what the truth is to it."""
+        """p-value of the hypothesis that the truth is `expected`.
+
+        Args:
+            expected: the value under the hypothesis.
+            alternative: "greater": the truth is greater than `expected`; "less"; or "two-sided".
+        """
         from scipy.stats import t
 
         distance = (self.value - expected) / self.error
@@ -43,13 +48,13 @@ class Student:
 
 
 def student_mean(values: np.ndarray) -> Student | None:
-    """The mean of a sample.
+    """Mean of a sample, with its standard error and degrees of freedom.
 
     Args:
-        values: [members].
+        values: the sample, [members].
 
     Returns:
-        None with fewer than two values, or where all are equal: nothing tells how far off they are.
+        The mean; None with fewer than two values, or if all are equal: the standard error is unknown then.
     """
     if len(values) < 2 or np.ptp(values) == 0:
         return None
@@ -59,8 +64,15 @@ def student_mean(values: np.ndarray) -> Student | None:
 
 
 def satterthwaite(variance: float, parts: list[float], freedoms: list[float]) -> float:
-    """Degrees of freedom of a sum of variances: V^2 / sum(V_c^2 / f_c)
-    (Satterthwaite, Biometrics Bulletin 2, 1946, 110-114)."""
+    """Degrees of freedom of a sum of variances: V^2 / sum(V_c^2 / f_c).
+
+    Source: Satterthwaite, Biometrics Bulletin 2 (1946), 110-114.
+
+    Args:
+        variance: the sum V.
+        parts: the variances V_c.
+        freedoms: their degrees of freedom f_c.
+    """
     return variance**2 / sum(
         part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True)
     )
