@@ -16,7 +16,7 @@ from convergan.runs.metrics import read_metrics
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.loop import fit, steps_in_all
 from convergan.training.preparation import Preparation
-from convergan.training.progress import RunProgress, Shown
+from convergan.training.progress import ProgressEntry, RunProgress
 from convergan.training.recorder import Recorder
 from equal_terms import WORKERS, networks_range
 from measure import Enough, interleaved_times, medians
@@ -76,7 +76,7 @@ def fit_in_turns(
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
     steps = steps_in_all(recipe, len(split.training.unlabelled))
-    shown = Shown(title="epoch", epochs=recipe.epochs, steps=steps)
+    shown = ProgressEntry(title="epoch", epochs=recipe.epochs, steps=steps)
     with RunProgress(Console(quiet=True), [shown]).training(0) as progress:
         recorder = Recorder(
             folder,

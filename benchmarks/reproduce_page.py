@@ -95,7 +95,7 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
         cell.name
         for each in entries.values()
         for cell in each.cells
-        if store.found(cell) is not None
+        if store.outcome(cell) is not None
     }
     for path in paths:
         if path.parent.name not in done:

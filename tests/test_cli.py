@@ -135,17 +135,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "--from="), ["from: expected the path of a recipe.yaml, got nothing"]),
         (
             ("train", "digits", "--resume", "--from", "f"),
-            ["from: expected no recipe beside the file f, got digits"],
+            ["from: expected no recipe with the file f, got digits"],
         ),
         (("predict", "absent-run", "."), ["absent-run: expected a run folder"]),
         # Another command's: not taken for a hint.
         (
             ("predict", "run", "images", "--metrics", "is"),
-            ["Unrecognized options: --metrics, is (convergan predict --help"],
+            ["Unrecognized options: --metrics, is (see convergan predict --help)"],
         ),
         (
             ("train", "digits", "--reference", "x"),
-            ["Unrecognized options: --reference, x (convergan train digits --help"],
+            ["Unrecognized options: --reference, x (see convergan train digits --help)"],
         ),
         (("train", "digits", "--path", "x"), ["perhaps you meant --data.path ("]),
         (("train", "digits", "--epochs"), ["--epochs: expected a value, got none"]),
@@ -215,7 +215,7 @@ def test_errors_are_one_line_in_any_encoding(encoding: str) -> None:
     done = run("train", "digits", "--labels", "many", encoding=encoding)
     assert done.stderr == (
         "convergan: --labels: expected a whole number, 1 to 1,000,000,000, or None, got 'many' "
-        "(convergan train digits --help tells more)\n"
+        "(see convergan train digits --help)\n"
     )
 
 
@@ -231,7 +231,7 @@ def test_errors_are_one_line_in_any_encoding(encoding: str) -> None:
 def test_errors_name_the_help_that_explains(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], command: str
 ) -> None:
-    assert failed(capsys, *words).endswith(f" ({command} --help tells more)\n")
+    assert failed(capsys, *words).endswith(f" (see {command} --help)\n")
 
 
 def test_a_folder_that_cannot_be_is_one_line(
@@ -422,7 +422,10 @@ def test_predict_and_sample(
     tmp_path.mkdir(parents=True)
     samples = tmp_path / "samples"
     assert main(["sample", str(trained_run), "--count", "5", "--out", str(samples)]) == 0
-    assert f"{samples}: 5 images; {samples}-grid.png shows some" in capsys.readouterr().out
+    assert (
+        f"{samples}: 5 images; the first of them are in {samples}-grid.png"
+        in capsys.readouterr().out
+    )
     out = tmp_path / "out.csv"
     assert main(["predict", str(trained_run), str(samples), "--out", str(out)]) == 0
     assert f"{out}: 5 images" in capsys.readouterr().out
@@ -436,7 +439,7 @@ def test_predictions_go_to_the_standard_output(trained_run: Path, tmp_path: Path
     assert done.returncode == 0
     (row,) = csv.DictReader(done.stdout.splitlines())
     assert row["path"] == str(tmp_path / "a.png")
-    assert done.stderr.splitlines() == ["1 file passed over: .heic 1", "standard output: 1 images"]
+    assert done.stderr.splitlines() == ["1 file skipped: .heic 1", "standard output: 1 images"]
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from convergan.cli import main
 from convergan.json_files import read_json
-from convergan.study.database import Database
-from convergan.study.migrate import revision_of, upgrade
+from convergan.study.storage.database import Database
+from convergan.study.storage.migrations import revision_of, upgrade
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
 # The classifiers of `minibatch` said of an image what depended on those beside it: they are refused.
@@ -130,7 +130,9 @@ def test_a_classifier_that_looked_at_the_batch_is_refused_in_a_line(
     assert main([word.replace("OUT", str(tmp_path)) for word in words]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("convergan: ")
-    assert "older version" in said and "depends on the images beside it; train anew" in said
+    assert (
+        "older version" in said and "depends on the other images of the batch; train again" in said
+    )
     assert not (tmp_path / "predictions.csv").exists()
 
 

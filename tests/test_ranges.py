@@ -19,7 +19,7 @@ from convergan.recipes.networks import ImageNetSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 from convergan.scoring.settings import ScoreSettings
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
 
 CLASSES: list[Any] = []
 PENDING: list[Any] = [Checked]
@@ -179,7 +179,7 @@ def test_python_files_and_command_line_say_the_same(
     assert main(["train", "digits", f"--{option}", str(value)]) == 1
     assert capsys.readouterr().err == (
         f"convergan: --{option}: expected {range_}, got {value}"
-        " (convergan train digits --help tells more)\n"
+        " (see convergan train digits --help)\n"
     )
 
 

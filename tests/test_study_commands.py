@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from convergan import study_commands
 from convergan.cli import main
-from convergan.study.opening import open_study
-from convergan.study.schema import Participant
+from convergan.study.storage.opening import open_study
+from convergan.study.storage.schema import Participant
 from drawn_images import write_folder
 
 CREATE = ["study", "create", "--trials", "4", "--practice", "2", "--checks", "3"]
@@ -130,7 +130,7 @@ def test_mistakes_are_one_line(folder, capsys, words, expected):
     ("words", "expected"),
     [
         ((), "study command: expected one of create, plan, power, serve,"),
-        (("sevre",), "got sevre; perhaps you meant serve (convergan study --help tells more)"),
+        (("sevre",), "got sevre; perhaps you meant serve (see convergan study --help)"),
         (("serve", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("invite", "absent.db"), "absent.db: expected a study, got nothing there"),
         (("forget", "absent.db", "X"), "absent.db: expected a study, got nothing there"),

@@ -53,6 +53,6 @@ def test_training_from_python_ends_with_its_verdict(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     shown = done.stdout.decode(encoding)
-    assert "supervised baseline errs on" in shown and "report: run" in shown
+    assert "supervised baseline misclassifies" in shown and "report: run" in shown
     assert ("\N{NO-BREAK SPACE}%" in shown) == (encoding != "ascii")
     assert " %" in shown.replace("\N{NO-BREAK SPACE}", " ") and "\\x" not in shown

@@ -26,5 +26,5 @@ def test_minutes_and_steps_replace_each_other(
 
 
 def test_minutes_beside_steps_are_refused() -> None:
-    with pytest.raises(UserError, match=r"steps: expected none beside minutes.*got 30"):
+    with pytest.raises(UserError, match=r"steps: expected none with minutes.*got 30"):
         parse_train(["mnist-fast", "--minutes", "2", "--steps", "30"], "convergan train")

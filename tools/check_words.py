@@ -1,10 +1,10 @@
-"""Check the words of docstrings and names in the folders that `[tool.words]` of pyproject.toml lists.
+"""Check the words of docstrings and names in what `[tool.words]` of pyproject.toml lists.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
 verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
 what its value is: it is no pronoun, preposition or bare participle.
 
-    python tools/check_words.py                     the clean folders, one line for each fault, exit code 1
+    python tools/check_words.py                     the clean ones, one line for each fault, exit code 1
     python tools/check_words.py --count src tests   how many faults each folder below has
 """
 
@@ -137,6 +137,15 @@ def _files(folder: Path) -> list[Path]:
     return [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
 
 
+def _matches(root: Path, patterns: list[str]) -> list[Path]:
+    """The folders and files below `root` that match the patterns, such as `src/*.py`; each must have one."""
+    matches = [sorted(root.glob(pattern)) for pattern in patterns]
+    for pattern, paths in zip(patterns, matches, strict=True):
+        if not paths:
+            sys.exit(f"error: tool.words.clean: expected a folder or files, got {pattern}")
+    return [path for paths in matches for path in paths]
+
+
 def _count(folders: list[Path]) -> None:
     """Print the numbers of faults of each folder or file directly below the folders."""
     total: Counter[str] = Counter()
@@ -163,9 +172,9 @@ def main() -> int:
         _count(options.paths or [ROOT / "src" / "convergan"])
         return 0
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    folders = options.paths or [ROOT / folder for folder in settings["tool"]["words"]["clean"]]
+    paths = options.paths or _matches(ROOT, settings["tool"]["words"]["clean"])
     failed = False
-    for path in (path for folder in folders for path in _files(folder)):
+    for path in (file for folder in paths for file in _files(folder)):
         for fault in faults(path):
             failed = True
             print(f"{fault.path}:{fault.line}: {fault.message}")

@@ -42,8 +42,8 @@ def mean_over_ranks(rows: Tensor) -> Tensor:
     dtype = torch.promote_types(rows.dtype, torch.float32)
     own = rows.sum(dim=0, keepdim=True, dtype=dtype)
     count = own.new_full((1,), rows.shape[0])
-    whole: Tensor = _SumOverRanks.apply(torch.cat([own.flatten(), count]))
-    return whole[:-1].view(own.shape) / whole[-1]
+    total: Tensor = _SumOverRanks.apply(torch.cat([own.flatten(), count]))
+    return total[:-1].view(own.shape) / total[-1]
 
 
 def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,9 +70,9 @@ def moments_over_ranks(values: Tensor, axes: Sequence[int]) -> tuple[Tensor, Ten
     count = mean.new_full((1,), values.numel() / mean.numel())
     if ranks() == 1:
         return mean, variance, count[0]
-    of_rank = torch.cat([mean.flatten(), variance.flatten(), count])
-    of_ranks: Tensor = _GatherRows.apply(of_rank.unsqueeze(0), [1] * ranks())
-    means, variances, counts = of_ranks.split([mean.numel(), mean.numel(), 1], dim=1)
+    moments = torch.cat([mean.flatten(), variance.flatten(), count])
+    gathered: Tensor = _GatherRows.apply(moments.unsqueeze(0), [1] * ranks())
+    means, variances, counts = gathered.split([mean.numel(), mean.numel(), 1], dim=1)
     shares = counts / counts.sum()
     shape, mean = mean.shape, (shares * means).sum(0)
     variance = (shares * (variances + (means - mean).square())).sum(0)
@@ -161,16 +161,16 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def union_over_ranks(values: Collection[ValueT]) -> frozenset[ValueT]:
-    """What at least one rank has."""
+    """The values that at least one rank has."""
     if ranks() == 1:
         return frozenset(values)
-    everyones: list[Collection[ValueT]] = [()] * ranks()
-    torch.distributed.all_gather_object(everyones, values)
-    return frozenset(chain(*everyones))
+    gathered: list[Collection[ValueT]] = [()] * ranks()
+    torch.distributed.all_gather_object(gathered, values)
+    return frozenset(chain(*gathered))
 
 
 def broadcast_object(value: ValueT) -> ValueT:
-    """The `value` that rank 0 has, on every rank; what the others give is not looked at."""
+    """The `value` of rank 0, on every rank; the values of the other ranks are ignored."""
     if ranks() == 1:
         return value
     values = [value]
@@ -194,6 +194,6 @@ def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
 
 @torch.no_grad()
 def share_buffers(buffers: Sequence[Tensor]) -> None:
-    """Gives all ranks, which must call alike, what rank 0 has."""
+    """Give all ranks the buffers of rank 0; every rank must call, with buffers in the same order."""
     for buffer in buffers:
         torch.distributed.broadcast(buffer, 0)

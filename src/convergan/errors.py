@@ -19,7 +19,7 @@ _SHORT.maxlevel = 3
 
 
 class UserError(Exception):
-    """Something the user can put right: a setting, a file, an image.
+    """Error that the user can correct: in a setting, a file, an image.
 
     The message is one line that names the argument or the file, what was expected and what was got. The
     command line prints it without a traceback.
@@ -29,7 +29,7 @@ class UserError(Exception):
 def printable(text: str) -> str:
     """A text with escapes in place of characters that a terminal obeys instead of showing them.
 
-    Control and format characters, line separators and lone surrogates (bytes of a file name that are no
+    Control and format characters, line separators and lone surrogates (bytes of a file name that are not
     UTF-8) become backslash escapes; everything else stays.
     """
     if text.isascii() and text.isprintable():
@@ -64,10 +64,10 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
-def first_of(names: Iterable[object], most: int = 5) -> str:
-    """The first of some names, separated by commas, each shortened; `, ...` stands for the others."""
-    shown = [shortened(str(name), _LONGEST_NAME) for name in islice(names, most + 1)]
-    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
+def first_of(names: Iterable[object], limit: int = 5) -> str:
+    """The first `limit` names, separated by commas, each shortened; `, ...` stands for the others."""
+    short_names = [shortened(str(name), _LONGEST_NAME) for name in islice(names, limit + 1)]
+    return ", ".join(short_names[:limit]) + (", ..." if len(short_names) > limit else "")
 
 
 def system_problem(error: object) -> str:
@@ -80,8 +80,8 @@ def system_problem(error: object) -> str:
 
 def file_problem(error: OSError) -> str:
     """`<file>: <the system's reason>`, without the file where the exception names none."""
-    where = f"{error.filename}: " if error.filename is not None else ""
-    return f"{where}{system_problem(error)}"
+    file = f"{error.filename}: " if error.filename is not None else ""
+    return f"{file}{system_problem(error)}"
 
 
 def is_utf8(text: str) -> bool:
@@ -94,26 +94,26 @@ def is_utf8(text: str) -> bool:
 
 
 @contextmanager
-def reading(where: object, expected: str) -> Iterator[None]:
+def reading(place: object, expected: str) -> Iterator[None]:
     """Turns whatever goes wrong in the block, which reads a file, into one line.
 
     Libraries that read a damaged file raise anything: lists of their exceptions are never complete.
 
     Args:
-        where: the file, or the setting.
+        place: the file, or the setting.
         expected: what it should have held, such as "a recipe.yaml".
 
     Raises:
-        UserError: `<where>: expected <expected>, got <problem>`; one that the block raises passes as it is.
+        UserError: `<place>: expected <expected>, got <problem>`; one that the block raises passes as it is.
     """
     try:
         yield
     except UserError:
         raise
     except MemoryError:
-        raise UserError(f"{where}: expected {expected}, got one too large for memory") from None
+        raise UserError(f"{place}: expected {expected}, got one too large for memory") from None
     except Exception as error:
-        raise UserError(f"{where}: expected {expected}, got {system_problem(error)}") from error
+        raise UserError(f"{place}: expected {expected}, got {system_problem(error)}") from error
 
 
 def quoted(value: object) -> str:

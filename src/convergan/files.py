@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_ASIDE = ".convergan-aside-"
+_TEMPORARY = ".convergan-aside-"
 _LOCK = ".lock"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -58,8 +58,8 @@ def written_aside(path: Path, *, private: bool = False) -> Iterator[Path]:
         FileExistsError: `path` is there and is no regular file: a device or a pipe is never replaced.
         OSError: the file cannot be written; its `filename` is `path`.
     """
-    with naming(path), _written_aside(path, 0o600 if private else 0o666) as aside:
-        yield aside
+    with naming(path), _written_aside(path, 0o600 if private else 0o666) as temporary:
+        yield temporary
 
 
 @contextlib.contextmanager
@@ -72,43 +72,43 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         lacks_room = error.filename is None and error.errno in _NO_ROOM
-        if lacks_room or _ASIDE in str(error.filename):
+        if lacks_room or _TEMPORARY in str(error.filename):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
 @contextlib.contextmanager
-def _written_aside(path: Path, most: int) -> Iterator[Path]:
+def _written_aside(path: Path, permissions: int) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
-    mode = usual_mode(most)
+    mode = usual_mode(permissions)
     with contextlib.suppress(FileNotFoundError):
         status = target.stat()
         if not stat.S_ISREG(status.st_mode):
             raise FileExistsError(f"{path}: expected a regular file to replace, got something else")
         mode = stat.S_IMODE(status.st_mode)
     with aside_folder(target.parent) as folder:
-        aside = folder / target.name
-        yield aside
-        handle = os.open(aside, os.O_RDONLY)
+        temporary = folder / target.name
+        yield temporary
+        handle = os.open(temporary, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
         # Libraries may make files for their owner alone; results are the usual files of the user.
-        aside.chmod(mode)
-        aside.replace(target)
+        temporary.chmod(mode)
+        temporary.replace(target)
     sync_folder(target.parent)
 
 
-def usual_mode(most: int) -> int:
-    """The permissions that the user's umask leaves of `most`: 0o666 for files, 0o777 for folders."""
-    return most & ~_UMASK
+def usual_mode(permissions: int) -> int:
+    """The part of `permissions` (0o666 for files, 0o777 for folders) that the user's umask leaves."""
+    return permissions & ~_UMASK
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with written_aside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def make_folder(folder: Path) -> list[Path]:
@@ -135,7 +135,7 @@ def remove_leftovers(folder: Path) -> None:
 
     What a living process, here or on another machine with the same file system, is writing stays.
     """
-    for leftover in folder.glob(f"{_ASIDE}*"):
+    for leftover in folder.glob(f"{_TEMPORARY}*"):
         lock = FileLock(leftover / _LOCK)
         try:
             lock.acquire(timeout=0)
@@ -149,9 +149,9 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(removed, ignore_errors=True)
 
 
-def cache_folder(chosen: Path | None = None) -> Path:
-    """The folder of what can be had again: `chosen`, else $CONVERGAN_CACHE, else ~/.cache/convergan."""
-    return Path(chosen or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan").expanduser()
+def cache_folder(folder: Path | None = None) -> Path:
+    """Folder of files that can be made again: `folder`, else $CONVERGAN_CACHE, else ~/.cache/convergan."""
+    return Path(folder or os.environ.get("CONVERGAN_CACHE") or "~/.cache/convergan").expanduser()
 
 
 def sync_folder(folder: Path) -> None:
@@ -185,7 +185,7 @@ def lock_at_once(lock: FileLock, *, seconds: float = 0) -> bool:
 def _locked_folder(parent: Path) -> tuple[Path, FileLock]:
     """A new folder in `parent`, and the lock on it, acquired."""
     for _ in range(_ATTEMPTS):
-        folder = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
         # Any thread may release it.
         lock = FileLock(folder / _LOCK, thread_local=False)
         try:

@@ -43,8 +43,8 @@ class Predict(Checked):
     """Leave out images that cannot be read; they are counted and listed."""
 
     def run(self) -> None:
-        from convergan.images.passed_over import count_passed_over
-        from convergan.images.read_images import SkippedImage, files_passed_over
+        from convergan.images.read_images import SkippedImage, skipped_files
+        from convergan.images.skipped_files import count_skipped
         from convergan.inference.predict_csv import predict_to_csv
 
         if not self.images:
@@ -59,12 +59,12 @@ class Predict(Checked):
                 unreadable=skipped.append if self.skip_unreadable else None,
                 progress=progress,
             )
-        passed_over = [name for place in self.images for name in files_passed_over(place)]
-        if told := count_passed_over(passed_over):
-            print(told, file=sys.stderr)
+        other_files = [name for place in self.images for name in skipped_files(place)]
+        if note := count_skipped(other_files):
+            print(note, file=sys.stderr)
         _list_unreadable(skipped)
-        left_out = f", {len(skipped):,} left out that cannot be read" if skipped else ""
-        _report_on(self.out, f"{count:,} images{left_out}")
+        unreadable = f", {len(skipped):,} unreadable skipped" if skipped else ""
+        _report_on(self.out, f"{count:,} images{unreadable}")
 
 
 @dataclass(kw_only=True)
@@ -124,7 +124,7 @@ class Sample(Checked):
     best: BestShare | None = None
     """Draw more images and keep only this fraction, the best; the paper keeps 0.01."""
 
-    by: Literal["inception"] | None = None
+    by: Literal["inception"] | None = None  # words: the setting --by
     """Criterion for --best. Unset: inception, the contribution of an image to the Inception score."""
 
     classifier: Path | None = None
@@ -136,8 +136,8 @@ class Sample(Checked):
     it."""
 
     overwrite: bool = False
-    """Replace an existing <out>-grid.png, the grid of images beside the folder. The folder itself must be new
-    or empty."""
+    """Replace an existing <out>-grid.png, the grid of images next to the folder. The folder itself must be
+    new or empty."""
 
     def run(self) -> None:
         from convergan.inference.sample import choose_best, require_no_choice
@@ -166,7 +166,7 @@ class Sample(Checked):
                 overwrite=self.overwrite,
                 progress=progress,
             )
-        print(printable(f"{self.out}: {self.count:,} images; {grid} shows some"))
+        print(printable(f"{self.out}: {self.count:,} images; the first of them are in {grid}"))
 
 
 @dataclass(kw_only=True)
@@ -198,4 +198,4 @@ def _report_on(out: Path, text: str) -> None:
 
 def _list_unreadable(images: "Iterable[SkippedImage]") -> None:
     for image in images:
-        print(f"left out: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)
+        print(f"skipped: {printable(f'{image.name}: {image.reason}')}", file=sys.stderr)

@@ -51,7 +51,9 @@ def json_text(value: Any) -> str:
 
 
 def spread_json_text(value: Any) -> str:
-    """As `json_text`, with a line for each number of a list, and no escapes for what is not ASCII."""
+    """JSON as of `json_text`, but with a line for each number of a list, and without escapes of characters
+    outside ASCII.
+    """
     return json.dumps(json_values(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
@@ -69,7 +71,7 @@ def read_json(path: Path) -> Any:
     """The value in a file of JSON.
 
     Raises:
-        UserError: the file is missing, or holds something else than JSON, such as NaN.
+        UserError: the file is missing, or holds anything but JSON, such as NaN.
     """
     with reading(path, "JSON"):
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
@@ -78,11 +80,11 @@ def read_json(path: Path) -> Any:
 def parse_json_as(text: bytes, kind: TypeAdapter[ValueT]) -> ValueT:
     r"""The value in a text of JSON, checked strictly.
 
-    Bytes of a file's name that are no UTF-8, in the file as lone surrogates, are read as escapes:
+    Bytes of a file's name that are not UTF-8, in the file as lone surrogates, are read as escapes:
     in place of the character U+DCFF stand the six of `\udcff`.
 
     Raises:
-        ValidationError: it is no JSON, or a value is missing or of another type.
+        ValidationError: it is not JSON, or a value is missing or of another type.
     """
     return kind.validate_json(_ESCAPE.sub(_without_lone_surrogate, text), strict=True)
 
@@ -130,4 +132,4 @@ def _indented(value: Any, line_end: str) -> str:
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name}, which is no number of JSON")
+    raise ValueError(f"{name}, which is not a JSON number")

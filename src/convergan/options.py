@@ -33,7 +33,8 @@ _REGISTRY = ConstructorRegistry()
 @_REGISTRY.struct_rule
 def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     """The tyro specification of settings, without those that no option can change: the recipe's name, terms
-    of others, and what has one value alone, as the kind of networks."""
+    of others, and what has one value alone, as the kind of networks.
+    """
     suppress: Any = Suppress
     # The marker keeps the call of tyro below from ending here again.
     if suppress in info.markers or not (
@@ -83,7 +84,7 @@ def _flowing(
     return flowing
 
 
-def _with_reader(shown: Any, declared: Any) -> Any:
+def _with_reader(annotation: Any, declared: Any) -> Any:
     """The type, annotated with a reader if it takes numbers, tuples of numbers or words that were renamed."""
     kinds = _kinds(declared)
     several = any(get_origin(kind) is tuple for kind in kinds)
@@ -92,12 +93,12 @@ def _with_reader(shown: Any, declared: Any) -> Any:
         (kind, *alternatives) = kinds
         member, *repetition = get_args(kind)
         if alternatives or repetition != [...] or _kinds(member)[0] not in (int, float):
-            return shown
+            return annotation
     elif len(kinds) > 1 and all(kind is NoneType or get_origin(kind) is Literal for kind in kinds):
         # In the order of their declaration; tyro's own changes from call to call.
         choices = tuple(_metavar(declared).strip("{}").split(","))
     elif not any(kind in (int, float) for kind in kinds) and not _has_former(declared):
-        return shown
+        return annotation
     reader = PrimitiveConstructorSpec(
         nargs="*" if several else 1,
         metavar=_metavar(declared),
@@ -106,7 +107,7 @@ def _with_reader(shown: Any, declared: Any) -> Any:
         str_from_instance=lambda value: [str(item) for item in (value if several else [value])],
         choices=choices,
     )
-    return Annotated[shown, reader]
+    return Annotated[annotation, reader]
 
 
 def _read(words: str | list[str], declared: Any) -> Any:
@@ -205,8 +206,8 @@ def parse_options(
             )
     except SystemExit as end:
         if end.code in (0, None):
-            shown = _LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1)
-            sys.stdout.write(_with_wrapped_sentences(shown))
+            text = _LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1)
+            sys.stdout.write(_with_wrapped_sentences(text))
             raise
         raise UserError(f"{_first_message(complaint.getvalue())} {see_help(program)}") from None
 
@@ -284,20 +285,20 @@ _MOST_CHOICES = 8
 """Choices that an error names; of more it names half as many, and the help tells all."""
 
 
-def require_choice(what: str, choices: Collection[str], words: list[str], program: str) -> None:
+def require_choice(kind: str, choices: Collection[str], words: list[str], program: str) -> None:
     """Checks that the first word is one of the choices, or asks tyro for help or for completion."""
     word = words[0] if words else "nothing"
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
-        shown = [*choices]
-        if len(shown) > _MOST_CHOICES:
-            shown[_MOST_CHOICES // 2 :] = ["..."]
+        names = [*choices]
+        if len(names) > _MOST_CHOICES:
+            names[_MOST_CHOICES // 2 :] = ["..."]
         similar = get_close_matches(word, choices, 1)
         guess = f"; perhaps you meant {similar[0]}" if similar else ""
         raise UserError(
-            f"{what}: expected one of {', '.join(shown)}, got {one_line(word)}{guess} {see_help(program)}"
+            f"{kind}: expected one of {', '.join(names)}, got {one_line(word)}{guess} {see_help(program)}"
         )
 
 
 def see_help(program: str) -> str:
     """The end of an error message, which points to the help of a program."""
-    return f"({program} --help tells more)"
+    return f"(see {program} --help)"

@@ -75,7 +75,7 @@ def require_empty_folder(folder: Path, *, name: str) -> None:
     """
     require_output_folder(folder, (), name=name, overwrite=False)
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{name}: expected a new or empty folder, got something in {folder}")
+        raise UserError(f"{name}: expected a new or empty folder, got {folder}, which is not empty")
 
 
 def is_standard_output(path: Path) -> bool:
@@ -109,7 +109,7 @@ def binary_output(path: Path) -> Iterator[BinaryIO]:
         with naming(path), path.open("wb") as stream:
             yield stream
     else:
-        with written_aside(path) as aside, aside.open("wb") as stream:
+        with written_aside(path) as temporary, temporary.open("wb") as stream:
             yield stream
 
 

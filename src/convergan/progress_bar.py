@@ -15,13 +15,13 @@ LOG_EVERY_SECONDS = 60.0
 
 
 class LogRate:
-    """A limit on the rate of lines in a log: one line in `LOG_EVERY_SECONDS`."""
+    """A limit on the rate of lines in a log: one line in `LOG_EVERY_SECONDS`.
+
+    Args:
+        at_once: the first line may come now; otherwise after `LOG_EVERY_SECONDS`.
+    """
 
     def __init__(self, *, at_once: bool) -> None:
-        """
-        Args:
-            at_once: the first line may come now; otherwise after `LOG_EVERY_SECONDS`.
-        """
         self._last = None if at_once else time.monotonic()
 
     def is_due(self) -> bool:
@@ -70,13 +70,13 @@ def progress_bar(
     ) as bar:
         task = bar.add_task(title, total=None, speed="")
 
-        def progress(done: int, of: int) -> None:
+        def progress(done: int, total: int) -> None:
             if bar.disable:
                 if not quiet and log.is_due():
-                    console.out(f"{title}: {done:,} of {of:,} {unit}".rstrip(), highlight=False)
+                    console.out(f"{title}: {done:,} of {total:,} {unit}".rstrip(), highlight=False)
                 return
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            shown = f"{speed:,.0f} {unit}/s" if speed and unit else ""
-            bar.update(task, completed=done, total=of, speed=shown)
+            speed_text = f"{speed:,.0f} {unit}/s" if speed and unit else ""
+            bar.update(task, completed=done, total=total, speed=speed_text)
 
         yield progress

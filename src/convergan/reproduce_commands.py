@@ -29,7 +29,7 @@ class ReproduceData(Checked, group="data"):
 
 @dataclass(kw_only=True)
 class Reproduce(Checked):
-    """Run the paper's experiments and print them beside the paper's numbers.
+    """Run the paper's experiments and print them with the paper's numbers.
 
     The best numbers published since are shown too. A second call runs only what is missing.
     """
@@ -103,7 +103,7 @@ class Reproduce(Checked):
         from convergan.terminal import standard_console
 
         if self.cluster is not None and self.workers is not None:
-            raise UserError("workers: expected none beside --cluster, which has its own, got some")
+            raise UserError("workers: expected none with --cluster, which has its own, got some")
         if self.study is not None and self.table != "table3":
             raise UserError(
                 f"study: expected none for {self.table}, which has no Inception scores, got {self.study}"
@@ -144,7 +144,7 @@ class Reproduce(Checked):
             adopted=self.adopt,
         )
         if progress.interrupted:
-            raise Stopped("stopped; the same command goes on", 130)
+            raise Stopped("stopped; the same command continues", 130)
         if progress.failed:
             raise UserError(
                 f"reproduce: expected every cell to be computed, got {len(progress.failed)} that failed;"

@@ -45,7 +45,7 @@ class TrainRecipe(Checked):
     """Additional logger for the numbers of each epoch; metrics.jsonl is always written."""
 
     dry_run: bool = False
-    """Read the images, print how they were understood and the memory and time that training would take, and
+    """Read the images, print how they were read and the memory and time that training would take, and
     stop."""
 
     recipe: Annotated[Recipe, arg(name=""), AvoidSubcommands]
@@ -61,8 +61,8 @@ class TrainRecipe(Checked):
             members = "" if recipe.members == 1 else f"-members{recipe.members}"
             out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}{members}"
         # A rehearsal writes nothing there; who names a folder for it wants to know.
-        wanted = self.out is not None or not self.dry_run
-        if wanted and os.environ.get("RANK", "0") == "0":
+        needs_folder = self.out is not None or not self.dry_run
+        if needs_folder and os.environ.get("RANK", "0") == "0":
             # Here as well as in `train`: what follows takes seconds to load.
             RunFolder(out).require_place(resume=self.resume)
 
@@ -88,7 +88,7 @@ class TrainRecipe(Checked):
                 raise SystemExit(getattr(end, "exit_code", 1)) from None
             if not isinstance(end, Interrupted):
                 raise
-            message = f"stopped; the same command with --out {out} --resume goes on"
+            message = f"stopped; the same command with --out {out} --resume continues"
             raise Stopped(message, end.exit_code) from None
         except Terminated as end:
             raise Stopped("stopped", end.exit_code) from None
@@ -132,7 +132,7 @@ def parse_train(words: list[str], program: str) -> Any:
     if file is not None:
         if words[:1] and words[0] in PRESETS:
             raise UserError(
-                f"from: expected no recipe beside the file {file}, got {one_line(words[0])}"
+                f"from: expected no recipe with the file {file}, got {one_line(words[0])}"
             )
         from convergan.recipes.files import read_recipe
 
@@ -154,12 +154,12 @@ def parse_train(words: list[str], program: str) -> Any:
 
 def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
     """The recipe without the steps, or without the minutes, that the other option replaces."""
-    given = [part for word in words for part in word.split("=", 1)]
-    pairs = set(pairwise(given))
+    parts = [part for word in words for part in word.split("=", 1)]
+    pairs = set(pairwise(parts))
 
-    def only(option: str, other: str) -> bool:
-        named = f"--{option}" in given and (f"--{option}", "None") not in pairs
-        return named and f"--{other}" not in given
+    def only(option: str, alternative: str) -> bool:
+        is_set = f"--{option}" in parts and (f"--{option}", "None") not in pairs
+        return is_set and f"--{alternative}" not in parts
 
     if only("minutes", "steps"):
         return replace(recipe, steps=None)
@@ -172,10 +172,10 @@ def _take_from(words: list[str]) -> tuple[str | None, list[str]]:
         option, equals, file = word.partition("=")
         if option != "--from":
             continue
-        rest = words[place + 1 :]
-        if not equals and rest:
-            file = rest.pop(0)
+        following = words[place + 1 :]
+        if not equals and following:
+            file = following.pop(0)
         if not file:
             raise UserError("from: expected the path of a recipe.yaml, got nothing")
-        return file, words[:place] + rest
+        return file, words[:place] + following
     return None, words

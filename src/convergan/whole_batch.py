@@ -19,19 +19,19 @@ from convergan.distributed import rank, ranks
 class _Share:
     """The rows of a whole batch, or of a block of it, that this rank holds."""
 
-    whole: int
-    """Rows of all ranks."""
+    total_rows: int
+    """Number of rows of all ranks."""
 
     spans: tuple[slice, ...]
-    """Those of this rank, in their order."""
+    """Rows of this rank, in their order."""
 
     @property
     def rows(self) -> int:
         return sum(span.stop - span.start for span in self.spans)
 
-    def of(self, drawn: Tensor) -> Tensor:
-        """This rank's of all rows."""
-        parts = [drawn[span] for span in self.spans]
+    def take(self, values: Tensor) -> Tensor:
+        """The rows of this rank, given those of all ranks, [rows, ...]."""
+        parts = [values[span] for span in self.spans]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def within(self, first: int, end: int) -> "_Share":
@@ -45,17 +45,17 @@ class _Share:
 
 
 _share: _Share | None = None
-"""Of the batch under way; None: this process has all of its rows."""
+"""The share in the batch under way; None: this process has all of its rows."""
 
 
 @contextmanager
 def _under_way(share: _Share | None) -> Iterator[None]:
     global _share
-    before, _share = _share, share
+    previous, _share = _share, share
     try:
         yield
     finally:
-        _share = before
+        _share = previous
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def draw_rows(draw: Callable[[int], Tensor], rows: int) -> Tensor:
     """
     if _share is None or rows != _share.rows:
         return draw(rows)
-    return _share.of(draw(_share.whole))
+    return _share.take(draw(_share.total_rows))
 
 
 def are_of_others(rows: int) -> bool:
@@ -96,39 +96,39 @@ def are_of_others(rows: int) -> bool:
     return _share is not None and rows != _share.rows
 
 
-def with_rows(like: Tensor, rows: int) -> Tensor:
-    """A tensor in the form of `like` but for the number of rows, whose numbers mean nothing."""
-    if rows == like.shape[0]:
-        return like
-    last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+def with_rows(template: Tensor, rows: int) -> Tensor:
+    """A tensor like `template` but with another number of rows; its values mean nothing."""
+    if rows == template.shape[0]:
+        return template
+    last = template.ndim == 4 and template.is_contiguous(memory_format=torch.channels_last)
     return torch.empty(
-        (rows, *like.shape[1:]),
-        dtype=like.dtype,
-        device=like.device,
+        (rows, *template.shape[1:]),
+        dtype=template.dtype,
+        device=template.device,
         memory_format=torch.channels_last if last else torch.contiguous_format,
     )
 
 
 def rows_in_all(rows: int) -> int:
     """The number of rows of all ranks in the batch under way, of which this rank holds `rows`."""
-    return _share.whole if _share is not None and rows == _share.rows else rows
+    return _share.total_rows if _share is not None and rows == _share.rows else rows
 
 
 def rows_of_halves(rows: int) -> list[int]:
-    """How many of this rank's `rows` are in the first half of the batch under way, how many in the second.
+    """The numbers of this rank's `rows` in the first and in the second half of the batch under way.
 
     Of an odd number the first half is the larger one.
     """
-    whole = rows_in_all(rows)
+    total_rows = rows_in_all(rows)
     share = (
         _share if _share is not None and rows == _share.rows else _Share(rows, (slice(0, rows),))
     )
-    first = share.within(0, whole - whole // 2).rows
+    first = share.within(0, total_rows - total_rows // 2).rows
     return [first, rows - first]
 
 
 def blocks_of_rows(batch: Tensor, blocks: int) -> Iterator[Tensor]:
-    """This rank's rows of each block of the batch under way in turn, as `Tensor.chunk` divides it.
+    """Blocks of the batch under way, as `Tensor.chunk` divides it, each with the rows of this rank in it.
 
     What is drawn for the rows of a block, before the next is asked for, is for those of all ranks in it. A
     rank may have none of them.
@@ -137,9 +137,9 @@ def blocks_of_rows(batch: Tensor, blocks: int) -> Iterator[Tensor]:
     if share is None or batch.shape[0] != share.rows:
         yield from batch.chunk(blocks)
         return
-    size, done = -(-share.whole // blocks), 0
-    for first in range(0, share.whole, size):
-        of_block = share.within(first, min(first + size, share.whole))
-        with _under_way(of_block):
-            yield batch[done : done + of_block.rows]
-        done += of_block.rows
+    size, done = -(-share.total_rows // blocks), 0
+    for first in range(0, share.total_rows, size):
+        block_share = share.within(first, min(first + size, share.total_rows))
+        with _under_way(block_share):
+            yield batch[done : done + block_share.rows]
+        done += block_share.rows

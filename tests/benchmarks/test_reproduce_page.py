@@ -89,7 +89,7 @@ def test_every_kept_cell_is_on_the_page_whatever_its_draw_and_its_ensemble(tmp_p
     # Each row has all columns, whatever is measured in it.
     main, apart = grids_of(plan, found)
     assert main.columns == apart.columns
-    assert [row.name for row in main.rows if row.ours and row.name[0] != " "] == [
+    assert [row.name for row in main.rows if row.is_measured and row.name[0] != " "] == [
         "mnist",
         "mnist, ensemble of 3",
         "mnist, ensemble of 5",

@@ -219,7 +219,9 @@ def test_half_a_download_is_no_data_set_without_a_network(small, monkeypatch):
 
 
 def test_a_data_set_that_is_not_there(hub):
-    with pytest.raises(UserError, match=r"cannot load 'no/such' .*none of this name.*--data\.path"):
+    with pytest.raises(
+        UserError, match=r"cannot load 'no/such' .*no data set has this name.*--data\.path"
+    ):
         opened("no/such")
 
 

@@ -122,7 +122,7 @@ def test_an_empty_folder_is_named(folder, write_image, images, empty):
     (folder / empty / "photo.heic").write_bytes(b"no known format")
     expected = (
         rf"images/{empty}: expected images .*, got a folder with none"
-        r" \(1 file passed over: \.heic 1\); remove the folder if"
+        r" \(1 file skipped: \.heic 1\); remove the folder if"
     )
     with pytest.raises(UserError, match=expected):
         opened(folder)
@@ -146,7 +146,7 @@ def test_a_list_of_labels_does_not_care_for_empty_folders(folder, write_image):
 
 def test_only_test_images_are_no_data_set(folder, write_image):
     write_image(folder / "test" / "a" / "1.png")
-    with pytest.raises(UserError, match="images: expected training images, got test images alone"):
+    with pytest.raises(UserError, match="images: expected training images, got only test images"):
         opened(folder)
 
 
@@ -157,6 +157,6 @@ def test_a_table_beside_folders_of_classes_is_named(folder, write_image, table):
     (folder / table).write_text("file_name,label\ncat/1.png,dog\n")
     looks_like, counted = opened(folder).notes
     assert looks_like.startswith(f"{table} looks like a table of labels and is not read")
-    assert counted == "1 file passed over: .csv 1"
+    assert counted == "1 file skipped: .csv 1"
     (folder / table).write_text("x,y\n1,2\n")
     assert len(opened(folder).notes) == (1 if table == "more.csv" else 2)

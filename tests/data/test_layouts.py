@@ -88,7 +88,7 @@ TESTED = f"{READ}; test cats 1, dogs 1"
         (
             "train/steam/1.png train/diesel/2.png plane/jet/1.png",
             "plane 1, train 2; 0 unlabelled",
-            ["train is read as a class, beside plane"],
+            ["train is read as a class, like plane"],
         ),
         ("valid/1.png invalid/2.png", "invalid 1, valid 1; 0 unlabelled", []),
         ("rain/1.png brain/1.png oval/1.png", "brain 1, oval 1, rain 1; 0 unlabelled", []),
@@ -104,7 +104,7 @@ TESTED = f"{READ}; test cats 1, dogs 1"
             "rain/2020/1.png rain/2021/1.png snow/2020/1.png snow/2021/1.png",
             "rain 2, snow 2; 0 unlabelled",
             [
-                "all classes (rain, snow) hold the same folders (2020, 2021): look whether those are the"
+                "all classes (rain, snow) hold the same folders (2020, 2021): check whether those are the"
                 " classes"
             ],
         ),
@@ -112,9 +112,9 @@ TESTED = f"{READ}; test cats 1, dogs 1"
         (
             CLASSES + "cats/a.HEIC cats/b.heic dogs/c.avif d.tga notes.txt LICENSE",
             READ,
-            ["6 files passed over: .heic 2, .avif 1, .tga 1, .txt 1, without suffix 1"],
+            ["6 files skipped: .heic 2, .avif 1, .tga 1, .txt 1, without suffix 1"],
         ),
-        (CLASSES + "cats/a.svg", READ, ["1 file passed over: .svg 1"]),
+        (CLASSES + "cats/a.svg", READ, ["1 file skipped: .svg 1"]),
         (CLASSES + "cats/Thumbs.db dogs/.DS_Store .x/1.png desktop.ini", READ, []),
         (CLASSES + "__MACOSX/cats/1.png @eaDir/1.png/thumb.png", READ, []),
         (CLASSES + "cats/a.jfif cats/b.JFIF dogs/c.pbm", "cats 3, dogs 3; 0 unlabelled", []),
@@ -122,17 +122,17 @@ TESTED = f"{READ}; test cats 1, dogs 1"
             "1.png 2.png attributes.csv",
             "; 2 unlabelled",
             [
-                "attributes.csv is not read: labels stand in metadata.csv alone",
-                "1 file passed over: .csv 1",
+                "attributes.csv is not read: labels come from metadata.csv alone",
+                "1 file skipped: .csv 1",
             ],
         ),
         (
             CLASSES + "labels.csv",
             READ,
             [
-                "labels.csv looks like a table of labels and is not read: labels stand in the names of"
-                " folders and in metadata.csv",
-                "1 file passed over: .csv 1",
+                "labels.csv looks like a table of labels and is not read: labels come from the names of"
+                " folders and from metadata.csv",
+                "1 file skipped: .csv 1",
             ],
         ),
     ],
@@ -186,20 +186,23 @@ def slip(folder: str, looks_like: str) -> str:
         (TRAIN.replace("train", "training"), slip("training", "train")),
         (
             CLASSES + "holdout/cats/8.png holdout/dogs/9.png",
-            r"images/holdout: expected the images of a class, got folders of classes that stand beside it too"
+            r"images/holdout: expected the images of a class, got folders of classes that are also next to it"
             r" \(cats, dogs\); name it test or unlabelled, or move it out of",
         ),
         (CLASSES + TRAIN, r"images/train: expected the images of a class, got .* \(cats, dogs\)"),
         *(
             (
                 TRAIN + f"docs/9.png {test}",
-                r"images/docs: expected beside train/<class>/ only test, val, valid, validation and"
-                r" unlabelled, got 'docs'; move it out of .*images, or, if train is a class, put its images"
-                " right into train/",
+                r"images/docs: expected only test, val, valid, validation and unlabelled next to"
+                r" train/<class>/, got 'docs'; move it out of .*images, or, if train is a class, put its"
+                " images directly into train/",
             )
             for test in ("", "test/cats/8.png", "valid/dogs/8.png")
         ),
-        (TRAIN + "images/cats/9.png", r"images/images: expected beside train/<class>/ only"),
+        (
+            TRAIN + "images/cats/9.png",
+            r"images/images: expected only test, val, valid, validation and unlabelled next to",
+        ),
         (
             "frog/1.png Frog/2.png cat/1.png",
             "images: expected classes of different names, got 'Frog' and 'frog', which differ by capitals"
@@ -234,13 +237,13 @@ def slip(folder: str, looks_like: str) -> str:
         (
             "photos/cats/1.png photos/dogs/1.png",
             r"images: expected folders of two classes or more, got 'photos' alone, which holds cats, dogs;"
-            r" if those are the classes, name .*images/photos$",
+            r" if those are the classes, use .*images/photos$",
         ),
         *(
             (
                 " ".join(f"data/{name}" for name in inner.split()),
                 rf"images: expected folders of two classes or more, got 'data' alone, which holds {held};"
-                r" name .*images/data$",
+                r" use .*images/data$",
             )
             for inner, held in (
                 (TRAIN, "train"),
@@ -251,16 +254,16 @@ def slip(folder: str, looks_like: str) -> str:
         ),
         (
             "a/b/cats/1.png a/b/dogs/1.png",
-            r"got 'a/b' alone, which holds cats, dogs; if those are the classes, name .*images/a/b$",
+            r"got 'a/b' alone, which holds cats, dogs; if those are the classes, use .*images/a/b$",
         ),
         (
             "a/b/train/cats/1.png a/b/train/dogs/1.png",
-            r"got 'a/b' alone, which holds train; name .*images/a/b$",
+            r"got 'a/b' alone, which holds train; use .*images/a/b$",
         ),
         (
             "train/data/cats/1.png train/data/dogs/1.png test/cats/1.png",
             r"images/train: .* got 'data' alone, which holds cats, dogs; if those are the classes, move"
-            r" these up into .*images/train$",
+            r" them up into .*images/train$",
         ),
         (
             "1.png 2.png labels.csv",
@@ -272,11 +275,11 @@ def slip(folder: str, looks_like: str) -> str:
         ("1.png train/2.png train/metadata.csv", r"train/metadata\.csv: expected labels in"),
         (
             "cats/1.heic",
-            r"images: expected images .*, got a folder with none \(1 file passed over: \.heic 1\)$",
+            r"images: expected images .*, got a folder with none \(1 file skipped: \.heic 1\)$",
         ),
         (
             CLASSES + "frogs/1.heic frogs/2.heic frogs/3.avif",
-            r"images/frogs: .* got a folder with none \(3 files passed over: \.heic 2, \.avif 1\); remove",
+            r"images/frogs: .* got a folder with none \(3 files skipped: \.heic 2, \.avif 1\); remove",
         ),
     ],
 )
@@ -300,7 +303,7 @@ def test_images_in_two_classes_are_noted(folder, write_image):
     (folder / "cats" / "2.png").write_bytes((folder / "dogs" / "2.png").read_bytes())
     (folder / "unlabelled" / "1.png").write_bytes((folder / "dogs" / "2.png").read_bytes())
     assert open_data_set(DataSettings(path=folder)).notes == (
-        "2 images are in two classes or more, pixel for pixel: cats/2.png (cats) is dogs/2.png (dogs)",
+        "2 images occur in two or more classes, pixel for pixel: cats/2.png (cats) equals dogs/2.png (dogs)",
     )
 
 
@@ -311,7 +314,8 @@ def test_images_in_training_and_test_set_are_noted(folder, write_image):
             (folder / "dogs" / "2.png").read_bytes()
         )
     assert open_data_set(DataSettings(path=folder)).notes == (
-        "2 test images are training images too, pixel for pixel: test/dogs/a.png is dogs/2.png, and others",
+        "2 test images are training images too, pixel for pixel: test/dogs/a.png equals dogs/2.png, and"
+        " others",
     )
 
 
@@ -319,7 +323,7 @@ def test_images_that_are_all_equal_are_noted(folder, write_image):
     for name in ("cats/1.png", "cats/2.png", "dogs/1.png"):
         write_image(folder / name)
     data = open_data_set(DataSettings(path=folder))
-    assert data.notes == ("all 3 training images are equal, pixel for pixel",)
+    assert data.notes == ("all 3 training images are identical, pixel for pixel",)
 
 
 def test_images_without_duplicates_are_not_noted(folder, write_image):

@@ -231,7 +231,7 @@ def test_a_table_beside_folders_of_classes_unlabels_nothing(classes, rows, expec
     }
     assert {name: str(label) for name, label in labels_of(data.train).items()} == labels
     assert data.notes[0].startswith(
-        "images that metadata.csv does not name have their folder's class: cats "
+        "images that metadata.csv does not name get their folder's class: cats "
     )
 
 

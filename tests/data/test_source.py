@@ -41,7 +41,7 @@ def test_images_beside_parquet_files_are_not_passed_over_in_silence(images):
     data = open_data_set(DataSettings(path=images))
     write_parquet(images / "train.parquet", data.train.images, data.train.labels, "image")
     (note,) = open_data_set(DataSettings(path=images)).notes
-    assert note == "6 image files beside parquet files are not read, unless these name them"
+    assert note == "6 image files next to parquet files are not read, unless these name them"
 
 
 def test_the_fingerprint_is_that_of_the_pixels_wherever_they_come_from(images):

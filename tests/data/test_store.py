@@ -157,7 +157,9 @@ def test_a_damaged_store_is_made_again_and_said_to_be(images, cache, decoded, da
     assert len(decoded) == 2
     assert np.array_equal(pixels, again.train.images)
     assert again.fingerprint == whole.fingerprint
-    assert again.notes[0].startswith("The store of decoded images was damaged, and made again (")
+    assert again.notes[0].startswith(
+        "The store of decoded images was damaged and has been made again ("
+    )
     assert "\n" not in again.notes[0]
     assert folder in stores(cache)
     assert open_data_set(settings).notes == () and len(decoded) == 2

@@ -28,8 +28,8 @@ def test_what_fits_is_taken_in_order_and_the_rest_is_said(
     ]  # fmt: skip
     assert choice.seconds == 2 * HOUR
     assert lines_of(choice, 2 * HOUR) == [
-        "left out of 2 h: tiny, 20 labels: 1 of 3 (about 1 h of work)",
-        "left out of 2 h: tiny, 50 labels: 1 of 3 (about 1 h of work)",
+        "does not fit in 2 h: tiny, 20 labels: 1 of 3 (about 1 h of work)",
+        "does not fit in 2 h: tiny, 50 labels: 1 of 3 (about 1 h of work)",
     ]
 
 

@@ -87,7 +87,7 @@ def test_a_table_of_other_images_is_not_said_to_be_done(
     write_json(path, {**read_json(path), "data_fingerprint": fingerprint})
     resources = Resources(workers=1, threads=1)
     assert reproduce(planned(one), store, resources, quiet, dry_run=True).failed == {}
-    assert store.found(cell) is not None
+    assert store.outcome(cell) is not None
     with pytest.raises(
         UserError, match=r"^data\.path: expected the images that tiny, .* got others"
     ):

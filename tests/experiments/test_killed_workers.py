@@ -27,7 +27,7 @@ def require_complete(
         progress = reproduce(plan, store, resources, console)
     assert killed, "nothing was killed"
     assert progress.failed == {}
-    assert all(store.found(cell) is not None for cell in plan.cells())
+    assert all(store.outcome(cell) is not None for cell in plan.cells())
     # From its checkpoint: another process went on with the run, and it came out as one that nobody killed.
     assert len(folder.read_manifest().resumed) == 1
     errors = [line.test_errors for line in read_metrics(folder.metrics)]

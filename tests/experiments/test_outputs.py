@@ -99,7 +99,7 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
     done(plan, store, "mnist")
     found = summaries(plan, store, {})
     main, apart = grids_of(plan, found)
-    assert [row.name for row in main.rows if row.ours and row.name[0] != " "] == [
+    assert [row.name for row in main.rows if row.is_measured and row.name[0] != " "] == [
         "mnist",
         "mnist-paper",
     ]
@@ -124,7 +124,7 @@ def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store
     notes = _main(plan, summaries(plan, store, {})).notes
     # 40 errors and the seed; those of 50 labels chose nothing.
     assert [note for note in notes if "chose" in note] == [
-        "mnist, 100 labels: test errors of draws 0 and 1 chose settings; without: 42.5 ± 0.7"
+        "mnist, 100 labels: settings were chosen by the test errors of draws 0 and 1; without: 42.5 ± 0.7"
     ]
 
 
@@ -135,7 +135,7 @@ def test_what_the_deviation_of_ensembles_does_not_hold_is_said(
     done(made, store, "tiny")
     notes = _main(made, summaries(made, store, {})).notes
     assert (
-        "tiny, 20 labels, ensemble of 2: seeds are shared by ensembles of neighbouring draws, labels are not"
+        "tiny, 20 labels, ensemble of 2: ensembles of neighbouring draws share seeds, but not labels"
         in notes
     )
 
@@ -146,7 +146,7 @@ def test_samples_that_are_not_at_hand_are_not_said_to_be(
     made = plan(table="figures", labels=())
     done(made, store, "tiny")
     (row,) = _main(made, summaries(made, store, {})).rows
-    assert row.cells[0] == "trained; its samples are not at hand"
+    assert row.cells[0] == "trained; its samples are missing"
     (cell,) = made.cells()
     image = store.cell_folder(cell) / "samples" / "epoch-006.png"
     image.parent.mkdir()
@@ -305,7 +305,7 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
     assert hundred.values == {0: results["test_errors"]} and fifty.values == {}
     assert hundred.outcomes[0].adopted_from == str((runs / "good").resolve())
     assert len(adopt(made, store, [runs], {})) == 1
-    (kept,) = store.kept.glob("table1/*/results.json")
+    (kept,) = store.results.glob("table1/*/results.json")
     content = read_json(kept)
     assert content["errors_by_epoch"][-1] == results["test_errors"]
     assert content["adopted_from"] == str(runs / "good")
@@ -334,9 +334,9 @@ def test_a_run_on_other_images_is_not_adopted(
     made = plan(recipes=[str(file)], labels=[100])
     images = {images_of(made.cells()[0].recipe): "0" * 64}
     assert adopt(made, store, [trained_run], images) == [
-        f"not adopted: {trained_run}, which is of other images"
+        f"not adopted: {trained_run}, which used other images"
     ]
-    assert not store.kept.exists() and not (store.folder / "cells").exists()
+    assert not store.results.exists() and not (store.folder / "cells").exists()
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_damaged_results_are_told_and_nothing_else_is_lost_by_them(
     path = store.cell_folder(cell) / "results.json"
     good = read_json(path)
     write_json(path, {**good, key: value})
-    assert store.found(cell) is None
+    assert store.outcome(cell) is None
     assert re.search(message, store.problems[cell.name])
     # It is not computed over what is there; the other counts.
     assert made.missing(store).cells == {}
@@ -370,7 +370,7 @@ def test_damaged_results_are_told_and_nothing_else_is_lost_by_them(
     write_json(path, good)
     store.keep("table1", cell)
     write_json(path, {**good, key: value})
-    outcome = store.found(cell)
+    outcome = store.outcome(cell)
     assert outcome is not None and outcome.test_errors == good["test_errors"]
 
 

@@ -65,7 +65,7 @@ def test_a_table_is_computed_and_written(
     more = ["--labels", "20", "50", "--seeds", "2", "--members", "2", "--workers", "2"]
     assert main([*words, *more]) == 0
     told = capsys.readouterr().out
-    assert "0 of 12 cells are done, 12 to be computed" in told
+    assert "0 of 12 cells are done, 12 are to be computed" in told
     assert "tiny, 20 labels, seed 0: 118 errors of 500 (23.60 %)" in told
     out = tmp_path / "out"
     assert "**118.5 ± 0.7**" in (out / "table1.md").read_text()
@@ -75,7 +75,7 @@ def test_a_table_is_computed_and_written(
     before = len(workers.begun)
     assert main([*words, *more]) == 0
     again = capsys.readouterr().out
-    assert "12 of 12 cells are done, 0 to be computed" in again
+    assert "12 of 12 cells are done, 0 are to be computed" in again
     assert len(workers.begun) == before
     assert (
         again.partition("Table 1: MNIST, permutation-invariant\n")[2]
@@ -101,7 +101,7 @@ def test_a_budget_takes_what_fits_and_says_what_it_leaves_out(
     more = ["--labels", "20", "--seeds", "5", "--members", "1", "--workers", "2", "--budget", "2"]
     assert main([*words, *more]) == 0
     told = capsys.readouterr().out
-    assert "left out of 2 h: tiny, 20 labels: 1 of 5 (about 1 h of work)" in told
+    assert "does not fit in 2 h: tiny, 20 labels: 1 of 5 (about 1 h of work)" in told
     assert "4 cells, 2 at a time, will take about 2 h" in told
     assert "4 of 5" in told
     assert sum(job.kind == "train" for job in workers.begun) == 4
@@ -153,8 +153,8 @@ def test_a_damaged_result_is_a_hole_in_the_table(
     capsys.readouterr()
     assert main([*words, *more]) == 1
     told = capsys.readouterr().out
-    assert "1 of 2 cells are done, 0 to be computed" in told
-    assert "draw 0 failed: " in told and "without that file the cell is computed anew" in told
+    assert "1 of 2 cells are done, 0 are to be computed" in told
+    assert "draw 0 failed: " in told and "without that file the cell is computed again" in told
     assert "1 of 2, 1 failed" in told
 
 
@@ -189,7 +189,7 @@ def test_ctrl_c_says_how_to_go_on(
     workers.on_begin = interrupt
     assert main([*words, "--labels", "20", "--seeds", "1", "--members", "1"]) == 130
     told = capsys.readouterr()
-    assert "stopped; the same command goes on" in told.err
+    assert "stopped; the same command continues" in told.err
     assert "0 of 1" in told.out
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_says_how_to_go_on(
     ("more", "message"),
     [
         (["table4"], "TABLE: "),
-        (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none beside"),
+        (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none with"),
         (["table1", "--study", "report.json"], "study: expected none for table1"),
         (
             ["table1", "--labels", "0"],

@@ -67,7 +67,7 @@ def test_a_cell_whose_worker_is_killed_is_begun_again(
     progress, text = supervised(plan(draws=2), store, workers)
     assert progress.failed == {} and len(progress.done) == 2
     assert len(workers.begun) == 4
-    assert text.count("tiny, 20 labels, seed 0: killed by SIGKILL; begun again") == 2
+    assert text.count("tiny, 20 labels, seed 0: killed by SIGKILL; restarted") == 2
 
 
 def test_a_cell_that_is_killed_every_time_fails_in_the_end(
@@ -101,7 +101,7 @@ def test_a_worker_that_somebody_else_ends_or_that_has_no_memory_is_begun_again(
     workers = Scripted({"tiny-20-seed0": [ending]})
     progress, text = supervised(plan(), store, workers)
     assert progress.failed == {} and len(progress.done) == 1 and len(workers.begun) == 2
-    assert "begun again from its checkpoint" in text
+    assert "restarted from its checkpoint" in text
 
 
 def test_a_cell_that_another_process_trains_is_left_to_it(
@@ -183,7 +183,7 @@ def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
     progress, text = supervised(plan(draws=3), store, workers, deadline=15)
     assert stops == [True]
     assert len(workers.begun) == 2 and len(progress.done) == 1 and progress.failed == {}
-    assert "the budget is spent; the same command goes on" in text
+    assert "the budget is spent; the same command continues" in text
 
 
 def test_ctrl_c_stops_the_workers_and_keeps_what_is_done(
@@ -199,5 +199,5 @@ def test_ctrl_c_stops_the_workers_and_keeps_what_is_done(
     progress, _ = supervised(plan(draws=3), store, workers)
     assert progress.interrupted
     assert len(progress.done) == 1 and progress.failed == {}
-    # What was running is not lost: it is missing, and the same command goes on.
+    # What was running is not lost: it is missing, and the same command continues.
     assert len(plan(draws=3).missing(store).targets) == 2

@@ -67,10 +67,10 @@ def test_what_is_left_is_known_from_another_cell_of_the_recipe_or_from_timed_ste
 ) -> None:
     left = TimeLeft()
     assert left.seconds(cell, None) is None
-    left.timed(cell, 120.0)
+    left.add_timing(cell, 120.0)
     assert left.seconds(cell, None) == 120
     assert left.seconds(cell, Standing(epochs_done=3, epochs=6)) == 60
-    left.saw(cell, Standing(epochs_done=1, epochs=6, seconds_per_epoch=10.0))
+    left.observe(cell, Standing(epochs_done=1, epochs=6, seconds_per_epoch=10.0))
     assert left.seconds(cell, None) == 60
 
 

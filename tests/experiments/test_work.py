@@ -41,9 +41,9 @@ def test_a_cell_is_an_ordinary_run_and_is_kept_with_all_that_trained_it(
     assert perform(job(cell, store)).error is None
     run = RunFolder(store.cell_folder(cell))
     assert run.report.exists() and run.model.is_dir() and run.read_results() is not None
-    assert "errs on" in store.log(cell).read_text()
+    assert "misclassifies" in store.log(cell).read_text()
     store.keep("table1", cell)
-    (path,) = store.kept.glob("table1/*/results.json")
+    (path,) = store.results.glob("table1/*/results.json")
     kept = read_json(path)
     assert {"labels", "seed", "epochs", "test_size", "test_errors"} <= set(kept)
     assert (kept["labels"], kept["seed"], kept["epochs"]) == (20, 3, 1)
@@ -144,7 +144,7 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
         shutil.rmtree(folder / "checkpoints")
     made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
     assert perform(made).error is None
-    found = store.found(ensemble)
+    found = store.outcome(ensemble)
     assert found is not None and [each.seed for each in found.members] == [0, 1]
     # A run as any other: it is one classifier, which averages its members' probabilities.
     test = open_digits().test
@@ -154,8 +154,8 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
     assert np.allclose(together.probabilities, np.mean(apart, axis=0), atol=1e-5)
     assert int((together.labels != test.labels).sum()) == found.test_errors
     store.keep("table1", ensemble)
-    (kept,) = store.kept.glob("table1/*/results.json")
-    of_members = [store.found(member) for member in members]
+    (kept,) = store.results.glob("table1/*/results.json")
+    of_members = [store.outcome(member) for member in members]
     assert read_json(kept)["errors_by_epoch_of_members"] == [
         [each.test_errors] for each in of_members if each
     ]
@@ -177,7 +177,7 @@ def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) ->
     ensemble = Ensemble(members=members)
     made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
     assert perform(made).error is None
-    found = store.found(ensemble)
+    found = store.outcome(ensemble)
     assert found is not None and len(found.members) == 2
     # A member of other settings is none.
     other = replace(tiny, epochs=2)
@@ -203,12 +203,12 @@ def test_real_images_are_scored_by_a_network(
     real = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200), real=True)
     made = job_of(real, store.cell_folder(real), store.log(real))
     assert perform(made).error is None
-    found = store.found(real)
+    found = store.outcome(real)
     assert found is not None and found.score is not None and 1 <= found.score <= 10
     samples = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200))
     made = job_of(samples, store.cell_folder(samples), store.log(samples), members=(trained_run,))
     assert perform(made).error is None
-    of_samples = store.found(samples)
+    of_samples = store.outcome(samples)
     assert of_samples is not None and of_samples.score is not None
     images = RunFolder(trained_run).read_manifest().data.fingerprint
     assert of_samples.data_fingerprint == found.data_fingerprint == images

@@ -40,7 +40,7 @@ def test_files_of_such_names_are_refused(folder, write_image, name, shown):
     for opening in (find_images, lambda path: open_data_set(DataSettings(path=path))):
         with pytest.raises(
             UserError,
-            match=rf"^{shown}: expected the name of a file in UTF-8, got bytes that are none",
+            match=rf"^{shown}: expected the name of a file in UTF-8, got bytes that are not",
         ) as caught:
             opening(folder)
         assert str(caught.value).isprintable()

@@ -193,7 +193,7 @@ def test_samples_that_cannot_be_drawn_are_refused(trained_run: Path, tmp_path: P
         ({"count": 2.5}, "^count: expected a whole number"),
         ({"seed": -1}, "^seed: expected 0 to .* got -1$"),
         ({"best": 2.0, "classifier": trained_run}, r"^best: expected 0\.0001 to 1, got 2"),
-        ({"classifier": trained_run}, "^classifier: expected --best beside it"),
+        ({"classifier": trained_run}, "^classifier: expected --best with it"),
         ({"out": tmp_path / "full"}, "^out: expected a new or empty folder"),
         ({"out": 5}, "^out: expected a path, got 5$"),
     ):

@@ -162,7 +162,7 @@ def test_one_unreadable_image_does_not_cost_the_others(
 def test_an_image_is_not_replaced_by_what_is_said_of_it(trained_run: Path, tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     Image.new("L", (8, 8)).save(image)
-    with pytest.raises(UserError, match=r"^out: expected another file than the image"):
+    with pytest.raises(UserError, match=r"^out: expected a file other than the image"):
         predict_to_csv(trained_run, tmp_path, image, overwrite=True)
     assert Image.open(image).size == (8, 8)
 

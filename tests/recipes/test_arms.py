@@ -213,7 +213,7 @@ def test_settings_of_arms_at_their_defaults_are_in_no_hash() -> None:
 
 
 def test_steps_and_minutes_are_not_both_given() -> None:
-    with pytest.raises(UserError, match=r"^steps: expected none beside minutes, which plan them"):
+    with pytest.raises(UserError, match=r"^steps: expected none with minutes, which plan them"):
         replace(PRESETS["digits"], steps=500, minutes=2)
     with pytest.raises(UserError, match=r"^steps: expected at least as many as epochs"):
         replace(PRESETS["digits"], steps=5, epochs=6)

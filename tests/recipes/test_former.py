@@ -291,7 +291,7 @@ def test_an_error_names_what_was_written(
         assert main(["train", "digits", *words]) == 1
         assert capsys.readouterr().err == (
             f"convergan: {option}: expected {expected}, got {value!r}"
-            " (convergan train digits --help tells more)\n"
+            " (see convergan train digits --help)\n"
         )
 
 
@@ -333,7 +333,7 @@ def test_a_former_name_beside_the_present_one_is_refused(name: str) -> None:
                 with pytest.raises(UserError) as caught:
                     parsed(*words)
                 line = f"--objective.{name}: {told.format('--')}".replace("_", "-")
-                assert str(caught.value) == f"{line} (train --help tells more)"
+                assert str(caught.value) == f"{line} (see train --help)"
 
 
 def test_present_names_alone_are_no_former_ones() -> None:

@@ -197,7 +197,7 @@ def test_a_term_that_nobody_has_registered_is_named(registered: None, tmp_path: 
         read_recipe(path)
     assert str(caught.value) == (
         f"{path}: objective.gradient_penalty: expected the name of a setting, got another; "
-        "a term of your own has to be registered first"
+        "a term of your own must be registered first"
     )
     assert main(["train", "--from", str(path)]) == 1
 

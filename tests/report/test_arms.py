@@ -60,7 +60,7 @@ def test_the_table_has_the_best_arm_first_and_names_the_saved_one(html: str) -> 
     assert all(row[0].startswith(f"{name} ") for row, name in zip(rows, names, strict=True))
     assert [" saved " in row[0] for row in rows] == [True, False, False, False]
     saved, consistency, frozen, _ = rows
-    assert saved[1] == "2.8 %, 14 of 500 wrong 95 % interval 1.7 % to 4.6 %"
+    assert saved[1] == "2.8 %, 14 of 500 misclassified 95 % interval 1.7 % to 4.6 %"
     assert saved[2] == "–" and consistency[2] == "p = 0.031"
     assert saved[3] == "4 min 54 s 780 steps" and frozen[3] == "36 s"
     assert saved[4] == "3 of 25" and frozen[4] == "–"
@@ -71,16 +71,16 @@ def test_the_page_is_sound_and_its_parts_stand_in_order(html: str) -> None:
     assert len(outline.ids) == len(set(outline.ids)) and outline.images_without_words == 0
     headings = [each for each in outline.headings if each in NEW or each in ("Warnings", "Data")]
     assert headings == [
-        "The arms", "Learning curves", "Warnings",
-        "What the augmented views look like", "Images that the arms disagree on",
+        "Arms", "Learning curves", "Warnings",
+        "Augmented views", "Images that the arms disagree on",
     ]  # fmt: skip
     assert "http:" not in html and "https:" not in html
 
 
 NEW = (
-    "The arms",
+    "Arms",
     "Learning curves",
-    "What the augmented views look like",
+    "Augmented views",
     "Images that the arms disagree on",
 )
 
@@ -106,7 +106,7 @@ def test_the_key_numbers_are_those_of_the_saved_arm_and_the_baseline(html: str) 
 def test_why_an_arm_is_saved() -> None:
     one = ArmSummary(name="composed", minutes=1, held_out_errors=3, held_out_size=25, saved=True)
     other = replace(one, name="baseline", held_out_errors=4, saved=False)
-    images = "on the 25 labelled images that were held out to choose by."
+    images = "on the 25 labelled images held out for this choice."
     assert choice([one, other]) == (
         f"GAN composed with consistency is saved: it made the fewest mistakes {images}"
     )
@@ -133,7 +133,7 @@ def test_images_that_chose_among_the_arms_are_not_called_test_images(
     text = words(html)
     assert "error rate on held-out images" in text and "test image" not in text.lower()
     assert "was chosen by them: the intervals are wide enough to hold for all arms" in text
-    assert "only counted" not in text and "nothing was chosen" not in text
+    assert "only to count errors" not in text and "nothing was chosen" not in text
     assert len(table_of_arms(html)[0]) == 4, "the same numbers do not stand there twice"
 
 
@@ -146,7 +146,7 @@ def test_equal_counts_by_chance_do_not_make_test_images_those_that_chose(
         if arm.test is not None
     ]
     text = words(written(replace(compared, arms=arms, recipe={}, manifest=None)))
-    assert "error rate on test images" in text and "saved was chosen by them" not in text
+    assert "error rate on test images" in text and "saved arm was chosen by them" not in text
 
 
 def test_names_of_ones_own_stand_as_they_are() -> None:
@@ -225,7 +225,7 @@ def test_views_stand_below_the_images_that_they_are_of(html: str) -> None:
     [section] = re.findall(r'<section aria-labelledby="views">(.*?)</section>', html, re.S)
     alts = re.findall(r'alt="([^"]*)"', section)
     assert alts == [
-        "Training images as they are",
+        "Original training images",
         "The same training images, each in another weak view",
         "The same training images, each in another strong view",
     ]

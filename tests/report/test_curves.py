@@ -67,9 +67,12 @@ def test_folds_are_counted_together(inputs: ReportInputs) -> None:
     assert inputs.results is not None
     one = with_epochs(inputs, EpochLine(epoch=1, test_errors=10, test_size=40))
     [chart] = charts(one)
-    assert "Labels of test images are only counted" in chart.caption and "fold" not in chart.caption
+    assert (
+        "The test labels are used only to count errors" in chart.caption
+        and "fold" not in chart.caption
+    )
     [chart] = charts(replace(one, results=replace(inputs.results, folds=4)))
-    assert "in the fold that was trained without it, all folds together" in chart.caption
+    assert "in the fold that was trained without it; nothing was chosen" in chart.caption
     assert "test images" not in chart.caption
 
 
@@ -102,8 +105,8 @@ def test_earlier_runs_of_the_recipe_are_a_band_below_the_run(inputs: ReportInput
     assert (earlier.name, earlier.low, earlier.high) == (
         "mean of 3 earlier runs", (0.2, 0.03), (0.4, 0.05),
     )  # fmt: skip
-    assert "of earlier runs of this recipe, of the seeds 0, 1, 2; the line" in chart.caption
+    assert "of earlier runs of this recipe, with seeds 0, 1, 2; the line" in chart.caption
     assert "mean of 3 earlier runs: 4.0\N{NO-BREAK SPACE}% at epoch 4" in chart.description
-    assert "The band reaches from the least to the most errors" in chart.caption
+    assert "The band spans the fewest to the most errors" in chart.caption
     [without] = charts(with_epochs(inputs, *epochs))
     assert len(lines(without)) == 1 and "band" not in without.caption

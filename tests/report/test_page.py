@@ -34,11 +34,14 @@ def html(report: Path) -> str:
 def test_the_verdict_and_its_numbers(html: str) -> None:
     text = words(html)
     assert "The GAN helped: 14 of 500 test images wrong" in text
-    assert "14 of 500 wrong; 95 % interval 1.7 % to 4.6 %" in text
-    assert "33 of 500 wrong; 95 % interval 4.7 % to 9.1 %" in text
+    assert "14 of 500 misclassified; 95 % interval 1.7 % to 4.6 %" in text
+    assert "33 of 500 misclassified; 95 % interval 4.7 % to 9.1 %" in text
     assert "19 fewer mistakes with the GAN than without it" in text
-    assert "chance alone would make a difference this large with probability below 0.001" in text
-    assert "The test labels were only counted, never used to train or to choose." in text
+    assert "a difference this large would arise by chance with probability below 0.001" in text
+    assert (
+        "The test labels were used only to count errors, never to train or to choose a model."
+        in text
+    )
     assert "precision fp32" in text
     assert re.search(r'class="decision helped">helped<', html)
 
@@ -79,7 +82,7 @@ def test_the_same_inputs_give_the_same_bytes(
 
 
 def test_an_epoch_is_explained(html: str) -> None:
-    assert "one of the equal parts that the training is divided into" in words(html)
+    assert "one of the equal parts into which the training is divided" in words(html)
 
 
 def test_warnings_of_a_kind_stand_together_with_advice(html: str) -> None:
@@ -127,14 +130,14 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
     )
     assert Outline(html).headings == [
         "Warnings",
-        "How the training went",
+        "Training curves",
         "Losses",
         "The discriminator’s belief",
         "Diversity",
         "Generated and real images",
         "Generated",
         "Real",
-        "How it was made",
+        "How this run was made",
     ]
     text = words(html)
     assert "error rate" not in text and "test labels" not in text and "decision" not in text
@@ -160,7 +163,7 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
             least_certain=[],
         ),
     )
-    assert Outline(html).headings == ["Warnings", "How it was made"]
+    assert Outline(html).headings == ["Warnings", "How this run was made"]
 
 
 def test_without_a_baseline_nothing_is_compared(tmp_path: Path, finished: ReportInputs) -> None:
@@ -214,7 +217,7 @@ def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> No
     html = written(tmp_path, replace(finished, results=replace(finished.results, folds=4)))
     text = words(html)
     assert "Measured by 4-fold cross-validation over 500 labelled images" in text
-    assert "The test labels were only counted" not in text
+    assert "The test labels were used only" not in text
     assert "on the same labelled images" in text and "Labelled images by true class" in text
     assert "test image" not in text.lower().replace("500 test images wrong", "")
 
@@ -279,14 +282,17 @@ def test_of_many_classes_a_mistake_made_once_is_counted_alone(
     counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
     classes = [f"class {number}" for number in range(1000)]
     text = words(written(tmp_path, replace(finished, confusion=counts, classes=classes)))
-    assert "1,000 of the test images were classified wrongly" in text
+    assert "1,000 of the test images were misclassified" in text
     assert "no mistake was made twice" in text and "1 of 1" not in text
 
 
 def test_a_verdict_of_two_sentences_has_its_second_one_smaller(
     tmp_path: Path, finished: ReportInputs
 ) -> None:
-    first, second = "It errs on 2.8 % of 500 images (p < 0.001).", "The baseline took 1.3 minutes."
+    first, second = (
+        "It misclassifies 2.8 % of 500 images (p < 0.001).",
+        "The baseline took 1.3 minutes.",
+    )
     html = written(tmp_path, replace(finished, verdict=f"{first} {second}"))
     [verdict] = re.findall(r'<p class="verdict">(.*?)</p>', html)
     assert words(f"<p>{verdict}</p>") == first

@@ -51,8 +51,10 @@ def test_nested_settings_become_dotted_lines() -> None:
 
 
 def test_a_text_is_split_into_its_sentences() -> None:
-    assert sentences("It errs on 2.8 % (p < 0.001). The other, e.g. on 3 %: no. 4 more! Yes") == [
-        "It errs on 2.8 % (p < 0.001).",
+    assert sentences(
+        "It misclassifies 2.8 % (p < 0.001). The other, e.g. on 3 %: no. 4 more! Yes"
+    ) == [
+        "It misclassifies 2.8 % (p < 0.001).",
         "The other, e.g. on 3 %: no. 4 more!",
         "Yes",
     ]

@@ -67,7 +67,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
         path.write_bytes(b"nothing")
     with pytest.raises(
         UserError,
-        match=r"^\S*2.safetensors: expected a checkpoint, got a damaged file .*nor can the older one",
+        match=r"^\S*2.safetensors: expected a checkpoint, got a damaged file .*the older one cannot",
     ):
         load_newest_checkpoint(tmp_path)
 
@@ -96,7 +96,7 @@ def test_one_of_another_run_is_not_used(tmp_path: Path) -> None:
     assert loaded.passed_over[0].problem == (
         f"{other}: expected a checkpoint of this run, got one of another data set"
     )
-    with pytest.raises(UserError, match=r"got one of another recipe; nor can the older"):
+    with pytest.raises(UserError, match=r"got one of another recipe; the older one cannot be used"):
         load_newest_checkpoint(tmp_path, {"recipe": "b", "data set": "y"})
     kept = set_aside(other)
     assert kept.exists() and not other.exists()

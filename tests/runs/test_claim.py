@@ -147,7 +147,7 @@ def test_a_lock_that_was_left_makes_no_folder_a_used_one(tmp_path: Path) -> None
         pass
     (tmp_path / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(UserError, match="something else in it"),
+        pytest.raises(UserError, match="with other content"),
         claimed(RunFolder(tmp_path), resume=True),
     ):
         pass

@@ -46,7 +46,9 @@ def test_a_changed_recipe_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match=r"expected a new or empty folder, got something else"):
+    with pytest.raises(
+        UserError, match=r"expected a new or empty folder, got one with other content"
+    ):
         RunFolder(tmp_path).begin(RECIPE, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -84,7 +86,7 @@ def test_a_new_folder_gives_those_that_are_new(tmp_path: Path) -> None:
 )
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got .+$"):
+    with pytest.raises(UserError, match=r"^out: expected a folder that can be created, got .+$"):
         RunFolder(tmp_path / name).require_place(resume=False)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -107,5 +109,7 @@ def test_looking_at_a_place_leaves_nothing_there(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="nothing can be made in /proc")
 def test_a_place_that_no_one_can_write_to() -> None:
-    with pytest.raises(UserError, match=r"^out: expected a folder that can be made, got /proc/run"):
+    with pytest.raises(
+        UserError, match=r"^out: expected a folder that can be created, got /proc/run"
+    ):
         RunFolder(Path("/proc/run")).require_place(resume=True)

@@ -65,7 +65,7 @@ def test_lines_that_are_missing_or_there_twice_are_told(tmp_path: Path) -> None:
     kept = keep_metrics(path, 6)
     assert epochs_of(kept.lines) == [1, 2, 3, 4]
     assert kept.problem == (
-        f"{path}: expected a line for each epoch, got no epoch 5, 6 and two lines of epoch 1, 2, 3, 4"
+        f"{path}: expected a line for each epoch, got no epoch 5, 6 and two lines for epoch 1, 2, 3, 4"
     )
     assert keep_metrics(written(tmp_path / "good.jsonl", [1, 2, 3]), 3).problem is None
 

@@ -311,7 +311,7 @@ def test_the_best_samples_are_the_best(
         np.testing.assert_array_equal(image, everything[place])  # type: ignore[arg-type]
     for option in (["--classifier", str(trained_run)], ["--by", "inception"], ["--weights", "x"]):
         assert main([*words, *option]) == 1
-        expected = f"{option[0][2:]}: expected --best beside it, got none"
+        expected = f"{option[0][2:]}: expected --best with it, got none"
         assert expected in capsys.readouterr().err
     for count, share, message in ((0, 0.1, "count: "), (5, 0.0, "best: "), (5, 1.1, "best: ")):
         with pytest.raises(UserError, match=message):

@@ -24,7 +24,7 @@ from convergan.recipes.terms import ConsistencySettings
 from convergan.runs.metrics import read_metrics
 from convergan.runs.model import load_classifier
 from convergan.runs.results import Results
-from convergan.training.progress import RunProgress, Shown
+from convergan.training.progress import ProgressEntry, RunProgress
 from convergan.training.run import RunOptions, rehearse, train
 from convergan.training.signals import Interrupted
 
@@ -212,12 +212,12 @@ def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
         )
 
 
-def shown_by(monkeypatch: pytest.MonkeyPatch) -> list[Shown]:
+def shown_by(monkeypatch: pytest.MonkeyPatch) -> list[ProgressEntry]:
     """Takes down how a run shows its trainings, as far as they are known when it begins or goes on."""
-    found: list[Shown] = []
+    found: list[ProgressEntry] = []
 
     class Noted(RunProgress):
-        def __init__(self, console: Console, trainings: Sequence[Shown]) -> None:
+        def __init__(self, console: Console, trainings: Sequence[ProgressEntry]) -> None:
             found[:] = trainings
             super().__init__(console, trainings)
 

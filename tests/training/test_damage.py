@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_stays(
     assert shown.count("damaged file") == 1
     (warning,) = warnings_of(stopped)
     assert warning.kind == "checkpoint" and warning.epoch == 2
-    assert f"goes on from {older.name}" in warning.advice
+    assert f"continues from {older.name}" in warning.advice
     assert "damaged file" in (stopped / "report.html").read_text()
     assert (stopped / "checkpoints" / f"unusable-{newest.name}").exists()
     require_same_result(stopped, trained_run)
@@ -133,7 +133,9 @@ def test_all_damaged_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
     for path in (stopped / "checkpoints").iterdir():
         flip_a_bit(path)
     before = sorted(stopped.rglob("*"))
-    with pytest.raises(UserError, match=r"got a damaged file .*; nor can the older one be used$"):
+    with pytest.raises(
+        UserError, match=r"got a damaged file .*; the older one cannot be used either$"
+    ):
         resumed(stopped, quick_recipe)
     assert sorted(stopped.rglob("*")) == before
 

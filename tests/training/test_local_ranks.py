@@ -142,7 +142,7 @@ for told in meet():
     process = begun(wait)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert err == "convergan: rank 1 failed, code 3, and the others cannot go on\n"
+    assert err == "convergan: rank 1 failed, code 3, and the others cannot continue\n"
 
 
 def test_an_interactive_python_is_told_that_it_has_one_process(
@@ -166,4 +166,4 @@ def test_a_script_from_the_standard_input_is_refused(words: list[str]) -> None:
         timeout=120, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert ended.returncode == 1
-    assert "reads its script from the standard input, which cannot be run once more" in ended.stderr
+    assert "reads its script from the standard input, which cannot be run again" in ended.stderr

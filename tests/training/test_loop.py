@@ -272,7 +272,7 @@ def test_rollback_gives_up_after_three_times(
 
     monkeypatch.setattr(Player, "step", spoiled)
     options = RunOptions(on_divergence="rollback")
-    with pytest.raises(UserError, match=r"diverged.*after 3 times going back"):
+    with pytest.raises(UserError, match=r"diverged.*after 3 rollbacks"):
         train(quick_recipe, tmp_path / "run", options=options, console=quiet)
 
 

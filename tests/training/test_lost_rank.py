@@ -111,7 +111,7 @@ def test_a_run_goes_on_from_where_a_rank_was_lost(
     os.kill(workers[-1], signal.SIGKILL)
     codes, told = ended(processes)
     assert 0 not in codes
-    assert "--resume goes on from the last checkpoint" in told
+    assert "--resume continues from the last checkpoint" in told
     # torchrun has a traceback of its own.
     assert os.path.join("convergan", "training", "") not in told, told
     deadline = time.monotonic() + 60

@@ -165,10 +165,10 @@ def test_the_report_shows_each_member_and_leads_to_its_own(ensemble: Path) -> No
         assert f'<a href="members/{member.seed}/report.html">{member.seed}</a>' in page
         assert f"{member.test_errors} of 500 wrong" in page
         assert (ensemble / "members" / str(member.seed) / "report.html").is_file()
-    for words in ("ensemble of 3", "seed 4 to 6", "Alone the members err on", "Error rate"):
+    for words in ("ensemble of 3", "seed 4 to 6", "Alone, the members misclassify", "Error rate"):
         assert words in page
     own = (member_of(ensemble, SEEDS[0]) / "report.html").read_text(encoding="utf-8")
-    assert "The members" not in own
+    assert "Members" not in own
 
 
 def test_a_member_is_what_its_recipe_trains_by_itself(
@@ -280,7 +280,7 @@ def test_what_is_no_ensemble_is_told(
     ensemble: Path, recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        UserError, match=r"members: expected 1 beside minutes or arms.*got 3; --minutes None"
+        UserError, match=r"members: expected 1 with minutes or arms.*got 3; --minutes None"
     ):
         replace(PRESETS["folder"], members=3)
     with pytest.raises(UserError, match="seed: expected one that leaves room"):

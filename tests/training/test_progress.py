@@ -9,7 +9,7 @@ from rich.console import Console
 
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import ArmResult, Interval
-from convergan.training.progress import RunProgress, Shown, TimeLeft, print_verdict
+from convergan.training.progress import ProgressEntry, RunProgress, TimeLeft, print_verdict
 from support import results_of
 
 LINE = EpochLine(
@@ -33,7 +33,7 @@ def run_of(console: Console, epochs: int, steps: list[int]) -> RunProgress:
     return RunProgress(
         console,
         [
-            Shown(title=title, epochs=epochs, steps=count)
+            ProgressEntry(title=title, epochs=epochs, steps=count)
             for title, count in zip(titles, steps, strict=True)
         ],
     )
@@ -155,13 +155,13 @@ def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch
     second.epoch_ended(replace(LINE, epoch=9))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     # 10 steps of this fold and 100 of the result, 6 s each.
-    assert lines[0] == "what is left of 2 trainings will take about 11 min"
+    assert lines[0] == "the rest of 2 trainings will take about 11 min"
     assert lines[1].endswith("epoch 9/10, losses 0.75 and 0.04, error 8.4%, 11 min left")
 
 
 def test_going_back_does_not_upset_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    left = TimeLeft([Shown(title="epoch", epochs=10, steps=100)])
+    left = TimeLeft([ProgressEntry(title="epoch", epochs=10, steps=100)])
     left.training_begins(0)
     for done in (*range(1, 51), *range(31, 61)):
         clock.now += 2
@@ -196,8 +196,8 @@ def test_the_verdict_is_a_table() -> None:
 
 def test_trainings_whose_steps_take_longer_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    quick = Shown(title="baseline: epoch", epochs=1, steps=100, step_cost=1.0)
-    slow = Shown(title="composed: epoch", epochs=1, steps=100, step_cost=5.0)
+    quick = ProgressEntry(title="baseline: epoch", epochs=1, steps=100, step_cost=1.0)
+    slow = ProgressEntry(title="composed: epoch", epochs=1, steps=100, step_cost=5.0)
     left = TimeLeft([quick, slow])
     left.training_begins(0)
     for done in range(1, 51):

@@ -25,5 +25,5 @@ def test_a_stream_goes_on_where_its_state_was_taken() -> None:
 def test_streams_of_ranks_that_drew_on_their_own_are_refused() -> None:
     stream = RandomStream(torch.device("cpu"), 3)
     former = {"ranks": [[states[0], states[0]] for states in stream.state_dict()["ranks"]]}
-    with pytest.raises(UserError, match="older version, whose processes did not train as one"):
+    with pytest.raises(UserError, match="older version, in which each process had its own"):
         stream.load_state_dict(former)

@@ -330,7 +330,7 @@ def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path
     assert lines[:3] == [
         "3 classes: circles 4, squares 4, stripes 4; 15 unlabelled; test 6",
         "32x32 px, colour",
-        "1 training of 2 epochs; a baseline beside it",
+        "1 training of 2 epochs; with a baseline",
     ]
     assert lines[3].startswith("cpu, ")
     assert lines[4].startswith("this training of 2 epochs will take about ")
@@ -354,7 +354,7 @@ def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
     assert lines[2].startswith("5 trainings of 2 epochs: 4 folds, then the result")
     memory, time, last = lines[4:]
     assert re.fullmatch(
-        r"memory: about \S+ [MG]B beside the images, of the \S+ [MG]B that .+", memory
+        r"memory: about \S+ [MG]B plus the images, of the \S+ [MG]B that .+", memory
     )
     # Two steps an epoch; too many epochs for as many seconds would be no estimate.
     told = re.fullmatch(r"time: about (.+) on this machine .*, for 20 steps of about (\S+) s", time)
@@ -374,8 +374,8 @@ def test_an_impossible_place_is_found_before_an_image_is_read(
     (tmp_path / "file").write_text("")
     for out, message in (
         (trained_run, "expected a new or empty folder, got a run; --resume"),
-        (tmp_path / "file" / "run", "out: expected a folder that can be made"),
-        (tmp_path / ("x" * 300), "out: expected a folder that can be made"),
+        (tmp_path / "file" / "run", "out: expected a folder that can be created"),
+        (tmp_path / ("x" * 300), "out: expected a folder that can be created"),
         (tmp_path / "bad\0name", "out: expected a path, got"),
     ):
         with pytest.raises(UserError, match=message):

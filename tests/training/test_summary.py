@@ -51,7 +51,7 @@ def test_classes_labels_unlabelled_and_test_images_stand_in_the_first_line() -> 
     assert lines == [
         "2 classes: five 30, three 30; 50 unlabelled; test 60",
         "8x8 px, grey",
-        "1 training of 100 epochs; a baseline beside it",
+        "1 training of 100 epochs; with a baseline",
     ]
 
 
@@ -60,7 +60,7 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
     first, second, third = summary_lines(prepared(data))
     assert first == "2 classes: five 30, three 30; none unlabelled; test in 4 folds"
     assert second == "8x8 px, grey; 4 folds of 15 labels each"
-    assert third == "5 trainings of 100 epochs: 4 folds, then the result; each beside a baseline"
+    assert third == "5 trainings of 100 epochs: 4 folds, then the result; each with a baseline"
     first, _, third = summary_lines(prepared(data, folds=0, validation_share=0.25))
     assert first == (
         "2 classes: each 30; none unlabelled; test 12 of the labels; validation 12 of the labels"
@@ -74,7 +74,7 @@ def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_
     *_, note, _ = summary_lines(prepared(data, recipe))
     assert note == (
         "unbalanced: a has 30 labels, c 90; "
-        "--objective.supervised.class-weights balanced makes up for it"
+        "--objective.supervised.class-weights balanced compensates for it"
     )
     objective = recipe.objective
     weighted = objective.with_term(replace(objective.supervised, class_weights="balanced"))
@@ -109,7 +109,7 @@ def test_many_and_long_names_fit_in_80_columns(labelled: dict[str, int], line: s
 
 
 def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
-    note = "4 files passed over: .heic 3, .txt 1"
+    note = "4 files skipped: .heic 3, .txt 1"
     lines = summary_lines(prepared(data_of({"a": 5, "b": 5}, test=2, notes=(note,))))
     assert lines[1] == f"8x8 px, grey; {note}"
     long = "frogs and Frog look like one class of which " + "the name was written twice " * 2
@@ -144,7 +144,7 @@ def test_the_table_and_the_manifest_hold_the_same_facts() -> None:
         "training images in all": "110",
         "tested on": "in 4 folds",
         "size and colour": "8x8 px, grey",
-        "trainings": "5 trainings of 100 epochs: 4 folds, then the result; each beside a baseline",
+        "trainings": "5 trainings of 100 epochs: 4 folds, then the result; each with a baseline",
         "note": "a note",
     }
     manifest = new_manifest(preparation, process_of())

@@ -34,7 +34,7 @@ def test_only_images_where_one_of_two_errs_count() -> None:
     ("decision", "p_value", "words"),
     [
         ("helped", 1e-9, "the GAN helped (p < 0.001)"),
-        ("hurt", 0.012, "the GAN hurt (p = 0.012); what is saved is its classifier"),
+        ("hurt", 0.012, "the GAN hurt (p = 0.012); its classifier is saved nevertheless"),
         ("undecided", 0.4, "undecided: a difference this small may be chance (p = 0.4)."),
     ],
 )
@@ -42,8 +42,8 @@ def test_one_sentence(decision: str, p_value: float, words: str) -> None:
     results = results_of(13, 34, decision=decision, p_value=p_value)
     sentence = verdict_sentence(results).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence.startswith(
-        "With 100 labels, the supervised baseline errs on 6.8 % of 500 test images, "
-        "the semi-supervised GAN on 2.6 %"
+        "With 100 labels, the supervised baseline misclassifies 6.8 % of 500 test images, "
+        "the semi-supervised GAN 2.6 %"
     )
     assert words in sentence
     assert "cross-validation" in verdict_sentence(replace(results, folds=4))
@@ -90,19 +90,19 @@ def test_of_several_arms_the_best_is_named_with_its_lead_and_what_each_cost() ->
         },
     )
     assert sentence_of(results) == (
-        "With 100 labels, of 1,000 test images the GAN composed with consistency errs on 14.1 % (2.0 min), "
-        "consistency 15.0 % (2.0 min), the supervised baseline 24.3 % (2.0 min). Best is the GAN composed "
-        "with consistency, 0.9 points better than consistency (p = 0.4, which may be chance) and 10.2 points "
-        "better than the supervised baseline (p < 0.001); whether the GAN helped beside consistency is "
-        "undecided."
+        "With 100 labels, the GAN composed with consistency misclassifies 14.1 % of 1,000 test images "
+        "(2.0 min), consistency 15.0 % (2.0 min), the supervised baseline 24.3 % (2.0 min). The best is the "
+        "GAN composed with consistency, 0.9 points better than consistency (p = 0.4, which may be chance) "
+        "and 10.2 points better than the supervised baseline (p < 0.001); whether adding the GAN to "
+        "consistency helped is undecided."
     )
 
 
 @pytest.mark.parametrize(
     ("composed", "consistency", "words"),
     [
-        (100, 150, "the GAN helped beside consistency"),
-        (150, 100, "the GAN hurt beside consistency"),
+        (100, 150, "adding the GAN to consistency helped"),
+        (150, 100, "adding the GAN to consistency hurt"),
     ],
 )
 def test_the_gan_is_judged_by_consistency_and_not_by_the_baseline(
@@ -117,7 +117,7 @@ def test_with_a_baseline_alone_nothing_is_said_of_the_gans_part() -> None:
     pairs = {("composed", "baseline"): 1e-5}
     sentence = sentence_of(results_of_arms({"composed": 100, "baseline": 400}, pairs))
     assert sentence.endswith(
-        "Best is the GAN composed with consistency, 30.0 points better than the supervised baseline "
+        "The best is the GAN composed with consistency, 30.0 points better than the supervised baseline "
         "(p < 0.001)."
     )
 
@@ -126,7 +126,7 @@ def test_another_arm_than_the_best_may_be_saved_which_is_said() -> None:
     pairs = {("composed", "gan"): 0.03}
     sentence = sentence_of(results_of_arms({"composed": 120, "gan": 100}, pairs))
     assert sentence.endswith(
-        "Best is the GAN, 2.0 points better than the GAN composed with consistency (p = 0.03); the model "
+        "The best is the GAN, 2.0 points better than the GAN composed with consistency (p = 0.03); the model "
         "that is saved is the GAN composed with consistency, the recipe's own."
     )
 
@@ -153,7 +153,7 @@ def test_an_ensemble_is_told_beside_its_members() -> None:
     )
     results = results_of(8, 50, decision="helped", p_value=1e-5, members=members)
     assert verdict_sentence(results).replace(SPACE, " ") == (
-        "With 100 labels, the ensemble of 3 supervised baselines errs on 10.0 % of 500 test images, the "
-        "ensemble of 3 semi-supervised GANs on 1.6 %: the GAN helped (p < 0.001). By themselves its members "
-        "err on 3.0 % on average, between 2.0 % and 4.0 %."
+        "With 100 labels, the ensemble of 3 supervised baselines misclassifies 10.0 % of 500 test images, "
+        "the ensemble of 3 semi-supervised GANs 1.6 %: the GAN helped (p < 0.001). Its members alone "
+        "misclassify 3.0 % on average, between 2.0 % and 4.0 %."
     )

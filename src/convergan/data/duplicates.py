@@ -22,7 +22,7 @@ def notes_of_duplicates(
     equal = _equal_images([train] if test is None else [train, test])
     count = len(train)
     if count > 1 and any(sum(row < count for row in rows) == count for rows in equal):
-        return [f"all {count} training images are equal, pixel for pixel"]
+        return [f"all {count} training images are identical, pixel for pixel"]
     notes = []
     labels = [train.labels] if test is None else [train.labels, test.labels]
     label = np.concatenate(labels)
@@ -40,8 +40,8 @@ def notes_of_duplicates(
         copy = next(row for row in copies if label[row] != label[original])
         number = sum(int((label[rows] != UNLABELLED).sum()) for rows in torn)
         notes.append(
-            f"{number} images are in two classes or more, pixel for pixel: {name_and_class(original)} is"
-            f" {name_and_class(copy)}{'' if number == 2 else ', and others'}"
+            f"{number} images occur in two or more classes, pixel for pixel: {name_and_class(original)}"
+            f" equals {name_and_class(copy)}{'' if number == 2 else ', and others'}"
         )
     leaked = [rows for rows in equal if rows[0] < count <= rows[-1]]
     if leaked:
@@ -49,7 +49,7 @@ def notes_of_duplicates(
         copy = next(row for row in leaked[0] if row >= count)
         notes.append(
             f"{number} test image{' is a training image' if number == 1 else 's are training images'} too,"
-            f" pixel for pixel: {file_name(copy)} is {file_name(leaked[0][0])}"
+            f" pixel for pixel: {file_name(copy)} equals {file_name(leaked[0][0])}"
             f"{'' if number == 1 else ', and others'}"
         )
     return notes

@@ -168,8 +168,8 @@ def _require_no_classes_twice(path: Path, classes: Sequence[_Folder]) -> None:
         twice = names.intersection(folder.subfolders) - {folder.name}
         if folder.holds_folders and 2 * len(twice) > len(folder.subfolders):
             raise UserError(
-                f"{path / folder.name}: expected the images of a class, got folders of classes that stand"
-                f" beside it too ({_listed(twice)}); name it test or unlabelled, or move it out of {path}"
+                f"{path / folder.name}: expected the images of a class, got folders of classes that are also"
+                f" next to it ({_listed(twice)}); name it test or unlabelled, or move it out of {path}"
             )
 
 
@@ -194,12 +194,12 @@ def _require_no_neighbour(
             (folder for folder in (*shared, *direct) if folder in neighbours), neighbours[0]
         )
         raise UserError(
-            f"{path / neighbour.name}: expected beside {train.name}/<class>/ only"
-            f" {', '.join(TEST_FOLDERS)} and {UNLABELLED_FOLDERS[0]}, got {quoted(neighbour.name)}; move it"
-            f" out of {path}, or, if {train.name} is a class, put its images right into {train.name}/"
+            f"{path / neighbour.name}: expected only {', '.join(TEST_FOLDERS)} and {UNLABELLED_FOLDERS[0]}"
+            f" next to {train.name}/<class>/, got {quoted(neighbour.name)}; move it out of {path}, or, if"
+            f" {train.name} is a class, put its images directly into {train.name}/"
         )
     notes.append(
-        f"{train.name} is read as a class, beside {_listed(folder.name for folder in neighbours)}"
+        f"{train.name} is read as a class, like {_listed(folder.name for folder in neighbours)}"
     )
 
 
@@ -229,7 +229,7 @@ def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") 
     outer = outer[:sets]
     subfolders = {folder[len(outer)] for folder in folders}
     inner = Path(*outer)
-    advice = f"name {path / inner}" if not train else f"move these up into {path / train}"
+    advice = f"use {path / inner}" if not train else f"move them up into {path / train}"
     if not any(map(meaning, subfolders)):
         advice = f"if those are the classes, {advice}"
     raise UserError(
@@ -248,7 +248,7 @@ def _note_equal_folders(classes: Sequence[_Folder], notes: list[str]) -> None:
     ):
         notes.append(
             f"all classes ({_listed(folder.name for folder in classes)}) hold the same folders"
-            f" ({_listed(classes[0].subfolders)}): look whether those are the classes"
+            f" ({_listed(classes[0].subfolders)}): check whether those are the classes"
         )
 
 

@@ -73,7 +73,7 @@ def open_hub(source: str) -> Source:
         folder = _download(name, _CONVERTED, _SMALL_FILES)
         splits = _converted_splits(name, configuration or default, folder)
         if any("/partial-" in file for files in splits.values() for file in files):
-            notes = (f"The hub converted the first 5 GB of {name} alone, and these are used.",)
+            notes = (f"The hub converted only the first 5 GB of {name}; these are used.",)
     if "train" not in splits:
         raise UserError(
             f"data.source: expected {quoted(name)} to have a split named train, got"
@@ -173,13 +173,13 @@ def _not_loaded(name: str, error: Exception) -> UserError:
 
     if isinstance(error, GatedRepoError):
         reason = (
-            f"its owners let in whom they know: ask for access at https://huggingface.co/datasets/{name},"
+            f"its owners grant access on request: ask at https://huggingface.co/datasets/{name},"
             " then log in with `hf auth login` or set HF_TOKEN"
         )
     elif isinstance(error, RepositoryNotFoundError):
-        reason = "there is none of this name, or it is private and HF_TOKEN is not set"
+        reason = "no data set has this name, or it is private and HF_TOKEN is not set"
     elif isinstance(error, RevisionNotFoundError):
-        reason = "it holds no parquet files, nor has the hub converted it to any"
+        reason = "it has no parquet files, and the hub has not converted it"
     elif isinstance(error, IncompleteSnapshotError | LocalEntryNotFoundError):
         unreachable = one_line(error.__cause__ or error)
         reason = f"not all of it is in the cache, and the hub cannot be reached: {unreachable}"

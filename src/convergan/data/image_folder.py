@@ -18,8 +18,8 @@ from convergan.data.metadata import METADATA
 from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.errors import UserError, printable, system_problem
 from convergan.images.decode import SUFFIXES
-from convergan.images.passed_over import count_passed_over
 from convergan.images.read_images import find_in_folder
+from convergan.images.skipped_files import count_skipped
 from convergan.images.walk import is_the_systems
 
 
@@ -60,12 +60,12 @@ def open_image_folder(path: Path) -> Source:
         entries, notes = layout.entries(names), list(layout.notes)
     labelled = any(entry.label is not None for entry in entries)
     notes += look_for_tables(path, other_files, labelled=labelled)
-    if passed_over := count_passed_over(other_files):
-        notes.append(passed_over)
+    if skipped := count_skipped(other_files):
+        notes.append(skipped)
     train = [entry for entry in entries if not entry.is_test]
     test = [entry for entry in entries if entry.is_test]
     if not train:
-        raise UserError(f"{path}: expected training images, got test images alone")
+        raise UserError(f"{path}: expected training images, got only test images")
     classes = classes_among([entry.label for entry in train])
     require_distinct(str(path), map(str, classes))
     return Source(
@@ -149,8 +149,8 @@ def _without_images(
     other_files: Sequence[str],
     advice: str = "; remove the folder if none belong there",
 ) -> UserError:
-    passed_over = count_passed_over(other_files)
+    skipped = count_skipped(other_files)
     return UserError(
         f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
-        f"{f' ({passed_over})' if passed_over else ''}{advice}"
+        f"{f' ({skipped})' if skipped else ''}{advice}"
     )

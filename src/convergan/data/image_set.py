@@ -59,8 +59,8 @@ class DataSet:
     """SHA-256 of all pixels, labels and classes: the same on every machine and after any copying."""
 
     notes: tuple[str, ...] = ()
-    """Notes on files that were passed over and on likely mistakes in the layout: a sentence each, such
-    as `4 files passed over: .heic 3, .txt 1`."""
+    """Notes on files that were skipped and on likely mistakes in the layout: a sentence each, such
+    as `4 files skipped: .heic 3, .txt 1`."""
 
 
 def data_set_from_arrays(

@@ -165,11 +165,11 @@ def _notes_of_shape(images: np.ndarray) -> tuple[str, ...]:
     """Notes on shapes that can be read in two ways."""
     if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] in (1, 3):
         return (
-            f"{list(images.shape)} is taken for [n, height, width, channels]; it might be"
+            f"{list(images.shape)} is read as [n, height, width, channels]; it might be"
             " [n, channels, height, width]",
         )
     if images.ndim == 3 and (images.shape[0] in (1, 3) or images.shape[2] in (1, 3)):
-        return (f"{list(images.shape)} is taken for {len(images)} grey images",)
+        return (f"{list(images.shape)} is read as {len(images)} grey images",)
     return ()
 
 
@@ -183,7 +183,7 @@ def _require_range(
     values = f"values from {low:g} to {high:g}"
     if pixel_range is None:
         raise UserError(
-            f"{place}: expected --pixel-range with floats (0 1, -1 1 or 0 255, say), got none; {values}"
+            f"{place}: expected --pixel-range with floats (such as 0 1, -1 1 or 0 255), got none; {values}"
         )
     if not pixel_range[0] < pixel_range[1]:
         raise UserError(f"pixel_range: expected black below white, got {pixel_range}")
@@ -221,7 +221,7 @@ def _array(path: Path, key: str | None) -> np.ndarray:
         with content:
             array = content[_key_of(path, content.files, key)]
         if not isinstance(array, np.ndarray):
-            raise UserError(f"{path}: expected an array, got a member that is none")
+            raise UserError(f"{path}: expected an array, got a member that is not one")
         return array
 
 

@@ -31,15 +31,15 @@ def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list
         stem, suffix = os.path.splitext(os.path.basename(name).lower())
         if suffix not in _TABLES:
             continue
-        # Text beside images is commonplace; `metadata.csv.txt` is how some systems save a table.
+        # Text among images is commonplace; `metadata.csv.txt` is how some systems save a table.
         named_so = suffix != ".txt" or stem.endswith(".csv")
         if (named_so and os.path.splitext(stem)[0] in _LABEL_WORDS) or (
             suffix in (".csv", ".tsv") and is_table_of_labels(path / name)
         ):
             if labelled:
                 notes.append(
-                    f"{name} looks like a table of labels and is not read: labels stand in the names of"
-                    f" folders and in {METADATA}"
+                    f"{name} looks like a table of labels and is not read: labels come from the names of"
+                    f" folders and from {METADATA}"
                 )
                 continue
             raise UserError(
@@ -48,5 +48,5 @@ def look_for_tables(path: Path, names: Sequence[str], *, labelled: bool) -> list
                 " it out to train without labels"
             )
         if suffix in (".csv", ".tsv") and not labelled:
-            notes.append(f"{name} is not read: labels stand in {METADATA} alone")
+            notes.append(f"{name} is not read: labels come from {METADATA} alone")
     return notes

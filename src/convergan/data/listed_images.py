@@ -14,7 +14,7 @@ from convergan.errors import UserError, quoted
 def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
     """The entries of images from a table, and from their folders for images that are not in it.
 
-    If the folders of the images in the table are their classes, all other images have their folder's class;
+    If the folders of the images in the table are their classes, all other images get their folder's class;
     if none are, the other images are unlabelled. A split that the table does not give is taken from the
     folder.
 
@@ -42,7 +42,7 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
         classes = Counter(str(entry.label) for entry in by_folder if entry.label is not None)
         if classes:
             counts = ", ".join(f"{name} {classes[name]}" for name in sorted(classes))
-            notes.append(f"images that {table} does not name have their folder's class: {counts}")
+            notes.append(f"images that {table} does not name get their folder's class: {counts}")
         unlisted = [entry.name for entry in by_folder if entry.label is None]
         by_folder = [entry for entry in by_folder if entry.label is not None]
     if unlisted:

@@ -131,7 +131,7 @@ def _require_one_kind(tables: Sequence[LabelColumn]) -> None:
         if not all(name.isdecimal() and str(int(name)) == name for name in table.names or ()):
             raise UserError(
                 f"{numbers.file}: expected names of classes for its integers, as {table.file} has"
-                f" them ({first_of(table.names or ())}), got none; which class each means is not known"
+                f" them ({first_of(table.names or ())}), got none; the class that each means is unknown"
             )
 
 

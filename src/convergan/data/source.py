@@ -93,7 +93,7 @@ def _find(settings: DataSettings) -> Source:
     images = len(find_in_folder(path).images)
     if not images:
         return source
-    note = f"{images:,} image files beside parquet files are not read, unless these name them"
+    note = f"{images:,} image files next to parquet files are not read, unless these name them"
     return replace(source, notes=(*source.notes, note))
 
 

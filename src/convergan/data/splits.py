@@ -19,7 +19,7 @@ _CHOICE, _TEST, _FOLDS, _VALIDATION = range(4)
 _LABELS_TO_HOLD_OUT_ONCE = 200
 _FOLDS_OF_FEW_LABELS = 4
 
-_OR_GIVE_A_TEST_SET = "add test images of every class, of which none has to be held out"
+_OR_GIVE_A_TEST_SET = "add test images of every class, so that none has to be held out"
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def open_store(
     try:
         store = _read(folder, source, settings)
     except DamagedStore as damage:
-        notes = (f"The store of decoded images was damaged, and made again ({damage}).",)
+        notes = (f"The store of decoded images was damaged and has been made again ({damage}).",)
         store = None
     if store is None:
         if before_decoding is not None:

@@ -51,7 +51,7 @@ def write_pixels(
                 if not settings.skip_unreadable:
                     raise UserError(
                         f"{source.place}/{name}: expected a readable image, got {result};"
-                        " --data.skip-unreadable goes on without such images"
+                        " --data.skip-unreadable skips such images"
                     )
                 skipped[row] = SkippedImage(name, str(result))
                 continue

@@ -21,17 +21,17 @@ def adopt(
 
     Args:
         plan: the table whose cells are looked for.
-        store: where their results are kept, and where links to the runs are: they stay where they are.
-        folders: of runs, at any depth.
-        images: fingerprints of the images that the table is of, as far as they are known.
+        store: the store that keeps their results, and links to the runs, which stay where they are.
+        folders: folders with runs at any depth.
+        images: fingerprints of the images of the table, as far as they are known.
 
     Returns:
-        A line for each cell that is done now, and for each run that cannot be read or is of other images.
+        A line for each cell that is done now, and for each run that cannot be read or used other images.
 
     Raises:
-        UserError: a folder is not there.
+        UserError: a folder is missing.
     """
-    wanted = {cell.name: cell for cell in plan.cells()}
+    cells = {cell.name: cell for cell in plan.cells()}
     lines = []
     for folder in folders:
         if not folder.is_dir():
@@ -41,11 +41,11 @@ def adopt(
             if not run.recipe.exists():
                 continue
             try:
-                cell = wanted.get(_cell_of(read_recipe(run.recipe)).name)
+                cell = cells.get(_cell_of(read_recipe(run.recipe)).name)
                 if cell is None or store.found(cell) is not None:
                     continue
                 if are_others(images, cell, outcome_in(run.path, cell)):
-                    lines.append(f"not adopted: {run.path}, which is of other images")
+                    lines.append(f"not adopted: {run.path}, which used other images")
                     continue
                 store.keep(plan.table.name, cell, run.path)
             except UserError as error:
@@ -57,7 +57,7 @@ def adopt(
 
 
 def _cell_of(recipe: Recipe) -> Training | Ensemble:
-    """What a run of a recipe is in a table."""
+    """The cell of a table that a run of the recipe fills."""
     if not is_ensemble(recipe):
         return Training(recipe=recipe)
-    return Ensemble(members=tuple(Training(recipe=each) for each in member_recipes(recipe)))
+    return Ensemble(members=tuple(Training(recipe=member) for member in member_recipes(recipe)))

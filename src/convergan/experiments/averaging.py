@@ -17,13 +17,13 @@ from convergan.training.run import train
 def average(recipe: Recipe, folder: Path, members: Sequence[Path], console: Console) -> None:
     """Makes the run folder of an ensemble, whose `members/<seed>` are links to its members' run folders.
 
-    It has its results, its model and its report as one that `train` has trained.
+    It has results, model and report like a run of `train`.
 
     Args:
-        recipe: of the first member.
-        folder: of the ensemble.
+        recipe: the recipe of the first member.
+        folder: run folder of the ensemble.
         members: finished run folders with consecutive seeds.
-        console: where progress is shown.
+        console: console for the progress.
 
     Raises:
         UserError: a member is not finished.
@@ -38,6 +38,6 @@ def average(recipe: Recipe, folder: Path, members: Sequence[Path], console: Cons
             raise UserError(f"{member}: expected a finished run, got one that is not")
         link = run.member(results.seed).path
         if not link.is_symlink():
-            # Of names that stay as they are when the folder of the experiment is moved.
+            # Relative: the link stays valid when the folder of the experiment is moved.
             link.symlink_to(Path("..") / ".." / member.name, target_is_directory=True)
     train(ensemble, folder, options=RunOptions(resume=True), console=console)

@@ -1,4 +1,4 @@
-"""Which cells fit in the time that there is."""
+"""Choice of the cells that fit in the available time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ class Choice:
     """The cells that fit, and those that do not."""
 
     cells: list[Cell] = field(default_factory=list)
-    """In the order in which they are run, what is needed first."""
+    """Cells that fit, in the order in which they are run, needed ones first."""
 
     seconds: float = 0.0
-    """When the last worker is done with them."""
+    """Time until the last worker is done with them."""
 
     left_out: list[tuple[Entry, Cell, float]] = field(default_factory=list)
-    """Each with the seconds of work that it needs beside what is done and chosen."""
+    """Cells that do not fit, each with its seconds of work in addition to what is done and chosen."""
 
 
 def chosen(
@@ -30,38 +30,38 @@ def chosen(
     budget_seconds: float,
     workers: int,
 ) -> Choice:
-    """The cells of a table that so many workers can compute in a budget.
+    """The cells of a table that `workers` can compute in a budget.
 
     Cells are taken in the order of the table's targets; one that does not fit is left out, and a shorter one
-    after it may still fit. Of an ensemble all members fit, or none is trained for it.
+    after it may still fit. An ensemble is chosen with all of its members or not at all.
 
     Args:
         plan: the table.
-        missing: what is to be computed.
-        seconds: what is left of a training.
-        budget_seconds: of wall-clock time.
-        workers: that work at the same time.
+        missing: the cells to compute.
+        seconds: function that estimates the remaining time of a training.
+        budget_seconds: budget of wall-clock time.
+        workers: number of workers that work at the same time.
     """
     choice = Choice()
     ends = [0.0] * max(1, workers)
-    taken: set[str] = set()
+    selected: set[str] = set()
     for entry, target in plan.targets():
         if target.name not in missing.targets:
             continue
         new = [
             cell
             for cell in with_needs([target])
-            if cell.name in missing.cells and cell.name not in taken
+            if cell.name in missing.cells and cell.name not in selected
         ]
-        tried, costs = list(ends), [_seconds(cell, seconds) for cell in new]
+        new_ends, costs = list(ends), [_seconds(cell, seconds) for cell in new]
         for cost in costs:
-            earliest = tried.index(min(tried))
-            tried[earliest] += cost
-        if max(tried) > budget_seconds and sum(costs) > 0:
+            earliest = new_ends.index(min(new_ends))
+            new_ends[earliest] += cost
+        if max(new_ends) > budget_seconds and sum(costs) > 0:
             choice.left_out.append((entry, target, sum(costs)))
             continue
-        ends = tried
-        taken.update(cell.name for cell in new)
+        ends = new_ends
+        selected.update(cell.name for cell in new)
         choice.cells += new
     choice.seconds = max(ends)
     return choice
@@ -72,14 +72,14 @@ def _seconds(cell: Cell, seconds: Callable[[Training], float]) -> float:
 
 
 def lines_of(choice: Choice, budget_seconds: float) -> list[str]:
-    """What is left out, a line for each number of the table."""
+    """Lines on the cells that are left out, one for each number of the table."""
     by_entry: dict[str, list[float]] = {}
     planned: Mapping[str, int] = {entry.title: len(entry.cells) for entry, _, _ in choice.left_out}
     for entry, _, cost in choice.left_out:
         by_entry.setdefault(entry.title, []).append(cost)
     hours = approximate_duration(budget_seconds)
     return [
-        f"left out of {hours}: {title}: {len(costs)} of {planned[title]}"
+        f"does not fit in {hours}: {title}: {len(costs)} of {planned[title]}"
         f" (about {approximate_duration(sum(costs))} of work)"
         for title, costs in by_entry.items()
     ]

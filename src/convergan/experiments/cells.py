@@ -1,4 +1,4 @@
-"""Cells of a table: what is trained or computed once, named by the settings that decide its result."""
+"""Cells of a table: trainings, ensembles and scores, named by the settings that decide their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Training:
     """One training: a recipe with its labels, its draw of labelled images and its seed."""
 
     recipe: Recipe
-    """All settings; where images are kept and by how many threads they are trained on decide no result."""
+    """All settings; the places of the images and the number of threads do not affect the result."""
 
     @property
     def draw(self) -> int:
@@ -41,7 +41,7 @@ class Training:
 
     @property
     def title(self) -> str:
-        """What progress and errors call it."""
+        """Title of the cell in progress and errors."""
         recipe = self.recipe
         labels = "" if recipe.labels is None else f" {recipe.labels:,} labels,"
         draw = "" if self.draw == recipe.seed else f" draw {self.draw},"
@@ -49,7 +49,7 @@ class Training:
 
     @property
     def needs(self) -> tuple["Cell", ...]:
-        """Cells that must be done before."""
+        """Cells that must be done first."""
         return ()
 
 
@@ -84,14 +84,14 @@ class Ensemble:
 
     @property
     def title(self) -> str:
-        """What progress and errors call it."""
+        """Title of the cell in progress and errors."""
         recipe = self.recipe
         labels = "" if recipe.labels is None else f" {recipe.labels:,} labels,"
         return f"{recipe.name},{labels} draw {self.draw}, ensemble of {len(self.members)}"
 
     @property
     def needs(self) -> tuple["Cell", ...]:
-        """Cells that must be done before."""
+        """Cells that must be done first."""
         return self.members
 
 
@@ -116,34 +116,36 @@ class Scoring:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of what is scored, and of all settings but those that say how certain the number is."""
+        """SHA-256 of the scored images and of all settings except those of the interval."""
         images = f"real {self.recipe.data.source}" if self.real else self.training.sha256
         # Of real images all are scored.
         free = {"intervals", "count"} if self.real else {"intervals"}
-        how = {
+        settings = {
             name: value
             for name, value in sorted(vars(self.settings).items())
             if name not in free and value != getattr(ScoreSettings(), name)
         }
-        return _digest([images, json_line(how)])
+        return _digest([images, json_line(settings)])
 
     @property
     def name(self) -> str:
         """Name of its folder."""
-        of = f"{self.recipe.data.source.replace('/', '-')}-real" if self.real else self.recipe.name
+        images = (
+            f"{self.recipe.data.source.replace('/', '-')}-real" if self.real else self.recipe.name
+        )
         seed = "" if self.real else f"-seed{self.recipe.seed}"
-        return f"{of}{seed}-inception-{self.sha256[:_HASH_DIGITS]}"
+        return f"{images}{seed}-inception-{self.sha256[:_HASH_DIGITS]}"
 
     @property
     def title(self) -> str:
-        """What progress and errors call it."""
+        """Title of the cell in progress and errors."""
         if self.real:
             return f"Inception score of the images of {self.recipe.data.source}"
         return f"Inception score of {self.training.title}"
 
     @property
     def needs(self) -> tuple["Cell", ...]:
-        """Cells that must be done before."""
+        """Cells that must be done first."""
         return () if self.real else (self.training,)
 
 
@@ -155,7 +157,7 @@ def with_draw(recipe: Recipe, *, labels: int | None, draw: int, member: int = 0)
 
     Args:
         recipe: the settings.
-        labels: labelled images; None: as the recipe has them.
+        labels: number of labelled images; None: that of the recipe.
         draw: the seed that draws the labelled images.
         member: number of the model, from 0; all members of an ensemble share the draw.
     """
@@ -175,17 +177,17 @@ def with_draw(recipe: Recipe, *, labels: int | None, draw: int, member: int = 0)
 
 
 def with_needs(cells: Sequence[Cell]) -> list[Cell]:
-    """All these cells and those that they need, each once, what is needed first."""
-    found: dict[str, Cell] = {}
+    """The cells and those that they need, each once, needed ones first."""
+    cells_by_name: dict[str, Cell] = {}
 
     def add(cell: Cell) -> None:
         for need in cell.needs:
             add(need)
-        found.setdefault(cell.name, cell)
+        cells_by_name.setdefault(cell.name, cell)
 
     for cell in cells:
         add(cell)
-    return list(found.values())
+    return list(cells_by_name.values())
 
 
 def _digest(parts: Sequence[str]) -> str:

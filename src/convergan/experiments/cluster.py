@@ -12,7 +12,7 @@ from convergan.experiments.work import Answer, Ending, Job, perform
 from convergan.experiments.workers import Ended
 
 _WAITING = 1000
-"""Jobs that are handed to the cluster at once: one that grows by demand sees how much there is."""
+"""Number of jobs that are given to the cluster at once, for a cluster that grows by demand."""
 
 _POLL_SECONDS = 0.5
 
@@ -21,7 +21,8 @@ class RayWorkers:
     """Tasks of a Ray cluster, each with its CPUs and, where the cluster has some, a GPU of its own.
 
     Args:
-        address: of the cluster: `auto` on one of its nodes, HOST:PORT, or `local` for this machine alone.
+        address: address of the cluster: `auto` on one of its nodes, HOST:PORT, or `local` for this
+            machine alone.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at the address.
@@ -47,7 +48,7 @@ class RayWorkers:
         self._running: dict[str, tuple[Job, Any]] = {}
 
     def slots(self, threads: int) -> int:
-        """See `Workers`; of the cluster as it is now."""
+        """See `Workers`; for the cluster as it is now."""
         resources = self._ray.cluster_resources()
         slots = int(resources.get("CPU", 1)) // threads
         gpus = int(resources.get("GPU", 0))
@@ -75,10 +76,10 @@ class RayWorkers:
         if ready:
             # Others that are ready as well.
             ready, _ = self._ray.wait(list(references), num_returns=len(references), timeout=0)
-        found = [self._ended(references[reference], reference) for reference in ready]
-        for each in found:
-            del self._running[each.job.name]
-        return found
+        ended = [self._ended(references[reference], reference) for reference in ready]
+        for end in ended:
+            del self._running[end.job.name]
+        return ended
 
     def _ended(self, job: Job, reference: Any) -> Ended:
         exceptions = self._ray.exceptions

@@ -1,4 +1,4 @@
-"""What `convergan reproduce` shows while it runs: results as they come, a line for each running cell."""
+"""Display of `convergan reproduce` while it runs: results as they come, a line for each running cell."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from convergan.page.words import approximate_duration
 from convergan.progress_bar import LogRate
 
 _MOST_SHOWN = 12
-"""Running cells that have a line of their own."""
+"""Largest number of running cells that have a line of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class Running:
 
 
 class Display:
-    """In a terminal a line for each running cell, below the results; in a log a line a minute.
+    """Display with a line for each running cell below the results in a terminal; in a log, a line a minute.
 
     Args:
-        console: where.
-        total: cells that are to be computed.
+        console: console to write to.
+        total: number of cells to compute.
     """
 
     def __init__(self, console: Console, total: int) -> None:
@@ -73,19 +73,19 @@ class Display:
             return
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True, max_width=44, overflow="ellipsis")
-        for each in running[:_MOST_SHOWN]:
-            where = each.standing
+        for cell in running[:_MOST_SHOWN]:
+            current = cell.standing
             bar: RenderableType = (
-                "" if where is None else ProgressBar(total=1, completed=where.share, width=12)
+                "" if current is None else ProgressBar(total=1, completed=current.share, width=12)
             )
-            epoch = "" if where is None else f"{where.epochs_done}/{where.epochs}"
-            left = "" if not each.seconds_left else approximate_duration(each.seconds_left)
-            table.add_row(printable(each.title), bar, epoch, left)
+            epoch = "" if current is None else f"{current.epochs_done}/{current.epochs}"
+            left = "" if not cell.seconds_left else approximate_duration(cell.seconds_left)
+            table.add_row(printable(cell.title), bar, epoch, left)
         table.add_row(summary)
         with suppress(OSError):
             self._live.update(table, refresh=True)
 
 
-def _in_words(each: Running) -> str:
-    where = each.standing
-    return each.title if where is None else f"{each.title} {where.epochs_done}/{where.epochs}"
+def _in_words(cell: Running) -> str:
+    current = cell.standing
+    return cell.title if current is None else f"{cell.title} {current.epochs_done}/{current.epochs}"

@@ -1,4 +1,4 @@
-"""A table as a figure: means with error bars, ours beside what was published."""
+"""A table as a figure: means with error bars, measured and published ones together."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,47 +20,47 @@ _Y_LABELS = {
 
 
 def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> None:
-    """Draws the means of a table with their deviations as SVG; our single draws as dots.
+    """Draws the means of a table with their deviations as SVG; single measured draws as dots.
 
-    Recipes that the paper has no counterpart of are not among them.
+    Recipes without a counterpart in the paper are left out.
     """
-    summaries = [each for each in summaries if each.recipe not in plan.table.apart]
+    summaries = [summary for summary in summaries if summary.recipe not in plan.table.separate]
     columns = _columns(plan)
     series: list[tuple[str, dict[str, Number], bool]] = [
-        (each.name, {n: v for n, v in each.numbers.items() if n in columns}, False)
-        for each in plan.table.published
+        (row.name, {n: v for n, v in row.numbers.items() if n in columns}, False)
+        for row in plan.table.published
     ]
     dots: list[dict[str, list[float]]] = [{} for _ in series]
-    for row, models in dict.fromkeys(_row_of(plan, each) for each in summaries):
-        own = [each for each in summaries if _row_of(plan, each) == (row, models)]
+    for row, models in dict.fromkeys(_row_of(plan, summary) for summary in summaries):
+        own = [summary for summary in summaries if _row_of(plan, summary) == (row, models)]
         name = row if models == 1 else f"{row}, ensemble of {models}"
-        numbers = {_column(plan, each): each.number for each in own}
+        numbers = {_column(plan, summary): summary.number for summary in own}
         series.append((name, {n: v for n, v in numbers.items() if v is not None}, True))
-        dots.append({_column(plan, each): list(each.values.values()) for each in own})
+        dots.append({_column(plan, summary): list(summary.values.values()) for summary in own})
 
     def draw(axes: Any) -> None:
-        shown = [place for place, (_, numbers, _) in enumerate(series) if numbers]
-        for number, place in enumerate(shown):
-            name, numbers, ours = series[place]
-            side = (number - (len(shown) - 1) / 2) * _SIDE
+        places = [place for place, (_, numbers, _) in enumerate(series) if numbers]
+        for index, place in enumerate(places):
+            name, numbers, is_measured = series[place]
+            side = (index - (len(places) - 1) / 2) * _SIDE
             x = [columns.index(column) + side for column in numbers]
             bars = axes.errorbar(
                 x,
-                [each.mean for each in numbers.values()],
+                [number.mean for number in numbers.values()],
                 yerr=[
-                    [_below(each, plan) for each in numbers.values()],
-                    [each.stdev or 0.0 for each in numbers.values()],
+                    [_below(number, plan) for number in numbers.values()],
+                    [number.stdev or 0.0 for number in numbers.values()],
                 ],
-                fmt="o" if ours else "s",
-                markersize=5 if ours else 4,
-                markerfacecolor=None if ours else "white",
+                fmt="o" if is_measured else "s",
+                markersize=5 if is_measured else 4,
+                markerfacecolor=None if is_measured else "white",
                 capsize=3,
                 linewidth=1.5,
                 label=name,
             )
             for column, values in dots[place].items():
-                at = [columns.index(column) + side + 0.4 * _SIDE] * len(values)
-                axes.plot(at, values, ".", color=bars[0].get_color(), alpha=0.5, markersize=4)
+                dots_x = [columns.index(column) + side + 0.4 * _SIDE] * len(values)
+                axes.plot(dots_x, values, ".", color=bars[0].get_color(), alpha=0.5, markersize=4)
         axes.set_xticks(range(len(columns)), columns, rotation=0 if plan.table.labels else 20)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylabel(_Y_LABELS[plan.table.unit])

@@ -1,4 +1,4 @@
-"""A table for people: rows of published numbers, and of ours, in the same columns."""
+"""A table for people: rows of published and of measured numbers in the same columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from convergan.experiments.tables import Table, Unit
 from convergan.recipes.presets import DESCRIPTIONS, SUMMARIES
 
 EMPTY = "-"
-"""What stands where nothing was measured, or published."""
+"""Text of a cell in which nothing was measured, or published."""
 
 _UNITS = {
-    "errors": "wrong test images",
-    "%": "wrong test images, %",
+    "errors": "misclassified test images",
+    "%": "misclassified test images, %",
     "Inception score": "Inception score, higher is better",
     "samples": "samples",
 }
@@ -27,8 +27,8 @@ class Row:
 
     name: str
     cells: tuple[str, ...]
-    ours: bool = False
-    """True for what was measured here."""
+    is_measured: bool = False
+    """True for numbers that were measured here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +40,22 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    """Sources of the published rows, what recipes are that are not the table's own, what is to be known of
-    numbers, and errors of cells that failed."""
+    """Sources of the published rows, descriptions of recipes other than the table's own, remarks on numbers,
+    and errors of cells that failed."""
 
 
 def grids_of(plan: Plan, summaries: Sequence[Summary]) -> list[Grid]:
-    """The table, ours below the paper's and the best published since, with holes where nothing is known; and
-    a block for each recipe that the paper has no counterpart of."""
+    """The table, with measured numbers below the paper's and the best published since, and a block for each
+    recipe without a counterpart in the paper. Cells without a number are `EMPTY`.
+    """
     table = plan.table
-    beside = [each for each in summaries if each.recipe not in table.apart]
-    grids = [_grid(table, table.title, beside, _shown(table, beside))] if beside else []
-    for name in dict.fromkeys(each.recipe for each in summaries if each.recipe in table.apart):
-        own = [each for each in summaries if each.recipe == name]
+    comparable = [summary for summary in summaries if summary.recipe not in table.separate]
+    grids = []
+    if comparable:
+        grids.append(_grid(table, table.title, comparable, _shown(table, comparable)))
+    separate = (summary.recipe for summary in summaries if summary.recipe in table.separate)
+    for name in dict.fromkeys(separate):
+        own = [summary for summary in summaries if summary.recipe == name]
         grids.append(_grid(table, f"{name}, which is not the paper's setting", own, []))
     return grids
 
@@ -74,17 +78,17 @@ def _grid(
 def _notes(
     table: Table, summaries: Sequence[Summary], published: Sequence[Published]
 ) -> Iterator[str]:
-    for each in published:
-        yield f"{each.name}: {each.source}"
+    for row in published:
+        yield f"{row.name}: {row.source}"
     for name in dict.fromkeys(summary.recipe for summary in summaries):
-        if name in table.apart:
+        if name in table.separate:
             yield f"{name}: {DESCRIPTIONS[name]}"
         elif name in SUMMARIES and name not in table.recipes:
             yield f"{name}: {SUMMARIES[name]}"
     for summary in summaries:
         yield from _notes_of_number(table, summary)
     if table.unit == "Inception score" and any(summary.values for summary in summaries):
-        yield "ours: ± of one seed over the parts of its images, as the paper's; of several over the seeds"
+        yield "ours: ± of one seed is over parts of its images, as in the paper; of several, over the seeds"
     yield from notes_of_mixed_images(summaries)
     for summary in summaries:
         for draw, error in summary.failed.items():
@@ -92,7 +96,7 @@ def _notes(
 
 
 def _notes_of_number(table: Table, summary: Summary) -> Iterator[str]:
-    """What a mean and its deviation do not say."""
+    """Notes on what a mean and its deviation do not tell."""
     entry = summary.entry
     choosing = [
         draw
@@ -100,14 +104,14 @@ def _notes_of_number(table: Table, summary: Summary) -> Iterator[str]:
         if draw in summary.values
     ]
     if choosing:
-        others = summary.number_without(choosing)
+        remaining = summary.number_without(choosing)
         draws = " and ".join(map(str, choosing))
         yield (
-            f"{entry.title}: test errors of {'draws' if choosing[1:] else 'draw'} {draws} chose settings;"
-            f" without: {written(others, summary.unit)}"
+            f"{entry.title}: settings were chosen by the test errors of {'draws' if choosing[1:] else 'draw'}"
+            f" {draws}; without: {written(remaining, summary.unit)}"
         )
     if entry.models > 1 and len(summary.values) > 1:
-        yield f"{entry.title}: seeds are shared by ensembles of neighbouring draws, labels are not"
+        yield f"{entry.title}: ensembles of neighbouring draws share seeds, but not labels"
 
 
 def written(number: Number | None, unit: Unit) -> str:
@@ -125,13 +129,13 @@ def _errors(value: float) -> str:
 
 
 def _labels(summaries: Sequence[Summary]) -> list[str]:
-    return list(dict.fromkeys(each.entry.column for each in summaries))
+    return list(dict.fromkeys(summary.entry.column for summary in summaries))
 
 
 def _shown(table: Table, summaries: Sequence[Summary]) -> list[Published]:
     """The published rows that have a number in one of the columns."""
-    names = _labels(summaries) if table.labels else [each.entry.row for each in summaries]
-    return [each for each in table.published if any(name in each.numbers for name in names)]
+    names = _labels(summaries) if table.labels else [summary.entry.row for summary in summaries]
+    return [row for row in table.published if any(name in row.numbers for name in names)]
 
 
 def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
@@ -142,27 +146,27 @@ def _rows(
     summaries: Sequence[Summary], published: Sequence[Published], unit: Unit
 ) -> Iterator[Row]:
     labels = _labels(summaries)
-    for each in published:
-        numbers = tuple(written(each.numbers.get(name), unit) for name in labels)
-        yield Row(name=each.name, cells=numbers)
+    for row in published:
+        numbers = tuple(written(row.numbers.get(name), unit) for name in labels)
+        yield Row(name=row.name, cells=numbers)
     for recipe, models in dict.fromkeys((s.entry.row, s.entry.models) for s in summaries):
         by_labels = {
-            each.entry.column: each
-            for each in summaries
-            if (each.entry.row, each.entry.models) == (recipe, models)
+            summary.entry.column: summary
+            for summary in summaries
+            if (summary.entry.row, summary.entry.models) == (recipe, models)
         }
         own = [by_labels.get(name) for name in labels]
         numbers = tuple(EMPTY if s is None else written(s.number, unit) for s in own)
         name = recipe if models == 1 else f"{recipe}, ensemble of {models}"
-        yield Row(name=name, cells=numbers, ours=True)
+        yield Row(name=name, cells=numbers, is_measured=True)
         if any(len(summary.values) > 1 for summary in by_labels.values()):
             medians = tuple(
                 EMPTY if s is None or s.median is None else written(Number(s.median), unit)
                 for s in own
             )
-            yield Row(name="  median", cells=medians, ours=True)
+            yield Row(name="  median", cells=medians, is_measured=True)
         draws = tuple(EMPTY if s is None else s.draws_in_words for s in own)
-        yield Row(name="  draws of labels", cells=draws, ours=True)
+        yield Row(name="  draws of labels", cells=draws, is_measured=True)
 
 
 def _variants(
@@ -170,12 +174,13 @@ def _variants(
 ) -> Iterator[Row]:
     for summary in summaries:
         row = summary.entry.row
-        theirs = [written(each.numbers.get(row), unit) for each in published]
-        ours = _done(summary) if unit == "samples" else written(summary.number, unit)
-        yield Row(name=row, cells=(*theirs, ours, summary.draws_in_words), ours=True)
+        numbers = [written(source.numbers.get(row), unit) for source in published]
+        own = _done(summary) if unit == "samples" else written(summary.number, unit)
+        cells = (*numbers, own, summary.draws_in_words)
+        yield Row(name=row, cells=cells, is_measured=True)
 
 
 def _done(summary: Summary) -> str:
     if summary.samples:
         return "drawn"
-    return "trained; its samples are not at hand" if summary.outcomes else EMPTY
+    return "trained; its samples are missing" if summary.outcomes else EMPTY

@@ -1,4 +1,4 @@
-"""Inception scores beside what people are fooled by, model by model, where a study has run (Section 4)."""
+"""Inception scores compared with how often people are fooled, model by model, given a study (Section 4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from convergan.page.words import chance
 from convergan.statistics.correlation import Correlation, rank_correlation
 
 FEWEST_MODELS = 3
-"""Below so many there is nothing to rank."""
+"""Smallest number of models to rank."""
 
 _RATE = Annotated[float, Interval(ge=0, le=1)]
 
@@ -31,11 +31,11 @@ class _ImageSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """The report of a study, as far as scores are held against it."""
+    """The report of a study, as far as scores are compared with it."""
 
     image_sets: tuple[_ImageSet, ...]
     place: str = ""
-    """The file that it was read from."""
+    """File that the report was read from."""
 
 
 _REPORT = TypeAdapter(Study)
@@ -55,7 +55,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How scores and people rank the same models."""
+    """Agreement of scores and people in ranking the same models."""
 
     models: tuple[Judged, ...]
     correlation: Correlation | None
@@ -63,17 +63,19 @@ class Agreement:
     @property
     def in_words(self) -> str:
         """A line: the correlation, its interval or why there is none, and the number of models."""
-        found = self.correlation
+        correlation = self.correlation
         count = len(self.models)
-        if found is None:
-            return f"no rank correlation: all of the {count} models' scores, or rates, are the same"
-        if found.interval is None:
+        if correlation is None:
+            return f"no rank correlation: all {count} models have the same score, or the same rate"
+        if correlation.interval is None:
             interval = "no interval below 10 models"
         else:
-            interval = f"95 % interval {found.interval.low:.2f} to {found.interval.high:.2f}"
+            interval = (
+                f"95 % interval {correlation.interval.low:.2f} to {correlation.interval.high:.2f}"
+            )
         return (
             f"how people and the Inception score rank {count} models: Spearman's correlation"
-            f" {found.rho:.2f} (1: alike, -1: in reverse), {interval}, p {chance(found.p_value)}"
+            f" {correlation.rho:.2f} (1: alike, -1: in reverse), {interval}, p {chance(correlation.p_value)}"
         )
 
 
@@ -81,7 +83,7 @@ def read_study(report: Path) -> Study:
     """Reads what `convergan study report --json` wrote.
 
     Raises:
-        UserError: the file is no such report.
+        UserError: the file is not such a report.
     """
     study = read_json_as(report, _REPORT, "the JSON of a study's report")
     return replace(study, place=str(report))
@@ -91,13 +93,13 @@ def agreement(summaries: Sequence[Summary], study: Study) -> Agreement:
     """The models of a table that a study has judged, and how the two rankings agree.
 
     Args:
-        summaries: of a table of Inception scores.
-        study: its sets of images have the recipes' names.
+        summaries: numbers of a table of Inception scores.
+        study: report whose sets of images have the names of recipes.
 
     Raises:
         UserError: fewer than three of its sets are models with a score.
     """
-    fooled = {each.name: each.error_on_generated for each in study.image_sets}
+    fooled = {images.name: images.error_on_generated for images in study.image_sets}
     scores = _scores(summaries)
     models = tuple(
         Judged(name=name, score=scores[name], fooled=rate)
@@ -105,14 +107,14 @@ def agreement(summaries: Sequence[Summary], study: Study) -> Agreement:
         if name in scores and rate is not None
     )
     if len(models) < FEWEST_MODELS:
-        known = first_of(scores) or "none"
+        scored = first_of(scores) or "none"
         raise UserError(
             f"study: expected a report on at least {FEWEST_MODELS} sets of images with the names of recipes"
-            f" that are scored ({known}), got {len(models)} in {study.place} ({first_of(fooled) or 'none'})"
+            f" that are scored ({scored}), got {len(models)} in {study.place} ({first_of(fooled) or 'none'})"
         )
     correlation = rank_correlation(
-        np.array([each.score for each in models]),
-        np.array([each.fooled for each in models]),
+        np.array([model.score for model in models]),
+        np.array([model.fooled for model in models]),
         np.random.default_rng(0),
     )
     return Agreement(models=models, correlation=correlation)
@@ -126,11 +128,11 @@ def _scores(summaries: Sequence[Summary]) -> Mapping[str, float]:
     }
 
 
-def write_scatter(path: Path, found: Agreement) -> None:
+def write_scatter(path: Path, result: Agreement) -> None:
     """Draws a point for each model: its Inception score, and how often people took its images for real."""
 
     def draw(axes: Any) -> None:
-        for model in found.models:
+        for model in result.models:
             axes.plot(model.score, 100 * model.fooled, "o", color="C0")
             axes.annotate(
                 model.name,
@@ -143,7 +145,9 @@ def write_scatter(path: Path, found: Agreement) -> None:
         axes.set_ylabel("taken for real, %")
         axes.margins(x=0.2)
         axes.set_ylim(bottom=0)
-        if found.correlation is not None:
-            axes.set_title(f"rank correlation {found.correlation.rho:.2f}", fontsize=10, loc="left")
+        if result.correlation is not None:
+            axes.set_title(
+                f"rank correlation {result.correlation.rho:.2f}", fontsize=10, loc="left"
+            )
 
     write_figure(path, draw)

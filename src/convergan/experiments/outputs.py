@@ -31,7 +31,9 @@ def print_grid(grid: Grid, console: Console) -> None:
         table.add_column(column, justify="right", overflow="fold")
     for row in grid.rows:
         table.add_row(
-            printable(row.name), *map(printable, row.cells), style="bold" if row.ours else None
+            printable(row.name),
+            *map(printable, row.cells),
+            style="bold" if row.is_measured else None,
         )
     console.print(f"\n{grid.title}", markup=False, highlight=False)
     console.print(table, highlight=False)
@@ -40,7 +42,7 @@ def print_grid(grid: Grid, console: Console) -> None:
 
 
 def markdown_of(grid: Grid) -> str:
-    """The table in Markdown, our rows in bold, its notes as a list."""
+    """The table in Markdown: measured rows in bold, notes as a list."""
     lines = [
         f"## {grid.title}",
         "",
@@ -49,8 +51,8 @@ def markdown_of(grid: Grid) -> str:
     ]
     for row in grid.rows:
         name = _escaped(row.name.strip())
-        # What explains a row of ours stands below it.
-        own = row.ours and not row.name.startswith(" ")
+        # A row that explains a measured one stands below it.
+        own = row.is_measured and not row.name.startswith(" ")
         cells = [f"**{_escaped(cell)}**" if own else _escaped(cell) for cell in row.cells]
         lines.append(_row([f"**{name}**" if own else name, *cells]))
     lines += ["", *(f"* {_escaped(note)}" for note in grid.notes)]
@@ -58,7 +60,7 @@ def markdown_of(grid: Grid) -> str:
 
 
 def provenance_of(summaries: Sequence[Summary]) -> str:
-    """In Markdown, what was measured on, in how long, by which code: a row for each number of the table."""
+    """Device, duration and code of the measurements as Markdown: a row for each number of the table."""
     lines = [
         _row(["number", "draws", "epochs", "device", "precision", "training", "commits"]),
         _row(["---"] * 7),
@@ -68,21 +70,21 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
         outcomes = list(summary.outcomes.values())
         if not outcomes:
             continue
-        commits = {commit[:7] for each in outcomes for commit in each.trained_at_commits}
+        commits = {commit[:7] for outcome in outcomes for commit in outcome.trained_at_commits}
         lines.append(
             _row(
                 [
                     summary.entry.title,
                     ", ".join(map(str, summary.outcomes)),
-                    _joined(str(each.epochs) for each in outcomes if each.epochs),
-                    _joined(each.device for each in outcomes if each.device),
+                    _joined(str(outcome.epochs) for outcome in outcomes if outcome.epochs),
+                    _joined(outcome.device for outcome in outcomes if outcome.device),
                     _joined(_precisions(outcomes)),
                     _duration(outcomes),
                     " ".join(sorted(commits)),
                 ]
             )
         )
-        adopted = [f"`{each.adopted_from}`" for each in outcomes if each.adopted_from]
+        adopted = [f"`{outcome.adopted_from}`" for outcome in outcomes if outcome.adopted_from]
         if adopted:
             places = _joined(map(_escaped, adopted))
             notes.append(f"* {summary.entry.title}: adopted from {places}")
@@ -91,15 +93,17 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
 
 def _precisions(outcomes: Iterable[Outcome]) -> list[str]:
     return [
-        FORMER_PRECISIONS.get(each.precision, each.precision) for each in outcomes if each.precision
+        FORMER_PRECISIONS.get(outcome.precision, outcome.precision)
+        for outcome in outcomes
+        if outcome.precision
     ]
 
 
 def _duration(outcomes: Sequence[Outcome]) -> str:
-    seconds = sum(each.train_seconds or 0.0 for each in outcomes)
+    seconds = sum(outcome.train_seconds or 0.0 for outcome in outcomes)
     if not seconds:
         return ""
-    has_baselines = any(each.baseline_test_errors is not None for each in outcomes)
+    has_baselines = any(outcome.baseline_test_errors is not None for outcome in outcomes)
     return approximate_duration(seconds) + (", with baselines" if has_baselines else "")
 
 
@@ -108,7 +112,7 @@ def _joined(words: Iterable[str]) -> str:
 
 
 def csv_of(plan: Plan, summaries: Sequence[Summary]) -> str:
-    """The table as CSV: a line for each number, ours and the published ones."""
+    """The table as CSV: a line for each number, measured or published."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -154,7 +158,7 @@ def _line(plan: Plan, summary: Summary) -> dict[str, object]:
         "failed": len(summary.failed),
         "values": " ".join(f"{draw}:{value:g}" for draw, value in values.items()),
         "train_seconds": round(summary.train_seconds, 1),
-        "devices": _joined(each.device for each in outcomes if each.device),
+        "devices": _joined(outcome.device for outcome in outcomes if outcome.device),
         "precisions": _joined(_precisions(outcomes)),
     }
 

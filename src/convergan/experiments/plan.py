@@ -1,4 +1,4 @@
-"""From what is asked for to the cells of a table."""
+"""Planning: the cells of a table, given the options of a call."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,20 +22,20 @@ class Entry:
     """One number of a table: its cells are draws of labels, or seeds, of one recipe."""
 
     row: str
-    """Name of the recipe, or what the paper calls the variant."""
+    """Name of the recipe, or of the variant in the paper."""
 
     column: str
-    """Number of labels; of a table without labels its only column."""
+    """Number of labels; in a table without labels, its only column."""
 
     models: int
-    """Models of an ensemble; 1: single ones."""
+    """Number of models in an ensemble; 1: single models."""
 
     cells: tuple[Cell, ...]
-    """In the order of the draws."""
+    """Cells in the order of their draws."""
 
     @property
     def title(self) -> str:
-        """What lines about it call it."""
+        """Title of the entry in messages."""
         labels = f", {self.column} labels" if self.column.isdigit() else ""
         models = f", ensemble of {self.models}" if self.models > 1 else ""
         return f"{self.row}{labels}{models}"
@@ -43,14 +43,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A table, and what is to fill it."""
+    """A table and its entries."""
 
     table: Table
     entries: tuple[Entry, ...]
 
     def targets(self) -> Iterator[tuple[Entry, Cell]]:
-        """The cells of all entries: by draw, so that early ones make rows of equal length, single models
-        before ensembles."""
+        """The cells of all entries by draw, so that early ones fill all rows alike; single models before
+        ensembles.
+        """
         rank = {
             id(cell): (entry.models > 1, place, number)
             for number, entry in enumerate(self.entries)
@@ -64,11 +65,11 @@ class Plan:
         return with_needs([cell for _, cell in self.targets()])
 
     def missing(self, store: Store) -> "Missing":
-        """What is still to be computed; not what is there and damaged, of which `store.problems` tells."""
+        """The cells that are still to be computed, without damaged ones, which are in `store.problems`."""
         targets = [
             cell
             for _, cell in self.targets()
-            if store.found(cell) is None and cell.name not in store.problems
+            if store.outcome(cell) is None and cell.name not in store.problems
         ]
         own = {cell.name for cell in targets}
         cells = [
@@ -79,13 +80,13 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """What a table still lacks."""
+    """Cells that a table still lacks."""
 
     targets: frozenset[str]
     """Names of the cells whose numbers it lacks."""
 
     cells: Mapping[str, Cell]
-    """These, and what they need that is not at hand, by name, in the order in which they are run."""
+    """The targets and the missing cells that they need, by name, in the order in which they are run."""
 
 
 def plan_of(
@@ -103,16 +104,16 @@ def plan_of(
     """The cells of a table.
 
     Args:
-        table: which one.
-        recipes: presets, or recipe.yaml files, in place of the table's own.
-        labels: numbers of labels in place of the table's.
-        draws: draws of labels, or seeds, in place of the table's number.
-        members: models of an ensemble in place of the table's; 1: no ensembles.
-        data: folder of the images, or of one folder for each source, which it has to be where recipes are of
-            several sources.
-        cache: folder that decoded images are kept in.
-        threads: threads of each training.
-        samples: images that an Inception score is made of.
+        table: the table.
+        recipes: presets, or recipe.yaml files, instead of the table's own.
+        labels: numbers of labels instead of the table's.
+        draws: number of draws of labels, or of seeds, instead of the table's.
+        members: number of models in an ensemble instead of the table's; 1: no ensembles.
+        data: folder of the images, or of one folder for each source, as it must be where recipes use several
+            sources.
+        cache: folder for decoded images.
+        threads: number of threads of each training.
+        samples: number of images for an Inception score.
 
     Raises:
         UserError: a recipe is unknown or cannot be read, or the table has no labels, or no ensembles.
@@ -121,21 +122,21 @@ def plan_of(
         raise UserError(f"labels: expected none for {table.name}, got {labels[0]}")
     if members not in (None, 1) and table.members == 1:
         raise UserError(f"members: expected 1 for {table.name}, got {members}")
-    for name, given in (("labels", list(labels)), ("recipes", list(recipes))):
-        if len(set(given)) < len(given):
+    for name, values in (("labels", list(labels)), ("recipes", list(recipes))):
+        if len(set(values)) < len(values):
             raise UserError(f"{name}: expected each once, got one twice")
-    chosen = [_recipe(name) for name in (recipes or table.recipes)]
-    several = len({recipe.data.source for recipe in chosen}) > 1
-    chosen = [_placed(recipe, data, cache, threads, several=several) for recipe in chosen]
-    names = [recipe.name for recipe in chosen]
+    selected = [_recipe(name) for name in (recipes or table.recipes)]
+    several = len({recipe.data.source for recipe in selected}) > 1
+    selected = [_placed(recipe, data, cache, threads, several=several) for recipe in selected]
+    names = [recipe.name for recipe in selected]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"recipes: expected names that differ, got {name} twice")
     draws, members = draws or table.draws, members or table.members
     if not table.labels:
-        return Plan(table=table, entries=tuple(_without_labels(table, chosen, draws, samples)))
+        return Plan(table=table, entries=tuple(_without_labels(table, selected, draws, samples)))
     entries = []
-    for recipe in chosen:
+    for recipe in selected:
         for models in (1, members) if members > 1 else (1,):
             for count in labels or table.labels:
                 cells = [_cell(recipe, count, draw, models) for draw in range(draws)]
@@ -164,7 +165,8 @@ def _without_labels(
     for recipe in recipes:
         trainings = [with_draw(recipe, labels=None, draw=draw) for draw in range(draws)]
         cells: list[Cell] = [
-            Scoring(recipe=each.recipe, settings=settings) if scores else each for each in trainings
+            Scoring(recipe=training.recipe, settings=settings) if scores else training
+            for training in trainings
         ]
         row = table.variants.get(recipe.name, recipe.name)
         yield Entry(row=row, column=table.unit, models=1, cells=tuple(cells))
@@ -187,9 +189,9 @@ def _placed(
     *,
     several: bool,
 ) -> Recipe:
-    """The recipe with the places of this machine, and its threads.
+    """The recipe with the folders and the threads of this machine.
 
-    Of several sources none has the folder of all for its own, which may hold another's images.
+    With several sources, none uses the common folder as its own, which may hold another's images.
     """
     settings = recipe.data
     if data is not None and not (several and settings.source == "digits"):

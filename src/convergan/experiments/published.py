@@ -1,4 +1,4 @@
-"""Numbers that others have published: the paper's, and its successors', read where they first stood."""
+"""Numbers that the paper and its successors have published, read in their first source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Published:
     """A row of published numbers, by column."""
 
     name: str
-    """At most 24 characters."""
+    """Name of the row, at most 24 characters."""
 
     numbers: Mapping[str, Number]
-    """By the name of the column, such as "100": labels, or a variant of Table 3."""
+    """Numbers by the name of the column, such as "100": labels, or a variant of Table 3."""
 
     source: str
-    """Where they stand."""
+    """Source of the numbers: publication, and table or file."""
 
 
 def _paper(name: str, numbers: Mapping[str, Number], place: str) -> Published:

@@ -1,4 +1,4 @@
-"""`convergan reproduce`: a table from what is there, what is missing computed first."""
+"""The command `convergan reproduce`: computes the missing cells of a table and writes it."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from convergan.experiments.images import fingerprints_of, require_same_images
 from convergan.experiments.outputs import csv_of, markdown_of, print_grid, provenance_of
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
-from convergan.experiments.summary import Summary, summaries, told
+from convergan.experiments.summary import Summary, result_line, summaries
 from convergan.experiments.supervise import Progress, Supervisor
 from convergan.experiments.watch import TimeLeft, makespan, standing
 from convergan.experiments.work import timing_job
@@ -36,21 +36,22 @@ if TYPE_CHECKING:
 SECONDS_PER_HOUR = 3600.0
 
 _MOST_TIMED = 16
-"""Trainings whose steps are timed side by side: a cluster's nodes have more room, and no more neighbours."""
+"""Largest number of trainings whose steps are timed at the same time: on a cluster, more have no more
+neighbours on their nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What cells are computed with."""
+    """Workers, threads and limits with which cells are computed."""
 
     workers: int
-    """Processes on this machine."""
+    """Number of processes on this machine."""
 
     threads: int
-    """Threads of each."""
+    """Number of threads of each process."""
 
     cluster: str | None = None
-    """Address of a Ray cluster, in place of processes."""
+    """Address of a Ray cluster to use instead of processes."""
 
     budget_hours: float | None = None
     checkpoint_every_seconds: float = 30.0
@@ -78,7 +79,7 @@ def gpus_here() -> list[str]:
 
 
 def cores_here() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -98,18 +99,19 @@ def reproduce(
 
     Args:
         plan: the table.
-        store: where its cells are; its files go there as well.
-        resources: what computes them.
-        console: where progress and table are shown.
-        dry_run: compute nothing but the time that it would take.
-        study: the JSON of a study's report, to hold Inception scores against.
+        store: the store of its cells, which also gets its files.
+        resources: workers, threads and limits.
+        console: console for progress and table.
+        dry_run: only estimate the time that the missing cells would take.
+        study: the JSON of a study's report, to compare with Inception scores.
         adopted: folders of runs that count as the cells whose settings they have.
 
     Returns:
-        What became of the cells.
+        The outcome of the cells of this call.
 
     Raises:
-        UserError: what is done is of other images, there is no such cluster, or the study's report is none.
+        UserError: finished cells used other images, there is no such cluster, or the file is not a study's
+            report.
     """
     judged = None
     if study is not None:
@@ -126,7 +128,7 @@ def reproduce(
     done = sum(cell.name not in open_or_damaged for cell in cells)
     _say(
         console,
-        f"{plan.table.title}: {done} of {len(cells)} cells are done, {len(missing.cells)} to be computed,"
+        f"{plan.table.title}: {done} of {len(cells)} cells are done, {len(missing.cells)} are to be computed,"
         f" in {store.folder}",
     )
     progress = Progress()
@@ -135,17 +137,17 @@ def reproduce(
             progress = _compute(plan, store, missing, resources, workers, console, dry_run=dry_run)
     _keep_all(plan, store, console)
     progress.failed = {**store.problems, **progress.failed}
-    found = summaries(plan, store, progress.failed)
-    _write(plan, store, found, console)
+    numbers = summaries(plan, store, progress.failed)
+    _write(plan, store, numbers, console)
     if judged is not None:
-        _compare_with_people(found, judged, store, console)
+        _compare_with_people(numbers, judged, store, console)
     return progress
 
 
 def _keep_all(plan: Plan, store: Store, console: Console) -> None:
-    """Keeps the results of all cells that are done; says which cannot be."""
+    """Keeps the results of all finished cells; reports those that cannot be kept."""
     for cell in plan.cells():
-        if store.found(cell) is not None:
+        if store.outcome(cell) is not None:
             try:
                 store.keep(plan.table.name, cell)
             except UserError as error:
@@ -167,9 +169,9 @@ def _compute(
     cells = list(missing.cells.values())
     left = TimeLeft()
     for cell in cells:
-        where = standing(store, cell)
-        if isinstance(cell, Training) and where is not None:
-            left.saw(cell, where)
+        current = standing(store, cell)
+        if isinstance(cell, Training) and current is not None:
+            left.observe(cell, current)
     is_planned = resources.budget_hours is not None or dry_run
     if is_planned:
         _time(left, store, workers, cells, console, at_once)
@@ -180,24 +182,24 @@ def _compute(
         cells, deadline = choice.cells, start + budget
         for line in lines_of(choice, budget):
             _say(console, line)
-    known = [left.seconds(cell, standing(store, cell)) for cell in cells]
+    durations = [left.seconds(cell, standing(store, cell)) for cell in cells]
     if is_planned:
-        seconds = makespan([each or 0.0 for each in known], at_once)
-        beside = ", scores aside" if any(isinstance(cell, Scoring) for cell in cells) else ""
+        seconds = makespan([duration or 0.0 for duration in durations], at_once)
+        scores = ", without scores" if any(isinstance(cell, Scoring) for cell in cells) else ""
         _say(
             console,
             f"{len(cells)} cells, {at_once} at a time, will take about"
-            f" {approximate_duration(seconds)}{beside}",
+            f" {approximate_duration(seconds)}{scores}",
         )
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
         return Progress()
 
     def finished(cell: Cell) -> None:
-        outcome = store.found(cell)
+        outcome = store.outcome(cell)
         store.keep(plan.table.name, cell)
         if outcome is not None:
-            display.tell(told(cell, outcome, plan.table.unit))
+            display.tell(result_line(cell, outcome, plan.table.unit))
 
     with Display(console, len(cells)) as display:
         supervisor = Supervisor(
@@ -209,7 +211,7 @@ def _compute(
             deadline=deadline,
             checkpoint_every_seconds=resources.checkpoint_every_seconds,
             weights=resources.weights,
-            told=finished,
+            on_done=finished,
         )
         return supervisor.run(cells)
 
@@ -222,23 +224,23 @@ def _time(
     console: Console,
     at_once: int,
 ) -> None:
-    """Has workers time a few steps of the recipes whose duration is not known; says which cannot be timed.
+    """Lets workers time a few steps of the recipes of unknown duration; reports those that cannot be timed.
 
-    As many are timed side by side as will train so, since neighbours take each other's time; the slowest of a
-    recipe counts.
+    As many are timed at the same time as will train at the same time, since neighbours slow each other down;
+    the slowest of a recipe counts.
     """
     unknown = [
         cell
         for cell in cells
         if isinstance(cell, Training) and left.seconds(cell, standing(store, cell)) is None
     ]
-    of_recipe = {cell.recipe.name: cell for cell in reversed(unknown)}
-    if of_recipe:
-        _say(console, f"timing a few steps of {', '.join(of_recipe)}")
-    count = max(len(of_recipe), min(at_once, len(unknown), _MOST_TIMED))
-    waiting = list(islice(cycle(of_recipe.values()), count)) if of_recipe else []
+    by_recipe = {cell.recipe.name: cell for cell in reversed(unknown)}
+    if by_recipe:
+        _say(console, f"timing a few steps of {', '.join(by_recipe)}")
+    count = max(len(by_recipe), min(at_once, len(unknown), _MOST_TIMED))
+    waiting = list(islice(cycle(by_recipe.values()), count)) if by_recipe else []
     running: dict[str, Training] = {}
-    found: dict[str, float] = {}
+    slowest: dict[str, float] = {}
     while waiting or running:
         while waiting and workers.free() > 0:
             training = waiting.pop()
@@ -257,8 +259,8 @@ def _time(
                 error = ended.death if answer is None else answer.error
                 _say(console, f"{name}: could not be timed: {error}")
             else:
-                found[name] = max(answer.value, found.get(name, 0.0))
-                left.timed(training, found[name])
+                slowest[name] = max(answer.value, slowest.get(name, 0.0))
+                left.add_timing(training, slowest[name])
 
 
 def _choice(
@@ -271,43 +273,43 @@ def _choice(
 
 
 def _compare_with_people(
-    found: Sequence[Summary], study: "Study", store: Store, console: Console
+    numbers: Sequence[Summary], study: "Study", store: Store, console: Console
 ) -> None:
     from convergan.experiments.human import agreement, write_scatter
 
-    judged = agreement(found, study)
+    judged = agreement(numbers, study)
     _say(console, judged.in_words)
     place = store.folder / "human.svg"
     write_scatter(place, judged)
     _say(console, f"wrote {place}")
 
 
-def _write(plan: Plan, store: Store, found: Sequence[Summary], console: Console) -> None:
+def _write(plan: Plan, store: Store, numbers: Sequence[Summary], console: Console) -> None:
     """Prints the table, and writes its files into the folder of the experiment."""
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
 
-    grids = grids_of(plan, found)
+    grids = grids_of(plan, numbers)
     for grid in grids:
         print_grid(grid, console)
     make_folder(store.folder)
     name = plan.table.name
     files = [store.folder / f"{name}.{kind}" for kind in ("md", "csv")]
     tables = "\n".join(map(markdown_of, grids))
-    write_text(files[0], f"{tables}\n{provenance_of(found)}")
-    write_text(files[1], csv_of(plan, found))
+    write_text(files[0], f"{tables}\n{provenance_of(numbers)}")
+    write_text(files[1], csv_of(plan, numbers))
     if plan.table.unit == "samples":
-        files += _copy_samples(found, store)
+        files += _copy_samples(numbers, store)
     else:
         files.append(store.folder / f"{name}.svg")
-        write_error_bars(files[-1], plan, found)
+        write_error_bars(files[-1], plan, numbers)
     _say(console, f"wrote {', '.join(map(str, files))}")
 
 
-def _copy_samples(found: Sequence[Summary], store: Store) -> list[Path]:
-    """Copies the last samples of each finished run; gives the copies."""
+def _copy_samples(numbers: Sequence[Summary], store: Store) -> list[Path]:
+    """Copies the last samples of each finished run; returns the copies."""
     copies = []
-    for summary in found:
+    for summary in numbers:
         for cell in summary.entry.cells:
             if cell.draw in summary.samples:
                 place = store.folder / "figures" / f"{cell.name}.png"

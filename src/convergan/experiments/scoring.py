@@ -1,4 +1,4 @@
-"""The Inception score of a run's samples, or of real images, as Table 3 has them."""
+"""The Inception score of a run's samples, or of real images, as in Table 3."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +26,11 @@ def score_samples(
     """Writes the results.json of a score.
 
     Args:
-        recipe: of the generator, or the images that are scored.
-        folder: of the score.
+        recipe: recipe of the generator, or of the images that are scored.
+        folder: folder of the score.
         run: the run whose generator draws the samples; None: the training images are scored.
-        settings: of the score.
-        weights: of the Inception network; None: from the cache, or downloaded.
+        settings: settings of the score.
+        weights: weights of the Inception network; None: from the cache, or downloaded.
         sha256: hash of the settings that decide the result.
 
     Raises:
@@ -49,8 +49,8 @@ def score_samples(
         fingerprint = manifest.data.fingerprint
         commits = [process.git_commit for process in (manifest, *manifest.resumed)]
         scores = score(run, settings=settings, weights=weights)
-    found = scores.numbers["Inception score"]
-    interval = found.interval
+    number = scores.numbers["Inception score"]
+    interval = number.interval
     write_outcome(
         folder,
         {
@@ -58,8 +58,8 @@ def score_samples(
             "labels": None if trained is None else trained.labels,
             "seed": recipe.seed,
             "epochs": None if trained is None else trained.epochs,
-            "score": found.value,
-            "stdev": found.stdev,
+            "score": number.value,
+            "stdev": number.stdev,
             "interval": None if interval is None else [interval.low, interval.high],
             "images": scores.sets["images"].count,
             "train_seconds": None if trained is None else trained.train_seconds,

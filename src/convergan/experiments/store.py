@@ -1,4 +1,4 @@
-"""The folder of an experiment: what each cell came to, in a folder of its own that its settings name."""
+"""The folder of an experiment: the outcome of each cell, in a folder that its settings name."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ _COUNT = Annotated[int, Ge(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class MemberOutcome:
-    """What one model of an ensemble came to."""
+    """The outcome of one model of an ensemble."""
 
     seed: _COUNT
     test_errors: _COUNT
@@ -32,7 +32,7 @@ class MemberOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a cell came to: the keys that tables need of its results.json."""
+    """The outcome of a cell: the keys of its results.json that tables need."""
 
     recipe: str
     seed: _COUNT
@@ -47,10 +47,10 @@ class Outcome:
     """The Inception score."""
 
     stdev: float | None = None
-    """Its deviation over parts of the images."""
+    """Standard deviation of the score over parts of the images."""
 
     train_seconds: float | None = None
-    """Of an ensemble the sum over its members."""
+    """Duration of the training; for an ensemble, the sum over its members."""
 
     device: str | None = None
     precision: str | None = None
@@ -59,47 +59,47 @@ class Outcome:
     """Commits of the code that trained it, in their order."""
 
     data_fingerprint: str | None = None
-    """SHA-256 by which its images are known again; None where that was not kept."""
+    """SHA-256 that identifies its images; None where it was not kept."""
 
     network: str | None = None
     """The network that scored it, and the SHA-256 of its weights."""
 
     baseline_test_errors: _COUNT | None = None
-    """Of a supervised baseline that was trained as well, in the same seconds."""
+    """Test errors of a supervised baseline that was trained as well, within the same seconds."""
 
     adopted_from: str | None = None
-    """The run that it was taken from, of one that was trained by other means."""
+    """The run that it was taken from, if it was trained by other means."""
 
 
 _OUTCOME = TypeAdapter(Outcome)
 
 
 class Store:
-    """What is done, and where what is not done goes.
+    """Finished cells, and the places of the others.
 
     Args:
-        folder: of the experiment: `cells/<name>/` are run folders, and folders of ensembles and scores.
-        kept: folder of the results that are kept of finished cells, `<table>/<name>/results.json`: a cell
-            that is there is not run again, whether or not its run folder is still there.
+        folder: folder of the experiment: `cells/<name>/` for runs, ensembles and scores.
+        results: folder of the results of finished cells, `<table>/<name>/results.json`: a cell with a result
+            there is not run again, whether or not its run folder still exists.
     """
 
-    def __init__(self, folder: Path, kept: Path) -> None:
-        self.folder, self.kept = folder, kept
+    def __init__(self, folder: Path, results: Path) -> None:
+        self.folder, self.results = folder, results
         self.problems: dict[str, str] = {}
-        """By the name of a cell, what is wrong with what was found of it."""
+        """Faults of damaged results, by the name of the cell."""
 
     def cell_folder(self, cell: Cell) -> Path:
-        """Where a cell is computed."""
+        """Folder in which a cell is computed."""
         return self.folder / "cells" / cell.name
 
     def log(self, cell: Cell) -> Path:
-        """The file of what its worker prints."""
+        """File with the output of the worker of a cell."""
         return self.folder / "logs" / f"{cell.name}.log"
 
-    def found(self, cell: Cell) -> Outcome | None:
-        """What a cell came to; None where it is not done.
+    def outcome(self, cell: Cell) -> Outcome | None:
+        """The outcome of a cell; None where it is not done.
 
-        Of a file that is damaged, or is of another cell, `problems` tells.
+        A file that is damaged, or belongs to another cell, is noted in `problems`.
         """
         folder = self.cell_folder(cell)
         for place in (folder / "results.json", *self._kept_files(cell)):
@@ -110,7 +110,7 @@ class Store:
                     outcome_in(folder, cell) if place.parent == folder else _outcome(place, cell)
                 )
             except UserError as error:
-                self.problems[cell.name] = f"{error}; without that file the cell is computed anew"
+                self.problems[cell.name] = f"{error}; without that file the cell is computed again"
                 continue
             self.problems.pop(cell.name, None)
             return outcome
@@ -124,10 +124,10 @@ class Store:
         )
 
     def adopt(self, cell: Cell, run: Path) -> None:
-        """Makes the folder of a cell a link to a finished run; one that is there already stays."""
+        """Makes the folder of a cell a link to a finished run; an existing folder stays."""
         link = self.cell_folder(cell)
         make_folder(link.parent)
-        # Where there are no links the run's results alone are kept: cells that need the run are trained.
+        # Without links only the run's results are kept: cells that need the run are trained.
         with suppress(OSError):
             link.symlink_to(run.resolve(), target_is_directory=True)
 
@@ -138,14 +138,14 @@ class Store:
             folder.unlink()
 
     def keep(self, table: str, cell: Cell, run: Path | None = None) -> None:
-        """Copies what a finished cell came to, in its own folder or an adopted run, to what is kept for a
+        """Copies the outcome of a finished cell, from its own folder or an adopted run, to the results of a
         table.
 
         Raises:
             UserError: it is damaged, or the copy cannot be written.
         """
         source = run or self.cell_folder(cell)
-        target = self.kept / table / cell.name / "results.json"
+        target = self.results / table / cell.name / "results.json"
         if target.exists() or not (source / "results.json").exists():
             return
         _outcome(source / "results.json", cell)
@@ -157,15 +157,15 @@ class Store:
 
     def _kept_files(self, cell: Cell) -> list[Path]:
         # Not by a pattern: a recipe's name may hold any character of one.
-        tables = sorted(self.kept.iterdir()) if self.kept.is_dir() else []
+        tables = sorted(self.results.iterdir()) if self.results.is_dir() else []
         return [table / cell.name / "results.json" for table in tables]
 
 
 def outcome_in(folder: Path, cell: Cell) -> Outcome:
-    """What a cell came to, by the folder that it was computed in.
+    """The outcome of a cell, given the folder in which it was computed.
 
     Raises:
-        UserError: it is damaged, or is of another cell.
+        UserError: it is damaged, or belongs to another cell.
     """
     outcome = _outcome(folder / "results.json", cell)
     return replace(outcome, **_facts_of_run(cell, folder))
@@ -178,7 +178,7 @@ def _outcome(path: Path, cell: Cell) -> Outcome:
 
 
 def kept_content(cell: Cell, folder: Path) -> dict[str, Any]:
-    """What is kept of a finished cell: its results, their settings and images, errors by epoch, commits."""
+    """Content kept of a finished cell: its results, their settings and images, errors by epoch, commits."""
     results = read_json(folder / "results.json")
     content: dict[str, Any] = {**results, "sha256": cell.sha256, **_facts_of_run(cell, folder)}
     run = RunFolder(folder)
@@ -189,7 +189,7 @@ def kept_content(cell: Cell, folder: Path) -> dict[str, Any]:
             _errors_by_epoch(run.member(member.recipe.seed)) for member in cell.members
         ]
     if not isinstance(cell, Scoring):
-        # Of an adopted run, which may have had a baseline.
+        # An adopted run may have had a baseline.
         recipe = read_recipe(run.recipe) if run.recipe.exists() else cell.recipe
         content["settings"] = _settings(recipe)
     elif not cell.real:
@@ -202,15 +202,16 @@ def _errors_by_epoch(run: RunFolder) -> list[int | None]:
 
 
 def _facts_of_run(cell: Cell, folder: Path) -> dict[str, Any]:
-    """Images and commits of a run, of an ensemble those of its members as well, and where it is if it was
-    adopted; a score's own results have what there is to say."""
+    """Images and commits of a run (for an ensemble, its members' too), and its place if it was adopted; empty
+    for a score, whose results have them.
+    """
     run = RunFolder(folder)
     if isinstance(cell, Scoring) or not run.manifest.exists():
         return {}
     members = cell.members if isinstance(cell, Ensemble) else ()
     runs = [*(run.member(member.recipe.seed) for member in members), run]
-    manifests = [each.read_manifest() for each in runs if each.manifest.exists()]
-    processes = [process for each in manifests for process in (each, *each.resumed)]
+    manifests = [part.read_manifest() for part in runs if part.manifest.exists()]
+    processes = [process for manifest in manifests for process in (manifest, *manifest.resumed)]
     commits = dict.fromkeys(process.git_commit for process in processes if process.git_commit)
     facts = {
         "data_fingerprint": manifests[-1].data.fingerprint,
@@ -220,7 +221,7 @@ def _facts_of_run(cell: Cell, folder: Path) -> dict[str, Any]:
 
 
 def _settings(recipe: Recipe) -> Mapping[str, Any]:
-    """All settings but where things are kept on the machine."""
+    """All settings except the places of files on the machine."""
     settings = recipe_to_dict(recipe)
     for name in ("path", "cache"):
         settings["data"].pop(name)
@@ -235,14 +236,14 @@ def write_outcome(folder: Path, content: Mapping[str, Any]) -> None:
 
 def _require_of(place: Path, outcome: Outcome, cell: Cell) -> None:
     recipe = cell.recipe
-    wanted = {"recipe": recipe.name, "seed": recipe.seed, "sha256": cell.sha256}
+    expected = {"recipe": recipe.name, "seed": recipe.seed, "sha256": cell.sha256}
     if not isinstance(cell, Scoring) and recipe.labels is not None:
-        wanted["labels"] = recipe.labels
+        expected["labels"] = recipe.labels
     if isinstance(cell, Ensemble):
-        wanted["seed"] = cell.draw
-    for name, value in wanted.items():
-        got = getattr(outcome, name)
-        if got != value and not (name == "sha256" and got is None):
+        expected["seed"] = cell.draw
+    for name, value in expected.items():
+        actual = getattr(outcome, name)
+        if actual != value and not (name == "sha256" and actual is None):
             raise UserError(
-                f"{place}: expected the results of {cell.title} ({name} {value}), got {got}"
+                f"{place}: expected the results of {cell.title} ({name} {value}), got {actual}"
             )

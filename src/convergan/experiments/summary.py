@@ -1,4 +1,4 @@
-"""What the numbers of a table come to: mean, deviation and median over the draws."""
+"""The numbers of a table: mean, standard deviation and median over the draws."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ class Summary:
     entry: Entry
     unit: Unit
     values: Mapping[int, float]
-    """By draw, in the table's unit."""
+    """Values by draw, in the table's unit."""
 
     outcomes: Mapping[int, Outcome]
-    """By draw."""
+    """Outcomes by draw."""
 
     failed: Mapping[int, str] = field(default_factory=dict)
-    """By draw, the error of a cell that failed in this call."""
+    """Errors of the cells that failed in this call, by draw."""
 
     samples: Mapping[int, Path] = field(default_factory=dict)
-    """By draw, the image of the last samples that a training drew, where its run is at hand."""
+    """Images of the last samples of the trainings, by draw, where the run folder exists."""
 
     @property
     def recipe(self) -> str:
@@ -40,18 +40,18 @@ class Summary:
     def number(self) -> Number | None:
         """Mean and standard deviation over the draws; None without any.
 
-        An Inception score of a single model has the deviation over parts of its images, as the paper's.
+        An Inception score of a single model has the deviation over parts of its images, as in the paper.
         """
         return self.number_without(())
 
     def number_without(self, draws: Collection[int]) -> Number | None:
-        """`number` over all but some draws."""
-        found = {draw: value for draw, value in self.values.items() if draw not in draws}
-        if not found:
+        """The `number` over all draws but `draws`."""
+        values = {draw: value for draw, value in self.values.items() if draw not in draws}
+        if not values:
             return None
-        if len(found) > 1:
-            return Number(mean(found.values()), stdev(found.values()))
-        ((draw, value),) = found.items()
+        if len(values) > 1:
+            return Number(mean(values.values()), stdev(values.values()))
+        ((draw, value),) = values.items()
         return Number(value, self.outcomes[draw].stdev if self.unit == "Inception score" else None)
 
     @property
@@ -66,12 +66,12 @@ class Summary:
 
     @property
     def train_seconds(self) -> float:
-        """Duration of all trainings."""
-        return sum(each.train_seconds or 0.0 for each in self.outcomes.values())
+        """Duration of all trainings together."""
+        return sum(outcome.train_seconds or 0.0 for outcome in self.outcomes.values())
 
     @property
     def draws_in_words(self) -> str:
-        """How many draws there are, of how many, and how many failed: "3 of 10, 1 failed"."""
+        """Numbers of finished, planned and failed draws: "3 of 10, 1 failed"."""
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return f"{len(self.values)} of {self.planned}{failed}"
 
@@ -81,15 +81,15 @@ def summaries(plan: Plan, store: Store, failed: Mapping[str, str]) -> list[Summa
 
     Args:
         plan: the table.
-        store: where cells are.
-        failed: by the name of a cell, its error.
+        store: the store of the cells.
+        failed: errors by the name of the cell.
     """
-    found = []
+    numbers = []
     for entry in plan.entries:
-        outcomes = {cell.draw: store.found(cell) for cell in entry.cells}
-        done = {draw: each for draw, each in outcomes.items() if each is not None}
-        values = {draw: value_of(each, plan.table.unit) for draw, each in done.items()}
-        found.append(
+        outcomes = {cell.draw: store.outcome(cell) for cell in entry.cells}
+        done = {draw: outcome for draw, outcome in outcomes.items() if outcome is not None}
+        values = {draw: value_of(outcome, plan.table.unit) for draw, outcome in done.items()}
+        numbers.append(
             Summary(
                 entry=entry,
                 unit=plan.table.unit,
@@ -105,7 +105,7 @@ def summaries(plan: Plan, store: Store, failed: Mapping[str, str]) -> list[Summa
                 },
             )
         )
-    return found
+    return numbers
 
 
 def _last_samples(store: Store, cell: Cell) -> Path | None:
@@ -114,7 +114,7 @@ def _last_samples(store: Store, cell: Cell) -> Path | None:
 
 
 def value_of(outcome: Outcome, unit: Unit) -> float | None:
-    """What a cell came to, in the unit of a table; None where it was not tested or scored."""
+    """The result of a cell in the unit of a table; None where it was not tested or scored."""
     if unit == "Inception score":
         return outcome.score
     if outcome.test_errors is None:
@@ -124,7 +124,7 @@ def value_of(outcome: Outcome, unit: Unit) -> float | None:
     return 100 * outcome.test_errors / outcome.test_size if outcome.test_size else None
 
 
-def told(cell: Cell, outcome: Outcome, unit: Unit) -> str:
+def result_line(cell: Cell, outcome: Outcome, unit: Unit) -> str:
     """A line about a cell that is done: "mnist, 100 labels, seed 0: 101 errors of 10,000 (1.01 %)"."""
     if outcome.score is not None:
         return f"{cell.title}: {outcome.score:.2f}"

@@ -1,4 +1,4 @@
-"""Runs cells on workers: what is missing, in their order, with retries, until all are done or time is up."""
+"""Running missing cells on workers, in their order and with retries, until all are done or time is up."""
 
 import time
 from collections import Counter
@@ -14,24 +14,23 @@ from convergan.experiments.work import Job, job_of
 from convergan.experiments.workers import STOP_SECONDS, Ended, Workers
 
 ATTEMPTS = 3
-"""How often a cell is begun whose worker ends before it is done, each time from its last checkpoint, without
-a step further."""
+"""Number of times that a cell is begun whose worker ends before it is done and without a newer checkpoint."""
 
 _WATCH_SECONDS = 0.5
 
 _LATER_SECONDS = 30.0
-"""Time after which a cell is tried again that another process trains, or that had too little memory."""
+"""Time after which a cell is tried again if another process trains it, or if it had too little memory."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """What became of the cells of a call."""
+    """Outcome of the cells of a call."""
 
     done: list[str] = field(default_factory=list)
     """Names of the cells that this call computed."""
 
     failed: dict[str, str] = field(default_factory=dict)
-    """By the name of a cell, its error in one line."""
+    """Errors, each in one line, by the name of the cell."""
 
     interrupted: bool = False
     """True if the user asked for an end before all was done."""
@@ -41,15 +40,15 @@ class Supervisor:
     """Keeps workers busy with cells.
 
     Args:
-        store: where cells are.
-        workers: what computes them.
-        display: what shows them.
+        store: the store of the cells.
+        workers: the workers that compute them.
+        display: display of their progress.
         left: estimate of the time left.
-        at_once: how many cells the workers compute at the same time; None: as many as they take.
+        at_once: number of cells that the workers compute at the same time; None: as many as they take.
         deadline: time of `time.monotonic` at which the workers are asked to stop; None: never.
-        checkpoint_every_seconds: what a killed training loses at most.
+        checkpoint_every_seconds: most training time, in seconds, that a killed training loses.
         weights: file of the Inception network's weights.
-        told: called with each cell as it is done.
+        on_done: called with each cell as it is done.
     """
 
     def __init__(
@@ -63,18 +62,18 @@ class Supervisor:
         deadline: float | None = None,
         checkpoint_every_seconds: float = 30.0,
         weights: Path | None = None,
-        told: Callable[[Cell], None] = lambda cell: None,
+        on_done: Callable[[Cell], None] = lambda cell: None,
     ) -> None:
         self._store, self._workers, self._display, self._left = store, workers, display, left
-        self._at_once, self._deadline, self._told = at_once, deadline, told
+        self._at_once, self._deadline, self._on_done = at_once, deadline, on_done
         self._every, self._weights = checkpoint_every_seconds, weights
         self._waiting: list[Cell] = []
         self._running: dict[str, Cell] = {}
         self._attempts: Counter[str] = Counter()
         self._steps_kept: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        """By the name of a cell that cannot be begun just now, when to try it again."""
-        self._told_busy: set[str] = set()
+        """Times at which to try cells again that cannot be begun now, by their names."""
+        self._reported_busy: set[str] = set()
         self.progress = Progress()
 
     def run(self, cells: Sequence[Cell]) -> Progress:
@@ -86,7 +85,7 @@ class Supervisor:
         try:
             while self._waiting or self._running:
                 if self._deadline is not None and time.monotonic() >= self._deadline:
-                    self._display.tell("the budget is spent; the same command goes on")
+                    self._display.tell("the budget is spent; the same command continues")
                     self._stop()
                     break
                 self._begin_ready()
@@ -121,11 +120,11 @@ class Supervisor:
 
     def _has_become_done(self, cell: Cell) -> bool:
         """True if a cell that could not be begun is done by now; otherwise it can be tried again, in time."""
-        until = self._not_before.get(cell.name)
-        if until is None or time.monotonic() < until:
+        retry_time = self._not_before.get(cell.name)
+        if retry_time is None or time.monotonic() < retry_time:
             return False
         del self._not_before[cell.name]
-        return self._store.found(cell) is not None
+        return self._store.outcome(cell) is not None
 
     def _begin(self, cell: Cell) -> None:
         self._store.make_way(cell)
@@ -152,43 +151,43 @@ class Supervisor:
         elif answer.ending == "busy":
             self._wait_for(cell, answer.error or "")
         elif answer.ending == "stopped":
-            # By somebody else's signal.
+            # Somebody else sent it a signal.
             self._begin_again(cell, "its process was asked to stop")
         elif answer.ending == "out of memory":
-            # What runs beside it may have had the memory.
+            # Other processes may have had the memory.
             self._not_before[cell.name] = time.monotonic() + _LATER_SECONDS
             self._begin_again(cell, answer.error or "out of memory")
         else:
             self._fail(cell, answer.error or "failed")
 
-    def _begin_again(self, cell: Cell, why: str) -> None:
-        """Puts a cell first whose worker ended before it was done, unless it comes no further any more."""
-        kept = steps_kept(self._store, cell)
-        if kept > self._steps_kept.get(cell.name, 0):
+    def _begin_again(self, cell: Cell, reason: str) -> None:
+        """Puts a cell first whose worker ended before it was done; fails it if it no longer advances."""
+        steps = steps_kept(self._store, cell)
+        if steps > self._steps_kept.get(cell.name, 0):
             self._attempts[cell.name] = 1
-        self._steps_kept[cell.name] = kept
+        self._steps_kept[cell.name] = steps
         attempt = self._attempts[cell.name]
         if attempt < ATTEMPTS:
-            self._display.tell(f"{cell.title}: {why}; begun again from its checkpoint")
+            self._display.tell(f"{cell.title}: {reason}; restarted from its checkpoint")
             self._waiting.insert(0, cell)
         else:
-            self._fail(cell, f"{why}, {attempt} times in a row")
+            self._fail(cell, f"{reason}, {attempt} times in a row")
 
-    def _wait_for(self, cell: Cell, why: str) -> None:
-        """Leaves a cell to another process that trains it, and looks again later."""
+    def _wait_for(self, cell: Cell, reason: str) -> None:
+        """Leaves a cell to another process that trains it, and checks again later."""
         self._attempts[cell.name] -= 1
-        if cell.name not in self._told_busy:
-            self._told_busy.add(cell.name)
-            self._display.tell(f"{cell.title}: left to another process: {why}")
+        if cell.name not in self._reported_busy:
+            self._reported_busy.add(cell.name)
+            self._display.tell(f"{cell.title}: left to another process: {reason}")
         self._not_before[cell.name] = time.monotonic() + _LATER_SECONDS
         self._waiting.append(cell)
 
     def _succeed(self, cell: Cell) -> None:
-        if self._store.found(cell) is None:
+        if self._store.outcome(cell) is None:
             self._fail(cell, self._store.problems.get(cell.name, "its worker left no results.json"))
             return
         self.progress.done.append(cell.name)
-        self._told(cell)
+        self._on_done(cell)
 
     def _fail(self, cell: Cell, error: str) -> None:
         self.progress.failed[cell.name] = error
@@ -198,8 +197,8 @@ class Supervisor:
         """Asks the workers to stop, and waits for their checkpoints."""
         self._waiting.clear()
         self._workers.stop()
-        until = time.monotonic() + STOP_SECONDS
-        while self._running and time.monotonic() < until:
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._running and time.monotonic() < deadline:
             for ended in self._workers.ended(_WATCH_SECONDS):
                 cell, answer = self._running.pop(ended.job.name), ended.answer
                 # One may have ended by itself.
@@ -209,9 +208,9 @@ class Supervisor:
     def _show(self) -> None:
         standings: dict[str, Standing | None] = {}
         for name, cell in self._running.items():
-            standings[name] = where = standing(self._store, cell)
-            if isinstance(cell, Training) and where is not None:
-                self._left.saw(cell, where)
+            standings[name] = current = standing(self._store, cell)
+            if isinstance(cell, Training) and current is not None:
+                self._left.observe(cell, current)
         running = [
             Running(
                 title=cell.title,
@@ -221,12 +220,12 @@ class Supervisor:
             for name, cell in self._running.items()
         ]
         waiting = [self._left.seconds(cell, None) for cell in self._waiting]
-        known = [each.seconds_left for each in running] + waiting
+        durations = [cell.seconds_left for cell in running] + waiting
         left = None
-        if all(seconds is not None for seconds in known):
+        if all(seconds is not None for seconds in durations):
             workers = self._at_once or len(self._running) + max(0, self._workers.free())
-            left = makespan([seconds for seconds in known if seconds is not None], workers)
+            left = makespan([seconds for seconds in durations if seconds is not None], workers)
         done = len(self.progress.done) + len(self.progress.failed)
-        # Of what a cluster was handed a part waits there.
-        running.sort(key=lambda each: each.standing is None or not each.standing.epochs_done)
+        # Some of the jobs that a cluster was given wait there.
+        running.sort(key=lambda cell: cell.standing is None or not cell.standing.epochs_done)
         self._display.update(running[: self._at_once], done, left)

@@ -1,4 +1,4 @@
-"""The paper's tables and figures: which recipes, how many labels, and what was published."""
+"""The paper's tables and figures: their recipes, numbers of labels and published numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ TableName = Literal["table1", "table2", "table3", "svhn", "figures"]
 Unit = Literal["errors", "%", "Inception score", "samples"]
 
 SCORED_IMAGES = 50_000
-"""Samples that an Inception score of Table 3 is made of."""
+"""Number of samples for an Inception score of Table 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,30 +21,30 @@ class Table:
     name: TableName
     title: str
     unit: Unit
-    """`errors` counts wrong test images, `%` is their share."""
+    """Unit of the numbers: `errors` counts misclassified test images, `%` is their share."""
 
     recipes: tuple[str, ...]
     """Names of the presets that fill it."""
 
     labels: tuple[int, ...] = ()
-    """Its columns; none: the recipes' own labels, and a row for each of `variants`."""
+    """Columns of the table; none: the recipes' own labels, and a row for each of `variants`."""
 
     draws: int = 10
-    """Draws of labels, or seeds."""
+    """Number of draws of labels, or of seeds."""
 
     members: int = 1
-    """Models of an ensemble; 1: there are no ensembles."""
+    """Number of models in an ensemble; 1: there are no ensembles."""
 
     published: tuple[Published, ...] = ()
 
     variants: Mapping[str, str] = field(default_factory=dict)
-    """By the name of the preset, what the paper calls it."""
+    """Names in the paper, by the name of the preset."""
 
-    apart: tuple[str, ...] = ()
-    """Presets that the paper has no counterpart of: shown by themselves, and not beside its numbers."""
+    separate: tuple[str, ...] = ()
+    """Presets without a counterpart in the paper: shown separately, without its numbers."""
 
     chosen_by: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
-    """By preset and column, the draws whose test errors chose settings of the preset."""
+    """Draws whose test errors chose settings of a preset, by preset and column."""
 
 
 TABLES: dict[TableName, Table] = {
@@ -58,7 +58,7 @@ TABLES: dict[TableName, Table] = {
             labels=(20, 50, 100, 200),
             members=10,
             published=MNIST,
-            apart=("mnist-fast", "digits-fast"),
+            separate=("mnist-fast", "digits-fast"),
             chosen_by={("mnist", "100"): (0, 1)},
         ),
         Table(

@@ -1,4 +1,4 @@
-"""How far cells have come, from the metrics that their trainings append, and how long they will take."""
+"""Progress of cells, from the metrics that their trainings append, and the time that they will take."""
 
 import math
 import os
@@ -16,17 +16,17 @@ from convergan.runs.folder import RunFolder
 
 _LINE = TypeAdapter(EpochLine)
 _LAST_BYTES = 1 << 16
-"""More than two lines of metrics have."""
+"""Bytes to read from the end of a file: more than two lines of metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How far a training has come."""
+    """Progress of a training."""
 
     epochs_done: int = 0
     epochs: int
     seconds_per_epoch: float | None = None
-    """Of the last epoch; None before the first has ended."""
+    """Duration of the last epoch; None before the first has ended."""
 
     @property
     def share(self) -> float:
@@ -35,14 +35,14 @@ class Standing:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate by the last epoch; None before the first has ended."""
+        """Estimated time left, from the last epoch; None before the first has ended."""
         if self.seconds_per_epoch is None:
             return None
         return max(0, self.epochs - self.epochs_done) * self.seconds_per_epoch
 
 
 def standing(store: Store, cell: Cell) -> Standing | None:
-    """How far a training has come, in its own folder; None of a cell that is no training."""
+    """Progress of a training, according to its folder; None for a cell that is not a training."""
     if not isinstance(cell, Training):
         return None
     line = last_line(RunFolder(store.cell_folder(cell)).metrics)
@@ -69,33 +69,33 @@ def last_line(path: Path) -> EpochLine | None:
 
 
 def steps_kept(store: Store, cell: Cell) -> int:
-    """Steps that the newest checkpoints of a cell hold, of all its trainings together."""
+    """Number of steps in the newest checkpoints of a cell, over all of its trainings."""
     parts = RunFolder(store.cell_folder(cell)).parts()
     return sum(max(checkpoint_steps(part.checkpoints), default=0) for part in parts)
 
 
 class TimeLeft:
-    """Estimate of the time that all cells still take, from what is known of their recipes."""
+    """Estimate of the time that cells still need, from the speed of trainings of the same recipe."""
 
     def __init__(self) -> None:
         self._timed: dict[str, float] = {}
         self._per_epoch: dict[str, float] = {}
 
-    def timed(self, cell: Training, seconds: float) -> None:
-        """Takes note of the expected duration of one training of a recipe, as it was timed."""
+    def add_timing(self, cell: Training, seconds: float) -> None:
+        """Adds the expected duration of one training of a recipe, from timed steps."""
         self._timed[cell.recipe.name] = seconds
 
-    def saw(self, cell: Training, where: Standing) -> None:
-        """Takes note of the speed of a training."""
-        if where.seconds_per_epoch is not None:
-            self._per_epoch[cell.recipe.name] = where.seconds_per_epoch
+    def observe(self, cell: Training, current: Standing) -> None:
+        """Adds the speed of a training."""
+        if current.seconds_per_epoch is not None:
+            self._per_epoch[cell.recipe.name] = current.seconds_per_epoch
 
-    def seconds(self, cell: Cell, where: Standing | None) -> float | None:
-        """What is left of a cell; None where nothing is known. Averaging and scoring count as nothing."""
+    def seconds(self, cell: Cell, current: Standing | None) -> float | None:
+        """Time that a cell still needs; None where it is unknown. Averaging and scoring count as 0."""
         if not isinstance(cell, Training):
             return 0.0
-        done = where.share if where else 0.0
-        own = where.seconds_left if where else None
+        done = current.share if current else 0.0
+        own = current.seconds_left if current else None
         if own is not None:
             return own
         name, epochs = cell.recipe.name, cell.recipe.epochs
@@ -105,9 +105,9 @@ class TimeLeft:
 
 
 def makespan(seconds: list[float], workers: int) -> float:
-    """When so many workers are done with tasks of these durations, each taken by the first that is free."""
+    """Time until `workers` have done tasks of these durations, each taken by the first free worker."""
     ends = [0.0] * max(1, min(workers, len(seconds)))
-    for each in seconds:
+    for duration in seconds:
         earliest = ends.index(min(ends))
-        ends[earliest] += each
+        ends[earliest] += duration
     return max(ends)

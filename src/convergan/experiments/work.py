@@ -21,18 +21,18 @@ JobKind = Literal["train", "average", "score", "time"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a worker is to do, in plain values that any process can be sent."""
+    """Task of a worker, in plain values that can be sent to any process."""
 
     kind: JobKind
     name: str
     recipe: Mapping[str, Any]
-    """As `recipe_to_dict` gives it."""
+    """Settings, as returned by `recipe_to_dict`."""
 
     folder: str
-    """Where the cell is computed."""
+    """Folder in which the cell is computed."""
 
     log: str
-    """File that what it prints is added to."""
+    """File to which the output is appended."""
 
     sha256: str = ""
     checkpoint_every_seconds: float = 30.0
@@ -47,13 +47,14 @@ class Job:
 
     @property
     def threads(self) -> int:
-        """Threads of the CPU that it takes."""
+        """Number of CPU threads that it uses."""
         return int(self.recipe["hardware"]["threads"] or 1)
 
     @property
     def uses_gpu(self) -> bool:
-        """True if it computes on a GPU where there is one; averaging, which looks at test images once, does
-        not unless it is told to."""
+        """True if it computes on a GPU where there is one; averaging, which uses each test image once, does
+        so only if the recipe asks for it.
+        """
         accelerator = self.recipe["hardware"]["accelerator"]
         return self.kind != "average" or accelerator not in ("auto", "cpu")
 
@@ -70,11 +71,11 @@ def job_of(
     """The work of a cell.
 
     Args:
-        cell: which one.
-        folder: where it is computed.
-        log: file of what it prints.
+        cell: the cell.
+        folder: folder in which it is computed.
+        log: file for its output.
         members: folders of the cells that it needs.
-        checkpoint_every_seconds: what a killed training loses at most.
+        checkpoint_every_seconds: most training time, in seconds, that a killed training loses.
         weights: file of the Inception network's weights.
     """
     kinds: dict[type[Cell], JobKind] = {Training: "train", Ensemble: "average", Scoring: "score"}
@@ -104,26 +105,24 @@ def timing_job(recipe: Recipe, name: str, log: Path) -> Job:
 
 
 Ending = Literal["done", "failed", "stopped", "busy", "out of memory"]
-"""How a job ends: `stopped` by a signal, with a checkpoint to go on from; `busy`: another process trains the
+"""End of a job: `stopped` by a signal, with a checkpoint to continue from; `busy`: another process trains the
 cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a worker says at its end."""
+    """Answer of a worker at its end."""
 
     ending: Ending = "done"
-
     error: str | None = None
-    """What was wrong, in one line; None where nothing was."""
+    """Error, in one line; None without one."""
 
     value: float | None = None
     """Seconds, for a job that measures them."""
 
 
 def perform(job: Job) -> Answer:
-    """Does a job, in the main thread of a process that does nothing else meanwhile; errors are told, not
-    raised."""
+    """Performs a job in the main thread of a process that does nothing else; returns errors."""
     from convergan.runs.claim import InUse
     from convergan.training.signals import Interrupted, Terminated
 
@@ -146,19 +145,18 @@ def perform(job: Job) -> Answer:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if there was too little memory, of this machine or of its GPU: what runs beside it may have had
-    it."""
+    """True if this machine or its GPU had too little memory, which other processes may have used."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # What torch raises on a CPU.
+    # The exception that torch raises on a CPU.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 @contextmanager
 def _logged(path: Path) -> Iterator[Console]:
-    """Adds what is printed in the block to a file."""
+    """Appends the output of the block to a file."""
     make_folder(path.parent)
     with (
         path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as file,

@@ -1,4 +1,4 @@
-"""A process that does one job: it reads it from the standard input, and answers on the standard output.
+"""A process that performs one job: it reads it from the standard input, and answers on the standard output.
 
 The standard input stays open as long as whoever started the process lives: when it closes, the job is asked
 to stop, so that a training whose table has gone writes its checkpoint and ends.
@@ -16,10 +16,10 @@ from convergan.json_files import json_line
 
 
 def main() -> None:
-    """Does the job that the first line of the standard input holds."""
+    """Performs the job in the first line of the standard input."""
     job = Job(**_with_tuples(json.loads(sys.stdin.readline())))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    # What libraries print there, from C too, is no answer.
+    # The output of libraries, from C too, must not mix with the answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     threading.Thread(target=_stop_when_alone, daemon=True).start()
     answer = perform(job)

@@ -1,4 +1,4 @@
-"""What does the jobs: an interface, and plain processes on this machine."""
+"""Workers that perform jobs: an interface, and plain processes on this machine."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from convergan.files import make_folder
 from convergan.json_files import json_line
 
 STOP_SECONDS = 120.0
-"""Time that workers which were asked to stop have to write their checkpoints."""
+"""Time that workers have to write their checkpoints after they were asked to stop."""
 
 _POLL_SECONDS = 0.05
 
@@ -28,40 +28,40 @@ class Ended:
 
     job: Job
     answer: Answer | None
-    """None where the worker was killed."""
+    """Answer of the worker; None where it was killed."""
 
     death: str = ""
-    """How it was killed, in words."""
+    """Reason for the worker's death, in words."""
 
 
 class Workers(Protocol):
     """Processes, here or elsewhere, that do jobs."""
 
     def slots(self, threads: int) -> int:
-        """How many jobs of so many threads are done at the same time."""
+        """Number of jobs, each of `threads` threads, that run at the same time."""
 
     def free(self) -> int:
-        """How many more jobs can be begun now."""
+        """Number of further jobs that can be begun now."""
 
     def begin(self, job: Job) -> None:
         """Starts a job on a worker of its own."""
 
     def ended(self, seconds: float) -> list[Ended]:
-        """Waits until a job has ended, at most so many seconds; gives all that have."""
+        """Waits until a job has ended, at most `seconds`; returns all that have."""
 
     def stop(self) -> None:
-        """Asks all jobs to stop; `ended` gives them as they do."""
+        """Asks all jobs to stop; `ended` returns them as they do."""
 
     def close(self) -> None:
-        """Ends what is still running, and gives back what was taken."""
+        """Ends all running jobs, and releases what the workers use."""
 
 
 class Processes:
     """Plain processes on this machine, with a GPU each where there are some.
 
     Args:
-        count: processes at once.
-        gpus: GPUs to give them in turn, by their number; none: they share what there is.
+        count: number of processes at the same time.
+        gpus: names of the GPUs to assign to them in turn; none: they share all there are.
     """
 
     def __init__(self, count: int, gpus: Sequence[str] = ()) -> None:
@@ -79,8 +79,8 @@ class Processes:
 
     def begin(self, job: Job) -> None:
         """See `Workers`."""
-        taken = [gpu for _, _, gpu in self._running.values()]
-        gpu = min(self._gpus, key=taken.count) if self._gpus else None
+        used_gpus = [gpu for _, _, gpu in self._running.values()]
+        gpu = min(self._gpus, key=used_gpus.count) if self._gpus else None
         environment = {**os.environ, "OMP_NUM_THREADS": str(job.threads)}
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
@@ -104,19 +104,19 @@ class Processes:
 
     def ended(self, seconds: float) -> list[Ended]:
         """See `Workers`."""
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while True:
-            found = [
+            ended = [
                 _ended(job, process)
                 for job, process, _ in self._running.values()
                 if process.poll() is not None
             ]
-            if found or not self._running or time.monotonic() >= until:
+            if ended or not self._running or time.monotonic() >= deadline:
                 break
             time.sleep(_POLL_SECONDS)
-        for each in found:
-            del self._running[each.job.name]
-        return found
+        for end in ended:
+            del self._running[end.job.name]
+        return ended
 
     def stop(self) -> None:
         """See `Workers`."""
@@ -146,7 +146,7 @@ def _ended(job: Job, process: subprocess.Popen[bytes]) -> Ended:
         with suppress(ValueError, TypeError):
             return Ended(job=job, answer=Answer(**json.loads(text)))
     if code == -signal.SIGTERM:
-        # Before Python could take the signal.
+        # The signal came before Python could handle it.
         return Ended(job=job, answer=Answer(ending="stopped", error="stopped"))
     death = f"killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
     return Ended(job=job, answer=None, death=death)

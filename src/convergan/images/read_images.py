@@ -11,8 +11,8 @@ import numpy as np
 
 from convergan.errors import UserError
 from convergan.images.decode import SUFFIXES, Unreadable, decode_in_order
-from convergan.images.passed_over import count_passed_over
 from convergan.images.regular_files import kind_of
+from convergan.images.skipped_files import count_skipped
 from convergan.images.utf8 import require_utf8
 from convergan.images.walk import files_below
 
@@ -59,10 +59,10 @@ def find_image_files(path: Path) -> list[str]:
         raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
     files = find_in_folder(path)
     if not files.images:
-        passed_over = count_passed_over(files.other_files)
+        skipped = count_skipped(files.other_files)
         raise UserError(
             f"{path}: expected images ({', '.join(sorted(SUFFIXES))}), got a folder with none"
-            f"{f' ({passed_over})' if passed_over else ''}"
+            f"{f' ({skipped})' if skipped else ''}"
         )
     folder = "" if path == Path() else os.path.join(path, "")
     return [folder + name for name in files.images]
@@ -85,7 +85,7 @@ def find_in_folder(path: Path) -> FolderFiles:
     return files
 
 
-def files_passed_over(path: Path) -> list[str]:
+def skipped_files(path: Path) -> list[str]:
     """The files of a folder, and of those below it, that are no images; none if `path` is a file."""
     return find_in_folder(path).other_files if path.is_dir() else []
 

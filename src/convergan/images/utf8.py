@@ -21,6 +21,6 @@ def require_utf8(names: Iterable[str], kind: str) -> None:
     for name in names:
         if not is_utf8(name):
             raise UserError(
-                f"{shortened(name)}: expected the name of {kind} in UTF-8, got bytes that are none;"
+                f"{shortened(name)}: expected the name of {kind} in UTF-8, got bytes that are not;"
                 " rename it"
             )

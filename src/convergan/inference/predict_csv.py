@@ -83,7 +83,7 @@ def _require_no_input(out: Path, files: Sequence[str]) -> None:
         return
     for file in files:
         if os.path.basename(file) == out.name and os.path.samefile(file, out):
-            raise UserError(f"out: expected another file than the image {out}, got that one")
+            raise UserError(f"out: expected a file other than the image {out}, got that one")
 
 
 def _path_cell(path: str) -> str:

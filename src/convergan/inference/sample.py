@@ -47,7 +47,7 @@ def sample(
         classifier: the classifier for `best`, as in `score`.
         weights: the Inception network's weights for `best`, as in `score`.
         out: a new or empty folder to write the images to as well: 000000.png, 000001.png and so on, and the
-            first hundred as `<out>-grid.png` beside it.
+            first hundred as `<out>-grid.png` next to it.
         overwrite: replace an existing grid; `out` must be new or empty all the same.
         progress: show a progress bar on the standard error.
 
@@ -94,7 +94,7 @@ def require_no_choice(**options: object) -> None:
     """
     for name, value in options.items():
         if value is not None:
-            raise UserError(f"{name}: expected --best beside it, got none")
+            raise UserError(f"{name}: expected --best with it, got none")
 
 
 def choose_best(
@@ -112,7 +112,7 @@ def choose_best(
         embedding = open_embedding(
             classifier=classifier, weights=weights, precision="fp32", progress=report
         )
-    with progress_bar("looking at samples", quiet=quiet) as report:
+    with progress_bar("rating samples", quiet=quiet) as report:
         return best_samples(run, count, best, embedding, seed=seed, progress=report)
 
 

@@ -84,8 +84,8 @@ class ComparingDiscriminator(Discriminator):
             if f"{prefix}running_closeness" not in state_dict:
                 raise UserError(
                     "expected the running mean of minibatch discrimination's closenesses, got weights of"
-                    " an older version, which kept none: what it says of an image depends on the images"
-                    " beside it; train anew"
+                    " an older version, which kept none: its output for an image depends on the other"
+                    " images of the batch; train again"
                 )
             # Another older version kept the mean without the number of passes: it had long converged.
             state_dict[count] = torch.full_like(self.closeness_batches, round(1 / _SLOWEST_RATE))

@@ -1,4 +1,4 @@
-"""The arms of a run in plain words, wherever a sentence names one."""
+"""The arms of a run in plain words, for sentences and headings."""
 
 from convergan.recipes.arms import BASELINE, COMPOSED, CONSISTENCY, CUSTOM, FROZEN, GAN
 
@@ -10,16 +10,16 @@ _PHRASES = {
     BASELINE: "the supervised baseline",
     FROZEN: "frozen features",
 }
-"""Each holds the name that files and the option `--arms` have, so that it is clear which is meant."""
+"""Phrase for each arm. It contains the name that the arm has in files and in `--arms`."""
 
 
 def arm_phrase(name: str) -> str:
-    """The arm in plain words, inside a sentence: "the GAN"; a name that is not known as it stands."""
+    """The arm in plain words, inside a sentence: "the GAN". An unknown name is returned unchanged."""
     return _PHRASES.get(name, name)
 
 
 def arm_title(name: str) -> str:
-    """The arm in plain words, standing alone: "GAN"; a name that is not known as it stands."""
+    """The arm in plain words, as a heading: "GAN". An unknown name is returned unchanged."""
     if name not in _PHRASES:
         return name
     title = _PHRASES[name].removeprefix("the ")

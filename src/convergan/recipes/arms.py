@@ -1,4 +1,4 @@
-"""The arms of a run: recipes derived from the run's own, one for each model that is compared with it."""
+"""The arms of a run: the recipe itself, and one derived from it for each model that it is compared with."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +16,10 @@ COMPOSED = "composed"
 """Name of a recipe's own model where it has consistency and a GAN's terms."""
 
 CUSTOM = "custom"
-"""Name of a recipe's own model where terms of one's own alone are beside those of the baseline."""
+"""Name of a recipe's own model where it has custom terms, and no others, in addition to the baseline's."""
 
 CONSISTENCY_TERMS = ("consistency", "conditional_entropy")
-"""Terms of the discriminator that unlabelled images alone are for."""
+"""Terms of the discriminator that learn from unlabelled images without a generator."""
 
 GAN_TERMS = (
     "real_or_generated",
@@ -33,46 +33,46 @@ GAN_TERMS = (
 
 
 def has_arms(recipe: Recipe) -> bool:
-    """True if each model that a recipe compares is a training of its own."""
+    """True if each model that a recipe compares has trainings of its own."""
     return recipe.minutes is not None or bool(recipe.arms)
 
 
 def own_arm(recipe: Recipe) -> str:
-    """The name of the recipe's own model, for what it is."""
+    """The name of the recipe's own model, which follows from its terms."""
     objective = recipe.objective
-    with_consistency = _any(objective, CONSISTENCY_TERMS)
-    if _any(objective, GAN_TERMS):
+    with_consistency = _has_any(objective, CONSISTENCY_TERMS)
+    if _has_any(objective, GAN_TERMS):
         return COMPOSED if with_consistency else GAN
     if with_consistency:
         return CONSISTENCY
-    with_others = any(term.weight > 0 for term in objective.others)
-    return CUSTOM if with_others else BASELINE
+    with_custom_terms = any(term.weight > 0 for term in objective.others)
+    return CUSTOM if with_custom_terms else BASELINE
 
 
 def arm_names(recipe: Recipe) -> tuple[str, ...]:
-    """The arms of a recipe: its own first, then `baseline`, then those that it asks for, each once.
+    """Names of a recipe's arms, each once: its own, then `baseline`, then those in its `arms`.
 
     Raises:
-        UserError: an arm is asked for that the recipe has no terms for.
+        UserError: the recipe has no terms for an arm in its `arms`.
     """
     own = own_arm(recipe)
     for name in (COMPOSED, CONSISTENCY):
-        if name in recipe.arms and not _any(recipe.objective, CONSISTENCY_TERMS):
+        if name in recipe.arms and not _has_any(recipe.objective, CONSISTENCY_TERMS):
             raise UserError(
                 f"arms: expected arms that this recipe has terms for, got {name}; "
-                f"--objective.consistency.weight 1 is one"
+                f"--objective.consistency.weight 1 adds one"
             )
-    wanted = [own]
+    names = [own]
     if recipe.baseline and recipe.objective.is_supervised:
-        wanted.append(BASELINE)
-    wanted += [name for name in (COMPOSED, CONSISTENCY, GAN, FROZEN) if name in recipe.arms]
-    return tuple(dict.fromkeys(wanted))
+        names.append(BASELINE)
+    names += [name for name in (COMPOSED, CONSISTENCY, GAN, FROZEN) if name in recipe.arms]
+    return tuple(dict.fromkeys(names))
 
 
 def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
-    """The recipe of one arm alone, of as many steps as are planned for it.
+    """The recipe of one arm alone, with the number of steps that is planned for it.
 
-    Terms of one's own, that a recipe has beside the declared ones, are those of its own arm alone.
+    Custom terms, which a recipe has in addition to the declared ones, belong to its own arm only.
     """
     plan = recipe.plan
     is_own = arm == own_arm(recipe)
@@ -92,7 +92,9 @@ def arm_recipe(recipe: Recipe, arm: str) -> Recipe:
 
 
 def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
-    """The recipe of an arm's training whose held-out labels choose among the arms: of fewer steps."""
+    """The recipe of an arm's trainings with held-out labels, by which an arm is chosen. It has fewer
+    steps.
+    """
     alone = arm_recipe(recipe, arm)
     if alone.steps is None:
         return alone
@@ -103,38 +105,43 @@ def hold_out_recipe(recipe: Recipe, arm: str) -> Recipe:
 
 
 def is_planned(recipe: Recipe) -> bool:
-    """True if it is known how many steps each arm takes, and they were planned for these minutes and for the
-    settings that decide how long a step takes."""
-    others = [name for name in arm_names(recipe) if name != own_arm(recipe)]
-    every = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
+    """True if the steps of each arm are planned, for the recipe's minutes and for the settings that decide
+    the duration of a step.
+    """
+    other_arms = [name for name in arm_names(recipe) if name != own_arm(recipe)]
+    all_arms = (BASELINE, COMPOSED, CONSISTENCY, GAN, FROZEN)
     return (
         recipe.steps is not None
         and recipe.plan.minutes == recipe.minutes
         and recipe.plan.settings_sha256 in (None, cost_sha256(recipe))
-        and all((recipe.plan.steps_of(name) is not None) == (name in others) for name in every)
+        and all(
+            (recipe.plan.steps_of(name) is not None) == (name in other_arms) for name in all_arms
+        )
     )
 
 
 def with_plan_of(recipe: Recipe, planned: Recipe) -> Recipe:
-    """The recipe with the steps that were planned for it when a run of it began."""
+    """The recipe with the plan that was made when a run of it began."""
     if is_planned(recipe) or recipe.minutes != planned.minutes:
         return recipe
     return replace(recipe, plan=planned.plan, steps=planned.steps)
 
 
 def without_classes(objective: ObjectiveSettings) -> ObjectiveSettings:
-    """The objective of a generator alone: the recipe's GAN, or else the paper's, without terms of classes."""
+    """The objective of a generator alone: the recipe's GAN, or else the paper's, without terms for
+    classes.
+    """
     objective = _composed(objective)
     objective = objective.with_term(replace(objective.supervised, weight=0.0))
-    return _off(objective, CONSISTENCY_TERMS)
+    return _switched_off(objective, CONSISTENCY_TERMS)
 
 
-def _any(objective: ObjectiveSettings, names: tuple[str, ...]) -> bool:
+def _has_any(objective: ObjectiveSettings, names: tuple[str, ...]) -> bool:
     terms = objective.terms()
     return any(terms[name].weight > 0 for name in names if name in terms)
 
 
-def _off(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+def _switched_off(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
     """The objective with these terms at weight 0."""
     terms = objective.terms()
     for name in names:
@@ -143,27 +150,27 @@ def _off(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSetti
     return objective
 
 
-def _without(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
-    """The objective with these terms at weight 0, and without those that others registered."""
-    return _off(replace(objective, others=()), names)
+def _without_terms(objective: ObjectiveSettings, names: tuple[str, ...]) -> ObjectiveSettings:
+    """The objective with these terms at weight 0, and without custom terms."""
+    return _switched_off(replace(objective, others=()), names)
 
 
 def _supervised_alone(objective: ObjectiveSettings) -> ObjectiveSettings:
-    others = tuple(name for name in objective.terms() if name != "supervised")
-    return replace(_without(objective, others), update="alternating", generator_steps=1)
+    other_terms = tuple(name for name in objective.terms() if name != "supervised")
+    return replace(_without_terms(objective, other_terms), update="alternating", generator_steps=1)
 
 
 def _consistency(objective: ObjectiveSettings) -> ObjectiveSettings:
-    return replace(_without(objective, GAN_TERMS), update="alternating", generator_steps=1)
+    return replace(_without_terms(objective, GAN_TERMS), update="alternating", generator_steps=1)
 
 
 def _gan(objective: ObjectiveSettings) -> ObjectiveSettings:
-    return _without(_composed(objective), CONSISTENCY_TERMS)
+    return _without_terms(_composed(objective), CONSISTENCY_TERMS)
 
 
 def _composed(objective: ObjectiveSettings) -> ObjectiveSettings:
-    """The objective with a GAN: its own, or else the paper's, the loss of Section 5 with feature matching."""
-    if _any(objective, GAN_TERMS):
+    """The objective with a GAN: its own, or else the paper's, which is Section 5 with feature matching."""
+    if _has_any(objective, GAN_TERMS):
         return objective
     real_or_generated = RealOrGeneratedSettings().weight
     for settings in (

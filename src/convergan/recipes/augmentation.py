@@ -12,7 +12,7 @@ _Half = Annotated[float, Interval(ge=0, le=0.5)]
 _HalfTurn = Annotated[float, Interval(ge=0, le=180)]
 _BelowOne = Annotated[float, Interval(ge=0, lt=1)]
 
-_OF_KIND: dict[str, dict[str, float]] = {
+_KIND_DEFAULTS: dict[str, dict[str, float]] = {
     "none": {},
     "digits": {"shift": 2 / 28, "rotation": 15, "scale": 0.1, "shear": 0.1, "cutout": 8 / 28},
     "photographs": {
@@ -25,14 +25,15 @@ _OF_KIND: dict[str, dict[str, float]] = {
         "cutout": 12 / 32,
     },
 }
-"""Defaults of unset numbers for each kind; 0 if there is none here."""
+"""Defaults of unset numbers for each kind; 0 for numbers that are not listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSettings(Settings, group="augmentation"):
-    """Random views of the training images, drawn anew for each image in each step. Unlabelled images are
+    """Random views of the training images, drawn afresh for each image in each step. Unlabelled images are
     shifted (weak views). Labelled images are also rotated and changed in colour. Strong views, which
-    consistency compares with weak views, may also be grey and have a cutout."""
+    consistency compares with weak views, may also be grey and have a cutout.
+    """
 
     kind: Literal["none", "digits", "photographs"] = "none"
     """Kind of augmentation, which decides the defaults of the settings below. `none`: images are unchanged.
@@ -78,8 +79,8 @@ class AugmentationSettings(Settings, group="augmentation"):
     of 28 pixels) for digits, 0.375 (12 of 32) for photographs."""
 
     def amount(self, name: str) -> float:
-        """The value of a setting, or the default for the kind if it is unset."""
+        """The value of a setting, or the default for `kind` if it is unset."""
         value: float | None = getattr(self, name)
         if self.kind == "none":
             return 0.0
-        return _OF_KIND[self.kind].get(name, 0.0) if value is None else value
+        return _KIND_DEFAULTS[self.kind].get(name, 0.0) if value is None else value

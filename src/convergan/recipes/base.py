@@ -6,6 +6,6 @@ from convergan.ranges import Checked
 
 
 class Settings(Checked):
-    """Base of groups of settings: a name that is not declared is refused when read from a file."""
+    """Base of groups of settings. A file with a name that is not declared is refused."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

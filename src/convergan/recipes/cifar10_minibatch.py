@@ -1,11 +1,11 @@
 """CIFAR-10 with minibatch discrimination instead of feature matching: for samples, as in the authors' code.
 
-Gaussian noise on the input instead of dropout; 100 kernels of dimension 5 after the global mean; the minimax
-loss, and three steps of the generator to each of the discriminator's. As a classifier it is not meant to be
-any good: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
+It has Gaussian noise on the input instead of dropout, 100 kernels of dimension 5 after the global mean, the
+minimax loss, and three steps of the generator for each step of the discriminator. It is not meant as a
+classifier: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
 
-Departures: those of `cifar10`; and in evaluation the closenesses are the running mean of real images', so
-that what is said of an image does not depend on the others of its batch.
+Departures: those of `cifar10`. In evaluation, the closenesses are the running mean of those of real images,
+so that the output for an image does not depend on the rest of its batch.
 """
 
 from dataclasses import replace

@@ -1,10 +1,11 @@
 """CIFAR-10 for samples: the row "our methods" of Table 3; its five ablations are recipes too.
 
-Section 6.2: all techniques of the paper but feature matching and historical averaging: virtual batch
-normalization, minibatch features, one-sided label smoothing, labels. Neither the paper nor the code gives the
-settings of this experiment. They are those of `cifar10-mb`, the authors' script for samples, with its 4,000
-labels, and: virtual batch normalization in the generator, with a reference of 100, the batch; a positive
-target of .9, which Section 3.4 names. Each ablation differs in the technique that it names alone:
+Section 6.2 uses all techniques of the paper except feature matching and historical averaging: virtual batch
+normalization, minibatch features, one-sided label smoothing and labels. Neither the paper nor the code gives
+the settings of this experiment. Here they are those of `cifar10-mb`, the authors' script for samples with
+4,000 labels, with two additions: virtual batch normalization in the generator, whose reference batch has 100
+images like every batch, and a positive target of .9, as in Section 3.4. Each ablation differs only in the
+technique that it names:
 
 * `cifar10-samples-vbn-bn`: batch normalization in place of virtual batch normalization;
 * `cifar10-samples-l-ha`: no labels, and historical averaging;
@@ -12,10 +13,10 @@ target of .9, which Section 3.4 names. Each ablation differs in the technique th
 * `cifar10-samples-l`: no labels;
 * `cifar10-samples-mbf`: no minibatch features.
 
-Historical averaging's weight is .1, for both players. The paper gives none. With it the paper's own game of
-Section 3.3 ends within .002 of its equilibrium from 20 random starts, where 1 leaves it at .25 and 3 at 2.5
-(50,000 steps of .01), and 0 diverges (notes; no result is kept); on CIFAR-10 no weight has been measured:
-`benchmarks/historical_averaging.py` does.
+The weight of historical averaging is .1 for both players; the paper gives none. With this weight, the paper's
+own game of Section 3.3 ends within .002 of its equilibrium from 20 random starts (50,000 steps of .01); with
+a weight of 1 it ends at .25, with 3 at 2.5, and with 0 it diverges (notes; no result is kept). No weight has
+been measured on CIFAR-10; `benchmarks/historical_averaging.py` does that.
 
 Departures: those of `cifar10-mb`.
 """
@@ -71,4 +72,4 @@ ABLATIONS: dict[str, Recipe] = {
         RECIPE, name="cifar10-samples-mbf", networks=replace(NETWORKS, minibatch_kernels=0)
     ),
 }
-"""The rows of Table 3 below "our methods", by what they have in place of a technique."""
+"""The rows of Table 3 below "our methods", keyed by how they differ from it."""

@@ -1,6 +1,7 @@
 """scikit-learn's digits with 100 labels in half a minute: shifted and rotated digits, and consistency.
 
-`mnist-fast` on the digits that come with scikit-learn: 8x8 pixels, 1,297 to train with and 500 to test with.
+`mnist-fast` on the digits that come with scikit-learn: 1,297 images of 8x8 pixels for training, 500 for
+tests.
 """
 
 from dataclasses import replace

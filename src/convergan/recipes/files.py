@@ -38,15 +38,15 @@ _NETWORKS: dict[str, Any] = {
 }
 _NOT_DUMPED: Any = {"objective": {"others"}, "networks": {"factory"}}
 
-_LARGEST = 65_536
-"""Bytes of a recipe.yaml: ours have some 2,000."""
+_LARGEST_BYTES = 65_536
+"""Largest size of a recipe.yaml in bytes. The usual size is about 2,000."""
 
 _KINDS = {str: "text", list: "a list", type(None): "nothing", int: "a number", float: "a number"}
-_NOTHING = object()
+_MISSING = object()
 
 FREE_TO_CHANGE = ("data.cache", "data.path", "data.resident_mb", "hardware.threads")
-"""Settings that a resumed run may change: where things are kept, and by how many threads they are computed,
-which changes last digits alone; whether the images are the same is checked by their fingerprint."""
+"""Settings that a resumed run may change: where files are kept, and the number of threads, which only affects
+the last digits of results. The fingerprint of the images shows whether they are the same."""
 
 WITHOUT_COST = (
     "name",
@@ -59,8 +59,8 @@ WITHOUT_COST = (
     "data.skip_unreadable",
     "hardware.accelerator",
 )
-"""Settings beside those of the optimizer that leave a step as it is, or that a run which repeats another's
-steps may have otherwise."""
+"""Settings, apart from those of the optimizer, that do not change the duration of a step, or that may differ
+in a run that repeats the steps of another."""
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -82,7 +82,11 @@ def _adapter(settings: Any) -> TypeAdapter[Any]:
 
 
 def recipe_from_dict(values: object, origin: str) -> Recipe:
-    """The recipe that `values` describe; `origin` names them in the error of those that do not fit."""
+    """The recipe that nested dictionaries describe; `origin` names their source in errors.
+
+    Raises:
+        UserError: a setting is unknown, missing or out of range.
+    """
     if not isinstance(values, dict):
         kind = _KINDS.get(type(values), "a value")
         raise UserError(f"{origin}: expected a recipe, its settings by name, got {kind} alone")
@@ -95,12 +99,12 @@ def recipe_from_dict(values: object, origin: str) -> Recipe:
 
 
 def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str, Any]:
-    """The values of one group of settings, as pydantic may convert them.
+    """The values of one group of settings, with former values replaced, ready for pydantic to convert.
 
-    It would take true for 1, and has to leave it to others to say which kind of networks is meant.
+    This checks what pydantic does not: it would accept true as 1, and would report on all kinds of networks.
 
     Raises:
-        UserError: a setting that is none, true or false in place of a number, networks of no kind.
+        UserError: a name is not that of a setting, a number is true or false, or `networks.kind` is unknown.
     """
     if group == "networks.":
         kind = values.get("kind")
@@ -109,20 +113,20 @@ def _checked(values: dict[Any, Any], settings: Any, group: str = "") -> dict[str
             raise UserError(
                 f"networks.kind: expected one of {', '.join(_NETWORKS)}, got {quoted(kind)}"
             )
-    known = declarations(settings)
+    fields = declarations(settings)
     if settings is ModuleSettings:
-        known = {name: declared for name, declared in known.items() if name != "factory"}
+        fields = {name: declared for name, declared in fields.items() if name != "factory"}
     checked: dict[str, Any] = {}
     if group == "objective.":
         values = current_objective(values)
-        known = {name: declared for name, declared in known.items() if name != "others"}
-        others = [name for name in values if name not in known]
-        checked["others"] = [_other_term(name, values[name], known) for name in others]
-        values = {name: value for name, value in values.items() if name in known}
+        fields = {name: declared for name, declared in fields.items() if name != "others"}
+        custom_names = [name for name in values if name not in fields]
+        checked["others"] = [_custom_term(name, values[name], fields) for name in custom_names]
+        values = {name: value for name, value in values.items() if name in fields}
     for name, value in values.items():
-        if name not in known:
-            raise UserError(f"{group}{_unknown(name, known)}")
-        declared = known[name]
+        if name not in fields:
+            raise UserError(f"{group}{_unknown(name, fields)}")
+        declared = fields[name]
         if f"{group}{name}" == "networks" or is_dataclass(declared):
             value = _checked(_by_name(f"{group}{name}", value), declared, f"{group}{name}.")
         elif range_in_words(declared) and any(
@@ -141,13 +145,13 @@ def _by_name(name: str, value: Any) -> dict[Any, Any]:
     return value
 
 
-def _other_term(name: Any, value: Any, known: Collection[str]) -> TermSettings:
-    """The settings of a term that the objective does not declare among the names that it knows."""
+def _custom_term(name: Any, value: Any, declared_names: Collection[str]) -> TermSettings:
+    """The settings of a registered term, which is not among the names that the objective declares."""
     settings: Any = TERM_SETTINGS.get(name) if isinstance(name, str) else None
     if settings is None:
-        problem = f"objective.{_unknown(name, [*known, *TERM_SETTINGS])}"
+        problem = f"objective.{_unknown(name, [*declared_names, *TERM_SETTINGS])}"
         if isinstance(value, dict):
-            problem += "; a term of your own has to be registered first"
+            problem += "; a term of your own must be registered first"
         raise UserError(problem)
     group = f"objective.{name}"
     checked = _checked(_by_name(group, value), settings, f"{group}.")
@@ -157,52 +161,52 @@ def _other_term(name: Any, value: Any, known: Collection[str]) -> TermSettings:
         raise UserError(f"{group}.{_first_problem(error, value, settings)}") from None
 
 
-def _unknown(name: object, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, n=1) if isinstance(name, str) else []
-    meant = f", perhaps {close[0]}" if close else ""
-    shown = printable(name) if isinstance(name, str) and len(name) <= 100 else quoted(name)
-    return f"{shown}: expected the name of a setting{meant}, got another"
+def _unknown(name: object, candidates: Collection[str]) -> str:
+    close = get_close_matches(name, candidates, n=1) if isinstance(name, str) else []
+    suggestion = f", perhaps {close[0]}" if close else ""
+    label = printable(name) if isinstance(name, str) and len(name) <= 100 else quoted(name)
+    return f"{label}: expected the name of a setting{suggestion}, got another"
 
 
 def _first_problem(error: ValidationError, values: dict[str, Any], settings: Any) -> str:
-    """The first of these settings that does not fit, in our words."""
+    """The first of these settings that does not fit, in the words of this package."""
     for problem in error.errors(include_context=False, include_url=False):
         place = [str(part) for part in problem["loc"]]
         group: Any = settings
-        got: Any = values
+        value: Any = values
         names: list[str] = []
         if group is Recipe and place[0] == "networks" and len(place) > 1:
-            # pydantic tells of all kinds of networks.
+            # pydantic reports on all kinds of networks.
             group = _NETWORKS[values["networks"]["kind"]]
             if place[1] != group.__name__:
                 continue
-            names, place, got = ["networks"], place[2:], values["networks"]
+            names, place, value = ["networks"], place[2:], values["networks"]
         for name in place:
             declared = declarations(group).get(name)
-            got = got.get(name, _NOTHING)
+            value = value.get(name, _MISSING)
             names.append(name)
-            if not (is_dataclass(declared) and isinstance(got, dict)):
+            if not (is_dataclass(declared) and isinstance(value, dict)):
                 break
             group = declared
-        shown = "nothing" if got is _NOTHING else quoted(got)
-        return f"{'.'.join(names)}: expected {expected(declared, got)}, got {shown}"
+        value_in_words = "nothing" if value is _MISSING else quoted(value)
+        return f"{'.'.join(names)}: expected {expected(declared, value)}, got {value_in_words}"
     return one_line(error)
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
-    """The text of recipe.yaml, in the order of the settings' declaration."""
+    """The text of recipe.yaml, with the settings in the order of their declaration."""
     return yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False)
 
 
 def read_recipe(path: StrPath) -> Recipe:
-    """The settings in a recipe.yaml, as every run folder holds one.
+    """Read a recipe.yaml, such as every run folder contains.
 
     Args:
         path: the file.
 
     Raises:
-        UserError: the file is missing, is not YAML, is larger than any recipe, holds an alias or a setting
-            twice, or an unknown, missing or impossible setting.
+        UserError: the file is missing, is not YAML, is larger than any recipe, or contains an alias or a
+            duplicate setting; or a setting is unknown, missing or out of range.
 
     Example:
         >>> from convergan import read_recipe
@@ -212,9 +216,9 @@ def read_recipe(path: StrPath) -> Recipe:
     path = as_path(path, "path")
     with reading(path, "a recipe.yaml"):
         with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise ValueError(f"more than {_LARGEST:,} bytes")
+            content = file.read(_LARGEST_BYTES + 1)
+        if len(content) > _LARGEST_BYTES:
+            raise ValueError(f"more than {_LARGEST_BYTES:,} bytes")
         # Not yaml.load: the loader is a safe one.
         loader = _Loader(content.decode("utf-8"))
         try:
@@ -225,8 +229,9 @@ def read_recipe(path: StrPath) -> Recipe:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as recipes have it: without aliases, which a few bytes can multiply beyond any memory, without
-    merges, and with each name once."""
+    """Loader of YAML that refuses aliases, with which a few bytes can fill any memory, merges and duplicate
+    names.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -236,30 +241,31 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             line = key.start_mark.line + 1
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.YAMLError(f"a merge, {key.value}, in line {line}")
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.YAMLError(f"{key.value} a second time, in line {line}")
-            seen.add(key.value)
+            keys.add(key.value)
         return node
 
 
 def recipe_sha256(recipe: Recipe) -> str:
-    """SHA-256, in hexadecimal, of what decides a run's result, shared by all recipes that may resume the run.
+    """SHA-256, in hexadecimal, of the settings that decide a run's result. Recipes with the same hash may
+    resume the same run.
 
-    It is taken of canonical JSON without `FREE_TO_CHANGE`, and without settings at their defaults, so that a
-    setting added later leaves it as it was.
+    It is that of canonical JSON without `FREE_TO_CHANGE` and without settings at their defaults, so that a
+    setting that is added later does not change it.
     """
     return _sha256(_decisive(recipe))
 
 
 def cost_sha256(recipe: Recipe) -> str:
-    """SHA-256, in hexadecimal, of the settings that decide how long the steps and tests of a run take.
+    """SHA-256, in hexadecimal, of the settings that decide the duration of a run's steps and tests.
 
-    It is that of a recipe without the plan, and without `WITHOUT_COST`: which images, seed and rates.
+    These are the settings of `recipe_sha256` without the plan, the optimizer and `WITHOUT_COST`.
     """
     settings = {
         name: value
@@ -275,29 +281,34 @@ def _sha256(settings: dict[str, Any]) -> str:
 
 
 def _decisive(recipe: Recipe) -> dict[str, Any]:
-    """The settings that decide a run's result, by their dotted names, without those at their defaults."""
-    # As read from a file: a whole number is a float where one is declared.
-    read = recipe_from_dict(recipe_to_dict(recipe), "recipe")
-    chosen = _RECIPE.dump_python(read, mode="json", exclude_defaults=True, exclude=_NOT_DUMPED)
-    chosen.setdefault("networks", {})["kind"] = read.networks.kind
-    # By the names of the first version: runs are known by these hashes.
-    chosen["objective"] = with_former_names(
-        dict(_flat(chosen.get("objective", {}))), dict(_flat(recipe_to_dict(read)["objective"]))
+    """Settings that decide a run's result, by dotted name, without those at their defaults."""
+    # As if read from a file: a whole number becomes a float where a float is declared.
+    complete = recipe_from_dict(recipe_to_dict(recipe), "recipe")
+    settings = _RECIPE.dump_python(
+        complete, mode="json", exclude_defaults=True, exclude=_NOT_DUMPED
     )
-    for term in read.objective.others:
+    settings.setdefault("networks", {})["kind"] = complete.networks.kind
+    # Under the names of the first version, because these hashes identify runs.
+    settings["objective"] = with_former_names(
+        dict(_flat(settings.get("objective", {}))),
+        dict(_flat(recipe_to_dict(complete)["objective"])),
+    )
+    for term in complete.objective.others:
         differing = _plain(term, exclude_defaults=True)
-        chosen["objective"][term.term_name] = {"weight": term.weight, **differing}
-    return {name: value for name, value in _flat(chosen) if name not in FREE_TO_CHANGE}
+        settings["objective"][term.term_name] = {"weight": term.weight, **differing}
+    return {name: value for name, value in _flat(settings) if name not in FREE_TO_CHANGE}
 
 
 def first_difference(
-    saved: Recipe, wanted: Recipe, ignored: Collection[str] = ()
+    saved: Recipe, requested: Recipe, ignored: Collection[str] = ()
 ) -> tuple[str, Any, Any] | None:
-    """The first setting in which two recipes differ: its dotted name and both values."""
-    wanted_settings = dict(_flat(recipe_to_dict(wanted)))
+    """The dotted name of the first setting in which two recipes differ, and both values; None if all are
+    equal.
+    """
+    requested_settings = dict(_flat(recipe_to_dict(requested)))
     saved_settings = dict(_flat(recipe_to_dict(saved)))
-    for name in {**saved_settings, **wanted_settings}:
-        pair = saved_settings.get(name), wanted_settings.get(name)
+    for name in {**saved_settings, **requested_settings}:
+        pair = saved_settings.get(name), requested_settings.get(name)
         if name not in ignored and pair[0] != pair[1]:
             return name, *pair
     return None

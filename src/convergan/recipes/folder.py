@@ -1,9 +1,10 @@
 """A few labels on your own images: a small network, trained with consistency between views of an image.
 
-Consistency between a weak and a strong view of unlabelled images (FixMatch, with FreeMatch's thresholds), and
-no GAN: it doubles the price of a step, and steps are what is short in five minutes of two cores. Whether it
-is worth that on your own images, `--arms composed gan` tells. `--data.no-flip` is for images whose mirror
-images are of another class. Images without any label train a generator, by the paper's losses.
+It learns from consistency between a weak and a strong view of unlabelled images (FixMatch, with FreeMatch's
+thresholds). It has no GAN, which would double the cost of a step, and five minutes on two cores are short of
+steps. `--arms composed gan` shows whether a GAN is worth that cost on your own images. Use `--data.no-flip`
+if a mirror image may belong to another class. If no image has a label, a generator is trained with the
+paper's losses.
 """
 
 from convergan.recipes.augmentation import AugmentationSettings
@@ -28,7 +29,7 @@ OPTIMIZER = OptimizerSettings(
     epsilon=1e-8,
     averaging_rate=0.01,
 )
-"""AdamW over one cycle, and an average that looks back over 100 steps: runs are short."""
+"""AdamW over one cycle, and an EMA over only 100 steps, because runs are short."""
 
 OBJECTIVE = ObjectiveSettings(
     consistency=ConsistencySettings(weight=1.0, threshold=1.0, adaptive_threshold=True),

@@ -1,4 +1,4 @@
-"""Names that settings of the objective had in earlier versions, which are still understood."""
+"""Former names of settings of the objective, which are still accepted."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from convergan.recipes.terms import (
 )
 
 Setting = tuple[Any, str]
-"""The settings of a term, and the name of one of their fields."""
+"""The settings class of a term, and the name of one of its fields."""
 
 _GENERATOR_TERMS = (
     FeatureMatchingSettings,
@@ -32,20 +32,20 @@ FORMER_OBJECTIVE: dict[str, Setting | dict[str, dict[Setting, float]]] = {
     "unsupervised_weight": (RealOrGeneratedSettings, "weight"),
     "positive_target": (RealOrGeneratedSettings, "positive_target"),
     "generator": {
-        chosen.term_name.replace("_", "-"): {
-            (term, "weight"): float(term is chosen) for term in _GENERATOR_TERMS
+        selected.term_name.replace("_", "-"): {
+            (term, "weight"): float(term is selected) for term in _GENERATOR_TERMS
         }
-        for chosen in _GENERATOR_TERMS
+        for selected in _GENERATOR_TERMS
     },
     "generator_target": (TargetSettings, "probability"),
     "feature_distance": (FeatureMatchingSettings, "distance"),
     "historical_averaging": (HistoricalAveragingSettings, "weight"),
 }
-"""Each former name with the setting that has taken its place, or with its values and what each sets."""
+"""The setting that replaces each former name, or the values of a former name with the settings for each."""
 
 
 def replacing(former: str) -> list[str]:
-    """The names that have taken a former one's place: `minimax.weight`."""
+    """Names of the settings that replace a former one, such as `minimax.weight`."""
     settings = FORMER_OBJECTIVE[former]
     fields = [settings] if isinstance(settings, tuple) else next(iter(settings.values()))
     return [f"{term.term_name}.{name}" for term, name in fields]
@@ -55,7 +55,7 @@ def replaced(former: str, value: Any) -> dict[str, Any]:
     """The settings, by name, that a former name with this value stands for.
 
     Raises:
-        ValueError: there is no such value; the message says what is expected.
+        ValueError: the former setting had no such value; the message says what is expected.
     """
     settings = FORMER_OBJECTIVE[former]
     if isinstance(settings, tuple):
@@ -72,15 +72,15 @@ def replaced(former: str, value: Any) -> dict[str, Any]:
 
 
 def current_objective(values: dict[Any, Any]) -> dict[Any, Any]:
-    """The settings of the objective from a file, with present names in place of former ones.
+    """Settings of the objective from a file, with present names in place of former ones.
 
     Raises:
-        UserError: a former name has a value that it never had, or stands beside a present one of the same
-            setting.
+        UserError: a former setting has a value that it never had, or is given together with the present name
+            of the same setting.
     """
     formers = [name for name in values if is_former(name, values[name])]
     current = {name: value for name, value in values.items() if name not in formers}
-    given = {
+    present_settings = {
         f"{term}.{name}"
         for term, group in current.items()
         if isinstance(group, dict)
@@ -97,16 +97,16 @@ def current_objective(values: dict[Any, Any]) -> dict[Any, Any]:
             term, name = setting.split(".")
             group = current.get(term, {})
             if not isinstance(group, dict):
-                # An error of its own.
+                # This is reported as another error.
                 continue
-            if setting in given:
-                raise UserError(said_twice(f"objective.{former}", f"objective.{setting}"))
+            if setting in present_settings:
+                raise UserError(duplicate_message(f"objective.{former}", f"objective.{setting}"))
             current[term] = {**group, name: value}
     return current
 
 
 def is_former(name: Any, value: Any) -> bool:
-    """True if a name in a file is a former one; of `historical_averaging` its value tells."""
+    """True if a name in a file is a former one; for `historical_averaging` its value decides."""
     return (
         isinstance(name, str)
         and name in FORMER_OBJECTIVE
@@ -118,30 +118,30 @@ def current_options(words: list[str]) -> list[str]:
     """Words of a command line, with present options in place of former ones.
 
     Raises:
-        UserError: as `current_objective`, with the option that was written.
+        UserError: as `current_objective`, with the name of the option.
     """
     formers = {_option(former): former for former in FORMER_OBJECTIVE}
-    given = {_as_written(word.partition("=")[0]) for word in words}
+    present_options = {_as_written(word.partition("=")[0]) for word in words}
     current: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
         name, equals, value = word.partition("=")
         option = _as_written(name)
         if option not in formers:
             current.append(word)
             continue
         if not equals:
-            if not rest or rest[0].startswith("--"):
+            if not remaining or remaining[0].startswith("--"):
                 raise UserError(f"{option}: expected a value, got none")
-            value = rest.pop(0)
+            value = remaining.pop(0)
         try:
             settings = replaced(formers[option], value)
         except ValueError as problem:
             raise UserError(f"{option}: expected {problem}, got {quoted(number(value))}") from None
         for setting, value in settings.items():
-            if _option(setting) in given:
-                raise UserError(said_twice(option, _option(setting)))
+            if _option(setting) in present_options:
+                raise UserError(duplicate_message(option, _option(setting)))
             current.append(f"{_option(setting)}={value}")
     return current
 
@@ -152,34 +152,34 @@ def _option(setting: str) -> str:
 
 
 def _as_written(option: str) -> str:
-    """An option as the help has it: underscores are understood, too."""
+    """An option with hyphens, as in the help; underscores are accepted too."""
     return option.replace("_", "-")
 
 
-def said_twice(former: str, present: str) -> str:
-    """The message for a setting that is given by its former and by its present name."""
+def duplicate_message(former: str, present: str) -> str:
+    """The message for a setting that is given under its former and under its present name."""
     return f"{former}: expected one of it and {present}, which is its present name, got both"
 
 
 def with_former_names(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the objective with former names wherever these can say the same.
+    """Settings of the objective, under their former names where these can express the same.
 
     Args:
-        settings: `minimax.weight` and its value, without what is at its default.
-        values: the same with all values.
+        settings: values by name, such as `minimax.weight`, without those at their defaults.
+        values: all values by name.
     """
-    named = dict(settings)
-    for former, meaning in FORMER_OBJECTIVE.items():
-        names = [name for name in replacing(former) if name in named]
+    renamed = dict(settings)
+    for former, replacement in FORMER_OBJECTIVE.items():
+        names = [name for name in replacing(former) if name in renamed]
         if not names:
             continue
-        if isinstance(meaning, tuple):
-            named[former] = named.pop(names[0])
+        if isinstance(replacement, tuple):
+            renamed[former] = renamed.pop(names[0])
             continue
-        wanted = {name: values[name] for name in replacing(former)}
-        for value in meaning:
-            if replaced(former, value) == wanted:
+        term_values = {name: values[name] for name in replacing(former)}
+        for value in replacement:
+            if replaced(former, value) == term_values:
                 for name in names:
-                    del named[name]
-                named[former] = value
-    return named
+                    del renamed[name]
+                renamed[former] = value
+    return renamed

@@ -1,15 +1,14 @@
 """ImageNet at 128x128 pixels, all labels, for samples: Section 6.4 and the authors' code.
 
-Virtual batch normalization, minibatch discrimination with both halves, and one-sided label smoothing. A step
-has 16 real images, which serve as labelled and as unlabelled ones, and 16 generated, and moves both players
-by one forward pass.
+It uses virtual batch normalization, minibatch discrimination with both halves, and one-sided label smoothing.
+A step has 16 real images, which serve both as labelled and as unlabelled ones, and 16 generated images, and
+updates both players from one forward pass.
 
 Departures, none of which has been measured: the authors have four such batches, one on each of four devices,
-and average their gradients; here a step has one, so that one device is enough. In evaluation batch
-normalization and minibatch features take running statistics, so that what is said of an image does not depend
-on others; the authors never evaluate.
-Neither the paper nor the code says how long to train: the latter runs until it is stopped, and its disabled
-option has 25 epochs.
+and average their gradients; here a step has one, so that one device is enough. In evaluation, batch
+normalization and minibatch features use running statistics, so that the output for an image does not depend
+on other images; the authors never evaluate. Neither the paper nor the code says how long to train: the code
+runs until it is stopped, and a disabled option in it has 25 epochs.
 """
 
 from convergan.recipes.networks import ImageNetSettings
@@ -45,7 +44,7 @@ RECIPE = Recipe(
     ),
     optimizer=OptimizerSettings(
         learning_rate=4e-4,
-        # The usual one: it is feature matching that explodes with it.
+        # The usual value: only feature matching diverges with it.
         epsilon=1e-8,
         epsilon_place="uncorrected",
         # The weights themselves are tested: the statistics of the discriminator's batch normalization are

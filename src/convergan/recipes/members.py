@@ -1,4 +1,4 @@
-"""The members of an ensemble: recipes that differ in their seed alone."""
+"""The members of an ensemble: recipes that differ only in their seed."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def split_seed(recipe: Recipe) -> int:
 
 
 def member_recipes(recipe: Recipe) -> tuple[Recipe, ...]:
-    """The recipes of an ensemble's members: consecutive seeds, and the draw of labels of the ensemble."""
+    """The recipes of an ensemble's members, which have consecutive seeds and the same labelled images."""
     data = replace(recipe.data, split_seed=split_seed(recipe))
     return tuple(
         replace(recipe, members=1, seed=recipe.seed + number, data=data)
@@ -29,8 +29,8 @@ def member_recipes(recipe: Recipe) -> tuple[Recipe, ...]:
 def model_sha256(recipe: Recipe) -> str:
     """SHA-256, in hexadecimal, of the settings that decide a run's classifier and generator.
 
-    The supervised baseline, which has its own random numbers, decides neither; nor does it matter whether a
-    draw of labels is named that is the seed's own, or how the members of an ensemble would be trained.
+    The supervised baseline, which has its own random numbers, affects neither, unless it is an arm. A
+    `split_seed` equal to the seed counts as unset, and how members are trained does not count.
     """
     data, hardware = recipe.data, replace(recipe.hardware, members="auto")
     if data.split_seed == recipe.seed:

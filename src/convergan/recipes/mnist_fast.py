@@ -1,7 +1,8 @@
 """MNIST with 100 labels in 3,000 steps: shifted and rotated digits, and consistency.
 
-No counterpart of the paper's experiments, which are permutation-invariant: this network knows that pixels
-have neighbours, and that a digit that is moved or turned a little stays the same digit.
+This recipe has no counterpart among the paper's MNIST experiments, which are permutation-invariant: its
+network knows that pixels have neighbours, and learns that a digit stays the same if it is shifted or rotated
+a little.
 """
 
 from convergan.recipes.augmentation import AugmentationSettings

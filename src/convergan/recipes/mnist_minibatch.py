@@ -1,15 +1,15 @@
 """MNIST with minibatch discrimination instead of feature matching: for samples, as in Figure 3.
 
-The paper gives no settings for it. The kernels, 100 of dimension 5, and three steps of the generator for each
-of the discriminator's are those of the authors' variant for CIFAR-10. Departures from that: the generator
-maximizes log D in place of minimizing log(1 - D), which is flat where the discriminator is sure; the
-discriminator's positive target is .9, as in Section 3.4; the learning rate is .001, and falls over the second
-half of 30 epochs. With one step and a target of 1 the discriminator was sure after 25 epochs, and the samples
-were worse than after 12 epochs of this (a note on single runs). In evaluation the closenesses are the running
-mean of real images', so that what is said of an image does not depend on the others of its batch; they are
-initialized within batches of the first images, as they are compared in training. The rest are those of
-`mnist`. As a classifier it is not meant to be
-any good: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
+The paper gives no settings for it. The kernels, 100 of dimension 5, and the three steps of the generator for
+each step of the discriminator are those of the authors' variant for CIFAR-10. Departures from that variant:
+the generator maximizes log D in place of minimizing log(1 - D), which is flat where the discriminator is
+confident; the discriminator's positive target is .9, as in Section 3.4; the learning rate is .001, and falls
+over the second half of 30 epochs. With one step and a target of 1, the discriminator was certain after 25
+epochs, and the samples were worse than after 12 epochs of this recipe (a note on single runs). In evaluation,
+the closenesses are the running mean of those of real images, so that the output for an image does not depend
+on the rest of its batch; they are initialized within batches of the first images, as they are compared in
+training. The other departures are those of `mnist`. The recipe is not meant as a classifier: for
+semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
 """
 
 from dataclasses import replace

@@ -1,13 +1,13 @@
 """MNIST with 100 labels exactly as in the authors' script: 300 epochs in 32 bits.
 
-Here everything is theirs: Adam with 1e-8 inside the root at a constant rate of .003; Glorot's directions in
-the generator's last layer; an average that starts from zeros and moves by 1e-4 a step; noise that is drawn
-afresh for each use; samples by the statistics of their batch. Held against an independent re-implementation
-in float64 (tests/authors).
+Everything is as in their code: Adam with 1e-8 inside the root, at a constant rate of .003; Glorot's
+directions in the generator's last layer; an average that starts from zero and moves by 1e-4 per step; noise
+that is drawn afresh for each use; and samples normalized by the statistics of their batch. Tests compare the
+recipe with an independent re-implementation in float64 (tests/authors).
 
-Departures: none in what is computed. Pixels are x / 255: those of the file that the authors read, mnist.npz,
-are floats in [0, 1] whose divisor, 255 or 256, could not be seen. Random numbers are drawn by other
-generators, the labelled images among them, and images of a step are drawn in other orders.
+Departures: none in what is computed. Pixels are x / 255: the authors' file, mnist.npz, holds floats in [0, 1]
+whose divisor, 255 or 256, is not known. Random numbers come from other generators, so that other images are
+labelled and the images of an epoch come in another order.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Settings of the networks: one dataclass a kind."""
+"""Settings of the networks, one dataclass for each kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from annotated_types import Interval, Len, MultipleOf
 
 from convergan.recipes.base import Settings
 
-# Wide enough for whatever a machine may train, and so that nothing overflows.
+# Large enough for anything that a machine can train, and small enough that nothing overflows.
 _Width = Annotated[int, Interval(ge=1, le=65_536)]
 _Widths = Annotated[tuple[_Width, ...], Len(1, 100)]
 _LatentSize = Annotated[int, Interval(ge=1, le=100_000)]
@@ -19,7 +19,7 @@ _Dropout = Annotated[float, Interval(ge=0, lt=1)]
 _Epsilon = Annotated[float, Interval(gt=0, le=1)]
 _SampleBatch = Annotated[int, Interval(ge=2, le=65_536)]
 _Model = Annotated[str, Len(1, 200)]
-_SeenSize = Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)]
+_InputSize = Annotated[int, Interval(ge=32, le=1024), MultipleOf(32)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,8 @@ class ImageNetSettings(Settings, group="networks"):
     """Channels of the generator's first feature maps; the next have 1/2, 1/4 and from then on 1/8 as many."""
 
     latent_size: _LatentSize = 8192
-    """Dimension of the latent vectors, uniform in [-1, 1), behind the generator's first feature maps."""
+    """Dimension of the latent vectors, uniform in [-1, 1), from which the generator's first feature maps are
+    made."""
 
     noise_maps: Annotated[tuple[Annotated[int, Interval(ge=0, le=4096)], ...], Len(6, 6)] = (
         64,
@@ -160,8 +161,8 @@ class ImageNetSettings(Settings, group="networks"):
         8,
         8,
     )
-    """Numbers of noise maps, uniform in [-1, 1), beside the generator's feature maps at each of their six
-    sizes, smallest first."""
+    """Numbers of noise maps, uniform in [-1, 1), that are added as channels to the generator's feature maps
+    at each of their six sizes, smallest first."""
 
     reference_size: Annotated[int, Interval(ge=2, le=65_536)] = 64
     """Number of samples in the reference batch of virtual batch normalization (Section 3.5). In the authors'
@@ -217,7 +218,7 @@ class PretrainedSettings(Settings, group="networks"):
     or an image model of the package transformers, by its id on the Hugging Face hub (OWNER/NAME) or the
     folder that it was saved to."""
 
-    size_px: _SeenSize = 128
+    size_px: _InputSize = 128
     """Image size for the network: images are scaled to about as many pixels as a square with this side
     has."""
 
@@ -233,7 +234,7 @@ class FrozenSettings(Settings, group="frozen"):
     """Name of the pretrained network: `efficientnet-lite0`, or an image model of the package transformers, by
     its id on the Hugging Face hub (OWNER/NAME) or the folder that it was saved to."""
 
-    size_px: _SeenSize = PretrainedSettings.size_px
+    size_px: _InputSize = PretrainedSettings.size_px
     """Image size for the network: images are scaled to about as many pixels as a square with this side
     has."""
 

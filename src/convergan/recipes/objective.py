@@ -76,51 +76,56 @@ class ObjectiveSettings(Settings, group="objective"):
     """Use the labelled images of a step as its unlabelled images too, as on ImageNet, where all images have a
     label. Off: both are drawn separately."""
 
-    others: tuple[TermSettings, ...] = ()
-    """Settings of terms that others have registered, in the order of their names; in recipe.yaml each stands
-    under its own."""
+    others: tuple[TermSettings, ...] = ()  # words: a public name
+    """Settings of registered terms, in the order of their names. In recipe.yaml, each is under its own
+    name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, declared in declared_terms().items():
-            # Of a derived class, which may hold more, files would keep a part.
+            # A derived class may have more fields, which would be lost in files.
             self._require(type(getattr(self, name)) is declared, name, declared.__name__)
         if self.update == "simultaneous":
             self._require(
                 self.generator_steps == 1, "generator_steps", "1 where update is simultaneous"
             )
-        names = [each.term_name for each in self.others]
+        names = [term.term_name for term in self.others]
         for name, settings in zip(names, self.others, strict=True):
-            known = TERM_SETTINGS.get(name)
-            if known is not type(settings):
-                again = known is not None and _origin(known) == _origin(type(settings))
-                advice = "make them anew" if again else "register_term makes a term known"
+            registered = TERM_SETTINGS.get(name)
+            if registered is not type(settings):
+                redefined = registered is not None and _origin(registered) == _origin(
+                    type(settings)
+                )
+                advice = (
+                    "create them again" if redefined else "register the term with register_term"
+                )
                 raise UserError(
                     "objective: expected settings of a term as it is registered now, got "
                     f"{quoted(settings)}; {advice}"
                 )
         self._require(len(set(names)) == len(names), "others", "each term once")
-        # The order in which terms are added up shows in the last bits of a result.
+        # The order in which terms are added affects the last bits of a result.
         ordered = tuple(sorted(self.others, key=lambda settings: settings.term_name))
         object.__setattr__(self, "others", ordered)
 
     @property
     def is_supervised(self) -> bool:
-        """True if there are classes to learn."""
+        """True if classes are learnt."""
         return self.supervised.weight > 0
 
     @property
     def is_simultaneous(self) -> bool:
-        """True if both players move by one forward pass."""
+        """True if both players are updated from one forward pass."""
         return self.update == "simultaneous"
 
     def terms(self) -> dict[str, TermSettings]:
         """The settings of every term by its name: the declared ones in their order, then `others`."""
         declared = {name: getattr(self, name) for name in declared_terms()}
-        return declared | {each.term_name: each for each in self.others}
+        return declared | {term.term_name: term for term in self.others}
 
     def with_term(self, settings: TermSettings) -> "ObjectiveSettings":
-        """The objective with these settings of a term in place of those that it has, or beside its others.
+        """The objective with these settings of a term, which replace those that it has or are added to
+        `others`.
 
         Raises:
             UserError: the term is not registered.
@@ -131,12 +136,12 @@ class ObjectiveSettings(Settings, group="objective"):
         if name in declared_terms():
             changes: dict[str, Any] = {name: settings}
             return replace(self, **changes)
-        others = {each.term_name: each for each in self.others} | {name: settings}
-        return replace(self, others=tuple(others.values()))
+        registered = {term.term_name: term for term in self.others} | {name: settings}
+        return replace(self, others=tuple(registered.values()))
 
 
 def declared_terms() -> dict[str, type[TermSettings]]:
-    """The terms that `ObjectiveSettings` declares, in their order, each with its settings."""
+    """Settings classes of the terms that `ObjectiveSettings` declares, by name, in their order."""
     return {
         name: declared
         for name, declared in declarations(ObjectiveSettings).items()
@@ -145,22 +150,22 @@ def declared_terms() -> dict[str, type[TermSettings]]:
 
 
 TERM_SETTINGS: dict[str, type[TermSettings]] = {}
-"""The settings of all registered terms by name, without those that `ObjectiveSettings` declares."""
+"""Settings classes of all registered terms by name, without those that `ObjectiveSettings` declares."""
 
 
 def register_term_settings(name: str, settings: type[TermSettings]) -> None:
-    """Makes the settings of a term known by its name: in recipe.yaml they are `objective: {<name>: ...}`.
+    """Register the settings of a term under its name: in recipe.yaml they are `objective: {<name>: ...}`.
 
-    The same class may be registered again, and so may one of the same module and name, in place of its
-    earlier self: a cell of a notebook that runs a second time.
+    A class may be registered again. One of the same module and name replaces it, as when a cell of a notebook
+    runs a second time.
 
     Args:
-        name: the term's name, as a variable is written: lower-case letters, digits, underscores.
+        name: the term's name, in lower-case letters, digits and underscores.
         settings: a frozen dataclass derived from `TermSettings`, with a default for each of its fields.
 
     Raises:
-        UserError: the name is none or is taken by another class; the class is no such dataclass, or has a
-            name already.
+        UserError: the name is not valid or is taken by another class; the class is not such a dataclass, or
+            has another name already.
     """
     if not (
         isinstance(name, str)
@@ -178,11 +183,11 @@ def register_term_settings(name: str, settings: type[TermSettings]) -> None:
             f"settings: expected a frozen dataclass derived from TermSettings for the term {name}, "
             f"got {quoted(settings)}"
         )
-    taken = TERM_SETTINGS.get(name)
-    own = name in declarations(ObjectiveSettings) or name in FORMER_OBJECTIVE
-    if own or (taken is not None and _origin(taken) != _origin(settings)):
-        by = "the objective itself" if taken is None else _origin(taken)
-        raise UserError(f"name: expected one that is free, got {name}, which is taken by {by}")
+    registered = TERM_SETTINGS.get(name)
+    is_declared = name in declarations(ObjectiveSettings) or name in FORMER_OBJECTIVE
+    if is_declared or (registered is not None and _origin(registered) != _origin(settings)):
+        owner = "the objective itself" if registered is None else _origin(registered)
+        raise UserError(f"name: expected one that is free, got {name}, which is taken by {owner}")
     if settings.term_name not in ("", name):
         raise UserError(
             f"settings: expected a class without a name for the term {name}, "

@@ -1,4 +1,4 @@
-"""The plan of a run with minutes, in steps, as it is kept in recipe.yaml."""
+"""The plan of a run with minutes or arms, in steps, as recipe.yaml holds it."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,7 +15,7 @@ Minutes = Annotated[float, Interval(ge=0.01, le=10**5)]
 class PlanSettings(Settings, group="plan"):
     """Steps of the arms as planned when a run began, so that a repetition of the run uses the same.
 
-    The steps of the recipe's own training are `steps`. These settings are written by the run, not by users.
+    The steps of the recipe's own training are in `steps`. The run writes these settings, not the user.
     """
 
     minutes: Minutes | None = None
@@ -36,7 +36,7 @@ class PlanSettings(Settings, group="plan"):
     arms.
 
     If `baseline_steps` limits the baseline, its trainings with held-out labels have as much time as those of
-    other arms, up to that limit; only a fraction of the limit would make it look weaker than it is.
+    other arms, up to that limit. With only a fraction of the limit, it would look weaker than it is.
     """
 
     baseline: Steps | None = None
@@ -55,6 +55,6 @@ class PlanSettings(Settings, group="plan"):
     """Steps of the arm `frozen`."""
 
     def steps_of(self, arm: str) -> int | None:
-        """Steps of an arm other than the recipe's own; None where none are planned."""
+        """Steps of an arm other than the recipe's own; None if none are planned."""
         steps: int | None = getattr(self, arm)
         return steps

@@ -1,4 +1,4 @@
-"""The list of recipes: a new data set is one file beside this one and one name here."""
+"""The list of recipes. A new one is a file in this folder and a name in `_FILES`."""
 
 from convergan.errors import UserError, quoted
 from convergan.recipes import (
@@ -56,19 +56,19 @@ SUMMARIES: dict[str, str] = {
 DESCRIPTIONS: dict[str, str] = SUMMARIES | {
     file.RECIPE.name: " ".join((file.__doc__ or "").split()) for file in _FILES
 }
-"""All that a recipe's file says of it, in one line."""
+"""The whole docstring of each recipe's file, in one line."""
 
 
-def as_recipe(given: Recipe | str) -> Recipe:
-    """The recipe, or the preset of that name.
+def as_recipe(recipe: Recipe | str) -> Recipe:
+    """The recipe itself, or the preset of that name.
 
     Raises:
-        UserError: there is none of that name, or it is something else.
+        UserError: there is no preset of that name, or the argument is neither a recipe nor a name.
     """
-    if isinstance(given, Recipe):
-        return given
-    if isinstance(given, str) and given in PRESETS:
-        return PRESETS[given]
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str) and recipe in PRESETS:
+        return PRESETS[recipe]
     raise UserError(
-        f"recipe: expected a Recipe or one of {', '.join(PRESETS)}, got {quoted(given)}"
+        f"recipe: expected a Recipe or one of {', '.join(PRESETS)}, got {quoted(recipe)}"
     )

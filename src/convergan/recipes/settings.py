@@ -1,4 +1,4 @@
-"""The settings of a run: everything that decides its result, each field documented beneath it."""
+"""The settings of a run, which decide its result. The string below each field documents it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,10 @@ from convergan.recipes.objective import ObjectiveSettings
 from convergan.recipes.plan import Minutes, PlanSettings, Steps
 
 ArmName = Literal["composed", "consistency", "gan", "frozen"]
-"""Name of an arm that a recipe can ask for."""
+"""Name of an arm that a recipe can add."""
 
 FORMER_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
-"""Lightning's words, which recipes had and manifests have, and ours."""
+"""Lightning's names of precisions, in former recipes and in manifests, with the present names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +218,7 @@ class Recipe(Settings):
     """Total number of training steps. Unset: as many as the epochs take."""
 
     min_steps_per_epoch: Annotated[int, Interval(ge=1, le=10**6)] = 1
-    """Minimum number of steps in an epoch; small data is passed over several times in each epoch."""
+    """Minimum number of steps in an epoch; small data is repeated within an epoch."""
 
     drop_remainder: bool = False
     """Drop the last images of each epoch if they do not fill a batch, as the authors do. Off: a last batch
@@ -235,7 +235,7 @@ class Recipe(Settings):
 
     baseline: bool = True
     """Train the same discriminator also on the labelled images alone, to see whether the GAN helped: step by
-    step beside the GAN or, with `minutes` or `arms`, as a separate arm."""
+    step with the GAN or, with `minutes` or `arms`, as a separate arm."""
 
     baseline_steps: Steps = 2000
     """Maximum number of steps of the arm `baseline`, which more steps would not improve. The other arms use
@@ -269,7 +269,7 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # A part of the run's folder and of its report.
+        # The name is part of the run's folder and of its report.
         self._require(
             self.name.isprintable() and not set(self.name) & set("/\\"),
             "name",
@@ -277,14 +277,16 @@ class Recipe(Settings):
         )
         self._require(len(set(self.arms)) == len(self.arms), "arms", "each arm once")
         self._require(
-            self.seed + self.members <= 2**63, "seed", "one that leaves room for as many as members"
+            self.seed + self.members <= 2**63,
+            "seed",
+            "one that leaves room for the seeds of all members",
         )
         if self.members > 1 and (self.minutes is not None or self.arms):
             raise UserError(
-                "members: expected 1 beside minutes or arms, which compare models and save one, got"
-                f" {self.members}; --minutes None trains members of the recipe's own model alone"
+                "members: expected 1 with minutes or arms, which compare models and save one, got"
+                f" {self.members}; --minutes None trains members of the recipe's own model only"
             )
-        # Their order changes nothing.
+        # Their order has no effect.
         object.__setattr__(self, "arms", tuple(sorted(self.arms)))
         if self.steps is not None:
             self._require(
@@ -296,10 +298,10 @@ class Recipe(Settings):
             self._require(
                 self.steps is None,
                 "steps",
-                "none beside minutes, which plan them (minutes None plans nothing)",
+                "none with minutes, which plan them (minutes None plans nothing)",
             )
         if self.objective.is_simultaneous and self.hardware.compile:
-            # torch's compiler frees what a second gradient of one forward pass needs.
+            # torch's compiler frees memory that a second gradient of one forward pass needs.
             raise UserError(
                 "hardware.compile: expected off where objective.update is simultaneous, got on"
             )

@@ -1,6 +1,6 @@
 """SVHN with minibatch discrimination instead of feature matching: for samples, as in the authors' code.
 
-The networks of `cifar10-mb`, whose discriminator is wider than that of `svhn`. Departures: those of
+The networks are those of `cifar10-mb`, whose discriminator is wider than that of `svhn`. Departures: those of
 `cifar10-mb`.
 """
 

@@ -1,4 +1,4 @@
-"""The settings of each term of the players' losses, one dataclass a term."""
+"""Settings of the terms of the players' losses, one dataclass for each term."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ Weight = Annotated[float, Interval(ge=0, le=1e6)]
 
 @dataclass(frozen=True, kw_only=True)
 class TermSettings(Settings):
-    """Base of the settings of one term; `register_term` makes one of your own known."""
+    """Base of the settings of one term. `register_term` adds a term of your own."""
 
     term_name: ClassVar[str] = ""
     """Name of the term: `objective.<name>.weight` is its weight."""
@@ -27,7 +27,7 @@ class TermSettings(Settings):
 
     @classmethod
     def take_name(cls, term: str) -> None:
-        """Makes the class that of the term of this name, which messages then put before its fields."""
+        """Set the name of the term, which messages put before the names of its fields."""
         cls.term_name = term
         cls._group = f"objective.{term.replace('_', '-')}." if term else ""
 

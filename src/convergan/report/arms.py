@@ -10,11 +10,11 @@ from convergan.report.inputs import ArmSummary, ReportInputs
 from convergan.runs.results import ErrorRate
 
 _EXPLANATIONS = {
-    "composed": "labelled, unlabelled and generated images; two views of an image get one answer",
+    "composed": "labelled, unlabelled and generated images; two views of an image must get one answer",
     "gan": "labelled, unlabelled and generated images",
-    "consistency": "labelled and unlabelled images; two views of an image get one answer",
-    "custom": "terms that this recipe alone has",
-    "baseline": "the same network, on the labelled images alone",
+    "consistency": "labelled and unlabelled images; two views of an image must get one answer",
+    "custom": "loss terms that only this recipe has",
+    "baseline": "the same network, trained on the labelled images alone",
     "frozen": "a linear classifier on the features of a pretrained network",
 }
 
@@ -121,7 +121,7 @@ def choice(arms: Sequence[ArmSummary]) -> str:
     held_out = [arm.held_out_errors for arm in arms if arm.held_out_errors is not None]
     if saved.held_out_errors is None or saved.held_out_size is None or len(held_out) < 2:
         return f"{sentence}."
-    images = f"the {count(saved.held_out_size)} labelled images that were held out to choose by"
+    images = f"the {count(saved.held_out_size)} labelled images held out for this choice"
     if saved.held_out_errors > min(held_out):
         return f"{sentence}: another made fewer mistakes on {images}, but not clearly fewer."
     alone = held_out.count(saved.held_out_errors) == 1

@@ -74,13 +74,13 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     if not lines:
         return None
     top, note = top_of(lines)
-    wrong = "Share of the images that are classified wrongly; lower is better. "
+    wrong = "Share of the images that are misclassified; lower is better. "
     expected = _expected(inputs, len(values))
     if expected is not None:
         lines.append(expected)
         seeds = inputs.expected.seeds if inputs.expected else ()
         note += (
-            "The band reaches from the least to the most errors of earlier runs of this recipe, of the seeds"
+            "The band spans the fewest to the most errors of earlier runs of this recipe, with seeds"
             f" {', '.join(map(str, seeds))}; the line in it is their mean. "
         )
     return _chart(
@@ -146,13 +146,13 @@ def top_of(lines: Sequence[Line]) -> tuple[float, str]:
 def counted(inputs: ReportInputs) -> str:
     """A note for the caption of a chart of error rates on the labels behind them."""
     if chosen_by_tests(inputs):
-        return "No training saw these labels, but the arm that is saved was chosen by them."
+        return "No training saw these labels, but the saved arm was chosen by them."
     if inputs.results and inputs.results.folds:
         return (
-            "Each labelled image is counted in the fold that was trained without it, all folds "
-            "together: nothing was chosen by it there."
+            "Each labelled image is counted in the fold that was trained without it; nothing was "
+            "chosen by it there."
         )
-    return "Labels of test images are only counted here: nothing was chosen by them."
+    return "The test labels are used only to count errors: nothing was chosen by them."
 
 
 def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
@@ -173,13 +173,11 @@ def _losses(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         return None
     values = [value for line in lines for value in line.values]
     log = min(values) > 0 and max(values) > 20 * min(values)
-    caption = (
-        "What the classifier minimizes, term by term: a term that explodes is what to look for."
-    )
+    caption = "The loss that the classifier minimizes, term by term. Look for a term that explodes."
     if any(term.startswith("generator/") for term in terms):
         caption = (
-            "What each player minimizes, term by term. In a game between two players losses need not "
-            "fall: what to look for is a term that explodes, or one that vanishes."
+            "The loss that each player minimizes, term by term. In a game between two players, losses need "
+            "not fall: look for a term that explodes or vanishes."
         )
     return _chart(
         title="Losses",
@@ -207,8 +205,8 @@ def _scores(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     if not lines:
         return None
     caption = (
-        "How real the discriminator finds real and generated images on average: 1 is surely real, 0 "
-        "surely generated. The closer the lines, the harder it is to tell the two apart."
+        "How real the discriminator finds real and generated images on average: 1 means certainly real, "
+        "0 certainly generated. The closer the lines, the harder it is to tell the two apart."
     )
     return _chart(
         title="The discriminator’s belief",
@@ -231,8 +229,8 @@ def _diversity(inputs: ReportInputs, marked: list[int]) -> Chart | None:
     if not line:
         return None
     caption = (
-        "How much generated images differ from each other, beside real ones: at the line at 1 as much "
-        "as the data. Towards 0 the generator makes one image again and again: it has collapsed."
+        "How much generated images differ from each other, compared with real ones; the line at 1 marks "
+        "the data. Near 0, the generator repeats a single image: it has collapsed."
     )
     return _chart(
         title="Diversity",

@@ -23,14 +23,14 @@ def key_bars(inputs: ReportInputs) -> list[Bar]:
     images = "labelled, unlabelled and generated images"
     result = ("Semi-supervised GAN", images, 0, results.test)
     if inputs.generated_images is None:
-        result = ("Classifier", "what this run trained", 0, results.test)
+        result = ("Classifier", "the model that this run trained", 0, results.test)
     baseline = ("Supervised baseline", _BASELINE, 1, results.baseline_test)
     if inputs.members:
         result, baseline = (_of_members(inputs, *entry) for entry in (result, baseline))
     return bars([result, baseline])
 
 
-_BASELINE = "the same network, on the labelled images alone"
+_BASELINE = "the same network, trained on the labelled images alone"
 
 
 def _of_members(
@@ -84,7 +84,7 @@ def _difference(
 
 
 def facts(inputs: ReportInputs) -> list[tuple[str, str]]:
-    """Key facts beside the verdict, as far as the run has them."""
+    """Key facts to read with the verdict, as far as the run has them."""
     results, last = inputs.results, inputs.epochs[-1] if inputs.epochs else None
     rows: list[tuple[str, str]] = []
     if results is not None:

@@ -37,6 +37,6 @@ def averaging(inputs: ReportInputs) -> str:
         percent(rate, size=ensemble.size) for rate in (fmean(rates), stdev(rates), ensemble.rate)
     )
     return (
-        f"Alone the members err on {mean} on average, with a standard deviation of {spread}; the mean of "
-        f"their class probabilities errs on {ensemble_rate}."
+        f"Alone, the members misclassify {mean} on average, with a standard deviation of {spread}; the "
+        f"mean of their class probabilities misclassifies {ensemble_rate}."
     )

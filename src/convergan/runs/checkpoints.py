@@ -80,7 +80,7 @@ def load_newest_checkpoint(
         except UnusableCheckpoint as error:
             passed_over.append(Unusable(path, str(error)))
     if passed_over:
-        older = "; nor can the older one be used" if len(passed_over) > 1 else ""
+        older = "; the older one cannot be used either" if len(passed_over) > 1 else ""
         raise UserError(f"{passed_over[0].problem}{older}")
     return None
 

@@ -94,13 +94,13 @@ class RunFolder:
             return
         if not self.path.is_dir() or any(self._content()):
             raise UserError(
-                f"{self.path}: expected a new or empty folder, got something else in it"
+                f"{self.path}: expected a new or empty folder, got one with other content"
             )
         self._require_writable(self.path)
 
     def _require_creatable(self) -> None:
         if not is_utf8(str(self.path)):
-            raise self._impossible(ValueError("a name that is no UTF-8"))
+            raise self._impossible(ValueError("a name that is not UTF-8"))
         self._require_writable(
             next(parent for parent in self.path.absolute().parents if parent.exists())
         )
@@ -113,7 +113,7 @@ class RunFolder:
 
     def _impossible(self, error: Exception) -> UserError:
         return UserError(
-            f"out: expected a folder that can be made, got {printable(str(self.path))}"
+            f"out: expected a folder that can be created, got {printable(str(self.path))}"
             f" ({system_problem(error)})"
         )
 
@@ -152,7 +152,7 @@ class RunFolder:
             change = f" ({name} was {quoted(original)} and is {quoted(value)})"
         raise UserError(
             f"{self.recipe}: expected the recipe that this run was begun with, got one that was changed "
-            f"since{change}; a run keeps its settings, --out DIR begins another with these"
+            f"since{change}; a run keeps its settings, --out DIR begins another run with these"
         )
 
     def _content(self) -> Iterator[Path]:

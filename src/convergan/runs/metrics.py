@@ -94,7 +94,7 @@ def _checked(path: Path, epochs: int | None) -> tuple[Metrics, list[bytes]]:
         for fault, numbers in (
             ("no epoch", missing),
             ("a damaged line", damaged),
-            ("two lines of epoch", sorted(doubled)),
+            ("two lines for epoch", sorted(doubled)),
         )
         if numbers
     ]

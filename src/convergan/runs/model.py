@@ -165,8 +165,8 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     if isinstance(networks, ModuleSettings):
         if network is None:
             raise UserError(
-                f"{run}: expected the network of your own that it was trained with, {networks.module}; pass"
-                " load_classifier(run, network=...) in place of the run"
+                f"{run}: expected your own network, {networks.module}, with which it was trained; pass"
+                " load_classifier(run, network=...) instead of the run"
             )
         networks = replace(networks, factory=network)
         # It may be an argument of the wrong type.
@@ -242,7 +242,7 @@ def load_generator(run: StrPath) -> Generator:
         )
     if not config.has_generator:
         raise UserError(
-            f"{run}: expected a run with a generator, got one whose losses look at no generated images; "
+            f"{run}: expected a run with a generator, got one whose losses use no generated images; "
             "--objective.real-or-generated.weight 0.5 --objective.feature-matching.weight 1 trains one"
         )
     network = _load(
@@ -270,7 +270,7 @@ def _load(build: Callable[[], NetworkT], folder: RunFolder, name: str) -> Networ
         saved = sum(weight.numel() for weight in weights.values())
         # Before it is built: settings that have been damaged may ask for more than there is memory.
         if expected > saved:
-            raise ValueError(f"those of another: {saved:,} numbers in place of {expected:,}")
+            raise ValueError(f"those of another: {saved:,} numbers instead of {expected:,}")
         network = build()
         try:
             network.load_state_dict(weights)

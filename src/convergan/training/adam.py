@@ -1,4 +1,4 @@
-"""Adam with its epsilon where the recipe has it."""
+"""Adam, with epsilon at the place that the recipe sets."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from convergan.recipes.settings import OptimizerSettings
 def build_optimizer(
     weights: Iterable[Tensor], settings: OptimizerSettings, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Adam for these weights: torch's own, unless the epsilon stands elsewhere."""
+    """Adam for these weights: torch's own, unless epsilon is at another place than there."""
     common: dict[str, Any] = {
         "lr": settings.learning_rate,
         "betas": (settings.beta1, settings.beta2),
@@ -23,27 +23,27 @@ def build_optimizer(
     if settings.epsilon_place == "outside":
         fused = device.type in ("cpu", "cuda")
         return torch.optim.Adam(weights, **common, decoupled_weight_decay=True, fused=fused)
-    return PlacedEpsilonAdam(weights, **common, inside=settings.epsilon_place == "inside")
+    return PlacedEpsilonAdam(weights, **common, inside_root=settings.epsilon_place == "inside")
 
 
 class PlacedEpsilonAdam(torch.optim.Optimizer):
-    """Adam whose epsilon stands inside the root, or beside the root without bias correction.
+    """Adam with epsilon inside the root, or outside a root without bias correction.
 
     With the moments m and v of the gradient, c1 = 1 - beta1^t, c2 = 1 - beta2^t:
 
-        inside:       w -= lr (m / c1) / sqrt(v / c2 + eps)
-        not inside:   w -= lr (m / c1) sqrt(c2) / (sqrt(v) + eps)
+        inside:    w -= lr (m / c1) / sqrt(v / c2 + eps)
+        outside:   w -= lr (m / c1) sqrt(c2) / (sqrt(v) + eps)
 
-    The first is that of the authors' code for MNIST, SVHN and CIFAR-10, the second TensorFlow's, in which
-    their code for ImageNet is written.
+    The first is the update of the authors' code for MNIST, SVHN and CIFAR-10. The second is that of
+    TensorFlow, in which their code for ImageNet is written.
 
     Args:
-        params: tensors to move.
-        lr: step size.
-        betas: decay of both moments, in [0, 1).
-        eps: above 0.
-        weight_decay: share of a weight that a step takes away, as a multiple of `lr`.
-        inside: which of the two.
+        params: tensors to update.
+        lr: learning rate.
+        betas: decay rates of both moments, in [0, 1).
+        eps: epsilon, above 0.
+        weight_decay: decoupled weight decay: each step shrinks a weight by `lr` times this share of it.
+        inside_root: True for the first update, False for the second.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class PlacedEpsilonAdam(torch.optim.Optimizer):
         eps: float,
         weight_decay: float,
         *,
-        inside: bool,
+        inside_root: bool,
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
-        self._inside = inside
+        self._inside_root = inside_root
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Moves each tensor that has a gradient against it."""
+        """Update each tensor that has a gradient."""
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if not weights:
@@ -77,23 +77,23 @@ class PlacedEpsilonAdam(torch.optim.Optimizer):
             torch._foreach_mul_(second, beta2)
             torch._foreach_addcmul_(second, gradients, gradients, value=1 - beta2)
             corrections = [1 - beta2**number for number in steps]
-            if self._inside:
+            if self._inside_root:
                 roots = torch._foreach_div(second, corrections)
                 torch._foreach_add_(roots, group["eps"])
                 torch._foreach_sqrt_(roots)
             else:
                 roots = torch._foreach_sqrt(second)
                 torch._foreach_add_(roots, group["eps"])
-                torch._foreach_div_(roots, [math.sqrt(each) for each in corrections])
+                torch._foreach_div_(roots, [math.sqrt(correction) for correction in corrections])
             torch._foreach_mul_(weights, 1 - rate * group["weight_decay"])
             sizes = [-rate / (1 - beta1**number) for number in steps]
             torch._foreach_addcdiv_(weights, first, roots, sizes)
 
     def _state_of(self, weight: Tensor) -> dict[str, Tensor]:
-        """The number of steps and both moments of a tensor, as torch's Adam names them."""
+        """The number of steps and both moments of a tensor, under the names of torch's Adam."""
         state: dict[str, Tensor] = self.state[weight]
         if not state:
-            # On the CPU, as torch's has it: to read it waits for nothing.
+            # On the CPU, as in torch's Adam: reading it does not wait for a GPU.
             state["step"] = torch.zeros((), dtype=torch.float32)
             state["exp_avg"] = torch.zeros_like(weight)
             state["exp_avg_sq"] = torch.zeros_like(weight)

@@ -1,4 +1,4 @@
-"""Advice on what goes wrong in training: options that the recipe has and does not use yet."""
+"""Advice on problems in training: options that the recipe does not use yet."""
 
 from dataclasses import fields
 
@@ -6,7 +6,7 @@ from convergan.recipes.settings import Recipe
 
 
 def advice_on_collapse(recipe: Recipe) -> str:
-    """What to train with where the generator makes the same image again and again."""
+    """Advice for a generator that makes the same image again and again."""
     objective = recipe.objective
     options: list[str] = []
     if objective.feature_matching.weight:
@@ -16,12 +16,12 @@ def advice_on_collapse(recipe: Recipe) -> str:
         options.append("--networks.minibatch-kernels 100")
     elif kernels is None and not objective.pull_away.weight:
         options.append("--objective.pull-away.weight 0.1")
-    still = "the classifier may still be good; " if objective.is_supervised else ""
-    return f"{still}for better samples train with {' '.join(options) or _slower(recipe)}"
+    reassurance = "the classifier may still be good; " if objective.is_supervised else ""
+    return f"{reassurance}for better samples train with {' '.join(options) or _slower(recipe)}"
 
 
 def advice_on_saturation(recipe: Recipe) -> str:
-    """What to train with where the discriminator tells every sample from the data."""
+    """Advice for a discriminator that tells every sample from the data."""
     smoothed = recipe.objective.real_or_generated
     ways: list[str] = []
     if smoothed.weight and smoothed.positive_target == 1:
@@ -37,7 +37,7 @@ def advice_on_saturation(recipe: Recipe) -> str:
 
 
 _RANDOM = ("noise", "dropout")
-"""Last words of the settings of what disturbs a discriminator."""
+"""Last words of the names of settings that add randomness to a discriminator."""
 
 
 def _slower(recipe: Recipe) -> str:

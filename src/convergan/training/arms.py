@@ -1,4 +1,4 @@
-"""The trainings of a run one after the other: folds and result, or the arms and the choice among them."""
+"""The trainings of a run, one after the other: folds and result, or the arms and the choice among them."""
 
 from dataclasses import dataclass
 
@@ -21,24 +21,24 @@ from convergan.training.trainings import (
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What all trainings of a run came to."""
+    """The outcome of all trainings of a run."""
 
     training: Training
-    """The one whose networks are saved."""
+    """The training whose networks are saved."""
 
     fitted: Fitted
     outcomes: list[Outcome]
-    """On test images, of the classifier that is saved; with folds, of their classifiers."""
+    """Outcomes of the saved classifier on test images or, with folds, of the classifiers of the folds."""
 
     seconds: float
     """Duration of all trainings."""
 
     arms: list[ArmOutcome]
-    """The arms, the recipe's own first; none in a run without."""
+    """The arms, the recipe's own first; empty in a run without arms."""
 
 
 def train_folds(trainer: Trainer, preparation: Preparation) -> Trained:
-    """Trains the folds, if any, then the result, on all labels."""
+    """Train the folds, if any, then the result on all labels."""
     *folds, result = trainings_of(preparation)
     seconds = 0.0
     outcomes: list[Outcome] = []
@@ -59,7 +59,7 @@ def train_folds(trainer: Trainer, preparation: Preparation) -> Trained:
 
 @dataclass
 class _HeldOut:
-    """What the trainings of an arm that hold labels out came to."""
+    """The outcome of the trainings of an arm with held-out labels."""
 
     outcomes: list[Outcome]
     seconds: float = 0.0
@@ -70,10 +70,10 @@ class _HeldOut:
 
 
 def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
-    """Trains each arm on a part of the labels, chooses by the others, then trains on all labels.
+    """Train each arm on a part of the labels, choose an arm by the others, then train on all labels.
 
-    With a test set all arms are trained on all labels, to be compared on it; the choice has been made by
-    then. Without one the chosen arm alone is, and the labels that were held out estimate the errors.
+    With a test set, all arms are then trained on all labels and compared on it, after the choice. Without
+    one, only the chosen arm is trained on all labels, and the held-out labels estimate the errors.
     """
     names, number = arm_names(preparation.recipe), 0
     held_out: dict[str, _HeldOut] = {}
@@ -82,13 +82,13 @@ def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
             part = trainer.folder.arm(name).held_out(training.fold)
             fitted = trainer.fit(training, number, part)
             number += 1
-            found = held_out.setdefault(name, _HeldOut([]))
-            found.seconds += fitted.train_seconds
-            found.outcomes += _outcomes(trainer, training, fitted)
+            arm_held_out = held_out.setdefault(name, _HeldOut([]))
+            arm_held_out.seconds += fitted.train_seconds
+            arm_held_out.outcomes += _outcomes(trainer, training, fitted)
     saved = own_arm(preparation.recipe)
     if held_out:
-        saved = chosen_arm({name: found.wrong for name, found in held_out.items()})
-    # Weights are the same on all ranks, their last digits on different devices may not be.
+        saved = chosen_arm({name: arm_held_out.wrong for name, arm_held_out in held_out.items()})
+    # Weights are the same on all ranks, except perhaps for the last digits on different devices.
     saved = broadcast_object(saved)
     has_test = preparation.data.test is not None
     results: dict[str, tuple[Training, Fitted, list[Outcome]]] = {}
@@ -111,23 +111,23 @@ def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
         if has_test or held_out
     ]
     training, fitted, _ = results[saved]
-    of_results = sum(each.train_seconds for _, each, _ in results.values())
+    result_seconds = sum(fitted.train_seconds for _, fitted, _ in results.values())
     return Trained(
         training=training,
         fitted=fitted,
         outcomes=next((arm.tested for arm in arms if arm.name == saved), []),
-        seconds=sum(found.seconds for found in held_out.values()) + of_results,
+        seconds=sum(arm_held_out.seconds for arm_held_out in held_out.values()) + result_seconds,
         arms=arms,
     )
 
 
 def _seconds(fitted: Fitted) -> float:
-    """Duration of a training as if there had been no other before it."""
+    """Duration of a training, including the work that it shares with others."""
     return fitted.train_seconds + fitted.shared_seconds
 
 
 def _steps(preparation: Preparation, arm: str) -> int:
-    """Steps of each of an arm's trainings that hold labels out."""
+    """Steps of each training of an arm with held-out labels."""
     return held_out_trainings(preparation, arm)[0].steps
 
 

@@ -22,19 +22,19 @@ LABELLED, UNLABELLED, STRONG, GENERATED = GROUPS = (
     "strong",
     "generated",
 )
-"""Names of the groups, in the order in which they lie in a batch: the real ones first. `strong` holds strong
-views of the images that `unlabelled` holds weak views of."""
+"""Names of the groups, in their order in a batch: real images first. `strong` contains strong views of the
+images whose weak views are in `unlabelled`."""
 
 
 class Batch:
-    """Images of one step in named groups, which a discriminator sees in one forward pass.
+    """Images of one step in named groups, for one forward pass of a discriminator.
 
     Args:
         groups: images [rows, channels, height, width] by the name of their group, one of `GROUPS`.
         labels: classes of the group `labelled`, int64 [rows].
 
     Raises:
-        ValueError: there is no group, or one of another name.
+        ValueError: there is no group, or a group has another name.
     """
 
     def __init__(
@@ -57,8 +57,9 @@ class Batch:
 
     @property
     def running(self) -> str:
-        """The group whose statistics stand for those of images to be classified: the unlabelled images are
-        the most, and neither strong views nor generated."""
+        """The group whose statistics are used to classify images: the unlabelled images, which are the most
+        numerous, and neither strong views nor generated.
+        """
         return UNLABELLED if UNLABELLED in self.groups else next(iter(self.groups))
 
     @property
@@ -71,9 +72,9 @@ class Batch:
         return Batch({**self.groups, name: images}, self.labels)
 
     def only(self, names: Collection[str]) -> "Batch":
-        """The groups of these names, of which there is at least one."""
-        chosen = {name: images for name, images in self.groups.items() if name in names}
-        return Batch(chosen, self.labels)
+        """A batch of the groups with these names, of which there is at least one."""
+        groups = {name: images for name, images in self.groups.items() if name in names}
+        return Batch(groups, self.labels)
 
     def split(self, output: DiscriminatorOutput) -> dict[str, DiscriminatorOutput]:
         """The output of a discriminator for `images` by group, logits in float32 or wider."""
@@ -97,7 +98,7 @@ def batch_sizes(recipe: Recipe) -> dict[str, int]:
 class BatchSource:
     """The batches of real images that one process trains on: its share of every batch of the recipe.
 
-    Which images a step sees is a function of the seed, the epoch and the step alone.
+    The images of a step depend only on the seed, the epoch and the step.
     """
 
     def __init__(
@@ -110,29 +111,28 @@ class BatchSource:
         pixel_range: tuple[float, float],
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
-        """
-        Args:
-            images: the training images.
-            data: which of them are labelled, and which unlabelled.
-            recipe: batch size, seed, generator steps and augmentation.
-            steps: number of steps of an epoch.
-            pixel_range: lowest and highest value of the pixels that the networks take.
-            memory_format: of the batches.
+        """Args:
+        images: the training images.
+        data: division of the images into labelled and unlabelled ones.
+        recipe: batch size, seed, generator steps and augmentation.
+        steps: number of steps of an epoch.
+        pixel_range: lowest and highest value of the networks' input pixels.
+        memory_format: memory layout of the batches.
         """
         self._images, self._data, self._recipe, self._steps = images, data, recipe, steps
         self._pixel_range, self._memory_format = pixel_range, memory_format
         self.shares_real = recipe.objective.shared_real_batch
-        """Whether the labelled images of a step are its unlabelled ones, too."""
+        """True if the labelled images of a step are also its unlabelled ones."""
         self._views = Augmentation(recipe.augmentation, flip=recipe.data.flip)
         self.sizes = {name: size // ranks() for name, size in batch_sizes(recipe).items()}
         """Images of each group in this process's share of a batch."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draws the order of an epoch, counted from 0."""
+        """Draw the order of an epoch, counted from 0."""
         data, generator_steps = self._data, self._recipe.objective.generator_steps
         turns = self._steps * generator_steps
         self._unlabelled = self._order("unlabelled", data.unlabelled, self._steps, epoch)
-        self._matched = self._order("matched", data.unlabelled, turns, epoch, like=GENERATED)
+        self._matched = self._order("matched", data.unlabelled, turns, epoch, sized_as=GENERATED)
         self._labelled = (
             self._order("labelled", data.labelled, self._steps, epoch)
             if len(data.labelled)
@@ -140,25 +140,30 @@ class BatchSource:
         )
 
     def real(self, position: int, groups: Collection[str]) -> Batch:
-        """The real images of the discriminator's step at `position` of the epoch: the groups asked for, as
-        far as there are labels. Views are drawn from torch's generator."""
-        made: dict[str, Tensor] = {}
+        """The real images of the discriminator's step at `position` of the epoch, in the given groups.
+
+        The group `labelled` is left out if there are no labels. Views are drawn with torch's default
+        generator.
+        """
+        images: dict[str, Tensor] = {}
         labels = None
         if UNLABELLED in groups or STRONG in groups:
             unlabelled = self._gathered(self._unlabelled[position])
             if UNLABELLED in groups:
-                made[UNLABELLED] = self._viewed(self._views.weak, unlabelled)
+                images[UNLABELLED] = self._viewed(self._views.weak, unlabelled)
         if LABELLED in groups and self._labelled is not None:
             indices = self._labelled[position]
             classes = self._data.labels[np.searchsorted(self._data.labelled, indices)]
             labels = torch.from_numpy(classes).to(self._images.device, non_blocking=True)
-            made[LABELLED] = self._viewed(self._views.labelled, self._gathered(indices))
+            images[LABELLED] = self._viewed(self._views.labelled, self._gathered(indices))
         if STRONG in groups:
-            made[STRONG] = self._viewed(self._views.strong, unlabelled)
-        return Batch(made, labels)
+            images[STRONG] = self._viewed(self._views.strong, unlabelled)
+        return Batch(images, labels)
 
     def matched(self, position: int, turn: int) -> Float[Tensor, "rows channels height width"]:
-        """The unlabelled images that a generator step is compared with: others than the discriminator's."""
+        """The unlabelled images for the generator's step `turn`, which are not those of the discriminator's
+        step.
+        """
         turns = self._recipe.objective.generator_steps
         images = self._gathered(self._matched[position * turns + turn])
         return self._viewed(self._views.weak, images)
@@ -170,10 +175,12 @@ class BatchSource:
             return view(images, self._pixel_range)
 
     def _order(
-        self, stream: str, indices: np.ndarray, steps: int, epoch: int, like: str | None = None
+        self, stream: str, indices: np.ndarray, steps: int, epoch: int, sized_as: str | None = None
     ) -> EpochOrder:
-        """The order of a stream whose batches are as large as a group of that name, or of the name `like`."""
-        group = like or stream
+        """The order of a stream whose batches have the size of the group `stream` or, if given,
+        `sized_as`.
+        """
+        group = sized_as or stream
         order = epoch_order(
             indices,
             steps=steps,

@@ -1,4 +1,6 @@
-"""When a run is kept, how it stops, and what it goes back to when it diverges."""
+"""Checkpoints of a training: when they are written, and how a training is resumed, stopped and rolled
+back.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,42 +27,43 @@ from convergan.training.state import TrainingState
 
 MOST_ROLLBACKS = 3
 STEPS_BETWEEN_AGREEMENTS = 20
-"""Several ranks ask each other only so often whether a checkpoint is due."""
+"""Number of steps after which several ranks agree on whether a checkpoint is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    """How a run is kept, as opposed to what it computes."""
+    """Options of checkpoints, stopping and divergence, which do not change what a run computes."""
 
     checkpoint_every_seconds: float = 30.0
-    """Time between checkpoints; each costs a write of a few times the networks' size. 0: every step."""
+    """Seconds between checkpoints, each a few times as large as the networks. 0: after every step."""
 
     roll_back: bool = False
-    """On a loss that is not finite: go back to the last checkpoint at half the learning rate."""
+    """Go back to the last checkpoint, with half the learning rate, if a loss is not finite."""
 
     stop_requested: Callable[[], bool] = lambda: False
-    """Asked between steps; when true, a checkpoint is written, where there is a folder, and `Interrupted`
-    raised."""
+    """Function that returns True if the training should stop. It is called between steps; a checkpoint is
+    then written, if there is a folder, and `Interrupted` is raised."""
 
     due: Callable[[], bool] | None = None
-    """Asked between steps in place of the time: whether a checkpoint is due. Trainings that take their steps
-    together write theirs at the same ones."""
+    """Function that decides whether a checkpoint is due, in place of `checkpoint_every_seconds`. It is called
+    between steps. Trainings that take their steps together write checkpoints of the same steps."""
 
     time_share: float = 1.0
-    """Share of the time that passes, above 0 to 1, that counts as this training's: of trainings that take
-    their steps together each has its part."""
+    """Share of the elapsed time, above 0 and at most 1, that counts as this training's. Trainings that take
+    their steps together divide the time."""
 
     origin: Mapping[str, str] = field(default_factory=dict)
-    """Identity of the training, by kind; checkpoints hold it, and those of another origin are not used."""
+    """Identity of the training, by kind. Checkpoints contain it, and those of another origin are not used."""
 
     before_checkpoint: Callable[[], None] = lambda: None
-    """Function called on rank 0 before a checkpoint is written, to bring on the disk what it relies on."""
+    """Function that is called on rank 0 before a checkpoint is written, to write what it relies on to
+    disk."""
 
 
 class Checkpointer:
-    """Writes and reads the checkpoints of one training. Every rank calls every method alike.
+    """Writer and reader of the checkpoints of one training. Every rank must call every method.
 
-    Without a folder nothing is written: what a divergence goes back to, if that is asked for, is in memory.
+    Without a folder nothing is written; states for rolling back, if that is on, are kept in memory.
     """
 
     def __init__(self, device: torch.device, folder: Path | None, options: LoopOptions) -> None:
@@ -68,17 +71,17 @@ class Checkpointer:
         self._time = time.monotonic()
         self._went_back_to: int | None = None
         self._in_memory: list[dict[str, Any]] = []
-        """The newest two states, where there is no folder for them."""
+        """The newest two states, if there is no folder for them."""
         self.warning: HealthWarning | None = None
-        """Warning of the last `restore` on checkpoints that it passed over."""
+        """Warning of the last `restore` about checkpoints that it skipped."""
 
     def restore(self, state: TrainingState) -> bool:
-        """Restores the newest checkpoint that can be used; returns False where there is none.
+        """Restore the newest usable checkpoint; return False if there is no checkpoint.
 
-        A newer one that cannot be used is set aside, with a warning.
+        Newer checkpoints that cannot be used are set aside, with a warning.
 
         Raises:
-            UserError: no checkpoint can be used, or they are of other networks.
+            UserError: no checkpoint can be used, or they belong to other networks.
         """
         folder = self._folder
         if folder is None:
@@ -89,7 +92,7 @@ class Checkpointer:
         self.warning = None
         if newest is None:
             return False
-        path, values, passed_over = newest
+        path, values, skipped = newest
 
         def put_back() -> None:
             with reading(path, "a checkpoint of this recipe's networks"):
@@ -99,30 +102,30 @@ class Checkpointer:
                     raise UserError(f"{path}: {error}") from None
 
         on_every_rank(put_back)
-        if passed_over:
+        if skipped:
             self.warning = HealthWarning(
                 state.epochs_done + 1,
                 CHECKPOINT,
-                "; ".join(unusable.problem for unusable in passed_over),
-                f"the run goes on from {path.name}; what cannot be used is kept as unusable-*",
+                "; ".join(unusable.problem for unusable in skipped),
+                f"the run continues from {path.name}; unusable checkpoints are kept as unusable-*",
             )
             state.warnings.append(self.warning)
-            # First the warning is kept, then its cause is put out of the way.
+            # The warning is saved before its cause is moved.
             self.save(state)
-            on_rank_zero(lambda: [set_aside(unusable.path) for unusable in passed_over])
+            on_rank_zero(lambda: [set_aside(unusable.path) for unusable in skipped])
         return True
 
     def save(self, state: TrainingState) -> None:
-        """Writes a checkpoint; the state must be known to be finite.
+        """Write a checkpoint of a state that is known to be finite.
 
         Raises:
-            UserError: it cannot be written, such as to a disk that is full.
+            UserError: it cannot be written, for example because the disk is full.
         """
         folder = self._folder
         if folder is None:
             if self._options.roll_back:
-                # As of files, of which one of the same step is replaced.
-                older = [kept for kept in self._in_memory if kept["step"] != state.step]
+                # As with files, a state of the same step is replaced.
+                older = [saved for saved in self._in_memory if saved["step"] != state.step]
                 self._in_memory = [*older[-1:], deepcopy(state.state_dict())]
             self._time = time.monotonic()
             return
@@ -135,7 +138,7 @@ class Checkpointer:
         self._time = time.monotonic()
 
     def _drop_newest(self) -> None:
-        """Removes the newest checkpoint, if there is one before it."""
+        """Remove the newest checkpoint, if there is one before it."""
         folder = self._folder
         if folder is None:
             self._in_memory = self._in_memory[:1]
@@ -143,7 +146,7 @@ class Checkpointer:
             on_rank_zero(lambda: drop_newest_checkpoint(folder))
 
     def is_due(self, step: int) -> bool:
-        """Whether it is time for a checkpoint, or a stop has been asked for."""
+        """True if a checkpoint is due or a stop has been requested."""
         if ranks() > 1 and step % STEPS_BETWEEN_AGREEMENTS:
             return False
         if self._options.due is not None:
@@ -153,53 +156,60 @@ class Checkpointer:
         return any_rank(due or self._options.stop_requested(), self._device)
 
     def stop_if_requested(self) -> None:
-        """Raises `Interrupted` if a stop has been asked for; call it right after `save`."""
+        """Raise `Interrupted` if a stop has been requested. Call this right after `save`."""
         if any_rank(self._options.stop_requested(), self._device):
             raise Interrupted
 
     def go_back(self, state: TrainingState, not_finite: NotFinite) -> HealthWarning:
-        """Puts the state back to the last good checkpoint and halves the learning rate, or gives up.
+        """Restore the last good checkpoint and halve the learning rate, or give up.
 
-        A checkpoint from which training diverged again, before it came to the next, may be where the
-        trouble began: then the one before it is the last good one.
+        If training diverges again before the next checkpoint, the trouble may have begun before the restored
+        checkpoint: then the one before it counts as the last good one.
+
+        Returns:
+            The warning about the rollback.
 
         Raises:
-            UserError: rolling back is not asked for, or has been done `MOST_ROLLBACKS` times.
+            UserError: rolling back is off, or has been done `MOST_ROLLBACKS` times.
         """
-        what = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
+        problem = f"{not_finite.term} is {not_finite.value} at step {not_finite.step}"
         if self._folder is None and not self._options.roll_back:
-            raise UserError(f"training diverged: {what}")
-        rollbacks, told = state.rollbacks + 1, state.warnings
+            raise UserError(f"training diverged: {problem}")
+        rollbacks, earlier_warnings = state.rollbacks + 1, state.warnings
         self.restore(state)
-        passed_over = self.warning
+        restore_warning = self.warning
         if state.step == self._went_back_to:
             self._drop_newest()
             self.restore(state)
-            passed_over = passed_over or self.warning
+            restore_warning = restore_warning or self.warning
         if self._folder is None:
             last_good = "nothing was written"
         else:
             last_good = f"the last good checkpoint, of step {state.step}, is in {self._folder}"
         if not self._options.roll_back:
             raise UserError(
-                f"training diverged: {what}; {last_good}; --resume --on-divergence rollback goes on "
-                "from it, at half the learning rate where it diverges again"
+                f"training diverged: {problem}; {last_good}; --resume --on-divergence rollback "
+                "continues from it, at half the learning rate if it diverges again"
             )
         if rollbacks > MOST_ROLLBACKS:
             raise UserError(
-                f"training diverged: {what}, after {MOST_ROLLBACKS} times going back and halving the "
+                f"training diverged: {problem}, after {MOST_ROLLBACKS} rollbacks, each of which halved the "
                 f"learning rate; {last_good}"
             )
         warning = HealthWarning(
             state.epochs_done + 1,
             ROLLBACK,
-            f"training diverged: {what}; went back to step {state.step}",
+            f"training diverged: {problem}; went back to step {state.step}",
             f"the learning rate is now multiplied by {0.5**rollbacks:g}; start with a lower "
             "--optimizer.learning-rate",
         )
         self._went_back_to = state.step
         state.rollbacks = rollbacks
-        # Going back does not undo that one had gone back before.
-        state.warnings = [*told, *([passed_over] if passed_over else []), warning]
+        # Earlier rollbacks are not undone by going back.
+        state.warnings = [
+            *earlier_warnings,
+            *([restore_warning] if restore_warning else []),
+            warning,
+        ]
         self.save(state)
         return warning

@@ -1,4 +1,4 @@
-"""Logits of a trained discriminator for many images, named by their indices."""
+"""Logits and classes of a trained discriminator for many images."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ from convergan.networks.interface import Discriminator
 def classify(
     network: Discriminator, images: DeviceImages, indices: np.ndarray
 ) -> Float32[Tensor, "images classes"]:
-    """Logits, on the CPU; see `classified_pixels`."""
+    """Logits of the images with these indices, on the CPU; see `classified_pixels`."""
     size = batch_size(images.size_px, images.device.type)
     batches = (
         (first, images.gather(indices[first : first + size]))
@@ -30,5 +30,5 @@ def classify(
 def predicted_classes(
     network: Discriminator, images: DeviceImages, indices: np.ndarray
 ) -> np.ndarray:
-    """The class of each of these images, int64 [len(indices)]."""
+    """Predicted classes of the images with these indices, int64 [len(indices)]."""
     return classify(network, images, indices).argmax(dim=1).numpy()

@@ -1,4 +1,4 @@
-"""How a run computes on its device: precision of each term, noise, memory layout, compilation."""
+"""Arithmetic of a run on its device: precision, noise, memory layout, compilation."""
 
 import os
 import shutil
@@ -21,26 +21,26 @@ def resolved_precision(
 ) -> Literal["32-true", "bf16-mixed"]:
     """The precision of the discriminator's and the baseline's matrix products on this device.
 
-    By the names that manifest.json and results.json have had from the first: Lightning's. Which CPUs have
-    units that pay depends on the networks, if they are given.
+    The names are Lightning's, as manifest.json and results.json have had them from the first version. Whether
+    the bf16 units of a CPU are worth using depends on the networks, if they are given.
     """
-    chosen = hardware.precision
-    bf16 = _has_bf16_units(device, networks) if chosen == "auto" else chosen == "bf16"
+    precision = hardware.precision
+    bf16 = _has_bf16_units(device, networks) if precision == "auto" else precision == "bf16"
     return "bf16-mixed" if bf16 else "32-true"
 
 
 def discriminator_dtype(precision: Literal["32-true", "bf16-mixed"]) -> torch.dtype:
-    """What the matrix products of the discriminator's and the baseline's step are computed in."""
+    """Type in which the matrix products of the discriminator's and the baseline's step are computed."""
     return torch.bfloat16 if precision == "bf16-mixed" else torch.float32
 
 
 def precision_of_terms(precision: Literal["32-true", "bf16-mixed"]) -> dict[str, str]:
-    """What a precision means for each part of a step.
+    """Precision of each part of a step, by name: "fp32" or "bf16".
 
-    Feature matching compares small differences of means, and with the generator's step in bf16 training
-    diverges within five epochs of MNIST; the discriminator's step in bf16 trains as in fp32. Softmax,
-    logarithms and means of the losses are taken in fp32, and so are weights and optimizers, always. fp32 is
-    meant in full, not TF32.
+    Feature matching compares small differences of means: with the generator's step in bf16, training on MNIST
+    diverges within five epochs, whereas the discriminator's step trains as well as in fp32. Softmax,
+    logarithms and means of the losses, weights and optimizers are always in fp32. fp32 means full precision,
+    not TF32.
     """
     products = "fp32" if discriminator_dtype(precision) == torch.float32 else "bf16"
     return {"discriminator": products, "baseline": products, "generator": "fp32", "losses": "fp32"}
@@ -53,27 +53,31 @@ def computation_sentence(
     *,
     players: Collection[str] = ("discriminator", "baseline", "generator"),
 ) -> str:
-    """A line for the terminal on the device and the precision of a run, and of each of its players."""
+    """A line for the terminal about the device of a run and the precision of each of its players."""
     terms = precision_of_terms(resolved_precision(hardware, device, networks))
     terms = {name: kind for name, kind in terms.items() if name == "losses" or name in players}
     return f"{device_name(device)}; {', '.join(f'{term} {kind}' for term, kind in terms.items())}"
 
 
 def uses_noise_bank(hardware: HardwareSettings, device: torch.device) -> bool:
-    """Whether noise is cut out of a bank: on a GPU drawing it costs little, and a compiled network would
-    break into pieces wherever the place of a cut is drawn."""
+    """True if noise is cut out of a bank. On a GPU, drawing noise costs little, and drawing the place of a
+    cut would break a compiled network into pieces.
+    """
     return hardware.noise == "auto" and device.type == "cpu" and not hardware.compile
 
 
 def memory_layout(device: torch.device, network: Discriminator | Generator) -> torch.memory_format:
-    """Of images and convolutions: channels last on a GPU, whose tensor cores want it, and for networks that
-    are quicker so on a CPU: not the paper's."""
+    """Memory layout of images and convolutions: channels last on a GPU, whose tensor cores need it, and for
+    networks that it makes faster on a CPU (not the paper's).
+    """
     last = device.type == "cuda" or network.channels_last
     return torch.channels_last if last else torch.contiguous_format
 
 
 def compiled(network: nn.Module, hardware: HardwareSettings, device: torch.device) -> nn.Module:
-    """The network, compiled if so wished: on a GPU as CUDA graphs, which launch a pass at once."""
+    """The network, compiled if `hardware.compile` is on. On a GPU, CUDA graphs launch a whole pass at
+    once.
+    """
     if not hardware.compile:
         return network
     mode = "reduce-overhead" if device.type == "cuda" else "default"
@@ -81,7 +85,7 @@ def compiled(network: nn.Module, hardware: HardwareSettings, device: torch.devic
 
 
 def require_compiler(hardware: HardwareSettings) -> None:
-    """Checks that there is a compiler for the C++ that torch makes of a network on a CPU.
+    """Check that there is a compiler for the C++ code that torch generates for a network on a CPU.
 
     Raises:
         UserError: there is no C++ compiler.
@@ -89,25 +93,26 @@ def require_compiler(hardware: HardwareSettings) -> None:
     on_gpu = hardware.accelerator in ("auto", "cuda") and torch.cuda.is_available()
     if not hardware.compile or on_gpu:
         return
-    # Where torch looks, too.
+    # torch uses the same variable and defaults.
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         raise UserError(
             f"hardware.compile: expected a C++ compiler, got none by the name of {compiler}; "
-            "the environment's CXX can name another"
+            "the environment variable CXX can name another"
         )
 
 
 def begin_step(hardware: HardwareSettings, device: torch.device) -> None:
-    """Tells CUDA graphs that what the last step left will not be read again."""
+    """Tell CUDA graphs that the outputs of the last step will not be read again."""
     if hardware.compile and device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()
 
 
 def _has_bf16_units(device: torch.device, networks: NetworkSettings | None) -> bool:
-    """Whether bf16 products are faster than fp32 ones with all that is around them; emulated they are not.
+    """True if bf16 products, with their conversions, are faster than fp32 products. Emulated ones are not.
 
-    Convolutions gain from a CPU's vector units (AVX512-BF16) too, dense layers from its tiles (AMX) alone.
+    On a CPU, convolutions gain from vector units (AVX512-BF16) and from tiles (AMX), dense layers only from
+    tiles.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -116,5 +121,5 @@ def _has_bf16_units(device: torch.device, networks: NetworkSettings | None) -> b
     probes = ["_is_amx_tile_supported"]
     if isinstance(networks, ResidualSettings | ModuleSettings):
         probes.append("_is_avx512_bf16_supported")
-    # The names are torch's own, not promised to stay; without them fp32 is always right.
+    # These names are private to torch and may vanish; without them fp32 is always right.
     return any(bool(getattr(torch.cpu, probe, bool)()) for probe in probes)

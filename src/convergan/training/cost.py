@@ -1,4 +1,4 @@
-"""The memory and the arithmetic that a step of training takes, computed without training."""
+"""Memory and number of operations of a step of training, computed without training."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,8 +34,8 @@ _TRACED_BATCH_SIZES = (4, 8)
 _LIBRARIES_BYTES = 40 * 10**6
 """Memory taken by the buffers of the numerical libraries."""
 
-_MOVING_MAPS = 2
-"""Feature maps that a pass holds for no gradient: the input and the output of the layer that runs."""
+_MAPS_IN_USE = 2
+"""Feature maps in memory that are not saved for a gradient: input and output of the layer that runs."""
 
 
 TracedT = TypeVar("TracedT")
@@ -67,15 +67,15 @@ def training_cost(
 ) -> Cost:
     """The cost of training a recipe on images of `image_shape` (channels, height, width).
 
-    The networks are built and run with tensors that have shapes but no memory, on a few images that stand for
-    the batch; one of one's own that cannot do without numbers, with others. Costs that grow with the square
-    of the batch size are underestimated, none is overestimated.
+    The networks are built and run on tensors that have shapes but no memory, with two small batches from
+    which the cost of the whole batch is extrapolated. A custom network that cannot run without numbers gets
+    real tensors. Costs that grow with the square of the batch size are underestimated; none is overestimated.
 
     Args:
         recipe: all settings.
         image_shape: channels, height and width.
-        outputs: classes, 1 where there are none.
-        bf16: whether the discriminator's and the baseline's steps are computed in bfloat16.
+        outputs: number of classes; 1 if there are none.
+        bf16: True if the discriminator's and the baseline's steps are computed in bfloat16.
         processes: number of processes that share the batch.
         device_type: "cpu", "cuda" or "mps".
 
@@ -100,9 +100,9 @@ def training_cost(
             )
             for rows in _TRACED_BATCH_SIZES
         )
-        return small, large, _held_bytes(recipe, image_shape, outputs)
+        return small, large, _fixed_bytes(recipe, image_shape, outputs)
 
-    small, large, held = _without_numbers(recipe.networks, image_shape, traced)
+    small, large, fixed_bytes = _on_fake_tensors(recipe.networks, image_shape, traced)
 
     def extrapolated(images: int, name: str) -> float:
         small_cost, large_cost = getattr(small, name), getattr(large, name)
@@ -111,19 +111,22 @@ def training_cost(
         return max(0.0, small_cost + slope * (images - small_size))
 
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
-    judged_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
+    classified_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
     if recipe.networks.data_dependent_initialization:
-        judged_at_once = max(judged_at_once, INITIALIZATION_IMAGES)
+        classified_at_once = max(classified_at_once, INITIALIZATION_IMAGES)
     images_in_step = sum(sizes.get(group, sizes[UNLABELLED]) for group in _groups(recipe.objective))
-    judging = LARGEST_MAPS_BYTES if in_blocks else extrapolated(images_in_step, "judging_bytes")
-    moving = max(
-        extrapolated(batch, "kept_bytes")
-        + _MOVING_MAPS * max(judging, extrapolated(sizes[GENERATED], "making_bytes")),
-        _MOVING_MAPS * extrapolated(judged_at_once, "judging_bytes"),
-        _MOVING_MAPS * extrapolated(DIVERSITY_IMAGES, "making_bytes"),
+    discriminator_map_bytes = (
+        LARGEST_MAPS_BYTES if in_blocks else extrapolated(images_in_step, "discriminator_map_bytes")
+    )
+    activation_bytes = max(
+        extrapolated(batch, "saved_bytes")
+        + _MAPS_IN_USE
+        * max(discriminator_map_bytes, extrapolated(sizes[GENERATED], "generator_map_bytes")),
+        _MAPS_IN_USE * extrapolated(classified_at_once, "discriminator_map_bytes"),
+        _MAPS_IN_USE * extrapolated(DIVERSITY_IMAGES, "generator_map_bytes"),
     )
     return Cost(
-        memory_bytes=int(held + moving) + 4 * BANK_SIZE + _LIBRARIES_BYTES,
+        memory_bytes=int(fixed_bytes + activation_bytes) + 4 * BANK_SIZE + _LIBRARIES_BYTES,
         step_operations=extrapolated(batch, "step_operations"),
         test_operations=extrapolated(1, "test_operations"),
     )
@@ -132,41 +135,44 @@ def training_cost(
 def classifying_bytes(
     network: PretrainedDiscriminator, image_shape: tuple[int, int, int], *, device_type: str
 ) -> int:
-    """Peak memory of computing features with a network of the arm `frozen`, which sees an image for that.
+    """Peak memory, in bytes, of computing features with the network of the arm `frozen`.
+
+    The network classifies one image to measure it.
 
     Args:
-        network: on the CPU.
+        network: the network, on the CPU.
         image_shape: channels, height and width.
         device_type: "cpu", "cuda" or "mps".
     """
-    with torch.no_grad(), _LargestMap([*network.parameters()]) as judging:
+    with torch.no_grad(), _LargestMap([*network.parameters()]) as largest_map:
         network(torch.zeros(1, *image_shape))
-    weights = sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
+    weights = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
     at_once = batch_size(network.seen_size_px, device_type)
-    return weights + _MOVING_MAPS * at_once * judging.largest_bytes + _LIBRARIES_BYTES
+    return weights + _MAPS_IN_USE * at_once * largest_map.largest_bytes + _LIBRARIES_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
 class _BatchCost:
-    """The cost of one batch of a few images."""
+    """The cost of one small batch."""
 
-    kept_bytes: float
-    judging_bytes: float
+    saved_bytes: float
+    """Memory that autograd saves in the largest step."""
+    discriminator_map_bytes: float
     """Size of the largest feature map in the discriminator."""
-    making_bytes: float
+    generator_map_bytes: float
     """Size of the largest feature map in the generator."""
     step_operations: float
     test_operations: float
 
 
-def _without_numbers(
+def _on_fake_tensors(
     networks: NetworkSettings, image_shape: tuple[int, int, int], task: Callable[[], TracedT]
 ) -> TracedT:
-    """Does a task with tensors that have shapes but no memory; where a network of one's own cannot do without
-    numbers, with others.
+    """Run a task with tensors that have shapes but no memory or, if a custom network needs numbers, with real
+    ones.
 
     Raises:
-        UserError: a network of one's own does not take such images in training.
+        UserError: a custom network does not take such images in training.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     if not isinstance(networks, ModuleSettings):
@@ -178,17 +184,17 @@ def _without_numbers(
         return task()
 
 
-def _held_bytes(recipe: Recipe, image_shape: tuple[int, int, int], outputs: int) -> int:
-    """Bytes of all players, whatever the batch."""
+def _fixed_bytes(recipe: Recipe, image_shape: tuple[int, int, int], outputs: int) -> int:
+    """Bytes of all players, which do not depend on the batch size."""
     discriminator = build_discriminator(recipe.networks, image_shape, outputs)
-    held = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
+    total = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
     if "generator" in losses_of(recipe.objective):
         generator = build_generator(recipe.networks, image_shape)
         averaged = recipe.optimizer.generator_averaging_rate < 1
-        held += _player_bytes(recipe, "generator", generator, averaged=averaged)
+        total += _player_bytes(recipe, "generator", generator, averaged=averaged)
     if recipe.baseline:
-        held += _player_bytes(recipe, "baseline", discriminator, averaged=True)
-    return held
+        total += _player_bytes(recipe, "baseline", discriminator, averaged=True)
+    return total
 
 
 @lru_cache(maxsize=64)
@@ -203,14 +209,14 @@ def _trace(
     bf16: bool,
     baseline: bool,
 ) -> _BatchCost:
-    """The cost of a batch of `rows` labelled images, and of groups that are larger by `relative_sizes`."""
+    """The cost of a batch with `rows` labelled images, and other groups of `relative_sizes` times as many."""
     losses = losses_of(objective)
     discriminator = build_discriminator(networks, image_shape, outputs)
     generator = build_generator(networks, image_shape) if "generator" in losses else None
     discriminator.group_size = rows
     for layer in discriminator.modules():
         if isinstance(layer, ImageByImage):
-            # In one piece: as much memory is kept, and tracing takes less time.
+            # In one piece, which saves as much memory and takes less time to trace.
             layer.forward = super(ImageByImage, layer).forward  # type: ignore[method-assign]
     weights = _weights(discriminator, generator)
     sizes = {name: max(1, round(rows * relative)) for name, relative in relative_sizes}
@@ -218,7 +224,7 @@ def _trace(
     simultaneous = objective.is_simultaneous and generator is not None
     with FlopCounterMode(display=False) as discriminator_flops:
         real = [images.get(name, images[UNLABELLED]) for name in _real_groups(objective)]
-        kept = _kept_by_discriminator(
+        saved_bytes = _discriminator_step_bytes(
             discriminator, generator, real, sizes[GENERATED], bf16, through_generator=simultaneous
         )
         if TEACHER in losses["discriminator"].needs:
@@ -226,25 +232,28 @@ def _trace(
                 discriminator(images[UNLABELLED])
         if baseline and objective.is_supervised:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                _kept(lambda: _judged(discriminator, [images[LABELLED]]), weights)
+                _saved_bytes(lambda: _output_sum(discriminator, [images[LABELLED]]), weights)
     with FlopCounterMode(display=False) as generator_flops:
         if generator is not None and not simultaneous:
-            of_generator = _kept_by_generator(
+            generator_step_bytes = _generator_step_bytes(
                 objective, discriminator, generator, images[GENERATED]
             )
-            kept = max(kept, of_generator)
+            saved_bytes = max(saved_bytes, generator_step_bytes)
     discriminator.eval()
     with torch.no_grad():
-        with FlopCounterMode(display=False) as test_flops, _LargestMap(weights) as judging:
+        with (
+            FlopCounterMode(display=False) as test_flops,
+            _LargestMap(weights) as discriminator_map,
+        ):
             discriminator(images[LABELLED])
-        with _LargestMap(weights) as making:
+        with _LargestMap(weights) as generator_map:
             if generator is not None:
                 generator.eval()
                 generator(generator.latent(rows, "cpu"))
     return _BatchCost(
-        kept_bytes=kept,
-        judging_bytes=judging.largest_bytes,
-        making_bytes=making.largest_bytes,
+        saved_bytes=saved_bytes,
+        discriminator_map_bytes=discriminator_map.largest_bytes,
+        generator_map_bytes=generator_map.largest_bytes,
         step_operations=discriminator_flops.get_total_flops()
         + objective.generator_steps * generator_flops.get_total_flops(),
         test_operations=test_flops.get_total_flops(),
@@ -266,11 +275,11 @@ def _real_groups(objective: ObjectiveSettings) -> list[str]:
 
 
 def _weights(discriminator: Discriminator, generator: Generator | None) -> list[nn.Parameter]:
-    of_generator = [] if generator is None else [*generator.parameters()]
-    return [*discriminator.parameters(), *of_generator]
+    generator_weights = [] if generator is None else [*generator.parameters()]
+    return [*discriminator.parameters(), *generator_weights]
 
 
-def _kept_by_discriminator(
+def _discriminator_step_bytes(
     discriminator: Discriminator,
     generator: Generator | None,
     real: list[Tensor],
@@ -279,62 +288,64 @@ def _kept_by_discriminator(
     *,
     through_generator: bool,
 ) -> int:
-    """Bytes that autograd keeps in the discriminator's step, as `step.Game` takes it."""
+    """Bytes that autograd saves in the discriminator's step of `step.Game`."""
 
     def step() -> Tensor:
         if generator is None:
-            return _judged(discriminator, real)
+            return _output_sum(discriminator, real)
         with torch.set_grad_enabled(through_generator):
             generated = generator(generator.latent(generated_images, "cpu"))
-        return _judged(discriminator, [*real, generated])
+        return _output_sum(discriminator, [*real, generated])
 
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16 and not through_generator):
-        return _kept(step, _weights(discriminator, generator))
+        return _saved_bytes(step, _weights(discriminator, generator))
 
 
-def _kept_by_generator(
+def _generator_step_bytes(
     objective: ObjectiveSettings, discriminator: Discriminator, generator: Generator, images: Tensor
 ) -> int:
-    """Bytes that autograd keeps in a generator's step, in which the discriminator's weights are frozen."""
+    """Bytes that autograd saves in a generator's step, in which the discriminator's weights are frozen."""
     weights = _weights(discriminator, generator)
     for weight in discriminator.parameters():
         weight.requires_grad_(False)
     compared = [images] if discriminator.compares_halves else []
     if not compared and UNLABELLED in losses_of(objective)["generator"].needs:
         with torch.no_grad():
-            _judged(discriminator, [images])
+            _output_sum(discriminator, [images])
 
     def step() -> Tensor:
-        made = generator(generator.latent(len(images), "cpu"))
-        return _judged(discriminator, [*compared, made])
+        generated = generator(generator.latent(len(images), "cpu"))
+        return _output_sum(discriminator, [*compared, generated])
 
-    return _kept(step, weights)
+    return _saved_bytes(step, weights)
 
 
-def _judged(discriminator: Discriminator, batches: list[Tensor]) -> Tensor:
+def _output_sum(discriminator: Discriminator, batches: list[Tensor]) -> Tensor:
     output = discriminator(torch.cat(batches), [len(batch) for batch in batches])
     return output.logits.float().sum() + output.features.float().sum()
 
 
-def _kept(forward: Callable[[], Tensor], weights: list[nn.Parameter]) -> int:
-    """Runs a forward and a backward pass; gives the bytes that autograd kept for it, without the weights."""
+def _saved_bytes(forward: Callable[[], Tensor], weights: list[nn.Parameter]) -> int:
+    """Run a forward and a backward pass; return the bytes that autograd saved in between, without the
+    weights.
+    """
     own = {weight.untyped_storage()._cdata for weight in weights}
-    kept: dict[int, Any] = {}
+    storages: dict[int, Any] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        # A reference to the storage keeps its number from being given to another.
+        # A reference to the storage prevents its address from being reused.
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage
+        storages[storage._cdata] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         result = forward()
     result.backward()
-    return sum(storage.nbytes() for number, storage in kept.items() if number not in own)
+    return sum(storage.nbytes() for number, storage in storages.items() if number not in own)
 
 
 class _LargestMap(TorchDispatchMode):
-    """Records the size of the largest tensor that an operation returns, without those made from weights."""
+    """Recorder of the size of the largest tensor that an operation returns, apart from tensors of weights."""
 
     def __init__(self, weights: list[nn.Parameter]) -> None:
         super().__init__()
@@ -352,7 +363,7 @@ class _LargestMap(TorchDispatchMode):
 
 
 def _player_bytes(recipe: Recipe, player: str, network: nn.Module, *, averaged: bool) -> int:
-    """Bytes of a player's weights, gradients, Adam moments and, where it has them, averages and history."""
+    """Bytes of a player's weights, gradients, Adam moments and, if it has them, averages and history."""
     total = sum(t.nbytes for t in (*network.parameters(), *network.buffers()))
     trained = sum(weight.nbytes for weight in network.parameters() if weight.requires_grad)
     copies = 3 + losses_of(recipe.objective)[player].has_history

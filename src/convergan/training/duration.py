@@ -1,4 +1,4 @@
-"""How long a recipe takes to train on this machine, from a few steps that leave nothing behind."""
+"""Estimate of the time that a recipe takes to train on this machine, from a few steps."""
 
 import torch
 from rich.console import Console
@@ -16,11 +16,11 @@ from convergan.training.trial import step_seconds
 
 
 def expected_seconds(recipe: Recipe, *, console: Console) -> float:
-    """The duration of all trainings and tests of a recipe, in seconds.
+    """The expected duration of all trainings and tests of a recipe, in seconds. Nothing is written.
 
     Args:
         recipe: all settings.
-        console: where the plan of a recipe with arms is told.
+        console: console for the plan of a recipe with arms.
 
     Raises:
         UserError: as `train`.

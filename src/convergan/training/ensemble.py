@@ -1,4 +1,4 @@
-"""The members of an ensemble as one classifier: what they came to, together and by themselves."""
+"""The members of an ensemble as one classifier, and the results of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,25 +20,26 @@ from convergan.training.outcome import averaged_outcome, outcomes_on
 from convergan.training.preparation import Preparation
 from convergan.training.trainings import trainings_of
 
-_OF_NO_EFFECT = (*FREE_TO_CHANGE, "baseline", "data.split_seed", "hardware.members")
-"""Settings in which runs may differ that have the same classifier."""
+_WITHOUT_EFFECT = (*FREE_TO_CHANGE, "baseline", "data.split_seed", "hardware.members")
+"""Settings that have no effect on the classifier of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One member that has been trained."""
+    """A trained member of an ensemble."""
 
     folder: RunFolder
     results: Results
     trained: Trained
 
 
-def is_whole(folder: RunFolder, preparation: Preparation) -> bool:
-    """True if a member is finished and its model says all that an ensemble needs of it: where there are no
-    folds, and no baseline, whose classifiers are in checkpoints alone.
+def is_complete(folder: RunFolder, preparation: Preparation) -> bool:
+    """True if a member is finished and its saved model is all that an ensemble needs.
+
+    With folds or a baseline, whose classifiers are only in checkpoints, the model is not enough.
 
     Raises:
-        UserError: the run in the folder is damaged, or its model is of other settings or images.
+        UserError: the run in the folder is damaged, or its model was trained with other settings or images.
     """
     recipe, results = preparation.recipe, folder.read_results()
     if results is None or not folder.model.is_dir() or recipe.baseline or preparation.folds:
@@ -47,23 +48,24 @@ def is_whole(folder: RunFolder, preparation: Preparation) -> bool:
         return False
     saved = read_recipe(folder.recipe)
     if model_sha256(saved) != model_sha256(recipe):
-        name, value, wanted = first_difference(saved, recipe, _OF_NO_EFFECT) or ("", "", "")
+        name, value, requested = first_difference(saved, recipe, _WITHOUT_EFFECT) or ("", "", "")
         raise UserError(
-            f"{folder.path}: expected the member of seed {recipe.seed}, got a run of other settings"
-            f" ({name} {quoted(value)} in place of {quoted(wanted)})"
+            f"{folder.path}: expected the member of seed {recipe.seed}, got a run with other settings"
+            f" ({name} {quoted(value)} in place of {quoted(requested)})"
         )
     if folder.read_manifest().data.fingerprint != preparation.data.fingerprint:
         raise UserError(
-            f"{folder.path}: expected a run on the images of {preparation.data.source}, got one on others"
+            f"{folder.path}: expected a run on the images of {preparation.data.source}, got one on other"
+            " images"
         )
     return True
 
 
 def finished_member(folder: RunFolder, preparation: Preparation, device: torch.device) -> Member:
-    """A member that `is_whole`, by its results and its model.
+    """A member that `is_complete`, read from its results and its model.
 
     Raises:
-        UserError: they are damaged.
+        UserError: the results or the model are damaged.
     """
     results = folder.read_results()
     assert results is not None
@@ -90,10 +92,10 @@ def finished_member(folder: RunFolder, preparation: Preparation, device: torch.d
     return Member(folder=folder, results=results, trained=trained)
 
 
-def as_one(members: Sequence[Member]) -> Trained:
-    """The ensemble as if it were one training: classifiers, and baselines, that average probabilities.
+def ensemble_of(members: Sequence[Member]) -> Trained:
+    """The ensemble as if it were one training, with a classifier and a baseline that average probabilities.
 
-    It has no generator of its own. Its seconds are those of all members.
+    It has no generator. Its seconds are the sum over all members.
     """
     all_fitted = [member.trained.fitted for member in members]
     baselines = [fitted.baseline for fitted in all_fitted if fitted.baseline is not None]
@@ -101,20 +103,22 @@ def as_one(members: Sequence[Member]) -> Trained:
     return Trained(
         training=members[0].trained.training,
         fitted=Fitted(
-            discriminator=EnsembleDiscriminator([each.discriminator for each in all_fitted]).eval(),
+            discriminator=EnsembleDiscriminator(
+                [fitted.discriminator for fitted in all_fitted]
+            ).eval(),
             baseline=EnsembleDiscriminator(baselines).eval() if baselines else None,
             generator=None,
             epoch=max(fitted.epoch for fitted in all_fitted),
             train_seconds=sum(fitted.train_seconds for fitted in all_fitted) / len(members),
         ),
-        outcomes=[averaged_outcome(of_split) for of_split in outcomes],
+        outcomes=[averaged_outcome(split_outcomes) for split_outcomes in outcomes],
         seconds=sum(member.trained.seconds for member in members),
         arms=[],
     )
 
 
 def with_members(results: Results, members: Sequence[Member]) -> Results:
-    """The results of an ensemble with those of its members beside them."""
+    """The results of an ensemble, including those of its members."""
     epochs = {member.results.epoch_chosen for member in members}
     return replace(
         results,

@@ -1,4 +1,4 @@
-"""The end of a run: its model, its report and, last, its results."""
+"""The end of a run: its model, its report and, at last, its results."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,10 +38,10 @@ from convergan.training.trainings import trainings_of
 from convergan.training.verdict import verdict_sentence
 
 VIEWED_IMAGES = 6
-"""Training images whose augmented views are in the report."""
+"""Number of training images whose augmented views are in the report."""
 
 REPORT_IMAGES = 64
-"""Samples, and images of the data beside them, in the report."""
+"""Number of samples, and of training images to compare them with, in the report."""
 
 
 def write_end(
@@ -53,20 +53,20 @@ def write_end(
     device: torch.device,
     origin: Mapping[str, str],
 ) -> None:
-    """Writes model/, report.html and, as the mark of a finished run, results.json.
+    """Write model/, report.html and, as the mark of a finished run, results.json.
 
     Args:
-        folder: of the run, with the metrics and the manifest of its training.
-        preparation: what was trained.
-        trained: the training whose networks are kept, and what all came to.
-        results: what of it results.json holds.
-        device: where the networks are.
-        origin: what they were trained on, as `save_model` takes it.
+        folder: folder of the run, with the metrics and the manifest of its training.
+        preparation: images and recipe.
+        trained: the training whose networks are saved, and the outcome of all trainings.
+        results: contents of results.json.
+        device: device of the networks.
+        origin: identity of the recipe and the images, for `save_model`.
 
     Raises:
-        UserError: a file cannot be written, such as to a disk that is full.
+        UserError: a file cannot be written, for example because the disk is full.
     """
-    # Figures take long to load, and only the end of a run has any.
+    # The code for figures takes long to load, and only the end of a run needs it.
     from convergan.report.page import write_report
 
     recipe, data, fitted = preparation.recipe, preparation.data, trained.fitted
@@ -92,18 +92,18 @@ def write_ensemble_end(
     *,
     device: torch.device,
 ) -> None:
-    """Writes model/, report.html and, as the mark of a finished ensemble, results.json.
+    """Write model/, report.html and, as the mark of a finished ensemble, results.json.
 
     Args:
-        folder: of the ensemble, with its manifest; the members lie in it.
-        preparation: what was trained.
-        members: the members, which are finished.
-        ensemble: what they are and came to as one.
-        results: what of it results.json holds.
-        device: where the networks are.
+        folder: folder of the ensemble, with its manifest and the folders of its members.
+        preparation: images and recipe.
+        members: the finished members.
+        ensemble: the members as one training.
+        results: contents of results.json.
+        device: device of the networks.
 
     Raises:
-        UserError: a file cannot be written, such as to a disk that is full.
+        UserError: a file cannot be written, for example because the disk is full.
     """
     from convergan.report.page import write_report
 
@@ -119,7 +119,9 @@ def write_ensemble_end(
     save_ensemble(folder, config)
     generators = [member.trained.fitted.generator for member in members]
     inputs = _report_inputs(folder, preparation, ensemble, results, device, generators)
-    curves = [_Curves(member.folder, preparation, member.results).of_result() for member in members]
+    curves = [
+        _Curves(member.folder, preparation, member.results).result_lines() for member in members
+    ]
     by_epoch = [{line.epoch: line for line in lines} for lines in curves]
     epochs = [
         mean_line([lines[epoch] for lines in by_epoch])
@@ -162,8 +164,8 @@ def _report_inputs(
     recipe, data = preparation.recipe, preparation.data
     fitted, outcomes = trained.fitted, trained.outcomes
     curves = _Curves(folder, preparation, results)
-    epochs = curves.of_result()
-    shown = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
+    epochs = curves.result_lines()
+    order = np.random.default_rng(recipe.seed).permutation(len(data.train.images))
     certain, uncertain = extremes(outcomes, data.classes)
     labelling, labelling_note = worth_labelling(data, fitted, device, recipe.seed)
     labels = f", {results.labels:,} labels" if data.classes else ""
@@ -177,7 +179,7 @@ def _report_inputs(
         warnings=[warning for epoch in epochs for warning in epoch.warnings],
         classes=list(data.classes),
         confusion=np.sum([o.confusion for o in outcomes], axis=0) if outcomes else None,
-        real_images=data.train.images[np.sort(shown[:REPORT_IMAGES])],
+        real_images=data.train.images[np.sort(order[:REPORT_IMAGES])],
         generated_images=_generated(generators, recipe.seed),
         most_certain=certain,
         least_certain=uncertain,
@@ -190,16 +192,18 @@ def _report_inputs(
         if len(trained.arms) > 1
         else [],
         disagreements=_disagreements(trained.arms, data.classes),
-        views=_views(data.train.images[np.sort(shown[:VIEWED_IMAGES])], recipe),
+        views=_views(data.train.images[np.sort(order[:VIEWED_IMAGES])], recipe),
     )
 
 
 def _generated(generators: Sequence[Generator | None], seed: int) -> np.ndarray | None:
-    """Samples of all generators, of each as many; None where there is none."""
+    """Samples of all generators, equally many of each; None if there is no generator."""
     present = [generator for generator in generators if generator is not None]
-    of_each = math.ceil(REPORT_IMAGES / max(len(present), 1))
+    samples_per_generator = math.ceil(REPORT_IMAGES / max(len(present), 1))
     samples = [
-        to_uint8(fixed_samples(generator, of_each, seed), generator.pixel_range).cpu().numpy()
+        to_uint8(fixed_samples(generator, samples_per_generator, seed), generator.pixel_range)
+        .cpu()
+        .numpy()
         for generator in present
     ]
     return np.concatenate(samples)[:REPORT_IMAGES] if samples else None
@@ -207,13 +211,13 @@ def _generated(generators: Sequence[Generator | None], seed: int) -> np.ndarray 
 
 def _views(images: np.ndarray, recipe: Recipe) -> ViewExamples | None:
     """Views of some training images; None without augmentation."""
-    found = view_examples(images, recipe.augmentation, flip=recipe.data.flip, seed=recipe.seed)
-    originals = found.pop("images")
-    return ViewExamples(images=originals, views=found) if found else None
+    examples = view_examples(images, recipe.augmentation, flip=recipe.data.flip, seed=recipe.seed)
+    originals = examples.pop("images")
+    return ViewExamples(images=originals, views=examples) if examples else None
 
 
 class _Curves:
-    """The epochs of the trainings, with the test errors of those whose errors are told."""
+    """The epochs of the trainings, with the test errors that are reported."""
 
     def __init__(self, folder: RunFolder, preparation: Preparation, results: Results) -> None:
         self._folder, self._has_arms = folder, has_arms(preparation.recipe)
@@ -221,14 +225,14 @@ class _Curves:
         self._trainings = trainings_of(preparation)
         self._has_test = preparation.data.test is not None
 
-    def of_result(self) -> list[EpochLine]:
-        """The epochs of the saved model; with folds, the errors of all of them together."""
+    def result_lines(self) -> list[EpochLine]:
+        """The epochs of the saved model, with its test errors or, with folds, those of all folds together."""
         return self._with_errors(self._folder, self._saved)
 
-    def of_arm(self, name: str) -> list[EpochLine]:
-        """The epochs of an arm whose errors are told."""
+    def arm_lines(self, name: str) -> list[EpochLine]:
+        """The epochs of an arm, with the test errors that are reported for it."""
         if name == self._saved and self._has_test:
-            return self.of_result()
+            return self.result_lines()
         return self._with_errors(self._folder.arm(name), name)
 
     def _with_errors(self, folder: RunFolder, arm: str | None) -> list[EpochLine]:
@@ -243,7 +247,8 @@ class _Curves:
         return [with_errors_of(line, [fold.get(line.epoch) for fold in folds]) for line in lines]
 
     def _folds(self, arm: str | None) -> list[RunFolder]:
-        folds = [each.fold for each in self._trainings if each.stage == "fold" and each.arm == arm]
+        trainings = [training for training in self._trainings if training.arm == arm]
+        folds = [training.fold for training in trainings if training.stage == "fold"]
         if arm is None:
             return [self._folder.fold(fold) for fold in folds]
         return [self._folder.arm(arm).held_out(fold) for fold in folds]
@@ -259,12 +264,12 @@ def _summary(arm: ArmResult, results: Results, curves: _Curves) -> ArmSummary:
         held_out_size=arm.held_out_size,
         p_value=arm.p_value,
         saved=arm.name == results.saved_arm,
-        epochs=curves.of_arm(arm.name),
+        epochs=curves.arm_lines(arm.name),
     )
 
 
 def _disagreements(arms: list[ArmOutcome], classes: tuple[str, ...]) -> Disagreements | None:
-    """The images that the arms answer differently, of the divisions of the labels one after the other."""
+    """The images that arms classify differently, of all folds, one fold after the other."""
     if len(arms) < 2:
         return None
     outcomes = arms[0].tested
@@ -276,8 +281,8 @@ def _disagreements(arms: list[ArmOutcome], classes: tuple[str, ...]) -> Disagree
 
     def image(index: int) -> np.ndarray:
         outcome, row = place(index)
-        found: np.ndarray = outcome.images[row]
-        return found
+        pixels: np.ndarray = outcome.images[row]
+        return pixels
 
     def name(index: int) -> str:
         outcome, row = place(index)

@@ -21,32 +21,32 @@ from convergan.recipes.settings import Recipe
 from convergan.training.loop import Fitted
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse strengths of regularization that are tried: what scikit-learn calls C."""
+"""Candidates for the inverse strength of regularization, which scikit-learn calls C."""
 
 _DEFAULT_STRENGTH = 1e-2
-"""Taken where a class has a single label, so that none can be held out."""
+"""Inverse strength if a class has a single label, so that none can be held out."""
 
 _MOST_FOLDS = 5
 
 _TOLERANCE = 1e-6
-"""Largest slope of the cost in the end: scikit-learn's default stops where the second digit still moves."""
+"""Largest gradient of the cost at the end. With scikit-learn's default, only the first digit is final."""
 
 _MOST_ITERATIONS = 1000
 
-_NEVER = 1e3
-"""How far below the others the logit of a class without labels lies."""
+_UNLABELLED_CLASS_MARGIN = 1e3
+"""Distance by which the bias of a class without labels lies below the lowest bias of the others."""
 
 
 class FrozenNetwork:
-    """The pretrained network of a run, loaded once, and the features of its labelled images, computed once.
+    """The pretrained network of a run, which is loaded once, and the features of its labelled images.
 
     Args:
-        device: that features are computed on.
-        recipe: whose `networks` are `PretrainedSettings`.
-        data: the images; every training of the run has the same, and other labels.
+        device: device to compute features on.
+        recipe: settings, with `PretrainedSettings` as `networks`.
+        data: the images, which all trainings of the run share; their labels may differ.
 
     Raises:
-        UserError: the recipe has other networks; the pretrained network is not there.
+        UserError: the recipe has other networks, or the pretrained network cannot be found.
     """
 
     def __init__(self, device: torch.device, recipe: Recipe, data: TrainingData) -> None:
@@ -61,7 +61,8 @@ class FrozenNetwork:
         self._images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)
         self._features: dict[bool, dict[int, np.ndarray]] = {False: {}, True: {}}
         self.seconds = time.monotonic() - start
-        """Seconds spent so far on what all trainings share: loading the network, and the features."""
+        """Seconds spent so far on work that all trainings share: loading the network and computing
+        features."""
 
     def features(
         self,
@@ -69,20 +70,20 @@ class FrozenNetwork:
         views: Sequence[bool],
         progress: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
-        """Features, float64 [views x images, features]: of all images as they are, then of all mirrored ones.
+        """Features of images, float64 [views x images, features], one view after the other.
 
-        Those of images that it has seen already are the same numbers again.
+        Features that have been computed before are not computed again.
 
         Args:
-            indices: of the images.
-            views: for each view, whether it is mirrored.
-            progress: called with the number of images seen, and of all.
+            indices: indices of the images.
+            views: True for a view of mirrored images, False for one of images as they are.
+            progress: called with the number of images done, and of all.
         """
         start, total = time.monotonic(), len(views) * len(indices)
         size = batch_size(self._network.seen_size_px, self._images.device.type)
         missing = {
             flipped: np.array(
-                [each for each in indices if each not in self._features[flipped]], int
+                [index for index in indices if index not in self._features[flipped]], int
             )
             for flipped in views
         }
@@ -90,9 +91,9 @@ class FrozenNetwork:
 
         def batches(flipped: bool) -> Iterator[tuple[int, Tensor]]:
             for first in range(0, len(missing[flipped]), size):
-                some = missing[flipped][first : first + size]
-                pixels = self._images.gather(some)
-                yield len(some), pixels.flip(2) if flipped else pixels
+                batch = missing[flipped][first : first + size]
+                pixels = self._images.gather(batch)
+                yield len(batch), pixels.flip(2) if flipped else pixels
 
         for flipped in views:
             unseen = iter(missing[flipped].tolist())
@@ -105,10 +106,10 @@ class FrozenNetwork:
                 if progress is not None:
                     progress(done, total)
         self.seconds += time.monotonic() - start
-        return np.stack([self._features[flipped][each] for flipped in views for each in indices])
+        return np.stack([self._features[flipped][index] for flipped in views for index in indices])
 
     def with_head(self, weight: np.ndarray, bias: np.ndarray) -> PretrainedDiscriminator:
-        """A classifier with this linear layer; the frozen network below it is the one that all share."""
+        """A classifier with this linear layer. All classifiers share the frozen network below it."""
         backbone = self._network.backbone
         network = copy.deepcopy(self._network, {id(backbone): backbone})
         with torch.no_grad():
@@ -118,16 +119,16 @@ class FrozenNetwork:
 
 
 def views_of(recipe: Recipe) -> list[bool]:
-    """The views of each image that the layer is fitted to: for each, whether it is mirrored."""
+    """The views of each image that the layer is fitted to: True for a mirrored view."""
     mirrored = recipe.data.flip and recipe.augmentation.kind == "photographs"
     return [False, True] if mirrored else [False]
 
 
 def fitting_seconds(rows: int, classes: int) -> float:
-    """About how long a core takes to fit the layer to so many rows, of images and mirror images.
+    """Approximate time, in seconds, that one core takes to fit the layer to so many rows.
 
-    Measured with 1,280 features, in CPU seconds for 4 and 10 classes: 0.2 and 0.3 for 200 rows, 1.3 and 2.8
-    for 800, 9.8 and 17.6 for 3,200.
+    Each view of an image is a row. Measured CPU seconds with 1,280 features, for 4 and 10 classes: 0.2 and
+    0.3 for 200 rows, 1.3 and 2.8 for 800, 9.8 and 17.6 for 3,200.
     """
     return 0.2 + 4.5e-7 * (classes + 1) * rows * min(rows, 1280)
 
@@ -141,26 +142,26 @@ def fit_frozen(
     network: FrozenNetwork | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
-    """Fits the linear layer of a pretrained network to the labelled images.
+    """Fit the linear layer of a pretrained network to the labelled images.
 
-    Their features are computed once, and a logistic regression is fitted to them, standardized; how strongly
-    it is regularized is chosen by cross-validation of the labelled images. Nothing is drawn but the folds,
-    with the recipe's seed: two fits on one machine are equal.
+    It is a logistic regression on standardized features, whose regularization is chosen by cross-validation
+    on the labelled images. Only the folds are random, with the recipe's seed: two fits on one machine are
+    equal.
 
     Args:
-        device: that features are computed on.
-        recipe: whose `networks` are `PretrainedSettings`; its `objective.supervised.class_weights` count, and
-            with `data.flip` the mirror images are learnt from as well.
+        device: device to compute features on.
+        recipe: settings, with `PretrainedSettings` as `networks`. `objective.supervised.class_weights` is
+            used, and with `data.flip` and `augmentation.kind` photographs also the mirror images.
         data: the images, and the labels to learn from.
-        network: the pretrained network, where several trainings share it; it is loaded otherwise.
-        progress: called with the number of images seen, and of all.
+        network: the pretrained network, if several trainings share it. By default it is loaded.
+        progress: called with the number of images done, and of all.
 
     Returns:
         The classifier; there is no baseline, no generator, and one epoch.
 
     Raises:
-        UserError: the recipe has other networks; fewer than two classes have labels; the pretrained
-            network is not there.
+        UserError: the recipe has other networks, fewer than two classes have labels, or the pretrained
+            network cannot be found.
     """
     start = time.monotonic()
     if len(np.unique(data.labels)) < 2:
@@ -200,56 +201,56 @@ def fitted_head(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights [classes, features] and biases [classes] of a logistic regression.
 
-    It minimizes the mean cross-entropy plus |W|^2 / (2 C n) over n standardized features, with the C of
-    `STRENGTHS` of which images held out have the least cross-entropy.
+    It minimizes the mean cross-entropy plus |W|^2 / (2 C n) over n rows of standardized features. C is the
+    one of `STRENGTHS` with the lowest cross-entropy on held-out images.
 
     Args:
         features: float64 [n, features].
         labels: int64 [n].
         groups: int64 [n]: rows of the same image, which are held out together.
-        classes: number of classes; one without labels is never said.
-        balanced: weight each row by the inverse of how many its class has.
-        seed: of the folds.
+        classes: number of classes; a class without labels is never predicted.
+        balanced: weight each row by the inverse of the number of rows of its class.
+        seed: seed of the folds.
     """
     from sklearn.linear_model import LogisticRegression
 
     mean, deviation = features.mean(axis=0), features.std(axis=0)
-    # A feature that is the same for all images says nothing.
+    # A feature that is the same for all images carries no information.
     scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    present, known = np.unique(labels, return_inverse=True)
+    present, targets = np.unique(labels, return_inverse=True)
     rows, directions = _rotated((features - mean) * scale)
 
-    def fitted(strength: float, chosen: np.ndarray) -> LogisticRegression:
+    def fitted(strength: float, indices: np.ndarray) -> LogisticRegression:
         regression = LogisticRegression(
             C=strength,
             class_weight="balanced" if balanced else None,
             tol=_TOLERANCE,
             max_iter=_MOST_ITERATIONS,
         )
-        return regression.fit(rows[chosen], known[chosen])
+        return regression.fit(rows[indices], targets[indices])
 
-    strength, everything = _DEFAULT_STRENGTH, np.arange(len(rows))
-    splits = _splits(known, groups, seed)
+    strength, all_rows = _DEFAULT_STRENGTH, np.arange(len(rows))
+    splits = _splits(targets, groups, seed)
     if splits:
         costs = [
             sum(
-                -fitted(each, kept)
-                .predict_log_proba(rows[held])[range(len(held)), known[held]]
+                -fitted(candidate, training)
+                .predict_log_proba(rows[held_out])[range(len(held_out)), targets[held_out]]
                 .sum()
-                for kept, held in splits
+                for training, held_out in splits
             )
-            for each in STRENGTHS
+            for candidate in STRENGTHS
         ]
         strength = STRENGTHS[int(np.argmin(costs))]
-    regression = fitted(strength, everything)
-    # Back from rotated and standardized features to those that the network gives.
+    regression = fitted(strength, all_rows)
+    # From rotated and standardized features back to those of the network.
     weights = (regression.coef_ @ directions) * scale
     biases = regression.intercept_ - weights @ mean
     if len(present) == 2:
         # One row for the second class against the first.
         weights, biases = np.stack([-weights[0], weights[0]]) / 2, np.array([-1, 1]) * biases[0] / 2
     weight = np.zeros((classes, features.shape[1]))
-    bias = np.full(classes, biases.min() - _NEVER)
+    bias = np.full(classes, biases.min() - _UNLABELLED_CLASS_MARGIN)
     weight[present], bias[present] = weights, biases
     return weight, bias
 
@@ -257,14 +258,14 @@ def fitted_head(
 def _splits(
     labels: np.ndarray, groups: np.ndarray, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows kept and rows held out in each fold; none where a class has one image alone."""
+    """Training rows and held-out rows of each fold; empty if a class has only one image."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     classes = np.unique(labels)
-    least = min(len(np.unique(groups[labels == each])) for each in classes)
-    if least < 2:
+    fewest = min(len(np.unique(groups[labels == label])) for label in classes)
+    if fewest < 2:
         return []
-    folds = StratifiedGroupKFold(min(least, _MOST_FOLDS), shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(fewest, _MOST_FOLDS), shuffle=True, random_state=seed)
     splits = list(folds.split(labels, labels, groups))
     # By chance all images of a class may be in one fold.
     return [split for split in splits if len(np.unique(labels[split[0]])) == len(classes)]
@@ -273,10 +274,10 @@ def _splits(
 def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows in an orthonormal basis of the space that they span, and that basis.
 
-    The penalty is the same in any basis, and a hundred rows need no more than a hundred numbers each.
+    The penalty is the same in any orthonormal basis, and a hundred rows need at most a hundred numbers each.
     """
     _, values, directions = np.linalg.svd(rows, full_matrices=False)
     spanned = values > values.max() * 1e-10
-    # Of rows that are all the same, one that says nothing.
+    # If all rows are zero, one direction remains.
     spanned[0] = True
     return rows @ directions[spanned].T, directions[spanned]

@@ -1,5 +1,4 @@
-"""Whether training is going well: losses that are not finite, a collapsed generator, a saturated
-discriminator."""
+"""Health of a training: losses that are not finite, a collapsed generator, a saturated discriminator."""
 
 import math
 from typing import NamedTuple
@@ -12,31 +11,32 @@ from convergan.runs.epochs import HealthWarning
 from convergan.training.advice import advice_on_collapse, advice_on_saturation
 
 COLLAPSED_BELOW = 0.4
-"""Share of the data's diversity below which the generator is called collapsed: batches of data
-themselves differ by a few percent, and healthy generators of this project's recipes stay above 0.6."""
+"""Share of the data's diversity below which a generator counts as collapsed. The diversity of batches of data
+varies by a few percent, and healthy generators of the recipes stay above 0.6."""
 
 SATURATED_ABOVE = 0.98
-"""D(x) - D(G(z)) above which the discriminator is called saturated: then nearly every sample is told
-from the data with certainty."""
+"""D(x) - D(G(z)) above which a discriminator counts as saturated: it tells nearly every sample from the data
+with certainty."""
 
 ROLLBACK = "rollback"
-"""Kind of the warning that the loop went back to a checkpoint."""
+"""Kind of the warning about a rollback to a checkpoint."""
 
 CHECKPOINT = "checkpoint"
-"""Kind of the warning on a checkpoint that could not be used, in whose place an older one was."""
+"""Kind of the warning about a checkpoint that could not be used, so that an older one was."""
 
 METRICS = "metrics"
-"""Kind of the warning that lines of metrics.jsonl were missing, damaged or there twice."""
+"""Kind of the warning about missing, damaged or duplicate lines of metrics.jsonl."""
 
 PATIENCE = 3
-"""Epochs in a row before a warning, so that a single odd one raises none."""
+"""Number of consecutive epochs that lead to a warning; a single unusual epoch does not."""
 
 FIRST_SHARE = 0.4
-"""Share of the run in which a generator that has never been diverse may still be on its way."""
+"""Share of the run, at its start, in which a generator that has never been diverse is not yet called
+collapsed."""
 
 
 class NotFinite(NamedTuple):
-    """The first loss that was not finite, or a player whose weights are not."""
+    """The first loss that was not finite, or a player whose weights are not finite."""
 
     step: int
     term: str
@@ -44,14 +44,14 @@ class NotFinite(NamedTuple):
 
 
 def can_be_judged(epochs: int) -> bool:
-    """True if a run of so many epochs is long enough for each kind of warning."""
+    """True if a run of so many epochs is long enough for every kind of warning."""
     return epochs - math.floor(FIRST_SHARE * epochs) >= PATIENCE
 
 
 class LossWatch:
-    """Finds the first loss that is not finite, looking at several steps at once.
+    """Detector of the first loss that is not finite, which checks several steps at once.
 
-    Reading a loss makes a GPU wait, so that losses are kept on the device for `interval` steps.
+    Losses stay on the device for `interval` steps, because reading them makes a GPU wait.
     """
 
     def __init__(self, names: list[str], interval: int, device: torch.device) -> None:
@@ -61,7 +61,9 @@ class LossWatch:
         self._count = 0
 
     def add(self, step: int, losses: Tensor) -> NotFinite | None:
-        """Notes the losses of one step, in the order of the names; looks when the interval is full."""
+        """Record the losses of one step, in the order of `names`, and check them when the interval is
+        full.
+        """
         if self._count == 0:
             self._first_step = step
         self._losses[self._count] = losses
@@ -69,7 +71,7 @@ class LossWatch:
         return self.look() if self._count == len(self._losses) else None
 
     def look(self) -> NotFinite | None:
-        """Looks at what came since the last look."""
+        """Check the losses since the last check; return the first that is not finite."""
         losses = self._losses[: self._count]
         self._count = 0
         if bool(torch.isfinite(losses).all()):
@@ -79,12 +81,12 @@ class LossWatch:
 
 
 def mean_pairwise_distance(images: Tensor) -> float:
-    """Mean Euclidean distance between two different images [n, ...] of a batch."""
+    """Mean Euclidean distance between all pairs of different images [n, ...]."""
     return float(torch.pdist(images.flatten(1).float()).mean())
 
 
 class HealthMonitor:
-    """Turns an epoch's numbers into warnings, each given once until it has passed."""
+    """Monitor that turns an epoch's numbers into warnings. A warning is repeated only after a recovery."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -95,13 +97,13 @@ class HealthMonitor:
     def epoch(
         self, epoch: int, diversity: float, real_score: float, generated_score: float
     ) -> list[HealthWarning]:
-        """Looks at one epoch.
+        """Return the warnings of one epoch.
 
         Args:
-            epoch: its number, from 1.
-            diversity: mean pairwise distance of generated images over that of the data.
+            epoch: number of the epoch, from 1.
+            diversity: mean pairwise distance of generated images, divided by that of the data.
             real_score: mean D(x) over the unlabelled images.
-            generated_score: mean D(G(z)) over the generated ones.
+            generated_score: mean D(G(z)) over the generated images.
         """
         warnings = []
         low = diversity < COLLAPSED_BELOW
@@ -132,7 +134,7 @@ class HealthMonitor:
         return warnings
 
     def state_dict(self) -> dict[str, int]:
-        """What later epochs depend on."""
+        """The state on which later epochs depend."""
         return {
             "was_diverse": self.was_diverse,
             "collapsed": self.collapsed_epochs,
@@ -140,6 +142,6 @@ class HealthMonitor:
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         self.was_diverse = bool(state["was_diverse"])
         self.collapsed_epochs, self.saturated_epochs = state["collapsed"], state["saturated"]

@@ -1,4 +1,4 @@
-"""Images too large for these networks, noticed before they are decoded."""
+"""Refusal of images that are too large for the networks, before they are decoded."""
 
 import numpy as np
 import torch
@@ -20,16 +20,16 @@ from convergan.training.trial import run_seconds, step_seconds
 from convergan.units import bytes_in_words
 
 LARGEST_UNASKED_PX = 256
-"""Longest side of images that are trained on in their own size where no size is set."""
+"""Longest side of images that are trained on in their own size if no size is set, in pixels."""
 
 
 def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
-    """Checks the size in the first image's header: large photographs must be resized.
+    """Check the size in the header of the first image: large photographs must be resized.
 
     Raises:
-        UserError: they are larger than 256 px and `data.size_px` is not set; the message tells what training
-            on them would take, and what in a sensible size, but for a network of one's own, which may take
-            no image of such a size.
+        UserError: the image is larger than 256 px and `data.size_px` is not set. The message states the
+            memory and the time for training on such images and on images of a sensible size. It does not for
+            custom networks, which may not accept images of that size.
     """
     size = None if recipe.data.size_px is not None else first_size(source)
     if size is None or max(size) <= LARGEST_UNASKED_PX:
@@ -46,7 +46,7 @@ def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
     costs = [device_cost(recipe, shape, 2, device=device, processes=ranks()) for shape in shapes]
     memory = [bytes_in_words(cost.memory_bytes) for cost in costs]
     time, smaller_time = "", ""
-    # Where minutes are set, those are what it takes.
+    # With `minutes`, the duration is known.
     if ranks() == 1 and recipe.minutes is None:
         seconds = _seconds(device, recipe, source, smaller_px)
         ratio = costs[0].step_operations / costs[1].step_operations
@@ -62,18 +62,18 @@ def require_size(device: torch.device, recipe: Recipe, source: Source) -> None:
 
 
 def _seconds(device: torch.device, recipe: Recipe, source: Source, side_px: int) -> float:
-    """Estimated duration of all trainings in seconds, from a few steps on noise of another image size."""
+    """Estimated duration of all trainings in seconds, from a few steps on noise of the size `side_px`."""
     rows = 2 * recipe.batch_size
     shape = (rows, side_px, side_px, recipe.data.channels or 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    indices, nothing = np.arange(rows), np.empty(0, dtype=np.int64)
+    indices, no_images = np.arange(rows), np.empty(0, dtype=np.int64)
     data = TrainingData(
         images=noise,
         labelled=indices,
         labels=indices % 2,
         unlabelled=indices,
-        validation=nothing,
-        validation_labels=nothing,
+        validation=no_images,
+        validation_labels=no_images,
         classes=("first", "second"),
     )
     labelled = recipe.objective.is_supervised and bool(source.classes)

@@ -1,4 +1,4 @@
-"""The processes of a run and their devices, as a recipe's hardware settings describe them."""
+"""The processes of a run and their devices, according to a recipe's hardware settings."""
 
 import gc
 import os
@@ -21,10 +21,11 @@ from convergan.training.signals import Interrupted
 ResultT = TypeVar("ResultT")
 
 TRAINING_TIMEOUT = timedelta(minutes=30)
-"""Longest time that ranks wait for one another while they train: rank 0 tests and writes meanwhile."""
+"""Longest time that ranks wait for one another during training, in which rank 0 also tests and writes."""
 
 _CPU_PROCESSES = 8
-"""Largest number of processes on a CPU, however few cores it has, to try data-parallel training."""
+"""Number of processes that a CPU may always have, however few its cores, for trying data-parallel
+training."""
 
 
 def choose_device(
@@ -33,7 +34,7 @@ def choose_device(
     """The device of one of the processes on this machine.
 
     Raises:
-        UserError: this machine does not have the accelerator, or not so many devices as processes.
+        UserError: this machine does not have the accelerator, or has fewer devices than processes.
     """
     cores = os.cpu_count() or 1
     available = {
@@ -63,16 +64,16 @@ def choose_device(
 
 @contextmanager
 def launched(settings: HardwareSettings) -> Iterator[torch.device]:
-    """Joins the processes of a run, and yields the device of this one.
+    """Connect the processes of a run, and yield the device of this one.
 
-    They are those of torchrun, or this one and those that it starts, which run the same command. `ranks` and
-    `rank` of `convergan.distributed` tell their number and this one's in the block. At its end, and after an
-    error that all processes raise, they disconnect: connections have threads, and a process that exits beside
-    a running one aborts.
+    They are the processes of torchrun, or this process and those that it starts with the same command. In the
+    block, `ranks` and `rank` of `convergan.distributed` return their number and that of this process. They
+    disconnect at its end and after an error that all processes raise, because connections have threads, and a
+    process that exits while one is running aborts.
 
     Raises:
-        UserError: this machine does not have the accelerator, or not so many devices; or processes did not
-            find each other, or another one ended while this one needed it.
+        UserError: this machine does not have the accelerator or enough devices, processes did not find one
+            another, or another process ended too early.
     """
     under_torchrun = torch.distributed.is_torchelastic_launched()
     local_rank, processes, world_size = 0, settings.devices, settings.devices
@@ -104,11 +105,11 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
                     f" find them ({one_line(error)})"
                 ) from error
             if device.type == "cpu" and torch.distributed.is_initialized():
-                # Its threads must end before Python does; on GPUs this may wait for the lost one.
+                # Its threads must end before Python does; on GPUs this might wait for the lost process.
                 torch.distributed.destroy_process_group()
             raise UserError(
                 f"torchrun: expected {world_size} processes to the end, but this one lost another;"
-                " --resume goes on from the last checkpoint"
+                " --resume continues from the last checkpoint"
             ) from error
         return
     local = local_ranks(processes)
@@ -119,26 +120,27 @@ def launched(settings: HardwareSettings) -> Iterator[torch.device]:
         except (UserError, Interrupted, RankFailed):
             raise
         except BaseException as error:
-            # The others do not know of it, and wait for this process.
+            # The other processes do not know of the error, and wait for this one.
             loss = local.loss(seconds=2) if isinstance(error, RuntimeError) else None
             local.kill()
             if loss is None:
                 raise
             raise UserError(
                 f"hardware.devices: expected {local.count} processes to the end, but {loss};"
-                " --resume goes on from the last checkpoint"
+                " --resume continues from the last checkpoint"
             ) from error
 
 
 def launched_rank() -> int:
-    """The rank of this process among those that torchrun or another rank has started, also when they have
-    disconnected; 0 where it is alone."""
+    """The rank of this process among those that torchrun or rank 0 has started, even after they have
+    disconnected; 0 for a single process.
+    """
     started = torch.distributed.is_torchelastic_launched() or is_child()
     return int(os.environ["RANK"]) if started else 0
 
 
 def _is_of_connection(error: RuntimeError) -> bool:
-    """Whether processes have lost one another, by what gloo and NCCL raise."""
+    """True if an error of gloo or NCCL means that processes have lost one another."""
     return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
@@ -156,7 +158,9 @@ _connected_here = False
 def _connected(
     device: torch.device, store: Store | None = None, rank: int = -1, world_size: int = -1
 ) -> Iterator[None]:
-    """Connects the processes in the block, unless they are; without a store by torchrun's environment."""
+    """Connect the processes in the block, unless they are connected; without a store by torchrun's
+    environment.
+    """
     global _connected_here
     if torch.distributed.is_initialized():
         yield
@@ -178,29 +182,32 @@ def _connected(
     finally:
         _connected_here = False
     torch.distributed.destroy_process_group()
-    # Networks that several processes trained hold the connection, whose threads must end before Python does.
+    # Networks that several processes trained keep the connection alive, whose threads must end before Python.
     gc.collect()
 
 
 def wait_less() -> None:
-    """Has the ranks wait for one another no longer than `TRAINING_TIMEOUT` from now on, once the images are
-    read: a machine that has vanished says nothing. Of a connection that was there before, the time stays."""
+    """Reduce the time that ranks wait for one another to `TRAINING_TIMEOUT`, once the images are read,
+    because a machine that has vanished sends no message. A connection that `launched` did not make is left as
+    it is.
+    """
     if _connected_here:
         _set_pg_timeout(TRAINING_TIMEOUT)
 
 
 class RankFailed(RuntimeError):
-    """An unexpected error on one of several ranks, raised on all of them; a note has its traceback."""
+    """Error on all ranks after an unexpected error on one of them, whose traceback is in a note."""
 
 
 def on_every_rank(task: Callable[[], ResultT]) -> ResultT:
-    """Does a task on each rank. An error on one is raised on all: no rank waits for one that has ended.
+    """Run a task on each rank. An error on one rank is raised on all, so that none waits for one that has
+    ended.
 
-    Every rank must call it. The task itself must not wait for other ranks.
+    Every rank must call this function. The task itself must not wait for other ranks.
 
     Raises:
-        UserError: a user error, or an error of the system with a file, on the first rank that failed.
-        RankFailed: that rank raised something else. A single process raises it as it is.
+        UserError: the first rank that failed raised a user error, or the system an error about a file.
+        RankFailed: it raised another error. A single process raises that error itself.
     """
     results: list[ResultT] = []
     failure: Exception | None = None
@@ -232,19 +239,23 @@ def on_every_rank(task: Callable[[], ResultT]) -> ResultT:
 
 
 def on_rank_zero(task: Callable[[], object]) -> None:
-    """Does a task on rank 0 alone; what it raises is raised on every rank, as by `on_every_rank`."""
+    """Run a task only on rank 0. Its errors are raised on every rank, as by `on_every_rank`."""
     on_every_rank(task if rank() == 0 else lambda: None)
 
 
 def from_rank_zero(task: Callable[[], ResultT]) -> ResultT:
-    """What a task of rank 0 alone comes to, on every rank: another machine may not see the same files."""
+    """Run a task only on rank 0, and return its result on every rank: another machine may not see the same
+    files.
+    """
     results: list[ResultT] = []
     on_rank_zero(lambda: results.append(task()))
     return broadcast_object(results)[0]
 
 
 def _message(failure: Exception | None) -> tuple[str, str] | None:
-    """A message on a failure for the other ranks: its text, and its traceback unless it is a user error."""
+    """A message about a failure for the other ranks: its text, and its traceback unless it is a user
+    error.
+    """
     if failure is None:
         return None
     if isinstance(failure, UserError):

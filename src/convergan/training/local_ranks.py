@@ -1,4 +1,6 @@
-"""Processes that train together on this machine: rank 0, and those that it starts, watches and ends."""
+"""Processes that train together on this machine: rank 0, and the others, which it starts, watches and
+ends.
+"""
 
 import atexit
 import os
@@ -16,27 +18,27 @@ from torch.distributed import PrefixStore, TCPStore
 from convergan.errors import UserError
 
 TIMEOUT = timedelta(days=1)
-"""Longest time that ranks wait for one another: rank 0 may decode a large data set meanwhile. A rank that
+"""Longest time that ranks wait for one another, during which rank 0 may decode a large data set. A rank that
 ends is noticed at once."""
 
 _CHILD = "CONVERGAN_LOCAL_RANK"
-"""Name of the environment variable that a process has which was started here."""
+"""Name of an environment variable that marks processes started by `local_ranks`."""
 
 _HOST = "127.0.0.1"
 _GRACE_SECONDS = 5.0
-"""Time for processes to end on their own, after which they are killed."""
+"""Time for processes to end by themselves, after which they are killed."""
 
 
 class LocalRanks:
-    """The processes of one command, each of which runs it from its beginning.
+    """The processes of one command, each of which runs the command from its beginning.
 
-    A script that trains twice has both trainings on the same processes, as under torchrun.
+    A script that trains twice uses the same processes for both trainings, as under torchrun.
 
     Args:
-        rank: this process's.
+        rank: rank of this process.
         count: number of processes.
-        store: what they find each other by.
-        children: on rank 0 the processes of the others, in the order of their ranks.
+        store: store by which the processes find one another.
+        children: on rank 0, the other processes in the order of their ranks.
     """
 
     def __init__(
@@ -47,28 +49,30 @@ class LocalRanks:
         self._meetings = 0
 
     def meeting(self) -> PrefixStore:
-        """A place for the ranks to find each other in, not used before: all must call alike."""
+        """A new store in which the ranks find one another. All ranks must call this equally often."""
         self._meetings += 1
         return PrefixStore(f"meeting {self._meetings}", self._store)
 
     def loss(self, seconds: float = 0.0) -> str | None:
-        """Words on a process that has failed, if there is one or comes to be within so many seconds."""
+        """Description of a process that has failed or fails within so many seconds; None if there is none."""
         deadline = time.monotonic() + seconds
         while True:
             for rank, child in enumerate(self._children, start=1):
                 code = child.poll()
                 if code:
-                    how = f"ended by {_signal_name(-code)}" if code < 0 else f"failed, code {code}"
-                    return f"rank {rank} {how}"
+                    ending = (
+                        f"ended by {_signal_name(-code)}" if code < 0 else f"failed, code {code}"
+                    )
+                    return f"rank {rank} {ending}"
             if time.monotonic() >= deadline:
                 return None
             time.sleep(0.05)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Ends this process if another has failed in the block, and that has not led out of it soon after.
+        """End this process if another process fails during the block and the block does not end soon after.
 
-        Ranks that compute together on CPUs lose the connection at once; on GPUs they would wait for ever.
+        Ranks that compute together on CPUs lose the connection at once; on GPUs they would wait forever.
         """
         left = threading.Event()
 
@@ -76,7 +80,7 @@ class LocalRanks:
             while not left.wait(0.5):
                 loss = self.loss()
                 if loss is not None and not left.wait(_GRACE_SECONDS):
-                    print(f"convergan: {loss}, and the others cannot go on", file=sys.stderr)
+                    print(f"convergan: {loss}, and the others cannot continue", file=sys.stderr)
                     self.kill()
                     os._exit(1)
 
@@ -88,7 +92,7 @@ class LocalRanks:
             left.set()
 
     def end(self) -> None:
-        """Waits for the children to end, and kills those that do not."""
+        """Wait for the children to end, and kill those that do not."""
         deadline = time.monotonic() + _GRACE_SECONDS
         for child in self._children:
             with suppress(subprocess.TimeoutExpired):
@@ -96,7 +100,7 @@ class LocalRanks:
         self.kill()
 
     def kill(self) -> None:
-        """Kills the children that still run: in a collective operation they heed no other signal."""
+        """Kill the children that still run; during a collective operation they respond to no other signal."""
         for child in self._children:
             child.kill()
         for child in self._children:
@@ -117,7 +121,8 @@ def local_ranks(count: int) -> LocalRanks:
     """The processes of this command, started at the first call.
 
     Raises:
-        UserError: there are others than `count` already, or the command cannot be run once more.
+        UserError: the command has another number of processes already, a process has failed, or the command
+            cannot be run again.
     """
     global _processes
     if _processes is None:
@@ -133,7 +138,7 @@ def local_ranks(count: int) -> LocalRanks:
 
 
 def is_child() -> bool:
-    """Whether this process was started by `local_ranks` in another."""
+    """True if this process was started by `local_ranks` in another process."""
     return _CHILD in os.environ
 
 
@@ -142,9 +147,9 @@ def _started(count: int) -> LocalRanks:
     if hasattr(sys, "ps1") or script == "<stdin>" or (script is None and "-c" not in sys.orig_argv):
         raise UserError(
             "hardware.devices: expected 1 in an interactive Python or one that reads its script from the"
-            f" standard input, which cannot be run once more, got {count}"
+            f" standard input, which cannot be run again, got {count}"
         )
-    # Port 0: one that is free, and from now on this process's.
+    # Port 0: a free one, which then belongs to this process.
     store = TCPStore(_HOST, 0, count, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
     # The same command, with Python's own options.
     command = [sys.executable, *sys.orig_argv[1:]]
@@ -161,7 +166,7 @@ def _started(count: int) -> LocalRanks:
             "MASTER_ADDR": _HOST,
             "MASTER_PORT": str(store.port),
         }
-        # A child's standard input says nothing, and ends when this process does, however it does.
+        # A child's standard input is empty, and closes when this process ends, however it ends.
         children.append(
             subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
         )

@@ -35,17 +35,19 @@ from convergan.training.step import Game, Parts
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What a training came to: the averaged weights of the last epoch, or of the best by validation."""
+    """The outcome of a training: networks with the averaged weights of the last epoch, or of the best by
+    validation.
+    """
 
     discriminator: Discriminator
     baseline: Discriminator | None
     generator: GeneratorNetwork | None
-    """None where no term looks at generated images."""
+    """Generator; None if no term uses generated images."""
     epoch: int
-    """The epoch that the discriminator is of."""
+    """Epoch after which the discriminator was taken, from 1."""
     train_seconds: float
     shared_seconds: float = 0.0
-    """Seconds that were spent before it for this and other trainings; not part of `train_seconds`."""
+    """Seconds of work, before this training, that it shares with others; not part of `train_seconds`."""
 
 
 class Turn(NamedTuple):
@@ -56,8 +58,8 @@ class Turn(NamedTuple):
     learning_rate: float
 
 
-Taken = tuple[Parts, Tensor]
-"""What `Game.step` gives of a step that was taken."""
+StepResult = tuple[Parts, Tensor]
+"""Result of `Game.step`: the parts of all losses, and the scores."""
 
 
 @without_tf32()
@@ -70,9 +72,9 @@ def fit(
     observer: Observer | None = None,
     options: LoopOptions | None = None,
 ) -> Fitted:
-    """Trains the players of a recipe; goes on from the newest checkpoint in `checkpoints`, if any.
+    """Train the players of a recipe, from the newest checkpoint in `checkpoints` if there is one.
 
-    It writes nothing but checkpoints, and prints nothing. Arguments and errors are those of `course`.
+    Only checkpoints are written, and nothing is printed. Arguments and errors are those of `course`.
     """
     steps = course(
         device, recipe, data, checkpoints=checkpoints, observer=observer, options=options
@@ -94,20 +96,23 @@ def course(
     checkpoints: Path | None = None,
     observer: Observer | None = None,
     options: LoopOptions | None = None,
-) -> Generator[Turn, Taken, Fitted]:
-    """The course of a training, which leaves its steps to others: yields each, and is sent what came of it.
+) -> Generator[Turn, StepResult, Fitted]:
+    """The course of a training without its steps: a generator that yields each step and is sent its result.
 
     Args:
-        device: that this process trains on; where several processes train together, each has its own.
+        device: device of this process; of several processes that train together, each has its own.
         recipe: all settings.
         data: the images, and the labels to learn from.
-        checkpoints: folder for checkpoints; without one none are written.
-        observer: told of each step and each epoch.
-        options: how the run is kept.
+        checkpoints: folder for checkpoints; without one, none are written.
+        observer: observer of each step and each epoch.
+        options: options of checkpoints, stopping and divergence.
+
+    Returns:
+        The outcome of the training.
 
     Raises:
-        Interrupted: `options.stop_requested`; a checkpoint has been written, where there is a folder for it.
-        UserError: a loss or a weight is not finite, and rolling back, if asked for, did not help.
+        Interrupted: a stop was requested; a checkpoint has been written, if there is a folder for it.
+        UserError: a loss or a weight is not finite, and rolling back, if on, did not help.
     """
     # 1. Images on the device; players, their losses, optimizers and averages.
     observer, options = observer or Silent(), options or LoopOptions()
@@ -138,7 +143,7 @@ def course(
     )
     meter = LossMeter(device)
 
-    # 2. Where an earlier process left off. There is always a checkpoint to go back to.
+    # 2. The state where an earlier process stopped. There is always a checkpoint to roll back to.
     checkpointer = Checkpointer(device, checkpoints, options)
     if not checkpointer.restore(state):
         checkpointer.save(state)
@@ -146,8 +151,8 @@ def course(
     clock = _Clock(state, options.time_share)
 
     while state.epochs_done < recipe.epochs:
-        # 3. The order of this epoch's images: a function of seed and epoch alone, so that a run
-        #    that is resumed in the middle draws the same.
+        # 3. The order of this epoch's images, which depends only on seed and epoch, so that a run
+        #    that is resumed in the middle has the same order.
         batches.begin_epoch(state.epochs_done)
         steps = steps_of_epoch(total_steps, recipe.epochs, state.epochs_done)
         not_finite: NotFinite | None = None
@@ -170,7 +175,7 @@ def course(
                 checkpointer.save(state)
                 checkpointer.stop_if_requested()
 
-        # 6. Divergence: stop, or go back to the last good checkpoint and go on more slowly.
+        # 6. Divergence: stop, or roll back to the last good checkpoint and continue more slowly.
         not_finite = not_finite or meter.look() or state.find_not_finite()
         if not_finite:
             warning = checkpointer.go_back(state, not_finite)
@@ -178,7 +183,7 @@ def course(
             clock.begin_epoch(state)
             continue
 
-        # 7. The end of the epoch: how it went, and whether it is the best by validation.
+        # 7. The end of the epoch: its record, and whether it is the best by validation.
         mean_losses, real_score, generated_score = meter.means(state, steps)
         spread = diversity(state.players.get("generator"), images, data.unlabelled, recipe.seed)
         errors: dict[str, int] = {}
@@ -212,25 +217,25 @@ def course(
             if not last:
                 checkpointer.stop_if_requested()
 
-    # 8. The weights that stand for the run.
+    # 8. The weights that are the result of the run.
     return _fitted(state)
 
 
 def _learning_rate(recipe: Recipe, state: TrainingState, progress: float) -> float:
-    """The learning rate of the step that comes next, after a share `progress` of all."""
+    """The learning rate of the next step, after a share `progress` of all steps."""
     settings = recipe.optimizer
     if settings.decay_by == "epochs" and progress >= settings.warmup:
-        # Only the fall goes by epochs.
+        # Only the fall is by epochs, not the warmup.
         progress = max(settings.warmup, state.epochs_done / recipe.epochs)
     return learning_rate(settings, progress, state.rollbacks)
 
 
 class _Clock:
-    """The time that a training takes, in this process and in those before it.
+    """Clock of a training, over this process and earlier ones.
 
     Args:
-        state: the training.
-        share: of the time that passes, that is counted.
+        state: state of the training.
+        share: share of the elapsed time that counts.
     """
 
     def __init__(self, state: TrainingState, share: float) -> None:
@@ -239,23 +244,23 @@ class _Clock:
         self.begin_epoch(state)
 
     def begin_epoch(self, state: TrainingState) -> None:
-        """Notes where in an epoch it begins or goes on."""
+        """Start the clock of an epoch that begins or continues at `state.position`."""
         self._epoch_start, self._first_position = time.monotonic(), state.position
 
     def update(self, state: TrainingState) -> None:
-        """Brings `state.train_seconds` up to date."""
+        """Update `state.train_seconds`."""
         passed = time.monotonic() - self._start
         state.train_seconds = self._seconds_before + self._share * passed
 
     def seconds_per_epoch(self, steps: int) -> float:
-        """The time of the whole epoch, from the part of its steps that this process has taken."""
+        """Estimated time of the whole epoch, from the steps that this process has taken."""
         share = (steps - self._first_position) / steps
         passed = time.monotonic() - self._epoch_start
         return self._share * passed / max(share, 1 / steps)
 
 
 def _fitted(state: TrainingState) -> Fitted:
-    """The weights of the last epoch, or of the best by validation."""
+    """The networks with the weights of the last epoch, or of the best by validation."""
     for name, best in state.best.items():
         if best.weights is not None:
             state.players[name].tested.load_state_dict(best.weights)
@@ -280,12 +285,16 @@ def steps_in_all(recipe: Recipe, unlabelled: int) -> int:
 
 
 def steps_of_epoch(steps: int, epochs: int, epoch: int) -> int:
-    """Number of steps of an epoch, counted from 0, where so many are divided evenly, the longest first."""
+    """Number of steps of an epoch, counted from 0, if all steps are divided evenly and longer epochs come
+    first.
+    """
     return steps // epochs + (epoch < steps % epochs)
 
 
 def learning_rate(settings: OptimizerSettings, progress: float, halvings: int) -> float:
-    """The learning rate of the discriminator after a share `progress` of the run, in [0, 1)."""
+    """The learning rate of the discriminator after a share `progress` of the run, in [0, 1), halved
+    `halvings` times.
+    """
     rate = settings.learning_rate * 0.5**halvings
     if progress < settings.warmup:
         return rate * progress / settings.warmup

@@ -1,4 +1,4 @@
-"""The manifest of a run as it begins, and what must be the same when it is resumed."""
+"""The manifest of a new run, and the check, on resuming, of what must be the same."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,17 +34,18 @@ def write_manifest(
     device: torch.device,
     step_seconds: Mapping[str, float] | None = None,
 ) -> None:
-    """Writes manifest.json; on resume, notes the new process and checks that it can go on.
+    """Write manifest.json or, if the run is resumed, add the new process to it and check that it can
+    continue.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         preparation: images and recipe.
         device: device to train on.
-        step_seconds: duration of a step by the name of the arm, as it was measured to plan a new run.
+        step_seconds: measured duration of a step, by the name of the arm, if the run has a plan.
 
     Raises:
-        UserError: the images, their order, the kind of device or the number of processes are not those that
-            the run was begun with, or the manifest is damaged.
+        UserError: the images, their order, the kind of device, the precision or the number of processes are
+            not those that the run was begun with, or the manifest is damaged.
     """
     process = _process(device, preparation)
     if folder.manifest.exists():
@@ -80,7 +81,7 @@ def new_manifest(
             image_shape=(height, width, channels),
             train_size=len(data.train),
             test_size=None if data.test is None else len(data.test),
-            skipped=[SkippedFile(name=each.name, reason=each.reason) for each in data.skipped],
+            skipped=[SkippedFile(name=file.name, reason=file.reason) for file in data.skipped],
         ),
         labelled=split.training.labelled.tolist(),
         labelled_of_class=np.bincount(labels, minlength=len(data.classes)).tolist(),
@@ -131,9 +132,9 @@ def _require_same(
             begun_by += f", commit {begun.git_commit[:12]}"
         raise UserError(
             f"{folder.path}: expected a run whose epochs draw the images in the order of these versions, got"
-            f" one begun by {shortened(begun_by)}; finish it with those, or train anew"
+            f" one begun by {shortened(begun_by)}; finish it with those, or train again"
         )
-    # The streams of random numbers are those of one kind of device, sums over other processes have other last
+    # Each kind of device has its own random numbers, sums over another number of processes have other last
     # digits, and `auto` may choose another precision on another machine.
     for setting, was, now in (
         ("hardware.accelerator", begun.accelerator, process.accelerator),
@@ -141,7 +142,8 @@ def _require_same(
         ("hardware.devices", begun.processes, process.processes),
     ):
         if was != now:
-            then, current = (FORMER_PRECISIONS.get(str(each), each) for each in (was, now))
+            previous, current = (FORMER_PRECISIONS.get(str(value), value) for value in (was, now))
             raise UserError(
-                f"{setting}: expected {shortened(str(then))} as when {folder.path} was begun, got {current}"
+                f"{setting}: expected {shortened(str(previous))} as when {folder.path} was begun,"
+                f" got {current}"
             )

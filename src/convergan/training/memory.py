@@ -17,27 +17,30 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-"""Files with a container's memory limit, cgroups 2 and 1; for no limit they hold "max" or a huge number."""
+"""Files with a container's memory limit, for cgroups 2 and 1. Without a limit they contain "max" or a huge
+number."""
 
 
 def memory_limit(device: torch.device, processes: int = 1) -> tuple[int, str] | None:
-    """The bytes that this process can still allocate on a device at most, and the source of the limit.
+    """The largest number of bytes that this process can still allocate on a device, and the source of the
+    limit.
 
-    On a CPU the smallest of the machine's memory, its container's limit (cgroups) and the process's address
-    space (`ulimit -v`), each without the bytes that the process has already. Other processes are not counted,
-    as they may end, but for those that train together: they share the machine and its container.
+    On a CPU it is the smallest of the machine's memory, its container's limit (cgroups) and the limit of the
+    process's address space (`ulimit -v`), each without the bytes that the process already has. Other
+    processes are ignored, as they may end, except those that train together, which share the machine and its
+    container.
 
     Args:
         device: device to train on.
         processes: number of processes that train together, on all machines.
 
     Returns:
-        The bytes, and words for a sentence: "... GB that this machine has". None where no limit is known.
+        The bytes, and words for a sentence: "... GB that this machine has". None if no limit is known.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0], "are free on the GPU"
     address_space, resident = _own_bytes()
-    # torchrun tells how many of them are on this machine.
+    # torchrun sets how many of them are on this machine.
     local = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     sharing = f" for each of {local} processes" if local > 1 else ""
     limits = []
@@ -70,7 +73,7 @@ def device_cost(
     device: torch.device,
     processes: int = 1,
 ) -> Cost:
-    """`cost.training_cost` for a device and the precision that is used on it."""
+    """The cost of training (`cost.training_cost`) on a device, with the precision that is used on it."""
     return training_cost(
         recipe,
         image_shape,
@@ -91,39 +94,39 @@ def require_memory(
     images_bytes: int = 0,
     arm: str | None = None,
 ) -> Cost:
-    """Checks that training fits in memory, as far as that is known beforehand.
+    """Check that training fits in memory, as far as that is known beforehand.
 
     Args:
         recipe: all settings.
         image_shape: channels, height and width.
-        outputs: classes, 1 where there are none.
+        outputs: number of classes; 1 if there are none.
         device: device to train on.
         processes: number of processes that share each batch.
-        images_bytes: size of the images that are still to be loaded into the device's memory.
-        arm: name of the arm whose recipe it is; None in a run without arms.
+        images_bytes: size of the images that have yet to be loaded into the device's memory.
+        arm: name of the arm that the recipe belongs to; None in a run without arms.
 
     Returns:
         The cost of training.
 
     Raises:
-        UserError: it needs more than the device or the process can have; or the networks cannot take such
-            images.
+        UserError: training needs more memory than the device or the process can have, or the networks cannot
+            take such images.
     """
     cost = device_cost(recipe, image_shape, outputs, device=device, processes=processes)
-    needed = cost.memory_bytes + images_bytes
-    known = memory_limit(device, processes)
-    if known is not None and needed > known[0]:
-        limit, limited_by = known
+    needed_bytes = cost.memory_bytes + images_bytes
+    available = memory_limit(device, processes)
+    if available is not None and needed_bytes > available[0]:
+        limit, limited_by = available
         _, height, width = image_shape
         narrower = (
             "--networks.hidden" if isinstance(recipe.networks, MLPSettings) else "--networks.width"
         )
-        of_arm = "" if arm is None else f" of the arm {arm}"
+        arm_phrase = "" if arm is None else f" of the arm {arm}"
         raise UserError(
-            f"batch-size: expected a training{of_arm} that fits in the {bytes_in_words(limit)} that "
+            f"batch-size: expected a training{arm_phrase} that fits in the {bytes_in_words(limit)} that "
             f"{limited_by}, got {recipe.batch_size} images of {width}x{height} px, for which these networks "
-            f"take about {bytes_in_words(needed)}; a smaller --batch-size, --data.size-px or {narrower} "
-            "takes less"
+            f"take about {bytes_in_words(needed_bytes)}; a smaller --batch-size, --data.size-px or "
+            f"{narrower} takes less"
         )
     return cost
 
@@ -136,31 +139,31 @@ def require_memory_of_frozen(
     device: torch.device,
     processes: int = 1,
 ) -> None:
-    """Checks that the arm `frozen` fits in memory, as far as that is known beforehand.
+    """Check that the arm `frozen` fits in memory, as far as that is known beforehand.
 
     Args:
-        network: the network of the arm, whose weights are in memory already where the device is a CPU.
-        settings: of it.
+        network: network of the arm, whose weights are in memory already if the device is a CPU.
+        settings: settings of the network.
         image_shape: channels, height and width.
         device: device to train on.
         processes: number of processes that train together.
 
     Raises:
-        UserError: it needs more than the device or the process can have.
+        UserError: it needs more memory than the device or the process can have.
     """
-    needed = classifying_bytes(network, image_shape, device_type=device.type)
-    known = memory_limit(device, processes)
-    if known is not None and needed > known[0]:
-        limit, limited_by = known
+    needed_bytes = classifying_bytes(network, image_shape, device_type=device.type)
+    available = memory_limit(device, processes)
+    if available is not None and needed_bytes > available[0]:
+        limit, limited_by = available
         raise UserError(
             f"frozen.size-px: expected a network of the arm frozen that fits in the {bytes_in_words(limit)} "
             f"that {limited_by}, got {settings.model} on images of about {settings.size_px} px, which takes "
-            f"about {bytes_in_words(needed)}"
+            f"about {bytes_in_words(needed_bytes)}"
         )
 
 
 def _own_bytes() -> tuple[int, int]:
-    """Bytes of address space and of resident memory of this process; 0 where the system gives none."""
+    """Bytes of address space and of resident memory of this process; 0 if the system does not tell."""
     try:
         total, resident, *_ = Path("/proc/self/statm").read_text(encoding="utf-8").split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Losses and scores of the steps of an epoch, kept on the device."""
+"""Losses and scores of the steps of an epoch, which stay on the device."""
 
 import torch
 from jaxtyping import Float
@@ -9,11 +9,11 @@ from convergan.training.health import LossWatch, NotFinite
 from convergan.training.state import TrainingState
 
 _STEPS_BETWEEN_LOOKS = 50
-"""Steps of a GPU between two looks at the losses, for which it has to wait."""
+"""Steps between two checks of the losses on a GPU, which has to wait for each check."""
 
 
 class LossMeter:
-    """Adds up the losses of an epoch in `state.epoch_sums`, and finds those that are not finite."""
+    """Meter that sums the losses of an epoch in `state.epoch_sums`, and finds those that are not finite."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -22,11 +22,12 @@ class LossMeter:
     def add(
         self, state: TrainingState, losses: dict[str, Tensor], scores: Float[Tensor, "2"]
     ) -> NotFinite | None:
-        """Adds the losses and the scores of one step, means over all ranks; returns a problem that is seen.
+        """Add the losses and the scores of one step, averaged over all ranks; return a loss that is not
+        finite.
 
         Args:
-            state: the training, at this step.
-            losses: scalars by name, of the same names in each step.
+            state: state of the training at this step.
+            losses: scalars by name, with the same names in each step.
             scores: the means of D(x) and of D(G(z)).
         """
         with torch.no_grad():
@@ -39,11 +40,11 @@ class LossMeter:
         return self._watch.add(state.step, numbers[: len(losses)])
 
     def look(self) -> NotFinite | None:
-        """Looks at the losses that came since the last look."""
+        """Check the losses since the last check; return the first that is not finite."""
         return None if self._watch is None else self._watch.look()
 
     def means(self, state: TrainingState, steps: int) -> tuple[dict[str, float], float, float]:
-        """The mean losses by name, mean D(x) and mean D(G(z)) of an epoch of so many steps."""
+        """The mean losses by name, mean D(x) and mean D(G(z)) of an epoch with so many steps."""
         assert self._watch is not None and state.epoch_sums is not None
         *losses, real_score, generated_score = (state.epoch_sums / steps).tolist()
         return dict(zip(self._watch.names, losses, strict=True)), real_score, generated_score

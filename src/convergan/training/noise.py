@@ -1,4 +1,4 @@
-"""The bank that the noise layers of all players cut their numbers from."""
+"""The bank from which the noise layers of all players take their numbers."""
 
 from collections.abc import Iterable
 
@@ -15,9 +15,9 @@ STEPS_OF_NOISE = 500
 
 
 class StepNoise:
-    """The noise of a training: a bank that is filled anew every few hundred steps, where one is used.
+    """The noise of a training: a bank, if one is used, that is refilled every few hundred steps.
 
-    Which numbers it holds is a function of the seed and the step, so that a resumed run sees the same.
+    Its numbers depend only on the seed and the step, so that a resumed run has the same.
     """
 
     def __init__(self, recipe: Recipe, networks: Iterable[nn.Module], device: torch.device) -> None:
@@ -28,7 +28,7 @@ class StepNoise:
             use_bank(network, self._bank)
 
     def prepare(self, step: int) -> None:
-        """Fills the bank for a step, counted from 0 over the whole training, if it is due."""
+        """Refill the bank, if that is due at a step, counted from 0 over the whole training."""
         filling = step // STEPS_OF_NOISE
         if self._bank is not None and filling != self._filling:
             self._filling = filling

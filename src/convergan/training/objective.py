@@ -1,4 +1,4 @@
-"""What each player minimizes: the terms of a recipe whose weight is not 0."""
+"""The losses of the players: sums of the terms of a recipe whose weight is not 0."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Loss:
 
     @property
     def needs(self) -> frozenset[str]:
-        """All that the terms look at; see `Term.needs`."""
+        """Inputs of all terms; see `Term.needs`."""
         return frozenset().union(*(term.needs for term in self.terms))
 
     @property
@@ -39,18 +39,18 @@ class Loss:
 
     @property
     def has_history(self) -> bool:
-        """True if a term looks at the history of the player's weights."""
+        """True if a term uses the history of the player's weights."""
         return HISTORY in self.needs
 
     def begin(self, context: TermContext) -> dict[str, nn.Module]:
-        """Prepares the terms for a training; returns what those remember that do, by their names."""
+        """Prepare the terms for a training; return the states of those that have one, by name."""
         states = {term.name: term.begin(context) for term in self.terms}
         return {
             name: state.to(context.device) for name, state in states.items() if state is not None
         }
 
     def __call__(self, outputs: TermOutputs) -> dict[str, Float[Tensor, ""]]:
-        """The weighted parts of all terms by name; the player minimizes their `total`."""
+        """The weighted parts of all terms by name. The player minimizes their `total`."""
         parts: dict[str, Tensor] = {}
         for term in self.terms:
             for name, part in term.weighted_parts(outputs).items():
@@ -69,10 +69,10 @@ def total(parts: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
 
 
 def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
-    """The loss of each player by its name; without `generator` where no term looks at generated images.
+    """The loss of each player by its name, without `generator` if no term uses generated images.
 
     Raises:
-        UserError: a player has no term, or a term needs labels where there are no classes.
+        UserError: a player has no term, or a term needs labels but no classes are learnt.
     """
     losses = {
         player: Loss(
@@ -104,7 +104,7 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
     if losses["generator"].needs <= {HISTORY} and GENERATED not in losses["discriminator"].needs:
         del losses["generator"]
     for player in ("discriminator", "generator"):
-        # Historical averaging alone would hold the player where it is.
+        # Historical averaging alone would keep the player where it is.
         if player in losses and not any(map(_teaches, losses[player].terms)):
             names = ", ".join(
                 _option(name)
@@ -118,15 +118,15 @@ def losses_of(settings: ObjectiveSettings) -> dict[str, Loss]:
 
 
 def _teaches(term: Term | type[Term]) -> bool:
-    """Whether a player can be trained by the term alone."""
+    """True if a player can be trained by the term alone."""
     return not term.is_regularizer and not term.needs <= {HISTORY}
 
 
 def require_views(recipe: Recipe) -> None:
-    """Checks that there are strong views where a term looks at them.
+    """Check that there are strong views if a term uses them.
 
     Raises:
-        UserError: a term needs them, and the recipe has no augmentation.
+        UserError: a term needs strong views, and the recipe has no augmentation.
     """
     for name, settings in recipe.objective.terms().items():
         if settings.weight and recipe.augmentation.kind == "none" and STRONG in TERMS[name].needs:

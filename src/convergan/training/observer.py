@@ -1,4 +1,4 @@
-"""What the loop tells those who watch it."""
+"""Observers of the training loop."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,16 +8,16 @@ from convergan.training.player import Player
 
 
 class Observer(Protocol):
-    """Watches the loop. Nothing it returns, and nothing that it counts on test images, comes back."""
+    """Observer of the loop, which cannot influence it: nothing that it counts on test images comes back."""
 
     def steps_done(self, done: int, total: int) -> None:
-        """Takes the number of steps done, and of all steps of the training."""
+        """Receive the number of steps done, and of all steps of the training."""
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
-        """Takes the record of an epoch that ended, and the players by name, which must not be changed."""
+        """Receive the record of an epoch that ended, and the players by name, which must not be changed."""
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
-        """Takes the number of epochs after which the run begins or is resumed; later records are void."""
+        """Receive the number of epochs after which the run begins or is resumed; later records are void."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""How a run is kept and watched."""
+"""Options of resuming, checkpoints, divergence and logging."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -10,17 +10,17 @@ from convergan.ranges import Checked
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Checked):
-    """How a run is kept and watched; nothing here changes what it computes."""
+    """Options of resuming, checkpoints, divergence and logging, which do not change what a run computes."""
 
     resume: bool = False
-    """Continue the run that is in the folder; start it where there is none."""
+    """Continue the run in the folder, or start it if there is none."""
 
     checkpoint_every_seconds: Annotated[float, Interval(ge=0, le=10**6)] = 30.0
-    """Time between checkpoints."""
+    """Time between checkpoints, in seconds. 0: after every step."""
 
     on_divergence: Literal["stop", "rollback"] = "stop"
-    """On a loss that is not finite: stop; or go back to the last checkpoint and halve the learning
-    rate, at most three times."""
+    """Reaction to a loss that is not finite. `stop`: stop with an error. `rollback`: go back to the last
+    checkpoint and halve the learning rate, at most three times."""
 
     logger: Literal["none", "tensorboard"] = "none"
-    """Where each epoch's numbers go beside metrics.jsonl."""
+    """Destination of each epoch's numbers, in addition to metrics.jsonl."""

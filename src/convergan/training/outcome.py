@@ -1,4 +1,4 @@
-"""What trained classifiers say of test images, and the numbers that come of it."""
+"""Outputs of trained classifiers for test images, and the results computed from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from convergan.training.loop import Fitted
 from convergan.training.verdict import compare, decided
 
 REPORT_PREDICTIONS = 12
-"""Most, and least, certain predictions in the report."""
+"""Number of the most certain, and of the least certain, predictions in the report."""
 
 MOST_LOOKED_AT = 10_000
 """Largest number of unlabelled images that are classified to find those worth labelling."""
@@ -32,14 +32,14 @@ MOST_LOOKED_AT = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the trained classifiers said of one split's test images."""
+    """The outputs of the trained classifiers for the test images of one split."""
 
     test_set: TestSet
     logits: Float32[Tensor, "images classes"]
     """Logits of the classifier, on the CPU."""
 
     baseline_logits: Float32[Tensor, "images classes"] | None
-    """Logits of the baseline; None where none was trained."""
+    """Logits of the baseline; None if none was trained."""
 
     @property
     def images(self) -> Images:
@@ -48,35 +48,35 @@ class Outcome:
 
     @property
     def names(self) -> Sequence[str]:
-        """Where each image came from."""
+        """The name of each image."""
         return self.test_set.names
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """int64 [images]: the true classes."""
+        """True classes, int64 [images]."""
         return self.test_set.labels_for_report()
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """float32 [images, classes]."""
+        """Class probabilities, float32 [images, classes]."""
         probabilities: np.ndarray = torch.softmax(self.logits, dim=1).numpy()
         return probabilities
 
     @cached_property
     def wrong(self) -> np.ndarray:
-        """bool [images]: true where the classifier errs."""
+        """Errors of the classifier, bool [images]: True where it is wrong."""
         return self.test_set.errors(self._predicted)
 
     @cached_property
     def baseline_wrong(self) -> np.ndarray | None:
-        """bool [images]: true where the baseline errs; None where none was trained."""
+        """Errors of the baseline, bool [images]: True where it is wrong; None if none was trained."""
         if self.baseline_logits is None:
             return None
         return self.test_set.errors(self.baseline_logits.argmax(dim=1).numpy())
 
     @property
     def confusion(self) -> np.ndarray:
-        """int64 [classes, classes]: images of class i taken for class j."""
+        """Confusion matrix, int64 [classes, classes]: numbers of images of class i classified as class j."""
         return self.test_set.confusion(self._predicted)
 
     @property
@@ -88,33 +88,33 @@ class Outcome:
 def outcomes_on(
     test_set: TestSet | None, fitted: Fitted, device: torch.device, resident_bytes: int
 ) -> list[Outcome]:
-    """The outcome on a test set, after training; none where there is no test set."""
+    """The outcome on a test set, after training; empty if there is no test set."""
     if test_set is None:
         return []
     images = DeviceImages(test_set.images, device, resident_bytes=resident_bytes)
-    everything = np.arange(len(test_set))
+    indices = np.arange(len(test_set))
     baseline = fitted.baseline
     return [
         Outcome(
             test_set=test_set,
-            logits=classify(fitted.discriminator, images, everything),
-            baseline_logits=None if baseline is None else classify(baseline, images, everything),
+            logits=classify(fitted.discriminator, images, indices),
+            baseline_logits=None if baseline is None else classify(baseline, images, indices),
         )
     ]
 
 
 def averaged_outcome(members: Sequence[Outcome]) -> Outcome:
-    """What an ensemble says of the test images of its members, and their baselines together."""
-    baselines = [each.baseline_logits for each in members if each.baseline_logits is not None]
+    """The outcome of an ensemble that averages the members, and of one that averages their baselines."""
+    baselines = [member.baseline_logits for member in members if member.baseline_logits is not None]
     return Outcome(
         test_set=members[0].test_set,
-        logits=averaged_logits([each.logits for each in members]),
+        logits=averaged_logits([member.logits for member in members]),
         baseline_logits=averaged_logits(baselines) if baselines else None,
     )
 
 
 def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
-    """The results with what test images decide; of several folds, over all of them."""
+    """The results with errors and comparisons on the test images, over all folds if there are several."""
     if not outcomes:
         return results
     wrong = np.concatenate([outcome.wrong for outcome in outcomes])
@@ -127,10 +127,10 @@ def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
         test_error_rate=errors / size,
         test_interval=Interval(*wilson(errors, size)),
     )
-    of_baseline = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
-    if not of_baseline:
+    baseline_outcomes = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
+    if not baseline_outcomes:
         return results
-    baseline_wrong = np.concatenate(of_baseline)
+    baseline_wrong = np.concatenate(baseline_outcomes)
     baseline_errors = int(baseline_wrong.sum())
     comparison = compare(wrong, baseline_wrong)
     return replace(
@@ -145,31 +145,32 @@ def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmOutcome:
-    """What one arm of a run came to."""
+    """The outcome of one arm of a run."""
 
     name: str
     steps: int
     seconds: float
-    """Duration of the training whose errors are told: on all labels where there is a test set, else of those
-    that held labels out."""
+    """Duration of the training on all labels if there is a test set, otherwise of the trainings with held-out
+    labels."""
 
     tested: list[Outcome]
-    """On the test set, or on the labelled images that were held out where there is none."""
+    """Outcomes on the test set or, if there is none, on the held-out labelled images."""
 
     tested_on_held_out: bool
-    """True if those are the labelled images that were held out, which choose among several arms."""
+    """True if `tested` is on the held-out labelled images, which also choose among several arms."""
 
     held_out_wrong: np.ndarray | None
-    """bool [labelled images that were held out]: true where it errs; None where none were."""
+    """Errors on the held-out labelled images, bool [images]: True where it is wrong; None if none were held
+    out."""
 
     @property
     def wrong(self) -> np.ndarray:
-        """bool [test images]: true where it errs."""
+        """Errors on the images of `tested`, bool [images]: True where it is wrong."""
         return np.concatenate([outcome.wrong for outcome in self.tested])
 
 
 def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None) -> Results:
-    """The results with what was found of several arms, of which one is saved."""
+    """The results with those of several arms, of which one is saved."""
     if saved is None or not all(arm.tested for arm in arms) or not arms:
         return results
     wrong = {arm.name: arm.wrong for arm in arms}
@@ -177,9 +178,9 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
     method = IntervalMethod(len(arms) if on_held_out else 1)
     comparisons = compared(wrong)
     p_values = {
-        each.second if each.first == saved else each.first: each.p_value
-        for each in comparisons
-        if saved in (each.first, each.second)
+        pair.second if pair.first == saved else pair.first: pair.p_value
+        for pair in comparisons
+        if saved in (pair.first, pair.second)
     }
 
     def result(arm: ArmOutcome) -> ArmResult:
@@ -197,22 +198,22 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
             p_value=p_values.get(arm.name),
         )
 
-    of_arms = {arm.name: result(arm) for arm in arms}
+    arm_results = {arm.name: result(arm) for arm in arms}
     results = replace(
         results,
-        test_interval=of_arms[saved].interval,
-        arms=tuple(of_arms.values()),
+        test_interval=arm_results[saved].interval,
+        arms=tuple(arm_results.values()),
         saved_arm=saved,
         comparisons=comparisons,
         interval_method=method.words,
         tested_on_held_out=on_held_out,
     )
-    baseline, own = of_arms.get(BASELINE), arms[0].name
+    baseline, own = arm_results.get(BASELINE), arms[0].name
     if baseline is None or own == BASELINE:
         return results
     # The recipe's own model comes before the baseline in each pair.
-    pair = next(each for each in comparisons if (each.first, each.second) == (own, BASELINE))
-    comparison = decided(pair.only_first_wrong, pair.only_second_wrong, pair.p_value)
+    own_pair = next(pair for pair in comparisons if (pair.first, pair.second) == (own, BASELINE))
+    comparison = decided(own_pair.only_first_wrong, own_pair.only_second_wrong, own_pair.p_value)
     return replace(
         results,
         baseline_test_errors=baseline.test_errors,
@@ -229,7 +230,7 @@ def extremes(
     """The most and the least certain predictions on all test images."""
     predictions = []
     for outcome in outcomes:
-        chosen = outcome.probabilities.argmax(axis=1)
+        predicted = outcome.probabilities.argmax(axis=1)
         confidence = outcome.probabilities.max(axis=1)
         order = np.argsort(confidence, kind="stable")
         for index in {*order[:REPORT_PREDICTIONS].tolist(), *order[-REPORT_PREDICTIONS:].tolist()}:
@@ -237,7 +238,7 @@ def extremes(
                 Prediction(
                     image=outcome.images[index],
                     name=outcome.names[index],
-                    predicted=classes[chosen[index]],
+                    predicted=classes[predicted[index]],
                     label=classes[outcome.labels[index]],
                     confidence=float(confidence[index]),
                 )
@@ -249,9 +250,10 @@ def extremes(
 def worth_labelling(
     data: DataSet, fitted: Fitted, device: torch.device, seed: int
 ) -> tuple[list[Prediction], str]:
-    """The unlabelled training images that the classifier is least sure of, and a note on their choice.
+    """The unlabelled training images of which the classifier is least certain, and a note on their choice.
 
-    Of more than `MOST_LOOKED_AT` so many are, drawn with the seed.
+    If there are more than `MOST_LOOKED_AT` unlabelled images, only so many, drawn with the seed, are
+    classified.
     """
     unlabelled = np.flatnonzero(data.train.labels == UNLABELLED)
     if not data.classes:
@@ -263,26 +265,26 @@ def worth_labelling(
         )
     looked_at = unlabelled
     if len(unlabelled) > MOST_LOOKED_AT:
-        drawn = np.random.default_rng(seed).choice(unlabelled, MOST_LOOKED_AT, replace=False)
-        looked_at = np.sort(drawn)
-    # Batch by batch: the images may be more than the device holds beside the networks.
+        selection = np.random.default_rng(seed).choice(unlabelled, MOST_LOOKED_AT, replace=False)
+        looked_at = np.sort(selection)
+    # Batch by batch: the images may not fit on the device together with the networks.
     images = DeviceImages(data.train.images, device, resident_bytes=0)
     probabilities = torch.softmax(classify(fitted.discriminator, images, looked_at), dim=1)
-    confidence, chosen = (part.cpu().numpy() for part in probabilities.max(dim=1))
+    confidence, predicted = (part.cpu().numpy() for part in probabilities.max(dim=1))
     predictions = [
         Prediction(
             image=data.train.images[looked_at[place]],
             name=data.train.names[looked_at[place]],
-            predicted=data.classes[chosen[place]],
+            predicted=data.classes[predicted[place]],
             label=None,
             confidence=float(confidence[place]),
         )
         for place in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
     ]
-    among = f"the {len(unlabelled):,} training images without a label"
+    pool = f"the {len(unlabelled):,} training images without a label"
     if len(looked_at) < len(unlabelled):
-        among = f"{len(looked_at):,} drawn from {among}"
+        pool = f"{len(looked_at):,} drawn from {pool}"
     return predictions, (
-        f"Of {among}, the classifier is least sure of these: their labels would tell it most. "
+        f"Of {pool}, the classifier is least certain of these: their labels would help it most. "
         f"Their files are below {printable(data.source)}."
     )

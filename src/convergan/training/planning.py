@@ -1,4 +1,4 @@
-"""How many steps each arm takes in the minutes that there are, so that all have equal time."""
+"""The plan of a run with arms: the number of steps of each arm, so that all arms have equal time."""
 
 import math
 import time
@@ -33,20 +33,20 @@ from convergan.training.preparation import Preparation
 from convergan.training.trial import classification_seconds, step_seconds
 
 FEWEST_STEPS = 50
-"""Steps of a training below which nothing is learnt."""
+"""Smallest number of steps of a training; with fewer, nothing is learnt."""
 
 TEST_SHARE = 0.05
-"""Share of an arm's time that its tests may take."""
+"""Largest share of an arm's time for its tests."""
 
 _HOLD_OUT_SHARE = 1 / 3
-"""Steps of a training that holds labels out, of those of the result, where there is a test set: with one of
-them a quarter of the time, with N folds N / (N + 3)."""
+"""Steps of a training with held-out labels, as a share of those of the result, if there is a test set. One
+such training takes a quarter of the time, N folds take N / (N + 3) of it."""
 
 _HELD_OUT_TIME = 0.5
-"""Share of the time for the trainings that hold labels out, where they estimate the errors as well."""
+"""Share of the time for the trainings with held-out labels if these also estimate the errors."""
 
 _SPARE_SHARE = 0.03
-"""Share of the minutes for what is not planned: starts, checkpoints, the report."""
+"""Share of the minutes for work that is not planned: starts, checkpoints, the report."""
 
 _TRIAL_STEPS = 13
 _TRIAL_SHARE = 0.02
@@ -59,16 +59,16 @@ def planned(
     *,
     rehearsed: bool = False,
 ) -> tuple[Preparation, dict[str, ArmCost]]:
-    """The preparation with the steps of each arm in its recipe, and what was measured for it.
+    """The preparation with the steps of each arm in its recipe, and the measured durations.
 
-    A step of each arm is timed, unless the recipe says already how many it takes. Every rank must call it,
-    and has the plan of rank 0.
+    A step of each arm is timed, unless the recipe has a plan already. Every rank must call this function, and
+    gets the plan of rank 0.
 
     Args:
         device: device to train on.
         preparation: images and recipe.
-        say: takes each line of the plan, on every rank.
-        rehearsed: time the steps also where it is known how many there are, to tell how long they take.
+        say: function that is called with each line of the plan, on every rank.
+        rehearsed: time the steps even if the recipe has a plan, to estimate the duration.
 
     Raises:
         UserError: the minutes are too few.
@@ -92,17 +92,17 @@ def planned(
         own = steps_in_all(arm_recipe(recipe, own_arm(recipe)), unlabelled)
         recipe = planned_by_steps(recipe, costs, images, own)
     else:
-        # What is looked through to find images worth labelling.
+        # Images that are classified to find those worth labelling.
         looked_at = min(len(preparation.split.training.unlabelled), MOST_LOOKED_AT)
-        spent = time.monotonic() - start + looked_at * costs[own_arm(recipe)].test
-        recipe = planned_by_minutes(recipe, costs, images, broadcast_object(spent))
+        spent_seconds = time.monotonic() - start + looked_at * costs[own_arm(recipe)].test
+        recipe = planned_by_minutes(recipe, costs, images, broadcast_object(spent_seconds))
     for line in plan_lines(recipe, costs, images):
         say(line)
     return replace(preparation, recipe=recipe), costs
 
 
 def images_of(preparation: Preparation) -> Images:
-    """The numbers of images that decide how long tests take."""
+    """The numbers of images that decide the duration of tests."""
     data, folds = preparation.data, preparation.folds
     return Images(
         test=0 if data.test is None else len(data.test),
@@ -127,10 +127,10 @@ def _measured(
 def planned_by_steps(
     recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, own_steps: int
 ) -> Recipe:
-    """The recipe with steps of the other arms that take as long as `own_steps` of its own."""
+    """The recipe with steps of the other arms that take as long as `own_steps` steps of its own arm."""
     share = _HOLD_OUT_SHARE if images.test else 1.0
     times = ArmTimes(recipe, costs, images, epochs=recipe.epochs)
-    seconds = times.of_result(times.own, own_steps)
+    seconds = times.result_seconds(times.own, own_steps)
     steps = {name: times.steps_in(name, seconds) for name in costs}
     steps[times.own] = own_steps
     held_out = times.all_hold_out_steps(steps, share)
@@ -141,25 +141,27 @@ def planned_by_steps(
 def _with_steps(
     recipe: Recipe, steps: Mapping[str, int], plan: PlanSettings, held_out: Mapping[str, int]
 ) -> Recipe:
-    """The recipe with these steps of its arms, and of those of the baseline that hold labels out."""
-    others: dict[str, Any] = {
+    """The recipe with these steps of its arms, and with the steps of the baseline's trainings with held-out
+    labels.
+    """
+    other_steps: dict[str, Any] = {
         name: count for name, count in steps.items() if name != own_arm(recipe)
     }
-    if BASELINE in others:
+    if BASELINE in other_steps:
         plan = replace(plan, baseline_hold_out=held_out[BASELINE])
-    return replace(recipe, steps=steps[own_arm(recipe)], plan=replace(plan, **others))
+    return replace(recipe, steps=steps[own_arm(recipe)], plan=replace(plan, **other_steps))
 
 
 def planned_by_minutes(
     recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, spent_seconds: float = 0.0
 ) -> Recipe:
-    """The recipe with the steps of all arms that take its `minutes` together, as long for each.
+    """The recipe with steps of all arms that together take its `minutes`, divided equally.
 
     Args:
         recipe: settings with `minutes`.
         costs: durations of each arm, the recipe's own first.
-        images: numbers of images that are tested on.
-        spent_seconds: seconds of the minutes that are not for training and tests.
+        images: numbers of test images, and of folds.
+        spent_seconds: part of the minutes that is not for training and tests, in seconds.
 
     Raises:
         UserError: the minutes are too few for `FEWEST_STEPS` of each training.
@@ -181,31 +183,33 @@ def planned_by_minutes(
     fewest = math.ceil(fewest / digit) * digit
     raise UserError(
         f"minutes: expected at least {fewest:.4g}, for {FEWEST_STEPS} steps of each training on this machine "
-        f"as busy as it is now, got {recipe.minutes:g}"
+        f"at its present load, got {recipe.minutes:g}"
     )
 
 
 def _divided(
     recipe: Recipe, costs: Mapping[str, ArmCost], images: Images, seconds: float
 ) -> Recipe | None:
-    """The recipe with steps for so many seconds; None where a training had too few."""
+    """The recipe with steps for so many seconds; None if a training would have too few."""
     if images.test:
         share = _HOLD_OUT_SHARE
-        of_each = seconds / len(costs) / (1 + share * images.folds)
-        times = ArmTimes(recipe, costs, images, epochs=_epochs(recipe, costs, images.test, of_each))
-        # Twice: how long the others' trainings hold labels out for is known of the first alone.
+        seconds_each = seconds / len(costs) / (1 + share * images.folds)
+        times = ArmTimes(
+            recipe, costs, images, epochs=_epochs(recipe, costs, images.test, seconds_each)
+        )
+        # Twice, because the steps with held-out labels follow from the first result.
         steps = _in_equal_time(times, seconds, share, {})
         held_out = times.all_hold_out_steps(steps, share)
         steps = _in_equal_time(times, seconds, share, held_out)
     elif images.folds:
-        # Half for one result; the other half for the trainings that estimate its errors.
-        of_folds = seconds * _HELD_OUT_TIME
-        of_each = of_folds / len(costs) / images.folds
+        # Half of the time is for one result, the other half for the trainings that estimate its errors.
+        held_out_seconds = seconds * _HELD_OUT_TIME
+        seconds_each = held_out_seconds / len(costs) / images.folds
         times = ArmTimes(
-            recipe, costs, images, epochs=_epochs(recipe, costs, images.held_out, of_each)
+            recipe, costs, images, epochs=_epochs(recipe, costs, images.held_out, seconds_each)
         )
-        steps = {name: times.steps_in(name, seconds - of_folds) for name in costs}
-        share = _largest(lambda share: times.of_all_folds(steps, share) <= of_folds)
+        steps = {name: times.steps_in(name, seconds - held_out_seconds) for name in costs}
+        share = _largest(lambda share: times.all_fold_seconds(steps, share) <= held_out_seconds)
         held_out = times.all_hold_out_steps(steps, share)
     else:
         times, share = ArmTimes(recipe, costs, images, epochs=recipe.epochs), 1.0
@@ -213,7 +217,7 @@ def _divided(
         held_out = steps
     for name, count in steps.items():
         fewest = min(held_out[name], count)
-        if fewest < FEWEST_STEPS and count != times.most_steps(name):
+        if fewest < FEWEST_STEPS and count != times.max_steps(name):
             return None
     plan = PlanSettings(
         minutes=recipe.minutes,
@@ -227,31 +231,31 @@ def _divided(
 def _in_equal_time(
     times: ArmTimes, seconds: float, share: float, held_out: Mapping[str, int]
 ) -> dict[str, int]:
-    """Steps of each arm. What one leaves, as it learns nothing more, is the others'.
+    """Steps of each arm in equal time. The time that an arm leaves at its limit goes to the others.
 
     Args:
-        times: durations.
-        seconds: for all trainings of all arms.
-        share: steps of a training that holds labels out, as a share of those of the result.
-        held_out: of arms that learn nothing more, steps of those trainings; default: all.
+        times: durations of trainings and tests.
+        seconds: time for all trainings of all arms.
+        share: steps of a training with held-out labels, as a share of those of the result.
+        held_out: steps of the trainings with held-out labels of arms at their limit; default: the limit.
     """
     steps: dict[str, int] = {}
     open_arms = list(times.costs)
     while open_arms:
-        each = seconds / len(open_arms)
-        steps |= {name: times.steps_in(name, each, share) for name in open_arms}
-        full = [name for name in open_arms if steps[name] == times.most_steps(name)]
+        seconds_each = seconds / len(open_arms)
+        steps |= {name: times.steps_in(name, seconds_each, share) for name in open_arms}
+        full = [name for name in open_arms if steps[name] == times.max_steps(name)]
         if not full:
             break
         for name in full:
-            seconds -= times.of_result(name, steps[name])
-            seconds -= times.of_folds(name, held_out.get(name, steps[name]))
+            seconds -= times.result_seconds(name, steps[name])
+            seconds -= times.fold_seconds(name, held_out.get(name, steps[name]))
         open_arms = [name for name in open_arms if name not in full]
     return steps
 
 
 def _largest(fits: Callable[[float], bool]) -> float:
-    """The largest share, up to 1, that fits; 1e-9 where none does."""
+    """The largest share, up to 1, that fits; 1e-9 if none does."""
     low, high = 1e-9, 1.0
     if fits(high):
         return high
@@ -262,7 +266,7 @@ def _largest(fits: Callable[[float], bool]) -> float:
 
 
 def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_each: float) -> int:
-    """Epochs of each training, so few that the tests after them do not take too much of its time."""
+    """Number of epochs of each training, limited so that its tests take at most `TEST_SHARE` of its time."""
     slowest = max(cost.test for name, cost in costs.items() if name != FROZEN)
     if not tested or not slowest:
         return recipe.epochs
@@ -271,16 +275,16 @@ def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_e
 
 
 def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> list[str]:
-    """The plan as a table: of each arm its steps and minutes, and their sum."""
+    """The plan as lines of a table: the steps and minutes of each arm, and their sums."""
     rows: list[tuple[str, str, str, str, str]] = []
     held_out_total, result_total = 0.0, 0.0
     times = ArmTimes(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
     for name in costs:
         result, fold = arm_recipe(recipe, name), hold_out_recipe(recipe, name)
         assert result.steps is not None and fold.steps is not None
-        held_out = times.of_folds(name, fold.steps)
-        seconds = times.of_result(name, result.steps)
-        # Without a test set the chosen arm alone is trained on all labels.
+        held_out = times.fold_seconds(name, fold.steps)
+        seconds = times.result_seconds(name, result.steps)
+        # Without a test set, only the chosen arm is trained on all labels.
         is_trained = bool(images.test) or name == times.own
         held_out_total += held_out
         result_total += seconds * is_trained

@@ -1,4 +1,4 @@
-"""A player: a network, its optimizer, and what follows its weights over time."""
+"""A player: a network, its optimizer, and the average and history of its weights."""
 
 from typing import Any, Generic, TypeVar
 
@@ -22,11 +22,11 @@ NetworkT = TypeVar("NetworkT", bound=Discriminator | Generator)
 
 
 class Player(Generic[NetworkT]):
-    """One side of the game, and how it takes a step: at `rate` times the learning rate that it is given.
+    """One side of the game: a network that takes steps at `rate` times a given learning rate.
 
-    If `averaged`, by `averaging_rate` in place of the settings' if it is given, from the first weights then.
-    `network` is the module itself; `local` runs it, compiled where the recipe says so; of several
-    ranks `wrapped` is what averages gradients over them.
+    If `averaged`, the player has an EMA of its weights. An `averaging_rate` replaces that of the settings,
+    and the EMA then starts from the weights. `network` is the module itself, `local` the same, compiled if
+    the recipe says so, and `wrapped` the module that also averages gradients over several ranks.
     """
 
     def __init__(
@@ -57,42 +57,43 @@ class Player(Generic[NetworkT]):
         if self.average is not None and self.averages_from_zero:
             with torch.no_grad():
                 torch._foreach_zero_([*self.average.module.parameters()])
-            # The first update is one like the others: it does not take the weights as they are.
+            # The first update is then like the others, and does not copy the weights.
             self.average.n_averaged.fill_(1)
         self.history = HistoricalAveraging(self.network) if with_history else None
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
-        """Moves the weights against the gradient of `loss`, then the averages towards the weights."""
+        """Update the weights by the gradient of `loss`, then the averages."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.move(learning_rate)
 
     def move(self, learning_rate: float) -> None:
-        """Moves the weights against the gradients that they hold, then the averages towards the weights; one
-        that starts from zero moves towards the weights before them."""
+        """Update the weights by their gradients, then the averages. An average that starts from zero is
+        updated before the weights.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * learning_rate
         if self.average is not None and self.averages_from_zero:
             self._update_average()
         self.optimizer.step()
         if ranks() > 1 and isinstance(self.network, ModuleDiscriminator):
-            share_buffers(_buffers_of_others(self.network))
+            share_buffers(_other_buffers(self.network))
         if self.history is not None:
             self.history.update()
         if self.average is not None and not self.averages_from_zero:
             self._update_average()
 
     def is_finite(self) -> bool:
-        """Whether all trained weights are: a finite loss may still have had another gradient."""
+        """True if all trained weights are finite. A finite loss may have a gradient that is not."""
         return bool(torch.isfinite(torch.stack(torch._foreach_norm([*self.trained]))).all())
 
     @property
     def tested(self) -> NetworkT:
-        """The network that is tested: the running average where there is one."""
+        """The network that is tested: the averaged one if there is one."""
         return self.network if self.average is None else self.average.module  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a later step depends on."""
+        """The state on which later steps depend."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -101,10 +102,10 @@ class Player(Generic[NetworkT]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        # A file does not tell of layouts, and the fused optimizer takes numbers as they lie in memory.
+        # A file has no memory layouts, and the fused optimizer needs that of the weights.
         for weight, moments in self.optimizer.state.items():
             for name, moment in moments.items():
                 if moment.shape == weight.shape:
@@ -116,9 +117,9 @@ class Player(Generic[NetworkT]):
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Moves the averages of the weights and of the running statistics by rate (network - average).
+        """Move the averages of the weights and of the running statistics by rate (network - average).
 
-        In place of `AveragedModel.update_parameters`, which has a GPU wait for the number of updates.
+        This replaces `AveragedModel.update_parameters`, which makes a GPU wait for the number of updates.
         """
         assert self.average is not None
         network, averaged, rate = self.network, self.average.module, self._averaging_rate()
@@ -134,7 +135,7 @@ class Player(Generic[NetworkT]):
         else:
             rate = self.averaging_rate if self.averages_from_zero else rate
             torch._foreach_lerp_(average_weights, weights, rate)
-        # Of other buffers the average has the network's.
+        # Other buffers are copied from the network.
         for average, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
             average.copy_(buffer)
         for average, statistic in zip(averages, moved, strict=True):
@@ -142,14 +143,16 @@ class Player(Generic[NetworkT]):
         self.average.n_averaged += 1
 
     def _averaging_rate(self) -> float:
-        """The averaging rate whose horizon is a share of the steps so far, at least the one that is set."""
+        """The averaging rate whose horizon is a share of the steps so far, or the final rate if that is
+        larger.
+        """
         steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
         horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
         return min(1.0, max(self.averaging_rate, horizon))
 
 
 def _running_statistics(network: nn.Module) -> list[Tensor]:
-    """The statistics that are averaged as the weights are, since they are those of activations under them."""
+    """The running statistics that are averaged like the weights, on which their activations depend."""
     statistics = [
         statistic
         for layer in network.modules()
@@ -168,8 +171,8 @@ def _running_statistics(network: nn.Module) -> list[Tensor]:
     return [statistic for statistic in statistics if statistic is not None]
 
 
-def _buffers_of_others(network: nn.Module) -> list[Tensor]:
-    """The buffers of all layers but batch normalization, which every rank moves alike."""
+def _other_buffers(network: nn.Module) -> list[Tensor]:
+    """The buffers of all layers except batch normalization, which every rank updates alike."""
     return [
         buffer
         for layer in network.modules()

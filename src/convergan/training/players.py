@@ -1,4 +1,4 @@
-"""The players of a recipe: built and initialized alike on every rank."""
+"""The players of a recipe, which are built and initialized alike on every rank."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,10 @@ from convergan.training.player import Player
 from convergan.training.randomness import RandomStream
 
 CLASSIFIERS = ("discriminator", "baseline")
-"""The players that classify images. The baseline is the discriminator, trained on labelled images alone."""
+"""The players that classify images. The baseline is the discriminator, trained only on labelled images."""
 
 INITIALIZATION_IMAGES = 500
-"""Images of the data-dependent initialization, as in the authors' code."""
+"""Number of images for the data-dependent initialization, as in the authors' code."""
 
 
 def build_players(
@@ -37,19 +37,19 @@ def build_players(
     losses: Mapping[str, Loss],
     streams: Mapping[str, RandomStream],
 ) -> dict[str, Player]:
-    """The players by name: `generator` only where it has a loss, `baseline` only where the recipe wants one
-    and there are classes.
+    """The players by name: `generator` only if it has a loss, `baseline` only if the recipe has one and there
+    are classes.
 
     Args:
-        device: where the networks and the images are.
+        device: device of the networks and the images.
         recipe: all settings.
-        data: which images are labelled, and which unlabelled.
+        data: division of the images into labelled and unlabelled ones.
         images: the training images.
-        losses: what each player minimizes.
-        streams: random numbers of the `game`, that is of discriminator and generator, and of the `baseline`.
+        losses: loss of each player.
+        streams: random numbers of the `game`, for discriminator and generator, and of the `baseline`.
 
     Raises:
-        UserError: the networks cannot take such images, or not be initialized from them.
+        UserError: the networks cannot take such images, or cannot be initialized from them.
     """
     if isinstance(recipe.networks, PretrainedSettings):
         raise UserError(
@@ -62,7 +62,7 @@ def build_players(
 
     def player(name: str, network: Discriminator | Generator) -> Player:
         settings, is_generator = recipe.optimizer, name == "generator"
-        # Initialized by now, from data that every rank has whole.
+        # By now it is initialized, from whole batches that every rank has.
         if ranks() > 1:
             take_whole_batches(network)
         return Player(
@@ -88,8 +88,8 @@ def build_players(
         if "generator" in losses:
             generator = build_generator(recipe.networks, shape).to(device)
         labelled = _is_initialized_from_labelled(recipe) and len(data.labelled) > 0
-        shown = data.labelled if labelled else data.unlabelled
-        _initialize_discriminator(classifier, recipe, images, shown)
+        initial_images = data.labelled if labelled else data.unlabelled
+        _initialize_discriminator(classifier, recipe, images, initial_images)
         players["discriminator"] = player("discriminator", classifier)
         if generator is not None:
             _initialize_generator(generator, recipe)
@@ -105,20 +105,20 @@ def build_players(
 def _initialize_discriminator(
     network: Discriminator, recipe: Recipe, images: DeviceImages, indices: np.ndarray
 ) -> None:
-    """Sets the gains and biases of a discriminator from a batch of its own data, if so wished.
+    """Set the gains and biases of a discriminator from a batch of its data, if the recipe says so.
 
     Raises:
-        UserError: they cannot be set from these images, such as when all are equal.
+        UserError: they cannot be set from these images, for example because all are equal.
     """
     if not recipe.networks.data_dependent_initialization:
         return
     count = min(INITIALIZATION_IMAGES, len(indices))
     group_size = network.group_size
     if _is_initialized_from_labelled(recipe):
-        # One group of all.
+        # All images form one group.
         network.group_size = None
     if count > 1 and network.groups_of(count)[-1] == 1:
-        # One that has no other in its group says nothing of distances.
+        # An image that is alone in its group has no distances.
         count -= 1
     order = epoch_order(
         indices, steps=1, batch_size=count, seed=recipe.seed, epoch=0, stream="initialization"
@@ -129,14 +129,16 @@ def _initialize_discriminator(
         except ValueError as error:
             raise UserError(
                 "networks.data-dependent-initialization: expected images that the discriminator can be "
-                f"initialized from, got {count} of which it says: {error}"
+                f"initialized from, got {count} for which it reports: {error}"
             ) from None
         finally:
             network.group_size = group_size
 
 
 def _initialize_generator(network: Generator, recipe: Recipe) -> None:
-    """Sets the gains and biases of a generator from its own noise, if so wished and if the authors do."""
+    """Set the gains and biases of a generator from its own noise, if the recipe says so and the network
+    allows it.
+    """
     if recipe.networks.data_dependent_initialization and network.data_dependent_initialization:
         device = next(network.parameters()).device
         count = INITIALIZATION_IMAGES
@@ -146,15 +148,16 @@ def _initialize_generator(network: Generator, recipe: Recipe) -> None:
 
 
 def _is_initialized_from_labelled(recipe: Recipe) -> bool:
-    """Whether what the layers are set from is as in the authors' code for CIFAR-10 and SVHN."""
+    """True if layers are initialized from labelled images, as in the authors' code for CIFAR-10 and SVHN."""
     networks = recipe.networks
     return isinstance(networks, ConvSettings) and networks.initialization_images == "labelled"
 
 
 def _run_initialization(network: Discriminator | Generator, inputs: Tensor) -> None:
-    """`initialize_from_data`; a network that has no layer to set from data sees it all the same.
+    """Run `initialize_from_data`, or only a forward pass if no layer is initialized from data.
 
-    Batch normalization's running statistics begin with it, and the numbers drawn after it stay the same.
+    The pass sets the first running statistics of batch normalization, and keeps later random numbers the
+    same.
     """
     if any(hasattr(layer, "initialize_from_data") for layer in network.modules()):
         initialize_from_data(network, inputs)

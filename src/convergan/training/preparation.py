@@ -1,4 +1,6 @@
-"""What must hold before anything is written: images, labels, networks and recipe that fit each other."""
+"""Preparation of a training, before anything is written: images, labels, networks and recipe must fit
+together.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -42,28 +44,28 @@ from convergan.training.objective import losses_of, require_views
 CPU = torch.device("cpu")
 
 ARRAYS = "arrays"
-"""The source of a recipe whose images came from Python."""
+"""Name of the source in a recipe whose images came from Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """A recipe with its images, divided for training."""
+    """A recipe with its images, which are divided for training."""
 
     recipe: Recipe
-    """The recipe as these images allow it, with absolute paths."""
+    """The recipe, adapted to these images, with absolute paths."""
     data: DataSet
     split: Split
     """Division of the images that the result is trained on."""
     folds: list[Split]
-    """Divisions for cross-validation, if the labels are few and there is no test set; of a run with arms the
-    one division, or the folds, whose held-out labels choose among them."""
+    """Divisions for cross-validation, if there are few labels and no test set. In a run with arms: the
+    division, or the folds, whose held-out labels choose among the arms."""
     cost: Cost | None
-    """Cost of each training, of several arms of the one that takes the most memory; None where the run is
+    """Cost of each training or, with several arms, of the one that takes the most memory; None if the run is
     finished."""
 
     @property
     def fold_count(self) -> int:
-        """Number of folds of the cross-validation; 0 where there is none, or one division alone."""
+        """Number of folds of the cross-validation; 0 if there is none, or only one division."""
         return len(self.folds) if len(self.folds) > 1 else 0
 
 
@@ -74,24 +76,25 @@ def prepare(
     processes: int,
     device: torch.device = CPU,
     progress: Callable[[int, int], None] | None = None,
-    found: Callable[[Recipe, Source], None] | None = None,
+    on_source: Callable[[Recipe, Source], None] | None = None,
     finished: bool = False,
 ) -> Preparation:
-    """Opens the images, unless they are given, divides them, and checks that the recipe fits them.
+    """Open the images, unless they are given, divide them, and check that the recipe fits them.
 
     Args:
         recipe: all settings.
         data: images from Python, in place of those that the recipe names.
-        processes: that train together.
-        device: that they train on.
+        processes: number of processes that train together.
+        device: device to train on.
         progress: called with (images done, images in all) while images are decoded.
-        found: called once the images have been found; what it raises ends all.
-        finished: nothing is to be trained any more; what it would take is not looked at.
+        on_source: called with the recipe and the source once the images have been found; its errors are
+            passed on.
+        finished: True if nothing is left to be trained, so that the cost of training is not computed.
 
     Raises:
-        UserError: the images cannot be read, the labels asked for are not there, the networks cannot take
-            such images or do not fit in memory, the batch cannot be divided among the processes, there is no
-            compiler, or a term compares views of which there are none.
+        UserError: the images cannot be read, there are too few labels, the networks cannot take such images
+            or do not fit in memory, the batch cannot be divided among the processes, there is no compiler, or
+            a term compares views but the recipe has no augmentation.
     """
     for name, size in (
         ("batch-size", recipe.batch_size),
@@ -112,7 +115,7 @@ def prepare(
         recipe, data = _open(
             recipe,
             progress=progress,
-            found=None if finished else found,
+            on_source=None if finished else on_source,
             before_decoding=None if finished else memory_check,
         )
     else:
@@ -124,8 +127,8 @@ def prepare(
     if isinstance(recipe.networks, ModuleSettings):
         require_module(recipe.networks, image_shape(data), outputs)
     else:
-        for each in _trained(recipe).values():
-            _require_networks(each, image_shape(data), outputs)
+        for trained_recipe in _trained_recipes(recipe).values():
+            _require_networks(trained_recipe, image_shape(data), outputs)
     # On a CPU the images are in memory by now.
     resident = data.train.images.nbytes <= recipe.data.resident_bytes
     cost = None
@@ -147,13 +150,13 @@ def _open(
     recipe: Recipe,
     *,
     progress: Callable[[int, int], None] | None,
-    found: Callable[[Recipe, Source], None] | None,
+    on_source: Callable[[Recipe, Source], None] | None,
     before_decoding: Callable[[Source], None] | None,
 ) -> tuple[Recipe, DataSet]:
-    """Opens the images that the recipe names; gives them, and the recipe with absolute paths."""
+    """Open the images that the recipe names; return the recipe with absolute paths, and the images."""
     settings = recipe.data
     if settings.size_px is not None and not isinstance(recipe.networks, ModuleSettings):
-        # At least so much, whatever the images are.
+        # The images have at least this shape.
         shape = (settings.channels or 1, settings.size_px, settings.size_px)
         _require_networks(recipe, shape, 1)
     if settings.source == ARRAYS:
@@ -167,7 +170,7 @@ def _open(
     data = open_data_set(
         settings,
         progress=progress,
-        on_source=None if found is None else partial(found, recipe),
+        on_source=None if on_source is None else partial(on_source, recipe),
         before_decoding=before_decoding,
     )
     return recipe, data
@@ -176,9 +179,9 @@ def _open(
 def _require_memory_before_decoding(
     recipe: Recipe, source: Source, *, device: torch.device, processes: int
 ) -> None:
-    """Refuses networks that do not fit in memory before the time is spent on decoding images.
+    """Refuse networks that do not fit in memory before time is spent on decoding images.
 
-    A network of one's own is asked only about images as they turn out to be, which may be all that it takes.
+    Custom networks are checked later, because they may accept only images of the actual shape.
     """
     if isinstance(recipe.networks, ModuleSettings):
         return
@@ -186,14 +189,16 @@ def _require_memory_before_decoding(
     size = first_size(source) if side_px is None else (side_px, side_px)
     if size is None:
         return
-    # Grey images take less than colour: what is not known must not refuse anything.
+    # Grey images take less memory than colour images; what is unknown must not cause a refusal.
     shape = (recipe.data.channels or 1, *size)
     fitted, classes = _fitted(recipe, source.classes, source.place)
     _required_memory(fitted, shape, max(len(classes), 1), device=device, processes=processes)
 
 
-def _trained(recipe: Recipe) -> dict[str | None, Recipe]:
-    """The recipe of each arm that takes steps, by its name; of a run without arms the recipe itself."""
+def _trained_recipes(recipe: Recipe) -> dict[str | None, Recipe]:
+    """The recipe of each arm that is trained in steps, by its name or, without arms, the recipe itself by
+    None.
+    """
     if not has_arms(recipe):
         return {None: recipe}
     return {name: arm_recipe(recipe, name) for name in arm_names(recipe) if name != FROZEN}
@@ -208,10 +213,10 @@ def _required_memory(
     processes: int,
     images_bytes: int = 0,
 ) -> Cost:
-    """The cost of the training that takes the most memory, of which each was found to fit."""
+    """The cost of the training that takes the most memory, after a check that each fits."""
     costs = [
         require_memory(
-            each,
+            trained_recipe,
             shape,
             outputs,
             device=device,
@@ -219,7 +224,7 @@ def _required_memory(
             images_bytes=images_bytes,
             arm=arm,
         )
-        for arm, each in _trained(recipe).items()
+        for arm, trained_recipe in _trained_recipes(recipe).items()
     ]
     return max(costs, key=lambda cost: cost.memory_bytes)
 
@@ -232,7 +237,7 @@ def _require_frozen(
     device: torch.device,
     processes: int,
 ) -> None:
-    """Loads the network of the arm `frozen`, the last to train: what it lacks is to be known now."""
+    """Load the network of the arm `frozen`, which is trained last, so that its problems appear now."""
     settings = recipe.frozen.networks
     network = PretrainedDiscriminator(settings, shape, outputs)
     require_memory_of_frozen(network, settings, shape, device=device, processes=processes)
@@ -240,20 +245,20 @@ def _require_frozen(
 
 
 def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:
-    """Channels, height and width of the images."""
+    """Channels, height and width of the training images."""
     _, height, width, channels = data.train.images.shape
     return (1 if channels == 1 else 3), height, width
 
 
 def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int) -> None:
-    """Builds both networks without memory or weights: their errors come before a run has begun."""
+    """Build both networks without memory or weights, so that their errors appear before a run begins."""
     try:
         with without_memory():
             build_discriminator(recipe.networks, shape, outputs)
             if "generator" in losses_of(recipe.objective):
                 build_generator(recipe.networks, shape)
     except (RuntimeError, OverflowError, TypeError) as error:
-        # Of a layer whose numbers cannot be counted in 64 bits.
+        # The size of a layer exceeds 64 bits.
         raise UserError(
             f"networks: expected networks for images of {shape[2]}x{shape[1]} px that fit in memory, got "
             f"settings of which torch says: {one_line(error)}"
@@ -261,7 +266,7 @@ def _require_networks(recipe: Recipe, shape: tuple[int, int, int], outputs: int)
 
 
 def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
-    """The split to train the result on, and those of the folds, if the labels are cross-validated."""
+    """The split to train the result on, and those of the folds of the cross-validation, if there is one."""
     settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
     validation_share = settings.validation_share
     if has_arms(recipe):
@@ -282,7 +287,7 @@ def _splits(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
 
 
 def _require_labels_of_all(recipe: Recipe, split: Split) -> None:
-    """Checks, where labelled images are the unlabelled ones as well, that none is left out by that."""
+    """Check that no image is left out if labelled images also serve as the unlabelled ones."""
     training = split.training
     labelled, unlabelled = len(training.labelled), len(training.unlabelled)
     if recipe.objective.shared_real_batch and 0 < labelled < unlabelled - len(training.validation):
@@ -293,8 +298,9 @@ def _require_labels_of_all(recipe: Recipe, split: Split) -> None:
 
 
 def _splits_for_arms(recipe: Recipe, data: DataSet) -> tuple[Split, list[Split]]:
-    """The split with all labels, and those that hold out some, to choose among the arms or to estimate the
-    errors where there is no test set."""
+    """The split with all labels, and those with held-out labels, which choose among the arms and, without a
+    test set, estimate the errors.
+    """
     settings, labels, seed = recipe.data, recipe.labels, split_seed(recipe)
     share = settings.validation_share
     split = draw_split(data, labels=labels, seed=seed, validation_share=share, test_share=None)
@@ -316,7 +322,10 @@ def _fitted(
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe adapted to images of these classes, and the classes that it uses.
 
-    Without labels there is nothing to classify; and where nothing is to be classified, labels are not used.
+    It uses none if no image is labelled or if the recipe does not learn classes.
+
+    Raises:
+        UserError: the recipe needs classes, and there are none.
     """
     if classes and recipe.objective.is_supervised:
         return recipe, classes
@@ -337,10 +346,10 @@ def _fitted(
 
 
 def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
-    """The recipe adapted to these images, and the images as it uses them."""
+    """The recipe adapted to these images, and the images, without labels and tests if it uses no classes."""
     recipe, classes = _fitted(recipe, data.classes, data.source)
     if recipe.objective.is_simultaneous:
-        # One forward pass has one precision, and the generator needs this one.
+        # One forward pass has one precision, and the generator needs fp32.
         recipe = replace(recipe, hardware=replace(recipe.hardware, precision="fp32"))
     if classes:
         return recipe, data
@@ -350,7 +359,7 @@ def _fitted_to_data(recipe: Recipe, data: DataSet) -> tuple[Recipe, DataSet]:
 
 
 def require_same_images(preparation: Preparation, fingerprint: str) -> None:
-    """Checks that this rank, which may be on another machine, has read the images of rank 0."""
+    """Check that this rank, which may be on another machine, has read the same images as rank 0."""
     data = preparation.data
     if data.fingerprint != fingerprint:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Streams of random numbers that do not disturb each other, and their states."""
+"""Independent streams of random numbers, and their states."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +12,14 @@ from convergan.errors import UserError
 
 
 def derived_seed(*parts: int) -> int:
-    """A 63-bit seed that differs, in all likelihood, wherever one of `parts` does."""
+    """A 63-bit seed that differs, almost certainly, if any of `parts` differs."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class RandomStream:
-    """torch's default generators as they stand for one purpose, swapped in while it runs."""
+    """A stream of random numbers for one purpose, which is swapped into torch's default generators while it
+    is used.
+    """
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self._device = device
@@ -28,29 +30,29 @@ class RandomStream:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Draws made in the block come from this stream and move it on; others are untouched."""
+        """Draw from this stream in the block, and leave other streams as they are."""
         with torch.random.fork_rng(devices=self._devices):
             self._restore(self._states)
             yield
             self._states = self._current()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states, which all ranks have alike."""
-        # Former versions had those of each rank.
+        """The states of the generators, which are the same on all ranks."""
+        # Former versions had the states of each rank.
         return {"ranks": [[state] for state in self._states]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave.
+        """Restore a state from `state_dict`.
 
         Raises:
-            UserError: it is of a version in which ranks drew on their own.
+            UserError: the state is from a version in which each rank had its own random numbers.
         """
-        if any(len(of_ranks) > 1 for of_ranks in state["ranks"]):
+        if any(len(rank_states) > 1 for rank_states in state["ranks"]):
             raise UserError(
-                "expected random numbers that all processes have alike, got those of an older version, whose"
-                " processes did not train as one; finish the run with that, or train anew"
+                "expected random numbers that all processes share, got those of an older version, in which"
+                " each process had its own; finish the run with that version, or train again"
             )
-        self._states = [of_ranks[0] for of_ranks in state["ranks"]]
+        self._states = [rank_states[0] for rank_states in state["ranks"]]
 
     def _current(self) -> list[Tensor]:
         return [

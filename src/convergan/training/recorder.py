@@ -1,4 +1,4 @@
-"""Watches a run: counts test errors, writes metrics.jsonl and sample grids, shows the progress."""
+"""Observer of a run: it counts test errors, writes metrics.jsonl and sample grids, and shows the progress."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,27 +23,27 @@ from convergan.training.tensorboard import ScalarLogger
 
 GRID_IMAGES = 100
 GRIDS = 10
-"""Largest number of sample grids of a run, including the last epoch's."""
+"""Largest number of sample grids of a run, including that of the last epoch."""
 
 
 class Display(Protocol):
-    """Shows one training; see `Progress`."""
+    """Display of one training; see `Progress`."""
 
     def begins_after(self, epochs_done: int) -> None:
-        """Shows that it begins, or is resumed."""
+        """Show that the training begins, or is resumed."""
 
     def steps_done(self, done: int, total: int) -> None:
-        """Shows how far it is."""
+        """Show the number of steps done."""
 
     def epoch_ended(self, line: EpochLine) -> None:
-        """Shows the numbers of an epoch."""
+        """Show the numbers of an epoch."""
 
     def warn(self, warning: HealthWarning) -> None:
-        """Shows a warning."""
+        """Show a warning."""
 
 
 class Recorder:
-    """The observer that keeps a run's books. Only here, and after training, are test images seen."""
+    """Observer that records a run. Test images are used only here, and after training."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Recorder:
         self.seed = seed
         self.progress = progress
         self.logger = logger
-        self._told: set[HealthWarning] = set()
+        self._shown_warnings: set[HealthWarning] = set()
         self._metrics_warnings: list[HealthWarning] = []
-        """Warnings on metrics.jsonl itself, to be written with its next line."""
+        """Warnings about metrics.jsonl itself, to be written with its next line."""
         if test is not None:
             self._images = DeviceImages(test.images, device, resident_bytes=resident_bytes)
 
@@ -78,20 +78,23 @@ class Recorder:
         problem = keep_metrics(self.folder.metrics, epochs_done).problem
         if problem is not None:
             metrics_warning = HealthWarning(
-                epochs_done + 1, METRICS, problem, "the other lines are kept; training is as it was"
+                epochs_done + 1,
+                METRICS,
+                problem,
+                "the other lines are kept; training is not affected",
             )
             self._metrics_warnings.append(metrics_warning)
-            self._tell(metrics_warning)
+            self._show_once(metrics_warning)
         self.progress.begins_after(epochs_done)
         if warning is not None:
-            self._tell(warning)
+            self._show_once(warning)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
         """See `Observer`."""
         warnings = [*self._metrics_warnings, *record.warnings]
         self._metrics_warnings = []
         for warning in warnings:
-            self._tell(warning)
+            self._show_once(warning)
         line = EpochLine(**vars(replace(record, warnings=warnings)))
         if self.test is not None:
             classifier, baseline = players["discriminator"], players.get("baseline")
@@ -113,10 +116,10 @@ class Recorder:
             self.logger.log(line)
         self.progress.epoch_ended(line)
 
-    def _tell(self, warning: HealthWarning) -> None:
-        """Shows a warning, once."""
-        if warning not in self._told:
-            self._told.add(warning)
+    def _show_once(self, warning: HealthWarning) -> None:
+        """Show a warning, unless it has been shown before."""
+        if warning not in self._shown_warnings:
+            self._shown_warnings.add(warning)
             self.progress.warn(warning)
 
     def _test_errors(self, network: Discriminator) -> int:

@@ -1,4 +1,4 @@
-"""What a run came to, from its trainings, as results.json has it."""
+"""Results of a run, from the outcome of its trainings, as in results.json."""
 
 from dataclasses import replace
 
@@ -20,10 +20,10 @@ def results_of(
     """The results of a run.
 
     Args:
-        preparation: what was trained.
-        trained: what all of its trainings came to.
-        device: that they ran on.
-        commit: of the code that ran.
+        preparation: images and recipe.
+        trained: outcome of all trainings.
+        device: device of the trainings.
+        commit: git commit of the code that ran, if known.
     """
     recipe, split, fitted = preparation.recipe, preparation.split, trained.fitted
     untested = Results(

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run folder: data, folds, training, verdict, model, report."""
+"""Runs: from a recipe to a finished run folder with data, folds, training, verdict, model and report."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -26,7 +26,13 @@ from convergan.runs.results import Results
 from convergan.terminal import standard_console
 from convergan.training.arms import train_arms, train_folds
 from convergan.training.computation import computation_sentence
-from convergan.training.ensemble import Member, as_one, finished_member, is_whole, with_members
+from convergan.training.ensemble import (
+    Member,
+    ensemble_of,
+    finished_member,
+    is_complete,
+    with_members,
+)
 from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import (
@@ -50,7 +56,7 @@ from convergan.training.signals import (
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.together import train_together, trains_together
-from convergan.training.trainer import Trainer, shown_of
+from convergan.training.trainer import Trainer, progress_entry
 from convergan.training.trainings import players_of, step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
 from convergan.training.verdict import verdict_sentence
@@ -66,30 +72,30 @@ def train(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> Results:
-    """Trains a recipe into the run folder `out`, and prints the verdict.
+    """Train a recipe into the run folder `out`, and print the verdict.
 
     Args:
-        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`. One with `members`
-            above 1 trains an ensemble, whose members have run folders of their own in `out`.
-        out: the run folder; new or empty, or with `options.resume` a run of this very recipe.
+        recipe: all settings, or the name of a preset: `digits` for `PRESETS["digits"]`. With `members` above
+            1, an ensemble is trained, whose members have run folders of their own in `out`.
+        out: the run folder; new or empty, or with `options.resume` a run of the same recipe.
         data: images from Python (`data_set_from_arrays`) in place of those that `recipe.data` names.
-        network: what makes a discriminator of your own in place of the recipe's, an `nn.Module` from images
-            [batch, channels, height, width], floats from -1 to 1, to logits [batch, classes]: a class or a
-            function, called without arguments or, if it wants them, with the images' shape (channels,
-            height, width) and the number of classes. Baseline and arms have it too. Its batch
-            normalizations have the statistics of each group of images apart (`GroupedBatchNorm`).
-        features: with `network`, the name of the layer whose outputs feature matching compares; default:
-            what its last linear layer takes. Maps are averaged over their positions.
-        options: how the run is kept.
-        console: where progress and verdict are shown; default: the terminal.
+        network: class or function that makes a discriminator of your own in place of the recipe's. It is
+            called without arguments or, if it takes two, with the shape of the images (channels, height,
+            width) and the number of classes. It returns an `nn.Module` from images [batch, channels, height,
+            width], floats from -1 to 1, to logits [batch, classes]. Baseline and arms use it too. Its batch
+            normalizations compute the statistics of each group of images separately (`GroupedBatchNorm`).
+        features: with `network`, name of the layer whose outputs feature matching compares; default: the
+            input of the last linear layer. Feature maps are averaged over their positions.
+        options: options of resuming, checkpoints, divergence and logging.
+        console: console for progress and verdict; default: the terminal.
 
     Returns:
-        What the run came to, which results.json holds as well.
+        The results of the run, as in results.json.
 
     Raises:
         UserError: a setting, an image or a label does not fit, or training diverged.
-        Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint has been written.
-        Terminated: SIGTERM or SIGHUP came before the training began, after its end, or twice.
+        Interrupted: SIGINT, SIGTERM or SIGHUP was received; a checkpoint has been written.
+        Terminated: SIGTERM or SIGHUP was received before the training began, after its end, or twice.
 
     Example:
         >>> from dataclasses import replace
@@ -111,15 +117,15 @@ def rehearse(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Does everything that `train` does before it trains, and prints the memory and the time of training.
+    """Prepare a training as `train` does, and print the memory and the time that it would need.
 
-    The images are decoded into the cache, a few steps are timed, and nothing else is left behind.
+    The images are decoded into the cache and a few steps are timed. Nothing is trained or written otherwise.
 
     Args:
         recipe, data, network, features, options, console: as in `train`.
 
     Raises:
-        UserError: as `train`, before the training begins.
+        UserError: as in `train`, before the training begins.
 
     Example:
         >>> from convergan import rehearse
@@ -149,15 +155,15 @@ class _Request:
             raise UserError(
                 f"data: expected what data_set_from_arrays gives, got {type(data).__name__}"
             )
-        for name, given, kind in (("options", options, RunOptions), ("console", console, Console)):
-            if not isinstance(given, kind | None):
-                raise UserError(f"{name}: expected {kind.__name__} or nothing, got {quoted(given)}")
+        for name, value, kind in (("options", options, RunOptions), ("console", console, Console)):
+            if not isinstance(value, kind | None):
+                raise UserError(f"{name}: expected {kind.__name__} or nothing, got {quoted(value)}")
         self.recipe, self.data = with_module(as_recipe(recipe), network, features), data
         self.options, self.console = options or RunOptions(), console or standard_console()
 
 
 def _launched(task: Callable[[torch.device], ResultT], recipe: Recipe) -> ResultT:
-    """Runs a task on the recipe's hardware, with its number of threads."""
+    """Run a task on the recipe's hardware, with its number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.hardware.threads or threads)
     try:
@@ -168,7 +174,7 @@ def _launched(task: Callable[[torch.device], ResultT], recipe: Recipe) -> Result
 
 
 def _prepared(device: torch.device, request: _Request, *, finished: bool = False) -> Preparation:
-    """Checks all that can be checked without images, then prepares the training with them."""
+    """Check everything that can be checked without images, then prepare the training with the images."""
 
     def check() -> None:
         if request.options.logger == "tensorboard":
@@ -184,12 +190,12 @@ def _prepared(device: torch.device, request: _Request, *, finished: bool = False
                 processes=ranks(),
                 device=device,
                 progress=progress,
-                found=lambda named, source: require_size(device, named, source),
+                on_source=lambda recipe, source: require_size(device, recipe, source),
                 finished=finished,
             )
 
     on_rank_zero(check)
-    # Rank 0 decodes images that are not decoded yet, and reports on them; then the other ranks read the same
+    # Rank 0 decodes images that are not decoded yet, and reports on them. Then the other ranks read the same
     # store.
     rank_zero_result: list[Preparation] = []
     on_rank_zero(lambda: rank_zero_result.append(prepared()))
@@ -254,7 +260,7 @@ def _rehearse(device: torch.device, request: _Request) -> None:
 
 
 def _printer(console: Console) -> Callable[[str], None]:
-    """Prints a line as it is, on rank 0 alone."""
+    """A function that prints a line unchanged, only on rank 0."""
 
     def say(line: str) -> None:
         if rank() == 0:
@@ -264,7 +270,7 @@ def _printer(console: Console) -> Callable[[str], None]:
 
 
 def _begun(folder: RunFolder) -> Recipe | None:
-    """The recipe of the run in a folder, if one was begun there."""
+    """The recipe of the run in a folder; None if no run has begun there."""
     return read_recipe(folder.recipe) if folder.recipe.exists() else None
 
 
@@ -286,15 +292,17 @@ def _run(
     preparation: Preparation,
     request: _Request,
 ) -> Results:
-    """Trains the folds and arms, if any, then the model that stays; writes everything but the checkpoints."""
+    """Train the folds and arms, if any, then the model that is saved; write everything except the
+    checkpoints.
+    """
     step_costs = step_costs_of(preparation, from_rank_zero(folder.read_manifest).step_seconds or {})
-    shown = [shown_of(each, step_costs) for each in trainings_of(preparation)]
+    entries = [progress_entry(training, step_costs) for training in trainings_of(preparation)]
     trainer = Trainer(
         device=device,
         folder=folder,
         options=request.options,
         origin=_origin(preparation),
-        progress=RunProgress(request.console, shown),
+        progress=RunProgress(request.console, entries),
         step_seconds=step_costs,
         stop_requested=lambda: False,
     )
@@ -302,8 +310,8 @@ def _run(
 
 
 def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -> Member:
-    """Trains one model into its folder, or takes it from there where that has been done."""
-    # Of the code that runs, whatever is committed before it ends.
+    """Train one model into its folder, or read it if it is finished."""
+    # The commit of the code that runs, even if there are new commits before it ends.
     commit = git_commit()
     device = trainer.device
     with stop_on_signals() as stop_requested:
@@ -324,60 +332,66 @@ def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -
 def _run_members(
     device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
 ) -> Results:
-    """Trains the members of an ensemble, each in a run folder of its own; writes what they are together."""
+    """Train the members of an ensemble, each in a run folder of its own; write the model and results of the
+    ensemble.
+    """
     commit = git_commit()
-    # The ensemble's folder has been claimed: what is in it may go on.
+    # The ensemble's folder has been claimed: the members in it may be continued.
     options = replace(request.options, resume=True)
     preparations = [
         replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
     ]
-    folders = [folder.member(each.recipe.seed) for each in preparations]
-    # Ranks on other machines may not see the models; checkpoints they are given.
-    whole = [*map(is_whole, folders, preparations)] if ranks() == 1 else [False] * len(folders)
-    together = trains_together(preparation, device, options) and not any(whole)
-    count, of_each = len(preparations), len(trainings_of(preparations[0]))
-    titles = [f"{count} members"] if together else []
+    folders = [folder.member(member.recipe.seed) for member in preparations]
+    # Ranks on other machines may not see the models; they are sent checkpoints.
+    are_complete = (
+        [*map(is_complete, folders, preparations)] if ranks() == 1 else [False] * len(folders)
+    )
+    jointly = trains_together(preparation, device, options) and not any(are_complete)
+    count, trainings_per_member = len(preparations), len(trainings_of(preparations[0]))
+    titles = [f"{count} members"] if jointly else []
     titles += [f"member {number} of {count}" for number in range(1, count + 1)]
-    shown = [
-        shown_of(each, {}, title) for title in titles for each in trainings_of(preparations[0])
+    entries = [
+        progress_entry(training, {}, title)
+        for title in titles
+        for training in trainings_of(preparations[0])
     ]
-    progress = RunProgress(request.console, shown)
+    progress = RunProgress(request.console, entries)
     trainers = [
         Trainer(
             device=device,
-            folder=each,
+            folder=member_folder,
             options=options,
             origin=_origin(prepared),
             progress=progress,
             step_seconds={},
             stop_requested=lambda: False,
             member=title,
-            earlier=place * of_each,
+            earlier=place * trainings_per_member,
         )
-        for place, (each, prepared, title) in enumerate(
+        for place, (member_folder, prepared, title) in enumerate(
             zip(folders, preparations, titles[-count:], strict=True), start=len(titles) - count
         )
     ]
 
     def begun(stack: ExitStack, place: int) -> None:
-        of_member = folders[place]
-        on_rank_zero(lambda: stack.enter_context(claimed(of_member, resume=True)))
-        on_rank_zero(lambda: _begin(of_member, preparations[place], device, options, {}))
+        member_folder = folders[place]
+        on_rank_zero(lambda: stack.enter_context(claimed(member_folder, resume=True)))
+        on_rank_zero(lambda: _begin(member_folder, preparations[place], device, options, {}))
 
-    if together:
+    if jointly:
         with ExitStack() as stack, stop_on_signals() as stop_requested:
             for place in range(count):
                 begun(stack, place)
             train_together(trainers, preparations, titles[0], stop_requested)
     members: list[Member] = []
     for place, prepared in enumerate(preparations):
-        if whole[place]:
+        if are_complete[place]:
             members.append(finished_member(folders[place], prepared, device))
             continue
         with ExitStack() as stack:
             begun(stack, place)
             members.append(_run_single(trainers[place], folders[place], prepared))
-    ensemble = as_one(members)
+    ensemble = ensemble_of(members)
     results = with_members(results_of(preparation, ensemble, device, commit), members)
     on_rank_zero(
         lambda: write_ensemble_end(folder, preparation, members, ensemble, results, device=device)
@@ -386,7 +400,7 @@ def _run_members(
 
 
 def _origin(preparation: Preparation) -> dict[str, str]:
-    """The identity of a run, by kind, as its checkpoints and its model hold it."""
+    """The identity of a run, by kind, for its checkpoints and its model."""
     return {
         "recipe": recipe_sha256(preparation.recipe),
         "data set": preparation.data.fingerprint,

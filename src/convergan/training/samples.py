@@ -1,4 +1,4 @@
-"""Samples from fixed noise, and how diverse they are."""
+"""Samples from fixed noise, and their diversity."""
 
 import math
 
@@ -14,13 +14,15 @@ from convergan.training.health import mean_pairwise_distance
 from convergan.training.player import Player
 
 DIVERSITY_IMAGES = 200
-"""Images whose pairwise distances tell how diverse the generator is."""
+"""Number of images whose pairwise distances measure the diversity of a generator."""
 
 
 def diversity(
     player: Player[Generator] | None, images: DeviceImages, unlabelled: np.ndarray, seed: int
 ) -> float:
-    """Mean pairwise distance of fixed samples over that of as many fixed images; NaN without a generator."""
+    """Mean pairwise distance of fixed samples, divided by that of as many fixed images; NaN without a
+    generator.
+    """
     if player is None:
         return math.nan
     generator = player.tested
@@ -33,15 +35,15 @@ def diversity(
 
 
 def fixed_samples(generator: Generator, count: int, seed: int) -> Tensor:
-    """Images [count, channels, height, width] from the same noise whenever it is called."""
-    # Whole batches, where images are normalized by those beside them.
+    """Images [count, channels, height, width] from noise that depends only on the seed."""
+    # Whole batches, if images are normalized by the statistics of their batch.
     batch = generator.sample_batch or count
-    drawn = math.ceil(count / batch) * batch
+    padded_count = math.ceil(count / batch) * batch
     device = next(generator.parameters()).device
     noise = torch.Generator().manual_seed(seed)
     training = generator.training
     generator.eval()
     with torch.no_grad(), without_tf32():
-        samples = generator(generator.latent(drawn, "cpu", noise).to(device))
+        samples = generator(generator.latent(padded_count, "cpu", noise).to(device))
     generator.train(training)
     return samples[:count]

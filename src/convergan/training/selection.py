@@ -1,4 +1,4 @@
-"""Choosing among epochs, by the held-out part of the labelled images alone."""
+"""Choice of an epoch, only by the labelled images that are held out for validation."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from convergan.training.classify import predicted_classes
 
 
 class BestEpoch:
-    """Keeps the weights of the epoch with the fewest validation errors, the earliest of several.
+    """The weights of the epoch with the fewest validation errors, and of the earliest such epoch.
 
-    It is given validation errors and nothing else: whoever calls it has no test labels to give.
+    It depends only on validation errors, as its callers have no test labels.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class BestEpoch:
         self.weights: dict[str, Tensor] | None = None
 
     def offer(self, epoch: int, validation_errors: int, network: nn.Module) -> None:
-        """Takes the network's weights if it errs less than every one before."""
+        """Take the weights of a network if it has fewer errors than those of all earlier epochs."""
         if self.errors is None or validation_errors < self.errors:
             self.epoch, self.errors = epoch, validation_errors
             self.weights = {
@@ -35,11 +35,11 @@ class BestEpoch:
         return {"epoch": self.epoch, "errors": self.errors, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         self.epoch, self.errors, self.weights = state["epoch"], state["errors"], state["weights"]
 
 
 def validation_errors(network: Discriminator, images: DeviceImages, data: TrainingData) -> int:
-    """The number of validation images that a classifier errs on."""
+    """The number of validation images that a classifier misclassifies."""
     predicted = predicted_classes(network, images, data.validation)
     return int(np.count_nonzero(predicted != data.validation_labels))

@@ -28,7 +28,7 @@ class Interrupted(_Ended, Exception):
 class Terminated(_Ended, KeyboardInterrupt):
     """Raised at SIGTERM or SIGHUP while there is nothing to keep, or at the second signal.
 
-    As with Ctrl-C, what is under way is left by an exception that nobody takes for a fault of an image.
+    As with Ctrl-C, this exception ends the current work, and is not mistaken for a faulty image.
     """
 
 
@@ -38,7 +38,7 @@ _raised: list[int] = []
 
 @contextmanager
 def terminated_by_signals() -> Iterator[None]:
-    """Has SIGTERM and SIGHUP raise `Terminated` in the block, so that it can put away what it was making."""
+    """Raise `Terminated` at SIGTERM and SIGHUP in the block, so that it can remove unfinished files."""
     _raised.clear()
 
     def end(number: int, _: FrameType | None) -> None:
@@ -50,17 +50,17 @@ def terminated_by_signals() -> Iterator[None]:
 
 
 def end_if_asked() -> None:
-    """Raises `Terminated` again, if it has been raised and Python discarded it."""
+    """Raise `Terminated` again, if it has been raised and Python discarded it."""
     if _raised:
         raise Terminated(_raised[0])
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Has the first SIGINT, SIGTERM or SIGHUP ask for a stop between two steps; a second is obeyed at once.
+    """Take the first SIGINT, SIGTERM or SIGHUP in the block as a request to stop between two steps.
 
-    Yields a function that returns True once a stop has been asked for. An `Interrupted` that leaves the block
-    carries the signal's number.
+    A second signal acts at once. Yields a function that returns True once a stop has been requested. An
+    `Interrupted` that leaves the block has the number of the signal.
     """
     end_if_asked()
     received: list[int] = []
@@ -90,7 +90,7 @@ def _end_signals() -> list[int]:
 def _handled(
     handler: Callable[[int, FrameType | None], None], numbers: list[int]
 ) -> Iterator[dict[int, Any]]:
-    """Installs a handler of signals in the block, if on the main thread; yields the previous handlers."""
+    """Install a handler of signals for the block, if on the main thread; yield the previous handlers."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         # A handler that was not installed from Python is None here, and cannot be restored.

@@ -1,4 +1,4 @@
-"""Everything of a training that a checkpoint holds."""
+"""The state of a training, as in a checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,9 +26,9 @@ _BEST = {"discriminator": "best", "baseline": "best_baseline"}
 
 
 class TrainingState:
-    """The players by name, where the run stands, and every random stream.
+    """The players by name, the progress of the training, and all random streams.
 
-    The baseline has a stream of its own, so that the others' course is the same with and without it.
+    The baseline has a stream of its own, so that the other players are the same with and without it.
     """
 
     def __init__(
@@ -45,8 +45,10 @@ class TrainingState:
             for number, name in enumerate(_STREAMS)
         }
         self.players = build_players(device, recipe, data, images, losses, shared)
-        self.terms = _begun(device, recipe, data, {name: losses[name] for name in self.players})
-        """What the terms of the players remember, as `<player>/<term>`."""
+        self.terms = _term_states(
+            device, recipe, data, {name: losses[name] for name in self.players}
+        )
+        """States of the players' terms, by `<player>/<term>`."""
         # Every rank draws alike, for the whole batch: see `convergan.whole_batch`.
         self.streams = {
             name: RandomStream(device, derived_seed(recipe.seed, number + len(_STREAMS), 0))
@@ -55,36 +57,36 @@ class TrainingState:
 
         self.epochs_done = 0
         self.position = 0
-        """Steps done in the epoch under way."""
+        """Steps done in the current epoch."""
         self.step = 0
-        """Steps done in all."""
+        """Steps done in total."""
         self.train_seconds = 0.0
         self.rollbacks = 0
         """Number of rollbacks, each of which has halved the learning rate."""
         self.warnings: list[HealthWarning] = []
-        """Warnings of the epoch under way, to be written with its line of metrics."""
+        """Warnings of the current epoch, to be written with its line of metrics."""
         self.epoch_sums: Tensor | None = None
-        """Losses and scores, summed over the epoch under way, on the device."""
+        """Losses and scores, summed over the current epoch, on the device."""
         self.health = HealthMonitor(recipe)
         self.best = {name: BestEpoch() for name in CLASSIFIERS if name in self.players}
 
     def _parts(self) -> dict[str, Any]:
-        """All that has a state of its own, by its name in a checkpoint."""
+        """All parts with a state of their own, by name in a checkpoint."""
         best = {_BEST[name]: best for name, best in self.best.items()}
         streams = {_STREAMS[name]: stream for name, stream in self.streams.items()}
-        # Checkpoints of trainings whose terms remember nothing do not have it.
+        # Checkpoints of trainings whose terms have no state do not have this part.
         terms = {"terms": self.terms} if self.terms else {}
         return {**self.players, "health": self.health, **best, **streams, **terms}
 
     def find_not_finite(self) -> NotFinite | None:
-        """A player whose weights are not finite. All ranks hold the same weights, and find the same."""
+        """The first player whose weights are not finite; None if all are. All ranks have the same weights."""
         for name, player in self.players.items():
             if not player.is_finite():
                 return NotFinite(self.step, f"a weight of the {name}")
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that later steps depend on, which is the same on every rank."""
+        """The state on which later steps depend, which is the same on every rank."""
         return {
             **{name: part.state_dict() for name, part in self._parts().items()},
             "epochs_done": self.epochs_done,
@@ -97,7 +99,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.epochs_done = state["epochs_done"]
@@ -110,10 +112,10 @@ class TrainingState:
         self.epoch_sums = None if sums is None else sums.to(device)
 
 
-def _begun(
+def _term_states(
     device: torch.device, recipe: Recipe, data: TrainingData, losses: Mapping[str, Loss]
 ) -> nn.ModuleDict:
-    """Prepares the terms of all players for the training; returns what they remember."""
+    """Prepare the terms of all players for the training; return their states."""
     counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
     supervised = recipe.objective.is_supervised
     context = TermContext(

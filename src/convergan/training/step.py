@@ -1,4 +1,4 @@
-"""One step of training: what each player sees, its loss, and how its weights move."""
+"""One step of training: the images, the loss and the update of each player."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ Parts = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """The players with their losses and their images, and the steps that they take."""
+    """The players with their losses and images, and their steps."""
 
     device: torch.device
     players: Mapping[str, Player]
@@ -44,79 +44,87 @@ class Game:
     hardware: HardwareSettings
     generator_steps: int
     simultaneous: bool
-    """Whether both players' losses come from one forward pass."""
+    """True if the losses of both players come from one forward pass."""
 
     discriminator_dtype: torch.dtype
-    """What the matrix products of the steps of discriminator and baseline are computed in."""
+    """Type in which the matrix products of the discriminator's and the baseline's steps are computed."""
 
     progress: Callable[[], float]
-    """The share of the training's steps that are done."""
+    """Function that returns the share of the training's steps that are done, in [0, 1)."""
 
     def step(self, state: TrainingState, learning_rate: float) -> tuple[Parts, Tensor]:
-        """Takes the step of all players at `state.position` of the epoch.
+        """Take the step of all players at `state.position` of the epoch.
 
         Returns:
-            The parts of all losses as `<player>/<part>`, and the means of D(x) over the unlabelled images and
-            of D(G(z)) over the generated ones, [2], which are NaN without a generator.
+            The parts of all losses by `<player>/<part>`, and a tensor [2] with the means of D(x) over the
+            unlabelled images and of D(G(z)) over the generated images, which are NaN without a generator.
         """
         parts: Parts = {}
         position = state.position
         self.noise.prepare(state.step)
         begin_step(self.hardware, self.device)
         with state.streams["game"]():
-            wanted = self.losses["discriminator"].needs
-            if "generator" in self.players or TEACHER in wanted:
-                wanted |= {UNLABELLED}
-            if self.batches.shares_real and LABELLED in wanted:
-                wanted -= {UNLABELLED}
-            batch = self.batches.real(position, wanted)
+            needs = self.losses["discriminator"].needs
+            if "generator" in self.players or TEACHER in needs:
+                needs |= {UNLABELLED}
+            if self.batches.shares_real and LABELLED in needs:
+                needs -= {UNLABELLED}
+            batch = self.batches.real(position, needs)
             for name in ("discriminator", "generator"):
                 if name in self.players:
                     self.players[name].network.train()
             if self.simultaneous:
-                outputs, of_players = self.simultaneous_step(batch, learning_rate)
-                parts.update(of_players)
+                outputs, player_parts = self.simultaneous_step(batch, learning_rate)
+                parts.update(player_parts)
             else:
-                outputs, of_discriminator = self.discriminator_step(batch, learning_rate)
-                parts.update(_prefixed("discriminator", of_discriminator))
+                outputs, discriminator_parts = self.discriminator_step(batch, learning_rate)
+                parts.update(_prefixed("discriminator", discriminator_parts))
                 if "generator" in self.players:
                     parts.update(_prefixed("generator", self.turns(position, learning_rate)))
         if "baseline" in self.players and LABELLED in batch.groups:
             with state.streams["baseline"]():
-                of_baseline = self.baseline_step(batch, learning_rate)
-            parts.update(_prefixed("baseline", of_baseline))
+                baseline_parts = self.baseline_step(batch, learning_rate)
+            parts.update(_prefixed("baseline", baseline_parts))
         return parts, self.scores(outputs)
 
     def discriminator_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
-        """A step of the discriminator: the batch and, if any, generated images, in one forward pass.
+        """Take a step of the discriminator on the batch and, if there is a generator, on generated images.
 
-        Groups through which no term is differentiated are judged before, without gradients, which takes a
-        third of the time. Without a generator unlabelled images that no term looks at are left out.
+        There is one forward pass, except for groups through which no term is differentiated: these have a
+        pass without gradients before it, which takes a third of the time. Without a generator, groups that no
+        term uses are left out.
         """
         player, loss = self.players["discriminator"], self.losses["discriminator"]
-        # The teacher's running statistics are to be those of the images that it is shown.
-        watched = loss.needs | ({UNLABELLED} if TEACHER in loss.needs else set())
+        # The teacher's running statistics must be those of the images that it classifies.
+        used_groups = loss.needs | ({UNLABELLED} if TEACHER in loss.needs else set())
         if "generator" in self.players:
             with torch.no_grad():
                 generated = self.players["generator"].local(self.latent())
-            seen = batch.with_group(GENERATED, generated)
+            whole_batch = batch.with_group(GENERATED, generated)
         else:
-            seen = batch.only(watched)
-        apart = (watched - loss.needs_gradient_of) & seen.groups.keys()
+            whole_batch = batch.only(used_groups)
+        without_gradient = (used_groups - loss.needs_gradient_of) & whole_batch.groups.keys()
         groups: dict[str, DiscriminatorOutput] = {}
         with self.autocast():
-            if apart:
+            if without_gradient:
                 with torch.no_grad():
-                    groups = _judged(player, player.local, seen.only(apart), seen.running)
-            learnt = seen.only(seen.groups.keys() - apart)
-            groups |= _judged(player, player.wrapped, learnt, seen.running)
+                    groups = _group_outputs(
+                        player,
+                        player.local,
+                        whole_batch.only(without_gradient),
+                        whole_batch.running,
+                    )
+            with_gradient = whole_batch.only(whole_batch.groups.keys() - without_gradient)
+            groups |= _group_outputs(player, player.wrapped, with_gradient, whole_batch.running)
         outputs = self.term_outputs("discriminator", groups, batch)
         parts = loss(outputs)
         player.step(total(parts), learning_rate)
         return outputs, parts
 
     def turns(self, position: int, learning_rate: float) -> Parts:
-        """The steps of the generator that follow one of the discriminator; gives the means of their parts."""
+        """Take the steps of the generator after one of the discriminator; return the means of the parts of
+        their losses.
+        """
         with _frozen(self.players["discriminator"]):
             turns = [
                 self.generator_step(position, turn, learning_rate)
@@ -125,7 +133,7 @@ class Game:
         return {name: torch.stack([parts[name] for parts in turns]).mean() for name in turns[0]}
 
     def generator_step(self, position: int, turn: int, learning_rate: float) -> Parts:
-        """A step of the generator through the discriminator as it is, whose weights are frozen."""
+        """Take a step of the generator through the discriminator, whose weights are frozen."""
         # Unwrapped, the discriminator's gradients are not synchronized.
         judge, player = self.players["discriminator"], self.players["generator"]
         loss = self.losses["generator"]
@@ -133,62 +141,62 @@ class Game:
         compares_halves = judge.network.compares_halves
         if UNLABELLED in loss.needs and not compares_halves:
             with torch.no_grad():
-                groups[UNLABELLED] = _judged_alone(judge, self.batches.matched(position, turn))
+                groups[UNLABELLED] = _output_alone(judge, self.batches.matched(position, turn))
         generated = player.wrapped(self.latent())
         if compares_halves:
-            # Real ones beside the generated, as in the discriminator's step.
+            # Real and generated images in one batch, as in the discriminator's step.
             matched = self.batches.matched(position, turn)
             batch = Batch({UNLABELLED: matched, GENERATED: generated})
-            groups = _judged(judge, judge.local, batch, batch.running)
+            groups = _group_outputs(judge, judge.local, batch, batch.running)
             groups[UNLABELLED] = _detached(groups[UNLABELLED])
         else:
-            groups[GENERATED] = _judged_alone(judge, generated)
+            groups[GENERATED] = _output_alone(judge, generated)
         parts = loss(self.term_outputs("generator", groups))
         player.step(total(parts), learning_rate)
         return parts
 
     def simultaneous_step(self, batch: Batch, learning_rate: float) -> tuple[TermOutputs, Parts]:
-        """A step of both players from one forward pass, as the authors take it on ImageNet.
+        """Take a step of both players from one forward pass, as the authors do on ImageNet.
 
-        Each moves against the gradient of its own loss by its own weights; neither sees the other's new
-        weights. All of it is in float32, which the generator needs.
+        Each player is updated by the gradient of its own loss, computed with the old weights of both. The
+        step is in float32, which the generator needs.
         """
         discriminator, generator = self.players["discriminator"], self.players["generator"]
         batch = batch.with_group(GENERATED, generator.local(self.latent()))
-        groups = _judged(discriminator, discriminator.local, batch, batch.running)
+        groups = _group_outputs(discriminator, discriminator.local, batch, batch.running)
         outputs = self.term_outputs("discriminator", groups, batch)
         parts = self.losses["discriminator"](outputs)
         groups = {**outputs.groups, UNLABELLED: _detached(outputs.groups[UNLABELLED])}
-        of_generator = self.losses["generator"](self.term_outputs("generator", groups))
+        generator_parts = self.losses["generator"](self.term_outputs("generator", groups))
         gradients = [
             torch.autograd.grad(total(loss), player.trained, retain_graph=True, allow_unused=True)
-            for player, loss in ((discriminator, parts), (generator, of_generator))
+            for player, loss in ((discriminator, parts), (generator, generator_parts))
         ]
-        for player, of_player in zip((discriminator, generator), gradients, strict=True):
-            for weight, gradient in zip(player.trained, of_player, strict=True):
+        for player, player_gradients in zip((discriminator, generator), gradients, strict=True):
+            for weight, gradient in zip(player.trained, player_gradients, strict=True):
                 if gradient is None:
                     weight.grad = None
                     continue
-                # It lies in memory as the weight does, which fused optimizers rely on.
+                # With the memory layout of the weight, on which fused optimizers rely.
                 weight.grad = torch.empty_like(weight)
                 weight.grad.copy_(sum_over_ranks(gradient) / ranks())
             player.move(learning_rate)
-        both = _prefixed("discriminator", parts) | _prefixed("generator", of_generator)
-        return outputs, both
+        all_parts = _prefixed("discriminator", parts) | _prefixed("generator", generator_parts)
+        return outputs, all_parts
 
     def baseline_step(self, batch: Batch, learning_rate: float) -> Parts:
-        """A step of the baseline: the discriminator's, on the labelled images alone."""
+        """Take a step of the baseline, which is that of the discriminator on labelled images only."""
         player = self.players["baseline"]
         player.network.train()
         labelled = Batch({LABELLED: batch[LABELLED]}, batch.labels)
         with self.autocast():
-            groups = _judged(player, player.wrapped, labelled, labelled.running)
+            groups = _group_outputs(player, player.wrapped, labelled, labelled.running)
         parts = self.losses["baseline"](self.term_outputs("baseline", groups, labelled))
         player.step(total(parts), learning_rate)
         return parts
 
     def latent(self) -> Tensor:
-        """The noise of one batch of generated images."""
+        """Latent vectors for one batch of generated images."""
         generator, rows = self.players["generator"].network, self.batches.sizes[GENERATED]
         with batch_of_ranks([rows]):
             return draw_rows(lambda rows: generator.latent(rows, self.device), rows)
@@ -205,14 +213,14 @@ class Game:
         return torch.stack(scores)
 
     def autocast(self) -> torch.autocast:
-        """The precision of the steps of discriminator and baseline."""
+        """A context with the precision of the steps of discriminator and baseline."""
         reduced = self.discriminator_dtype
         return torch.autocast(self.device.type, reduced, enabled=reduced != torch.float32)
 
     def term_outputs(
         self, name: str, groups: Mapping[str, DiscriminatorOutput], batch: Batch | None = None
     ) -> TermOutputs:
-        """What the terms of a player see."""
+        """The inputs of the terms of a player."""
         teacher = None
         if batch is not None and TEACHER in self.losses[name].needs:
             with self.autocast():
@@ -232,20 +240,20 @@ def _prefixed(player: str, parts: Parts) -> Parts:
     return {f"{player}/{name}": part for name, part in parts.items()}
 
 
-def _judged(
+def _group_outputs(
     player: Player, network: nn.Module, batch: Batch, running: str
 ) -> dict[str, DiscriminatorOutput]:
-    """The output for each group of a batch of a player's network, or of what wraps it.
+    """The outputs of a player's network, or of a module that wraps it, for each group of a batch.
 
-    The group `running`, if it is among them, moves the running statistics.
+    The group `running`, if it is in the batch, updates the running statistics.
     """
     moving = [place for place, name in enumerate(batch.groups) if name == running]
     with groups_of_batch(player.network, batch.sizes, moving), batch_of_ranks(batch.sizes):
         return batch.split(network(batch.images, batch.sizes))
 
 
-def _judged_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
-    """The output for images in the generator's step, which leaves running statistics as they are."""
+def _output_alone(player: Player, images: Tensor) -> DiscriminatorOutput:
+    """The output for images in the generator's step, which does not update running statistics."""
     sizes = [len(images)]
     with groups_of_batch(player.network, sizes, running=()), batch_of_ranks(sizes):
         return player.local(images)
@@ -257,7 +265,9 @@ def _detached(output: DiscriminatorOutput) -> DiscriminatorOutput:
 
 @contextmanager
 def _frozen(player: Player) -> Iterator[None]:
-    """The weights take no gradients in the block, which makes a step through them a third cheaper."""
+    """Compute no gradients of a player's weights in the block, which makes a step through them a third
+    cheaper.
+    """
     for weight in player.trained:
         weight.requires_grad_(False)
     try:

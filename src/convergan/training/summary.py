@@ -1,4 +1,4 @@
-"""Summary, before training, of a run's images as they were understood and of its trainings."""
+"""Summary, before training, of how a run's images were read and of its trainings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,17 +25,17 @@ WIDTH = 80
 _LONGEST_NAME = 24
 
 _UNBALANCED = 3
-"""How many times the labels of the rarest class the commonest has where that is worth a note."""
+"""Ratio of the labels of the commonest class to those of the rarest class from which there is a note."""
 
 _SKIPPED_SHOWN = 5
 """Largest number of unreadable images that the report names."""
 
 
 def summary_lines(preparation: Preparation) -> list[str]:
-    """Three lines: classes, labels and test images; the images' kind; the trainings.
+    """Three lines: classes, labels and test images; size and colour of the images; the trainings.
 
-    `2 classes: five 30, three 30; 50 unlabelled; test 60`. Notes that do not fit behind the second follow it,
-    each on a line of its own.
+    The first is like `2 classes: five 30, three 30; 50 unlabelled; test 60`. Notes follow on the second line
+    or, if they do not fit, each on a line of its own.
     """
     facts = "; ".join(filter(None, (_kind(preparation), _folds(preparation))))
     notes = _notes(preparation)
@@ -47,34 +47,34 @@ def summary_lines(preparation: Preparation) -> list[str]:
 def rehearsal_lines(
     preparation: Preparation, seconds: float | None, device: torch.device, processes: int = 1
 ) -> list[str]:
-    """The memory and the time that training would take, and that nothing was trained, a line each.
+    """Lines with the memory and the time that training would take, and a note that nothing was trained.
 
     Args:
-        preparation: what is to be trained.
-        seconds: duration of a step; None where a plan has told the time.
+        preparation: images and recipe.
+        seconds: duration of a step; None if a plan has stated the time.
         device: device to train on.
         processes: number of processes to train together.
     """
     cost = _cost(preparation)
     limit = memory_limit(device, processes)
-    of_limit = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
-    memory = f"memory: about {bytes_in_words(cost.memory_bytes)} beside the images{of_limit}"
-    nothing = "nothing was trained (--dry-run)"
+    limit_in_words = "" if limit is None else f", of the {bytes_in_words(limit[0])} that {limit[1]}"
+    memory = f"memory: about {bytes_in_words(cost.memory_bytes)} plus the images{limit_in_words}"
+    dry_run_note = "nothing was trained (--dry-run)"
     if seconds is None:
-        return [memory, nothing]
+        return [memory, dry_run_note]
     trainings = trainings_of(preparation)
     steps = preparation.recipe.members * sum(training.steps for training in trainings)
     estimated = seconds_of_trainings(preparation, seconds)
     return [
         memory,
-        f"time: about {approximate_duration(estimated)} on this machine as busy as it is now, for "
+        f"time: about {approximate_duration(estimated)} on this machine at its present load, for "
         f"{_count(steps, 'step', 'steps')} of about {seconds:.2g} s",
-        nothing,
+        dry_run_note,
     ]
 
 
 def seconds_of_trainings(preparation: Preparation, seconds: float) -> float:
-    """The duration of all trainings and tests of a run without arms, in seconds, given that of a step."""
+    """The duration of all trainings and tests of a run without arms, in seconds, from that of a step."""
     members = preparation.recipe.members
     trainings = trainings_of(preparation)
     tests = [training.split.test for training in trainings if training.split.test is not None]
@@ -88,12 +88,12 @@ def seconds_of_trainings(preparation: Preparation, seconds: float) -> float:
 
 
 def _cost(preparation: Preparation) -> Cost:
-    assert preparation.cost is not None, "nothing is left to be trained"
+    assert preparation.cost is not None, "nothing is left to train"
     return preparation.cost
 
 
 def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
-    """Rows (name, value) of a table with the facts of `summary_lines` and further ones."""
+    """Rows (name, value) of a table with the facts of `summary_lines` and more."""
     data, training = preparation.data, preparation.split.training
     counts = _labels_of_class(preparation)
     rows = [("images from", printable(data.source))]
@@ -127,8 +127,10 @@ def data_rows(preparation: Preparation) -> list[tuple[str, str]]:
 def unlabelled_size(preparation: Preparation) -> int:
     """Number of training images whose label is unknown or not used."""
     split = preparation.split
-    used = len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
-    return len(preparation.data.train) - used
+    labelled_count = (
+        len(split.training.labelled) + len(split.training.validation) + len(split.held_out)
+    )
+    return len(preparation.data.train) - labelled_count
 
 
 def _first_line(preparation: Preparation) -> str:
@@ -146,17 +148,17 @@ def _first_line(preparation: Preparation) -> str:
 
 
 def _labels_in_words(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
-    """Labels per class, `five 30, three 30`; if too wide, the first classes and the range of all."""
+    """Labels per class, `five 30, three 30`; if that is too wide, the first classes and the range of all."""
     lowest, highest = int(counts.min()), int(counts.max())
     range_of_all = f"each {lowest:,}" if lowest == highest else f"each {lowest:,} to {highest:,}"
-    shown = ""
+    listing = ""
     for place, (name, number) in enumerate(zip(classes, counts, strict=True)):
-        longer = f"{shown}{', ' if shown else ''}{_short(name)} {number:,}"
+        longer = f"{listing}{', ' if listing else ''}{_short(name)} {number:,}"
         is_last = place == len(classes) - 1
         if cell_len(longer if is_last else f"{longer}, ..., {range_of_all}") > width:
-            return f"{shown}, ..., {range_of_all}" if shown else range_of_all
-        shown = longer
-    return shown
+            return f"{listing}, ..., {range_of_all}" if listing else range_of_all
+        listing = longer
+    return listing
 
 
 def _short(name: str) -> str:
@@ -168,10 +170,10 @@ def _short(name: str) -> str:
 
 
 def _labels_of_class(preparation: Preparation) -> np.ndarray:
-    """Number of labels of each class that are used to train, to validate or to test: int64 [classes]."""
+    """Numbers of labels of each class that are used for training, validation or tests, int64 [classes]."""
     data, split = preparation.data, preparation.split
-    used = np.concatenate([split.training.labelled, split.training.validation, split.held_out])
-    return np.bincount(data.train.labels[used], minlength=len(data.classes))
+    indices = np.concatenate([split.training.labelled, split.training.validation, split.held_out])
+    return np.bincount(data.train.labels[indices], minlength=len(data.classes))
 
 
 def _test(preparation: Preparation) -> str:
@@ -220,29 +222,29 @@ def _notes(preparation: Preparation) -> list[str]:
 
 
 def _unbalanced(preparation: Preparation) -> str:
-    """Advice where one class has many times the labels of another and all of them weigh alike."""
+    """Advice if one class has many times the labels of another and all labels have the same weight."""
     recipe, classes = preparation.recipe, preparation.data.classes
     if not classes or recipe.objective.supervised.class_weights != "none":
         return ""
     counts = _labels_of_class(preparation)
-    least, most = int(counts.argmin()), int(counts.argmax())
-    if not counts[least] or counts[most] < _UNBALANCED * counts[least]:
+    rarest, commonest = int(counts.argmin()), int(counts.argmax())
+    if not counts[rarest] or counts[commonest] < _UNBALANCED * counts[rarest]:
         return ""
     return (
-        f"unbalanced: {_short(classes[least])} has {int(counts[least]):,} labels, "
-        f"{_short(classes[most])} {int(counts[most]):,}; "
-        "--objective.supervised.class-weights balanced makes up for it"
+        f"unbalanced: {_short(classes[rarest])} has {int(counts[rarest]):,} labels, "
+        f"{_short(classes[commonest])} {int(counts[commonest]):,}; "
+        "--objective.supervised.class-weights balanced compensates for it"
     )
 
 
-def _trainings(preparation: Preparation, named: Callable[[str], str] = str) -> str:
+def _trainings(preparation: Preparation, arm_label: Callable[[str], str] = str) -> str:
     folds, recipe = len(preparation.folds), preparation.recipe
     if has_arms(recipe):
         arms = arm_names(recipe)
         trainings = _count(len(trainings_of(preparation)), "training", "trainings")
-        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(named, arms))}; {trainings}"
+        return f"{_count(len(arms), 'arm', 'arms')}: {', '.join(map(arm_label, arms))}; {trainings}"
     epochs = _count(recipe.epochs, "epoch", "epochs")
-    baseline = "a baseline beside it" if not folds else "each beside a baseline"
+    baseline = "with a baseline" if not folds else "each with a baseline"
     if not recipe.baseline:
         baseline = "no baseline"
     if is_ensemble(recipe):

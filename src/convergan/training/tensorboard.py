@@ -1,4 +1,4 @@
-"""The numbers of metrics.jsonl for TensorBoard."""
+"""Numbers of metrics.jsonl for TensorBoard."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +8,7 @@ from convergan.runs.epochs import EpochLine
 
 
 def require_tensorboard() -> None:
-    """Raises `UserError` where TensorBoard is not installed."""
+    """Raise `UserError` if TensorBoard is not installed."""
     if find_spec("tensorboard") is None:
         raise UserError(
             "logger: expected TensorBoard for `tensorboard`, got no such package; "
@@ -17,7 +17,7 @@ def require_tensorboard() -> None:
 
 
 class ScalarLogger:
-    """Writes the numbers of each epoch below `folder`."""
+    """Writer of the numbers of each epoch into `folder`."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -25,7 +25,7 @@ class ScalarLogger:
         self._writer = SummaryWriter(str(folder))
 
     def log(self, line: EpochLine) -> None:
-        """Adds one line of metrics.jsonl; losses are grouped, what is not a number is left out."""
+        """Add one line of metrics.jsonl. Losses are grouped, and values that are not numbers are left out."""
         numbers = {
             name: value for name, value in vars(line).items() if isinstance(value, int | float)
         }

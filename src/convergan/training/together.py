@@ -1,4 +1,4 @@
-"""Members of an ensemble trained together: step by step, each step of all of them one computation."""
+"""Joint training of the members of an ensemble: each step of all members is one computation."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,7 +18,7 @@ from convergan.runs.checkpoints import checkpoint_steps, drop_newest_checkpoint
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.folder import RunFolder
 from convergan.training.joint_game import JointGame
-from convergan.training.loop import Fitted, Taken, Turn
+from convergan.training.loop import Fitted, StepResult, Turn
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions
 from convergan.training.preparation import Preparation, image_shape
@@ -26,35 +26,35 @@ from convergan.training.progress import Progress
 from convergan.training.recorder import Display
 from convergan.training.signals import Interrupted
 from convergan.training.terms.term import HISTORY, TEACHER
-from convergan.training.trainer import Trainer, shown_of
+from convergan.training.trainer import Trainer, progress_entry
 from convergan.training.trainings import trainings_of
 
-_SMALL = 300_000
-"""Largest number of weights in a discriminator for which training together is chosen. A CPU is 1.5 times as
-fast with ten members of `digits`, of 160,000 weights, and 1.1 times with those of `mnist`, of
-1,500,000: docs/performance.md."""
+_MAX_JOINT_WEIGHTS = 300_000
+"""Largest number of weights of a discriminator for which members are trained together by default. With ten
+members, a CPU is 1.5 times as fast for `digits` (160,000 weights) and 1.1 times as fast for `mnist`
+(1,500,000 weights): docs/performance.md."""
 
-_Course = Generator[Turn, Taken, Fitted]
+_Course = Generator[Turn, StepResult, Fitted]
 
 
 def trains_together(preparation: Preparation, device: torch.device, options: RunOptions) -> bool:
-    """Whether the members of an ensemble are trained together.
+    """True if the members of an ensemble are to be trained together.
 
     Raises:
-        UserError: that is asked for, and cannot be.
+        UserError: the recipe asks for it, but it is not possible.
     """
     recipe = preparation.recipe
-    wanted = recipe.hardware.members
+    mode = recipe.hardware.members
     obstacle = _obstacle(recipe, options)
-    if wanted == "together" and obstacle is not None:
+    if mode == "together" and obstacle is not None:
         raise UserError(f"hardware.members: expected auto or apart {obstacle}, got together")
-    if wanted != "auto" or obstacle is not None:
-        return wanted == "together"
-    return device.type == "cpu" and _weights(preparation) <= _SMALL
+    if mode != "auto" or obstacle is not None:
+        return mode == "together"
+    return device.type == "cpu" and _weights(preparation) <= _MAX_JOINT_WEIGHTS
 
 
 def _obstacle(recipe: Recipe, options: RunOptions) -> str | None:
-    """What keeps members from being trained together, in words; None: nothing."""
+    """The reason, in words, why members cannot be trained together; None if they can."""
     losses = losses_of(recipe.objective)
     needs = frozenset().union(*(loss.needs for loss in losses.values()))
     if not isinstance(recipe.networks, MLPSettings) or recipe.networks.minibatch_kernels:
@@ -67,14 +67,14 @@ def _obstacle(recipe: Recipe, options: RunOptions) -> str | None:
     if "generator" not in losses:
         return "without a generator"
     if recipe.objective.others:
-        return "with terms of one's own"
+        return "with custom terms"
     if recipe.objective.shared_real_batch:
         return "with objective.shared-real-batch"
     if recipe.objective.is_simultaneous:
         return "where objective.update is simultaneous"
     discriminator = losses["discriminator"]
     if needs & {HISTORY, TEACHER} or discriminator.needs_gradient_of != discriminator.needs:
-        return "with terms that look at the history of weights, or at images without a gradient"
+        return "with terms that use the history of weights, or images without a gradient"
     if recipe.hardware.compile:
         return "with hardware.compile"
     if ranks() > 1:
@@ -85,7 +85,7 @@ def _obstacle(recipe: Recipe, options: RunOptions) -> str | None:
 
 
 def _weights(preparation: Preparation) -> int:
-    """Number of weights of a discriminator, biases and gains aside."""
+    """Number of weights of a discriminator, without biases and gains."""
     networks = preparation.recipe.networks
     assert isinstance(networks, MLPSettings)
     widths = [prod(image_shape(preparation.data)), *networks.hidden, len(preparation.data.classes)]
@@ -98,16 +98,18 @@ def train_together(
     title: str,
     stop_requested: Callable[[], bool],
 ) -> None:
-    """Trains the members of an ensemble to the last checkpoint of each, or as far as they can go together.
+    """Train the members of an ensemble to the last checkpoint of each, or as far as they can be trained
+    together.
 
-    What is left then is as if each had been trained by itself: its trainer goes on from its checkpoints,
-    which are of the same steps in all members, and finds nothing to be done.
+    The checkpoints are as if each member had been trained by itself, and of the same steps in all members:
+    the trainer of a member continues from them, and usually finds nothing left to do.
 
     Args:
-        trainers: one for each member.
-        preparations: of each member.
-        title: what the progress calls them all.
-        stop_requested: asked before each step; when true, all write a checkpoint and `Interrupted` is raised.
+        trainers: trainers of the members.
+        preparations: images and recipes of the members.
+        title: title of the joint training in the progress.
+        stop_requested: called before each step; if it returns True, all members write a checkpoint and
+            `Interrupted` is raised.
     """
     first = trainers[0]
     pace = _Pace(first.options.checkpoint_every_seconds, stop_requested)
@@ -120,12 +122,12 @@ def train_together(
             trainer.folder.fold(training.fold) if training.fold else trainer.folder
             for trainer, training in zip(trainers, trainings, strict=True)
         ]
-        if not _go_back_to_a_common_step(parts):
+        if not _restore_common_step(parts):
             return
         with ExitStack() as stack:
-            shown = replace(shown_of(trainings[0], {}, title), trainings=len(parts))
-            progress = stack.enter_context(first.progress.training(number, shown))
-            displays: list[Display] = [progress, *(_Beside(progress) for _ in parts[1:])]
+            entry = replace(progress_entry(trainings[0], {}, title), trainings=len(parts))
+            progress = stack.enter_context(first.progress.training(number, entry))
+            displays: list[Display] = [progress, *(_WarningsOnly(progress) for _ in parts[1:])]
             courses = [
                 trainer.course(training, part, display, lambda: pace.is_due, 1 / len(parts))
                 for trainer, training, part, display in zip(
@@ -137,7 +139,7 @@ def train_together(
 
 
 class _Pace:
-    """One decision for all members, before each step, on whether it is followed by a checkpoint or a stop."""
+    """Joint decision for all members, before each step, whether a checkpoint or a stop follows it."""
 
     def __init__(self, seconds: float, stop_requested: Callable[[], bool]) -> None:
         self._seconds, self._stop_requested = seconds, stop_requested
@@ -145,18 +147,18 @@ class _Pace:
         self.is_due = self.stops = False
 
     def decide(self) -> None:
-        """Decides for the step that comes now."""
+        """Decide for the next step."""
         self.stops = self._stop_requested()
         self.is_due = time.monotonic() - self._time >= self._seconds
         if self.is_due or self.stops:
             self._time = time.monotonic()
 
 
-class _Beside:
-    """Shows of a training what the display of another, which trains beside it, does not."""
+class _WarningsOnly:
+    """Display of the warnings of a training, whose progress another display shows."""
 
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def begins_after(self, epochs_done: int) -> None:
         """See `Display`."""
@@ -169,28 +171,30 @@ class _Beside:
 
     def warn(self, warning: HealthWarning) -> None:
         """See `Display`."""
-        self._shown.warn(warning)
+        self._progress.warn(warning)
 
 
-def _go_back_to_a_common_step(parts: Sequence[RunFolder]) -> bool:
-    """Removes the checkpoints after the newest step of which every member has one: a process may have ended
-    when only some had written theirs. False where there are checkpoints, but none of a common step."""
+def _restore_common_step(parts: Sequence[RunFolder]) -> bool:
+    """Remove the checkpoints after the newest step of which every member has one, because a process may have
+    ended when only some had been written. Return False if there are checkpoints, but none of a common
+    step.
+    """
     steps = [checkpoint_steps(part.checkpoints) for part in parts]
     common = set.intersection(*map(set, steps))
     if not common:
         return not any(steps)
-    for part, of_part in zip(parts, steps, strict=True):
-        for _ in range(of_part.index(max(common))):
+    for part, part_steps in zip(parts, steps, strict=True):
+        for _ in range(part_steps.index(max(common))):
             drop_newest_checkpoint(part.checkpoints)
     return True
 
 
 @without_tf32()
 def _drive(courses: Sequence[_Course], pace: _Pace) -> bool:
-    """Takes the steps of all trainings until they end; False where they do not stand at the same step.
+    """Take the steps of all trainings until they end; return False if they are not at the same step.
 
     Raises:
-        Interrupted: a stop was asked for; each has written a checkpoint of the same step.
+        Interrupted: a stop was requested; all trainings have written a checkpoint of the same step.
     """
     turns = [turn for turn in (_next(course, None) for course in courses) if turn is not None]
     if len({turn.state.step for turn in turns}) > 1 or len(turns) not in (0, len(courses)):
@@ -200,11 +204,11 @@ def _drive(courses: Sequence[_Course], pace: _Pace) -> bool:
         pace.decide()
         interrupted: Interrupted | None = None
         following: list[Turn | None] = []
-        for course, taken in zip(courses, game.step(turns), strict=True):
+        for course, result in zip(courses, game.step(turns), strict=True):
             try:
-                following.append(_next(course, taken))
+                following.append(_next(course, result))
             except Interrupted as end:
-                # The others are to write their checkpoints as well.
+                # The other trainings must write their checkpoints too.
                 interrupted = end
         if interrupted is not None:
             raise interrupted
@@ -214,9 +218,9 @@ def _drive(courses: Sequence[_Course], pace: _Pace) -> bool:
     return True
 
 
-def _next(course: _Course, taken: Taken | None) -> Turn | None:
-    """The next step of a training; None where it has ended."""
+def _next(course: _Course, result: StepResult | None) -> Turn | None:
+    """The next step of a training; None if it has ended."""
     try:
-        return next(course) if taken is None else course.send(taken)
+        return next(course) if result is None else course.send(result)
     except StopIteration:
         return None

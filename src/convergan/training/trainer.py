@@ -1,4 +1,4 @@
-"""Carries out the trainings of a run, each in a folder of its own."""
+"""Trainer of a run, which carries out each training in a folder of its own."""
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,10 @@ from convergan.runs.metrics import sync_metrics
 from convergan.training.checkpointing import LoopOptions
 from convergan.training.frozen import FrozenNetwork, fit_frozen
 from convergan.training.launch import on_rank_zero
-from convergan.training.loop import Fitted, Taken, Turn, course, fit
+from convergan.training.loop import Fitted, StepResult, Turn, course, fit
 from convergan.training.observer import Observer, Silent
 from convergan.training.options import RunOptions
-from convergan.training.progress import RunProgress, Shown
+from convergan.training.progress import ProgressEntry, RunProgress
 from convergan.training.recorder import Display, Recorder
 from convergan.training.tensorboard import ScalarLogger
 from convergan.training.trainings import Training
@@ -25,7 +25,7 @@ from convergan.training.trainings import Training
 
 @dataclass(kw_only=True)
 class Trainer:
-    """What all trainings of a run share."""
+    """Trainer of a run, with everything that its trainings share."""
 
     device: torch.device
     folder: RunFolder
@@ -33,34 +33,36 @@ class Trainer:
 
     options: RunOptions
     origin: Mapping[str, str]
-    """Identity of the run, by kind, as checkpoints hold it."""
+    """Identity of the run, by kind, for checkpoints."""
 
     progress: RunProgress
     step_seconds: Mapping[str, float]
-    """Duration of a step by the name of the arm, in a unit that all share; none in a run without arms."""
+    """Duration of a step by the name of the arm, in a unit that all arms share; empty in a run without
+    arms."""
 
     stop_requested: Callable[[], bool]
 
     member: str = ""
-    """What the progress calls the member of an ensemble that this is: "member 2 of 10"."""
+    """Title of the member of an ensemble in the progress, such as "member 2 of 10"; empty if there is no
+    ensemble."""
 
     earlier: int = 0
-    """Number of the trainings that the progress has before these, those of other members."""
+    """Number of earlier trainings in the progress, which are those of other members."""
 
     _frozen: FrozenNetwork | None = field(default=None, init=False)
-    """What the trainings of the arm `frozen` share."""
+    """The network and the features that the trainings of the arm `frozen` share."""
 
     def fit(self, training: Training, number: int, part: RunFolder) -> Fitted:
-        """Trains, or goes on, or takes the outcome of what is finished from its last checkpoint.
+        """Train, continue, or restore the outcome of a finished training from its last checkpoint.
 
         Args:
             training: recipe and images.
-            number: place of the training among those of the run, from 0.
+            number: index of the training among those of the run, from 0.
             part: folder of its checkpoints and metrics.
         """
         recipe, split = training.recipe, training.split
         if training.arm == FROZEN:
-            # It takes seconds, and the same weights come of it each time.
+            # This takes seconds, and leads to the same weights each time.
             if rank() == 0:
                 name = training.title.removesuffix(": epoch")
                 self.progress.say(f"{name}: features of {len(split.training.labelled):,} images")
@@ -82,8 +84,8 @@ class Trainer:
 
         if rank() != 0:
             return fit_with(Silent())
-        shown = shown_of(training, self.step_seconds, self.member)
-        with self.progress.training(self.earlier + number, shown) as progress:
+        entry = progress_entry(training, self.step_seconds, self.member)
+        with self.progress.training(self.earlier + number, entry) as progress:
             return fit_with(self._recorder(training, part, progress))
 
     def course(
@@ -93,14 +95,15 @@ class Trainer:
         display: Display,
         due: Callable[[], bool],
         time_share: float,
-    ) -> Generator[Turn, Taken, Fitted]:
-        """The course of a training whose steps somebody else takes, together with those of others.
+    ) -> Generator[Turn, StepResult, Fitted]:
+        """The course of a training (`loop.course`), for taking its steps together with those of other
+        trainings.
 
         Args:
             training, part: as in `fit`.
-            display: shown its progress.
-            due: whether a checkpoint is due, asked between steps.
-            time_share: share of the time that passes which counts as this training's.
+            display: display of its progress.
+            due: function that returns True if a checkpoint is due; called between steps.
+            time_share: share of the elapsed time that counts as this training's.
         """
         make_folder(part.path)
         return course(
@@ -141,18 +144,20 @@ class Trainer:
         )
 
 
-def shown_of(training: Training, step_seconds: Mapping[str, float], member: str = "") -> Shown:
-    """How the progress shows a training.
+def progress_entry(
+    training: Training, step_seconds: Mapping[str, float], member: str = ""
+) -> ProgressEntry:
+    """The entry of a training in the progress.
 
     Args:
         training: recipe, images and title.
-        step_seconds: duration of a step by the name of the arm, in a unit that all share.
-        member: what it calls the member of an ensemble that the training is of.
+        step_seconds: duration of a step by the name of the arm, in a unit that all arms share.
+        member: title of the member of an ensemble that the training belongs to.
     """
     # "member 2 of 10: epoch", "member 2 of 10, fold 1 of 4: epoch".
     own = training.title if training.title != "epoch" else ""
     joint = ", " if own else ": epoch"
-    return Shown(
+    return ProgressEntry(
         title=f"{member}{joint}{own}" if member else training.title,
         epochs=training.recipe.epochs,
         steps=training.steps,

@@ -26,31 +26,31 @@ class Training:
     """One training of a run: its recipe and its images."""
 
     arm: str | None
-    """Name of the arm; None where the run has none."""
+    """Name of the arm; None in a run without arms."""
 
     stage: Stage
-    """`fold`: it holds out labels, to estimate errors or to choose among the arms; `result`: all are trained
-    on."""
+    """Purpose of the training. `fold`: it has held-out labels, which estimate errors or choose among the
+    arms; `result`: it uses all labels."""
 
     fold: int
-    """Number of the fold, from 1; 0 where there is one division alone, and for a result."""
+    """Number of the fold, from 1; 0 if there is only one division, and for a result."""
 
     recipe: Recipe
     split: Split
     title: str
-    """What the progress calls it, before the number of the epoch."""
+    """Text in the progress, before the number of the epoch."""
 
     @property
     def steps(self) -> int:
-        """Number of its steps."""
+        """Number of steps."""
         return steps_in_all(self.recipe, len(self.split.training.unlabelled))
 
 
 def trainings_of(preparation: Preparation) -> list[Training]:
-    """All trainings of a run: those that hold out labels, arm by arm, then the results.
+    """All trainings of a run: those with held-out labels, arm by arm, then the results.
 
-    Where arms are chosen among and there is no test set, the last is that of the recipe's own arm; the arm
-    that is chosen takes its place.
+    In a run with arms but without a test set, the last training is that of the recipe's own arm, which the
+    chosen arm replaces.
     """
     recipe = preparation.recipe
     if has_arms(recipe):
@@ -79,13 +79,13 @@ def trainings_of(preparation: Preparation) -> list[Training]:
 
 
 def step_costs_of(preparation: Preparation, measured: Mapping[str, float]) -> Mapping[str, float]:
-    """The duration of a step of each arm, in a unit that all share; none in a run without arms.
+    """The duration of a step of each arm, in a unit that all arms share; empty in a run without arms.
 
     Args:
         preparation: images and recipe.
-        measured: seconds of a step by the name of the arm, as they were measured when the run was planned.
-            Where they are not known, as in a run that repeats a plan, all arms count as equally long, which
-            they are planned to be; `frozen` takes seconds.
+        measured: seconds of a step by the name of the arm, measured when the run was planned. If they are not
+            known, as in a run that repeats a plan, all arms count as equally long, as planned, except
+            `frozen`, which takes only seconds.
     """
     if not has_arms(preparation.recipe):
         return {}
@@ -99,7 +99,7 @@ def step_costs_of(preparation: Preparation, measured: Mapping[str, float]) -> Ma
 
 
 def held_out_trainings(preparation: Preparation, arm: str) -> list[Training]:
-    """The trainings of an arm that hold out labels."""
+    """The trainings of an arm with held-out labels."""
     recipe, count = hold_out_recipe(preparation.recipe, arm), len(preparation.folds)
     return [
         Training(
@@ -129,7 +129,7 @@ def result_training(preparation: Preparation, arm: str) -> Training:
 
 
 def players_of(recipe: Recipe) -> set[str]:
-    """The names of the players in all trainings of a recipe, a baseline that is an arm among them."""
+    """The names of the players in all trainings of a recipe, including a baseline that is an arm."""
     arms = [arm_recipe(recipe, name) for name in arm_names(recipe)] if has_arms(recipe) else []
-    players = {name for each in (recipe, *arms) for name in losses_of(each.objective)}
+    players = {name for arm in (recipe, *arms) for name in losses_of(arm.objective)}
     return players if recipe.baseline else players - {"baseline"}

@@ -1,4 +1,4 @@
-"""Estimate of the time that training takes, from a few steps that leave nothing behind."""
+"""Estimate of the time that training takes, from a few steps whose results are discarded."""
 
 import math
 import time
@@ -20,14 +20,14 @@ from convergan.training.loop import fit
 from convergan.training.observer import Silent
 
 _STEPS = 5
-"""Steps of a trial; the first, in which memory is claimed and code compiled, is not timed."""
+"""Steps of a trial. The first, in which memory is allocated, is not timed."""
 
 _COMPILED_STEPS = 4
-"""First steps that are not timed where code is compiled: a GPU's CUDA graphs are recorded in the second and
-the third."""
+"""Number of first steps that are not timed if code is compiled: CUDA graphs are recorded in the second and
+third."""
 
 _PATIENCE_SECONDS = 10.0
-"""Time after which a single process ends the trial early; several processes always take all steps."""
+"""Time after which a single process ends a trial early; several processes always take all steps."""
 
 _TESTED_IMAGES = 256
 
@@ -36,11 +36,11 @@ CLASSIFICATIONS_PER_EPOCH = 3
 
 
 class _Enough(Exception):
-    """Raised to end the trial."""
+    """Exception that ends a trial."""
 
 
 class _Stopwatch(Silent):
-    """Measures the mean duration of steps, after those of the start."""
+    """Stopwatch for the mean duration of steps after the first ones."""
 
     def __init__(
         self, device: torch.device, *, untimed: int, steps: int, patience_seconds: float
@@ -62,7 +62,7 @@ class _Stopwatch(Silent):
             raise _Enough
 
     def _now(self) -> float:
-        """The time at which the device has done what it was told."""
+        """The time at which the device has finished its work."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.monotonic()
@@ -76,14 +76,14 @@ def step_seconds(
     steps: int = _STEPS,
     patience_seconds: float = _PATIENCE_SECONDS,
 ) -> float:
-    """The mean duration of a step of all players, in seconds. Every rank must call it.
+    """The mean duration of a step of all players, in seconds. Every rank must call this function.
 
     Args:
         device: device to train on.
         recipe: all settings.
         data: the images.
-        steps: number of steps to take, the first among them; where code is compiled some more before them.
-        patience_seconds: time of the others after which a single process takes no more of them.
+        steps: number of steps to take, including the first; if code is compiled, a few more precede them.
+        patience_seconds: time, after the first step, after which a single process takes no more steps.
     """
     untimed = _COMPILED_STEPS if recipe.hardware.compile else 1
     stopwatch = _Stopwatch(
@@ -108,12 +108,12 @@ def classification_seconds(device: torch.device, recipe: Recipe, data: TrainingD
         )
     network = network.to(device, memory_format=memory_layout(device, network)).eval()  # type: ignore[call-overload]
     images = DeviceImages(data.images, device, resident_bytes=0)
-    some = data.unlabelled[:_TESTED_IMAGES]
-    # The first batch of a size is slower: what it takes is prepared then.
-    classify(network, images, some)
+    indices = data.unlabelled[:_TESTED_IMAGES]
+    # The first batch of a size is slower, because it needs preparation.
+    classify(network, images, indices)
     start = time.monotonic()
-    classify(network, images, some)
-    return (time.monotonic() - start) / len(some)
+    classify(network, images, indices)
+    return (time.monotonic() - start) / len(indices)
 
 
 def run_seconds(seconds: float, cost: Cost, *, steps: int, epochs: int, test_size: int) -> float:

@@ -1,4 +1,4 @@
-"""The entropy of the classes of unlabelled images."""
+"""The entropy of the predicted classes of unlabelled images."""
 
 from jaxtyping import Float
 from torch import Tensor

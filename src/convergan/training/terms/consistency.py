@@ -15,9 +15,9 @@ from convergan.training.terms.term import Term, TermContext, TermOutputs
 
 
 class Consistency(Term):
-    """The cross-entropy of the strong view against the sure classes of the weak one (FixMatch).
+    """The cross-entropy of the strong view against confident predictions for the weak view (FixMatch).
 
-    The group `unlabelled` is the weak view; the teacher sees it, too. The running means of alignment and
+    The group `unlabelled` is the weak view, which the teacher sees too. The running means of alignment and
     threshold are over the images of all ranks.
     """
 
@@ -37,11 +37,11 @@ class Consistency(Term):
 
     @property
     def needs_gradient_of(self) -> frozenset[str]:
-        """The strong view: targets take no gradient."""
+        """The group `strong`: targets have no gradient."""
         return frozenset({"strong"})
 
     def begin(self, context: TermContext) -> nn.Module | None:
-        """Makes the running means that the settings ask for, and returns them."""
+        """Create and return the running means that the settings ask for."""
         running: dict[str, nn.Module] = {}
         momentum = self.settings.momentum
         if self.settings.distribution_alignment:
@@ -63,13 +63,13 @@ class Consistency(Term):
         targets = weak.logits.detach()
         threshold: float | Tensor = self.settings.threshold
         if self._alignment is not None or self._threshold is not None:
-            of_all_ranks = gather_rows(targets)
+            gathered_targets = gather_rows(targets)
             if self._alignment is not None:
-                self._alignment.update(of_all_ranks)
+                self._alignment.update(gathered_targets)
                 targets = self._alignment(targets)
-                of_all_ranks = self._alignment(of_all_ranks)
+                gathered_targets = self._alignment(gathered_targets)
             if self._threshold is not None:
-                self._threshold.update(of_all_ranks)
+                self._threshold.update(gathered_targets)
                 threshold = self._threshold()
         return consistency_loss(
             outputs["strong"].logits,

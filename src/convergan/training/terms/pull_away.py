@@ -1,4 +1,4 @@
-"""The pulling-away term of the generator."""
+"""The pull-away term of the generator."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -10,9 +10,9 @@ from convergan.training.terms.term import Term, TermOutputs
 
 
 class RealOrGenerated(Term):
-    """-E log D(x) - E log(1 - D(G(z))), the first with smoothed targets if so wished.
+    """-E log D(x) - E log(1 - D(G(z))), with one-sided label smoothing if `positive_target` is below 1.
 
-    With one class its logsumexp is its logit, and the loss that of Goodfellow et al. (2014).
+    With a single class, D is the sigmoid of its logit, and the loss is that of Goodfellow et al. (2014).
     """
 
     name = "real_or_generated"

@@ -1,4 +1,4 @@
-"""All terms by name: those of the paper, and those that somebody else has registered."""
+"""All terms by name: those of this package, and custom ones that have been registered."""
 
 from collections.abc import Set
 
@@ -34,26 +34,29 @@ TERMS: dict[str, type[Term]] = {
 
 
 def register_term(term: type[Term]) -> type[Term]:
-    """Makes a term known: its settings are then a group of `objective`, in Python and in recipe.yaml.
+    """Register a term. Its settings are then a group of `objective`, in Python and in recipe.yaml.
 
-    A decorator of a subclass of `Term`. The same class may be registered again, as by a cell of a notebook
-    that runs a second time. To train with it, put its settings, with a weight above 0, into a
+    This is a decorator of a subclass of `Term`. The same class may be registered again, as when a cell of a
+    notebook runs a second time. To train with the term, put its settings, with a weight above 0, into a
     recipe: `replace(recipe, objective=recipe.objective.with_term(settings))`.
 
     Raises:
-        UserError: it is no subclass of `Term` with a name and settings, its name is taken, or `players` or
-            `needs` hold what there is not, or what a player's step does not see.
+        UserError: the class is not a subclass of `Term` with a name and settings, its name is taken,
+            `players` or `needs` contain an unknown name, or `needs` one that is not available in a player's
+            step.
     """
     name = getattr(term, "name", None)
     if not (isinstance(term, type) and issubclass(term, Term) and isinstance(name, str)):
         raise UserError(f"term: expected a subclass of Term with a name, got {quoted(term)}")
-    for what, known in (("players", set(PLAYERS)), ("needs", NEEDS)):
-        given = getattr(term, what, None)
-        if not isinstance(given, Set) or not given or not given <= known:
-            got = ", ".join(map(str, sorted(given))) if isinstance(given, Set) else quoted(given)
+    for field, allowed in (("players", set(PLAYERS)), ("needs", NEEDS)):
+        values = getattr(term, field, None)
+        if not isinstance(values, Set) or not values or not values <= allowed:
+            values_in_words = (
+                ", ".join(map(str, sorted(values))) if isinstance(values, Set) else quoted(values)
+            )
             raise UserError(
-                f"{name}.{what}: expected a set of one or more of {', '.join(sorted(known))},"
-                f" got {got or 'none'}"
+                f"{name}.{field}: expected a set of one or more of {', '.join(sorted(allowed))},"
+                f" got {values_in_words or 'none'}"
             )
     for player in sorted(term.players):
         if unseen := term.needs - NEEDS_OF_PLAYER[player]:
@@ -62,7 +65,7 @@ def register_term(term: type[Term]) -> type[Term]:
                 f" the {player}, got {', '.join(sorted(unseen))}"
             )
     if _origin(TERMS.get(name, term)) != _origin(term):
-        raise UserError(f"{name}: expected a name that no other term has, got that of one")
+        raise UserError(f"{name}: expected a name that no other term has, got that of another term")
     register_term_settings(name, getattr(term, "settings_class", None))  # type: ignore[arg-type]
     TERMS[name] = term
     return term

@@ -11,10 +11,10 @@ from convergan.training.terms.term import Term, TermContext, TermOutputs
 
 
 class Supervised(Term):
-    """-E w_y log p(y | x, y <= K) over the labelled images; all that the baseline learns from.
+    """-E w_y log p(y | x, y <= K) over the labelled images; the only term from which the baseline learns.
 
-    The weights w are 1 unless the settings balance classes whose labels differ in number. With
-    `include_generated` p(y | x) takes the place of p(y | x, y <= K): of a softmax over K + 1 outputs.
+    The weights w are 1 unless the settings balance classes with different numbers of labels. With
+    `include_generated`, p(y | x) from a softmax over K + 1 outputs replaces p(y | x, y <= K).
     """
 
     name = "supervised"
@@ -26,7 +26,7 @@ class Supervised(Term):
     _weights: Tensor | None = None
 
     def begin(self, context: TermContext) -> None:
-        """Takes the weights of the classes from the labels."""
+        """Compute the weights of the classes from the numbers of their labels."""
         counts = torch.tensor(context.labels_of_class, device=context.device)
         if self.settings.class_weights == "balanced" and (counts != counts[0]).any():
             self._weights = balanced_class_weights(counts)

@@ -1,4 +1,4 @@
-"""One addend of a player's loss, and what it is computed from."""
+"""Terms: addends of a player's loss, and their inputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED
 
 TEACHER, HISTORY = "teacher", "history"
 NEEDS = frozenset({*GROUPS, TEACHER, HISTORY})
-"""All that a term can see: the discriminator's logits and features of a group of images, those of the
+"""Possible inputs of a term: the discriminator's logits and features for a group of images, those of the
 averaged discriminator, and the history of the player's weights."""
 
 NEEDS_OF_PLAYER = {
@@ -25,8 +25,8 @@ NEEDS_OF_PLAYER = {
     "generator": frozenset({UNLABELLED, GENERATED, HISTORY}),
     "baseline": frozenset({LABELLED, HISTORY}),
 }
-"""What the terms of each player can see in its step. The baseline is the same discriminator, trained on the
-labelled images alone."""
+"""Inputs that are available to the terms of each player. The baseline is the same network as the
+discriminator, trained only on labelled images."""
 
 PLAYERS = tuple(NEEDS_OF_PLAYER)
 """Names of the players."""
@@ -34,20 +34,20 @@ PLAYERS = tuple(NEEDS_OF_PLAYER)
 
 @dataclass(frozen=True, kw_only=True)
 class TermOutputs:
-    """What the terms of one player see in one step."""
+    """Inputs of the terms of one player in one step."""
 
     groups: Mapping[str, DiscriminatorOutput]
-    """Logits, in float32, and features by the name of a group."""
+    """Logits, in float32, and features, by the name of a group."""
 
     labels: Int64[Tensor, "labelled"] | None = None
-    """The classes of the group `labelled`."""
+    """Classes of the group `labelled`."""
 
     teacher: DiscriminatorOutput | None = None
-    """What the average of the discriminator's weights says of the group `unlabelled`: in evaluation mode and
-    without gradient."""
+    """Output of the averaged discriminator for the group `unlabelled`, in evaluation mode and without
+    gradient."""
 
     history: HistoricalAveraging | None = None
-    """The past of the player's own weights."""
+    """History of the player's own weights."""
 
     progress: float = 0.0
     """Share of the training's steps that are done, in [0, 1)."""
@@ -55,83 +55,86 @@ class TermOutputs:
     def __getitem__(self, group: str) -> DiscriminatorOutput:
         if group not in self.groups:
             raise LookupError(
-                f"{group}: expected one of {', '.join(self.groups)}, which is what these terms need;"
-                " a term lists all that it looks at in `needs`"
+                f"{group}: expected one of {', '.join(self.groups)}, which these terms need;"
+                " a term lists all its inputs in `needs`"
             )
         return self.groups[group]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermContext:
-    """What terms know of a training before its first step."""
+    """Facts about a training that terms can use before its first step."""
 
     labels_of_class: tuple[int, ...]
-    """Number of labelled images of each class. Their length is the number of logits: 1 where no classes are
-    learnt."""
+    """Numbers of labelled images of each class. The length is the number of logits, which is 1 if no classes
+    are learnt."""
 
     device: torch.device
-    """Device that the training is on."""
+    """Device of the training."""
 
 
 class Term(ABC):
-    """One addend of a player's loss: `weight` times its value; 0 is off.
+    """One addend of a player's loss: its value times its weight. A weight of 0 turns it off.
 
-    A subclass sets the class variables and computes the value. `register_term` makes it known. Every player
-    of every training has an instance of its own.
+    A subclass sets the class variables and computes the value; `register_term` registers it. Every player of
+    every training has its own instance.
 
     Args:
-        settings: the weight, and whatever else the subclass of `TermSettings` has.
+        settings: the weight, and the other fields of a subclass of `TermSettings`.
     """
 
     name: ClassVar[str]
-    """Name of the term: in `objective.<name>` of a recipe, and of the losses in metrics.jsonl."""
+    """Name of the term, as in `objective.<name>` of a recipe and in the losses of metrics.jsonl."""
 
     settings_class: ClassVar[type[TermSettings]]
-    """The dataclass of the term's settings."""
+    """Dataclass of the term's settings."""
 
     players: ClassVar[frozenset[str]]
-    """The players whose losses it is an addend of."""
+    """Players whose losses contain the term."""
 
     needs: frozenset[str]
-    """What it looks at, of `NEEDS`; the loop prepares what the terms need, and nothing else. Where that
-    depends on the settings, the class has all, and `__init__` sets those that an instance needs.
+    """Inputs of the term, a subset of `NEEDS`. The loop prepares only what the terms need. If the inputs
+    depend on the settings, the class lists all, and `__init__` sets those of the instance.
 
-    In the discriminator's step everything can be needed; in the baseline's `labelled` and `history`; in the
-    generator's `unlabelled`, without gradient, `generated` and `history`."""
+    All inputs are available in the discriminator's step; `labelled` and `history` in the baseline's;
+    `generated`, `history` and, without gradient, `unlabelled` in the generator's."""
 
     needs_classes: ClassVar[bool] = False
-    """Whether its value means something only where classes are learnt, as that of a term that looks at
-    `labelled`: elsewhere a weight above 0 is an error."""
+    """True if the value is meaningful only when classes are learnt, as for a term that uses `labelled`;
+    otherwise a weight above 0 is an error."""
 
     is_regularizer: ClassVar[bool] = False
-    """Whether it only shapes what others teach: a player needs another term, too."""
+    """True if the term is not enough to train a player, which then also needs another term."""
 
     def __init__(self, settings: TermSettings) -> None:
         self.settings = settings
 
     @property
     def needs_gradient_of(self) -> frozenset[str]:
-        """The groups of `needs` whose outputs the value is differentiated through: all, unless a subclass
-        knows better. A step can do without the gradient of a group that no term has here."""
+        """The groups of `needs` through whose outputs the value is differentiated; by default all.
+
+        A step computes no gradient of a group that no term lists here.
+        """
         return self.needs
 
     def begin(self, context: TermContext) -> nn.Module | None:
-        """Prepares a training, before its first step or before it goes on.
+        """Prepare a training, before its first step or before it continues.
 
         Returns:
-            What the term remembers from step to step, as the buffers of a module that it keeps; None:
-            nothing. The loop moves it to its device, keeps it in checkpoints, and goes back to it with
-            everything else. All ranks must change it alike.
+            The state of the term, which changes from step to step, as buffers of a module that the term
+            keeps; None if it has no state. The loop moves it to the device, saves it in checkpoints, and
+            restores it with the rest. All ranks must change it alike.
         """
         return None
 
     def weight_at(self, progress: float) -> float:
-        """The weight at a point of the training: that of the settings, which rises if they are ramped.
+        """The weight at a point of the training: that of the settings, which rises from 0 if they have a
+        ramp.
 
             weight_at(progress) = settings.weight min(1, progress / settings.ramp)
 
         Args:
-            progress: the share of the steps that are done, in [0, 1).
+            progress: share of the steps that are done, in [0, 1).
         """
         settings = self.settings
         if isinstance(settings, RampedTermSettings) and progress < settings.ramp:
@@ -140,18 +143,22 @@ class Term(ABC):
 
     @abstractmethod
     def __call__(self, outputs: TermOutputs) -> Float[Tensor, ""] | dict[str, Float[Tensor, ""]]:
-        """The value before the weight; or its parts by name, whose sum is the value."""
+        """The value without the weight, or its parts by name, whose sum is the value."""
 
     def weighted_parts(self, outputs: TermOutputs) -> dict[str, Float[Tensor, ""]]:
-        """The parts of the value, each multiplied by the weight; one without parts has the term's name."""
+        """The parts of the value, each multiplied by the weight. A value without parts has the term's
+        name.
+        """
         value = self(outputs)
         parts = value if isinstance(value, dict) else {self.name: value}
         for name, part in parts.items():
             if not isinstance(part, Tensor) or part.ndim:
-                got = f"shape {tuple(part.shape)}" if isinstance(part, Tensor) else quoted(part)
+                part_in_words = (
+                    f"shape {tuple(part.shape)}" if isinstance(part, Tensor) else quoted(part)
+                )
                 raise UserError(
-                    f"objective.{self.name}: expected one number in a tensor as {name}, got {got}"
+                    f"objective.{self.name}: expected one number in a tensor as {name}, got {part_in_words}"
                 )
         weight = self.weight_at(outputs.progress)
-        # A step of small networks notices each operation.
+        # In a step of small networks, each operation counts.
         return parts if weight == 1 else {name: weight * part for name, part in parts.items()}
