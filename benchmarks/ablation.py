@@ -21,14 +21,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, add_options, train
 from convergan.files import cache_folder, write_text
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from few_label_data import TASKS, folder_of, write_folder
-from rows import row, write_rows
+from harness.cells import OF_CONVERGAN, Cell, Cells, add_options, train
+from harness.few_labels.data import TASKS, folder_of, write_folder
+from harness.rows import row, write_rows
 
 ROWS = {
     **TASKS,

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from convergan.data.augmentation import Augmentation
 from convergan.recipes.augmentation import AugmentationSettings
-from measure import Seconds, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.measure import Seconds, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 View = Callable[[Tensor], Tensor]
 

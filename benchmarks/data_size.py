@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from another_process import Turns, turns_of_another_process
 from convergan.data.source import open_data_set
 from convergan.data.store_index import DIGESTS, PIXELS
 from convergan.data.stored_images import StoredImages, image_digest
@@ -39,9 +38,10 @@ from convergan.training.computation import resolved_precision
 from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from equal_terms import without_baseline
-from measure import memory_mb, quartiles_of_ratio, settle
-from rows import row, write_rows
+from harness.another_process import Turns, turns_of_another_process
+from harness.equal_terms import without_baseline
+from harness.measure import memory_mb, quartiles_of_ratio, settle
+from harness.rows import row, write_rows
 
 IMAGES = 20_000
 Shape = tuple[int, int, int, int]

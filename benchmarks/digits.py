@@ -18,7 +18,7 @@ from rich.console import Console
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.rows import row, write_rows
 
 PAPERS_NOISE = {"input_noise": 0.3, "hidden_noise": 0.5}
 

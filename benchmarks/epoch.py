@@ -5,7 +5,7 @@
 
 On a GPU one of `cifar10`, which takes a CPU an hour, is to take at most 3 seconds. Ours is what `train` does,
 without baseline: the loop, its checkpoints, both networks tested on the test images, metrics. The peer's
-(`peer_mnist`, `peer_cifar10`) decodes its images in a `DataLoader` and tests its averaged network. They take
+(`harness/peers`) decodes its images in a `DataLoader` and tests its averaged network. They take
 turns, an epoch each; the peer has a process of its own. Before, a tenth of an epoch with 0, 1, 2, 4 ...
 processes that decode, up to one a core, decides how many the peer gets. The floor is the arithmetic of the
 steps, and of testing one network, at the rate of a large matrix product.
@@ -20,8 +20,6 @@ from typing import Any, Literal
 
 import torch
 
-from another_process import called_in_another_process
-from comparison_command import comparison_parser, peer_of, print_row, recipes_of, results_name
 from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
@@ -29,18 +27,26 @@ from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
 from convergan.training.launch import choose_device
 from convergan.training.preparation import Preparation, image_shape, prepare
-from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
-from equal_terms import without_baseline
-from measure import Enough, Times, interleaved_times, medians
-from operations import (
+from harness.another_process import called_in_another_process
+from harness.comparison_command import (
+    comparison_parser,
+    peer_of,
+    print_row,
+    recipes_of,
+    results_name,
+)
+from harness.epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
+from harness.equal_terms import without_baseline
+from harness.measure import Enough, Times, interleaved_times, medians
+from harness.operations import (
     classifying_operations,
     floor_seconds,
     products_for,
     rates_of,
     step_operations,
 )
-from peer_mnist import Peer
-from rows import timing, write_rows
+from harness.peers.mnist import Peer
+from harness.rows import timing, write_rows
 
 
 def epochs_of(
@@ -149,7 +155,7 @@ def main() -> None:
                 timing(
                     claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
                     setting=f"{name}, {recipe.labels:,} labels, batch {recipe.batch_size}, baseline off",
-                    peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), DataLoader",
+                    peer_name=f"plain PyTorch (benchmarks/harness/peers/{name}.py), DataLoader",
                     **compared,
                 )
             )

@@ -26,13 +26,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, add_options, timed, train
 from convergan.files import cache_folder
 from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
-from few_label_data import MORE_TASKS, TASKS, Task, write_folder
-from few_label_peers import METHODS
-from rows import row, write_rows
+from harness import BENCHMARKS
+from harness.cells import OF_CONVERGAN, Cell, Cells, add_options, timed, train
+from harness.few_labels.data import MORE_TASKS, TASKS, Task, write_folder
+from harness.few_labels.peer_cell import METHODS
+from harness.rows import row, write_rows
 
 OURS, WITH_IMAGENET = "convergan", "frozen"
 
@@ -41,12 +42,11 @@ ALONE = "convergan-alone"
 MARGIN = 1.0
 """Points by which our mean error may lie above the best rival's."""
 
-_HERE = Path(__file__).parent
 _OF_PEERS = [
-    _HERE / f"{name}.py"
+    BENCHMARKS / "harness" / f"{name}.py"
     for name in (
-        "few_label_budget", "few_label_data", "few_label_peers", "few_label_views", "peer_classic",
-        "peer_frozen", "peer_small_cnn",
+        "few_labels/budget", "few_labels/data", "few_labels/peer_cell",
+        "peers/classic", "peers/frozen", "peers/small_cnn", "peers/views",
     )
 ]  # fmt: skip
 
@@ -117,7 +117,7 @@ class Plan:
             return {each: results.get(each) for each in wanted}
         to = out.with_suffix(".json")
         words = [
-            sys.executable, _HERE / "few_label_peers.py", name, method, draw, "--to", to,
+            sys.executable, "-m", "harness.few_labels.peer_cell", name, method, draw, "--to", to,
             "--seconds", 60 * self.minutes, "--threads", self.threads, "--clock", self.clock,
             "--folder", folder, *(["--mnist", self.mnist] if self.mnist else []),
         ]  # fmt: skip

@@ -19,7 +19,7 @@ from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
 from convergan.runs.results import Results
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.rows import row, write_rows
 
 SHARE = 0.2
 CLASSES = 8

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from comparison_command import COMPILED, SMALL
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.dense import NoisyDense
 from convergan.networks.layers import BatchNormWithoutGain
@@ -35,8 +34,9 @@ from convergan.techniques.minibatch_discrimination import MinibatchDiscriminatio
 from convergan.techniques.weight_norm import WeightNormConv2d, WeightNormConvTranspose2d
 from convergan.training.adam import build_optimizer
 from convergan.training.computation import begin_step, compiled
-from measure import seconds_of
-from rows import row, write_rows
+from harness.comparison_command import COMPILED, SMALL
+from harness.measure import seconds_of
+from harness.rows import row, write_rows
 
 LIMITS = {"fp32": 1e-4, "tf32": None, "bf16": 0.05}
 """Largest relative errors: of rounding to 24 bits hundreds of times over, far below TF32's 3e-4; of rounding

@@ -23,8 +23,8 @@ from convergan.training.computation import resolved_precision
 from convergan.training.joint_game import JointGame
 from convergan.training.loop import course
 from convergan.training.preparation import prepare
-from measure import interleaved_times
-from rows import timing, write_rows
+from harness.measure import interleaved_times
+from harness.rows import timing, write_rows
 
 
 def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, Callable[[], None]]:

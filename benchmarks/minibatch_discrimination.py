@@ -28,11 +28,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from another_process import in_another_process
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination.sums import sums_over_others
-from measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
-from rows import row, timing, write_rows
+from harness.another_process import in_another_process
+from harness.measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
+from harness.rows import row, timing, write_rows
 
 Sums = Callable[[Tensor, list[int]], Tensor]
 

@@ -19,8 +19,8 @@ from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.training.run import RunOptions, train
-from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
-from rows import row, write_rows
+from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
+from harness.rows import row, write_rows
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ from convergan.training.observer import Silent
 from convergan.training.player import Player
 from convergan.training.preparation import prepare
 from convergan.training.step import Game
+from harness.rows import row, write_rows
 from recorded_game import HARDWARE, Recorded, in_double, record, step_alike
-from rows import row, write_rows
 
 CPU = torch.device("cpu")
 

@@ -30,11 +30,11 @@ from convergan.training.computation import resolved_precision, uses_noise_bank
 from convergan.training.launch import choose_device
 from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
-from epochs_in_turn import fit_in_turns
-from equal_terms import without_baseline
-from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
-from measure import Enough
-from rows import RESULTS, row, write_rows
+from harness.epochs_in_turn import fit_in_turns
+from harness.equal_terms import without_baseline
+from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
+from harness.measure import Enough
+from harness.rows import RESULTS, row, write_rows
 
 EPOCHS = 60
 FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"

@@ -22,8 +22,8 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.scoring.command import score_paths
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
-from kept_runs import trained_at_commits
-from rows import row, write_rows
+from harness.kept_runs import trained_at_commits
+from harness.rows import row, write_rows
 
 SCORES = {"is": ("Inception score",), "pr": ("precision", "recall")}
 

@@ -26,14 +26,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-import rows
-from comparison_command import SMALL
 from convergan.json_files import read_json, write_json
 from convergan.recipes.files import read_recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
-from limited_process import GRACE_SECONDS, ROOT, run
+from harness import rows
+from harness.comparison_command import SMALL
+from harness.limited_process import GRACE_SECONDS, ROOT, run
 
 WIDTH = 80
 INDENT = " " * 9

@@ -39,9 +39,9 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
 from convergan.training.classify import classify
-from equal_terms import WORKERS
-from measure import MatrixProduct, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.equal_terms import WORKERS
+from harness.measure import MatrixProduct, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 SHAPE = (1, 28, 28)
 

@@ -25,9 +25,9 @@ from convergan.recipes.files import recipe_from_dict
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.report.expected import ExpectedCurve, curve_key
+from harness import BENCHMARKS, ROOT
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = BENCHMARKS / "results"
 PAGE = ROOT / "docs" / "reproduce.md"
 IMAGES = ROOT / "docs" / "images"
 CURVES = ROOT / "src" / "convergan" / "report" / "curves"

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cells import ROOT, Cell, Cells
 from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Comparison, Embedded, Metric, compare
-from rows import row, write_rows
+from harness.cells import ROOT, Cell, Cells
+from harness.rows import row, write_rows
 
 METRICS: dict[str, Metric] = {
     "is": InceptionScoreMetric(),

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cells import timed
 from convergan.runs.provenance import device_name
-from rows import row, write_rows
+from harness.cells import timed
+from harness.rows import row, write_rows
 
 LIMIT_SECONDS = 300.0
 LIMIT_BYTES = 4e9

@@ -26,7 +26,7 @@ from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
 from convergan.scoring.networks import run_embedding
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.rows import row, write_rows
 
 
 def scores(images: np.ndarray, embedding: Embedding) -> dict[str, Any]:

@@ -29,10 +29,15 @@ from convergan.data.image_stream import open_image_stream
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
-from equal_terms import WORKERS
-from measure import MatrixProduct, interleaved_times, medians
-from rows import timing, write_rows
-from torch_fidelity_reference import random_state, reference_network, telling_state, torch_fidelity
+from harness.equal_terms import WORKERS
+from harness.measure import MatrixProduct, interleaved_times, medians
+from harness.rows import timing, write_rows
+from harness.torch_fidelity_reference import (
+    random_state,
+    reference_network,
+    telling_state,
+    torch_fidelity,
+)
 
 LOGITS_STDEV = 3.0
 

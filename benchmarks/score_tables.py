@@ -5,13 +5,13 @@ python benchmarks/score_tables.py
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
-from rows import RESULTS
+from harness import ROOT
+from harness.rows import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "scores.md"
+PAGE = ROOT / "docs" / "scores.md"
 
 _BLOCK = re.compile(r"(<!-- table: coverage -->\n)(.*?)(<!-- end -->)", re.S)
 

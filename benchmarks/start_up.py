@@ -15,10 +15,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import Seconds, interleaved_times, medians
-from rows import timing, write_rows
-
-ROOT = Path(__file__).parent.parent
+from harness import ROOT
+from harness.measure import Seconds, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 TO_THE_FIRST_STEP = """
 import sys, time

@@ -4,7 +4,7 @@
         [--device cuda] [--compile off|on|both]
 
 One step of both players, without baseline; of `mnist` on one thread and on as many as there are, or on N. The
-training loop takes a step, then the peer (`peer_mnist`, `peer_cifar10`), which has a process of its own, one
+training loop takes a step, then the peer (`harness/peers`), which has a process of its own, one
 on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
 (`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
 bank of noise, the median leaves out; `epoch` has it all. Without --data the images are random ones.
@@ -26,8 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from another_process import in_another_process
-from comparison_command import comparison_parser, peer_of, print_row, recipes_of, results_name
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
@@ -38,11 +36,19 @@ from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from equal_terms import networks_range, without_baseline
-from measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
-from operations import floor_seconds, products_for, rates_of, step_operations
-from peer_mnist import Peer
-from rows import timing, write_rows
+from harness.another_process import in_another_process
+from harness.comparison_command import (
+    comparison_parser,
+    peer_of,
+    print_row,
+    recipes_of,
+    results_name,
+)
+from harness.equal_terms import networks_range, without_baseline
+from harness.measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
+from harness.operations import floor_seconds, products_for, rates_of, step_operations
+from harness.peers.mnist import Peer
+from harness.rows import timing, write_rows
 
 WARM_UP = 10
 
@@ -229,7 +235,7 @@ def main() -> None:
                     claim=CLAIMS[name],
                     setting=f"{name}, {recipe.labels} labels, batch {recipe.batch_size}, one step of"
                     f" both players, baseline off{', random images' if data is not None else ''}",
-                    peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), images in memory",
+                    peer_name=f"plain PyTorch (benchmarks/harness/peers/{name}.py), images in memory",
                     **compared,
                 )
             )

@@ -39,8 +39,8 @@ from convergan.study.keys import read_key_file
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
 from convergan.study.schema import Vote
-from postgres_server import NoPostgreSQL, postgres_server
-from rows import row, write_rows
+from harness.postgres_server import NoPostgreSQL, postgres_server
+from harness.rows import row, write_rows
 
 LIMIT_SECONDS = 0.150
 WORKERS = 2

@@ -29,8 +29,14 @@ from convergan.study.rates import MARGIN, Rates, rates_of
 from convergan.study.screens import Screens, flag, without_flagged
 from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
-from rows import GIT_COMMIT, results_path, row, write_rows
-from simulated_votes import careless, simulated_rates, simulated_votes, timed_votes, with_controls
+from harness.rows import GIT_COMMIT, results_path, row, write_rows
+from harness.simulated_votes import (
+    careless,
+    simulated_rates,
+    simulated_votes,
+    timed_votes,
+    with_controls,
+)
 
 NAME = "study-statistics"
 PARTICIPANTS, TRIALS = 40, 100

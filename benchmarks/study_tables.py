@@ -6,13 +6,13 @@ python benchmarks/study_tables.py
 import json
 import math
 import re
-from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
-from rows import RESULTS
+from harness import ROOT
+from harness.rows import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "study-statistics.md"
+PAGE = ROOT / "docs" / "study-statistics.md"
 
 _BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.S)
 

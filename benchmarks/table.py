@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rows import RESULTS
+from harness.rows import RESULTS
 
 
 def print_tables(names: list[str], console: Console) -> None:

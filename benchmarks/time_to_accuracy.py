@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -30,22 +31,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import rows
-from cells import train
 from convergan.files import write_text
 from convergan.json_files import read_json, spread_json_text
 from convergan.recipes.presets import PRESETS
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
 from convergan.training.preparation import prepare
-from epochs_in_turn import PeersEpochs
-from equal_terms import without_baseline
-from kept_epochs import PEER, Ledger, PeersRun
-from peer_mnist import Peer
+from harness import rows
+from harness.cells import train
+from harness.epochs_in_turn import PeersEpochs
+from harness.equal_terms import without_baseline
+from harness.kept_epochs import KeptEpochs
+from harness.peers.mnist import Peer
 
 TARGETS = (0.012, 0.010)
 
 NAME = "time-to-accuracy"
+
+PEER = "peer"
 
 SEEDS = (5, 6, 7, 8, 9)
 """Seeds by which no setting of a recipe was chosen."""
@@ -100,6 +103,7 @@ def record(
         "epochs": len(errors),
         "best_errors": min(errors),
         "last_errors": errors[-1],
+        "errors_by_epoch": list(errors),
         "test_size": test_size,
         **details,
     }
@@ -169,16 +173,11 @@ def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
     preparation = prepare(recipe, None, processes=1)
     assert preparation.split.test is not None
     test_size = len(preparation.split.test)
-    out.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(
-        out / "progress.jsonl", target=min(TARGETS), epochs=arguments.epochs or recipe.epochs
-    )
-    peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
-    PeersRun(peers, ledger, out / "peer.pt", test_size).go_on(ledger.epochs)
-    seconds = torch.tensor(ledger.seconds(PEER), dtype=torch.float64).cumsum(0).tolist()
+    kept = KeptEpochs(PeersEpochs(Peer(), arguments.data, preparation, workers=0), out)
+    kept.train(arguments.epochs or recipe.epochs, target_errors=min(TARGETS) * test_size)
     return {
-        "seconds": seconds,
-        "errors": [round(line["error_rate"] * test_size) for line in ledger.of(PEER)],
+        "seconds": list(accumulate(kept.seconds)),
+        "errors": kept.errors,
         "test_size": test_size,
         "precision": "fp32",
     }

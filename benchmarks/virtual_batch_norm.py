@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from another_process import in_another_process
 from convergan.networks.imagenet import ImageNetGenerator
 from convergan.recipes.networks import ImageNetSettings
 from convergan.runs.provenance import device_name
@@ -28,8 +27,9 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from measure import MatrixProduct, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.another_process import in_another_process
+from harness.measure import MatrixProduct, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 
 class PlainNorm(nn.Module):

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import epochs_in_turn
-import limited_process
 import on_gpu
-import rows
 from convergan.cli import main as convergan
 from convergan.json_files import read_json, write_json
-from limited_process import Outcome, run
+from harness import epochs_in_turn, limited_process, rows
+from harness.limited_process import Outcome, run
 from parquet_images import write_parquet
 
 Call = Callable[..., int]

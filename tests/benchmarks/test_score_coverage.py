@@ -11,7 +11,7 @@ import score_coverage
 from convergan.metrics.kernel_distance import KernelWork
 from convergan.metrics.metric import Spread
 from convergan.statistics.intervals import Interval
-from rows import RESULTS
+from harness.rows import RESULTS
 from score_coverage import Setting, draw, rows_of
 from score_tables import PAGE, filled
 

@@ -11,7 +11,7 @@ from convergan.study.findings import Findings
 from convergan.study.rates import Rates, rates_of
 from convergan.study.statistics.detection import detection
 from convergan.study.votes import Votes
-from simulated_votes import joined, simulated_votes
+from harness.simulated_votes import joined, simulated_votes
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from scipy.stats import ttest_ind
 from convergan.cli import main
 from convergan.errors import UserError
 from convergan.study.power import participants_needed, power_of_difference, power_of_thresholds
-from simulated_votes import simulated_rates
+from harness.simulated_votes import simulated_rates
 
 
 @pytest.mark.parametrize(

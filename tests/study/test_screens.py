@@ -11,7 +11,7 @@ from convergan.study.rates import rates_of
 from convergan.study.report.verdict import cautions, verdict
 from convergan.study.screens import Screens, flag, without_flagged
 from convergan.study.votes import Votes
-from simulated_votes import careless, simulated_votes, timed_votes, with_controls
+from harness.simulated_votes import careless, simulated_votes, timed_votes, with_controls
 
 
 @pytest.fixture(scope="module")

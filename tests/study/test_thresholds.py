@@ -11,7 +11,7 @@ from convergan.study.findings import Findings
 from convergan.study.thresholds import Thresholds
 from convergan.study.unavailable import unavailable
 from convergan.study.votes import Votes
-from simulated_votes import joined, simulated_votes, timed_votes
+from harness.simulated_votes import joined, simulated_votes, timed_votes
 
 
 @pytest.fixture(scope="module")

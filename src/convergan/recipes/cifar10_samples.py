@@ -14,8 +14,7 @@ target of .9, which Section 3.4 names. Each ablation differs in the technique th
 
 Historical averaging's weight is .1, for both players. The paper gives none. With it the paper's own game of
 Section 3.3 ends within .002 of its equilibrium from 20 random starts, where 1 leaves it at .25 and 3 at 2.5
-(50,000 steps of .01), and 0 diverges (notes; no result is kept); on CIFAR-10 no weight has been measured:
-`benchmarks/historical_averaging.py` does.
+(50,000 steps of .01), and 0 diverges (notes; no result is kept); on CIFAR-10 no weight has been measured.
 
 Departures: those of `cifar10-mb`.
 """

@@ -13,7 +13,7 @@ from convergan.study.rates import rates_of
 from convergan.study.report import StudyReport
 from convergan.study.report.page import write_page
 from convergan.study.votes import Votes
-from simulated_votes import joined, simulated_votes, timed_votes
+from harness.simulated_votes import joined, simulated_votes, timed_votes
 
 
 @pytest.fixture(scope="session")

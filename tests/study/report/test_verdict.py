@@ -13,7 +13,7 @@ from convergan.study.rates import Rates
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, verdict
 from convergan.study.thresholds import Thresholds
-from simulated_votes import simulated_rates
+from harness.simulated_votes import simulated_rates
 
 S = "\N{NO-BREAK SPACE}"
 

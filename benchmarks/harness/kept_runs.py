@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from convergan.json_files import read_json, write_json
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
-from rows import RESULTS
+from harness.rows import RESULTS
 
 MNIST_100 = RESULTS / "mnist-100"
 """Whole runs of `mnist` with 100 labels, a seed each: what `mnist_100.py` keeps."""

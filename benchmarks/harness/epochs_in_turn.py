@@ -18,9 +18,9 @@ from convergan.training.loop import fit, steps_in_all
 from convergan.training.preparation import Preparation
 from convergan.training.progress import RunProgress, Shown
 from convergan.training.recorder import Recorder
-from equal_terms import WORKERS, networks_range
-from measure import Enough, interleaved_times, medians
-from peer_mnist import (
+from harness.equal_terms import WORKERS, networks_range
+from harness.measure import Enough, interleaved_times, medians
+from harness.peers.mnist import (
     ParquetImages,
     Peer,
     evaluation_loader,
@@ -36,17 +36,15 @@ class EpochByEpoch:
     Args:
         recorder: what `train` has as observer.
         epoch_ended: called with the epoch, its seconds, evaluation included, and the line of its metrics.
-        begins_after: called with the number of epochs that are already done.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         epoch_ended: Callable[[int, float, EpochLine], None],
-        begins_after: Callable[[int], None],
     ) -> None:
         self.recorder = recorder
-        self._epoch_ended, self._begins_after = epoch_ended, begins_after
+        self._epoch_ended = epoch_ended
 
     def steps_done(self, done: int, of: int) -> None:
         """See `Observer`."""
@@ -55,7 +53,6 @@ class EpochByEpoch:
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
         self.recorder.begins_after(epochs_done, warning)
-        self._begins_after(epochs_done)
 
     def epoch_ended(self, record: EpochRecord, *networks: Any) -> None:
         """See `Observer`."""
@@ -71,7 +68,6 @@ def fit_in_turns(
     preparation: Preparation,
     folder: RunFolder,
     epoch_ended: Callable[[int, float, EpochLine], None],
-    begins_after: Callable[[int], None] = lambda epochs_done: None,
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
@@ -94,7 +90,7 @@ def fit_in_turns(
                 recipe,
                 split.training,
                 checkpoints=folder.checkpoints,
-                observer=EpochByEpoch(recorder, epoch_ended, begins_after),
+                observer=EpochByEpoch(recorder, epoch_ended),
                 options=LoopOptions(),
             )
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
-from few_label_views import Views
-from measure import interleaved_times, medians
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
+from harness.measure import interleaved_times, medians
+from harness.peers.views import Views
 
 RATE, LABELLED, UNLABELLED, SUPERVISED_BATCH, THRESHOLD = 3e-3, 32, 96, 64, 0.9
 SECONDS_OF_THE_SHORT_ONE = 35.0

@@ -9,9 +9,10 @@ from typing import Any
 from convergan.files import write_text
 from convergan.json_files import spread_json_text
 from convergan.runs.provenance import git_commit, versions
-from measure import Times, medians, quartiles_of_ratio
+from harness import BENCHMARKS
+from harness.measure import Times, medians, quartiles_of_ratio
 
-RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", BENCHMARKS / "results"))
 
 GIT_COMMIT = git_commit(excluded="benchmarks/results")
 """Of the code that runs, whatever is committed before it ends; results are no part of it."""

@@ -20,7 +20,7 @@ import torch
 from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import discriminator_dtype
-from measure import MatrixProduct
+from harness.measure import MatrixProduct
 
 CONV_SIZE_PX = 32
 """The size of images that the convolutions are counted for."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from measure import Enough, Seconds, Task, seconds_of
+from harness.measure import Enough, Seconds, Task, seconds_of
 
 
 @contextmanager

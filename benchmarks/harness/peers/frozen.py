@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
 
 SIDE = 128
 """Of the images that the network is shown, in pixels; those of one channel are shown at three quarters."""

@@ -1,6 +1,6 @@
 """One cell of `few_labels` by a peer, in a process of its own, so that its CPU seconds are its alone.
 
-python benchmarks/few_label_peers.py TASK METHOD DRAW --to FILE --seconds S --threads N [...]
+python -m harness.few_labels.peer_cell TASK METHOD DRAW --to FILE --seconds S --threads N [...]
 """
 
 import argparse
@@ -12,11 +12,11 @@ import torch
 
 from convergan.json_files import write_json
 from convergan.runs.provenance import device_name
-from few_label_budget import Budget, Predict
-from few_label_data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
-from peer_classic import hog_svm, label_spreading, self_training
-from peer_frozen import frozen_features
-from peer_small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
+from harness.peers.classic import hog_svm, label_spreading, self_training
+from harness.peers.frozen import frozen_features
+from harness.peers.small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
 
 METHODS: dict[str, Callable[[Drawn, Budget], Predict]] = {
     "LabelSpreading": label_spreading,

@@ -17,8 +17,8 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC
 
 from convergan.data.image_set import UNLABELLED
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
 
 ORIENTATIONS = 9
 COLOUR_GRID = 4

@@ -21,9 +21,8 @@ from typing import Any
 from convergan.errors import UserError
 from convergan.files import make_folder
 from convergan.json_files import json_line, read_json, write_json
-from rows import GIT_COMMIT
-
-ROOT = Path(__file__).parents[1]
+from harness import BENCHMARKS, ROOT
+from harness.rows import GIT_COMMIT
 
 OF_CONVERGAN = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
 
@@ -103,7 +102,7 @@ class Cells:
 
 
 def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, float]:
-    """Runs a command in a process of its own.
+    """Runs a command in a process of its own, which can import the harness.
 
     Args:
         words: of the command.
@@ -124,7 +123,7 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
             [*map(str, words)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
+            env=_environment(threads),
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -141,6 +140,12 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
         # Of kilobytes, but on macOS.
         "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
+
+
+def _environment(threads: int) -> dict[str, str]:
+    paths = [str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    numbers = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **numbers, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What puts a recipe and its peer on equal terms."""
 
-import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -24,16 +23,6 @@ def without_baseline(
         data=replace(recipe.data, path=data or recipe.data.path),
         hardware=replace(recipe.hardware, accelerator=device),
     )
-
-
-def require_constant_rate(parser: argparse.ArgumentParser, recipe: Recipe, epochs: int) -> None:
-    """Stops where a recipe's learning rate would fall in so many epochs, as the peer's does not."""
-    constant = round(recipe.optimizer.decay_from * recipe.epochs)
-    if epochs > constant:
-        parser.error(
-            f"--epochs: expected at most {constant}, after which our rate falls and the peer's"
-            f" does not, got {epochs}"
-        )
 
 
 def networks_range(preparation: Preparation) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+from harness import ROOT
 
 GRACE_SECONDS = 20.0
 """For a process to end when it is told to, with a checkpoint if it trains."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from peer_cifar10 import cifar10_peer
-from peer_mnist import Peer, mnist_peer
+from harness.peers.cifar10 import cifar10_peer
+from harness.peers.mnist import Peer, mnist_peer
 
 PEERS: dict[str, Callable[..., Peer]] = {"mnist": mnist_peer, "cifar10": cifar10_peer}
 """What makes the peer of a recipe, given a device and whether it is small."""

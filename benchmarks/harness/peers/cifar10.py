@@ -1,4 +1,4 @@
-"""The peer of CIFAR-10: its networks, for the players of `peer_mnist`.
+"""The peer of CIFAR-10: its networks, for the players of `harness.peers.mnist`.
 
 As there: networks and settings of the `cifar10` recipe, written as plainly as PyTorch allows: with
 Adam's epsilon outside the root, 1e-4, and none in the weights' length.
@@ -7,7 +7,7 @@ Adam's epsilon outside the root, 1e-4, and none in the weights' length.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peer_mnist import Peer, normalized, without_gain
+from harness.peers.mnist import Peer, normalized, without_gain
 
 
 class Discriminator(nn.Module):
