@@ -96,10 +96,10 @@ def cpu_seconds(task: Task) -> Seconds:
 def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str, Any]:
     """The row of one kind of views of images of this shape."""
     labelled, unlabelled = torch.rand(LABELLED, *shape), torch.rand(UNLABELLED, *shape)
-    ours, peers = our_views(kind), kornia_views(kind)
+    own_views, peer_views = our_views(kind), kornia_views(kind)
     tasks = {
-        "ours": lambda: step(ours, labelled, unlabelled),
-        "peer": lambda: step(peers, labelled, unlabelled),
+        "ours": lambda: step(own_views, labelled, unlabelled),
+        "peer": lambda: step(peer_views, labelled, unlabelled),
         "copy": lambda: [images.clone() for images in (labelled, unlabelled, unlabelled)],
     }
     timed = {name: partial(cpu_seconds, task) for name, task in tasks.items()}

@@ -88,7 +88,7 @@ class InTurns(Silent):
         """See `Observer`."""
         self._begin()
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         if done % STEPS_OF_TURN == 0:
             seconds = (time.perf_counter() - self._start) / STEPS_OF_TURN
@@ -165,42 +165,44 @@ def measure(pixels: Path, shape: Shape, steps: int) -> dict[int, list[Turn]]:
             for times in TIMES[first:] + TIMES[:first]:
                 settle("cpu")
                 turns[times].append(trainings[times]())
-    return {times: some[WARM_UP_TURNS:] for times, some in turns.items()}
+    return {times: size_turns[WARM_UP_TURNS:] for times, size_turns in turns.items()}
 
 
 def compare(turns: dict[int, list[Turn]], shape: Shape) -> list[dict[str, Any]]:
     """Rows of time and of memory for each size beyond the first."""
     count, height, width, _ = shape
-    seconds = {times: [turn.step_seconds for turn in some] for times, some in turns.items()}
-    peaks = {times: [some[-1].peak_mb] for times, some in turns.items()}
+    seconds = {
+        times: [turn.step_seconds for turn in size_turns] for times, size_turns in turns.items()
+    }
+    peaks = {times: [size_turns[-1].peak_mb] for times, size_turns in turns.items()}
     rows = []
     for times in TIMES[1:]:
-        for of_size, unit, claim in (
+        for by_times, unit, claim in (
             (seconds, "seconds", "the time of a step is flat within 5 %"),
             (peaks, "MB of anonymous memory", "the peak of memory is flat within 5 %"),
         ):
-            ours, peer = of_size[times], of_size[1]
-            quartiles = quartiles_of_ratio(ours, peer)
+            larger, smallest = by_times[times], by_times[1]
+            quartiles = quartiles_of_ratio(larger, smallest)
             rows.append(
                 row(
                     claim=f"with {times} times the data {claim}",
                     setting=f"mnist, {times * count:,} images of {height}x{width}, on the disk",
                     device=device_name(torch.device("cpu")),
                     precision=resolved_precision(PRESETS["mnist"].hardware, torch.device("cpu")),
-                    ours=median(ours),
-                    peer=median(peer),
+                    ours=median(larger),
+                    peer=median(smallest),
                     peer_name=f"{count:,} images",
                     unit=unit,
-                    repeats=len(ours),
+                    repeats=len(larger),
                     share_of_peer=quartiles[1],
                     share_of_peer_quartiles=quartiles,
-                    ours_by_turn=ours,
-                    peer_by_turn=peer,
+                    ours_by_turn=larger,
+                    peer_by_turn=smallest,
                     steps_of_turn=STEPS_OF_TURN,
                 )
             )
             print(
-                f"{times} times the data: {median(ours):.4g} {unit}, {quartiles[1]:.1%} of that of 1x"
+                f"{times} times the data: {median(larger):.4g} {unit}, {quartiles[1]:.1%} of that of 1x"
                 f" (quartiles {quartiles[0]:.1%} to {quartiles[2]:.1%})"
             )
     return rows

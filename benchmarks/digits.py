@@ -41,23 +41,25 @@ def measure(name: str, recipe: Recipe, seeds: int, runs: Path) -> dict[str, Any]
             f"baseline {last.baseline_test_errors}, {last.train_seconds:.0f} s",
             flush=True,
         )
-    ours = [result.test_errors for result in results]
+    errors = [result.test_errors for result in results]
     baseline = [result.baseline_test_errors for result in results]
-    print(f"{name}: {mean(ours):.1f} of {mean(baseline):.1f}: {mean(ours) / mean(baseline):.0%}")
+    print(
+        f"{name}: {mean(errors):.1f} of {mean(baseline):.1f}: {mean(errors) / mean(baseline):.0%}"
+    )
     return row(
         claim="mean test errors at most 60 % of the supervised baseline's",
         setting=f"digits, 100 labels, {name}, seeds 0 to {seeds - 1}",
         device=results[0].device,
         precision=results[0].precision,
-        ours=mean(ours),
+        ours=mean(errors),
         peer=mean(baseline),
         peer_name="supervised baseline",
         unit=f"errors of {results[0].test_size}",
         repeats=seeds,
-        share_of_peer=mean(ours) / mean(baseline),
-        ours_by_seed=ours,
+        share_of_peer=mean(errors) / mean(baseline),
+        ours_by_seed=errors,
         peer_by_seed=baseline,
-        ours_stdev=stdev(ours),
+        ours_stdev=stdev(errors),
         peer_stdev=stdev(baseline),
         train_seconds_by_seed=[round(result.train_seconds, 1) for result in results],
     )

@@ -68,12 +68,12 @@ def compare_epochs(
     """What `timing` is told of one epoch: ours, the peer's, and the floor; `make_peer` can be pickled."""
     recipe = without_baseline(recipe, data, device)
     torch.manual_seed(recipe.seed)
-    chosen = choose_device(recipe.hardware)
+    torch_device = choose_device(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
     by_workers = seconds_by_workers(make_peer(), data, preparation)
     workers = best_number(by_workers)
-    precision = resolved_precision(recipe.hardware, chosen, recipe.networks)
-    products = products_for(precision, chosen)
+    precision = resolved_precision(recipe.hardware, torch_device, recipe.networks)
+    products = products_for(precision, torch_device)
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
     make_epochs = partial(epochs_of, make_peer, data, recipe, workers)
@@ -83,23 +83,23 @@ def compare_epochs(
     ):
 
         def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
-            of_peer = peers_epoch()
-            for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *of_peer)):
+            peer_epoch = peers_epoch()
+            for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *peer_epoch)):
                 times[side].append(took)
                 errors[side].append(wrong)
                 print(f"epoch {epoch}, {side}: {took:.1f} s, {wrong} errors", flush=True)
-            found = medians(interleaved_times(products, repeats=5, device=chosen))
-            for name, took in found.items():
+            product_seconds = medians(interleaved_times(products, repeats=5, device=torch_device))
+            for name, took in product_seconds.items():
                 times[name].append(took)
             if epoch == epochs:
                 raise Enough
 
         folder = RunFolder(Path(temporary) / "run")
         folder.begin(preparation.recipe, resume=False)
-        fit_in_turns(chosen, preparation, folder, epoch_ended)
+        fit_in_turns(torch_device, preparation, folder, epoch_ended)
     rates = rates_of(products, medians(times))
     return {
-        "device": device_name(chosen),
+        "device": device_name(torch_device),
         "precision": precision,
         "times": times,
         "peer": "peer",
@@ -107,13 +107,13 @@ def compare_epochs(
         "unit": "seconds",
         "repeats": epochs,
         "compiled": recipe.hardware.compile,
-        "ours_by_epoch": [round(each, 2) for each in times["ours"]],
-        "peer_by_epoch": [round(each, 2) for each in times["peer"]],
+        "ours_by_epoch": [round(value, 2) for value in times["ours"]],
+        "peer_by_epoch": [round(value, 2) for value in times["peer"]],
         "ours_test_errors_by_epoch": errors["ours"],
         "peer_test_errors_by_epoch": errors["peer"],
         "peer_workers": workers,
         "peer_seconds_of_a_tenth_by_workers": {
-            number: round(each, 2) for number, each in by_workers.items()
+            number: round(value, 2) for number, value in by_workers.items()
         },
     }
 

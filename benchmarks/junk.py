@@ -30,12 +30,12 @@ def eight_classes(data: DataSet, *, junk: bool) -> DataSet:
     assert data.test is not None
     labels, tested = data.train.labels, data.test.labels < CLASSES
     rare = np.isin(labels, (3, 6)) & (np.random.default_rng(0).random(len(labels)) < 0.6)
-    wanted = np.flatnonzero((labels < CLASSES) & ~rare)
-    count = round(len(wanted) * SHARE / (1 - SHARE)) if junk else 0
+    indices = np.flatnonzero((labels < CLASSES) & ~rare)
+    count = round(len(indices) * SHARE / (1 - SHARE)) if junk else 0
     extra = np.flatnonzero(labels >= CLASSES)[:count]
     return data_set_from_arrays(
-        data.train.images[np.concatenate([wanted, extra])],
-        np.concatenate([labels[wanted], np.full(len(extra), UNLABELLED)]),
+        data.train.images[np.concatenate([indices, extra])],
+        np.concatenate([labels[indices], np.full(len(extra), UNLABELLED)]),
         data.test.images[tested],
         data.test.labels[tested],
         classes=list(data.classes[:CLASSES]),
@@ -65,7 +65,7 @@ def main() -> None:
             f"seed {seed}: {[results[junk][-1].test_errors for junk in (False, True)]}",
             flush=True,
         )
-    errors = {junk: [result.test_errors for result in some] for junk, some in results.items()}
+    errors = {junk: [result.test_errors for result in runs] for junk, runs in results.items()}
     baseline = [result.baseline_test_errors for result in results[True]]
     first = results[True][0]
     path = write_rows(

@@ -151,12 +151,12 @@ def weights_of(network: nn.Module) -> list[Tensor]:
     return [weight for weight in network.parameters() if weight.requires_grad]
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    """|found - expected| / |expected|; the largest number where something found is not finite."""
-    found = found.detach().to("cpu", torch.float64)
-    if not bool(found.isfinite().all()):
+def relative_error(value: Tensor, expected: Tensor) -> float:
+    """|value - expected| / |expected|; the largest number where a value is not finite."""
+    value = value.detach().to("cpu", torch.float64)
+    if not bool(value.isfinite().all()):
         return float_info.max
-    return float((found - expected).norm() / expected.norm())
+    return float((value - expected).norm() / expected.norm())
 
 
 def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch: int) -> Any:
@@ -181,8 +181,8 @@ def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch
     with nullcontext() if way.precision == "tf32" else without_tf32():
         # The third call of a CUDA graph is the first that replays it.
         for _ in range(3 if way.compiled else 1):
-            found = task(batch)
-        errors = [relative_error(*pair) for pair in zip(found, expected, strict=True)]
+            results = task(batch)
+        errors = [relative_error(*pair) for pair in zip(results, expected, strict=True)]
         if way.compiled:
             # Another size would be compiled anew.
             timed_batch = batch
@@ -241,7 +241,7 @@ def main() -> None:
 
     def note(setting: str, precision: str, error: float, **details: Any) -> None:
         limit = LIMITS[precision]
-        within = limit is None or error <= limit
+        is_within = limit is None or error <= limit
         rows.append(
             row(
                 claim="computes what float64 gives",
@@ -253,13 +253,13 @@ def main() -> None:
                 peer_name="limit",
                 unit="relative error",
                 repeats=1,
-                within=within,
+                within=is_within,
                 **details,
             )
         )
         write_rows(name, rows)
         took = f"{1e3 * details['seconds']:9.2f} ms" if "seconds" in details else ""
-        print(f"{setting:55} {error:8.1e}{took}{'' if within else '  TOO MUCH'}", flush=True)
+        print(f"{setting:55} {error:8.1e}{took}{'' if is_within else '  TOO MUCH'}", flush=True)
 
     for place in ("outside", "inside", "uncorrected"):
         note(f"Adam, epsilon {place}", "fp32", relative_error(*steps_of_adam(place, device)))
@@ -267,10 +267,10 @@ def main() -> None:
     for compiles in COMPILED[arguments.compile]:
         for case in every:
             for way in ways_of(case, device, compiles=compiles):
-                found = measured(case, way, device, arguments.batch, arguments.timed_batch)
-                error = max(found["output_error"], found["gradient_error"])
-                note(f"{case.name}, {way}", way.precision, error, **found)
-    if not all(each["within"] for each in rows):
+                numbers = measured(case, way, device, arguments.batch, arguments.timed_batch)
+                error = max(numbers["output_error"], numbers["gradient_error"])
+                note(f"{case.name}, {way}", way.precision, error, **numbers)
+    if not all(line["within"] for line in rows):
         raise SystemExit(1)
 
 

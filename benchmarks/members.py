@@ -37,7 +37,7 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
         ]
         for _ in range(2)
     ]
-    turns = [[next(training) for training in some] for some in trainings]
+    turns = [[next(training) for training in group] for group in trainings]
     joint = JointGame(turns[1])
 
     def apart() -> None:
@@ -46,8 +46,10 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
             turns[0][place] = training.send(turn.game.step(turn.state, turn.learning_rate))
 
     def together() -> None:
-        taken = joint.step(turns[1])
-        turns[1] = [training.send(each) for training, each in zip(trainings[1], taken, strict=True)]
+        results = joint.step(turns[1])
+        turns[1] = [
+            training.send(result) for training, result in zip(trainings[1], results, strict=True)
+        ]
 
     return {"ours": together, "apart": apart}
 
@@ -85,8 +87,9 @@ def main() -> None:
         times = interleaved_times(
             steps_apart_and_together(recipe, device), repeats=arguments.steps, device=device
         )
-        of_member = {
-            way: [seconds / arguments.members for seconds in each] for way, each in times.items()
+        member_times = {
+            way: [seconds / arguments.members for seconds in values]
+            for way, values in times.items()
         }
         rows.append(
             timing(
@@ -94,7 +97,7 @@ def main() -> None:
                 setting=f"{name}, {arguments.members} members, a step of both players of one of them",
                 device=device_name(device),
                 precision=resolved_precision(recipe.hardware, device, recipe.networks),
-                times=of_member,
+                times=member_times,
                 peer="apart",
                 peer_name="the members one after the other",
                 unit="seconds",

@@ -74,48 +74,55 @@ def projections(n: int, kernels: int, kernel_size: int) -> Tensor:
     return (2 / kernel_size * torch.randn(n, kernels, kernel_size)).requires_grad_()
 
 
-def step_of(way: Sums, projected: Tensor, sizes: list[int], of_sums: Tensor) -> Tensor:
+def step_of(way: Sums, projected: Tensor, sizes: list[int], sums_gradient: Tensor) -> Tensor:
     """The gradient of the projections, given that of the sums."""
-    (gradient,) = torch.autograd.grad(way(projected, sizes), projected, of_sums)
+    (gradient,) = torch.autograd.grad(way(projected, sizes), projected, sums_gradient)
     return gradient
 
 
-def steps_of(name: str, projected: Tensor, sizes: list[int], of_sums: Tensor, device: str) -> Task:
+def steps_of(
+    name: str, projected: Tensor, sizes: list[int], sums_gradient: Tensor, device: str
+) -> Task:
     """A task: `step_of` one of the ways."""
-    projected, of_sums = projected.to(device).requires_grad_(), of_sums.to(device)
-    return partial(step_of, WAYS[name], projected, sizes, of_sums)
+    projected, sums_gradient = projected.to(device).requires_grad_(), sums_gradient.to(device)
+    return partial(step_of, WAYS[name], projected, sizes, sums_gradient)
 
 
 def require_equal(
-    projected: Tensor, sizes: list[int], of_sums: Tensor, ways: Sequence[Sums], **tolerances: float
+    projected: Tensor,
+    sizes: list[int],
+    sums_gradient: Tensor,
+    ways: Sequence[Sums],
+    **tolerances: float,
 ) -> None:
     """Stops where our sums or gradients differ from those of other ways."""
     projected = projected.detach().requires_grad_()
     itself = torch.block_diag(*(projected.new_ones(1, size) for size in sizes)).unsqueeze(2)
-    ours = sums_over_others(projected, sizes) + itself
-    gradient = step_of(sums_over_others, projected, sizes, of_sums)
+    own_sums = sums_over_others(projected, sizes) + itself
+    gradient = step_of(sums_over_others, projected, sizes, sums_gradient)
     for way in ways:
-        torch.testing.assert_close(ours, way(projected, sizes), **tolerances)
-        theirs = step_of(way, projected, sizes, of_sums)
-        torch.testing.assert_close(gradient, theirs, **tolerances)
+        torch.testing.assert_close(own_sums, way(projected, sizes), **tolerances)
+        peer_gradient = step_of(way, projected, sizes, sums_gradient)
+        torch.testing.assert_close(gradient, peer_gradient, **tolerances)
 
 
 def measure_time(
     shape: tuple[int, int, int], sizes: list[int], repeats: int, device: str = "cpu"
 ) -> list[dict]:
     """A row per peer."""
-    projected, of_sums = projections(*shape), torch.rand(len(sizes), *shape[:2])
-    on_device, of_sums_there = projected.detach().to(device), of_sums.to(device)
-    few = on_device[:, :3].double(), sizes, of_sums_there[:, :, :3].double()
-    require_equal(*few, [by_broadcasting, by_cdist])
+    projected, sums_gradient = projections(*shape), torch.rand(len(sizes), *shape[:2])
+    on_device, gradient_there = projected.detach().to(device), sums_gradient.to(device)
+    small_case = on_device[:, :3].double(), sizes, gradient_there[:, :, :3].double()
+    require_equal(*small_case, [by_broadcasting, by_cdist])
     # All differences at once are more than this process should hold.
-    require_equal(on_device, sizes, of_sums_there, [by_cdist], rtol=1e-3, atol=1e-4)
+    require_equal(on_device, sizes, gradient_there, [by_cdist], rtol=1e-3, atol=1e-4)
     product = MatrixProduct(device)
     with ExitStack() as processes:
         tasks = {
             name: processes.enter_context(
                 in_another_process(
-                    partial(steps_of, name, projected.detach(), sizes, of_sums, device), device
+                    partial(steps_of, name, projected.detach(), sizes, sums_gradient, device),
+                    device,
                 )
             )
             for name in WAYS
@@ -143,11 +150,11 @@ def measure_time(
         )
         for peer in ("broadcasting", "torch.cdist")
     ]
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['setting']}: ours {each['ours'] * 1e3:.2f} ms, {each['peer_name']}"
-            f" {each['peer'] * 1e3:.2f} ms, {each['times_faster']:.2f} times as fast,"
-            f" {each['times_floor']:.1f} times the floor",
+            f"{line['setting']}: ours {line['ours'] * 1e3:.2f} ms, {line['peer_name']}"
+            f" {line['peer'] * 1e3:.2f} ms, {line['times_faster']:.2f} times as fast,"
+            f" {line['times_floor']:.1f} times the floor",
             flush=True,
         )
     return rows
@@ -168,13 +175,13 @@ def print_peak(name: str, shape: tuple[int, int, int]) -> None:
     """What the process of `peak_mb` does. Not getrusage: that starts at the parent's peak."""
 
     sizes, way = [shape[0]], WAYS[name]
-    few = projections(9, 8, shape[2])
-    step_of(way, few, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
-    projected, of_sums = projections(*shape), torch.ones(1, *shape[:2])
+    small_input = projections(9, 8, shape[2])
+    step_of(way, small_input, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
+    projected, sums_gradient = projections(*shape), torch.ones(1, *shape[:2])
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak so far
-    before = memory_mb("VmRSS")
-    step_of(way, projected, sizes, of_sums)
-    print(memory_mb("VmHWM") - before)
+    initial_mb = memory_mb("VmRSS")
+    step_of(way, projected, sizes, sums_gradient)
+    print(memory_mb("VmHWM") - initial_mb)
 
 
 def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
@@ -198,20 +205,20 @@ def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
         )
         for peer in ("broadcasting", "torch.cdist")
     ]
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['setting']}: ours {each['ours']:.0f} MB,"
-            f" {each['ours_over_numbers']:.2f} times n B C + n n B numbers,"
-            f" {each['peer_name']} {each['peer']:.0f} MB",
+            f"{line['setting']}: ours {line['ours']:.0f} MB,"
+            f" {line['ours_over_numbers']:.2f} times n B C + n n B numbers,"
+            f" {line['peer_name']} {line['peer']:.0f} MB",
             flush=True,
         )
     return rows
 
 
-def repeats_of(shape: tuple[int, int, int], most: int) -> int:
+def repeats_of(shape: tuple[int, int, int], maximum: int) -> int:
     """A quarter where a step is long, but at least 3 if there may be as many."""
     n, kernels, kernel_size = shape
-    return most if n * n * kernels * kernel_size < 10**8 else min(most, max(3, most // 4))
+    return maximum if n * n * kernels * kernel_size < 10**8 else min(maximum, max(3, maximum // 4))
 
 
 def main() -> None:
@@ -227,10 +234,10 @@ def main() -> None:
         print_peak(name, (int(n), int(kernels), int(kernel_size)))
         return
     rows: list[dict[str, Any]] = []
-    most = torch.get_num_threads()
-    threads, name = arguments.threads or sorted({1, most}), "minibatch-discrimination"
+    cores = torch.get_num_threads()
+    threads, name = arguments.threads or sorted({1, cores}), "minibatch-discrimination"
     if arguments.device == "cuda":
-        threads, name = [most], f"{name}-cuda"
+        threads, name = [cores], f"{name}-cuda"
     else:
         for shape in MEMORY_SHAPES:
             rows += measure_memory(shape)

@@ -48,34 +48,34 @@ def main() -> None:
     for seed in arguments.seeds:
         folder = RunFolder(arguments.runs / str(seed))
         keep(folder, read_json(folder.results), MNIST_100, seed)
-    kept = kept_runs(MNIST_100)
-    found = row_of({seed: kept[seed] for seed in arguments.seeds}, recipe.epochs)
+    runs = kept_runs(MNIST_100)
+    measured = row_of({seed: runs[seed] for seed in arguments.seeds}, recipe.epochs)
     print(
-        f"seeds {found['seeds']}: {found['ours_by_seed']}, mean {found['ours']:.1f};"
-        f" baseline {found['peer_by_seed']}, mean {found['peer']:.0f}"
+        f"seeds {measured['seeds']}: {measured['ours_by_seed']}, mean {measured['ours']:.1f};"
+        f" baseline {measured['peer_by_seed']}, mean {measured['peer']:.0f}"
     )
-    print(write_rows("mnist-100", [found]))
+    print(write_rows("mnist-100", [measured]))
 
 
 def row_of(runs: dict[int, KeptRun], epochs: int) -> dict[str, Any]:
     """The row of these seeds' runs, each of so many epochs."""
     results = [run.results for run in runs.values()]
-    ours = [result["test_errors"] for result in results]
+    errors = [result["test_errors"] for result in results]
     baseline = [result["baseline_test_errors"] for result in results]
     return row(
         claim="at most 105 errors of 10,000 on average, at most 150 epochs",
         setting=f"mnist, 100 labels, {epochs} epochs, {len(results)} seeds",
         device=joined(result["device"] for result in results),
         precision=joined(result["precision"] for result in results),
-        ours=mean(ours),
+        ours=mean(errors),
         peer=mean(baseline),
         peer_name="supervised baseline",
         unit="errors of 10000",
         repeats=len(results),
         seeds=list(runs),
-        ours_by_seed=ours,
+        ours_by_seed=errors,
         peer_by_seed=baseline,
-        ours_stdev=stdev(ours) if len(ours) > 1 else None,
+        ours_stdev=stdev(errors) if len(errors) > 1 else None,
         trained_at_commits_by_seed=commits_by_run(runs.values()),
     )
 

@@ -77,15 +77,17 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
     seeds = sorted(fast.keys() & reference.keys())
     if len(seeds) < 2:
         return None
-    ours, theirs = ([runs[seed] for seed in seeds] for runs in (fast, reference))
-    our_errors, peer_errors = ([run.errors[EPOCHS - 1] for run in runs] for runs in (ours, theirs))
-    precision = joined(run.results["precision"] for run in ours)
+    fast_runs, reference_runs = ([runs[seed] for seed in seeds] for runs in (fast, reference))
+    our_errors, peer_errors = (
+        [run.errors[EPOCHS - 1] for run in runs] for runs in (fast_runs, reference_runs)
+    )
+    precision = joined(run.results["precision"] for run in fast_runs)
     differ = [
         name
         for name, differs in (
             ("precision", precision != "32-true"),
             # The bank is for CPUs.
-            ("noise", all(run.results["device"].startswith("cpu") for run in ours)),
+            ("noise", all(run.results["device"].startswith("cpu") for run in fast_runs)),
         )
         if differs
     ]
@@ -93,7 +95,7 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
     return row(
         claim="the fast path errs as the reference path: means within a standard deviation",
         setting=f"mnist, 100 labels, after epoch {EPOCHS}; different: {', '.join(differ)}",
-        device=joined(run.results["device"] for run in ours),
+        device=joined(run.results["device"] for run in fast_runs),
         precision=precision,
         ours=mean(our_errors),
         peer=mean(peer_errors),
@@ -107,9 +109,9 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
         peer_stdev=spread,
         difference_of_means=difference,
         within_a_standard_deviation=abs(difference) <= spread,
-        peer_device_by_seed=[run.results["device"] for run in theirs],
-        trained_at_commits_by_seed=commits_by_run(ours),
-        peer_trained_at_commits_by_seed=commits_by_run(theirs),
+        peer_device_by_seed=[run.results["device"] for run in reference_runs],
+        trained_at_commits_by_seed=commits_by_run(fast_runs),
+        peer_trained_at_commits_by_seed=commits_by_run(reference_runs),
     )
 
 
@@ -151,16 +153,16 @@ def main() -> None:
     # Not before: a run's manifest says whether its working tree was changed.
     for run, results, folder, seed in trained:
         keep(run, results, folder, seed)
-    found = compared(found_in(fast_folder), found_in(reference_folder))
-    if found is None:
+    measured = compared(found_in(fast_folder), found_in(reference_folder))
+    if measured is None:
         print("a comparison needs two seeds with both paths")
         return
     print(
-        f"seeds {found['seeds']}: fast {found['ours_by_seed']}, reference {found['peer_by_seed']};"
-        f" means differ by {found['difference_of_means']:.1f}, the reference's standard deviation"
-        f" is {found['peer_stdev']:.1f}"
+        f"seeds {measured['seeds']}: fast {measured['ours_by_seed']}, reference {measured['peer_by_seed']};"
+        f" means differ by {measured['difference_of_means']:.1f}, the reference's standard deviation"
+        f" is {measured['peer_stdev']:.1f}"
     )
-    print(write_rows("mnist-paths", [found]))
+    print(write_rows("mnist-paths", [measured]))
 
 
 if __name__ == "__main__":

@@ -37,12 +37,12 @@ def scores(run: Path, classifier: Path, data: Path, count: int) -> dict[str, dic
         Console(quiet=True),
     )
     return {
-        one.name: {
-            "value": one.value,
-            "interval": one.interval,
+        number.name: {
+            "value": number.value,
+            "interval": number.interval,
             "fingerprint": scored.fingerprints[metric],
         }
-        for name, one in scored.numbers.items()
+        for name, number in scored.numbers.items()
         if name in SCORES[metric := scored.metric_of[name]]
     }
 
@@ -61,11 +61,11 @@ def compare(
     generators: dict[str, Path], classifier: Path, data: Path, count: int
 ) -> list[dict[str, Any]]:
     """A row of each score of each of two generators, beside the other's."""
-    found = {name: scores(run, classifier, data, count) for name, run in generators.items()}
+    by_generator = {name: scores(run, classifier, data, count) for name, run in generators.items()}
     rows = []
-    for (name, run), other in zip(generators.items(), reversed(generators), strict=True):
+    for (name, run), rival in zip(generators.items(), reversed(generators), strict=True):
         trained = training(run)
-        for score, one in found[name].items():
+        for score, measured in by_generator[name].items():
             rows.append(
                 row(
                     claim="samples with minibatch discrimination score higher, those with feature"
@@ -73,27 +73,27 @@ def compare(
                     setting=f"{name}: {trained['recipe']}, seed {trained['seed']}, epoch"
                     f" {trained['epochs']}; {count:,} images",
                     device=device_name(device_of_process()),
-                    precision=one["fingerprint"]["precision"],
-                    ours=one["value"],
-                    peer=found[other][score]["value"],
-                    peer_name=other,
+                    precision=measured["fingerprint"]["precision"],
+                    ours=measured["value"],
+                    peer=by_generator[rival][score]["value"],
+                    peer_name=rival,
                     unit=score,
                     repeats=1,
-                    interval=one["interval"],
+                    interval=measured["interval"],
                     generator=trained,
                     classifier=training(classifier),
-                    fingerprint=one["fingerprint"],
+                    fingerprint=measured["fingerprint"],
                 )
             )
-            interval = one["interval"]
-            shown = "no interval" if interval is None else "{:.3f} to {:.3f}".format(*interval)
-            print(f"{name}, {score}: {one['value']:.3f} ({shown})")
+            interval = measured["interval"]
+            text = "no interval" if interval is None else "{:.3f} to {:.3f}".format(*interval)
+            print(f"{name}, {score}: {measured['value']:.3f} ({text})")
     return rows
 
 
-def copy_samples(run: Path, to: Path) -> None:
+def copy_samples(run: Path, destination: Path) -> None:
     """Copies the last samples that a run drew itself."""
-    shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), to)
+    shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), destination)
 
 
 def main() -> None:

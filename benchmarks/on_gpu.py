@@ -76,7 +76,7 @@ class Session:
         self.out, self.work = arguments.out, arguments.work
         self.run = RunFolder(self.work / "cifar10")
         self.stages = [stage for stage in STAGES if stage.name in arguments.stages]
-        self.shares = {each.name: each.share for each in self.stages if not self.lacks(each)}
+        self.shares = {stage.name: stage.share for stage in self.stages if not self.lacks(stage)}
         self.start, self.seconds = time.monotonic(), 60 * arguments.minutes
         self.suffix = "-cuda" if arguments.device == "cuda" else ""
 
@@ -91,9 +91,9 @@ class Session:
     def ends(self, stage: Stage) -> float:
         """Seconds from the start to the end of a stage at the latest: those after it have their shares."""
         names = list(self.shares)
-        until = sum(self.shares[name] for name in names[: names.index(stage.name) + 1])
+        shares = sum(self.shares[name] for name in names[: names.index(stage.name) + 1])
         reserve = min(GRACE_SECONDS, 0.1 * self.seconds)
-        return min(until / sum(self.shares.values()) * self.seconds, self.seconds - reserve)
+        return min(shares / sum(self.shares.values()) * self.seconds, self.seconds - reserve)
 
     def rows_of(self, stage: str) -> list[dict[str, Any]]:
         """The rows that a stage has written, the last time."""
@@ -163,28 +163,28 @@ class Session:
                 words += [f"--networks.{name.replace('_', '-')}", str(value)]
         start = START_SECONDS * (1 + compiled)
         seconds = max(1.0, self.seconds - self.passed() - GRACE_SECONDS - start)
-        of_epoch = [row["ours"] for row in self.rows_of("cifar10-epoch")]
-        if not of_epoch:
+        epoch_seconds = [row["ours"] for row in self.rows_of("cifar10-epoch")]
+        if not epoch_seconds:
             return [*words, "--minutes", f"{seconds / 60:.2f}"]
-        return [*words, "--epochs", str(self.epochs_in(seconds, of_epoch[-1]))]
+        return [*words, "--epochs", str(self.epochs_in(seconds, epoch_seconds[-1]))]
 
-    def epochs_in(self, seconds: float, of_epoch: float) -> int:
+    def epochs_in(self, seconds: float, epoch_seconds: float) -> int:
         """How many epochs are begun for so many seconds: a little fewer than fit."""
-        return max(1, int(0.95 * seconds / of_epoch))
+        return max(1, int(0.95 * seconds / epoch_seconds))
 
     def summary(self, stage: Stage) -> list[str]:
         """What a stage has found, in lines."""
         if stage.name == "tests":
             return self.summary_of_tests()
-        found = self.rows_of(stage.name)
+        measured = self.rows_of(stage.name)
         if stage.name == "kernels":
-            beyond = [row for row in found if not row["within"]]
-            lines = [f"{len(found) - len(beyond)} of {len(found)} within their limits"]
-            return lines + [f"{row['setting']}: {row['ours']:.1e}" for row in beyond]
+            exceeding = [row for row in measured if not row["within"]]
+            lines = [f"{len(measured) - len(exceeding)} of {len(measured)} within their limits"]
+            return lines + [f"{row['setting']}: {row['ours']:.1e}" for row in exceeding]
         if stage.name == TRAINING:
             return [
                 f"epoch {row['epochs_done']} of {row['epochs']}: {row['ours']:.2%} errors"
-                for row in found
+                for row in measured
                 if row["ours"] is not None
             ]
         return [
@@ -196,7 +196,7 @@ class Session:
                 if row.get("cuda_graphs_skipped")
                 else ""
             )
-            for row in found
+            for row in measured
         ]
 
     def summary_of_tests(self) -> list[str]:
@@ -226,7 +226,7 @@ class Session:
             if line.test_errors is not None and line.test_size
         ]
         manifest = read_json(self.run.manifest)
-        written = rows.row(
+        curve = rows.row(
             claim=f"comes to {PAPERS_ERROR_RATE:.1%} errors with {LABELS:,} labels",
             setting=f"cifar10 ({self.arguments.cifar10.name}), {recipe.labels:,} labels,"
             f" seed {recipe.seed}, {recipe.plan.epochs or recipe.epochs:,} epochs, baseline off",
@@ -244,7 +244,7 @@ class Session:
             error_rate_by_epoch=rates,
             train_seconds_by_epoch=[round(line.train_seconds, 1) for line in lines],
         )
-        rows.write_rows(f"{TRAINING}{self.suffix}", [written])
+        rows.write_rows(f"{TRAINING}{self.suffix}", [curve])
 
     def begin(self) -> dict[str, Any]:
         """What on-gpu.json begins with: of an earlier call the stages that are not of this one."""
@@ -280,19 +280,19 @@ def clock(seconds: float) -> str:
 
 def perform(session: Session) -> bool:
     """Runs the stages and records them; returns whether all were done that have images."""
-    told = session.begin()
-    say(f"{told['device']}, torch {torch.__version__}, commit {told['git_commit']}")
+    record = session.begin()
+    say(f"{record['device']}, torch {torch.__version__}, commit {record['git_commit']}")
     for stage in session.stages:
         entry = performed(session, stage)
-        told["stages"].append(entry)
-        write_json(session.out / "on-gpu.json", told)
+        record["stages"].append(entry)
+        write_json(session.out / "on-gpu.json", record)
         say(f"{clock(session.passed())}  {stage.name}: {entry['outcome']}")
         ends = entry["output"].splitlines()[-3:] if entry["outcome"] == "failed" else []
         for line in (*entry["summary"], *ends):
             say(line[:300], INDENT)
-    wanted = {stage.name for stage in session.stages if not session.lacks(stage)}
-    done = {entry["name"] for entry in told["stages"] if entry["outcome"] == "done"}
-    return wanted <= done
+    names = {stage.name for stage in session.stages if not session.lacks(stage)}
+    done = {entry["name"] for entry in record["stages"] if entry["outcome"] == "done"}
+    return names <= done
 
 
 def performed(session: Session, stage: Stage) -> dict[str, Any]:

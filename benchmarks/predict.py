@@ -114,7 +114,7 @@ def write_run(run: Path) -> None:
 def compare(
     claim: str,
     setting: str,
-    ours: Task,
+    own_task: Task,
     network: Discriminator,
     images: Files | InMemory,
     batch_size: int,
@@ -129,12 +129,12 @@ def compare(
     }
     product = MatrixProduct()
     times = interleaved_times(
-        {"ours": ours, **peers, "matrix product": product}, repeats=repeats, warm_up=1
+        {"ours": own_task, **peers, "matrix product": product}, repeats=repeats, warm_up=1
     )
     seconds = medians(times)
     peer = min(peers, key=seconds.__getitem__)
     count = len(images)
-    weights = sum(each.numel() for each in network.parameters() if each.ndim == 2)
+    weights = sum(weight.numel() for weight in network.parameters() if weight.ndim == 2)
     rate = product.operations / seconds["matrix product"]
     result = timing(
         claim=claim,
@@ -175,10 +175,10 @@ def main() -> None:
         classifier = load_classifier(run)
         network, files = classifier.network, Files(folder)
         first, _ = next(batches_of_files(classifier, files.paths, None))
-        ours = torch.from_numpy(predict(run, folder).probabilities)
+        own_probabilities = torch.from_numpy(predict(run, folder).probabilities)
         # Both must say the same of every image.
-        theirs = under_data_loader(network, files, len(first), 0)
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        peer_probabilities = under_data_loader(network, files, len(first), 0)
+        torch.testing.assert_close(own_probabilities, peer_probabilities, rtol=0, atol=1e-5)
         pixels = np.concatenate(
             [
                 batch

@@ -37,13 +37,13 @@ def write_random_features(
     scale = np.arange(1, features + 1, dtype=np.float32) ** -0.5
     mixing = fixed.normal(size=(features, features)).astype(np.float32)
     head = fixed.normal(size=(features, classes)).astype(np.float32) * 3 / features**0.5
-    found = np.empty((images, features), np.float32), np.empty((images, classes), np.float32)
+    arrays = np.empty((images, features), np.float32), np.empty((images, classes), np.float32)
     for start in range(0, images, _CHUNK):
-        some = slice(start, min(start + _CHUNK, images))
-        normal = rng.standard_normal((some.stop - start, features), dtype=np.float32) + shift
-        found[0][some] = np.maximum((normal * scale) @ mixing, 0)
-        found[1][some] = normal @ head
-    np.savez(path, features=found[0], logits=found[1])
+        chunk = slice(start, min(start + _CHUNK, images))
+        normal = rng.standard_normal((chunk.stop - start, features), dtype=np.float32) + shift
+        arrays[0][chunk] = np.maximum((normal * scale) @ mixing, 0)
+        arrays[1][chunk] = normal @ head
+    np.savez(path, features=arrays[0], logits=arrays[1])
 
 
 def measure(
@@ -57,9 +57,12 @@ def measure(
         )
     out = folder / "scores.json"
     command = [sys.executable, "-m", "convergan.cli", "score", files[0], "--reference", files[1]]
-    spent = timed([*command, "--features", "--json", out], folder / "log", threads=threads)
+    usage = timed([*command, "--features", "--json", out], folder / "log", threads=threads)
     scores = json.loads(out.read_text(encoding="utf-8"))["scores"]
-    return {**spent, "scores": {one["name"]: [one["value"], one["interval"]] for one in scores}}
+    return {
+        **usage,
+        "scores": {score["name"]: [score["value"], score["interval"]] for score in scores},
+    }
 
 
 def main() -> None:
@@ -70,10 +73,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), **vars(arguments))
-    seconds, peak = found["wall_seconds"], found["peak_bytes"]
+        measured = measure(Path(folder), **vars(arguments))
+    seconds, peak = measured["wall_seconds"], measured["peak_bytes"]
     print(
-        f"{seconds:.0f} s, {found['cpu_seconds'] / arguments.threads:.0f} s of each thread's CPU,"
+        f"{seconds:.0f} s, {measured['cpu_seconds'] / arguments.threads:.0f} s of each thread's CPU,"
         f" {peak / 1e9:.2f} GB"
     )
     rows = [
@@ -91,10 +94,10 @@ def main() -> None:
             times_faster=LIMIT_SECONDS / seconds,
             unit="seconds",
             repeats=1,
-            cpu_seconds=found["cpu_seconds"],
+            cpu_seconds=measured["cpu_seconds"],
             peak_bytes=peak,
             limit_bytes=LIMIT_BYTES,
-            scores=found["scores"],
+            scores=measured["scores"],
         )
     ]
     print(write_rows("score-many", rows))

@@ -32,12 +32,12 @@ from harness.rows import row, write_rows
 def scores(images: np.ndarray, embedding: Embedding) -> dict[str, Any]:
     """The score of uint8 images [n, height, width, 1], and how certain the classifier is of its classes."""
     logits = embed(embedding, stream_of_array("images", images)).images
-    (found,) = estimate(InceptionScoreMetric(), logits, None, seed=0)
+    (number,) = estimate(InceptionScoreMetric(), logits, None, seed=0)
     probabilities = logits.logits.double().softmax(dim=1)
     return {
-        "score": found.value,
-        "interval": found.interval,
-        "stdev_over_splits": found.stdev,
+        "score": number.value,
+        "interval": number.interval,
+        "stdev_over_splits": number.stdev,
         "mean_confidence": float(probabilities.max(dim=1).values.mean()),
         "classes": [round(share, 4) for share in probabilities.mean(dim=0).tolist()],
     }
@@ -74,8 +74,8 @@ def main() -> None:
         "permuted pixels": permuted.reshape(images.shape),
         "copies of one image": np.repeat(images[:1], 100, axis=0),
     }
-    found = {name: scores(some, embedding) for name, some in sets.items()}
-    for name, result in found.items():
+    by_set = {name: scores(pixels, embedding) for name, pixels in sets.items()}
+    for name, result in by_set.items():
         print(f"{name}: {result['score']:.6f}, mean confidence {result['mean_confidence']:.3f}")
     path = write_rows(
         "score-mnist",
@@ -86,12 +86,12 @@ def main() -> None:
                 f"{arguments.epochs} epochs, {results.test_errors} errors",
                 device=device_name(torch.device("cpu")),
                 precision=results.precision,
-                ours=found["real"]["score"],
-                peer=found["permuted pixels"]["score"],
+                ours=by_set["real"]["score"],
+                peer=by_set["permuted pixels"]["score"],
                 peer_name="permuted pixels",
                 unit="Inception score",
                 repeats=1,
-                sets=found,
+                sets=by_set,
             )
         ],
     )

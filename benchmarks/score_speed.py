@@ -87,7 +87,7 @@ def compare(
     """What a row says of the images in a folder."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     embedding = embedding_of(state, precision)
-    theirs = reference_network(state).to(device)
+    peer_network = reference_network(state).to(device)
     stream = open_image_stream(folder)
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     product = MatrixProduct(device, dtype)
@@ -95,7 +95,7 @@ def compare(
         {
             "ours": lambda: embed(embedding, stream),
             **{
-                str(workers): partial(under_data_loader, theirs, folder, workers, device)
+                str(workers): partial(under_data_loader, peer_network, folder, workers, device)
                 for workers in WORKERS
             },
             "product": product,
@@ -105,9 +105,9 @@ def compare(
         warm_up=1,
     )
     seconds = medians(times)
-    ours = embed(embedding, stream).images
-    exact = ours if precision == "fp32" else embed(embedding_of(state), stream).images
-    features, logits = under_data_loader(theirs, folder, 0, device)
+    own_outputs = embed(embedding, stream).images
+    exact = own_outputs if precision == "fp32" else embed(embedding_of(state), stream).images
+    features, logits = under_data_loader(peer_network, folder, 0, device)
     with FlopCounterMode(display=False) as counter:
         embedding.network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=device))
     operations = counter.get_total_flops() * len(stream)
@@ -125,18 +125,18 @@ def compare(
         "images_per_second": round(len(stream) / seconds["ours"], 2),
         "peer_images_per_second": round(len(stream) / seconds[str(workers)], 2),
         "peer_workers": workers,
-        "largest_difference_of_features": float((ours.features - features).abs().max()),
-        "largest_difference_of_logits": float((ours.logits - logits).abs().max()),
+        "largest_difference_of_features": float((own_outputs.features - features).abs().max()),
+        "largest_difference_of_logits": float((own_outputs.logits - logits).abs().max()),
         "stdev_of_features": float(features.std()),
         "stdev_of_logits": float(logits.std()),
         **{
-            f"largest_difference_of_{what}_from_our_fp32": float((got - other).abs().max())
-            for what, got, other in (
-                ("features", ours.features, exact.features),
-                ("logits", ours.logits, exact.logits),
+            f"largest_difference_of_{name}_from_our_fp32": float((value - exact_value).abs().max())
+            for name, value, exact_value in (
+                ("features", own_outputs.features, exact.features),
+                ("logits", own_outputs.logits, exact.logits),
             )
         },
-        "score": score(ours.logits)[mean],
+        "score": score(own_outputs.logits)[mean],
         "score_of_our_fp32": score(exact.logits)[mean],
         "peer_score": score(logits)[mean],
     }

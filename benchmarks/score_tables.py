@@ -47,12 +47,12 @@ def _table(rows: list[dict[str, Any]]) -> str:
         return "Not measured yet.\n"
     lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
     for row in sorted(rows, key=lambda row: _ORDER.index(row["number"])):
-        what = f"{row['features']} {row['family']}"
+        size = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
-            what = f"{row['classes']:,} classes"
+            size = f"{row['classes']:,} classes"
         cells = (
             row["number"],
-            f"{row['images']:,}, {what}",
+            f"{row['images']:,}, {size}",
             _SHIFTS[row["closeness"]] if row["number"] != "Inception score" else "–",
             _share(row["ours"]),
             _width(row["width"]),
@@ -61,8 +61,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     draws = sorted({row["repeats"] for row in rows})
-    shown = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
-    return "\n".join([*lines, "", f"Of {shown} draws each.", ""])
+    counts = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
+    return "\n".join([*lines, "", f"Of {counts} draws each.", ""])
 
 
 def _share(value: float | None) -> str:

@@ -85,18 +85,18 @@ def main() -> None:
         }
         times = interleaved_times(tasks, repeats=arguments.repeats, warm_up=1)
     seconds, rows = medians(times), []
-    for setting, ours, theirs in (
+    for setting, own_task, peer_task in (
         ("digits, from the start of Python to the end of the first step", "ours", "peer"),
         ("imports of a training", "imports", "peer's imports"),
     ):
-        of_setting = {"ours": times[ours], "peer": times[theirs]}
+        setting_times = {"ours": times[own_task], "peer": times[peer_task]}
         rows.append(
             timing(
                 claim="a training begins with fewer CPU seconds than under Lightning Fabric",
                 setting=setting,
                 device="cpu, 1 thread",
                 precision="32-true",
-                times=of_setting,
+                times=setting_times,
                 peer="peer",
                 peer_name=f"Lightning Fabric, commit {arguments.peer}",
                 floor=seconds["torch"],

@@ -74,7 +74,7 @@ class TakingTurns(Silent):
         """See `Observer`."""
         self._start = time.perf_counter()
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         wait_for(self.device)
         self._times["ours"].append(time.perf_counter() - self._start)
@@ -125,24 +125,24 @@ def compare_steps(
     recipe = replace(
         without_baseline(recipe, device=device), min_steps_per_epoch=warm_up + steps + 1
     )
-    chosen = choose_device(recipe.hardware)
+    torch_device = choose_device(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
-    precision = resolved_precision(recipe.hardware, chosen, recipe.networks)
-    products = products_for(precision, chosen)
+    precision = resolved_precision(recipe.hardware, torch_device, recipe.networks)
+    products = products_for(precision, torch_device)
     batches = batches_in_memory(preparation)
-    make_task = partial(steps_of, make_peer, batches, chosen)
+    make_task = partial(steps_of, make_peer, batches, torch_device)
     if recipe.hardware.compile:
         torch._dynamo.utils.counters.clear()
     with (
-        in_another_process(make_task, chosen) as peers_step,
+        in_another_process(make_task, torch_device) as peers_step,
         tempfile.TemporaryDirectory() as checkpoints,
         suppress(Enough),
     ):
         turns = TakingTurns(
-            {"peer": peers_step, **products}, steps=steps, warm_up=warm_up, device=chosen
+            {"peer": peers_step, **products}, steps=steps, warm_up=warm_up, device=torch_device
         )
         fit(
-            chosen,
+            torch_device,
             recipe,
             preparation.split.training,
             checkpoints=Path(checkpoints),
@@ -154,7 +154,7 @@ def compare_steps(
     classes = len(preparation.data.classes)
     operations = step_operations(recipe, image_shape(preparation.data), classes)
     return {
-        "device": device_name(chosen),
+        "device": device_name(torch_device),
         "precision": precision,
         "times": turns.times(),
         "peer": "peer",
@@ -211,10 +211,10 @@ def main() -> None:
     arguments = parser.parse_args()
     name, on_cpu = arguments.recipe, arguments.device == "cpu"
     # A step of `cifar10` takes a CPU seconds.
-    few = name == "cifar10" and on_cpu
-    steps = arguments.steps or (5 if few else 40)
-    most = torch.get_num_threads()
-    every = arguments.threads or ([most] if few or not on_cpu else sorted({1, most}))
+    is_slow = name == "cifar10" and on_cpu
+    steps = arguments.steps or (5 if is_slow else 40)
+    cores = torch.get_num_threads()
+    every = arguments.threads or ([cores] if is_slow or not on_cpu else sorted({1, cores}))
     rows: list[dict[str, Any]] = []
     for recipe in recipes_of(arguments):
         data = None
@@ -227,7 +227,7 @@ def main() -> None:
                 data,
                 peer_of(arguments),
                 steps=steps,
-                warm_up=1 if few else WARM_UP,
+                warm_up=1 if is_slow else WARM_UP,
                 device=arguments.device,
             )
             rows.append(

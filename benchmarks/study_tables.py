@@ -65,19 +65,19 @@ def filled(page: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> str:
-    chosen = [row for row in rows if row.get("table") == name]
-    if not chosen:
+    table_rows = [row for row in rows if row.get("table") == name]
+    if not table_rows:
         return "Not measured yet.\n"
     heads = _HEADS[name]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for row in chosen:
+    for row in table_rows:
         cells = [_cell(name, key, row.get(key)) for key in _CELLS[name]]
         lines.append(f"| {' | '.join([row['setting'], *cells])} |")
-    runs = sorted({row["repeats"] for row in chosen})
+    runs = sorted({row["repeats"] for row in table_rows})
     studies = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     chance = 196 * math.sqrt(0.05 * 0.95 / runs[0])
-    said = f"Shares of {studies} simulated studies: one near 5 or 95 % is off by up to {chance:.1f} points."
-    return "\n".join([*lines, "", said, ""])
+    note = f"Shares of {studies} simulated studies: one near 5 or 95 % is off by up to {chance:.1f} points."
+    return "\n".join([*lines, "", note, ""])
 
 
 def _cell(name: str, key: str, value: float | None) -> str:

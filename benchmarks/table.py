@@ -17,9 +17,9 @@ def print_tables(names: list[str], console: Console) -> None:
     """A table of each claim, one line a row; without names, of all claims."""
     paths = [RESULTS / f"{name}.json" for name in names] or sorted(RESULTS.glob("*.json"))
     for path in paths:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         # The records of time_to_accuracy claim nothing: it has a table of its own.
-        rows = [row for row in written if "claim" in row]
+        rows = [row for row in content if "claim" in row]
         for claim in dict.fromkeys(row["claim"] for row in rows):
             console.print(f"\n[bold]{path.stem}[/bold]: {claim}")
             console.print(table_of([row for row in rows if row["claim"] == claim]))

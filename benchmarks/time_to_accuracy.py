@@ -66,12 +66,14 @@ def machine() -> Record:
 
 def first_below(target: float, seconds: Sequence[float], rates: Sequence[float]) -> float | None:
     """The seconds at the first epoch whose error rate is at most the target; None where none is."""
-    return next((when for when, rate in zip(seconds, rates, strict=True) if rate <= target), None)
+    return next(
+        (second for second, rate in zip(seconds, rates, strict=True) if rate <= target), None
+    )
 
 
 def record(
     *,
-    what: str,
+    subject: str,
     labels: int,
     seed: int,
     threads: int,
@@ -90,9 +92,9 @@ def record(
         test_size: their number.
         details: what else is known of it.
     """
-    rates = [each / test_size for each in errors]
+    rates = [count / test_size for count in errors]
     return {
-        "what": what,
+        "what": subject,
         "labels": labels,
         "seed": seed,
         "threads": threads,
@@ -113,9 +115,9 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def appended(path: Path, found: Iterable[Record]) -> list[Record]:
+def appended(path: Path, new_records: Iterable[Record]) -> list[Record]:
     """Adds records to a file; those that are there stay as they are."""
-    records = [*records_of(path), *found]
+    records = [*records_of(path), *new_records]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, spread_json_text(records))
     return records
@@ -126,15 +128,17 @@ def records_of(path: Path) -> list[Record]:
     return list(read_json(path)) if path.exists() else []
 
 
-def measure(arguments: argparse.Namespace, what: str, seed: int) -> Record:
+def measure(arguments: argparse.Namespace, subject: str, seed: int) -> Record:
     """Trains once, or goes on with a peer that was interrupted."""
-    name = f"{what}-{arguments.labels}-{seed}-{arguments.threads}"
-    if what == PEER:
-        found = peers_run(arguments, arguments.runs / name, seed)
+    name = f"{subject}-{arguments.labels}-{seed}-{arguments.threads}"
+    if subject == PEER:
+        facts = peers_run(arguments, arguments.runs / name, seed)
     else:
-        found = our_run(arguments, arguments.runs / name, what, seed)
+        facts = our_run(arguments, arguments.runs / name, subject, seed)
     return {
-        **record(what=what, labels=arguments.labels, seed=seed, threads=arguments.threads, **found),
+        **record(
+            subject=subject, labels=arguments.labels, seed=seed, threads=arguments.threads, **facts
+        ),
         "date": datetime.now(UTC).date().isoformat(),
         "git_commit": rows.GIT_COMMIT,
         "machine": machine(),
@@ -173,23 +177,23 @@ def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
     preparation = prepare(recipe, None, processes=1)
     assert preparation.split.test is not None
     test_size = len(preparation.split.test)
-    kept = KeptEpochs(PeersEpochs(Peer(), arguments.data, preparation, workers=0), out)
-    kept.train(arguments.epochs or recipe.epochs, target_errors=min(TARGETS) * test_size)
+    training = KeptEpochs(PeersEpochs(Peer(), arguments.data, preparation, workers=0), out)
+    training.train(arguments.epochs or recipe.epochs, target_errors=min(TARGETS) * test_size)
     return {
-        "seconds": list(accumulate(kept.seconds)),
-        "errors": kept.errors,
+        "seconds": list(accumulate(training.seconds)),
+        "errors": training.errors,
         "test_size": test_size,
         "precision": "fp32",
     }
 
 
-def is_of(each: Record, arguments: argparse.Namespace, what: str, seed: int) -> bool:
+def is_of(entry: Record, arguments: argparse.Namespace, subject: str, seed: int) -> bool:
     """Whether a record is what a run of this commit on this machine would give."""
     return (
-        (each["what"], each["labels"], each["seed"], each["threads"])
-        == (what, arguments.labels, seed, arguments.threads)
-        and each["git_commit"] == rows.GIT_COMMIT
-        and each["machine"] == machine()
+        (entry["what"], entry["labels"], entry["seed"], entry["threads"])
+        == (subject, arguments.labels, seed, arguments.threads)
+        and entry["git_commit"] == rows.GIT_COMMIT
+        and entry["machine"] == machine()
     )
 
 
@@ -201,37 +205,37 @@ def print_table(records: Sequence[Record], console: Console) -> None:
     for target in TARGETS:
         table.add_column(f"to {target:.1%}", justify="right")
     table.add_column("last", justify="right")
-    for each in records:
-        seconds = each["seconds_to"]
+    for entry in records:
+        seconds = entry["seconds_to"]
         table.add_row(
-            each["date"],
-            str(each["git_commit"])[:7],
-            f"{each['machine']['cpu'] or 'not kept'}, {each['threads']} threads",
-            each["what"],
-            str(each["labels"]),
-            str(each["seed"]),
-            *(_shown(each, seconds[f"{target:.1%}"]) for target in TARGETS),
-            f"{100 * each['last_errors'] / each['test_size']:.2f} %",
+            entry["date"],
+            str(entry["git_commit"])[:7],
+            f"{entry['machine']['cpu'] or 'not kept'}, {entry['threads']} threads",
+            entry["what"],
+            str(entry["labels"]),
+            str(entry["seed"]),
+            *(_shown(entry, seconds[f"{target:.1%}"]) for target in TARGETS),
+            f"{100 * entry['last_errors'] / entry['test_size']:.2f} %",
         )
     console.print(table)
     groups: dict[tuple[Any, ...], list[Record]] = {}
-    for each in records:
-        key = (each["what"], each["labels"], each["git_commit"], each["threads"])
-        groups.setdefault(key, []).append(each)
-    for (what, labels, commit, threads), some in groups.items():
-        rates = [100 * each["last_errors"] / each["test_size"] for each in some]
+    for entry in records:
+        key = (entry["what"], entry["labels"], entry["git_commit"], entry["threads"])
+        groups.setdefault(key, []).append(entry)
+    for (subject, labels, commit, threads), group in groups.items():
+        rates = [100 * entry["last_errors"] / entry["test_size"] for entry in group]
         reached = "; ".join(
-            f"{target:.1%} by {sum(each['seconds_to'][f'{target:.1%}'] is not None for each in some)}"
-            for target in TARGETS
+            f"{target} by {sum(entry['seconds_to'][target] is not None for entry in group)}"
+            for target in map("{:.1%}".format, TARGETS)
         )
         console.print(
-            f"{what}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(some)} runs,"
+            f"{subject}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(group)} runs,"
             f" {reached}; last errors: mean {mean(rates):.2f} %, median {median(rates):.2f} %"
         )
 
 
-def _shown(each: Record, seconds: float | None) -> str:
-    return f"not in {each['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
+def _shown(entry: Record, seconds: float | None) -> str:
+    return f"not in {entry['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -241,9 +245,11 @@ def main(words: list[str] | None = None) -> None:
     recipes = [name for name in PRESETS if name.startswith("mnist")]
     parser.add_argument("--data", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=["mnist-fast"])
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--seeds", type=int, nargs="+")
-    chosen.add_argument("--draws", type=int, help="seeds 0 up to so many: each draws its labels")
+    seeds_group = parser.add_mutually_exclusive_group()
+    seeds_group.add_argument("--seeds", type=int, nargs="+")
+    seeds_group.add_argument(
+        "--draws", type=int, help="seeds 0 up to so many: each draws its labels"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="of ours, in place of the recipe's epochs")
     length.add_argument("--epochs", type=int, help="at most, in place of the recipe's")
@@ -258,12 +264,14 @@ def main(words: list[str] | None = None) -> None:
         torch.set_num_threads(arguments.threads)
         seeds = arguments.seeds or (range(arguments.draws) if arguments.draws else SEEDS)
         for seed in seeds:
-            for what in arguments.what:
-                if any(is_of(each, arguments, what, seed) for each in records_of(path)):
+            for subject in arguments.what:
+                if any(is_of(entry, arguments, subject, seed) for entry in records_of(path)):
                     continue
-                found = measure(arguments, what, seed)
-                appended(path, [found])
-                print(json.dumps({name: found[name] for name in ("what", "seed", "seconds_to")}))
+                new_record = measure(arguments, subject, seed)
+                appended(path, [new_record])
+                print(
+                    json.dumps({name: new_record[name] for name in ("what", "seed", "seconds_to")})
+                )
     print_table(records_of(path), Console())
 
 

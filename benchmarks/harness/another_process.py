@@ -44,8 +44,8 @@ def called_in_another_process(make_task: Callable[[], Task]) -> Iterator[Callabl
 class Turns:
     """What another process is asked for, turn by turn, and what it answers."""
 
-    def __init__(self, asked: Connection) -> None:
-        self._asked = asked
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def wait(self) -> None:
         """Until the next turn is asked for.
@@ -54,13 +54,13 @@ class Turns:
             Enough: none will be.
         """
         try:
-            self._asked.recv()
+            self._connection.recv()
         except EOFError:
             raise Enough from None
 
     def done(self, result: object) -> None:
         """The turn is over."""
-        self._asked.send(result)
+        self._connection.send(result)
 
 
 @contextmanager
@@ -71,29 +71,29 @@ def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callab
         work: called there, once; waits for each turn and says when it is done; can be pickled.
     """
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    arguments = theirs, work, torch.get_num_threads()
+    own_end, other_end = context.Pipe()
+    arguments = other_end, work, torch.get_num_threads()
     # A daemon could not start processes that decode.
     process = context.Process(target=_work_in_turns, args=arguments)
     process.start()
     # Should that process fail, there is no other to wait for.
-    theirs.close()
+    other_end.close()
 
     def next_turn() -> Any:
-        ours.send("next")
-        return ours.recv()
+        own_end.send("next")
+        return own_end.recv()
 
     try:
         yield next_turn
     finally:
-        ours.close()
+        own_end.close()
         process.join()
 
 
-def _work_in_turns(asked: Connection, work: Callable[[Turns], object], threads: int) -> None:
+def _work_in_turns(connection: Connection, work: Callable[[Turns], object], threads: int) -> None:
     torch.set_num_threads(threads)
     with suppress(Enough):
-        work(Turns(asked))
+        work(Turns(connection))
 
 
 def _timed(make_task: Callable[[], Task], device: torch.device | str) -> Task:

@@ -24,7 +24,7 @@ from convergan.json_files import json_line, read_json, write_json
 from harness import BENCHMARKS, ROOT
 from harness.rows import GIT_COMMIT
 
-OF_CONVERGAN = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
+CONVERGAN_CODE = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class Cells:
             return read_json(exact)
         if not self.any_code:
             return None
-        others = sorted(
+        older = sorted(
             self.folder.glob(f"{cell.stem}.*.json"), key=lambda path: path.stat().st_mtime
         )
-        return read_json(others[-1]) if others else None
+        return read_json(older[-1]) if older else None
 
     def keep(self, cell: Cell, measured: dict[str, Any]) -> None:
         """Writes a cell that is done, whole or not at all."""
@@ -96,8 +96,8 @@ class Cells:
                 print(f"failed: {error}", flush=True)
                 continue
             self.keep(cell, measured)
-            shown = json_line({name: measured[name] for name in list(measured)[:4]})
-            print(shown, flush=True)
+            summary = json_line({name: measured[name] for name in list(measured)[:4]})
+            print(summary, flush=True)
         return failed
 
 
@@ -156,10 +156,10 @@ def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
-    spent = timed(
+    usage = timed(
         [*command, "--hardware.threads", threads], out.with_suffix(".log"), threads=threads
     )
-    return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **spent}
+    return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **usage}
 
 
 def add_options(parser: argparse.ArgumentParser, runs: Path) -> None:

@@ -46,9 +46,9 @@ class EpochByEpoch:
         self.recorder = recorder
         self._epoch_ended = epoch_ended
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
-        self.recorder.steps_done(done, of)
+        self.recorder.steps_done(done, total)
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
@@ -72,8 +72,8 @@ def fit_in_turns(
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
     steps = steps_in_all(recipe, len(split.training.unlabelled))
-    shown = Shown(title="epoch", epochs=recipe.epochs, steps=steps)
-    with RunProgress(Console(quiet=True), [shown]).training(0) as progress:
+    bar = Shown(title="epoch", epochs=recipe.epochs, steps=steps)
+    with RunProgress(Console(quiet=True), [bar]).training(0) as progress:
         recorder = Recorder(
             folder,
             test=split.test,
@@ -116,10 +116,10 @@ class PeersEpochs:
             images, preparation.split.training.labelled.tolist()
         )
         peer.initialize(some_images(images))
-        some = Subset(images, range(round(share * len(images)))) if share < 1 else images
+        epoch_images = Subset(images, range(round(share * len(images)))) if share < 1 else images
         batch_size = preparation.recipe.batch_size
-        self.unlabelled = training_loader(some, batch_size, workers)
-        self.matched = training_loader(some, batch_size, workers)
+        self.unlabelled = training_loader(epoch_images, batch_size, workers)
+        self.matched = training_loader(epoch_images, batch_size, workers)
         self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
 
     def train(self) -> None:

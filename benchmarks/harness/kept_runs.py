@@ -24,12 +24,12 @@ class KeptRun(NamedTuple):
 
 def kept_runs(folder: Path) -> dict[int, KeptRun]:
     """The runs that a folder keeps, by seed."""
-    found = {}
+    runs = {}
     for path in folder.glob("*-results.json"):
         seed = int(path.name.removesuffix("-results.json"))
         metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
-        found[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
-    return dict(sorted(found.items()))
+        runs[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
+    return dict(sorted(runs.items()))
 
 
 def keep(run: RunFolder, results: Mapping[str, Any], folder: Path, seed: int) -> None:

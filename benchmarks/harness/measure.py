@@ -47,9 +47,9 @@ def interleaved_times(
 def seconds_of(task: Task, device: torch.device | str = "cpu") -> float:
     """Seconds of one call: those that the task tells, or else those until the device is done."""
     start = time.perf_counter()
-    told = task()
+    result = task()
     wait_for(device)
-    return told if isinstance(told, Seconds) else time.perf_counter() - start
+    return result if isinstance(result, Seconds) else time.perf_counter() - start
 
 
 def medians(times: Times) -> dict[str, float]:
@@ -59,10 +59,10 @@ def medians(times: Times) -> dict[str, float]:
 
 def quartiles_of_ratio(left: list[float], right: list[float]) -> list[float]:
     """The quartiles of left / right over the turns: between them lies the middle half."""
-    ratios = [one / other for one, other in zip(left, right, strict=True)]
+    ratios = [numerator / denominator for numerator, denominator in zip(left, right, strict=True)]
     if len(ratios) == 1:
         return ratios * 3
-    return [round(each, 4) for each in quantiles(ratios, n=4, method="inclusive")]
+    return [round(quartile, 4) for quartile in quantiles(ratios, n=4, method="inclusive")]
 
 
 def settle(device: torch.device | str) -> None:

@@ -24,7 +24,7 @@ def row(
     setting: str,
     device: str,
     precision: str,
-    ours: float,
+    ours: float,  # words: a key of the JSON
     peer: float,
     peer_name: str,
     unit: str,
@@ -68,7 +68,7 @@ def without_folder(word: str) -> str:
     return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
 
 
-def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
+def timing(*, times: Times, peer: str, **details: Any) -> dict[str, Any]:
     """A row of times, less is better: medians of the turns of "ours" and of the task `peer`.
 
     How many times as fast ours is differs less from turn to turn than the times do, where a machine is busy
@@ -80,7 +80,7 @@ def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
         peer=seconds[peer],
         times_faster=quartiles[1],
         times_faster_quartiles=quartiles,
-        **rest,
+        **details,
     )
 
 

@@ -49,8 +49,8 @@ def reference_network(state: Mapping[str, Tensor] | None = None) -> Any:
 
     class Network(module.FeatureExtractorInceptionV3):  # type: ignore[name-defined,misc]
         # Its constructor downloads weights and loads them.
-        def load_state_dict(self, _: Any, *rest: Any, **options: Any) -> Any:
-            return None if state is None else super().load_state_dict(state, *rest, **options)
+        def load_state_dict(self, _: Any, *words: Any, **options: Any) -> Any:
+            return None if state is None else super().load_state_dict(state, *words, **options)
 
     original = module.load_state_dict_from_url
     module.load_state_dict_from_url = lambda *_, **__: None
@@ -65,8 +65,8 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = dict(reference_network().state_dict())
 
-    def uniform(like: Tensor, low: float, high: float) -> Tensor:
-        return torch.rand(like.shape, generator=generator) * (high - low) + low
+    def uniform(template: Tensor, low: float, high: float) -> Tensor:
+        return torch.rand(template.shape, generator=generator) * (high - low) + low
 
     for name, value in state.items():
         if name.endswith("conv.weight"):

@@ -232,9 +232,11 @@ def test_minibatch_discrimination(
 
 
 def test_ways_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    projected, of_sums = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
+    projected, sums_gradient = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
     ways = [minibatch_discrimination.by_cdist]
-    near = partial(minibatch_discrimination.require_equal, of_sums=of_sums, ways=ways, rtol=1e-4)
+    near = partial(
+        minibatch_discrimination.require_equal, sums_gradient=sums_gradient, ways=ways, rtol=1e-4
+    )
     near(projected, [20], atol=1e-4)
     ours = minibatch_discrimination.sums_over_others
     monkeypatch.setattr(

@@ -30,7 +30,7 @@ def test_the_first_epoch_below_a_target_counts() -> None:
 
 def a_record(**changed: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "what": "mnist", "labels": 100, "seed": 5, "threads": 2, "seconds": (10.0, 20.04),
+        "subject": "mnist", "labels": 100, "seed": 5, "threads": 2, "seconds": (10.0, 20.04),
         "errors": (130, 110), "test_size": 10_000, "git_commit": "abc", "date": "2026-01-01",
         "machine": {"cpu": "a CPU", "cores": 2},
     }  # fmt: skip

@@ -44,8 +44,8 @@ class Task:
         """What it is, in words."""
         if self.source != "folder":
             return f"{self.source}, {self.labels} labels"
-        shown = "all classes" if self.classes == CIFAR10 else ", ".join(self.classes)
-        return f"CIFAR-10 (JPEG), {shown}; {LABELLED_A_CLASS} labels a class"
+        classes = "all classes" if self.classes == CIFAR10 else ", ".join(self.classes)
+        return f"CIFAR-10 (JPEG), {classes}; {LABELLED_A_CLASS} labels a class"
 
 
 def folder_of(*classes: str) -> Task:
@@ -126,15 +126,15 @@ def write_folder(task: Task, draw: int, cifar10: Path, folder: Path) -> None:
     """
     if folder.exists():
         return
-    found = find_parquet(cifar10)
+    files = find_parquet(cifar10)
     tables = {}
     for split in ("train", "test"):
-        if not found[split]:
+        if not files[split]:
             raise SystemExit(f"--cifar10: expected a folder with parquet files, got {cifar10}")
-        tables[split] = pyarrow.parquet.read_table(found[split][0])
+        tables[split] = pyarrow.parquet.read_table(files[split][0])
     generator = np.random.default_rng([draw, len(task.classes)])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with aside_folder(folder.parent) as aside:
+    with aside_folder(folder.parent) as temporary:
         for name in task.classes:
             rows = {
                 split: generator.permutation(
@@ -144,7 +144,7 @@ def write_folder(task: Task, draw: int, cifar10: Path, folder: Path) -> None:
             }
             training = rows["train"][:TRAINING_A_CLASS]
             labelled, unlabelled = np.split(training, [LABELLED_A_CLASS])
-            images = aside / "images"
+            images = temporary / "images"
             _write(tables["train"], labelled, images / "train" / name)
             _write(tables["train"], unlabelled, images / "train" / "unlabelled")
             _write(tables["test"], rows["test"][:TEST_A_CLASS], images / "test" / name)

@@ -43,50 +43,50 @@ class SmallCNN(nn.Sequential):
         )
 
 
-def small_cnn(drawn: Drawn, budget: Budget) -> Predict:
+def small_cnn(data: Drawn, budget: Budget) -> Predict:
     """The small network on the labels, augmented."""
-    views = _views(drawn)
-    images, labels = _floats(drawn.images[drawn.labelled]), torch.from_numpy(drawn.labels)
+    views = _views(data)
+    images, labels = _floats(data.images[data.labelled]), torch.from_numpy(data.labels)
     batches = _orders(len(images), SUPERVISED_BATCH)
 
     def loss(network: nn.Module) -> Tensor:
-        chosen = next(batches)
-        return F.cross_entropy(network(views.labelled(images[chosen])), labels[chosen])
+        batch = next(batches)
+        return F.cross_entropy(network(views.labelled(images[batch])), labels[batch])
 
-    return _train(drawn, budget, loss)
+    return _train(data, budget, loss)
 
 
-def short_small_cnn(drawn: Drawn, budget: Budget) -> Predict:
+def short_small_cnn(data: Drawn, budget: Budget) -> Predict:
     """The same for 35 seconds at most."""
-    return small_cnn(drawn, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
+    return small_cnn(data, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
 
 
-def consistency(drawn: Drawn, budget: Budget) -> Predict:
+def consistency(data: Drawn, budget: Budget) -> Predict:
     """The same with consistency: what a weak view is surely classified as is what a strong one should be."""
-    views = _views(drawn)
-    labels = torch.from_numpy(drawn.labels)
+    views = _views(data)
+    labels = torch.from_numpy(data.labels)
     labelled, unlabelled = (
         _orders(len(rows), size)
-        for rows, size in ((drawn.labelled, LABELLED), (drawn.images, UNLABELLED))
+        for rows, size in ((data.labelled, LABELLED), (data.images, UNLABELLED))
     )
 
     def loss(network: nn.Module) -> Tensor:
-        chosen = next(labelled)
-        known = views.labelled(_floats(drawn.images[drawn.labelled[chosen]]))
-        others = _floats(drawn.images[next(unlabelled)])
+        batch = next(labelled)
+        labelled_views = views.labelled(_floats(data.images[data.labelled[batch]]))
+        unlabelled_images = _floats(data.images[next(unlabelled)])
         with torch.no_grad():
-            sure, pseudo_labels = network(views.weak(others)).softmax(dim=1).max(dim=1)
-        logits = network(torch.cat([known, views.strong(others)]))
+            sure, pseudo_labels = network(views.weak(unlabelled_images)).softmax(dim=1).max(dim=1)
+        logits = network(torch.cat([labelled_views, views.strong(unlabelled_images)]))
         losses = F.cross_entropy(logits[LABELLED:], pseudo_labels, reduction="none")
-        supervised = F.cross_entropy(logits[:LABELLED], labels[chosen])
+        supervised = F.cross_entropy(logits[:LABELLED], labels[batch])
         return supervised + (losses * (sure > THRESHOLD)).mean()
 
-    return _train(drawn, budget, loss)
+    return _train(data, budget, loss)
 
 
-def _train(drawn: Drawn, budget: Budget, loss: Loss) -> Predict:
+def _train(data: Drawn, budget: Budget, loss: Loss) -> Predict:
     torch.manual_seed(budget.seed)
-    network: nn.Module = SmallCNN(drawn.images.shape[3], drawn.classes)
+    network: nn.Module = SmallCNN(data.images.shape[3], data.classes)
     network = network.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
     while (share := budget.share_used) < 1:
@@ -97,8 +97,8 @@ def _train(drawn: Drawn, budget: Budget, loss: Loss) -> Predict:
             minimized = loss(network)
         minimized.backward()
         optimizer.step()
-    some = np.random.default_rng(budget.seed).permutation(len(drawn.images))[:2000]
-    update_bn(_floats(drawn.images[some]).split(500), network)
+    rows = np.random.default_rng(budget.seed).permutation(len(data.images))[:2000]
+    update_bn(_floats(data.images[rows]).split(500), network)
     network.eval()
 
     @torch.no_grad()
@@ -143,8 +143,8 @@ def _orders(count: int, size: int) -> Iterator[np.ndarray]:
         waiting = waiting[size:]
 
 
-def _views(drawn: Drawn) -> Views:
-    return Views(drawn.images.shape[1], photographs=drawn.images.shape[3] == 3)
+def _views(data: Drawn) -> Views:
+    return Views(data.images.shape[1], photographs=data.images.shape[3] == 3)
 
 
 def _floats(images: np.ndarray) -> Tensor:

@@ -41,18 +41,18 @@ class Views:
 
 def flipped(images: Tensor) -> Tensor:
     """Half of them from left to right."""
-    chosen = torch.rand(len(images), 1, 1, 1) < 0.5
-    return torch.where(chosen, images.flip(3), images)
+    mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
 
 
 def shifted(images: Tensor, pixels: int) -> Tensor:
     """Each by up to so many pixels either way; what is missing is reflected."""
     count, _, height, width = images.shape
     padded = F.pad(images, [pixels] * 4, mode="reflect").permute(0, 2, 3, 1)
-    down, right = torch.randint(0, 2 * pixels + 1, (2, count, 1))
-    rows, columns = down + torch.arange(height), right + torch.arange(width)
-    chosen = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return chosen.permute(0, 3, 1, 2)
+    vertical, horizontal = torch.randint(0, 2 * pixels + 1, (2, count, 1))
+    rows, columns = vertical + torch.arange(height), horizontal + torch.arange(width)
+    crops = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2)
 
 
 def coloured(images: Tensor, strength: float) -> Tensor:
@@ -65,8 +65,8 @@ def coloured(images: Tensor, strength: float) -> Tensor:
 
 def greyed(images: Tensor, share: float) -> Tensor:
     """A share of them without colour."""
-    chosen = torch.rand(len(images), 1, 1, 1) < share
-    return torch.where(chosen, images.mean(dim=1, keepdim=True), images)
+    mask = torch.rand(len(images), 1, 1, 1) < share
+    return torch.where(mask, images.mean(dim=1, keepdim=True), images)
 
 
 def turned(images: Tensor, strength: float) -> Tensor:
@@ -84,9 +84,9 @@ def with_hole(images: Tensor, side: int) -> Tensor:
     """A grey square somewhere, which may reach over the edge."""
     count, _, height, width = images.shape
     rows, columns = torch.rand(2, count, 1) * torch.tensor([[[height]], [[width]]])
-    inside = [
+    masks = [
         (torch.arange(length) + 0.5 - centre).abs() < side / 2
         for length, centre in ((height, rows), (width, columns))
     ]
-    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    hole = masks[0][:, None, :, None] & masks[1][:, None, None, :]
     return images.masked_fill(hole, 0.5)
