@@ -1,4 +1,4 @@
-"""What each part of a recipe brings, at equal time: the recipe with one part changed, beside itself.
+"""Gain from each part of a recipe at equal time: the recipe compared with itself with one part changed.
 
     python benchmarks/ablation.py --mnist DIR --cifar10 DIR [--rows mnist folder-chosen-on] [--draws 2]
         [--cpu-seconds 240] [--threads 1] [--variants NAME ...] [--table] [--any-code]
@@ -37,7 +37,7 @@ ROWS = {
 }
 
 FIRST_DRAW = 100
-"""Those before are `few_labels`'."""
+"""First draw of the ablation: smaller ones belong to `few_labels`."""
 
 PILOT_STEPS = (20, 80)
 """Steps of the two trainings whose difference tells what a step takes."""
@@ -56,7 +56,7 @@ class Variant:
 
     options: tuple[str, ...] = ()
     change: Change = lambda recipe: recipe
-    """What no option changes."""
+    """Change of the recipe for which there is no option."""
 
 
 def _with_networks(networks: Any) -> Variant:
@@ -100,7 +100,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and with what."""
+    """Measurements of a call, their data and their settings."""
 
     names: list[str]
     variants: list[str]
@@ -223,7 +223,7 @@ def print_tables(
 def result_rows(
     plan: Plan, rates: dict[str, dict[str, dict[int, dict[str, Any]]]]
 ) -> list[dict[str, Any]]:
-    """One of each row and variant: the recipe as it is beside the variant, over the draws of both."""
+    """A row for each task and variant: the recipe compared with the variant, over the draws of both."""
     rows = []
     for name, by_variant in rates.items():
         unchanged = by_variant.get(AS_IT_IS, {})

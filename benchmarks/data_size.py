@@ -52,11 +52,11 @@ WARM_UP_TURNS = 2
 
 
 class Turn(NamedTuple):
-    """What a training says after some steps."""
+    """Measurements of a training after some steps."""
 
     step_seconds: float
     peak_mb: float
-    """Since the training began."""
+    """Peak of memory since the training began."""
 
 
 class PeakMemory:

@@ -52,7 +52,7 @@ from harness.rows import timing, write_rows
 def epochs_of(
     make_peer: Callable[[], Peer], data: Path, recipe: Recipe, workers: int
 ) -> Callable[[], tuple[float, int]]:
-    """What runs an epoch of the peer, and gives its seconds and the errors after it."""
+    """A function that runs an epoch of the peer and returns its seconds and the errors after it."""
     torch.manual_seed(recipe.seed)
     return PeersEpochs(make_peer(), data, prepare(recipe, None, processes=1), workers).run
 
@@ -65,7 +65,7 @@ def compare_epochs(
     epochs: int,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What `timing` is told of one epoch: ours, the peer's, and the floor; `make_peer` can be pickled."""
+    """Arguments of `timing` for one epoch: ours, the peer's, and the floor; `make_peer` can be pickled."""
     recipe = without_baseline(recipe, data, device)
     torch.manual_seed(recipe.seed)
     torch_device = choose_device(recipe.hardware)

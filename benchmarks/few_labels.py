@@ -53,7 +53,7 @@ PEER_CODE = [
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and with what."""
+    """Measurements of a call, their data and their settings."""
 
     tasks: dict[str, Task]
     methods: list[str]
@@ -126,7 +126,7 @@ class Plan:
 
 
 def _words(task: Task, mnist: Path | None, folder: Path) -> list[object]:
-    """What a user types after `convergan train` for such images."""
+    """Words that a user types after `convergan train` for such images."""
     if task.source == "folder":
         return [task.recipe, "--data.path", folder]
     path: list[object] = ["--data.path", mnist] if task.source == "mnist" and mnist else []
@@ -138,7 +138,7 @@ class Summary:
     """A method's draws in one row."""
 
     error_rates: dict[int, float]
-    """In percent, by draw."""
+    """Error rates in percent, by draw."""
     cells: list[dict[str, Any]]
 
     @property
@@ -158,7 +158,7 @@ class Summary:
 
 
 def summaries(plan: Plan, cells: Cells) -> dict[str, dict[str, Summary]]:
-    """What has been measured, by row and method: of methods that have any draw."""
+    """Finished measurements by row and method, without methods that have none."""
     by_row: dict[str, dict[str, Summary]] = {}
     for name in plan.tasks:
         for method in plan.methods:
@@ -179,21 +179,21 @@ def summaries(plan: Plan, cells: Cells) -> dict[str, dict[str, Summary]]:
 
 @dataclass(frozen=True)
 class Standing:
-    """How ours stands in a row among those that have not seen ImageNet."""
+    """Rank of convergan in a row, among the methods that have not seen ImageNet."""
 
     rank: int
     best_rival: str
     points: float
-    """Our mean error less the best rival's, in points."""
+    """Difference of the mean error of convergan from the best rival's, in points."""
 
     @property
     def holds(self) -> bool:
-        """Whether ours is within the margin."""
+        """True if the mean error of convergan is within the margin."""
         return self.points <= MARGIN
 
 
 def standing(by_method: dict[str, Summary]) -> Standing | None:
-    """None where ours or every rival is missing."""
+    """The rank of convergan; None if convergan or every rival is missing."""
     rivals = {
         name: by_method[name] for name in by_method if name not in (CONVERGAN, ALONE, WITH_IMAGENET)
     }
@@ -232,7 +232,7 @@ def print_table(plan: Plan, by_row: dict[str, dict[str, Summary]], console: Cons
             spread = "" if summary.stdev is None else f" ± {summary.stdev:.2f}"
             text = f"{summary.mean:.2f}{spread}"
             seconds = f" ({summary.median_of('cpu_seconds'):.0f})"
-            wins = method not in (ALONE, WITH_IMAGENET) and each.mean == best[name]
+            wins = method not in (ALONE, WITH_IMAGENET) and summary.mean == best[name]
             texts.append((f"[bold]{text} *[/bold]" if wins else text) + seconds)
         table.add_row(method, *texts)
     console.print(
@@ -255,7 +255,7 @@ def print_table(plan: Plan, by_row: dict[str, dict[str, Summary]], console: Cons
 
 
 def result_rows(plan: Plan, by_row: dict[str, dict[str, Summary]]) -> list[dict[str, Any]]:
-    """One of each row and rival, over the draws that both have."""
+    """A row for each task and rival, over the draws of both."""
     rows = []
     for name, by_method in by_row.items():
         stands = standing(by_method)

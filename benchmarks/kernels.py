@@ -49,19 +49,19 @@ REPEATS = 5
 
 
 class Case(NamedTuple):
-    """Something that is computed."""
+    """Layer or network, and its precisions."""
 
     name: str
     network: nn.Module
-    """In float32 on the CPU, in training, without noise."""
+    """Module in float32 on the CPU, in training, without noise."""
     input_shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     precisions: tuple[str, ...]
     is_network: bool = False
 
 
 class Way(NamedTuple):
-    """How it is computed."""
+    """Precision, layout and compilation of a computation."""
 
     precision: str
     layout: torch.memory_format
@@ -104,7 +104,7 @@ def cases(*, small: bool = False) -> Iterator[Case]:
 
 
 def ways_of(case: Case, device: torch.device, *, compiles: bool) -> Iterator[Way]:
-    """Those that make a difference on a device."""
+    """The ways that differ on a device."""
     on_gpu = device.type == "cuda"
     has_maps = any(weight.ndim == 4 for weight in case.network.parameters())
     first, last = torch.contiguous_format, torch.channels_last
@@ -197,7 +197,7 @@ def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch
 
 
 def steps_of_adam(place: Any, device: torch.device) -> tuple[Tensor, Tensor]:
-    """How far weights are after ten updates on a device, and by the formula in float64."""
+    """Weights after ten updates on a device, and by the formula in float64."""
     settings = OptimizerSettings(learning_rate=1e-3, epsilon=1e-3, epsilon_place=place)
     generator = torch.Generator().manual_seed(2)
     gradients = torch.randn(10, 1000, generator=generator, dtype=torch.float64)

@@ -58,7 +58,7 @@ CLAIMS = {
     "digits": "ten members of `digits` train 1.3 times as fast together",
     "mnist": "ten members of `mnist` are hardly faster together, and so are trained apart",
 }
-"""By recipe."""
+"""Claims by recipe."""
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ WAYS: dict[str, Sums] = {
 
 
 def projections(n: int, kernels: int, kernel_size: int) -> Tensor:
-    """At the distances, about 2, that the layer is initialized to."""
+    """Random projections at the distances, about 2, that the layer is initialized to."""
     return (2 / kernel_size * torch.randn(n, kernels, kernel_size)).requires_grad_()
 
 
@@ -161,7 +161,7 @@ def measure_time(
 
 
 def peak_mb(name: str, shape: tuple[int, int, int]) -> float:
-    """Of one forward and backward, above what was there before, in a process of its own."""
+    """Peak of memory of one forward and backward, less the memory before, in a process of its own."""
     finished = subprocess.run(
         [sys.executable, __file__, "--peak-of", name, *map(str, shape)],
         capture_output=True,
@@ -172,8 +172,7 @@ def peak_mb(name: str, shape: tuple[int, int, int]) -> float:
 
 
 def print_peak(name: str, shape: tuple[int, int, int]) -> None:
-    """What the process of `peak_mb` does. Not getrusage: that starts at the parent's peak."""
-
+    """Work of the process of `peak_mb`. Not getrusage: that starts at the parent's peak."""
     sizes, way = [shape[0]], WAYS[name]
     small_input = projections(9, 8, shape[2])
     step_of(way, small_input, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used

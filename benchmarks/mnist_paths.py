@@ -38,7 +38,7 @@ from harness.rows import RESULTS, row, write_rows
 
 EPOCHS = 60
 FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"
-"""What a CPU trained; what a GPU did is in folders beside them, whose names end in -cuda."""
+"""Runs that a CPU trained; those of a GPU are in folders whose names end in -cuda."""
 
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:

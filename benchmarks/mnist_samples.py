@@ -48,7 +48,7 @@ def scores(run: Path, classifier: Path, data: Path, count: int) -> dict[str, dic
 
 
 def training(run: Path) -> dict[str, Any]:
-    """What trained a run."""
+    """Recipe, seed and commits of a run."""
     folder = RunFolder(run)
     results = read_json(folder.results)
     return {

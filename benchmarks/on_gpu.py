@@ -1,4 +1,4 @@
-"""What a GPU makes of it in the minutes that there are: one command, which needs the checkout and the data.
+"""All measurements on a GPU in the given minutes: one command, which needs the checkout and the data.
 
     python benchmarks/on_gpu.py --minutes M --out DIR [--cifar10 DIR] [--mnist DIR] [--work DIR]
         [--stages NAME ...] [--dry-run] [--device cpu --small]
@@ -38,11 +38,11 @@ from harness.limited_process import GRACE_SECONDS, ROOT, run
 WIDTH = 80
 INDENT = " " * 9
 START_SECONDS = 30.0
-"""Of a training before its first step, and of its report; where it is compiled, twice as many."""
+"""Time of a training before its first step and for its report; twice as long if it is compiled."""
 
 LABELS = 4000
 PAPERS_ERROR_RATE = 0.1863
-"""Of `cifar10` with 4,000 labels, a single model after 1,200 epochs."""
+"""Error rate of the paper with 4,000 labels of CIFAR-10, a single model after 1,200 epochs."""
 
 
 class Stage(NamedTuple):
@@ -50,7 +50,7 @@ class Stage(NamedTuple):
 
     name: str
     share: int
-    """Of the minutes, beside those of the others; what it leaves is the next ones'."""
+    """Share of the minutes, in proportion to the other stages; the time that it leaves is theirs."""
     data: str = ""
     """The option that names the images that it cannot do without."""
 
@@ -85,7 +85,7 @@ class Session:
         return time.monotonic() - self.start
 
     def lacks(self, stage: Stage) -> bool:
-        """Whether there are no images for a stage."""
+        """True if there are no images for a stage."""
         return bool(stage.data) and getattr(self.arguments, stage.data) is None
 
     def ends(self, stage: Stage) -> float:
@@ -101,13 +101,13 @@ class Session:
         return read_json(max(paths, key=lambda path: path.stat().st_mtime)) if paths else []
 
     def files_of(self, stage: str) -> list[Path]:
-        """Where a stage leaves what it has found."""
+        """Files in which a stage leaves its results."""
         if stage == "tests":
             return [self.work / "tests.xml"]
         return [self.out / f"{stage}{self.suffix}{way}.json" for way in ("", "-compiled")]
 
     def compiled(self, recipe: str) -> bool:
-        """Whether steps of a recipe were quicker compiled."""
+        """True if steps of a recipe were quicker compiled."""
         seconds = {row["compiled"]: row["ours"] for row in self.rows_of(f"{recipe}-step")}
         return len(seconds) == 2 and seconds[True] < seconds[False]
 
@@ -140,7 +140,7 @@ class Session:
 
     @property
     def both(self) -> str:
-        """What is compiled as well: on a CPU, where trying the command is all, nothing."""
+        """The value of --compile: nothing is compiled where the command is only tried."""
         return "off" if self.arguments.small else "both"
 
     def benchmark(self, name: str) -> str:
@@ -169,11 +169,11 @@ class Session:
         return [*words, "--epochs", str(self.epochs_in(seconds, epoch_seconds[-1]))]
 
     def epochs_in(self, seconds: float, epoch_seconds: float) -> int:
-        """How many epochs are begun for so many seconds: a little fewer than fit."""
+        """The number of epochs for so many seconds: a little fewer than fit."""
         return max(1, int(0.95 * seconds / epoch_seconds))
 
     def summary(self, stage: Stage) -> list[str]:
-        """What a stage has found, in lines."""
+        """Results of a stage, in lines."""
         if stage.name == "tests":
             return self.summary_of_tests()
         measured = self.rows_of(stage.name)
@@ -247,7 +247,7 @@ class Session:
         rows.write_rows(f"{TRAINING}{self.suffix}", [curve])
 
     def begin(self) -> dict[str, Any]:
-        """What on-gpu.json begins with: of an earlier call the stages that are not of this one."""
+        """First content of on-gpu.json: with the stages of an earlier call that are not part of this one."""
         path = self.out / "on-gpu.json"
         earlier = read_json(path)["stages"] if path.exists() else []
         names = [stage.name for stage in self.stages]

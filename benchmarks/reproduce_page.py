@@ -33,7 +33,7 @@ IMAGES = ROOT / "docs" / "images"
 CURVES = ROOT / "src" / "convergan" / "report" / "curves"
 
 MARK = "<!-- The rest is written by benchmarks/reproduce_page.py. -->"
-"""What stands above it is written by hand."""
+"""Line that ends the part of the page that is written by hand."""
 
 _POINTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 """Epochs of a curve that are kept; above these every fifth, and the last."""
@@ -150,7 +150,8 @@ def _section(table: Table) -> str:
     title, _, body = markdown_of(grids[0]).partition("\n\n")
     figure = f"![{table.title}: means with error bars](images/reproduce-{table.name}.svg)"
     further_tables = "".join(f"#{markdown_of(grid)}\n" for grid in grids[1:])
-    return f"{title}\n\n`{command}`\n\n{body}\n{figure}\n\n{further_tables}### Measured\n\n{provenance_of(summary)}\n"
+    measured = f"### Measured\n\n{provenance_of(summary)}\n"
+    return f"{title}\n\n`{command}`\n\n{body}\n{figure}\n\n{further_tables}{measured}"
 
 
 def curves() -> list[ExpectedCurve]:

@@ -75,7 +75,7 @@ def write_images(data: Path, folder: Path, count: int) -> None:
 
 
 def embedding_of(state: dict[str, Tensor], precision: Any = "fp32") -> Embedding:
-    """Our network with these weights."""
+    """The Inception network of convergan with these weights."""
     network = InceptionNetwork()
     network.load_weights(state)
     return Embedding(network, 3, None, (), {}, precision)
@@ -84,7 +84,7 @@ def embedding_of(state: dict[str, Tensor], precision: Any = "fp32") -> Embedding
 def compare(
     folder: Path, state: dict[str, Tensor], *, repeats: int, precision: Any = "fp32"
 ) -> dict[str, Any]:
-    """What a row says of the images in a folder."""
+    """Times and scores of the images in a folder, for a row."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     embedding = embedding_of(state, precision)
     peer_network = reference_network(state).to(device)

@@ -58,7 +58,7 @@ CLAIMS = {
 }
 
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
-"""Of the random images of a recipe."""
+"""Shapes of the random images of a recipe."""
 
 
 class TakingTurns(Silent):
@@ -111,7 +111,7 @@ def compare_steps(
     warm_up: int = WARM_UP,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What `timing` is told of one step: ours, the peer's, and the floor.
+    """Arguments of `timing` for one step: ours, the peer's, and the floor.
 
     Args:
         recipe: a semi-supervised one with feature matching.
@@ -172,7 +172,7 @@ def compare_steps(
 
 
 def compiler_counts() -> dict[str, int]:
-    """How often the compiler broke a network into pieces, and ran one without CUDA graphs where it was to."""
+    """Numbers of breaks of the compiled graph, and of CUDA graphs that were skipped."""
     counts = torch._dynamo.utils.counters
     return {
         "graph_breaks": sum(counts["graph_break"].values()),
@@ -199,7 +199,7 @@ def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor,
 
 
 def random_images(count: int, shape: tuple[int, int, int] = SHAPES["cifar10"]) -> DataSet:
-    """As many random images for testing as for training, in ten classes."""
+    """Random images in ten classes, as many for testing as for training."""
     images = np.random.default_rng(0).integers(256, size=(2, count, *shape), dtype=np.uint8)
     labels = np.arange(count) % 10
     return data_set_from_arrays(images[0], labels, images[1], labels)

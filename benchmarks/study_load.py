@@ -49,7 +49,7 @@ SIZE_PX = 64
 
 @dataclass
 class Measured:
-    """What the participants saw."""
+    """Answers of the server, as the participants saw them."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"vote": [], "image": []})
     statuses: Counter[int] = field(default_factory=Counter)
@@ -169,7 +169,7 @@ def write_noise(folder: Path, count: int) -> Path:
 
 
 def wait_for(port: int) -> None:
-    """Until the server listens."""
+    """Wait until the server listens."""
     end = time.monotonic() + 60
     while True:
         try:

@@ -79,7 +79,7 @@ class Case:
     """Simulates so many studies; gives `ours`, `peer` and what else the row has."""
 
     divisor: int = 1
-    """How many times fewer studies than asked for are simulated."""
+    """Divisor of the number of studies, where one takes long."""
 
     def repeats(self, runs: int) -> int:
         return max(2, runs // self.divisor)
@@ -179,7 +179,7 @@ def _over_both(setting: tuple[int, int, int, float], truth: float, runs: int) ->
 
 
 def difference_cases() -> Iterator[Case]:
-    """How often two samples of one generator are said to differ, and the paper's difference is found."""
+    """False differences between two samples of one generator, and power for the paper's difference."""
     for setting in SETTINGS:
         yield Case(
             table="differences",
@@ -254,7 +254,7 @@ _KINDS = {
 
 
 def careless_cases() -> Iterator[Case]:
-    """How often "indistinguishable" is said of images that those who look tell in 75 % of the trials."""
+    """Verdicts "indistinguishable" on images that attentive people tell apart in 75 % of the trials."""
     for kind, shares in (
         ("guesses", (0.0, 0.3, 0.6, 0.9)),
         ("hurries", (0.9,)),
@@ -346,7 +346,7 @@ def _of_many_arms(arms: int, runs: int) -> Measured:
 
 
 def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
-    """How many comparisons of arms show a difference."""
+    """The number of comparisons of arms that show a difference."""
     rng = np.random.default_rng([arms, seed])
     means = 0.7 + spread * (np.linspace(0, 1, arms) - 0.5)
     wrong = 1 - np.concatenate(
@@ -363,7 +363,7 @@ def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
 
 
 def threshold_cases() -> Iterator[Case]:
-    """What people need, read from their staircases: how far off, and how often within the interval."""
+    """Thresholds read from staircases: their error, and how often the interval holds the truth."""
     for truth in (150, 320, 700):
         for setting in TIMED_SETTINGS:
             yield Case(

@@ -57,7 +57,7 @@ Record = dict[str, Any]
 
 
 def machine() -> Record:
-    """What seconds depend on besides the code."""
+    """The machine, on which seconds depend."""
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -188,7 +188,7 @@ def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
 
 
 def is_of(entry: Record, arguments: argparse.Namespace, subject: str, seed: int) -> bool:
-    """Whether a record is what a run of this commit on this machine would give."""
+    """True if a record is of this run, this commit and this machine."""
     return (
         (entry["what"], entry["labels"], entry["seed"], entry["threads"])
         == (subject, arguments.labels, seed, arguments.threads)

@@ -42,13 +42,13 @@ def called_in_another_process(make_task: Callable[[], Task]) -> Iterator[Callabl
 
 
 class Turns:
-    """What another process is asked for, turn by turn, and what it answers."""
+    """Requests to another process, turn by turn, and its answers."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def wait(self) -> None:
-        """Until the next turn is asked for.
+        """Wait until the next turn is asked for.
 
         Raises:
             Enough: none will be.

@@ -32,20 +32,20 @@ class Cell:
     """One measurement."""
 
     names: tuple[str, ...]
-    """What it is: a row, a method, a draw. None of them holds a full stop."""
+    """Row, method and draw, or the like. None of them contains a full stop."""
     settings: dict[str, Any]
-    """What decides its numbers."""
+    """Settings that decide its numbers."""
     code: Iterable[Path]
     """The files that it runs: others may change."""
 
     @property
     def stem(self) -> str:
-        """Its name, but for the code."""
+        """The name without the code."""
         return ".".join([*self.names, _hash(json_line(self.settings).encode())])
 
     @cached_property
     def name(self) -> str:
-        """Its name, with the code as it is when it is first asked for: before the cell is measured."""
+        """The name, with the code as it is when the name is first read: before the cell is measured."""
         return f"{self.stem}.{_hash(*(path.read_bytes() for path in self.code))}"
 
 
@@ -61,7 +61,7 @@ class Cells:
         self.folder, self.any_code = folder, any_code
 
     def found(self, cell: Cell) -> dict[str, Any] | None:
-        """What was measured, or None."""
+        """The measured values, or None."""
         exact = self.folder / f"{cell.name}.json"
         if exact.exists():
             return read_json(exact)

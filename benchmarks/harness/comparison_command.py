@@ -1,4 +1,4 @@
-"""What the commands that compare a recipe with its peer have in common."""
+"""Common parts of the commands that compare a recipe with its peer."""
 
 import argparse
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from harness.peers.cifar10 import cifar10_peer
 from harness.peers.mnist import Peer, mnist_peer
 
 PEERS: dict[str, Callable[..., Peer]] = {"mnist": mnist_peer, "cifar10": cifar10_peer}
-"""What makes the peer of a recipe, given a device and whether it is small."""
+"""Functions that make the peer of a recipe, given a device and whether it is small."""
 
 SMALL: dict[str, dict[str, Any]] = {
     "mnist": {"hidden": (60, 40), "generator_hidden": (40,), "latent_size": 20},
@@ -52,7 +52,7 @@ def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
 
 
 def peer_of(arguments: argparse.Namespace) -> Callable[[], Peer]:
-    """What makes the peer."""
+    """A function that makes the peer."""
     return partial(PEERS[arguments.recipe], arguments.device, small=arguments.small)
 
 

@@ -1,4 +1,4 @@
-"""What puts a recipe and its peer on equal terms."""
+"""Equal terms for a recipe and its peer."""
 
 import os
 from dataclasses import replace
@@ -10,7 +10,7 @@ from convergan.recipes.settings import Recipe
 from convergan.training.preparation import Preparation, image_shape
 
 WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
-"""How many processes may decode for a peer's `DataLoader`; the best number counts."""
+"""Numbers of processes that may decode for a peer's `DataLoader`; the best one counts."""
 
 
 def without_baseline(

@@ -1,4 +1,4 @@
-"""What results/ keeps of runs that take hours, and with it all that trained them."""
+"""Runs of hours that results/ keeps, with the commits that trained them."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from convergan.runs.metrics import read_metrics
 from harness.rows import RESULTS
 
 MNIST_100 = RESULTS / "mnist-100"
-"""Whole runs of `mnist` with 100 labels, a seed each: what `mnist_100.py` keeps."""
+"""Folder of complete runs of `mnist` with 100 labels, one for each seed, kept by `mnist_100.py`."""
 
 
 class KeptRun(NamedTuple):
-    """What is kept of a run."""
+    """Results and errors of a run that is kept."""
 
     results: dict[str, Any]
     errors: list[int]
-    """Of averaged weights on the test images, after each epoch."""
+    """Errors of averaged weights on the test images after each epoch."""
 
 
 def kept_runs(folder: Path) -> dict[int, KeptRun]:
@@ -47,7 +47,7 @@ def trained_at_commits(run: RunFolder) -> list[str]:
 
 
 def processes(run: RunFolder) -> list[dict[str, Any]]:
-    """What the manifest says of each process that trained a run."""
+    """Entries of the manifest for the processes that trained a run."""
     manifest = read_json(run.manifest)
     return [manifest, *manifest["resumed"]]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from harness import ROOT
 
 GRACE_SECONDS = 20.0
-"""For a process to end when it is told to, with a checkpoint if it trains."""
+"""Time for a process to end when it is told to, with a checkpoint if it trains."""
 
 LOOK_SECONDS = 5.0
 
@@ -22,7 +22,7 @@ TAIL = 3000
 
 
 class Outcome(NamedTuple):
-    """What became of a process."""
+    """Outcome of a process."""
 
     word: str
     """done, failed, or out of time."""

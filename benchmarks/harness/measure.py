@@ -18,11 +18,11 @@ Times = dict[str, list[float]]
 """Seconds of each task, turn by turn."""
 
 _SIDES = {"cpu": 1536, "cuda": 8192}
-"""Of a large matrix, by kind of device: on a GPU so large that the launch is nothing beside the product."""
+"""Side of a large matrix by kind of device: on a GPU so large that the launch takes no time to speak of."""
 
 
 class Seconds(float):
-    """What a task returns that is timed elsewhere: they count, and not how long its caller waited."""
+    """Seconds that a task measured itself: they count, and not how long its caller waited."""
 
 
 class Enough(Exception):
@@ -66,7 +66,7 @@ def quartiles_of_ratio(left: list[float], right: list[float]) -> list[float]:
 
 
 def settle(device: torch.device | str) -> None:
-    """Until nothing of the task before is left.
+    """Wait until nothing of the previous task is left.
 
     Threads that have no more work spin for a while, on cores that the next task's process needs.
     """
@@ -75,13 +75,13 @@ def settle(device: torch.device | str) -> None:
 
 
 def wait_for(device: torch.device | str) -> None:
-    """Until a device has done what it was told; a CPU always has."""
+    """Wait until a device has finished its work; a CPU always has."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def memory_mb(field: str) -> float:
-    """What Linux says of this process's memory: the field of /proc/self/status, in 10^6 bytes."""
+    """A field of /proc/self/status about this process's memory, in 10^6 bytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
     return int(kilobytes) * 1024 / 1e6

@@ -27,7 +27,7 @@ CONV_SIZE_PX = 32
 
 
 class StepOperations(NamedTuple):
-    """What one step of both players cannot do without."""
+    """Operations that one step of both players needs."""
 
     generating: int
     """The discriminator's step: the images that the generator makes for it, forward alone."""
@@ -99,7 +99,7 @@ def floor_seconds(
 def _layers(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[list[int], list[int]]:
-    """Of each layer of the discriminator and of the generator, forward, for one image."""
+    """Operations of each layer of the discriminator and of the generator, forward, for one image."""
     networks = recipe.networks
     if isinstance(networks, MLPSettings):
         pixels = prod(image_shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class NoPostgreSQL(Exception):
-    """It is not on this machine; the message says what to install."""
+    """PostgreSQL is not installed; the message says what to install."""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from harness.measure import Times, medians, quartiles_of_ratio
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", BENCHMARKS / "results"))
 
 GIT_COMMIT = git_commit(excluded="benchmarks/results")
-"""Of the code that runs, whatever is committed before it ends; results are no part of it."""
+"""Commit of the running code, whatever is committed before it ends; results are not part of it."""
 
 
 def row(
@@ -34,7 +34,8 @@ def row(
     **details: Any,
 ) -> dict[str, Any]:
     """One row. Accuracy has neither `times_faster` nor `floor`; `floor` is in `unit`, as `ours` and `peer`.
-    `details` are numbers that stand behind these."""
+    `details` are numbers that stand behind these.
+    """
     return {
         "claim": claim,
         "setting": setting,

@@ -9,14 +9,15 @@ from convergan.study.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS
 from convergan.study.votes import Votes
 
 STDEV_BETWEEN = 0.07
-"""Between participants, as among the 328 of dgm-eval's CIFAR-10 file."""
+"""Standard deviation between participants, as among the 328 of dgm-eval's CIFAR-10 file."""
 
 
 def bounded(
     rng: np.random.Generator, mean: float, stdev: float, shape: int | tuple[int, ...]
 ) -> np.ndarray:
     """Bell-shaped numbers of just this mean and standard deviation, all within 3 of it: added to each other
-    they pass 0 or 1 so rarely that this moves a mean of .75 by less than .0002."""
+    they pass 0 or 1 so rarely that this moves a mean of .75 by less than .0002.
+    """
     return mean + stdev * 3 * (2 * rng.beta(4, 4, shape) - 1)
 
 

@@ -1,4 +1,4 @@
-"""What each method of `few_labels` is given beside the images, and what it gives back."""
+"""Time that each method of `few_labels` has, and the function that it returns."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Budget:
     threads: int = 1
     seed: int = 0
     bf16: bool = False
-    """Whether networks compute in bf16, where that is quicker."""
+    """True if networks compute in bf16, where that is quicker."""
     _begun: float = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

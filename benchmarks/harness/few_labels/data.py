@@ -31,17 +31,17 @@ class Task:
     """`digits`, `mnist`, or `folder`: classes of CIFAR-10 (JPEG), written as a folder of PNG files."""
 
     labels: int
-    """In all, the same number of each class."""
+    """Number of labels in all, the same for each class."""
 
     classes: tuple[str, ...] = ()
-    """Of CIFAR-10, for a folder."""
+    """Classes of CIFAR-10, for a folder."""
 
     recipe: str
     """The recipe of convergan for such images."""
 
     @property
     def setting(self) -> str:
-        """What it is, in words."""
+        """The task in words."""
         if self.source != "folder":
             return f"{self.source}, {self.labels} labels"
         classes = "all classes" if self.classes == CIFAR10 else ", ".join(self.classes)
@@ -95,7 +95,7 @@ class Drawn:
 
 
 def data_settings(task: Task, draw: int, *, mnist: Path | None, folder: Path) -> DataSettings:
-    """What tells convergan of these images: of folders those that were written by `write_folder`."""
+    """The settings by which convergan reads these images; folders are those that `write_folder` wrote."""
     if task.source == "digits":
         return DataSettings(source="digits", split_seed=draw)
     if task.source == "folder":

@@ -40,7 +40,8 @@ def hog_svm(data: Drawn, budget: Budget) -> Predict:
 
 def self_training(data: Drawn, budget: Budget) -> Predict:
     """Logistic regression on principal components of HOG and colour, or of the pixels, whichever errs less
-    on the labels; it takes in the images that it is sure of."""
+    on the labels; it takes in the images that it is sure of.
+    """
     folds = _folds(data.labels, budget.seed)
     ways: list[Callable[[np.ndarray], np.ndarray]] = [
         _pixels, *(partial(hog_and_colour, cell=cell) for cell in _cells(data))

@@ -15,10 +15,10 @@ from harness.few_labels.budget import Budget, Predict
 from harness.few_labels.data import Drawn
 
 SIDE = 128
-"""Of the images that the network is shown, in pixels; those of one channel are shown at three quarters."""
+"""Side of the images that the network sees, in pixels; images of one channel have three quarters of it."""
 
 MEAN, STDEV = 127.0, 128.0
-"""What the network was trained with: pixels of 0 to 255 become -1 to 1."""
+"""Normalization that the network was trained with: pixels of 0 to 255 become -1 to 1."""
 
 
 def frozen_features(data: Drawn, budget: Budget) -> Predict:

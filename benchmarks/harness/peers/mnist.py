@@ -135,7 +135,7 @@ class Generator(nn.Module):
 
 
 class Peer:
-    """Both players, their optimizers, and the averaged discriminator that is tested."""
+    """Discriminator and generator, their optimizers, and the averaged discriminator that is tested."""
 
     def __init__(
         self,
@@ -231,7 +231,7 @@ class Peer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a later step depends on, but for the random numbers."""
+        """State on which a later step depends, without the random numbers."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -298,7 +298,7 @@ def labelled_images(
 
 
 def some_images(images: Dataset[tuple[Tensor, int]], count: int = 500) -> Tensor:
-    """So many images, drawn at random: as many as the authors initialize from."""
+    """Images drawn at random: by default as many as the authors initialize from."""
     rows = torch.randperm(len(images))[:count]  # type: ignore[arg-type]
     return torch.stack([images[int(row)][0] for row in rows])
 

@@ -110,7 +110,7 @@ def _train(data: Drawn, budget: Budget, loss: Loss) -> Predict:
 
 
 def bf16_is_quicker() -> bool:
-    """Whether a step of the network takes less time in bf16 than in fp32 on this machine."""
+    """True if a step of the network takes less time in bf16 than in fp32 on this machine."""
     network: nn.Module = SmallCNN(3, 10)
     network = network.to(memory_format=torch.channels_last)
     images = torch.rand(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)

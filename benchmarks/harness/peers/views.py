@@ -28,12 +28,12 @@ class Views:
         return shifted(flipped(images) if self.photographs else images, self.pad)
 
     def labelled(self, images: Tensor) -> Tensor:
-        """What supervised training sees."""
+        """Views for supervised training."""
         views = self.weak(images)
         return coloured(views, 0.4) if self.photographs else turned(views, 0.15)
 
     def strong(self, images: Tensor) -> Tensor:
-        """What is to be classified as its weak view is."""
+        """Views that are to be classified as the weak views are."""
         views = self.weak(images)
         views = greyed(coloured(views, 0.6), 0.2) if self.photographs else turned(views, 0.3)
         return with_hole(views, self.hole)
