@@ -10,7 +10,6 @@ choose the recipes' settings, and are not to be shown as their result: that is f
 are others.
 """
 
-import argparse
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +26,7 @@ from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, train
+from harness.command_line import command_parser
 from harness.few_labels.data import TASKS, folder_of, write_folder
 from harness.rows import row, write_rows
 
@@ -260,9 +260,7 @@ def result_rows(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add_options(parser, Path("runs/benchmarks/ablation"))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=["mnist", "folder-chosen-on"])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS])

@@ -8,7 +8,6 @@ of the images, which is the floor. Each image has draws of its own in both. korn
 of pixels, interpolated: `RandomCrop`, which takes whole ones, crops image by image.
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from convergan.data.augmentation import Augmentation
 from convergan.recipes.augmentation import AugmentationSettings
+from harness.command_line import command_parser
 from harness.measure import Seconds, Task, interleaved_times, medians
 from harness.rows import timing, write_rows
 
@@ -121,7 +121,7 @@ def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=40)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

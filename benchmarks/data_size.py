@@ -12,7 +12,6 @@ system's cache, which it takes back when it needs the room. Here all of them are
 not, a step waits for the disk.
 """
 
-import argparse
 import tempfile
 import threading
 import time
@@ -39,6 +38,7 @@ from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from harness.another_process import Turns, turns_of_another_process
+from harness.command_line import command_parser
 from harness.equal_terms import without_baseline
 from harness.measure import memory_mb, quartiles_of_ratio, settle
 from harness.rows import row, write_rows
@@ -209,7 +209,7 @@ def compare(turns: dict[int, list[Turn]], shape: Shape) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, help="where the file of pixels goes for the time")
     parser.add_argument("--steps", type=int, default=600)

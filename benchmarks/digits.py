@@ -7,7 +7,6 @@ A second row, of half the seeds, has the noise of the paper's MNIST networks, wi
 better.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -18,6 +17,7 @@ from rich.console import Console
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.training.run import RunOptions, train
+from harness.command_line import command_parser
 from harness.rows import row, write_rows
 
 PAPERS_NOISE = {"input_noise": 0.3, "hidden_noise": 0.5}
@@ -66,7 +66,7 @@ def measure(name: str, recipe: Recipe, seeds: int, runs: Path) -> dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/digits"))
     arguments = parser.parse_args()

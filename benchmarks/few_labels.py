@@ -15,7 +15,6 @@ rows or methods can be had one at a time. `--table` runs nothing. Where others u
 gives the peers CPU seconds; convergan plans its steps from what one takes, and its CPU seconds are beside.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +30,7 @@ from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
 from harness import BENCHMARKS
 from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, timed, train
+from harness.command_line import command_parser
 from harness.few_labels.data import MORE_TASKS, TASKS, Task, write_folder
 from harness.few_labels.peer_cell import METHODS
 from harness.rows import row, write_rows
@@ -304,9 +304,7 @@ def result_rows(plan: Plan, by_row: dict[str, dict[str, Summary]]) -> list[dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add_options(parser, Path("runs/benchmarks/few-labels"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=2)

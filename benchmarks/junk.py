@@ -6,7 +6,6 @@ The classes are the digits 0 to 7, unbalanced (two classes keep 40 % of their im
 With and without junk, the labelled and the test images are the same.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -19,6 +18,7 @@ from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
 from convergan.runs.results import Results
 from convergan.training.run import RunOptions, train
+from harness.command_line import command_parser
 from harness.rows import row, write_rows
 
 SHARE = 0.2
@@ -43,7 +43,7 @@ def eight_classes(data: DataSet, *, junk: bool) -> DataSet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/junk"))
     arguments = parser.parse_args()

@@ -10,7 +10,6 @@ bf16 as well; on a GPU with channels first and last. `seconds` are those of one 
 is not kept.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -34,6 +33,7 @@ from convergan.techniques.minibatch_discrimination import MinibatchDiscriminatio
 from convergan.techniques.weight_norm import WeightNormConv2d, WeightNormConvTranspose2d
 from convergan.training.adam import build_optimizer
 from convergan.training.computation import begin_step, compiled
+from harness.command_line import command_parser
 from harness.comparison_command import COMPILED, SMALL
 from harness.measure import seconds_of
 from harness.rows import row, write_rows
@@ -225,9 +225,7 @@ def steps_of_adam(place: Any, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--compile", choices=COMPILED, default="off")
     parser.add_argument("--batch", type=int, default=20)

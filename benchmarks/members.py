@@ -8,7 +8,6 @@ computation (`JointGame`), in turn, as the training loop takes them. --data is M
 member.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from convergan.training.computation import resolved_precision
 from convergan.training.joint_game import JointGame
 from convergan.training.loop import course
 from convergan.training.preparation import prepare
+from harness.command_line import command_parser
 from harness.measure import interleaved_times
 from harness.rows import timing, write_rows
 
@@ -62,7 +62,7 @@ CLAIMS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", default=["digits", "mnist"])
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--steps", type=int, default=30)

@@ -31,6 +31,7 @@ from torch import Tensor
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination.sums import sums_over_others
 from harness.another_process import in_another_process
+from harness.command_line import command_parser
 from harness.measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
 from harness.rows import row, timing, write_rows
 
@@ -221,7 +222,7 @@ def repeats_of(shape: tuple[int, int, int], maximum: int) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=20, help="fewer where a step is long")
     parser.add_argument("--threads", type=int, nargs="+")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

@@ -7,7 +7,6 @@ several calls with some of the seeds can share the machine, and one with all of 
 Each seed's results, with the commits of all processes that trained it, are kept in results/mnist-100/.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,12 +18,13 @@ from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.training.run import RunOptions, train
+from harness.command_line import command_parser
 from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
 from harness.rows import row, write_rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int)

@@ -14,7 +14,6 @@ The full run is
 with `--resume` to go on; it takes 300 epochs.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,6 +37,7 @@ from convergan.training.observer import Silent
 from convergan.training.player import Player
 from convergan.training.preparation import prepare
 from convergan.training.step import Game
+from harness.command_line import command_parser
 from harness.rows import row, write_rows
 from recorded_game import HARDWARE, Recorded, in_double, record, step_alike
 
@@ -45,7 +45,7 @@ CPU = torch.device("cpu")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)

@@ -13,7 +13,6 @@ With --kept, what results/ has of such a device counts too, on the fast path als
 `mnist_100`: it is not trained again, and the row is of all seeds that both paths have.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -30,6 +29,7 @@ from convergan.training.computation import resolved_precision, uses_noise_bank
 from convergan.training.launch import choose_device
 from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
+from harness.command_line import command_parser
 from harness.epochs_in_turn import fit_in_turns
 from harness.equal_terms import without_baseline
 from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
@@ -116,7 +116,7 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

@@ -9,7 +9,6 @@ score, and precision and recall beside MNIST's 10,000 test images, with 95 % int
 samples that each run drew itself are copied to a folder, such as docs/images.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.scoring.command import score_paths
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
+from harness.command_line import command_parser
 from harness.kept_runs import trained_at_commits
 from harness.rows import row, write_rows
 
@@ -97,7 +97,7 @@ def copy_samples(run: Path, destination: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--feature-matching", type=Path, required=True, metavar="RUN")
     parser.add_argument("--minibatch", type=Path, required=True, metavar="RUN")

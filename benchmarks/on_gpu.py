@@ -32,6 +32,7 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
 from harness import rows
+from harness.command_line import command_parser
 from harness.comparison_command import SMALL
 from harness.limited_process import GRACE_SECONDS, ROOT, run
 
@@ -338,9 +339,7 @@ def print_plan(session: Session) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     names = [stage.name for stage in STAGES]
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")

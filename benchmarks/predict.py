@@ -13,7 +13,6 @@ Dataset that gives one image at a time, again in batches as large. There most of
 The floor is its arithmetic at the rate of a large matrix product.
 """
 
-import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -39,6 +38,7 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
 from convergan.training.classify import classify
+from harness.command_line import command_parser
 from harness.equal_terms import WORKERS
 from harness.measure import MatrixProduct, Task, interleaved_times, medians
 from harness.rows import timing, write_rows
@@ -160,7 +160,7 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, help="where the files go for the time")
     parser.add_argument("--repeats", type=int, default=5)

@@ -26,6 +26,7 @@ from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.report.expected import ExpectedCurve, curve_key
 from harness import BENCHMARKS, ROOT
+from harness.command_line import command_parser
 
 RESULTS = BENCHMARKS / "results"
 PAGE = ROOT / "docs" / "reproduce.md"
@@ -40,6 +41,7 @@ _POINTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     text = page_text()
     write_text(PAGE, text)
     for curve in curves():

@@ -9,7 +9,6 @@ apart. The memory is the largest that the process had. On a machine that others 
 say what it would have taken alone.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import torch
 
 from convergan.runs.provenance import device_name
 from harness.cells import timed
+from harness.command_line import command_parser
 from harness.rows import row, write_rows
 
 LIMIT_SECONDS = 300.0
@@ -66,7 +66,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--classes", type=int, default=1008)

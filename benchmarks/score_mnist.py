@@ -9,7 +9,6 @@ knows; a score of 1 would need it to say the same of all of them. It does not: t
 far from its training images it is certain of whatever it says; the JSON has its mean confidence.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
 from convergan.scoring.networks import run_embedding
 from convergan.training.run import RunOptions, train
+from harness.command_line import command_parser
 from harness.rows import row, write_rows
 
 
@@ -44,7 +44,7 @@ def scores(images: np.ndarray, embedding: Embedding) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))

@@ -12,7 +12,6 @@ network's arithmetic at the rate of a large matrix product. The scores of both a
 On a GPU there is a second row, in bf16; its deviation from our fp32 is in the row and printed.
 """
 
-import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from convergan.data.image_stream import open_image_stream
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
+from harness.command_line import command_parser
 from harness.equal_terms import WORKERS
 from harness.measure import MatrixProduct, interleaved_times, medians
 from harness.rows import timing, write_rows
@@ -143,7 +143,7 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)

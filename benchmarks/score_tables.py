@@ -9,6 +9,7 @@ from typing import Any
 
 from convergan.files import write_text
 from harness import ROOT
+from harness.command_line import command_parser
 from harness.rows import RESULTS
 
 PAGE = ROOT / "docs" / "scores.md"
@@ -74,6 +75,7 @@ def _width(value: float | None) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     rows = json.loads((RESULTS / "score-coverage.json").read_text(encoding="utf-8"))
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), rows))
     print(PAGE)

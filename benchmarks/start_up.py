@@ -7,7 +7,6 @@ step, in processes of their own and in turn. The peer is the last commit that st
 installed for it: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import ROOT
+from harness.command_line import command_parser
 from harness.measure import Seconds, interleaved_times, medians
 from harness.rows import timing, write_rows
 
@@ -64,7 +64,7 @@ def cpu_seconds(code: str, words: list[str], source: Path, cache: Path) -> Secon
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--peer", default="b4354fd")
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()

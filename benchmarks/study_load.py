@@ -39,6 +39,7 @@ from convergan.study.keys import read_key_file
 from convergan.study.opening import open_study
 from convergan.study.plan import Plan
 from convergan.study.schema import Vote
+from harness.command_line import command_parser
 from harness.postgres_server import NoPostgreSQL, postgres_server
 from harness.rows import row, write_rows
 
@@ -232,7 +233,7 @@ def describe(name: str, measured: Measured, arguments: argparse.Namespace) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--participants", type=int, default=100)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--think-seconds", type=float, default=1.0)

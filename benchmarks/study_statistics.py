@@ -7,7 +7,6 @@ fixed, or everybody for attentive would have said of the same votes. Each row is
 the same command goes on with those that the same code has not made yet.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,7 @@ from convergan.study.rates import MARGIN, Rates, rates_of
 from convergan.study.screens import Screens, flag, without_flagged
 from convergan.study.thresholds import Thresholds
 from convergan.study.votes import Votes
+from harness.command_line import command_parser
 from harness.rows import GIT_COMMIT, results_path, row, write_rows
 from harness.simulated_votes import (
     careless,
@@ -434,7 +434,7 @@ PARTS: dict[str, Callable[[], Iterator[Case]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="simulated studies in each setting")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()

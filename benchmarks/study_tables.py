@@ -10,6 +10,7 @@ from typing import Any
 
 from convergan.files import write_text
 from harness import ROOT
+from harness.command_line import command_parser
 from harness.rows import RESULTS
 
 PAGE = ROOT / "docs" / "study-statistics.md"
@@ -89,6 +90,7 @@ def _cell(name: str, key: str, value: float | None) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     rows = json.loads((RESULTS / "study-statistics.json").read_text(encoding="utf-8"))
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), rows))
     print(PAGE)

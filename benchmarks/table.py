@@ -4,12 +4,12 @@ python benchmarks/table.py [NAME ...]
 """
 
 import json
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from harness.command_line import command_parser
 from harness.rows import RESULTS
 
 
@@ -56,5 +56,13 @@ def _middle_half(quartiles: list[float] | None) -> str:
     return "" if quartiles is None else f" ({quartiles[0]:.2f}-{quartiles[2]:.2f})"
 
 
+def main() -> None:
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a file of the folder; all of them"
+    )
+    print_tables(parser.parse_args().names, Console())
+
+
 if __name__ == "__main__":
-    print_tables(sys.argv[1:], Console())
+    main()

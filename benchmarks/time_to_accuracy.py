@@ -39,6 +39,7 @@ from convergan.runs.provenance import device_name
 from convergan.training.preparation import prepare
 from harness import rows
 from harness.cells import train
+from harness.command_line import command_parser
 from harness.epochs_in_turn import PeersEpochs
 from harness.equal_terms import without_baseline
 from harness.kept_epochs import KeptEpochs
@@ -239,9 +240,7 @@ def _shown(entry: Record, seconds: float | None) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     recipes = [name for name in PRESETS if name.startswith("mnist")]
     parser.add_argument("--data", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=["mnist-fast"])

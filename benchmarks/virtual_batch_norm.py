@@ -10,7 +10,6 @@ precision; each is timed in a process of its own. The floor is the arithmetic of
 matrix product.
 """
 
-import argparse
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -28,6 +27,7 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm2d,
 )
 from harness.another_process import in_another_process
+from harness.command_line import command_parser
 from harness.measure import MatrixProduct, Task, interleaved_times, medians
 from harness.rows import timing, write_rows
 
@@ -183,7 +183,7 @@ def generators() -> dict[str, tuple[nn.Module, Tensor]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()

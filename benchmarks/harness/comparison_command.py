@@ -9,6 +9,7 @@ from typing import Any
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
+from harness.command_line import command_parser
 from harness.peers.cifar10 import cifar10_peer
 from harness.peers.mnist import Peer, mnist_peer
 
@@ -26,9 +27,7 @@ COMPILED = {"off": [False], "on": [True], "both": [False, True]}
 
 def comparison_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments that say what is compared, and how ours computes."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(description)
     parser.add_argument("--recipe", choices=PEERS, required=True)
     parser.add_argument("--data", type=Path, metavar="DIR", help="with parquet files")
     parser.add_argument("--threads", type=int, nargs="+", metavar="N")

@@ -3,7 +3,6 @@
 python -m harness.few_labels.peer_cell TASK METHOD DRAW --to FILE --seconds S --threads N [...]
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from convergan.json_files import write_json
 from convergan.runs.provenance import device_name
+from harness.command_line import command_parser
 from harness.few_labels.budget import Budget, Predict
 from harness.few_labels.data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
 from harness.peers.classic import hog_svm, label_spreading, self_training
@@ -32,7 +32,7 @@ WITH_A_NETWORK = ("CNN-35s", "CNN", "FixMatch", "frozen")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("task", choices=[*TASKS, *MORE_TASKS])
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("draw", type=int)
