@@ -9,7 +9,7 @@ def command_parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose help begins with a docstring, wrapped to the terminal, but for indented lines."""
     width = min(get_terminal_size().columns, 110)
     blocks = [
-        block if block.startswith(" ") else fill(block, width, break_on_hyphens=False)
+        block if block.startswith((" ", "python ")) else fill(block, width, break_on_hyphens=False)
         for block in (docstring or "").strip().split("\n\n")
     ]
     return argparse.ArgumentParser(
