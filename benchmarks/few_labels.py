@@ -1,7 +1,7 @@
 """Claim: with few labels and the same minutes, convergan by default errs little more than the best rival.
 
     python benchmarks/few_labels.py --mnist DIR --cifar10 DIR [--minutes 2] [--threads 2] [--draws 3]
-        [--rows ROW ...] [--methods METHOD ...] [--full] [--table]
+        [--rows ROW ...] [--methods METHOD ...] [--table]
 
 Every method has the same minutes of as many threads, the same images and labels, and is tested on the same
 images; one that is done earlier is not given more. Trained and tested are: `LabelSpreading` and
@@ -31,7 +31,7 @@ from convergan.recipes.presets import PRESETS
 from harness import BENCHMARKS
 from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, timed, train
 from harness.command_line import command_parser
-from harness.few_labels.data import MORE_TASKS, TASKS, Task, write_folder
+from harness.few_labels.data import DEFAULT_TASKS, TASKS, Task, write_folder
 from harness.few_labels.peer_cell import METHODS
 from harness.rows import row, write_rows
 
@@ -310,19 +310,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--rows", nargs="+", choices=[*TASKS, *MORE_TASKS])
+    parser.add_argument("--rows", nargs="+", choices=TASKS, default=DEFAULT_TASKS)
     parser.add_argument(
         "--methods",
         nargs="+",
         choices=[*METHODS, CONVERGAN, ALONE],
         default=[*METHODS, CONVERGAN, ALONE],
     )
-    parser.add_argument("--full", action="store_true", help="also " + " and ".join(MORE_TASKS))
     arguments = parser.parse_args()
-    tasks = {**TASKS, **MORE_TASKS}
-    names = arguments.rows or ([*tasks] if arguments.full else [*TASKS])
     plan = Plan(
-        tasks={name: tasks[name] for name in names},
+        tasks={name: TASKS[name] for name in arguments.rows},
         methods=arguments.methods,
         draws=arguments.draws,
         minutes=arguments.minutes,

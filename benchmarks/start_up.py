@@ -1,6 +1,6 @@
 """Claim: a training begins with fewer CPU seconds of start than under Lightning Fabric.
 
-    python benchmarks/start_up.py [--peer b4354fd] [--repeats 10]
+    python benchmarks/start_up.py [--repeats 10]
 
 Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the first
 step, in processes of their own and in turn. The peer is the last commit that stood on Fabric, which must be
@@ -18,6 +18,9 @@ from harness import ROOT
 from harness.command_line import command_parser
 from harness.measure import Seconds, interleaved_times, medians
 from harness.rows import timing, write_rows
+
+PEER = "b4354fd"
+"""Commit of the peer."""
 
 TO_THE_FIRST_STEP = """
 import sys, time
@@ -65,7 +68,6 @@ def cpu_seconds(code: str, words: list[str], source: Path, cache: Path) -> Secon
 
 def main() -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("--peer", default="b4354fd")
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     words = ["train", "digits", "--out", "run", "--hardware.accelerator", "cpu"]
@@ -73,7 +75,7 @@ def main() -> None:
         peer, cache = Path(temporary, "peer"), Path(temporary, "cache")
         peer.mkdir()
         archive = subprocess.run(
-            ["git", "archive", arguments.peer, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+            ["git", "archive", PEER, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE
         )
         subprocess.run(["tar", "-x", "-C", peer], input=archive.stdout, check=True)
         tasks = {
@@ -98,7 +100,7 @@ def main() -> None:
                 precision="32-true",
                 times=setting_times,
                 peer="peer",
-                peer_name=f"Lightning Fabric, commit {arguments.peer}",
+                peer_name=f"Lightning Fabric, commit {PEER}",
                 floor=seconds["torch"],
                 unit="CPU seconds",
                 repeats=arguments.repeats,

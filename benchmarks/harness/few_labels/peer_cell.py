@@ -13,7 +13,7 @@ from convergan.json_files import write_json
 from convergan.runs.provenance import device_name
 from harness.command_line import command_parser
 from harness.few_labels.budget import Budget, Predict
-from harness.few_labels.data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
+from harness.few_labels.data import TASKS, Drawn, data_settings, drawn
 from harness.peers.classic import hog_svm, label_spreading, self_training
 from harness.peers.frozen import frozen_features
 from harness.peers.small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
@@ -33,7 +33,7 @@ WITH_A_NETWORK = ("CNN-35s", "CNN", "FixMatch", "frozen")
 
 def main() -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("task", choices=[*TASKS, *MORE_TASKS])
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("draw", type=int)
     parser.add_argument("--to", type=Path, required=True)
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    task = {**TASKS, **MORE_TASKS}[arguments.task]
+    task = TASKS[arguments.task]
     settings = data_settings(task, arguments.draw, mnist=arguments.mnist, folder=arguments.folder)
     images = drawn(task, arguments.draw, settings)
     # Found before the clock begins.
