@@ -3,11 +3,11 @@
     python benchmarks/ablation.py --mnist DIR --cifar10 DIR [--rows mnist folder-chosen-on] [--draws 2]
         [--cpu-seconds 240] [--threads 1] [--variants NAME ...] [--table] [--any-code]
 
-A variant is a line of VARIANTS: options of `convergan train`, and other networks where it has them. Each has
-the same CPU seconds: two short trainings tell what a step takes, and the steps follow. None has a baseline.
-Each cell is written to RUNS when it is done; the same command goes on where one was interrupted. These draws
-choose the recipes' settings, and are not to be shown as their result: that is for `few_labels`, whose draws
-are others.
+A variant is a line of VARIANTS: options of `convergan train`, or other networks. All variants have the same
+CPU seconds: two short trainings measure the time of a step, from which the number of steps follows. None
+has a baseline. Each cell is written to RUNS when it is done; the same command continues where one was
+interrupted. These draws choose the settings of recipes. Their errors must not be shown as results: for that
+`few_labels` has other draws.
 """
 
 import re
@@ -95,7 +95,7 @@ VARIANTS = {
         ConvSettings(width=16, generator_width=64, data_dependent_initialization=False)
     ),
 }
-"""One line each; what does not differ from the recipe comes to the same."""
+"""Parts that are changed, by name. A variant that does not differ from the recipe has the same errors."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
 def print_tables(
     plan: Plan, rates: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
 ) -> None:
-    """A table of each row, the variant that errs least first."""
+    """Prints a table for each row, the most accurate variant first."""
     for name, by_variant in rates.items():
         table = Table(title=f"{name}, {plan.cpu_seconds:g} CPU seconds", box=None, pad_edge=False)
         table.add_column("variant")

@@ -2,10 +2,10 @@
 
     python benchmarks/augmentation.py [--repeats 40]
 
-kornia must be installed for it: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. One thread; the
-views of a step of 32 labelled and 96 unlabelled images, these once weak and once strong, in turn with a copy
-of the images, which is the floor. Each image has draws of its own in both. kornia's shifts are of fractions
-of pixels, interpolated: `RandomCrop`, which takes whole ones, crops image by image.
+It needs kornia: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. It times, on one thread, the views
+of a step of 32 labelled and 96 unlabelled images, the unlabelled ones once weak and once strong. The floor
+is a copy of the images, timed in turn. Both sides draw parameters for each image. kornia's shifts are of
+fractions of pixels and interpolate: its `RandomCrop`, which shifts by whole pixels, works image by image.
 """
 
 import math

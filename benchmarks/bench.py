@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--mnist DIR] [--plan]
 
 It first prints the commands and about how long they will take, one by one and together: times on two cores.
-Without --mnist those that need images of MNIST are left out. A command that fails does not stop the next one;
-the exit code is then 1.
+Without --mnist those that need images of MNIST are left out. A command that fails does not stop the next
+one; the exit code is then 1.
 """
 
 import os

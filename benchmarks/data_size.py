@@ -2,14 +2,14 @@
 
     python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 600] [--threads N]
 
-The training loop with the recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and
-2,000,000 (1.6 GB), from a file of pixels on the disk, as a store has it. Each training has a process of its
-own, and all of them the same steps: a turn is ten of them, and the sizes take turns until each has had
-`--steps`. A ratio is that of two turns of the same round, so that whatever else the machine does slows both.
+The training loop takes steps of the recipe `mnist` on 20,000 images of MNIST, and on these repeated to
+200,000 and 2,000,000 (1.6 GB), from a file of pixels on the disk, as in a store. Each training has a
+process of its own and takes the same steps. A turn is ten steps, and the sizes take turns until each has
+had `--steps`. Each ratio compares two turns of the same round: other load on the machine slows both.
 
-Memory is the peak of the process's anonymous memory. Pages of the file do not count: they are the
-system's cache, which it takes back when it needs the room. Here all of them are in the cache; where they are
-not, a step waits for the disk.
+Memory is the peak of the process's anonymous memory. Pages of the file do not count: they are the system's
+cache, which it can take back. Here all of them are in the cache. Where they are not, a step waits for the
+disk.
 """
 
 import tempfile
@@ -79,7 +79,7 @@ class PeakMemory:
 
 
 class InTurns(Silent):
-    """Lets a training go on by a turn whenever it is asked for one."""
+    """An observer that lets a training continue for a turn when it is asked for one."""
 
     def __init__(self, turns: Turns, peak: PeakMemory) -> None:
         self.turns, self.peak = turns, peak

@@ -2,9 +2,8 @@
 
     python benchmarks/digits.py [--seeds 10] [--runs DIR]
 
-Each seed draws its own labelled images, networks and noise. Runs are resumed where an earlier call left off.
-A second row, of half the seeds, has the noise of the paper's MNIST networks, with which the baseline does
-better.
+Each seed draws its own labelled images, networks and noise. Runs continue where an earlier call stopped. A
+second row, of half the seeds, has the noise of the paper's MNIST networks, which helps the baseline.
 """
 
 from dataclasses import replace

@@ -1,18 +1,18 @@
-"""Claim: with few labels and the same minutes, convergan by default errs little more than the best rival.
+"""Claim: with few labels and the same minutes, convergan by default is within a point of the best rival.
 
     python benchmarks/few_labels.py --mnist DIR --cifar10 DIR [--minutes 2] [--threads 2] [--draws 3]
         [--rows ROW ...] [--methods METHOD ...] [--table]
 
-Every method has the same minutes of as many threads, the same images and labels, and is tested on the same
-images; one that is done earlier is not given more. Trained and tested are: `LabelSpreading` and
-`SelfTrainingClassifier` of scikit-learn, HOG and colour with an SVM, a small network with augmentation (for
-35 seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet,
-convergan by default, and, where the default has a baseline, convergan without one. A draw decides which
-images there are and which of them are labelled; no draw has chosen anything in convergan.
+All methods have the same minutes of the same number of threads, the same images and labels, and the same
+test images. A method that finishes early gets no more time. The methods are: `LabelSpreading` and
+`SelfTrainingClassifier` of scikit-learn; HOG and colour with an SVM; a small network with augmentation, for
+35 seconds and for all minutes; the same with consistency; a frozen network that has seen ImageNet;
+convergan by default; and, where the default has a baseline, convergan without one. A draw decides which
+images there are and which of them are labelled. No draw has chosen any setting of convergan.
 
-Each cell is written to RUNS when it is done, so that the same command goes on where one was interrupted, and
-rows or methods can be had one at a time. `--table` runs nothing. Where others use the machine, `--clock cpu`
-gives the peers CPU seconds; convergan plans its steps from what one takes, and its CPU seconds are beside.
+Each cell is written to RUNS when it is done; the same command continues where one was interrupted, and rows
+or methods can be run one at a time. `--table` runs nothing. On a machine that others use, `--clock cpu`
+gives the peers CPU seconds; convergan plans its steps from the time of one, and its CPU seconds are shown.
 """
 
 import sys

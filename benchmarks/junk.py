@@ -2,8 +2,8 @@
 
     python benchmarks/junk.py [--seeds 5] [--runs DIR]
 
-The classes are the digits 0 to 7, unbalanced (two classes keep 40 % of their images); the junk is 8s and 9s.
-With and without junk, the labelled and the test images are the same.
+The classes are the digits 0 to 7, unbalanced (two classes keep 40 % of their images); the junk is 8s and
+9s. The labelled and the test images are the same with and without junk.
 """
 
 from dataclasses import replace

@@ -2,12 +2,12 @@
 
     python benchmarks/kernels.py [--device cuda] [--compile off|on|both] [--batch 20] [--timed-batch 100]
 
-Outputs and gradients of the paper's layers and of the networks of three recipes, without noise and dropout,
-beside the same in float64 on the CPU: ours is the larger of both relative errors, |x - y| / |y|, the peer the
-limit that it must keep. In fp32, of which a GPU has TF32 apart, without a limit; what training reduces, in
-bf16 as well; on a GPU with channels first and last. `seconds` are those of one pass there and back, of
-`--timed-batch` images. Compiled, networks are so, on a GPU as CUDA graphs. The exit code is 1 where a limit
-is not kept.
+Outputs and gradients of the paper's layers, and of the networks of three recipes without noise and dropout,
+are compared with float64 on the CPU. Ours is the larger of the two relative errors, |x - y| / |y|; the peer
+is the limit for it. Precisions are fp32; TF32 on a GPU, without a limit; and bf16 where training uses it. A
+GPU has both memory formats, channels first and last. `seconds` is the time of one pass forward and backward
+of `--timed-batch` images. With --compile networks are compiled, on a GPU as CUDA graphs. The exit code is 1
+if a limit is exceeded.
 """
 
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ class Way(NamedTuple):
 
 
 def cases(*, small: bool = False) -> Iterator[Case]:
-    """Layers first: they tell where a network errs. Small networks are for trying the command."""
+    """Layers, then networks: they show where a network is wrong. Small ones are for trying the command."""
     dense = NoisyDense(784, 500, stdev=0.0, relu=True, train_gain=False)
     layers: list[tuple[str, nn.Module, tuple[int, ...]]] = [
         ("dense", dense, (784,)),
@@ -184,7 +184,7 @@ def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch
             results = task(batch)
         errors = [relative_error(*pair) for pair in zip(results, expected, strict=True)]
         if way.compiled:
-            # Another size would be compiled anew.
+            # Another size would be compiled again.
             timed_batch = batch
         task(timed_batch)
         seconds = median(seconds_of(partial(task, timed_batch), device) for _ in range(REPEATS))

@@ -3,9 +3,9 @@
     python benchmarks/members.py [--recipes digits mnist] [--members 10] [--steps 30] [--threads N]
         [--device cuda] [--data DIR]
 
-A step of all players of all members, without baselines: of each member by itself, and of all in one
-computation (`JointGame`), in turn, as the training loop takes them. --data is MNIST's folder. Times are per
-member.
+It times a step of all players of all members, without baselines: each member by itself, and all members in
+one computation (`JointGame`), in turn, as the training loop takes them. --data is MNIST's folder. Times are
+per member.
 """
 
 from collections.abc import Callable

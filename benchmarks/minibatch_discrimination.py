@@ -2,14 +2,14 @@
 
     python benchmarks/minibatch_discrimination.py [--repeats 20] [--threads N ...] [--device cuda]
 
-Sums of closenesses, and their gradient taken back to the projections M [n, B, C], on one thread and on as
-many as there are, or on N. The peers are what one would write: broadcasting, which holds all n n B C
-differences, and torch.cdist, which on a GPU ours calls as well; each has a process of its own. Sums and
-gradients of the three are compared before they are timed: those of a few kernels in double precision, which
-takes ours another way than the fp32 that is timed, and those of all kernels in fp32.
+It times the sums of closenesses, and their gradient back to the projections M [n, B, C], on one thread and
+on all, or on N. The peers are the obvious ways: broadcasting, which holds all n n B C differences, and
+torch.cdist, which ours calls too on a GPU. Each has a process of its own. Before the timing, sums and
+gradients of the three are compared: those of a few kernels in double precision, for which ours takes
+another way than for fp32, and those of all kernels in fp32.
 
-The floor takes each pair of samples once, and of each of its C components three operations forward
-(subtract, take the absolute value, add) and four backward (subtract, give the weight its sign, add to one,
+The floor takes each pair of samples once. Each of its C components costs three operations forward
+(subtract, absolute value, add) and four backward (subtract, give the weight its sign, add to one sample,
 subtract from the other), at the rate of a large matrix product's instructions, which do two operations
 each. It leaves out the exponentials and everything that does not grow with C.
 

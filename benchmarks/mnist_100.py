@@ -2,9 +2,10 @@
 
     python benchmarks/mnist_100.py --data DIR [--seeds 0 1 2 3 4] [--threads N] [--runs DIR]
 
-Each seed draws its own labelled images, networks and noise. Runs go on where an earlier call left off, so
-several calls with some of the seeds can share the machine, and one with all of them makes the row at the end.
-Each seed's results, with the commits of all processes that trained it, are kept in results/mnist-100/.
+Each seed draws its own labelled images, networks and noise. Runs continue where an earlier call stopped:
+several calls, each with some of the seeds, can share the machine, and one call with all of them makes the
+row at the end. The results of each seed, with the commits of all processes that trained it, are kept in
+results/mnist-100/.
 """
 
 from dataclasses import replace

@@ -1,17 +1,17 @@
-"""Claim: `mnist-paper` is the authors' script: an independent re-implementation errs as it does each epoch.
+"""Claim: `mnist-paper` is the authors' script: an independent re-implementation errs as it does.
 
     python benchmarks/mnist_paper.py --data DIR [--epochs 20] [--seed 0] [--dtype float64] [--threads N]
 
-Both take the same steps in turn, from the same weights, on the same images and with the same random numbers:
-the recipe as `train` runs it, and tests/authors, plain operations that know nothing of it. Errors of 10,000
-are those of the averaged weights after each epoch; beside them stands the largest difference between two
-weights of the discriminators, over the largest weight. In float64 what is different is chance's last digit,
-and what training makes of it. 20 epochs take about two hours of one core in float64, half of that in float32.
-The full run is
+Both take the same steps in turn, from the same weights, on the same images and with the same random
+numbers: the recipe as `train` runs it, and tests/authors, plain operations that do not use this package.
+Errors of 10,000 are those of the averaged weights after each epoch. The row also has the largest difference
+between two weights of the discriminators, divided by the largest weight. In float64 the two differ only by
+rounding, and by what training makes of it. 20 epochs take about two hours of one core in float64, half of
+that in float32. The complete run is
 
     convergan train mnist-paper --data.path DIR --out runs/mnist-paper
 
-with `--resume` to go on; it takes 300 epochs.
+with `--resume` to continue; it takes 300 epochs.
 """
 
 import sys

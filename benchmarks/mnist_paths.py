@@ -1,16 +1,16 @@
-"""Claim: the fast path errs no more than the reference path: means over 3 seeds within a standard deviation.
+"""Claim: the fast path is as accurate as the reference path: means over 3 seeds within a standard deviation.
 
     python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--device cuda] [--kept]
 
-The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank).
-The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both stop after
-epoch 60. Devices and commits are kept with the results, in results/mnist-fast-path/ and
-results/mnist-reference-path/. On a CPU without such units the noise is all that differs. Runs, in --runs DIR,
-go on where an earlier call left off, so several calls with some of the seeds can share the machine, and one
-with all of them makes the row at the end.
+The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a
+bank). The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both
+stop after epoch 60. On a CPU without units for reduced precision they differ in the noise alone. Results,
+devices and commits are kept in results/mnist-fast-path/ and results/mnist-reference-path/. Runs, in --runs
+DIR, continue where an earlier call stopped: several calls, each with some of the seeds, can share the
+machine, and one call with all of them makes the row at the end.
 
-With --kept, what results/ has of such a device counts too, on the fast path also the whole runs of
-`mnist_100`: it is not trained again, and the row is of all seeds that both paths have.
+With --kept, the runs in results/ that such a device trained count too, for the fast path also the complete
+runs of `mnist_100`. They are not trained again, and the row is of all seeds for which there are both paths.
 """
 
 from dataclasses import replace
@@ -42,7 +42,7 @@ FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"
 
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
-    """Trains up to `EPOCHS`, or goes on with it; says how it was computed."""
+    """Trains up to `EPOCHS`, or continues; returns device, precision and noise."""
     device = choose_device(recipe.hardware)
 
     def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:

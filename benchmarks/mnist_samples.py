@@ -3,9 +3,9 @@
     python benchmarks/mnist_samples.py --data DIR --feature-matching RUN --minibatch RUN --classifier RUN
         [--count 10000] [--images DIR]
 
-The runs are finished ones, of the recipes `mnist` and `mnist-mb`, and for the classifier of `mnist` with
-another seed. 10,000 images that each generator draws are scored as `convergan score` does it: Inception
-score, and precision and recall beside MNIST's 10,000 test images, with 95 % intervals. With --images the last
+The runs are finished ones, of the recipes `mnist` and `mnist-mb`; the classifier is one of `mnist` with
+another seed. Each generator draws 10,000 images, which are scored as by `convergan score`: Inception score,
+and precision and recall against MNIST's 10,000 test images, with 95 % intervals. With --images the last
 samples that each run drew itself are copied to a folder, such as docs/images.
 """
 
@@ -60,7 +60,7 @@ def training(run: Path) -> dict[str, Any]:
 def compare(
     generators: dict[str, Path], classifier: Path, data: Path, count: int
 ) -> list[dict[str, Any]]:
-    """A row of each score of each of two generators, beside the other's."""
+    """A row for each score of each of two generators, compared with the other."""
     by_generator = {name: scores(run, classifier, data, count) for name, run in generators.items()}
     rows = []
     for (name, run), rival in zip(generators.items(), reversed(generators), strict=True):

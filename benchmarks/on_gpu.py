@@ -3,14 +3,14 @@
     python benchmarks/on_gpu.py --minutes M --out DIR [--cifar10 DIR] [--mnist DIR] [--work DIR]
         [--stages NAME ...] [--dry-run] [--device cpu --small]
 
-The tests that need a GPU; layers, networks and Adam beside float64; a step and an epoch of `cifar10` and of
-`mnist`, as they are and compiled, beside plain PyTorch on the same card and the floor; then `cifar10` with
-4,000 labels for as many epochs as fit, in the way that was quicker.
+The stages are: the tests that need a GPU; layers, networks and Adam against float64; a step and an epoch of
+`cifar10` and of `mnist`, as they are and compiled, against plain PyTorch on the same card and the floor;
+then `cifar10` with 4,000 labels for as many epochs as fit, in the way that was quicker.
 
-Each stage is a process of its own. What one has found is in --out when it ends, rows as in benchmarks/results
-and on-gpu.json, which says what became of each; the training's curve is there while it trains. One that fails
-or runs out of its share of the minutes is recorded, and the next one begins. Logs and the run, with its
-checkpoints, are in --work: the same command goes on with that run. --small --device cpu tries it all.
+Each stage is a process of its own. Its rows, as in benchmarks/results, are in --out when it ends;
+on-gpu.json has the outcome of each stage, and the training's curve is written while it trains. A stage that
+fails or exceeds its share of the minutes is recorded, and the next one begins. Logs and the run, with its
+checkpoints, are in --work: the same command continues that run. --small --device cpu tries everything.
 """
 
 import argparse
@@ -120,7 +120,7 @@ class Session:
         images = ["--data", str(data)] if data else []
         if stage.name == "tests":
             marked = "cuda" if arguments.device == "cuda" else "not cuda"
-            # Without what `make test` needs beside: plugins, other tests' fixtures.
+            # Without the plugins and fixtures that `make test` needs.
             return [
                 *("-m", "pytest", "-q", "-m", marked, "-o", "addopts=", "--noconftest"),
                 *("--import-mode=importlib", "-p", "no:cacheprovider"),

@@ -4,13 +4,13 @@
 
 The images are MNIST's, as 60,000 PNG files of 28x28 pixels; the network is that of the recipe `mnist`, with
 weights as they are before training. Ours is what `convergan predict` does: it reads the files and writes a
-CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches as large as ours,
-and ends with the same network's probabilities in memory; the best number of worker processes counts.
+CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches of the same
+size, and ends with the same network's probabilities in memory; the best number of worker processes counts.
 All files are in the system's cache. Both sides run in one process, in turn.
 
-A second row is `classify`, which takes images in memory by index, as training does when it tests, against a
-Dataset that gives one image at a time, again in batches as large. There most of the time is the network's.
-The floor is its arithmetic at the rate of a large matrix product.
+A second row is `classify`, which takes images in memory by index, as training does when it tests. The peer
+is a Dataset that gives one image at a time, in batches of the same size. There most of the time is the
+network's. The floor is its arithmetic at the rate of a large matrix product.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""Writes docs/reproduce.md, its figures, and the curves of reports, from what is kept of finished cells.
+"""The writer of docs/reproduce.md, of its figures and of the curves of reports, from finished cells.
 
     python benchmarks/reproduce_page.py
 

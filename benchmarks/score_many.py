@@ -1,12 +1,12 @@
-"""Claim: 50,000 images beside 50,000 take at most 5 minutes and 4 GB after the network has seen them.
+"""Claim: 50,000 images against 50,000 take at most 5 minutes and 4 GB after the network has seen them.
 
     python benchmarks/score_many.py [--images 50000] [--features 2048] [--classes 1008] [--threads 2]
 
-Inception score, FID, KID, precision, recall, density and coverage with their intervals, by `convergan score`
-of saved features, from its start to its JSON. The features are of no network, as speed does not depend on
-what they are: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little
-apart. The memory is the largest that the process had. On a machine that others use, CPU seconds over threads
-say what it would have taken alone.
+It times `convergan score` of saved features from its start to its JSON: Inception score, FID, KID,
+precision, recall, density and coverage with their intervals. Speed does not depend on the features, which
+are random: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little
+apart. The memory is the peak of the process. On a machine that others use, CPU seconds over threads
+estimate the time alone.
 """
 
 import json
@@ -83,7 +83,7 @@ def main() -> None:
         row(
             claim=f"after embedding at most {LIMIT_SECONDS:.0f} s and {LIMIT_BYTES / 1e9:.0f} GB",
             setting=(
-                f"{arguments.images:,} beside {arguments.images:,} images, {arguments.features:,} features,"
+                f"{arguments.images:,} against {arguments.images:,} images, {arguments.features:,} features,"
                 f" {arguments.classes:,} classes, {arguments.threads} threads"
             ),
             device=device_name(torch.device("cpu")),

@@ -2,11 +2,11 @@
 
     python benchmarks/score_mnist.py --data DIR [--epochs 12] [--runs DIR] [--threads N]
 
-The classifier is that of the recipe `mnist` with all 60,000 labels; the training goes on where an earlier
-call left off. Scored are the 10,000 test images, the same with the pixels of each at random places, and 100
-copies of one image, all by the paper's protocol. Images of permuted pixels are nothing that the classifier
-knows; a score of 1 would need it to say the same of all of them. It does not: their brightness differs, and
-far from its training images it is certain of whatever it says; the JSON has its mean confidence.
+The classifier is that of the recipe `mnist` with all 60,000 labels; the training continues where an earlier
+call stopped. It scores the 10,000 test images, the same with the pixels of each permuted, and 100 copies of
+one image, all by the paper's protocol. Images of permuted pixels are unknown to the classifier; they would
+score 1 if it gave the same answer to all of them. It does not: their brightness differs, and far from its
+training images it is certain of any answer; the JSON has its mean confidence.
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ without --weights these are random ones of the public file's format, with a last
 apart. Ours is what `convergan score` does. The peer is torch-fidelity's network in batches of 64 under a
 DataLoader that opens each file with Pillow; the best number of worker processes counts. Both networks
 are in one process, and take turns. The images are the first of CIFAR-10's test set; the floor is the
-network's arithmetic at the rate of a large matrix product. The scores of both are beside the times.
+network's arithmetic at the rate of a large matrix product. The row has the scores of both.
 
 On a GPU there is a second row, in bf16; its deviation from our fp32 is in the row and printed.
 """

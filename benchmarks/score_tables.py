@@ -1,4 +1,4 @@
-"""Writes the table of docs/scores.md from benchmarks/results/score-coverage.json.
+"""The writer of the table in docs/scores.md, from benchmarks/results/score-coverage.json.
 
 python benchmarks/score_tables.py
 """

@@ -2,9 +2,9 @@
 
     python benchmarks/start_up.py [--repeats 10]
 
-Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the first
-step, in processes of their own and in turn. The peer is the last commit that stood on Fabric, which must be
-installed for it: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
+Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the
+first step, in processes of their own and in turn. The peer is the last commit with Fabric, which must be
+installed: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
 """
 
 import os

@@ -3,14 +3,14 @@
     python benchmarks/step.py --recipe mnist|cifar10 [--data DIR] [--steps N] [--threads N ...]
         [--device cuda] [--compile off|on|both]
 
-One step of both players, without baseline; of `mnist` on one thread and on as many as there are, or on N. The
-training loop takes a step, then the peer (`harness/peers`), which has a process of its own, one
-on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
-(`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
-bank of noise, the median leaves out; `epoch` has it all. Without --data the images are random ones.
+It times one step of both players, without baseline; of `mnist` on one thread and on all, or on N. The
+training loop takes a step, then the peer (`harness/peers`), which has a process of its own, takes one on
+images in memory, then follows a large matrix product, and so on. The floor is the step's arithmetic
+(`operations`) at the rate of that product. The median leaves out the loop's work of every few hundred
+steps, such as drawing a new bank of noise; `epoch` contains it. Without --data the images are random.
 
-Compiled, ours is so, on a GPU as CUDA graphs; the seconds before its first step's end are kept, and how often
-the compiler left the graph.
+With --compile ours is compiled, on a GPU as CUDA graphs; the row then has the seconds to the end of the
+first step, and the numbers of breaks of the graph.
 """
 
 import tempfile

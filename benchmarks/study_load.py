@@ -2,12 +2,11 @@
 
     python benchmarks/study_load.py [--participants 100] [--trials 100] [--think-seconds 1]
 
-`convergan study serve` with 2 workers on loopback, on SQLite and on PostgreSQL, both syncing every vote to
-the disk. Each participant asks for the images ahead as the study's page does, thinks for a second and an
-exponentially distributed while more (half a second on average), and votes, over one connection that is
-kept. Afterwards every vote must be in the database once, and no answer of the server may have been an
-error. The participants share the machine with the server. Where PostgreSQL is not installed, its row is left
-out.
+It runs `convergan study serve` with 2 workers on loopback, on SQLite and on PostgreSQL, both syncing every
+vote to the disk. Each participant asks for the images ahead as the study's page does, thinks for a second
+and an exponentially distributed time more (half a second on average), and votes, over one connection that
+is kept. Afterwards every vote must be in the database once, and no answer of the server may have been an
+error. The participants share the machine with the server. Without PostgreSQL its row is left out.
 """
 
 import argparse

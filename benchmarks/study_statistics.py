@@ -1,10 +1,10 @@
-"""Claim: what a study's report says holds as often as it says: intervals, tests, verdicts, thresholds.
+"""Claim: intervals, tests, verdicts and thresholds of a study's report hold as often as they say.
 
-    python benchmarks/study_statistics.py [--runs 1000]
+    python benchmarks/study_statistics.py [--runs 1000] [--parts PART ...]
 
-Simulated studies whose truth is known. `peer` is what a page that takes votes for independent, or images for
-fixed, or everybody for attentive would have said of the same votes. Each row is kept as soon as it is there:
-the same command goes on with those that the same code has not made yet.
+Simulated studies whose truth is known. The peer is a page that takes votes for independent, or images for
+fixed, or everybody for attentive, on the same votes. Each row is written as soon as it is measured: the
+same command continues with the rows that the same code has not measured yet.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/study-statistics.md from benchmarks/results/study-statistics.json.
+"""The writer of the tables in docs/study-statistics.md, from benchmarks/results/study-statistics.json.
 
 python benchmarks/study_tables.py
 """

@@ -1,4 +1,4 @@
-"""Prints the figures of benchmarks/results as a table.
+"""The figures of benchmarks/results as tables.
 
 python benchmarks/table.py [NAME ...]
 """

@@ -4,15 +4,15 @@
         [--minutes M | --epochs E] [--labels 100] [--threads N] [--runs DIR] [--table]
     python benchmarks/time_to_accuracy.py --data DIR --what mnist-fast --labels 20 --draws 10
 
-A record is a run: what was trained, its seed, the seconds after which the test error first was that low,
-when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is
-ever replaced: the same command measures what this commit has no record of on this machine. A run that does
-not come there is a record as well, of how long it had.
+A record is a run: what was trained, its seed, the seconds until the test error was that low for the first
+time, the errors by epoch, the date, the commit and the machine. Records are appended to
+results/time-to-accuracy.json and never replaced: the same command measures those that this commit does not
+have on this machine. A run that does not reach the target is also a record, with the time that it had.
 
-Our runs train alone, without baseline; their seconds are those that metrics.jsonl counts, tests of each
-epoch included, start and decoding not. The peer is that of `epoch`, its images decoded by its
-`DataLoader` as it trains. Looking at test errors in each epoch is for the clock alone: nothing is chosen by
-them. `mnist-fast` shifts images, and so is not in the permutation-invariant setting of the others.
+Our runs train alone, without baseline. Their seconds are those of metrics.jsonl, with the test of each
+epoch and without start and decoding. The peer is that of `epoch`; its `DataLoader` decodes images as it
+trains. Test errors of each epoch are for the clock alone: they choose nothing. `mnist-fast` shifts images;
+it is not in the permutation-invariant setting of the others.
 """
 
 import argparse
@@ -130,7 +130,7 @@ def records_of(path: Path) -> list[Record]:
 
 
 def measure(arguments: argparse.Namespace, subject: str, seed: int) -> Record:
-    """Trains once, or goes on with a peer that was interrupted."""
+    """Trains once, or continues with a peer that was interrupted."""
     name = f"{subject}-{arguments.labels}-{seed}-{arguments.threads}"
     if subject == PEER:
         facts = peers_run(arguments, arguments.runs / name, seed)
@@ -169,7 +169,7 @@ def our_run(arguments: argparse.Namespace, out: Path, recipe: str, seed: int) ->
 
 
 def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
-    """The peer, epoch by epoch, until it has come to the lowest target or has had its epochs."""
+    """The peer, epoch by epoch, until it has reached the lowest target or has had its epochs."""
     if arguments.data is None:
         raise SystemExit("--data: expected a folder with parquet files, which the peer reads")
     recipe = replace(PRESETS["mnist"], seed=seed, labels=arguments.labels)
@@ -199,7 +199,7 @@ def is_of(entry: Record, arguments: argparse.Namespace, subject: str, seed: int)
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
-    """A line a record; below, what the seeds of each commit came to."""
+    """Prints a line for each record, then a summary of the seeds of each commit."""
     table = Table(box=None, pad_edge=False)
     for column in ("date", "commit", "machine", "what", "labels", "seed"):
         table.add_column(column)

@@ -2,12 +2,12 @@
 
     python benchmarks/virtual_batch_norm.py [--repeats 40] [--threads N]
 
-Forward and backward of a generator, for one batch and its reference batch. Ours takes both through the
-network in one pass. The peer is the plain way, with the same weights: it takes the reference through the
-network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
-Gradients flow through both. Before they are timed, images and gradients of the two are compared in double
-precision; each is timed in a process of its own. The floor is the arithmetic of ours at the rate of a large
-matrix product.
+It times forward and backward of a generator, for one batch and its reference batch. Ours takes both through
+the network in one pass. The peer is the plain way, with the same weights: it takes the reference through
+the network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
+Gradients flow through both. Before the timing, images and gradients of the two are compared in double
+precision. Each has a process of its own. The floor is the arithmetic of ours at the rate of a large matrix
+product.
 """
 
 from copy import deepcopy

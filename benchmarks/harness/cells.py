@@ -149,7 +149,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:
-    """Runs `convergan train` into a new folder: one that a killed call left is begun anew.
+    """Runs `convergan train` into a new folder: one that a killed call left is begun again.
 
     Returns:
         The run's results.json, and what `timed` gives.

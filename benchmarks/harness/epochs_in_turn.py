@@ -1,4 +1,4 @@
-"""Epochs of a recipe and of its peer: what each took, and what it came to."""
+"""Epochs of a recipe and of its peer, with their seconds and errors."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from harness.peers.mnist import (
 
 
 class EpochByEpoch:
-    """Leaves the books to the recorder, and tells what every epoch took and came to.
+    """An observer that records as `train` does, and reports the seconds and metrics of every epoch.
 
     Args:
         recorder: what `train` has as observer.

@@ -1,4 +1,4 @@
-"""A Python process that has so many seconds."""
+"""A Python process with a limit of seconds."""
 
 import os
 import signal

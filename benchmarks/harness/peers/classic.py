@@ -39,8 +39,8 @@ def hog_svm(data: Drawn, budget: Budget) -> Predict:
 
 
 def self_training(data: Drawn, budget: Budget) -> Predict:
-    """Logistic regression on principal components of HOG and colour, or of the pixels, whichever errs less
-    on the labels; it takes in the images that it is sure of.
+    """Logistic regression on principal components of HOG and colour, or of the pixels, whichever is better on
+    the labels; it adds the images that it is sure of.
     """
     folds = _folds(data.labels, budget.seed)
     ways: list[Callable[[np.ndarray], np.ndarray]] = [

@@ -1,6 +1,6 @@
 """Peers with a small network: six convolutions, on the labels alone, and with consistency (FixMatch).
 
-One cycle of AdamW over the time that they have; the statistics of batch normalization are taken anew from
+One cycle of AdamW over the time that they have; the statistics of batch normalization are taken again from
 plain images at the end, since those of augmented ones would serve them badly.
 """
 

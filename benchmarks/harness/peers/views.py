@@ -40,13 +40,13 @@ class Views:
 
 
 def flipped(images: Tensor) -> Tensor:
-    """Half of them from left to right."""
+    """Images of which half are mirrored, left to right."""
     mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
 
 def shifted(images: Tensor, pixels: int) -> Tensor:
-    """Each by up to so many pixels either way; what is missing is reflected."""
+    """Images shifted by up to so many pixels in each direction, with reflected borders."""
     count, _, height, width = images.shape
     padded = F.pad(images, [pixels] * 4, mode="reflect").permute(0, 2, 3, 1)
     vertical, horizontal = torch.randint(0, 2 * pixels + 1, (2, count, 1))
