@@ -33,7 +33,7 @@ from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
 from harness import rows
 from harness.command_line import command_parser
-from harness.comparison_command import SMALL
+from harness.comparison_command import SMALL, SMALL_BATCH
 from harness.limited_process import GRACE_SECONDS, ROOT, run
 
 WIDTH = 80
@@ -160,6 +160,7 @@ class Session:
         compiled = self.compiled("cifar10")
         words += ["--hardware.compile"] if compiled else []
         if arguments.small:
+            words += ["--batch-size", str(SMALL_BATCH)]
             for name, value in SMALL["cifar10"].items():
                 words += [f"--networks.{name.replace('_', '-')}", str(value)]
         start = START_SECONDS * (1 + compiled)

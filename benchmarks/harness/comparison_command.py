@@ -22,6 +22,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Settings of the networks of a recipe in small, as large as a small peer's."""
 
+SMALL_BATCH = 20
+
 COMPILED = {"off": [False], "on": [True], "both": [False, True]}
 
 
@@ -42,7 +44,7 @@ def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
     recipe = PRESETS[arguments.recipe]
     if arguments.small:
         networks = replace(recipe.networks, **SMALL[recipe.name])
-        recipe = replace(recipe, networks=networks, labels=20)
+        recipe = replace(recipe, networks=networks, labels=20, batch_size=SMALL_BATCH)
     data = replace(recipe.data, path=arguments.data)
     return [
         replace(recipe, data=data, hardware=replace(recipe.hardware, compile=compiled))

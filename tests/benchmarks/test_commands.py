@@ -126,7 +126,7 @@ def test_an_epoch(
     folder = tmp_path / "hub" / "plain_text"
     folder.mkdir(parents=True)
     shape, column = {"mnist": ((28, 28, 1), "image"), "cifar10": ((32, 32, 3), "img")}[recipe]
-    write_splits(folder, shape, column, train=1000, test=50)
+    write_splits(folder, shape, column, train=200, test=20)
     words = ("--data", folder.parent, "--small", "--epochs", 1, "--threads", 1)
     (row,) = command(epoch, "--recipe", recipe, *words)
     require_one_turn(row)

@@ -61,10 +61,10 @@ def folder_of(*classes: str) -> Task:
 TASKS = {
     "digits": Task(source="digits", labels=100, recipe="digits-fast"),
     "mnist": Task(source="mnist", labels=100, recipe="mnist-fast"),
-    # Of all 210 choices of four, the one on which simple classifiers have the errors of the folder by which
-    # the defaults were first judged, whose classes are not known: SVMs of pixels and of HOG with colour 45.8 and 30.8 %
-    # there, 44.2 and 28.4 % here; a small network with augmentation, of two draws of labels, 23.7 and 20.2 %
-    # there, 24.7 and 21.2 % here.
+    # Of all 210 choices of four, the one on which simple classifiers have the errors of the folder by
+    # which the defaults were first judged, whose classes are not known: SVMs of pixels and of HOG with
+    # colour 45.8 and 30.8 % there, 44.2 and 28.4 % here; a small network with augmentation, of two
+    # draws of labels, 23.7 and 20.2 % there, 24.7 and 21.2 % here.
     "folder-a": folder_of("airplane", "automobile", "frog", "horse"),
     # Of the six others, drawn with seed 0.
     "folder-b": folder_of("cat", "deer", "dog", "ship"),
