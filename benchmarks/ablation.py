@@ -183,13 +183,13 @@ def step_seconds(short: float, longer: float) -> float:
 
 def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
     """The cells that there are, by row, variant and draw."""
-    rates: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    by_row: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for name, variant, draw in plan.trainings():
         cell = cells.found(plan.cell(name, variant, draw))
         if cell is not None:
             rate = 100 * cell["test_errors"] / cell["test_size"]
-            rates.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}
-    return rates
+            by_row.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}
+    return by_row
 
 
 def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
@@ -197,10 +197,10 @@ def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
 
 
 def print_tables(
-    plan: Plan, rates: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
+    plan: Plan, by_row: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
 ) -> None:
     """Prints a table for each row, the most accurate variant first."""
-    for name, by_variant in rates.items():
+    for name, by_variant in by_row.items():
         table = Table(title=f"{name}, {plan.cpu_seconds:g} CPU seconds", box=None, pad_edge=False)
         table.add_column("variant")
         for column in ("errors, %", "against as it is", "steps", "CPU seconds"):
@@ -221,11 +221,11 @@ def print_tables(
 
 
 def result_rows(
-    plan: Plan, rates: dict[str, dict[str, dict[int, dict[str, Any]]]]
+    plan: Plan, by_row: dict[str, dict[str, dict[int, dict[str, Any]]]]
 ) -> list[dict[str, Any]]:
     """A row for each task and variant: the recipe compared with the variant, over the draws of both."""
     rows = []
-    for name, by_variant in rates.items():
+    for name, by_variant in by_row.items():
         unchanged = by_variant.get(AS_IT_IS, {})
         for variant, changed in by_variant.items():
             draws = sorted(unchanged.keys() & changed.keys())
@@ -287,9 +287,9 @@ def main() -> None:
             [plan.cell(*training) for training in by_cell.values()],
             lambda cell: plan.measure(*by_cell[cell.name]),
         )
-    rates = error_rates(plan, cells)
-    print_tables(plan, rates, Console())
-    if rows := result_rows(plan, rates):
+    by_row = error_rates(plan, cells)
+    print_tables(plan, by_row, Console())
+    if rows := result_rows(plan, by_row):
         print(write_rows("ablation", rows))
     if failed:
         raise SystemExit(f"{failed} cells failed")

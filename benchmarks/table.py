@@ -58,9 +58,7 @@ def _middle_half(quartiles: list[float] | None) -> str:
 
 def main() -> None:
     parser = command_parser(__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="a file of the folder; all of them"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="file without .json; default: all")
     print_tables(parser.parse_args().names, Console())
 
 

@@ -53,8 +53,8 @@ class Cells:
     """The cells of a benchmark, in a folder.
 
     Args:
-        folder: theirs.
-        any_code: one that other code measured, with the same settings, counts as well.
+        folder: where their files are.
+        any_code: True if cells that other code measured with the same settings count as well.
     """
 
     def __init__(self, folder: Path, *, any_code: bool = False) -> None:
