@@ -147,8 +147,6 @@ class Plan:
         words: list[object] = ["--from", file, "--seed", draw, "--no-baseline", "--epochs"]
         if task.source == "folder":
             folder = self.folders / f"{name}-{draw}"
-            if self.cifar10 is None:
-                raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
             write_folder(task, draw, self.cifar10, folder)
             words = ["--data.path", folder, *words]
         else:

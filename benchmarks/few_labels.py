@@ -92,8 +92,6 @@ class Plan:
         task = self.tasks[name]
         folder = self.folders / f"{name}-{draw}"
         if task.source == "folder":
-            if self.cifar10 is None:
-                raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
             write_folder(task, draw, self.cifar10, folder)
         out = self.runs / "runs" / cell.name
         if method in (CONVERGAN, ALONE):

@@ -117,14 +117,14 @@ def drawn(task: Task, draw: int, settings: DataSettings) -> Drawn:
     )
 
 
-def write_folder(task: Task, draw: int, cifar10: Path, folder: Path) -> None:
+def write_folder(task: Task, draw: int, cifar10: Path | None, folder: Path) -> None:
     """Writes train/<class>, train/unlabelled and test/<class>, whole or not at all; one that is there stays.
 
     The draw decides which images of each class there are, and which of them are labelled.
     """
     if folder.exists():
         return
-    files = find_parquet(cifar10)
+    files = find_parquet(cifar10) if cifar10 else {"train": [], "test": []}
     tables = {}
     for split in ("train", "test"):
         if not files[split]:
