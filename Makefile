@@ -21,7 +21,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
 test-long: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --timeout 3600
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -23,6 +23,13 @@ def test_the_recipes_own_model_is_preferred() -> None:
     assert chosen_arm({"composed": wrong(0), "gan": wrong()}) == "composed"
 
 
+def test_the_baseline_must_be_better_by_two_standard_errors() -> None:
+    # Four images against none: 4 = 2 sqrt(4). Five: 5 > 2 sqrt(5). Of seven against two, 5 < 2 sqrt(9).
+    assert chosen_arm({"consistency": wrong(*range(4)), "baseline": wrong()}) == "consistency"
+    assert chosen_arm({"consistency": wrong(*range(5)), "baseline": wrong()}) == "baseline"
+    assert chosen_arm({"consistency": wrong(*range(7)), "baseline": wrong(7, 8)}) == "consistency"
+
+
 def test_of_several_clearly_better_arms_the_best_is_chosen() -> None:
     own = wrong(*range(10))
     answers = {"composed": own, "baseline": wrong(0, 1, 2), "gan": wrong(0), "frozen": wrong(1)}
