@@ -145,7 +145,7 @@ def rows_of(
 def stopped_and_resumed(
     words: list[object], out: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """The results of a run that is stopped half way through its minutes and resumed, or resumes a killed one."""
+    """The results of a run that is stopped half way and resumed; one that was killed is only resumed."""
     command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
     command += ["--resume", "--hardware.threads", arguments.threads]
     if not out.exists():
