@@ -32,12 +32,12 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from convergan.runs.provenance import device_name
-from convergan.study.create import create_study
-from convergan.study.entry import new_link
-from convergan.study.keys import read_key_file
-from convergan.study.opening import open_study
-from convergan.study.plan import Plan
-from convergan.study.schema import Vote
+from convergan.study.collect.entry import new_link
+from convergan.study.design.plan import Plan
+from convergan.study.preparation.create import create_study
+from convergan.study.storage.keys import read_key_file
+from convergan.study.storage.opening import open_study
+from convergan.study.storage.schema import Vote
 from harness.command_line import command_parser
 from harness.postgres_server import NoPostgreSQL, postgres_server
 from harness.rows import row, write_rows

@@ -18,16 +18,16 @@ from scipy.stats import norm
 from convergan.json_files import read_json
 from convergan.statistics.bootstrap import mean_replicates
 from convergan.statistics.intervals import expanded_percentiles, wilson
-from convergan.study.arms import equivalence_of
-from convergan.study.attention import attention
-from convergan.study.comparisons import compare_all
-from convergan.study.conclusion import conclude
-from convergan.study.estimates import Estimates
-from convergan.study.power import power_of_difference
-from convergan.study.rates import MARGIN, Rates, rates_of
-from convergan.study.screens import Screens, flag, without_flagged
-from convergan.study.thresholds import Thresholds
-from convergan.study.votes import Votes
+from convergan.study.analysis.arms import equivalence_of
+from convergan.study.analysis.attention import attention
+from convergan.study.analysis.comparisons import compare_all
+from convergan.study.analysis.conclusion import conclude
+from convergan.study.analysis.estimates import Estimates
+from convergan.study.analysis.rates import MARGIN, Rates, rates_of
+from convergan.study.analysis.screens import Screens, flag, without_flagged
+from convergan.study.analysis.thresholds import Thresholds
+from convergan.study.analysis.votes import Votes
+from convergan.study.design.power import power_of_difference
 from harness.command_line import command_parser
 from harness.rows import GIT_COMMIT, results_path, row, write_rows
 from harness.simulated_votes import (

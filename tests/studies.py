@@ -11,12 +11,12 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from convergan.study.database import Database
-from convergan.study.entry import Way, new_link
-from convergan.study.keys import Keys
-from convergan.study.plan import Plan
-from convergan.study.serve import SERVER_OPTIONS
+from convergan.study.collect.entry import Way, new_link
+from convergan.study.design.plan import Plan
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys
 from convergan.study.web.app import make_app
+from convergan.study.web.serve import SERVER_OPTIONS
 from drawn_images import draw
 from visitor import Visitor
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from convergan.cli import main
 from convergan.json_files import read_json
-from convergan.study.database import Database
-from convergan.study.migrate import revision_of, upgrade
+from convergan.study.storage.database import Database
+from convergan.study.storage.migrations import revision_of, upgrade
 
 KEPT = Path(__file__).parent / "fixtures" / "0.1.0"
 # The classifiers of `minibatch` said of an image what depended on those beside it: they are refused.

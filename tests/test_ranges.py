@@ -19,7 +19,7 @@ from convergan.recipes.networks import ImageNetSettings, MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings, HardwareSettings, OptimizerSettings, Recipe
 from convergan.scoring.settings import ScoreSettings
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
 
 CLASSES: list[Any] = []
 PENDING: list[Any] = [Checked]

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from convergan import study_commands
 from convergan.cli import main
-from convergan.study.opening import open_study
-from convergan.study.schema import Participant
+from convergan.study.storage.opening import open_study
+from convergan.study.storage.schema import Participant
 from drawn_images import write_folder
 
 CREATE = ["study", "create", "--trials", "4", "--practice", "2", "--checks", "3"]

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 from scipy.special import expit, logit
 
-from convergan.study.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS, UP_MS
-from convergan.study.votes import Votes
+from convergan.study.analysis.votes import Votes
+from convergan.study.design.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS, UP_MS
 
 STDEV_BETWEEN = 0.07
 """Standard deviation between participants, as among the 328 of dgm-eval's CIFAR-10 file."""

@@ -58,10 +58,10 @@ from convergan.runs.results import Results as Results
 from convergan.scoring.score import score as score
 from convergan.scoring.scores import Scores as Scores
 from convergan.scoring.settings import ScoreSettings as ScoreSettings
-from convergan.study.analysis import analyse as analyse
-from convergan.study.power import power_of_difference as power_of_difference
-from convergan.study.power import power_of_thresholds as power_of_thresholds
-from convergan.study.rates import Rates as Rates
+from convergan.study.analysis.analyse import analyse as analyse
+from convergan.study.analysis.rates import Rates as Rates
+from convergan.study.design.power import power_of_difference as power_of_difference
+from convergan.study.design.power import power_of_thresholds as power_of_thresholds
 from convergan.techniques.class_weights import balanced_class_weights as balanced_class_weights
 from convergan.techniques.conditional_entropy import conditional_entropy as conditional_entropy
 from convergan.techniques.consistency import AdaptiveThreshold as AdaptiveThreshold

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from convergan.study.create import create_study
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
+from convergan.study.preparation.create import create_study
 from study_load import Measured, check, load, write_noise
 
 

@@ -14,7 +14,7 @@ from convergan.images.decode import Unreadable, decode
 from convergan.images.read_images import find_images, read_images
 from convergan.images.regular_files import open_regular
 from convergan.recipes.settings import DataSettings
-from convergan.study.image_files import ImageFile
+from convergan.study.preparation.image_files import ImageFile
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from convergan.statistics.equivalence import equivalence
 from convergan.statistics.intervals import expanded_percentiles, wilson
 from convergan.statistics.multiplicity import holm
 from convergan.statistics.student import student_mean
-from convergan.study.analysis import analyse
+from convergan.study.analysis.analyse import analyse
 from convergan.training.verdict import compare as compare_classifiers
 from harness.simulated_votes import simulated_votes
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from convergan.study.create import create_study
-from convergan.study.opening import open_study
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
+from convergan.study.preparation.create import create_study
+from convergan.study.storage.opening import open_study
 from harness.postgres_server import NoPostgreSQL, postgres_server
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served, serving, write_images
 

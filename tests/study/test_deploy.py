@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from convergan.study.serve import trusted_proxies
+from convergan.study.web.serve import trusted_proxies
 from convergan.study_commands import Serve
 
 TOP = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from convergan import study_commands
 from convergan.cli import main
-from convergan.study.export import _COLUMNS
-from convergan.study.keys import read_key_file
-from convergan.study.opening import open_study
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
+from convergan.study.import_export.export import _COLUMNS
+from convergan.study.storage.keys import read_key_file
+from convergan.study.storage.opening import open_study
 from studies import MadeStudy, write_images
 
 PAGE = (Path(__file__).parents[2] / "docs" / "study.md").read_text()

@@ -13,7 +13,7 @@ from convergan.errors import UserError, printable, shortened
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
-from convergan.study.plan import CONTROL, Plan
+from convergan.study.design.plan import CONTROL, Plan
 from convergan.study_commands.planning import Power, ShowPlan, power_line
 from convergan.study_commands.planning import Study as _Study
 
@@ -33,7 +33,7 @@ def require_extra() -> None:
 
 
 def _key_file(study: str, key: Path | None) -> Path:
-    from convergan.study.keys import default_key_file
+    from convergan.study.storage.keys import default_key_file
 
     return key or default_key_file(study)
 
@@ -65,7 +65,7 @@ class Create(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.create import create_study
+        from convergan.study.preparation.create import create_study
 
         generated = {self.generated.resolve().name: self.generated}
         for each in self.arm:
@@ -129,8 +129,8 @@ class Serve(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.entry import new_link
-        from convergan.study.serve import ready_to_serve, root_path, serve, trusted_proxies
+        from convergan.study.collect.entry import new_link
+        from convergan.study.web.serve import ready_to_serve, root_path, serve, trusted_proxies
 
         root, proxies = root_path(self.root_path), trusted_proxies(self.trusted_proxies)
         key_file = _key_file(self.study, self.key)
@@ -171,8 +171,8 @@ class Invite(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.invite import links, prolific_settings
-        from convergan.study.opening import open_with_keys
+        from convergan.study.collect.entry import links, prolific_settings
+        from convergan.study.storage.opening import open_with_keys
 
         database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
         database.close()
@@ -199,8 +199,8 @@ class DryRun(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.bots import run_bot
-        from convergan.study.opening import open_study
+        from convergan.study.collect.bots import run_bot
+        from convergan.study.storage.opening import open_study
 
         database = open_study(self.study)
         with progress_bar("answering", unit="participants") as progress:
@@ -267,7 +267,7 @@ class Report(Checked):
                 self.study, self.out, simulated=self.simulated, margin=self.margin, **options
             )
             return
-        from convergan.study.votes_import import read_collected
+        from convergan.study.import_export.votes_import import read_collected
 
         if self.simulated:
             raise UserError(f"simulated: expected a study's database, got {self.study}")
@@ -299,7 +299,7 @@ class Import(Checked):
     """Replace an existing file."""
 
     def run(self) -> None:
-        from convergan.study.votes_import import import_votes
+        from convergan.study.import_export.votes_import import import_votes
 
         told = import_votes(self.file, self.out, self.columns, overwrite=self.overwrite)
         shown = sys.stderr if is_standard_output(self.out) else sys.stdout
@@ -328,7 +328,7 @@ class Export(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.export import export_study
+        from convergan.study.import_export.export import export_study
 
         count = export_study(
             self.study, self.out, simulated=self.simulated, overwrite=self.overwrite
@@ -356,8 +356,8 @@ class Forget(Checked):
 
     def run(self) -> None:
         require_extra()
-        from convergan.study.forgetting import forget
-        from convergan.study.opening import open_with_keys
+        from convergan.study.collect.forgetting import forget
+        from convergan.study.storage.opening import open_with_keys
 
         database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
         named = sys.stdin.readline() if self.participant == "-" else self.participant

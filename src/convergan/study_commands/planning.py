@@ -8,7 +8,7 @@ from annotated_types import Interval
 from tyro.conf import Positional, arg
 
 from convergan.ranges import Checked
-from convergan.study.plan import Plan
+from convergan.study.design.plan import Plan
 
 _PAPERS_DIFFERENCE = round(0.787 - 0.714, 3)
 """Change of people's accuracy on CIFAR-10 when the paper selected images by their Inception score."""
@@ -21,8 +21,8 @@ Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
 def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
     """One sentence on the power of a study with this plan."""
-    from convergan.study.power import power_of_difference, power_of_thresholds
-    from convergan.study.staircase import FEWEST_TRIALS
+    from convergan.study.design.power import power_of_difference, power_of_thresholds
+    from convergan.study.design.staircase import FEWEST_TRIALS
 
     if plan.timed and plan.trials <= FEWEST_TRIALS:
         return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials of each participant"
@@ -63,7 +63,7 @@ class ShowPlan(Checked):
         require_extra()
         from convergan.json_files import json_text
         from convergan.outputs import require_output, write_output
-        from convergan.study.preregistration import preregistration, read_plan
+        from convergan.study.preparation.preregistration import preregistration, read_plan
 
         require_output(self.out, name="out", overwrite=self.overwrite)
         found = read_plan(self.study)
@@ -100,7 +100,7 @@ class Power(Checked):
     """Standard deviation of true accuracy between the images of a set."""
 
     def run(self) -> None:
-        from convergan.study.power import participants_needed, power_of_difference
+        from convergan.study.design.power import participants_needed, power_of_difference
 
         options: dict[str, Any] = {
             "arms": self.arms,

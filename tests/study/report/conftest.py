@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convergan.study.analysis import analyse
-from convergan.study.rates import rates_of
+from convergan.study.analysis.analyse import analyse
+from convergan.study.analysis.rates import rates_of
+from convergan.study.analysis.votes import Votes
 from convergan.study.report import StudyReport
 from convergan.study.report.page import write_page
-from convergan.study.votes import Votes
 from harness.simulated_votes import joined, simulated_votes, timed_votes
 
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from convergan.errors import UserError
-from convergan.study.rates import Rates, rates_of
+from convergan.study.analysis.rates import Rates, rates_of
+from convergan.study.analysis.votes import Votes
 from convergan.study.report import StudyReport, make_report
 from convergan.study.report.as_json import write_json
 from convergan.study.report.page import SHOWN_IMAGES, write_page
-from convergan.study.votes import Votes
 from outline import Outline
 from outline import words as words_of
 

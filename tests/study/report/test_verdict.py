@@ -5,14 +5,14 @@ import pytest
 
 from convergan.statistics.equivalence import Equivalence
 from convergan.statistics.intervals import Interval
-from convergan.study.arms import describe_arm
-from convergan.study.attention import Attention
-from convergan.study.estimates import Estimate, Estimates
-from convergan.study.findings import Arm, Comparison
-from convergan.study.rates import Rates
+from convergan.study.analysis.arms import describe_arm
+from convergan.study.analysis.attention import Attention
+from convergan.study.analysis.estimates import Estimate, Estimates
+from convergan.study.analysis.findings import Arm, Comparison
+from convergan.study.analysis.rates import Rates
+from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, verdict
-from convergan.study.thresholds import Thresholds
 from harness.simulated_votes import simulated_rates
 
 S = "\N{NO-BREAK SPACE}"

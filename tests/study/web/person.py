@@ -6,8 +6,8 @@ from typing import Any
 from playwright.sync_api import Page
 from sqlalchemy import select
 
-from convergan.study.entry import new_link
-from convergan.study.schema import Participant, Trial, Vote
+from convergan.study.collect.entry import new_link
+from convergan.study.storage.schema import Participant, Trial, Vote
 from studies import Served
 
 OpenPage = Callable[..., Page]

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from convergan.errors import UserError
-from convergan.study.bots import run_bot
-from convergan.study.schema import Participant, Study, Vote
+from convergan.study.collect.bots import run_bot
+from convergan.study.storage.schema import Participant, Study, Vote
 from studies import QUICK
 
 

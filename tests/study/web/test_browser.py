@@ -6,8 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from convergan.study.bots import run_bot
-from convergan.study.plan import Plan
+from convergan.study.collect.bots import run_bot
+from convergan.study.design.plan import Plan
 from studies import BRIEF, QUICK, MadeStudy, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
 from study.web.person import (

@@ -8,7 +8,7 @@ from itertools import pairwise
 from playwright.sync_api import CDPSession, Page, Route
 from sqlalchemy import select
 
-from convergan.study.schema import Participant, Trial
+from convergan.study.storage.schema import Participant, Trial
 from studies import BRIEF, MakeStudy, Serve, Served
 from study.web.conftest import PHONE
 from study.web.person import ANSWER, OpenPage, Person, assert_complete, by_key, study_of

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from convergan.study.entry import new_link
+from convergan.study.collect.entry import new_link
 from convergan.study.web import guard
 from visitor import new_key
 

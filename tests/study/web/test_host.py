@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from convergan.study.entry import new_link
+from convergan.study.collect.entry import new_link
 from convergan.study.web import site
 from studies import QUICK, prolific_path, serving
 from visitor import Visitor

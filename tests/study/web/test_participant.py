@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from convergan.study.entry import new_link
-from convergan.study.plan import CONSENT
-from convergan.study.schema import Identity, Participant, Study, Token
+from convergan.study.collect.entry import new_link
+from convergan.study.design.plan import CONSENT
+from convergan.study.storage.schema import Identity, Participant, Study, Token
 from studies import QUICK, prolific_path
 
 PID = "5f3a9c2e1b7d4e6f8a0b1c2d"

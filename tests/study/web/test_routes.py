@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fastapi import HTTPException
 
-from convergan.study.entry import Entry
+from convergan.study.collect.entry import Entry
 from convergan.study.web import admin, participant, trials
 from convergan.study.web.site import open_site
 from studies import QUICK

@@ -5,8 +5,9 @@ import numpy as np
 from convergan.page.chart import Chart
 from convergan.page.figures import Line, line_chart
 from convergan.page.words import percent
-from convergan.study.findings import Arm, Findings
-from convergan.study.rates import CHANCE, Rates
+from convergan.study.analysis.findings import Arm, Findings
+from convergan.study.analysis.rates import CHANCE, Rates
+from convergan.study.design.staircase import TARGET
 from convergan.study.report.figures import (
     Mark,
     Points,
@@ -16,7 +17,6 @@ from convergan.study.report.figures import (
 )
 from convergan.study.report.verdict import measured
 from convergan.study.report.words import milliseconds, points
-from convergan.study.staircase import TARGET
 
 MOST_LINES = 6
 """As many styles as there are; with more arms nobody could tell the lines apart."""

@@ -2,7 +2,7 @@
 
 from convergan.page.chart import Chart
 from convergan.page.words import percent
-from convergan.study.findings import Findings, ImageSet
+from convergan.study.analysis.findings import Findings, ImageSet
 from convergan.study.report.figures import (
     Mark,
     Points,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from convergan.study.findings import Findings
-from convergan.study.rates import Rates
+from convergan.study.analysis.findings import Findings
+from convergan.study.analysis.rates import Rates
 
 
 @dataclass(frozen=True, kw_only=True)

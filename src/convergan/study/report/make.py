@@ -7,16 +7,16 @@ from rich.console import Console
 
 from convergan.errors import UserError, printable
 from convergan.outputs import is_standard_output, require_output
-from convergan.study.analysis import analyse
-from convergan.study.rates import MARGIN, Rates, rates_of
+from convergan.study.analysis.analyse import analyse
+from convergan.study.analysis.rates import MARGIN, Rates, rates_of
+from convergan.study.analysis.screens import Screens, without_flagged
+from convergan.study.analysis.statistics.learning import BLOCK_TRIALS
+from convergan.study.analysis.votes import Votes
+from convergan.study.import_export.votes_import import read_scores
 from convergan.study.report.as_json import write_json
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.page import write_page
 from convergan.study.report.terminal import print_report
-from convergan.study.screens import Screens, without_flagged
-from convergan.study.statistics.learning import BLOCK_TRIALS
-from convergan.study.votes import Votes
-from convergan.study.votes_import import read_scores
 from convergan.terminal import standard_console
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from convergan.study.audit import events
-from convergan.study.export import left_out, picture_of, read_votes
-from convergan.study.opening import open_study
-from convergan.study.plan import Plan
+from convergan.study.analysis.screens import screens_of
+from convergan.study.design.plan import Plan
+from convergan.study.import_export.export import left_out, picture_of, read_votes
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.make import make_report
-from convergan.study.schema import Study
-from convergan.study.screens import screens_of
+from convergan.study.storage.audit import events
+from convergan.study.storage.opening import open_study
+from convergan.study.storage.schema import Study
 
 
 def report_study(

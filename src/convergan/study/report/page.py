@@ -14,11 +14,11 @@ from convergan.page.chart import Chart
 from convergan.page.environment import templates
 from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
-from convergan.study.findings import Findings, ImageRate, ImageSet
+from convergan.study.analysis.findings import Findings, ImageRate, ImageSet
+from convergan.study.design.staircase import LONGEST_MS, TARGET
 from convergan.study.report import charts, image_charts, words
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.verdict import cautions, differs, measured, verdict
-from convergan.study.staircase import LONGEST_MS, TARGET
 
 SHOWN_IMAGES = 6
 MOST_BLOCKS = 4

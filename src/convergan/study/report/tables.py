@@ -4,8 +4,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from convergan.page.words import chance, count, percent
-from convergan.study.estimates import Estimate
-from convergan.study.findings import Arm, Comparison, Findings
+from convergan.study.analysis.estimates import Estimate
+from convergan.study.analysis.findings import Arm, Comparison, Findings
+from convergan.study.analysis.thresholds import ThresholdComparison
 from convergan.study.report.verdict import differs, measured
 from convergan.study.report.words import (
     index,
@@ -18,7 +19,6 @@ from convergan.study.report.words import (
     times,
     times_interval,
 )
-from convergan.study.thresholds import ThresholdComparison
 
 MOST_COMPARISONS = 10
 NOTHING = "–"

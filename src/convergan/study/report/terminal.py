@@ -6,7 +6,8 @@ from rich.table import Table
 
 from convergan.errors import printable
 from convergan.page.words import count
-from convergan.study.findings import Findings
+from convergan.study.analysis.findings import Findings
+from convergan.study.design.staircase import TARGET
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.tables import (
     NOTHING,
@@ -22,7 +23,6 @@ from convergan.study.report.tables import (
 )
 from convergan.study.report.verdict import cautions, verdict
 from convergan.study.report.words import correlation_words, unavailable_words
-from convergan.study.staircase import TARGET
 
 MOST_DETAILED = 4
 """Arms with a table each; more of them get a line each."""

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
 from convergan.statistics.levels import SIGNIFICANCE
-from convergan.study.findings import (
+from convergan.study.analysis.findings import (
     Arm,
     ArmWithFlagged,
     Comparison,
     ComparisonWithFlagged,
     Findings,
 )
+from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
+from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
 from convergan.study.report.words import (
     interval,
     milliseconds,
@@ -20,8 +22,6 @@ from convergan.study.report.words import (
     p_words,
     widest,
 )
-from convergan.study.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
-from convergan.study.thresholds import Threshold, ThresholdComparison
 
 FEW_PARTICIPANTS = 10
 """Below this, intervals over participants are too narrow."""

@@ -3,9 +3,9 @@
 from convergan.page.words import SPACE, chance, percent
 from convergan.statistics.correlation import Correlation
 from convergan.statistics.intervals import Interval
-from convergan.study.estimates import Estimate
-from convergan.study.findings import Findings
-from convergan.study.thresholds import Threshold
+from convergan.study.analysis.estimates import Estimate
+from convergan.study.analysis.findings import Findings
+from convergan.study.analysis.thresholds import Threshold
 
 _MINUS = "\N{MINUS SIGN}"
 

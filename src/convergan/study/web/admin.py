@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.errors import UserError
-from convergan.study.audit import events, note
-from convergan.study.database import Database
-from convergan.study.forgetting import delete_participant
-from convergan.study.keys import Keys, same
-from convergan.study.progress import progress_of
-from convergan.study.schema import Study
+from convergan.study.collect.forgetting import delete_participant
+from convergan.study.collect.progress import progress_of
+from convergan.study.storage.audit import events, note
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys, same
+from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ADMIN
 from convergan.study.web.site import Site, SiteDep
 

@@ -14,12 +14,12 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from convergan.errors import one_line
-from convergan.study.database import Database
-from convergan.study.keys import Keys, read_key_file
-from convergan.study.places import Closed
-from convergan.study.schema import Study
-from convergan.study.tasks import Expired, NoSession
-from convergan.study.voting import Conflict
+from convergan.study.collect.places import Closed
+from convergan.study.collect.tasks import Expired, NoSession
+from convergan.study.collect.voting import Conflict
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys, read_key_file
+from convergan.study.storage.schema import Study
 from convergan.study.web import admin, participant, trials
 from convergan.study.web.guard import Guard
 from convergan.study.web.limits import Limit

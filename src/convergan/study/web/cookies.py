@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-from convergan.study.keys import Keys
+from convergan.study.storage.keys import Keys
 
 SESSION = "session"
 """With a participant's token."""

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convergan.study.keys import digest
+from convergan.study.storage.keys import digest
 from convergan.study.web.cookies import SESSION
 from convergan.study.web.limits import Limit, visitor_at
 from convergan.study.web.site import Site

@@ -7,9 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from convergan.study.database import Database
-from convergan.study.debrief import debrief
-from convergan.study.entry import (
+from convergan.study.collect.debrief import debrief
+from convergan.study.collect.entry import (
     Entry,
     another_person,
     from_cookie,
@@ -17,11 +16,12 @@ from convergan.study.entry import (
     from_prolific,
     way_of,
 )
-from convergan.study.joining import find_participant, join
-from convergan.study.keys import Keys
-from convergan.study.places import require_arm_place, require_place
-from convergan.study.schema import Study
-from convergan.study.tasks import NoSession, answered_by, authenticated, require_time_left
+from convergan.study.collect.joining import find_participant, join
+from convergan.study.collect.places import require_arm_place, require_place
+from convergan.study.collect.tasks import NoSession, answered_by, authenticated, require_time_left
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys
+from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ENTRY, SESSION
 from convergan.study.web.limits import visitor_at
 from convergan.study.web.site import EntryCookie, SessionToken, Site, SiteDep

@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from convergan.page.environment import templates
-from convergan.study.database import Database
-from convergan.study.keys import Keys
-from convergan.study.plan import Plan
-from convergan.study.schema import Study
+from convergan.study.design.plan import Plan
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys
+from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ENTRY, SESSION, Cookies, cookies_of
 from convergan.study.web.limits import Limit
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from convergan.study.tasks import State, authenticated, image_content, state_of
-from convergan.study.timed import claim, replace_seen
-from convergan.study.voting import Ballot, Key, Position, Receipt, record
+from convergan.study.collect.tasks import State, authenticated, image_content, state_of
+from convergan.study.collect.timed import claim, replace_seen
+from convergan.study.collect.voting import Ballot, Key, Position, Receipt, record
 from convergan.study.web.site import SessionToken, SiteDep
 
 router = APIRouter()

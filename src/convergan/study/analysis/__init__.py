@@ -1,0 +1,1 @@
+"""The statistical analysis of votes: from votes or rates to findings."""

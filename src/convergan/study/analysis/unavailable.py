@@ -1,0 +1,50 @@
+"""What some data cannot tell, by name."""
+
+import numpy as np
+
+from convergan.study.analysis.exposures import exposures_of
+from convergan.study.analysis.rates import Rates
+from convergan.study.analysis.votes import Votes
+from convergan.study.design.staircase import FEWEST_TRIALS, TARGET
+
+_NEED_VOTES = (
+    "intervals over participants and images",
+    "learning curve",
+    "Krippendorff's alpha",
+    "fooling rate by image",
+    "correlation with a score of images",
+    "response times",
+    "attention, by obvious fakes",
+)
+_NEED_TRIALS = ("d' and criterion", "naive intervals")
+
+
+_NEED_FREE_ACCURACY = (
+    "better or worse than chance",
+    "equivalence to chance",
+    "learning curve",
+    "comparison of accuracies",
+    "correlation of scores of sets with errors",
+)
+
+
+def unavailable(data: Votes | Rates) -> dict[str, str]:
+    """Name and reason of each number that a report on these data has to leave out."""
+    if isinstance(data, Votes):
+        return _of_timed(data)
+    missing = dict.fromkeys(_NEED_VOTES, "needs single votes")
+    if np.isnan(data.generated_trials + data.real_trials).any():
+        missing |= dict.fromkeys(_NEED_TRIALS, "needs the number of each participant's trials")
+    return missing
+
+
+def _of_timed(votes: Votes) -> dict[str, str]:
+    timed = exposures_of(votes)
+    if not timed:
+        return {}
+    arms = "" if len(timed) == len(np.unique(votes.arm)) else f" in {', '.join(timed)}"
+    why = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
+    missing = dict.fromkeys(_NEED_FREE_ACCURACY, why)
+    if all(len(each.votes) == 0 for each in timed.values()):
+        missing["exposure threshold"] = f"needs more than {FEWEST_TRIALS} trials of a participant"
+    return missing

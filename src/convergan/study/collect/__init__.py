@@ -1,0 +1,1 @@
+"""Collecting votes while a study runs: links, sessions, trials, votes, progress, deletion."""

@@ -1,0 +1,1 @@
+"""The design of a study: plan, order of trials, exposures of timed trials, statistical power."""

@@ -1,8 +1,0 @@
-"""What Alembic runs for every upgrade and downgrade: inside the caller's transaction, all or nothing."""
-
-from alembic import context
-
-from convergan.study.schema import Base
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
-context.run_migrations()

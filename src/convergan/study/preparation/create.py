@@ -1,0 +1,193 @@
+"""From folders of images to the database of a study."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import insert, inspect
+from sqlalchemy.exc import OperationalError
+
+from convergan.errors import UserError, one_line
+from convergan.files import written_aside
+from convergan.images.decode import Unreadable, decode_in_order
+from convergan.images.encode import to_png
+from convergan.study.collect.outcome import CODES
+from convergan.study.design.plan import CONSENT, CONTROL, REAL, ArmPlan, Plan, arms_of
+from convergan.study.design.staircase import FEWEST_TRIALS
+from convergan.study.preparation.image_files import ImageFile, choose_files, common_size_px
+from convergan.study.preparation.tell_tales import Looks, looks_of, tell_tales
+from convergan.study.storage.audit import note
+from convergan.study.storage.database import Database
+from convergan.study.storage.keys import Keys, new_code, new_key_file, new_token
+from convergan.study.storage.migrations import upgrade
+from convergan.study.storage.schema import Arm, Image, Study
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `create_study` made."""
+
+    database: Database
+    arms: list[ArmPlan]
+    images: dict[str, int]
+    """Images in each set."""
+    size_px: int
+    keys: Keys
+    warnings: list[str]
+    """What the plan cannot show, and what tells the sets apart whatever the generator can do."""
+
+
+def create_study(
+    where: str,
+    key_file: Path,
+    plan: Plan,
+    *,
+    real: Path,
+    generated: Mapping[str, Path],
+    controls: Path | None = None,
+    progress: Progress | None = None,
+) -> Created:
+    """Makes the database of a new study: the plan, and the images as participants will get them.
+
+    Every image, real or generated, is decoded, brought to one size and encoded alike, to files of one length.
+
+    Args:
+        where: a new file, or the URL of a database without a study, as for `Database`.
+        key_file: a new file for the study's secrets.
+        plan: the settings.
+        real: folder of real images.
+        generated: folders of generated images, by the name of the set.
+        controls: folder of obvious fakes; needed where the plan has controls.
+        progress: called with (images done, images in all).
+
+    Raises:
+        UserError: a study that exists already, too few images, or one that cannot be read.
+    """
+    plan = replace(plan, consent=plan.consent or CONSENT)
+    sets = list(generated)
+    for name, whose in ((REAL, "real images"), (CONTROL, "obvious fakes")):
+        if name in sets:
+            raise UserError(f"arm: expected another name than {name!r}, which the {whose} have")
+    if (controls is None) != (plan.controls == 0):
+        got = "none" if controls is None else f"{controls} and 0 controls"
+        raise UserError(
+            f"control_images: expected a folder of obvious fakes where controls is above 0, got {got}"
+        )
+    files = choose_files(
+        plan, {REAL: real, **generated, **({CONTROL: controls} if controls else {})}
+    )
+    size_px = plan.size_px or common_size_px(files)
+    database = Database(where)
+    _require_new(database)
+    keys = new_key_file(key_file)
+    try:
+        if database.is_sqlite:
+            # Closed before it moves: what SQLite keeps beside a database would stay behind.
+            with (
+                written_aside(Path(str(database)), private=True) as aside,
+                closing(Database(str(aside))) as new,
+            ):
+                found = _fill(new, keys, plan, sets, files, size_px, progress)
+        else:
+            found = _fill(database, keys, plan, sets, files, size_px, progress)
+    except BaseException:
+        key_file.unlink()
+        raise
+    return Created(
+        database=database,
+        arms=arms_of(plan, sets),
+        images={
+            name: sum(file.images == name for file in files)
+            for name in (REAL, *sets, *([CONTROL] if controls else []))
+        },
+        size_px=size_px,
+        keys=keys,
+        warnings=_doubts(plan) + tell_tales(found),
+    )
+
+
+def _doubts(plan: Plan) -> list[str]:
+    found = []
+    if plan.timed and plan.trials <= FEWEST_TRIALS:
+        found.append(
+            f"trials: {plan.trials} are too few to give a participant's threshold, which takes more than"
+            f" {FEWEST_TRIALS}"
+        )
+    return found
+
+
+def _require_new(database: Database) -> None:
+    if database.is_sqlite:
+        if Path(str(database)).exists():
+            raise UserError(f"out: expected a new file, got {database}, which exists")
+        return
+    try:
+        made = inspect(database.engine).has_table("study")
+    except OperationalError as error:
+        raise UserError(
+            f"out: expected a database at {database}, got none: {one_line(error.orig)}"
+        ) from None
+    if made:
+        raise UserError(f"out: expected a database without a study, got {database}, which has one")
+
+
+def _fill(
+    database: Database,
+    keys: Keys,
+    plan: Plan,
+    sets: list[str],
+    files: Sequence[ImageFile],
+    size_px: int,
+    progress: Progress | None,
+) -> list[Looks]:
+    """Makes the tables and fills them, all in one transaction; gives what each image looks like."""
+    looks = []
+    with database.writing() as session:
+        upgrade(session.connection())
+        length = 0
+        pictures = decode_in_order([file.path for file in files], size=(size_px, size_px))
+        for number, (file, pixels) in enumerate(zip(files, pictures, strict=True), start=1):
+            if isinstance(pixels, Unreadable):
+                raise UserError(f"{file.path}: expected a readable image, got {pixels}")
+            looks.append(looks_of(file, pixels))
+            content = to_png(np.broadcast_to(pixels, (size_px, size_px, 3)), compress=False)
+            length = len(content)
+            session.execute(
+                insert(Image).values(
+                    images=file.images,
+                    name=file.name,
+                    generated=file.images != REAL,
+                    practice=file.practice,
+                    sha256=hashlib.sha256(Path(file.path).read_bytes()).hexdigest(),
+                    content=content,
+                )
+            )
+            if progress is not None:
+                progress(number, len(files))
+        session.add_all(
+            Arm(name=arm.name, images=arm.images, feedback=arm.feedback)
+            for arm in arms_of(plan, sets)
+        )
+        session.add(
+            Study(
+                id=1,
+                plan=asdict(plan),
+                codes={outcome: new_code() for outcome in CODES},
+                size_px=size_px,
+                content_length=length,
+                quota=plan.participants,
+                paused=False,
+                created_at=time.time(),
+                order_secret=new_token(),
+                key_fingerprint=keys.fingerprint,
+            )
+        )
+        note(session, "created", f"convergan {version('convergan')}")
+    return looks

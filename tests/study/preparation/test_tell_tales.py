@@ -1,0 +1,123 @@
+"""What gives sets away is found in their distributions; sets that were made alike are not accused."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convergan.images.header import jpeg_quality
+from convergan.study.preparation.image_files import ImageFile
+from convergan.study.preparation.tell_tales import looks_of, tell_tales
+
+
+def photographs(count, seed, size_px=32):
+    """Smooth noise, as photographs are, uint8 [count, size, size, 3]."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return [
+        np.asarray(Image.fromarray(each).resize((size_px, size_px), Image.Resampling.BICUBIC))
+        for each in small
+    ]
+
+
+def written(folder: Path, images, **options):
+    folder.mkdir()
+    suffix = "jpg" if "quality" in options else "png"
+    for number, each in enumerate(images):
+        Image.fromarray(each).save(folder / f"{number}.{suffix}", **options)
+    return folder
+
+
+def told(size_px=32, **folders):
+    looks = []
+    for name, folder in folders.items():
+        for path in sorted(folder.iterdir()):
+            with Image.open(path) as image:
+                pixels = np.asarray(image.resize((size_px, size_px)))
+            looks.append(looks_of(ImageFile(name, folder, str(path), practice=False), pixels))
+    return tell_tales(looks)
+
+
+@pytest.mark.parametrize("options", [{}, {"quality": 90}], ids=["PNG", "JPEG"])
+def test_sets_made_alike_are_not_accused(tmp_path, options):
+    real = written(tmp_path / "real", photographs(40, 0), **options)
+    made = written(tmp_path / "made", photographs(40, 1), **options)
+    assert told(real=real, made=made) == []
+
+
+def test_a_part_of_the_real_images_is_enough(tmp_path):
+    """29 of 60 of another size, where the usual size is the same."""
+    real = written(tmp_path / "real", photographs(31, 0) + photographs(29, 2, size_px=64))
+    made = written(tmp_path / "made", photographs(60, 1))
+    assert told(real=real, made=made)[0].startswith(
+        "size: 100 % of the images of made are 32x32, 52 % of the real ones;"
+    )
+
+
+def test_jpeg_of_another_quality(tmp_path):
+    real = written(tmp_path / "real", photographs(30, 0), quality=95)
+    made = written(tmp_path / "made", photographs(30, 1), quality=25)
+    found = told(real=real, made=made)
+    assert found[0].startswith(
+        "quality: 100 % of the images of made are JPEG of quality 25, 0 % of the real ones;"
+    )
+
+
+def test_blocks_that_stay_when_a_jpeg_becomes_a_png(tmp_path):
+    def compressed(image):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=15)
+        return np.asarray(Image.open(file))
+
+    real = written(tmp_path / "real", photographs(30, 0))
+    made = written(tmp_path / "made", [compressed(each) for each in photographs(30, 1)])
+    found = told(real=real, made=made)
+    assert any(each.startswith("blockiness: images of made tend to be more cut") for each in found)
+
+
+def test_images_that_were_scaled_up(tmp_path):
+    real = written(tmp_path / "real", photographs(30, 0))
+    soft = [
+        np.asarray(
+            Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
+        )
+        for each in photographs(30, 1)
+    ]
+    made = written(tmp_path / "made", soft)
+    found = told(real=real, made=made)
+    assert any(
+        each.startswith("sharpness: images of made tend to be softer than the real ones, by which")
+        for each in found
+    )
+
+
+def test_half_of_the_real_images_out_of_focus(tmp_path):
+    """The middles of both sharpnesses are nearly alike; people learn that soft images are real."""
+    images = photographs(60, 0)
+    soft = [
+        np.asarray(
+            Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
+        )
+        for each in images[:30]
+    ]
+    real = written(tmp_path / "real", soft + images[30:])
+    made = written(tmp_path / "made", photographs(60, 1))
+    found = told(real=real, made=made)[0]
+    assert found.startswith("sharpness: images of made tend to be sharper than the real ones")
+
+
+def test_obvious_fakes_may_be_told_by_anything(tmp_path):
+    real = written(tmp_path / "real", photographs(30, 0))
+    fakes = written(tmp_path / "control", photographs(30, 1, size_px=64), quality=15)
+    assert told(real=real, other=fakes)
+    assert told(real=real, control=fakes) == []
+
+
+@pytest.mark.parametrize("quality", [25, 50, 75, 90, 95])
+def test_the_quality_of_a_jpeg_is_the_one_it_was_saved_with(tmp_path, quality):
+    Image.fromarray(photographs(1, 0)[0]).save(tmp_path / "a.jpg", quality=quality)
+    assert abs(jpeg_quality(str(tmp_path / "a.jpg")) - quality) <= 1
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert jpeg_quality(str(tmp_path / "a.png")) is None
