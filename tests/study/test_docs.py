@@ -13,7 +13,9 @@ from convergan.study.storage.keys import read_key_file
 from convergan.study.storage.opening import open_study
 from studies import MadeStudy, write_images
 
-PAGE = (Path(__file__).parents[2] / "docs" / "study.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "study.md").read_text()
+TUTORIAL = (DOCS / "tutorials" / "study.md").read_text()
 
 
 def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
@@ -48,6 +50,9 @@ def test_the_defaults_are_as_documented():
 
 def test_the_power_is_as_create_prints_it():
     assert f"power: {study_commands.power_line(Plan())}\n" in PAGE
+    small = Plan(trials=20, participants=8)
+    assert "--trials 20 --participants 8" in TUTORIAL
+    assert f"power: {study_commands.power_line(small)}\n" in TUTORIAL
 
 
 def test_the_columns_are_as_documented():

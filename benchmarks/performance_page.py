@@ -1,0 +1,119 @@
+"""Writes the tables of docs/performance.md from benchmarks/results.
+
+python benchmarks/performance_page.py
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from convergan.files import write_text
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+
+_BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.S)
+"""The table of the JSON file of that name."""
+
+_HEADS = (
+    "measured",
+    "device",
+    "ours",
+    "compared with",
+    "ratio (middle half)",
+    "times the floor",
+    "repeats",
+)
+
+_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "none": ""}
+
+
+def filled(page: str, results: Path) -> str:
+    """The page with each of its tables as the JSON files in a folder have it."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{_table(results, block[2])}{block[4]}", page)
+
+
+def _table(results: Path, name: str) -> str:
+    rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
+    json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
+    return "\n".join([*lines, "", f"Source: {json_file}, commit {commits}.", ""])
+
+
+def _short(commit: str | None) -> str:
+    """The first digits of a commit, and whether its files had been changed."""
+    return "unknown" if commit is None else commit[:7] + commit[40:]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["setting"],
+        _device(row),
+        _measured(row, "ours"),
+        f"{row['peer_name']}: {_measured(row, 'peer')}",
+        _ratio(row),
+        "–" if row["times_floor"] is None else f"{row['times_floor']:.2f}",
+        f"{row['repeats']:,}",
+    )
+
+
+def _device(row: dict[str, Any]) -> str:
+    """The device, and the precision where something is computed."""
+    precision = _PRECISIONS.get(row["precision"], row["precision"])
+    device: str = row["device"].replace("cpu", "CPU")
+    return f"{device}, {precision}" if precision else device
+
+
+def _measured(row: dict[str, Any], side: str) -> str:
+    """The time or memory of a side, and what else its row has of that side."""
+    value, unit = row[side], row["unit"].split(" of ")[0].split(" at ")[0]
+    if unit == "MB":
+        return f"{_three_digits(value)} MB"
+    prefix = "CPU " if unit.startswith("CPU") else ""
+    text = f"{_three_digits(1e3 * value)} {prefix}ms"
+    if value >= 1:
+        text = f"{_three_digits(value)} {prefix}s"
+    rate = row.get(f"{side}_images_per_second")
+    if rate is None and side == "ours":
+        rate = row.get("images_per_second")
+    if rate is not None:
+        text += f" ({_three_digits(rate)} images/s)"
+    if f"{side}_epoch_reached" in row:
+        text += f" (epoch {row[f'{side}_epoch_reached']})"
+    return text
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    """How many times as fast ours is; in percent, ours as a share of the other."""
+    if row["times_faster"] is not None:
+        values = (row["times_faster"], *row.get("times_faster_quartiles", ()))
+        return _with_middle_half([f"{value:.2f}" for value in values], "")
+    share = row.get("share_of_peer", row["ours"] / row["peer"])
+    quartiles = row.get("share_of_peer_quartiles", []) if row["repeats"] > 1 else []
+    return _with_middle_half([f"{100 * value:.1f}" for value in (share, *quartiles)], " %")
+
+
+def _with_middle_half(values: list[str], unit: str) -> str:
+    """A value and, where its quartiles follow it, the first and the last of these."""
+    value, *quartiles = values
+    return f"{value}{unit} ({quartiles[0]} to {quartiles[2]})" if quartiles else f"{value}{unit}"
+
+
+def _three_digits(value: float) -> str:
+    """A number with three digits, more where it is 1,000 or above."""
+    magnitude = math.floor(math.log10(float(f"{value:.3g}")))
+    return f"{value:,.{max(0, 2 - magnitude)}f}"
+
+
+def main() -> None:
+    write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), RESULTS))
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
