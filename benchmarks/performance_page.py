@@ -1,22 +1,20 @@
-"""Writes the tables of docs/performance.md from benchmarks/results.
+"""The writer of the tables in docs/performance.md, from benchmarks/results.
 
 python benchmarks/performance_page.py
 """
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
+from harness import BENCHMARKS, ROOT, page_tables
+from harness.command_line import command_parser
+from harness.page_tables import markdown_table
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = BENCHMARKS / "results"
 PAGE = ROOT / "docs" / "performance.md"
-
-_BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.S)
-"""The table of the JSON file of that name."""
 
 _HEADS = (
     "measured",
@@ -32,17 +30,16 @@ _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "none": ""}
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with each of its tables as the JSON files in a folder have it."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(results, block[2])}{block[4]}", page)
+    """The page with each of its tables as the JSON file of that name in a folder has it."""
+    return page_tables.filled(page, lambda name: _table(results, name))
 
 
 def _table(results: Path, name: str) -> str:
     rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
-    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
     commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
     json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
-    return "\n".join([*lines, "", f"Source: {json_file}, commit {commits}.", ""])
+    note = f"Source: {json_file}, commit {commits}."
+    return markdown_table(_HEADS, map(_cells, rows), note)
 
 
 def _short(commit: str | None) -> str:
@@ -89,7 +86,7 @@ def _measured(row: dict[str, Any], side: str) -> str:
 
 
 def _ratio(row: dict[str, Any]) -> str:
-    """How many times as fast ours is; in percent, ours as a share of the other."""
+    """The ratio of speeds, other by ours; where there is none, ours as a percentage of the other."""
     if row["times_faster"] is not None:
         values = (row["times_faster"], *row.get("times_faster_quartiles", ()))
         return _with_middle_half([f"{value:.2f}" for value in values], "")
@@ -111,6 +108,7 @@ def _three_digits(value: float) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), RESULTS))
     print(f"wrote {PAGE}")
 

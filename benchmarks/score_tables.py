@@ -4,17 +4,15 @@ python benchmarks/score_tables.py
 """
 
 import json
-import re
 from typing import Any
 
 from convergan.files import write_text
-from harness import ROOT
+from harness import ROOT, page_tables
 from harness.command_line import command_parser
+from harness.page_tables import markdown_table
 from harness.rows import RESULTS
 
 PAGE = ROOT / "docs" / "scores.md"
-
-_BLOCK = re.compile(r"(<!-- table: coverage -->\n)(.*?)(<!-- end -->)", re.S)
 
 _HEADS = (
     "number",
@@ -40,13 +38,13 @@ _SHIFTS = {"equal": "nothing", "near": ".1", "apart": ".3", "far": "1"}
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
     """The page with its table as the rows have it."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(rows)}{block[3]}", page)
+    return page_tables.filled(page, lambda _: _table(rows))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "Not measured yet.\n"
-    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
+    lines = []
     for row in sorted(rows, key=lambda row: _ORDER.index(row["number"])):
         size = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
@@ -60,10 +58,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
             _share(row["coverage_of_difference"]),
             _width(row["width_of_difference"]),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(cells)
     draws = sorted({row["repeats"] for row in rows})
     counts = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
-    return "\n".join([*lines, "", f"Of {counts} draws each.", ""])
+    return markdown_table(_HEADS, lines, f"Of {counts} draws each.")
 
 
 def _share(value: float | None) -> str:

@@ -5,17 +5,15 @@ python benchmarks/study_tables.py
 
 import json
 import math
-import re
 from typing import Any
 
 from convergan.files import write_text
-from harness import ROOT
+from harness import ROOT, page_tables
 from harness.command_line import command_parser
+from harness.page_tables import markdown_table
 from harness.rows import RESULTS
 
 PAGE = ROOT / "docs" / "study-statistics.md"
-
-_BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 _HEADS = {
     "participants": (
@@ -62,23 +60,22 @@ _RATIOS = {("thresholds", name) for name in ("interval_factor", "read_over_truth
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
     """The page with its tables as the rows have them."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(block[2], rows)}{block[4]}", page)
+    return page_tables.filled(page, lambda name: _table(name, rows))
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> str:
     table_rows = [row for row in rows if row.get("table") == name]
     if not table_rows:
         return "Not measured yet.\n"
-    heads = _HEADS[name]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for row in table_rows:
-        cells = [_cell(name, key, row.get(key)) for key in _CELLS[name]]
-        lines.append(f"| {' | '.join([row['setting'], *cells])} |")
+    lines = [
+        (row["setting"], *(_cell(name, key, row.get(key)) for key in _CELLS[name]))
+        for row in table_rows
+    ]
     runs = sorted({row["repeats"] for row in table_rows})
     studies = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     chance = 196 * math.sqrt(0.05 * 0.95 / runs[0])
     note = f"Shares of {studies} simulated studies: one near 5 or 95 % is off by up to {chance:.1f} points."
-    return "\n".join([*lines, "", note, ""])
+    return markdown_table(_HEADS[name], lines, note)
 
 
 def _cell(name: str, key: str, value: float | None) -> str:
