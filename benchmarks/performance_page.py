@@ -52,7 +52,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["setting"],
         _device(row),
         _measured(row, "ours"),
-        f"{row['peer_name']}: {_measured(row, 'peer')}",
+        # Older results name the file of a peer where it was then.
+        f"{row['peer_name'].replace('benchmarks/peer_', 'benchmarks/harness/peers/')}:"
+        f" {_measured(row, 'peer')}",
         _ratio(row),
         "–" if row["times_floor"] is None else f"{row['times_floor']:.2f}",
         f"{row['repeats']:,}",
