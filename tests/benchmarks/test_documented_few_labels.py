@@ -42,8 +42,11 @@ def test_two_minutes_of_each_method() -> None:
         "HOG and colour, SVM": "HOG-SVM", "small CNN with augmentation, 35 s": "CNN-35s",
         "the same, 2 minutes": "CNN", "the same with consistency (FixMatch)": "FixMatch",
         "a frozen ImageNet network, linear": "frozen", "convergan": "convergan",
+        "convergan without a baseline (`--no-baseline`)": "convergan-alone",
     }  # fmt: skip
-    shown = {method: cells for method, *cells in table("results.md", "Two minutes of each method")}
+    shown = {
+        method: cells for method, *cells in table("results.md", "Two minutes of each method", 0)
+    }
     assert shown.keys() == names.keys()
     for method, cells in shown.items():
         for cell, methods in zip(cells, settings.values(), strict=True):
@@ -59,6 +62,16 @@ def test_two_minutes_of_each_method() -> None:
         best = min(rivals.values())
         bold = {names[method] for method, cells in shown.items() if cells[column].startswith("**")}
         assert bold == {name for name, rate in rivals.items() if rate == best}
+
+
+def test_draws_that_chose_nothing() -> None:
+    settings = by_setting(results("few-labels-2-minutes-six-draws"))
+    shown = {
+        method: cells for method, *cells in table("results.md", "Two minutes of each method", 1)
+    }
+    assert shown.keys() == {"FixMatch", "convergan"}
+    for method, cells in shown.items():
+        assert cells == [spread(methods[method][3:]) for methods in settings.values()]
 
 
 def test_seconds_to_an_accuracy() -> None:
