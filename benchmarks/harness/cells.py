@@ -1,7 +1,7 @@
 """Cells of a table that takes hours: each is a command, and a file that is written when it is done.
 
-A cell's file is named by what it is, by the settings that decide it and by the code that it runs: a second
-call of a benchmark runs only what is missing, and one that is killed loses the cell that it was at.
+The name of the file contains the cell, hashes of its settings and of the code that it runs. A second call of
+a benchmark runs only the missing cells, and a killed one loses a single cell.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class Cell:
     settings: dict[str, Any]
     """Settings that decide its numbers."""
     code: Iterable[Path]
-    """The files that it runs: others may change."""
+    """Files on which the result depends."""
 
     @property
     def stem(self) -> str:
@@ -73,16 +73,16 @@ class Cells:
         return read_json(older[-1]) if older else None
 
     def keep(self, cell: Cell, measured: dict[str, Any]) -> None:
-        """Writes a cell that is done, whole or not at all."""
+        """Writes a finished cell, atomically."""
         make_folder(self.folder)
         facts = {"names": cell.names, "settings": cell.settings, "git_commit": GIT_COMMIT}
         write_json(self.folder / f"{cell.name}.json", {**facts, **measured})
 
     def run(self, cells: Iterable[Cell], measure: Callable[[Cell], dict[str, Any]]) -> int:
-        """Measures what is missing, and says so, one after the other.
+        """Measures the missing cells one after the other, and prints each.
 
         Returns:
-            How many failed: the others are done all the same.
+            The number of cells that failed; the others are done.
         """
         failed = 0
         for cell in cells:
@@ -105,16 +105,16 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
     """Runs a command in a process of its own, which can import the harness.
 
     Args:
-        words: of the command.
-        log: where what it prints goes.
-        threads: that numerical libraries may use.
+        words: the words of the command.
+        log: file for its output.
+        threads: number of threads for numerical libraries.
 
     Returns:
         `wall_seconds` and `cpu_seconds` of the process, from its start to its end, and `peak_bytes`, the
         most memory that it had.
 
     Raises:
-        subprocess.CalledProcessError: it failed; the message has its last line.
+        subprocess.CalledProcessError: it failed; the message has the last line of its output.
     """
     make_folder(log.parent)
     start = time.perf_counter()
@@ -149,10 +149,10 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:
-    """Runs `convergan train` into a new folder: one that a killed call left is begun again.
+    """Runs `convergan train` into a new folder; the folder of a killed call is removed.
 
     Returns:
-        The run's results.json, and what `timed` gives.
+        The run's results.json, and the numbers of `timed`.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
@@ -163,7 +163,7 @@ def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser, runs: Path) -> None:
-    """Adds what commands that fill tables of cells are told: where data is, and which cells count."""
+    """Adds the options of commands that fill tables of cells: data, folders, and which cells count."""
     parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
     parser.add_argument("--table", action="store_true", help="print what there is, run nothing")

@@ -6,7 +6,7 @@ from textwrap import fill
 
 
 def command_parser(docstring: str | None) -> argparse.ArgumentParser:
-    """A parser whose help begins with a docstring, wrapped to the terminal, but for indented lines."""
+    """A parser whose help begins with a docstring: paragraphs are wrapped, indented lines are not."""
     width = min(get_terminal_size().columns, 110)
     blocks = [
         block if block.startswith((" ", "python ")) else fill(block, width, break_on_hyphens=False)

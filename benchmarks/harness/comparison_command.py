@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mnist": {"hidden": (60, 40), "generator_hidden": (40,), "latent_size": 20},
     "cifar10": {"width": 4, "generator_width": 16},
 }
-"""Settings of the networks of a recipe in small, as large as a small peer's."""
+"""Settings of small networks of a recipe, with the sizes of its small peer."""
 
 SMALL_BATCH = 20
 
@@ -28,7 +28,7 @@ COMPILED = {"off": [False], "on": [True], "both": [False, True]}
 
 
 def comparison_parser(description: str | None) -> argparse.ArgumentParser:
-    """The arguments that say what is compared, and how ours computes."""
+    """A parser with the options that all comparisons have."""
     parser = command_parser(description)
     parser.add_argument("--recipe", choices=PEERS, required=True)
     parser.add_argument("--data", type=Path, metavar="DIR", help="with parquet files")
@@ -40,7 +40,7 @@ def comparison_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
-    """The recipe on its images, as it is, compiled, or first as it is and then compiled."""
+    """The recipe on its images: as it is, compiled, or both."""
     recipe = PRESETS[arguments.recipe]
     if arguments.small:
         networks = replace(recipe.networks, **SMALL[recipe.name])
@@ -58,7 +58,7 @@ def peer_of(arguments: argparse.Namespace) -> Callable[[], Peer]:
 
 
 def results_name(kind: str, arguments: argparse.Namespace) -> str:
-    """The name of a comparison's results: each way to compute has a file of its own."""
+    """The name of a comparison's results; each device, and compilation, has a file of its own."""
     words = [arguments.recipe, kind]
     words += ["cuda"] if arguments.device == "cuda" else []
     words += ["compiled"] if arguments.compile == "on" else []
@@ -66,7 +66,7 @@ def results_name(kind: str, arguments: argparse.Namespace) -> str:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """Two lines for the terminal."""
+    """Prints a row in two lines."""
     low, middle, high = row["times_faster_quartiles"]
     way = ", compiled" if row["compiled"] else ""
     print(

@@ -34,7 +34,7 @@ class EpochByEpoch:
     """An observer that records as `train` does, and reports the seconds and metrics of every epoch.
 
     Args:
-        recorder: what `train` has as observer.
+        recorder: the observer of `train`.
         epoch_ended: called with the epoch, its seconds, evaluation included, and the line of its metrics.
     """
 
@@ -101,9 +101,9 @@ class PeersEpochs:
     Args:
         peer: networks that fit the images; they are initialized from some of them.
         data: the folder.
-        preparation: says which images are labelled, and how many are in a batch.
-        workers: processes that decode.
-        share: of the training images, that an epoch has.
+        preparation: the labelled images and the size of a batch.
+        workers: number of processes that decode.
+        share: share of the training images in an epoch.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class PeersEpochs:
         self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
 
     def train(self) -> None:
-        """One epoch without a test."""
+        """Trains for an epoch, without a test."""
         self.peer.train_epoch(self.unlabelled, self.matched, self.labelled, self.labels)
 
     def run(self) -> tuple[float, int]:
-        """One epoch: its seconds, and the errors after it."""
+        """Trains for an epoch and tests; returns its seconds and errors."""
         start = time.perf_counter()
         self.train()
         errors = self.peer.test_errors(self.test)
@@ -135,7 +135,7 @@ class PeersEpochs:
 
 
 def seconds_by_workers(peer: Peer, data: Path, preparation: Preparation) -> dict[str, float]:
-    """Seconds of a tenth of an epoch with so many processes that decode."""
+    """Seconds of a tenth of an epoch by number of decoding processes."""
     tasks = {
         str(workers): PeersEpochs(peer, data, preparation, workers, share=0.1).train
         for workers in WORKERS

@@ -16,7 +16,7 @@ WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))
 def without_baseline(
     recipe: Recipe, data: Path | None = None, device: Literal["cpu", "cuda"] = "cpu"
 ) -> Recipe:
-    """The recipe without what the peer does not have, on one device, on the images of a folder if told."""
+    """The recipe without a baseline, as the peer has none, on one device and on the images of a folder."""
     return replace(
         recipe,
         baseline=False,

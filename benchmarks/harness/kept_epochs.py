@@ -12,8 +12,8 @@ class KeptEpochs:
     """Training of a peer whose state is written after each epoch.
 
     Args:
-        peer: its epochs.
-        folder: where the state is, or will be.
+        peer: epochs of the peer.
+        folder: folder of the state.
     """
 
     def __init__(self, peer: PeersEpochs, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs of hours that results/ keeps, with the commits that trained them."""
+"""Results of runs that took hours, with the commits that trained them, in benchmarks/results."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -53,10 +53,10 @@ def processes(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def commits_by_run(runs: Iterable[KeptRun]) -> list[list[str] | None]:
-    """The commits that trained each run; None where they were not kept."""
+    """The commits that trained each run; None if they are unknown."""
     return [run.results["trained_at_commits"] or None for run in runs]
 
 
 def joined(names: Iterable[str]) -> str:
-    """Each name once."""
+    """The different names, joined."""
     return "; ".join(sorted(set(names)))

@@ -1,8 +1,7 @@
-"""Interleaved timings, and the machine's rate that floors are made of.
+"""Interleaved timings, and the rate of the machine for floors.
 
-A floor is what the arithmetic alone would take: operations over the rate of a large matrix product in the
-precision used. The rate is timed in turn with the tasks themselves, so that whatever else the machine does
-slows all of them alike.
+A floor is the time of the arithmetic alone: operations over the rate of a large matrix product in the
+precision used. The product is timed in turn with the tasks: other load on the machine slows all of them alike.
 """
 
 import time
@@ -22,11 +21,11 @@ _SIDES = {"cpu": 1536, "cuda": 8192}
 
 
 class Seconds(float):
-    """Seconds that a task measured itself: they count, and not how long its caller waited."""
+    """Seconds that a task measured itself; they count instead of the time that its caller waited."""
 
 
 class Enough(Exception):
-    """No more turns are wanted: ends a training from within its observer."""
+    """Signal that no more turns are wanted; an observer ends a training with it."""
 
 
 def interleaved_times(
@@ -45,7 +44,7 @@ def interleaved_times(
 
 
 def seconds_of(task: Task, device: torch.device | str = "cpu") -> float:
-    """Seconds of one call: those that the task tells, or else those until the device is done."""
+    """Seconds of one call: those that the task returns, or else those until the device is done."""
     start = time.perf_counter()
     result = task()
     wait_for(device)
@@ -58,7 +57,7 @@ def medians(times: Times) -> dict[str, float]:
 
 
 def quartiles_of_ratio(left: list[float], right: list[float]) -> list[float]:
-    """The quartiles of left / right over the turns: between them lies the middle half."""
+    """The quartiles of left / right over the turns."""
     ratios = [numerator / denominator for numerator, denominator in zip(left, right, strict=True)]
     if len(ratios) == 1:
         return ratios * 3

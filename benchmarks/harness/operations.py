@@ -23,7 +23,7 @@ from convergan.training.computation import discriminator_dtype
 from harness.measure import MatrixProduct
 
 CONV_SIZE_PX = 32
-"""The size of images that the convolutions are counted for."""
+"""Size of images for which convolutions are counted."""
 
 
 class StepOperations(NamedTuple):
@@ -64,7 +64,7 @@ def step_operations(
 
 
 def classifying_operations(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> int:
-    """The operations by which one image is classified."""
+    """The operations to classify one image."""
     return sum(_layers(recipe, image_shape, classes)[0])
 
 
@@ -79,7 +79,7 @@ def products_for(
 def rates_of(
     products: Mapping[str, MatrixProduct], seconds: Mapping[str, float]
 ) -> dict[torch.dtype, float]:
-    """Operations a second in each dtype, when its product takes so long."""
+    """Operations per second in each dtype, from the seconds of its product."""
     return {product.dtype: product.operations / seconds[name] for name, product in products.items()}
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own, in a temporary folder, for as long as it is needed."""
+"""A temporary PostgreSQL server."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ class NoPostgreSQL(Exception):
 
 @contextmanager
 def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
-    """Starts it; yields what makes an empty database and gives its URL.
+    """Starts a server; yields a function that makes an empty database and returns its URL.
 
     Args:
-        settings: as in postgresql.conf: `fsync=off`.
+        settings: settings as in postgresql.conf, such as `fsync=off`.
 
     Raises:
-        NoPostgreSQL: it is not installed.
+        NoPostgreSQL: PostgreSQL is not installed.
     """
     programs = _programs()
     # PostgreSQL does not run as root, and root's folders are closed to others.

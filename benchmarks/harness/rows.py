@@ -34,7 +34,7 @@ def row(
     **details: Any,
 ) -> dict[str, Any]:
     """One row. Accuracy has neither `times_faster` nor `floor`; `floor` is in `unit`, as `ours` and `peer`.
-    `details` are numbers that stand behind these.
+    `details` are further numbers.
     """
     return {
         "claim": claim,
@@ -70,10 +70,10 @@ def without_folder(word: str) -> str:
 
 
 def timing(*, times: Times, peer: str, **details: Any) -> dict[str, Any]:
-    """A row of times, less is better: medians of the turns of "ours" and of the task `peer`.
+    """A row of times: medians of the turns of "ours" and of the task `peer`.
 
-    How many times as fast ours is differs less from turn to turn than the times do, where a machine is busy
-    for a while: `times_faster` is the median of that, not the ratio of the two medians.
+    On a machine that is busy for a while the ratio varies less from turn to turn than the times do:
+    `times_faster` is the median of the ratios, not the ratio of the medians.
     """
     seconds, quartiles = medians(times), quartiles_of_ratio(times[peer], times["ours"])
     return row(

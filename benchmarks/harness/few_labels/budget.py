@@ -11,12 +11,12 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """The classes of images, uint8 [n, height, width, channels]."""
 
 Clock = Literal["wall", "cpu"]
-"""`wall`, or `cpu`: CPU seconds over threads, on a machine that others use as well."""
+"""Clock of a budget: `wall`, or `cpu`, CPU seconds over threads, on a machine that others use."""
 
 
 @dataclass
 class Budget:
-    """Seconds to train in, from when it is made."""
+    """Time for training; it begins when the object is made."""
 
     seconds: float
     clock: Clock = "wall"
@@ -31,11 +31,11 @@ class Budget:
 
     @property
     def share_used(self) -> float:
-        """0 at the beginning, 1 or more when there is nothing left."""
+        """Share of the time that is over: 1 or more at its end."""
         return (self._now() - self._begun) / self.seconds
 
     def at_most(self, seconds: float) -> "Budget":
-        """Another, of fewer seconds, from now on."""
+        """A budget of at most so many seconds that begins now."""
         return replace(self, seconds=min(seconds, self.seconds))
 
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""The images and labels of `few_labels`: what each draw gives to every method alike."""
+"""Images and labels of `few_labels`: in each draw the same for all methods."""
 
 import io
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ LABELLED_A_CLASS, TRAINING_A_CLASS, TEST_A_CLASS = 25, 500, 250
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A row: images, and how many of them are labelled."""
+    """Images of a row, and the number of labels."""
 
     source: str
-    """`digits`, `mnist`, or `folder`: classes of CIFAR-10 (JPEG), written as a folder of PNG files."""
+    """Source of the images: `digits`, `mnist`, or `folder`, PNG files of classes of CIFAR-10 (JPEG)."""
 
     labels: int
     """Number of labels in all, the same for each class."""
@@ -49,7 +49,7 @@ class Task:
 
 
 def folder_of(*classes: str) -> Task:
-    """A folder of photographs: 25 labelled images a class among 500."""
+    """A folder of photographs: 500 images of each class, of which 25 are labelled."""
     return Task(
         source="folder",
         labels=LABELLED_A_CLASS * len(classes),
@@ -82,11 +82,11 @@ class Drawn:
     """One draw of a row."""
 
     images: np.ndarray
-    """uint8 [n, height, width, channels]: all training images."""
+    """All training images, uint8 [n, height, width, channels]."""
     labelled: np.ndarray
-    """int64: indices of those whose label is known."""
+    """Indices of the labelled images, int64."""
     labels: np.ndarray
-    """int64: their classes."""
+    """Classes of the labelled images, int64."""
     test_images: np.ndarray
     test_labels: np.ndarray
     classes: int
@@ -118,7 +118,7 @@ def drawn(task: Task, draw: int, settings: DataSettings) -> Drawn:
 
 
 def write_folder(task: Task, draw: int, cifar10: Path | None, folder: Path) -> None:
-    """Writes train/<class>, train/unlabelled and test/<class>, whole or not at all; one that is there stays.
+    """Writes train/<class>, train/unlabelled and test/<class>, atomically; an existing folder stays.
 
     The draw decides which images of each class there are, and which of them are labelled.
     """

@@ -1,4 +1,4 @@
-"""One cell of `few_labels` by a peer, in a process of its own, so that its CPU seconds are its alone.
+"""A cell of `few_labels` by a peer, in a process of its own, for its CPU seconds.
 
 python -m harness.few_labels.peer_cell TASK METHOD DRAW --to FILE --seconds S --threads N [...]
 """

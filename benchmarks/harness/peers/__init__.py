@@ -1,1 +1,1 @@
-"""Peers: other people's ways to do what convergan does, written as a user of the field would write them."""
+"""Peers of convergan: other methods, written as a user of the field would write them."""

@@ -1,7 +1,7 @@
 """Peers without a neural network: an SVM and scikit-learn's two ways to learn from unlabelled images.
 
-What is to be chosen is chosen by five-fold cross-validation of the labelled images. All of them are done in
-less time than they may take, but on 60,000 images.
+Five-fold cross-validation of the labelled images chooses their settings. They need less time than they may
+take, except on 60,000 images.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Peers with a small network: six convolutions, on the labels alone, and with consistency (FixMatch).
 
 One cycle of AdamW over the time that they have; the statistics of batch normalization are taken again from
-plain images at the end, since those of augmented ones would serve them badly.
+plain images at the end, since those of augmented images are different.
 """
 
 import math
@@ -57,12 +57,12 @@ def small_cnn(data: Drawn, budget: Budget) -> Predict:
 
 
 def short_small_cnn(data: Drawn, budget: Budget) -> Predict:
-    """The same for 35 seconds at most."""
+    """The small network on the labels, for at most 35 seconds."""
     return small_cnn(data, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
 
 
 def consistency(data: Drawn, budget: Budget) -> Predict:
-    """The same with consistency: what a weak view is surely classified as is what a strong one should be."""
+    """The small network with consistency: a strong view gets the class of a weak one, if that is certain."""
     views = _views(data)
     labels = torch.from_numpy(data.labels)
     labelled, unlabelled = (
