@@ -1,7 +1,7 @@
 """Interleaved timings, and the rate of the machine for floors.
 
 A floor is the time of the arithmetic alone: operations over the rate of a large matrix product in the
-precision used. The product is timed in turn with the tasks: other load on the machine slows all of them alike.
+precision used. The product is timed in turn with the tasks: other load on the machine slows them alike.
 """
 
 import time
