@@ -73,7 +73,10 @@ _FIXED = "--objective.consistency.no-adaptive-threshold"
 
 VARIANTS = {
     AS_IT_IS: Variant(),
-    "no augmentation": _options("--augmentation.kind none"),
+    # Consistency compares views.
+    "labels alone, no augmentation": _options(
+        "--augmentation.kind none --objective.consistency.weight 0"
+    ),
     "no cutout": _options("--augmentation.cutout 0"),
     "no colour": _options(
         "--augmentation.brightness 0 --augmentation.contrast 0 --augmentation.saturation 0"
