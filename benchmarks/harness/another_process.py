@@ -65,7 +65,7 @@ class Turns:
 
 @contextmanager
 def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callable[[], Any]]:
-    """Yields a function that asks a process, with as many threads as here, for a turn, and returns its result.
+    """Yields a function to ask a process, with as many threads as here, for the result of a turn.
 
     Args:
         work: runs in that process, waits for each turn and sends its result; it can be pickled.
