@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from convergan.files import write_text
+from convergan.statistics.intervals import wilson
 from harness import ROOT, page_tables
 from harness.command_line import command_parser
 from harness.page_tables import markdown_table
@@ -18,6 +19,7 @@ _HEADS = (
     "number",
     "images, features",
     "the sets differ by",
+    "draws",
     "interval holds it",
     "its width",
     "interval of the difference",
@@ -33,7 +35,13 @@ _ORDER = (
     "density",
     "coverage",
 )
-_SHIFTS = {"equal": "nothing", "near": ".1", "apart": ".3", "far": "1"}
+_SHIFTS = {
+    "equal": "nothing",
+    "near": ".1",
+    "opposite": ".1 and -.1",
+    "apart": ".3",
+    "far": "1",
+}
 
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
@@ -49,23 +57,27 @@ def _table(rows: list[dict[str, Any]]) -> str:
         size = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
             size = f"{row['classes']:,} classes"
+            size += " of labelled images" if row["family"] == "labelled" else ""
         cells = (
             row["number"],
             f"{row['images']:,}, {size}",
             _SHIFTS[row["closeness"]] if row["number"] != "Inception score" else "–",
-            _share(row["ours"]),
+            f"{row['repeats']:,}",
+            _share(row["ours"], row["repeats"]),
             _width(row["width"]),
-            _share(row["coverage_of_difference"]),
+            _share(row["coverage_of_difference"], row["repeats"]),
             _width(row["width_of_difference"]),
         )
         lines.append(cells)
-    draws = sorted({row["repeats"] for row in rows})
-    counts = f"{draws[0]:,}" if len(draws) == 1 else f"{draws[0]:,} to {draws[-1]:,}"
-    return markdown_table(_HEADS, lines, f"Of {counts} draws each.")
+    return markdown_table(_HEADS, lines)
 
 
-def _share(value: float | None) -> str:
-    return "none given" if value is None else f"{100 * value:.1f} %"
+def _share(value: float | None, draws: int) -> str:
+    """A share with Wilson's interval of it, from so many draws."""
+    if value is None:
+        return "none given"
+    low, high = wilson(round(value * draws), draws)
+    return f"{100 * value:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _width(value: float | None) -> str:

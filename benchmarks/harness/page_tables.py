@@ -11,8 +11,8 @@ def filled(page: str, table: Callable[[str], str]) -> str:
     return _BLOCK.sub(lambda block: f"{block[1]}{table(block[2])}{block[4]}", page)
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], note: str) -> str:
-    """A table with a note below."""
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
+    """A table, with a note below if there is one."""
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", note, ""])
+    return "\n".join([*lines, *(["", note] if note else []), ""])

@@ -33,10 +33,20 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.pairs import is_shared
-from convergan.metrics.second_order import SecondOrder, distance_spread, second_order, subset
+from convergan.metrics.second_order import (
+    SecondOrder,
+    difference_spread,
+    distance_spread,
+    second_order,
+    subset,
+)
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval, interval_of_sum
-from convergan.statistics.squared_distances import DistanceSpread, interval_of_squared_distance
+from convergan.statistics.squared_distances import (
+    DifferenceSpread,
+    DistanceSpread,
+    interval_of_squared_distance,
+)
 
 METHOD = "delta method, with terms of second order, of means and covariances at every distance"
 
@@ -132,6 +142,8 @@ class _Whole(NamedTuple):
     """Covariance by the first derivatives."""
     of_parts: Float[np.ndarray, "sets 2 2"]
     """The same, of the parts of each set."""
+    along: float
+    """What both sets' own images add to the variance of their difference; see `difference_spread`."""
     orders: list[_Orders]
     """Of each set; none where no interval is known to hold."""
     scale: float
@@ -194,11 +206,11 @@ class _Gaussians:
     def whole(self, certain: bool) -> _Whole:
         """All there is; `certain`: with what intervals come from."""
         parts, own, by_real = [], [], []
-        for features, factors in zip(self.sets, self.factors, strict=True):
-            way = _Transport(factors, self.real)
+        ways = [_Transport(factors, self.real) for factors in self.factors]
+        for features, factors, way in zip(self.sets, self.factors, ways, strict=True):
             of_means = float((factors.mean - self.real.mean).square().sum())
             parts.append((of_means, way.distance - of_means))
-            own.append(np.cov(way.influence(features)) / len(features))
+            own.append(np.cov(way.influence(features, factors.mean)) / len(features))
             if isinstance(self.reference, Embedded):
                 by_real.append(way.influence_of_second(self.reference.features))
         of_parts = np.array(own)
@@ -207,9 +219,15 @@ class _Gaussians:
             of_parts += [np.cov(one) / len(self.reference) for one in by_real]
             totals = [one.sum(axis=0) for one in by_real]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
+        along = 0.0
+        for features, factors in zip(self.sets, self.factors, strict=True):
+            if len(ways) != 2:
+                break
+            both = np.sum([way.influence(features, factors.mean) for way in ways], axis=(0, 1)) / 2
+            along += float(both.var(ddof=1)) / len(features)
         orders = [self._orders(number) for number in range(len(self.sets) * certain)]
         scale = max(float(one.rows.square().sum()) for one in (*self.factors, self.real))
-        return _Whole(np.array(parts), plug_in, of_parts, orders, scale)
+        return _Whole(np.array(parts), plug_in, of_parts, along, orders, scale)
 
     def _orders(self, number: int) -> _Orders:
         """Of one of the sets. Near equality FID is the squared distance of means in the space of the kernel
@@ -264,21 +282,23 @@ class _Transport:
         self.there = second.rows.T @ (vectors / singular.sqrt())
         self.back = first.rows.T @ (product @ (vectors / singular**1.5))
 
-    def influence(self, features: Tensor) -> np.ndarray:
-        """[2, images]: the derivative of both parts of the distance by each image of the first set."""
-        return _influence(features, self.first.mean, self.second.mean, self.there)
+    def influence(self, features: Tensor, mean: Tensor) -> np.ndarray:
+        """[2, images]: the derivative of both parts of the distance by each image of the first set, or of
+        another with its mean."""
+        return _influence(features, mean, self.first.mean - self.second.mean, self.there)
 
     def influence_of_second(self, features: Tensor) -> np.ndarray:
         """The same, of the second."""
-        return _influence(features, self.second.mean, self.first.mean, self.back)
+        apart = self.second.mean - self.first.mean
+        return _influence(features, self.second.mean, apart, self.back)
 
 
-def _influence(features: Tensor, mean: Tensor, other_mean: Tensor, way: Tensor) -> np.ndarray:
+def _influence(features: Tensor, mean: Tensor, apart: Tensor, way: Tensor) -> np.ndarray:
     parts = []
     for part in features.split(CHUNK):
         centred = part.double() - mean
         of_covariance = centred.square().sum(dim=1) - (centred @ way).square().sum(dim=1)
-        parts.append(torch.stack([2 * centred @ (mean - other_mean), of_covariance]))
+        parts.append(torch.stack([2 * centred @ apart, of_covariance]))
     return torch.cat(parts, dim=1).numpy()
 
 
@@ -348,9 +368,30 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
         correlation = float(np.clip(variances[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
         of_fid.append(interval_of_sum(parts, own, correlation))
         of_infinity.append(interval_of_sum(2 * parts - halves, infinite, correlation))
+    of_difference: list[DifferenceSpread | None] = [None, None]
+    if len(whole.orders) == 2:
+        contrast = np.array([1, -1])
+        of_second = float(contrast @ second @ contrast)
+        totals = [total for _, _, total in whole.orders]
+        of_difference = [
+            difference_spread(
+                float(contrast @ whole.plug_in @ contrast),
+                whole.along,
+                of_second,
+                (totals[0].first_square, totals[1].first_square),
+                totals[0].concentration,
+                besides,
+            )
+            for besides in (0.0, of_second)
+        ]
     return (
-        Spread(whole.plug_in, second, intervals=tuple(of_fid)),
-        Spread(whole.plug_in, np.zeros_like(second), intervals=tuple(of_infinity)),
+        Spread(whole.plug_in, second, intervals=tuple(of_fid), of_difference=of_difference[0]),
+        Spread(
+            whole.plug_in,
+            np.zeros_like(second),
+            intervals=tuple(of_infinity),
+            of_difference=of_difference[1],
+        ),
     )
 
 

@@ -29,8 +29,15 @@ from convergan.metrics.metric import (
     fewest_images,
     require_images,
 )
-from convergan.metrics.pairs import REFERENCE, PairMetric, PairWork, walk_pairs
-from convergan.metrics.second_order import distance_spread, second_order, subset
+from convergan.metrics.pairs import BLOCK, REFERENCE, PairMetric, PairWork, walk_pairs
+from convergan.metrics.second_order import (
+    SecondOrder,
+    difference_spread,
+    distance_spread,
+    places,
+    second_order,
+    subset,
+)
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.squared_distances import interval_of_squared_distance
 
@@ -40,6 +47,9 @@ SUBSET_SIZE = 1000
 METHOD = "closed form of the variance of a U-statistic, as it is at every distance"
 
 FEWEST_FOR_INTERVAL = 100
+
+_ALONG = 1000
+"""Images of either set that tell how the sum of two distances varies."""
 
 
 class SubsetDistance(NamedTuple):
@@ -187,7 +197,7 @@ class KernelWork(PairWork):
 
     The first two terms hold the last three twice, as each a_i is a mean of finitely many. The last three are
     all that there is if the two kinds of images are the same; the rest grows with the distance
-    (`DistanceSpread`). The interval of a difference is symmetric.
+    (`DistanceSpread`).
 
     Sources: Bounliphone et al., A test of relative similarity (2016), arXiv 1511.04581; Sutherland, Unbiased
     estimators for the variance of MMD estimators (2019), arXiv 1906.02104.
@@ -201,8 +211,7 @@ class KernelWork(PairWork):
         first, second = (self._images(number) for number in pair)
         if pair not in self.sums:
             self.sums[pair] = _KernelSums(len(first), len(second))
-        shifted = (products / first.features.shape[1]).add_(1)
-        kernel = shifted.square().mul_(shifted)
+        kernel = _kernel(products, first.features.shape[1])
         same = pair[0] == pair[1]
         if same and rows == columns:
             # An image makes no pair with itself.
@@ -265,26 +274,56 @@ class KernelWork(PairWork):
         plug_in += 4 / m * np.atleast_2d(np.cov(by_real))
         # All sets have the pairs of the reference in common.
         second += 2 * of_real / m**2
-        intervals = []
+        intervals, contrast = [], np.array([1, -1])
         for number in numbers:
             value = self.distance(number)
             spread = distance_spread(
                 value,
                 plug_in[number, number] - of_draws[number],
                 second[number, number],
-                self._third(number),
+                self._terms(number).third,
                 of_draws[number],
             )
             intervals.append(interval_of_squared_distance(values[number], spread))
-        return Spread(plug_in, second, intervals=tuple(intervals))
+        of_difference = None
+        if len(numbers) == 2:
+            squares = [
+                self.sums[number, number].mean_square(same=True) / len(self.sets[number]) ** 2
+                for number in numbers
+            ]
+            of_difference = difference_spread(
+                float(contrast @ (plug_in - np.diag(of_draws)) @ contrast),
+                self._along(),
+                float(contrast @ second @ contrast),
+                (squares[0], squares[1]),
+                self._terms(0).concentration,
+                float(of_draws.sum()),
+            )
+        return Spread(plug_in, second, intervals=tuple(intervals), of_difference=of_difference)
 
-    def _third(self, number: int) -> float:
-        """The third cumulant of the distance of one of the sets, were it 0."""
+    def _along(self) -> float:
+        """What the sets' own images add to the variance of the difference of two sets; see
+        `difference_spread`."""
+        m, found = len(self.reference), 0.0
+        for number, other in ((0, 1), (1, 0)):
+            images, others = self.sets[number], self.sets[other]
+            own, _, both = (self.sums[pair] for pair in _pairs(number))
+            some = places(len(images), _ALONG)
+            rows = images.features[some].double()
+            by_other = torch.zeros(len(rows), dtype=torch.float64)
+            for part in others.features.split(BLOCK):
+                by_other += _kernel(rows @ part.double().T, rows.shape[1]).sum(dim=1)
+            of_images = own.rows[some] / (len(images) - 1) - 2 * both.rows[some] / m
+            found += float(np.var(of_images + by_other.numpy() / len(others), ddof=1)) / len(images)
+        return found
+
+    def _terms(self, number: int) -> SecondOrder:
+        """Of the distance of one of the sets, from some images."""
         sets = (self.sets[number], self.reference)
         some = [subset(images.features) for images in sets]
         both = torch.cat(some)
-        kernel = (both @ both.T / both.shape[1] + 1) ** 3
-        return second_order(kernel, len(some[0]), (len(sets[0]), len(sets[1]))).third
+        kernel = _kernel(both @ both.T, both.shape[1])
+        return second_order(kernel, len(some[0]), (len(sets[0]), len(sets[1])))
 
     def _images(self, number: int) -> Embedded:
         return self.reference if number == REFERENCE else self.sets[number]
@@ -327,6 +366,11 @@ class _KernelSums:
         by_row, by_column = self.rows / of_row - total, self.columns / of_column - total
         square = self.squares / (n * of_row) - total**2 - np.mean(by_row**2) - np.mean(by_column**2)
         return max(0.0, float(square))
+
+
+def _kernel(products: Tensor, features: int) -> Tensor:
+    shifted = (products / features).add_(1)
+    return shifted.square().mul_(shifted)
 
 
 def _pairs(number: int) -> tuple[tuple[int, int], ...]:

@@ -28,6 +28,10 @@ from convergan.statistics.intervals import (
 )
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.multiplicity import holm
+from convergan.statistics.squared_distances import (
+    DifferenceSpread,
+    interval_of_difference_of_distances,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Spread:
     degrees_of_freedom: float = math.inf
     intervals: tuple[Interval, ...] | None = None
     """Of each set's number, where these are not of its variance alone."""
+    of_difference: DifferenceSpread | None = None
+    """Of the numbers of two sets, where these are squared distances."""
 
     def variance(self, contrast: Sequence[float] | np.ndarray) -> float:
         """Of a sum of the numbers, each times its number in `contrast`."""
@@ -289,6 +295,10 @@ def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Compar
                 second.value,
                 second.interval,
                 correlation=_correlation(spread),
+            )
+        elif spread.of_difference is not None:
+            between = interval_of_difference_of_distances(
+                first.value - second.value, spread.of_difference
             )
         else:
             between = student_interval(
