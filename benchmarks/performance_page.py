@@ -25,8 +25,12 @@ _HEADS = (
     "compared with",
     "ratio (middle half)",
     "times the floor",
-    "repeats",
 )
+
+_SPACE = "\N{NO-BREAK SPACE}"
+
+_FILE = r" \(benchmarks/[\w/]+\.py\)"
+"""Part of the name of a peer: its file at the commit of the measurement."""
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "none": ""}
 
@@ -40,9 +44,11 @@ def _table(results: Path, name: str) -> str:
     rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
     lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    repeats = ", ".join(f"{count:,}" for count in sorted({row["repeats"] for row in rows}))
     commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
     json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
-    return "\n".join([*lines, "", f"Source: {json_file}, commit {commits}.", ""])
+    source = f"Source: {json_file}. Repeats: {repeats}. Commit: {commits}."
+    return "\n".join([*lines, "", source, ""])
 
 
 def _short(commit: str | None) -> str:
@@ -55,10 +61,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["setting"],
         _device(row),
         _measured(row, "ours"),
-        f"{row['peer_name']}: {_measured(row, 'peer')}",
+        f"{re.sub(_FILE, '', row['peer_name'])}: {_measured(row, 'peer')}",
         _ratio(row),
         "–" if row["times_floor"] is None else f"{row['times_floor']:.2f}",
-        f"{row['repeats']:,}",
     )
 
 
@@ -73,11 +78,11 @@ def _measured(row: dict[str, Any], side: str) -> str:
     """The time or memory of a side, and what else its row has of that side."""
     value, unit = row[side], row["unit"].split(" of ")[0].split(" at ")[0]
     if unit == "MB":
-        return f"{_three_digits(value)} MB"
-    prefix = "CPU " if unit.startswith("CPU") else ""
-    text = f"{_three_digits(1e3 * value)} {prefix}ms"
+        return f"{_three_digits(value)}{_SPACE}MB"
+    prefix = f"CPU{_SPACE}" if unit.startswith("CPU") else ""
+    text = f"{_three_digits(1e3 * value)}{_SPACE}{prefix}ms"
     if value >= 1:
-        text = f"{_three_digits(value)} {prefix}s"
+        text = f"{_three_digits(value)}{_SPACE}{prefix}s"
     rate = row.get(f"{side}_images_per_second")
     if rate is None and side == "ours":
         rate = row.get("images_per_second")
