@@ -5,6 +5,7 @@ python benchmarks/performance_page.py
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ _HEADS = (
     "compared with",
     "ratio (middle half)",
     "times the floor",
-    "repeats",
 )
+
+_SPACE = "\N{NO-BREAK SPACE}"
+
+_FILE = r" \(benchmarks/[\w/]+\.py\)"
+"""Part of the name of a peer: its file at the commit of the measurement."""
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "none": ""}
 
@@ -36,10 +41,11 @@ def filled(page: str, results: Path) -> str:
 
 def _table(results: Path, name: str) -> str:
     rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+    repeats = ", ".join(f"{count:,}" for count in sorted({row["repeats"] for row in rows}))
     commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
     json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
-    note = f"Source: {json_file}, commit {commits}."
-    return markdown_table(_HEADS, map(_cells, rows), note)
+    source = f"Source: {json_file}. Repeats: {repeats}. Commit: {commits}."
+    return markdown_table(_HEADS, map(_cells, rows), source)
 
 
 def _short(commit: str | None) -> str:
@@ -52,12 +58,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["setting"],
         _device(row),
         _measured(row, "ours"),
-        # Older results name the file of a peer where it was then.
-        f"{row['peer_name'].replace('benchmarks/peer_', 'benchmarks/harness/peers/')}:"
-        f" {_measured(row, 'peer')}",
+        f"{re.sub(_FILE, '', row['peer_name'])}: {_measured(row, 'peer')}",
         _ratio(row),
         "–" if row["times_floor"] is None else f"{row['times_floor']:.2f}",
-        f"{row['repeats']:,}",
     )
 
 
@@ -72,11 +75,11 @@ def _measured(row: dict[str, Any], side: str) -> str:
     """The time or memory of a side, and what else its row has of that side."""
     value, unit = row[side], row["unit"].split(" of ")[0].split(" at ")[0]
     if unit == "MB":
-        return f"{_three_digits(value)} MB"
-    prefix = "CPU " if unit.startswith("CPU") else ""
-    text = f"{_three_digits(1e3 * value)} {prefix}ms"
+        return f"{_three_digits(value)}{_SPACE}MB"
+    prefix = f"CPU{_SPACE}" if unit.startswith("CPU") else ""
+    text = f"{_three_digits(1e3 * value)}{_SPACE}{prefix}ms"
     if value >= 1:
-        text = f"{_three_digits(value)} {prefix}s"
+        text = f"{_three_digits(value)}{_SPACE}{prefix}s"
     rate = row.get(f"{side}_images_per_second")
     if rate is None and side == "ours":
         rate = row.get("images_per_second")
