@@ -6,7 +6,8 @@ import torch
 
 from convergan.metrics.frechet import frechet_distance, gaussian_statistics
 from convergan.metrics.frechet_metric import FrechetMetric, _Gaussians
-from convergan.metrics.metric import Embedded, estimate
+from convergan.metrics.kernel_distance import KernelMetric
+from convergan.metrics.metric import Embedded, Metric, estimate
 from convergan.metrics.second_order import SUBSET, second_order, subset
 
 SCALE = torch.arange(1, 7, dtype=torch.float64) ** -0.5
@@ -57,6 +58,31 @@ def test_fid_of_equal_sets_varies_as_they_say() -> None:
             said.append(_Gaussians([images.features], reference)._orders(0).total)
     assert np.mean([one.trace for one in said]) == pytest.approx(np.mean(values), rel=0.05)
     assert np.mean([one.variance for one in said]) == pytest.approx(np.var(values), rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "counts"),
+    # FID of more images is lower, and would differ.
+    [
+        (FrechetMetric(), (1000, 1000)),
+        (KernelMetric(), (300, 300)),
+        (KernelMetric(), (700, 300)),
+    ],
+)
+def test_the_difference_of_two_of_one_kind_is_normal_with_the_variance_that_the_sample_says(
+    metric: Metric, counts: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    deviations = []
+    for _ in range(80):
+        sets = [draw(generator, count) + 0.1 for count in counts]
+        images = [Embedded(some, some[:, :0]) for some in (*sets, draw(generator, counts[1]))]
+        (found, *_) = metric.measure(images[:2], images[2])
+        assert found.spread is not None and found.spread.of_difference is not None
+        difference = found.values[0] - found.values[1]
+        deviations.append(difference / found.spread.of_difference.by_first**0.5)
+    # Three standard deviations of the mean of as many squares of normal numbers.
+    assert np.square(deviations).mean() == pytest.approx(1, abs=3 * (2 / len(deviations)) ** 0.5)
 
 
 def test_fid_infinity_has_no_interval_where_fid_is_on_no_line() -> None:

@@ -33,10 +33,20 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.pairs import is_shared
-from convergan.metrics.second_order import SecondOrder, distance_spread, second_order, subset
+from convergan.metrics.second_order import (
+    SecondOrder,
+    difference_spread,
+    distance_spread,
+    second_order,
+    subset,
+)
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval, interval_of_sum
-from convergan.statistics.squared_distances import DistanceSpread, interval_of_squared_distance
+from convergan.statistics.squared_distances import (
+    DifferenceSpread,
+    DistanceSpread,
+    interval_of_squared_distance,
+)
 
 METHOD = (
     "delta method with terms of second order, for means and covariances at each possible distance"
@@ -134,6 +144,8 @@ class _FullSample(NamedTuple):
     """Covariance of FID by the first derivatives."""
     part_covariances: Float[np.ndarray, "sets 2 2"]
     """Covariance of the two parts of FID of each set, by the first derivatives."""
+    along: float
+    """Part of the variance of the difference of two sets by their own images; see `difference_spread`."""
     orders: list[_Orders]
     """Terms of second order of each set; empty if there are no intervals."""
     scale: float
@@ -196,11 +208,11 @@ class _Gaussians:
     def full_sample(self, certain: bool) -> _FullSample:
         """Distances and moments of all sets; `certain`: with the terms of second order for intervals."""
         parts, own, real_influences = [], [], []
-        for features, factors in zip(self.sets, self.factors, strict=True):
-            transport = _Transport(factors, self.real)
+        transports = [_Transport(factors, self.real) for factors in self.factors]
+        for features, factors, transport in zip(self.sets, self.factors, transports, strict=True):
             mean_distance = float((factors.mean - self.real.mean).square().sum())
             parts.append((mean_distance, transport.distance - mean_distance))
-            own.append(np.cov(transport.influence(features)) / len(features))
+            own.append(np.cov(transport.influence(features, factors.mean)) / len(features))
             if isinstance(self.reference, Embedded):
                 real_influences.append(transport.influence_of_second(self.reference.features))
         part_covariances = np.array(own)
@@ -211,9 +223,15 @@ class _Gaussians:
             ]
             totals = [influence.sum(axis=0) for influence in real_influences]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
+        along = 0.0
+        for features, factors in zip(self.sets, self.factors, strict=True):
+            if len(transports) != 2:
+                break
+            influences = [transport.influence(features, factors.mean) for transport in transports]
+            along += float((np.sum(influences, axis=(0, 1)) / 2).var(ddof=1)) / len(features)
         orders = [self._orders(number) for number in range(len(self.sets) * certain)]
         scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
-        return _FullSample(np.array(parts), plug_in, part_covariances, orders, scale)
+        return _FullSample(np.array(parts), plug_in, part_covariances, along, orders, scale)
 
     def _orders(self, number: int) -> _Orders:
         """Terms of second order of one of the sets.
@@ -273,17 +291,20 @@ class _Transport:
         self.transport_map = second.rows.T @ (vectors / singular.sqrt())
         self.inverse_map = first.rows.T @ (product @ (vectors / singular**1.5))
 
-    def influence(self, features: Tensor) -> np.ndarray:
-        """Derivative of both parts of the distance by each image of the first set, [2, images]."""
-        return _influence(features, self.first.mean, self.second.mean, self.transport_map)
+    def influence(self, features: Tensor, mean: Tensor) -> np.ndarray:
+        """Derivative of both parts of the distance by each image of the first set, [2, images], or of another
+        set with its mean.
+        """
+        return _influence(features, mean, self.first.mean - self.second.mean, self.transport_map)
 
     def influence_of_second(self, features: Tensor) -> np.ndarray:
         """Derivative of both parts of the distance by each image of the second set, [2, images]."""
-        return _influence(features, self.second.mean, self.first.mean, self.inverse_map)
+        mean_difference = self.second.mean - self.first.mean
+        return _influence(features, self.second.mean, mean_difference, self.inverse_map)
 
 
 def _influence(
-    features: Tensor, mean: Tensor, other_mean: Tensor, transport_map: Tensor
+    features: Tensor, mean: Tensor, mean_difference: Tensor, transport_map: Tensor
 ) -> np.ndarray:
     parts = []
     for part in features.split(CHUNK):
@@ -291,7 +312,7 @@ def _influence(
         covariance_part = centred.square().sum(dim=1) - (centred @ transport_map).square().sum(
             dim=1
         )
-        parts.append(torch.stack([2 * centred @ (mean - other_mean), covariance_part]))
+        parts.append(torch.stack([2 * centred @ mean_difference, covariance_part]))
     return torch.cat(parts, dim=1).numpy()
 
 
@@ -362,9 +383,30 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
         correlation = float(np.clip(variances[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
         fid_intervals.append(interval_of_sum(parts, own, correlation))
         infinity_intervals.append(interval_of_sum(2 * parts - halves, infinite, correlation))
+    differences: list[DifferenceSpread | None] = [None, None]
+    if len(full.orders) == 2:
+        contrast = np.array([1, -1])
+        difference_second = float(contrast @ second @ contrast)
+        totals = [total for _, _, total in full.orders]
+        differences = [
+            difference_spread(
+                float(contrast @ full.plug_in @ contrast),
+                full.along,
+                difference_second,
+                (totals[0].first_square, totals[1].first_square),
+                totals[0].concentration,
+                independent_variance,
+            )
+            for independent_variance in (0.0, difference_second)
+        ]
     return (
-        Spread(full.plug_in, second, intervals=tuple(fid_intervals)),
-        Spread(full.plug_in, np.zeros_like(second), intervals=tuple(infinity_intervals)),
+        Spread(full.plug_in, second, intervals=tuple(fid_intervals), difference=differences[0]),
+        Spread(
+            full.plug_in,
+            np.zeros_like(second),
+            intervals=tuple(infinity_intervals),
+            difference=differences[1],
+        ),
     )
 
 

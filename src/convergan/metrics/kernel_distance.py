@@ -29,8 +29,15 @@ from convergan.metrics.metric import (
     fewest_images,
     require_images,
 )
-from convergan.metrics.pairs import REFERENCE, PairMetric, PairWork, walk_pairs
-from convergan.metrics.second_order import distance_spread, second_order, subset
+from convergan.metrics.pairs import BLOCK, REFERENCE, PairMetric, PairWork, walk_pairs
+from convergan.metrics.second_order import (
+    SecondOrder,
+    difference_spread,
+    distance_spread,
+    evenly_spaced,
+    second_order,
+    subset,
+)
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.squared_distances import interval_of_squared_distance
 
@@ -40,6 +47,9 @@ SUBSET_SIZE = 1000
 METHOD = "closed form of the variance of a U-statistic, at each possible distance"
 
 FEWEST_FOR_INTERVAL = 100
+
+_ALONG = 1000
+"""Images of either set that tell how the sum of two distances varies."""
 
 
 class SubsetDistance(NamedTuple):
@@ -187,7 +197,7 @@ class KernelWork(PairWork):
 
     The first two terms contain the last three twice, since each a_i is a mean of finitely many values. Only
     the last three remain if both kinds of images are the same; the rest grows with the distance
-    (`DistanceSpread`). The interval of a difference is symmetric.
+    (`DistanceSpread`).
 
     Sources: Bounliphone et al., A test of relative similarity (2016), arXiv 1511.04581; Sutherland, Unbiased
     estimators for the variance of MMD estimators (2019), arXiv 1906.02104.
@@ -201,8 +211,7 @@ class KernelWork(PairWork):
         first, second = (self._images(number) for number in pair)
         if pair not in self.sums:
             self.sums[pair] = _KernelSums(len(first), len(second))
-        shifted = (products / first.features.shape[1]).add_(1)
-        kernel = shifted.square().mul_(shifted)
+        kernel = _kernel(products, first.features.shape[1])
         same_set = pair[0] == pair[1]
         if same_set and rows == columns:
             # Pairs of an image with itself do not count.
@@ -268,26 +277,57 @@ class KernelWork(PairWork):
         plug_in += 4 / m * np.atleast_2d(np.cov(real_influences))
         # The pairs of the reference are common to all sets.
         second += 2 * real_square / m**2
-        intervals = []
+        intervals, contrast = [], np.array([1, -1])
         for number in numbers:
             value = self.distance(number)
             spread = distance_spread(
                 value,
                 plug_in[number, number] - draw_variances[number],
                 second[number, number],
-                self._third(number),
+                self._terms(number).third,
                 draw_variances[number],
             )
             intervals.append(interval_of_squared_distance(values[number], spread))
-        return Spread(plug_in, second, intervals=tuple(intervals))
+        difference = None
+        if len(numbers) == 2:
+            squares = [
+                self.sums[number, number].mean_square(exclude_self=True)
+                / len(self.sets[number]) ** 2
+                for number in numbers
+            ]
+            difference = difference_spread(
+                float(contrast @ (plug_in - np.diag(draw_variances)) @ contrast),
+                self._along(),
+                float(contrast @ second @ contrast),
+                (squares[0], squares[1]),
+                self._terms(0).concentration,
+                float(draw_variances.sum()),
+            )
+        return Spread(plug_in, second, intervals=tuple(intervals), difference=difference)
 
-    def _third(self, number: int) -> float:
-        """Third cumulant of the distance of one of the sets, if its expectation is 0."""
+    def _along(self) -> float:
+        """Part of the variance of the difference of two sets by their own images; see `difference_spread`."""
+        m, variance = len(self.reference), 0.0
+        for number, second_number in ((0, 1), (1, 0)):
+            images, second_images = self.sets[number], self.sets[second_number]
+            own, _, cross = (self.sums[pair] for pair in _pairs(number))
+            indices = evenly_spaced(len(images), _ALONG)
+            rows = images.features[indices].double()
+            kernel_sums = torch.zeros(len(rows), dtype=torch.float64)
+            for part in second_images.features.split(BLOCK):
+                kernel_sums += _kernel(rows @ part.double().T, rows.shape[1]).sum(dim=1)
+            influence = own.rows[indices] / (len(images) - 1) - 2 * cross.rows[indices] / m
+            influence = influence + kernel_sums.numpy() / len(second_images)
+            variance += float(np.var(influence, ddof=1)) / len(images)
+        return variance
+
+    def _terms(self, number: int) -> SecondOrder:
+        """Terms of second order of the distance of one of the sets, from a subset of the images."""
         sets = (self.sets[number], self.reference)
         subsets = [subset(images.features) for images in sets]
         features = torch.cat(subsets)
-        kernel = (features @ features.T / features.shape[1] + 1) ** 3
-        return second_order(kernel, len(subsets[0]), (len(sets[0]), len(sets[1]))).third
+        kernel = _kernel(features @ features.T, features.shape[1])
+        return second_order(kernel, len(subsets[0]), (len(sets[0]), len(sets[1])))
 
     def _images(self, number: int) -> Embedded:
         return self.reference if number == REFERENCE else self.sets[number]
@@ -342,6 +382,11 @@ class _KernelSums:
             - np.mean(column_deviations**2)
         )
         return max(0.0, float(square))
+
+
+def _kernel(products: Tensor, features: int) -> Tensor:
+    shifted = (products / features).add_(1)
+    return shifted.square().mul_(shifted)
 
 
 def _pairs(number: int) -> tuple[tuple[int, int], ...]:

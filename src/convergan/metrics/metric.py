@@ -28,6 +28,10 @@ from convergan.statistics.intervals import (
 )
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.multiplicity import holm
+from convergan.statistics.squared_distances import (
+    DifferenceSpread,
+    interval_of_difference_of_distances,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Spread:
     degrees_of_freedom: float = math.inf
     intervals: tuple[Interval, ...] | None = None
     """Interval of each set's number; None: it follows from the variance alone."""
+    difference: DifferenceSpread | None = None
+    """Variation of the difference of two sets' numbers, if these are squared distances."""
 
     def variance(self, contrast: Sequence[float] | np.ndarray) -> float:
         """Variance of a linear combination of the numbers, with the coefficients `contrast` [sets]."""
@@ -294,6 +300,10 @@ def _comparison(measured: Measured, first: Estimate, second: Estimate) -> Compar
                 second.value,
                 second.interval,
                 correlation=_correlation(spread),
+            )
+        elif spread.difference is not None:
+            interval = interval_of_difference_of_distances(
+                first.value - second.value, spread.difference
             )
         else:
             interval = student_interval(

@@ -13,10 +13,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from convergan.statistics.squared_distances import DistanceSpread
+from convergan.statistics.squared_distances import DifferenceSpread, DistanceSpread
 
 SUBSET = 150
 """Number of images of either kind from which the terms are estimated."""
@@ -47,11 +47,23 @@ class SecondOrder:
         """8 tr C^3; 0 or more."""
         return 8 * max(self.cube, 0.0)
 
+    @property
+    def concentration(self) -> float:
+        """(tr C^3)^(2/3) / tr C^2, 1 where there is one weight alone, near 0 where there are many like ones:
+        it is at least (tr C^4)^(1/2) / tr C^2, what the terms vary by themselves.
+        """
+        squares = self.variance / 2
+        return min(1.0, max(self.cube, 0.0) ** (2 / 3) / squares) if squares > 0 else 0.0
+
 
 def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some features"]:
     """Evenly spaced images, `SUBSET` of them or all; float64."""
-    count = min(SUBSET, len(features))
-    return features[torch.linspace(0, len(features) - 1, count).round().long()].double()
+    return features[evenly_spaced(len(features), SUBSET)].double()
+
+
+def evenly_spaced(count: int, limit: int) -> Int[Tensor, "some"]:
+    """Evenly spaced indices from 0 to `count` - 1, at most `limit` of them."""
+    return torch.linspace(0, count - 1, min(limit, count)).round().long()
 
 
 def second_order(
@@ -92,6 +104,36 @@ def second_order(
     )
 
 
+def difference_spread(
+    plug_in: float,
+    along: float,
+    second: float,
+    squares: tuple[float, float],
+    concentration: float,
+    besides: float = 0.0,
+) -> DifferenceSpread:
+    """Variation of the difference of two squared distances from one reference, by derivatives at the sample.
+
+    Args:
+        plug_in: its variance by them.
+        along: the part of it by the sets' own images, as if either distance had the mean of both derivatives:
+            v (C1 + C2) v, where v is the mean of both sets less the reference, twice.
+        second: the terms of second order of its variance.
+        squares: tr C^2 of the images of either set, by their number squared.
+        concentration: of the terms (`SecondOrder.concentration`).
+        besides: a variance that has nothing to do with the distances.
+    """
+    # tr (C1 - C2)^2, where both are in proportion.
+    unlike = (math.sqrt(squares[0]) - math.sqrt(squares[1])) ** 2
+    by_chance = second + unlike
+    return DifferenceSpread(
+        along + unlike + besides,
+        max(0.0, plug_in - along),
+        by_chance,
+        math.sqrt(2) * concentration * by_chance,
+    )
+
+
 def distance_spread(
     distance: float, plug_in: float, at_zero: float, third: float, independent_variance: float = 0.0
 ) -> DistanceSpread:
@@ -101,7 +143,7 @@ def distance_spread(
     variance by the derivatives at the sample is this, plus twice the variance at distance 0. If both the
     distance and the first-order part are mostly chance, their ratio says nothing about w. Two standard
     deviations are therefore added to the distance, and the matching variance to the other part, for a
-    direction that varies much, w = tr C^3 / tr C^2.
+    direction that varies much: w = 1.5 tr C^3 / tr C^2, about the largest weight if weights fall as 1 / k.
 
     Args:
         distance: the estimate, less its bias.
@@ -113,7 +155,7 @@ def distance_spread(
     growth, positive = plug_in - 2 * at_zero, max(0.0, distance)
     if at_zero > 0:
         chance = 2 * math.sqrt(at_zero)
-        chance_growth = third / at_zero * chance
+        chance_growth = 1.5 * third / at_zero * chance
         slope = (max(growth, -chance_growth / 2) + chance_growth) / (positive + chance)
     else:
         slope = growth / positive if positive > 0 else 0.0
