@@ -34,23 +34,11 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev
 	$(BIN)/python -m sphinx -E -W --keep-going -q -d build/doctrees docs build/docs
 
-# The claims about speed that take minutes; docs/performance.md has the others, and is held against the JSON in
-# benchmarks/results: that of another machine goes elsewhere.
+# The claims about speed that take minutes: which, and how many minutes, it says first. docs/performance.md has the
+# others, and is held against the JSON in benchmarks/results: that of another machine goes elsewhere.
 bench: export BENCHMARK_RESULTS := runs/benchmarks/results
 bench: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/minibatch_discrimination.py
-	$(BIN)/python benchmarks/virtual_batch_norm.py
-	$(BIN)/python benchmarks/step.py --recipe cifar10
-ifneq ($(MNIST),)
-	$(BIN)/python benchmarks/step.py --recipe mnist --data $(MNIST)
-	$(BIN)/python benchmarks/epoch.py --recipe mnist --data $(MNIST)
-	$(BIN)/python benchmarks/predict.py --data $(MNIST)
-	$(BIN)/python benchmarks/data_size.py --data $(MNIST)
-else
-	@echo "step and epoch of mnist, predict and data_size need parquet files of MNIST: make bench MNIST=DIR"
-endif
-	$(BIN)/python benchmarks/study_load.py
-	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/bench.py $(if $(MNIST),--mnist $(MNIST))
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .

@@ -1,16 +1,15 @@
-"""What each part of a recipe brings, at equal time: the recipe with one part changed, beside itself.
+"""Gain from each part of a recipe at equal time: the recipe compared with itself with one part changed.
 
     python benchmarks/ablation.py --mnist DIR --cifar10 DIR [--rows mnist folder-chosen-on] [--draws 2]
         [--cpu-seconds 240] [--threads 1] [--variants NAME ...] [--table] [--any-code]
 
-A variant is a line of VARIANTS: options of `convergan train`, and other networks where it has them. Each has
-the same CPU seconds: two short trainings tell what a step takes, and the steps follow. None has a baseline.
-Each cell is written to RUNS when it is done; the same command goes on where one was interrupted. These draws
-choose the recipes' settings, and are not to be shown as their result: that is for `few_labels`, whose draws
-are others.
+A variant is a line of VARIANTS: options of `convergan train`, or other networks. All variants have the same
+CPU seconds: two short trainings measure the time of a step, from which the number of steps follows. None
+has a baseline. Each cell is written to RUNS when it is done; the same command continues where one was
+interrupted. These draws choose the settings of recipes. Their errors must not be shown as results: for that
+`few_labels` has other draws.
 """
 
-import argparse
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -21,14 +20,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, add_options, train
 from convergan.files import cache_folder, write_text
 from convergan.recipes.files import recipe_to_yaml
 from convergan.recipes.networks import ConvSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from few_label_data import TASKS, folder_of, write_folder
-from rows import row, write_rows
+from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, train
+from harness.command_line import command_parser
+from harness.few_labels.data import TASKS, folder_of, write_folder
+from harness.rows import row, write_rows
 
 ROWS = {
     **TASKS,
@@ -37,7 +37,7 @@ ROWS = {
 }
 
 FIRST_DRAW = 100
-"""Those before are `few_labels`'."""
+"""First draw of the ablation: smaller ones belong to `few_labels`."""
 
 PILOT_STEPS = (20, 80)
 """Steps of the two trainings whose difference tells what a step takes."""
@@ -56,7 +56,7 @@ class Variant:
 
     options: tuple[str, ...] = ()
     change: Change = lambda recipe: recipe
-    """What no option changes."""
+    """Change of the recipe for which there is no option."""
 
 
 def _with_networks(networks: Any) -> Variant:
@@ -98,12 +98,12 @@ VARIANTS = {
         ConvSettings(width=16, generator_width=64, data_dependent_initialization=False)
     ),
 }
-"""One line each; what does not differ from the recipe comes to the same."""
+"""Parts that are changed, by name. A variant that does not differ from the recipe has the same errors."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and with what."""
+    """Measurements of a call, their data and their settings."""
 
     names: list[str]
     variants: list[str]
@@ -125,7 +125,7 @@ class Plan:
             "recipe": recipe_to_yaml(self.recipe(name, variant)),
         }
         slug = re.sub(r"[^a-z0-9]+", "-", variant.lower())
-        return Cell((name, slug, str(draw)), settings, OF_CONVERGAN)
+        return Cell((name, slug, str(draw)), settings, CONVERGAN_CODE)
 
     def recipe(self, name: str, variant: str) -> Recipe:
         """The recipe that the options of a variant are added to."""
@@ -150,8 +150,6 @@ class Plan:
         words: list[object] = ["--from", file, "--seed", draw, "--no-baseline", "--epochs"]
         if task.source == "folder":
             folder = self.folders / f"{name}-{draw}"
-            if self.cifar10 is None:
-                raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
             write_folder(task, draw, self.cifar10, folder)
             words = ["--data.path", folder, *words]
         else:
@@ -159,8 +157,8 @@ class Plan:
             words = ["--labels", task.labels, *(path if task.source == "mnist" else []), *words]
 
         def run(steps: int, epochs: int) -> dict[str, Any]:
-            wanted = [*words, epochs, "--steps", steps, *VARIANTS[variant].options]
-            return train(wanted, out, threads=self.threads)
+            train_words = [*words, epochs, "--steps", steps, *VARIANTS[variant].options]
+            return train(train_words, out, threads=self.threads)
 
         # The first training of a folder also decodes it.
         run(1, 1)
@@ -186,13 +184,13 @@ def step_seconds(short: float, longer: float) -> float:
 
 def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
     """The cells that there are, by row, variant and draw."""
-    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    by_row: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for name, variant, draw in plan.trainings():
         cell = cells.found(plan.cell(name, variant, draw))
         if cell is not None:
             rate = 100 * cell["test_errors"] / cell["test_size"]
-            found.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}
-    return found
+            by_row.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}
+    return by_row
 
 
 def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
@@ -200,69 +198,70 @@ def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
 
 
 def print_tables(
-    plan: Plan, found: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
+    plan: Plan, by_row: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
 ) -> None:
-    """A table of each row, the variant that errs least first."""
-    for name, of_row in found.items():
+    """Prints a table for each row, the most accurate variant first."""
+    for name, by_variant in by_row.items():
         table = Table(title=f"{name}, {plan.cpu_seconds:g} CPU seconds", box=None, pad_edge=False)
         table.add_column("variant")
         for column in ("errors, %", "against as it is", "steps", "CPU seconds"):
             table.add_column(column, justify="right")
-        reference = _mean(of_row[AS_IT_IS]) if AS_IT_IS in of_row else None
-        for variant in sorted(of_row, key=lambda each: _mean(of_row[each])):
-            some = list(of_row[variant].values())
-            rates = [cell["rate"] for cell in some]
+        reference = _mean(by_variant[AS_IT_IS]) if AS_IT_IS in by_variant else None
+        for variant in sorted(by_variant, key=lambda key: _mean(by_variant[key])):
+            variant_cells = list(by_variant[variant].values())
+            rates = [cell["rate"] for cell in variant_cells]
             spread = f" ± {stdev(rates):.2f}" if len(rates) > 1 else ""
             table.add_row(
                 variant,
                 f"{mean(rates):.2f}{spread}",
                 "-" if reference is None else f"{mean(rates) - reference:+.2f}",
-                f"{mean(cell['steps'] for cell in some):.0f}",
-                f"{mean(cell['cpu_seconds'] for cell in some):.0f}",
+                f"{mean(cell['steps'] for cell in variant_cells):.0f}",
+                f"{mean(cell['cpu_seconds'] for cell in variant_cells):.0f}",
             )
         console.print(table)
 
 
 def result_rows(
-    plan: Plan, found: dict[str, dict[str, dict[int, dict[str, Any]]]]
+    plan: Plan, by_row: dict[str, dict[str, dict[int, dict[str, Any]]]]
 ) -> list[dict[str, Any]]:
-    """One of each row and variant: the recipe as it is beside the variant, over the draws of both."""
-    written = []
-    for name, of_row in found.items():
-        whole = of_row.get(AS_IT_IS, {})
-        for variant, some in of_row.items():
-            draws = sorted(whole.keys() & some.keys())
+    """A row for each task and variant: the recipe compared with the variant, over the draws of both."""
+    rows = []
+    for name, by_variant in by_row.items():
+        unchanged = by_variant.get(AS_IT_IS, {})
+        for variant, changed in by_variant.items():
+            draws = sorted(unchanged.keys() & changed.keys())
             if variant == AS_IT_IS or not draws:
                 continue
-            ours, peer = ([each[draw]["rate"] for draw in draws] for each in (whole, some))
-            written.append(
+            own_rates, peer_rates = (
+                [variant_cells[draw]["rate"] for draw in draws]
+                for variant_cells in (unchanged, changed)
+            )
+            rows.append(
                 row(
                     claim="what each part of a recipe brings in the same CPU seconds",
                     setting=f"{ROWS[name].setting}, {plan.cpu_seconds:g} CPU seconds",
-                    device=whole[draws[0]]["device"],
-                    precision=whole[draws[0]]["precision"],
-                    ours=mean(ours),
-                    peer=mean(peer),
+                    device=unchanged[draws[0]]["device"],
+                    precision=unchanged[draws[0]]["precision"],
+                    ours=mean(own_rates),
+                    peer=mean(peer_rates),
                     peer_name=variant,
                     unit="% test errors",
                     repeats=len(draws),
                     options=" ".join(VARIANTS[variant].options),
                     draws=draws,
-                    ours_by_draw=ours,
-                    peer_by_draw=peer,
-                    ours_steps=[whole[draw]["steps"] for draw in draws],
-                    peer_steps=[some[draw]["steps"] for draw in draws],
-                    ours_cpu_seconds=[round(whole[draw]["cpu_seconds"], 1) for draw in draws],
-                    peer_cpu_seconds=[round(some[draw]["cpu_seconds"], 1) for draw in draws],
+                    ours_by_draw=own_rates,
+                    peer_by_draw=peer_rates,
+                    ours_steps=[unchanged[draw]["steps"] for draw in draws],
+                    peer_steps=[changed[draw]["steps"] for draw in draws],
+                    ours_cpu_seconds=[round(unchanged[draw]["cpu_seconds"], 1) for draw in draws],
+                    peer_cpu_seconds=[round(changed[draw]["cpu_seconds"], 1) for draw in draws],
                 )
             )
-    return written
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add_options(parser, Path("runs/benchmarks/ablation"))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=["mnist", "folder-chosen-on"])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS])
@@ -284,15 +283,15 @@ def main() -> None:
     cells = Cells(plan.runs / "cells", any_code=arguments.any_code)
     failed = 0
     if not arguments.table:
-        by_cell = {plan.cell(*each).name: each for each in plan.trainings()}
+        by_cell = {plan.cell(*training).name: training for training in plan.trainings()}
         failed = cells.run(
-            [plan.cell(*each) for each in by_cell.values()],
+            [plan.cell(*training) for training in by_cell.values()],
             lambda cell: plan.measure(*by_cell[cell.name]),
         )
-    found = error_rates(plan, cells)
-    print_tables(plan, found, Console())
-    if written := result_rows(plan, found):
-        print(write_rows("ablation", written))
+    by_row = error_rates(plan, cells)
+    print_tables(plan, by_row, Console())
+    if rows := result_rows(plan, by_row):
+        print(write_rows("ablation", rows))
     if failed:
         raise SystemExit(f"{failed} cells failed")
 

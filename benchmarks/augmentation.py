@@ -2,13 +2,12 @@
 
     python benchmarks/augmentation.py [--repeats 40]
 
-kornia must be installed for it: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. One thread; the
-views of a step of 32 labelled and 96 unlabelled images, these once weak and once strong, in turn with a copy
-of the images, which is the floor. Each image has draws of its own in both. kornia's shifts are of fractions
-of pixels, interpolated: `RandomCrop`, which takes whole ones, crops image by image.
+It needs kornia: `pip install --no-deps kornia==0.9.0 kornia_rs==0.2.0`. It times, on one thread, the views
+of a step of 32 labelled and 96 unlabelled images, the unlabelled ones once weak and once strong. The floor
+is a copy of the images, timed in turn. Both sides draw parameters for each image. kornia's shifts are of
+fractions of pixels and interpolate: its `RandomCrop`, which shifts by whole pixels, works image by image.
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -20,8 +19,9 @@ from torch import Tensor
 
 from convergan.data.augmentation import Augmentation
 from convergan.recipes.augmentation import AugmentationSettings
-from measure import Seconds, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.command_line import command_parser
+from harness.measure import Seconds, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 View = Callable[[Tensor], Tensor]
 
@@ -96,10 +96,10 @@ def cpu_seconds(task: Task) -> Seconds:
 def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str, Any]:
     """The row of one kind of views of images of this shape."""
     labelled, unlabelled = torch.rand(LABELLED, *shape), torch.rand(UNLABELLED, *shape)
-    ours, peers = our_views(kind), kornia_views(kind)
+    own_views, peer_views = our_views(kind), kornia_views(kind)
     tasks = {
-        "ours": lambda: step(ours, labelled, unlabelled),
-        "peer": lambda: step(peers, labelled, unlabelled),
+        "ours": lambda: step(own_views, labelled, unlabelled),
+        "peer": lambda: step(peer_views, labelled, unlabelled),
         "copy": lambda: [images.clone() for images in (labelled, unlabelled, unlabelled)],
     }
     timed = {name: partial(cpu_seconds, task) for name, task in tasks.items()}
@@ -121,7 +121,7 @@ def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=40)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -21,12 +21,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cells import timed, train
 from convergan import score
 from convergan.files import cache_folder, make_folder
 from convergan.json_files import read_json, write_json
 from convergan.scoring.settings import ScoreSettings
-from rows import row, write_rows
+from harness.cells import timed, train
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 RECIPES = ("cifar10", "cifar10-mb", "cifar10-samples", "cifar10-samples-mbf")
 
@@ -35,7 +36,7 @@ EPOCHS = 15
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--cifar10", type=Path, required=True, help="folder with parquet files")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
     parser.add_argument("--minutes", type=float, default=15.0)
@@ -51,13 +52,13 @@ def main() -> None:
     classifier = arguments.classifier or trained_classifier(arguments)
     rows = []
     for name in arguments.recipes:
-        kept = arguments.runs / f"{name}.json"
-        if not kept.exists():
-            write_json(kept, rows_of(name, data, classifier, arguments))
-        rows += read_json(kept)
-    for each in rows:
+        results_file = arguments.runs / f"{name}.json"
+        if not results_file.exists():
+            write_json(results_file, rows_of(name, data, classifier, arguments))
+        rows += read_json(results_file)
+    for line in rows:
         print(
-            f"{each['setting']}: {each['ours']:.4g} {each['unit']}, {each['peer_name']} {each['peer']:.4g}"
+            f"{line['setting']}: {line['ours']:.4g} {line['unit']}, {line['peer_name']} {line['peer']:.4g}"
         )
     print(write_rows("cifar10-reduced", rows))
 
@@ -94,8 +95,8 @@ def rows_of(
 
     def pilot(steps: int) -> float:
         out = arguments.runs / f"{name}-{steps}-steps"
-        wanted = [*words, "--epochs", 1, "--steps", steps]
-        return float(train(wanted, out, threads=arguments.threads)["train_seconds"])
+        train_words = [*words, "--epochs", 1, "--steps", steps]
+        return float(train(train_words, out, threads=arguments.threads)["train_seconds"])
 
     untrained_run = arguments.runs / f"{name}-1-steps"
     pilot(1)
@@ -103,8 +104,8 @@ def rows_of(
     step_seconds = (longer - short) / (PILOT_STEPS[1] - PILOT_STEPS[0])
     steps = max(EPOCHS, round(60 * arguments.minutes / step_seconds))
     run = arguments.runs / name
-    wanted = [*words, "--epochs", EPOCHS, "--steps", steps]
-    results = stopped_and_resumed(wanted, run, arguments)
+    train_words = [*words, "--epochs", EPOCHS, "--steps", steps]
+    results = stopped_and_resumed(train_words, run, arguments)
     setting = (
         f"{name}, {arguments.width} wide, {arguments.images:,} images, {arguments.labels} labels,"
         f" {steps:,} steps"
@@ -115,7 +116,9 @@ def rows_of(
         "repeats": 1,
         "train_seconds": results["train_seconds"],
     }
-    scores = [score_of(each, classifier, arguments.count) for each in (run, untrained_run)]
+    scores = [
+        score_of(scored_run, classifier, arguments.count) for scored_run in (run, untrained_run)
+    ]
     return [
         row(
             claim="a quarter of an hour of a recipe makes fewer errors than the supervised baseline",
@@ -142,7 +145,7 @@ def rows_of(
 def stopped_and_resumed(
     words: list[object], out: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """The results of a run that is stopped half way through its minutes and resumed; a killed one goes on."""
+    """The results of a run that is stopped half way and resumed; one that was killed is only resumed."""
     command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
     command += ["--resume", "--hardware.threads", arguments.threads]
     if not out.exists():
@@ -156,8 +159,8 @@ def stopped_and_resumed(
 
 def score_of(run: Path, classifier: Path, count: int) -> float:
     """The Inception score of a run's samples."""
-    found = score(run, metrics=["is"], classifier=classifier, settings=ScoreSettings(count=count))
-    return found.numbers["Inception score"].value
+    result = score(run, metrics=["is"], classifier=classifier, settings=ScoreSettings(count=count))
+    return result.numbers["Inception score"].value
 
 
 if __name__ == "__main__":

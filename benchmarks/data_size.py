@@ -2,17 +2,16 @@
 
     python benchmarks/data_size.py --data DIR [--folder DIR] [--steps 600] [--threads N]
 
-The training loop with the recipe `mnist` on 20,000 images of MNIST, and on these repeated to 200,000 and
-2,000,000 (1.6 GB), from a file of pixels on the disk, as a store has it. Each training has a process of its
-own, and all of them the same steps: a turn is ten of them, and the sizes take turns until each has had
-`--steps`. A ratio is that of two turns of the same round, so that whatever else the machine does slows both.
+The training loop takes steps of the recipe `mnist` on 20,000 images of MNIST, and on these repeated to
+200,000 and 2,000,000 (1.6 GB), from a file of pixels on the disk, as in a store. Each training has a
+process of its own and takes the same steps. A turn is ten steps, and the sizes take turns until each has
+had `--steps`. Each ratio compares two turns of the same round: other load on the machine slows both.
 
-Memory is the peak of the process's anonymous memory. Pages of the file do not count: they are the
-system's cache, which it takes back when it needs the room. Here all of them are in the cache; where they are
-not, a step waits for the disk.
+Memory is the peak of the process's anonymous memory. Pages of the file do not count: they are the system's
+cache, which it can take back. Here all of them are in the cache. Where they are not, a step waits for the
+disk.
 """
 
-import argparse
 import tempfile
 import threading
 import time
@@ -26,7 +25,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from another_process import Turns, turns_of_another_process
 from convergan.data.source import open_data_set
 from convergan.data.store_index import DIGESTS, PIXELS
 from convergan.data.stored_images import StoredImages, image_digest
@@ -39,9 +37,11 @@ from convergan.training.computation import resolved_precision
 from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
-from equal_terms import without_baseline
-from measure import memory_mb, quartiles_of_ratio, settle
-from rows import row, write_rows
+from harness.another_process import Turns, turns_of_another_process
+from harness.command_line import command_parser
+from harness.equal_terms import without_baseline
+from harness.measure import memory_mb, quartiles_of_ratio, settle
+from harness.rows import row, write_rows
 
 IMAGES = 20_000
 Shape = tuple[int, int, int, int]
@@ -52,11 +52,11 @@ WARM_UP_TURNS = 2
 
 
 class Turn(NamedTuple):
-    """What a training says after some steps."""
+    """Measurements of a training after some steps."""
 
     step_seconds: float
     peak_mb: float
-    """Since the training began."""
+    """Peak of memory since the training began."""
 
 
 class PeakMemory:
@@ -79,7 +79,7 @@ class PeakMemory:
 
 
 class InTurns(Silent):
-    """Lets a training go on by a turn whenever it is asked for one."""
+    """An observer that lets a training continue for a turn when it is asked for one."""
 
     def __init__(self, turns: Turns, peak: PeakMemory) -> None:
         self.turns, self.peak = turns, peak
@@ -88,7 +88,7 @@ class InTurns(Silent):
         """See `Observer`."""
         self._begin()
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         if done % STEPS_OF_TURN == 0:
             seconds = (time.perf_counter() - self._start) / STEPS_OF_TURN
@@ -165,49 +165,51 @@ def measure(pixels: Path, shape: Shape, steps: int) -> dict[int, list[Turn]]:
             for times in TIMES[first:] + TIMES[:first]:
                 settle("cpu")
                 turns[times].append(trainings[times]())
-    return {times: some[WARM_UP_TURNS:] for times, some in turns.items()}
+    return {times: size_turns[WARM_UP_TURNS:] for times, size_turns in turns.items()}
 
 
 def compare(turns: dict[int, list[Turn]], shape: Shape) -> list[dict[str, Any]]:
     """Rows of time and of memory for each size beyond the first."""
     count, height, width, _ = shape
-    seconds = {times: [turn.step_seconds for turn in some] for times, some in turns.items()}
-    peaks = {times: [some[-1].peak_mb] for times, some in turns.items()}
+    seconds = {
+        times: [turn.step_seconds for turn in size_turns] for times, size_turns in turns.items()
+    }
+    peaks = {times: [size_turns[-1].peak_mb] for times, size_turns in turns.items()}
     rows = []
     for times in TIMES[1:]:
-        for of_size, unit, claim in (
+        for by_times, unit, claim in (
             (seconds, "seconds", "the time of a step is flat within 5 %"),
             (peaks, "MB of anonymous memory", "the peak of memory is flat within 5 %"),
         ):
-            ours, peer = of_size[times], of_size[1]
-            quartiles = quartiles_of_ratio(ours, peer)
+            larger, smallest = by_times[times], by_times[1]
+            quartiles = quartiles_of_ratio(larger, smallest)
             rows.append(
                 row(
                     claim=f"with {times} times the data {claim}",
                     setting=f"mnist, {times * count:,} images of {height}x{width}, on the disk",
                     device=device_name(torch.device("cpu")),
                     precision=resolved_precision(PRESETS["mnist"].hardware, torch.device("cpu")),
-                    ours=median(ours),
-                    peer=median(peer),
+                    ours=median(larger),
+                    peer=median(smallest),
                     peer_name=f"{count:,} images",
                     unit=unit,
-                    repeats=len(ours),
+                    repeats=len(larger),
                     share_of_peer=quartiles[1],
                     share_of_peer_quartiles=quartiles,
-                    ours_by_turn=ours,
-                    peer_by_turn=peer,
+                    ours_by_turn=larger,
+                    peer_by_turn=smallest,
                     steps_of_turn=STEPS_OF_TURN,
                 )
             )
             print(
-                f"{times} times the data: {median(ours):.4g} {unit}, {quartiles[1]:.1%} of that of 1x"
+                f"{times} times the data: {median(larger):.4g} {unit}, {quartiles[1]:.1%} of that of 1x"
                 f" (quartiles {quartiles[0]:.1%} to {quartiles[2]:.1%})"
             )
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, help="where the file of pixels goes for the time")
     parser.add_argument("--steps", type=int, default=600)

@@ -2,12 +2,10 @@
 
     python benchmarks/digits.py [--seeds 10] [--runs DIR]
 
-Each seed draws its own labelled images, networks and noise. Runs are resumed where an earlier call left off.
-A second row, of half the seeds, has the noise of the paper's MNIST networks, with which the baseline does
-better.
+Each seed draws its own labelled images, networks and noise. Runs continue where an earlier call stopped. A
+second row, of half the seeds, has the noise of the paper's MNIST networks, which helps the baseline.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -18,7 +16,8 @@ from rich.console import Console
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 PAPERS_NOISE = {"input_noise": 0.3, "hidden_noise": 0.5}
 
@@ -41,30 +40,32 @@ def measure(name: str, recipe: Recipe, seeds: int, runs: Path) -> dict[str, Any]
             f"baseline {last.baseline_test_errors}, {last.train_seconds:.0f} s",
             flush=True,
         )
-    ours = [result.test_errors for result in results]
+    errors = [result.test_errors for result in results]
     baseline = [result.baseline_test_errors for result in results]
-    print(f"{name}: {mean(ours):.1f} of {mean(baseline):.1f}: {mean(ours) / mean(baseline):.0%}")
+    print(
+        f"{name}: {mean(errors):.1f} of {mean(baseline):.1f}: {mean(errors) / mean(baseline):.0%}"
+    )
     return row(
         claim="mean test errors at most 60 % of the supervised baseline's",
         setting=f"digits, 100 labels, {name}, seeds 0 to {seeds - 1}",
         device=results[0].device,
         precision=results[0].precision,
-        ours=mean(ours),
+        ours=mean(errors),
         peer=mean(baseline),
         peer_name="supervised baseline",
         unit=f"errors of {results[0].test_size}",
         repeats=seeds,
-        share_of_peer=mean(ours) / mean(baseline),
-        ours_by_seed=ours,
+        share_of_peer=mean(errors) / mean(baseline),
+        ours_by_seed=errors,
         peer_by_seed=baseline,
-        ours_stdev=stdev(ours),
+        ours_stdev=stdev(errors),
         peer_stdev=stdev(baseline),
         train_seconds_by_seed=[round(result.train_seconds, 1) for result in results],
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/digits"))
     arguments = parser.parse_args()

@@ -3,12 +3,12 @@
     python benchmarks/epoch.py --recipe mnist|cifar10 --data DIR [--epochs 3] [--threads N ...]
         [--device cuda] [--compile off|on|both]
 
-On a GPU one of `cifar10`, which takes a CPU an hour, is to take at most 3 seconds. Ours is what `train` does,
-without baseline: the loop, its checkpoints, both networks tested on the test images, metrics. The peer's
-(`peer_mnist`, `peer_cifar10`) decodes its images in a `DataLoader` and tests its averaged network. They take
-turns, an epoch each; the peer has a process of its own. Before, a tenth of an epoch with 0, 1, 2, 4 ...
-processes that decode, up to one a core, decides how many the peer gets. The floor is the arithmetic of the
-steps, and of testing one network, at the rate of a large matrix product.
+On a GPU an epoch of `cifar10` should take at most 3 seconds; a CPU needs an hour. Ours is what `train` does
+without a baseline: the loop, its checkpoints, tests of both networks on the test images, metrics. The peer
+(`harness/peers`) decodes its images in a `DataLoader` and tests its averaged network. The two take turns,
+one epoch each; the peer has a process of its own. Before that, a tenth of an epoch with 0, 1, 2, 4 ...
+decoding processes, up to one for each core, decides how many the peer has. The floor is the arithmetic of
+the steps, and of testing one network, at the rate of a large matrix product.
 """
 
 import tempfile
@@ -20,8 +20,6 @@ from typing import Any, Literal
 
 import torch
 
-from another_process import called_in_another_process
-from comparison_command import comparison_parser, peer_of, print_row, recipes_of, results_name
 from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import EpochLine
 from convergan.runs.folder import RunFolder
@@ -29,24 +27,32 @@ from convergan.runs.provenance import device_name
 from convergan.training.computation import resolved_precision
 from convergan.training.launch import choose_device
 from convergan.training.preparation import Preparation, image_shape, prepare
-from epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
-from equal_terms import without_baseline
-from measure import Enough, Times, interleaved_times, medians
-from operations import (
+from harness.another_process import called_in_another_process
+from harness.comparison_command import (
+    comparison_parser,
+    peer_of,
+    print_row,
+    recipes_of,
+    results_name,
+)
+from harness.epochs_in_turn import PeersEpochs, best_number, fit_in_turns, seconds_by_workers
+from harness.equal_terms import without_baseline
+from harness.measure import Enough, Times, interleaved_times, medians
+from harness.operations import (
     classifying_operations,
     floor_seconds,
     products_for,
     rates_of,
     step_operations,
 )
-from peer_mnist import Peer
-from rows import timing, write_rows
+from harness.peers.mnist import Peer
+from harness.rows import timing, write_rows
 
 
 def epochs_of(
     make_peer: Callable[[], Peer], data: Path, recipe: Recipe, workers: int
 ) -> Callable[[], tuple[float, int]]:
-    """What runs an epoch of the peer, and gives its seconds and the errors after it."""
+    """A function that runs an epoch of the peer and returns its seconds and the errors after it."""
     torch.manual_seed(recipe.seed)
     return PeersEpochs(make_peer(), data, prepare(recipe, None, processes=1), workers).run
 
@@ -59,15 +65,15 @@ def compare_epochs(
     epochs: int,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What `timing` is told of one epoch: ours, the peer's, and the floor; `make_peer` can be pickled."""
+    """Arguments of `timing` for one epoch: ours, the peer's, and the floor; `make_peer` can be pickled."""
     recipe = without_baseline(recipe, data, device)
     torch.manual_seed(recipe.seed)
-    chosen = choose_device(recipe.hardware)
+    torch_device = choose_device(recipe.hardware)
     preparation = prepare(recipe, None, processes=1)
     by_workers = seconds_by_workers(make_peer(), data, preparation)
     workers = best_number(by_workers)
-    precision = resolved_precision(recipe.hardware, chosen, recipe.networks)
-    products = products_for(precision, chosen)
+    precision = resolved_precision(recipe.hardware, torch_device, recipe.networks)
+    products = products_for(precision, torch_device)
     times: Times = {name: [] for name in ("ours", "peer", *products)}
     errors: dict[str, list[int]] = {"ours": [], "peer": []}
     make_epochs = partial(epochs_of, make_peer, data, recipe, workers)
@@ -77,23 +83,23 @@ def compare_epochs(
     ):
 
         def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
-            of_peer = peers_epoch()
-            for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *of_peer)):
+            peer_epoch = peers_epoch()
+            for side, took, wrong in (("ours", seconds, line.test_errors), ("peer", *peer_epoch)):
                 times[side].append(took)
                 errors[side].append(wrong)
                 print(f"epoch {epoch}, {side}: {took:.1f} s, {wrong} errors", flush=True)
-            found = medians(interleaved_times(products, repeats=5, device=chosen))
-            for name, took in found.items():
+            product_seconds = medians(interleaved_times(products, repeats=5, device=torch_device))
+            for name, took in product_seconds.items():
                 times[name].append(took)
             if epoch == epochs:
                 raise Enough
 
         folder = RunFolder(Path(temporary) / "run")
         folder.begin(preparation.recipe, resume=False)
-        fit_in_turns(chosen, preparation, folder, epoch_ended)
+        fit_in_turns(torch_device, preparation, folder, epoch_ended)
     rates = rates_of(products, medians(times))
     return {
-        "device": device_name(chosen),
+        "device": device_name(torch_device),
         "precision": precision,
         "times": times,
         "peer": "peer",
@@ -101,13 +107,13 @@ def compare_epochs(
         "unit": "seconds",
         "repeats": epochs,
         "compiled": recipe.hardware.compile,
-        "ours_by_epoch": [round(each, 2) for each in times["ours"]],
-        "peer_by_epoch": [round(each, 2) for each in times["peer"]],
+        "ours_by_epoch": [round(value, 2) for value in times["ours"]],
+        "peer_by_epoch": [round(value, 2) for value in times["peer"]],
         "ours_test_errors_by_epoch": errors["ours"],
         "peer_test_errors_by_epoch": errors["peer"],
         "peer_workers": workers,
         "peer_seconds_of_a_tenth_by_workers": {
-            number: round(each, 2) for number, each in by_workers.items()
+            number: round(value, 2) for number, value in by_workers.items()
         },
     }
 
@@ -149,7 +155,7 @@ def main() -> None:
                 timing(
                     claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
                     setting=f"{name}, {recipe.labels:,} labels, batch {recipe.batch_size}, baseline off",
-                    peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), DataLoader",
+                    peer_name=f"plain PyTorch (benchmarks/harness/peers/{name}.py), DataLoader",
                     **compared,
                 )
             )

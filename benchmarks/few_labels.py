@@ -1,21 +1,20 @@
-"""Claim: with few labels and the same minutes, convergan by default errs little more than the best rival.
+"""Claim: with few labels and the same minutes, convergan by default is within a point of the best rival.
 
     python benchmarks/few_labels.py --mnist DIR --cifar10 DIR [--minutes 2] [--threads 2] [--draws 3]
-        [--rows ROW ...] [--methods METHOD ...] [--full] [--table]
+        [--rows ROW ...] [--methods METHOD ...] [--table]
 
-Every method has the same minutes of as many threads, the same images and labels, and is tested on the same
-images; one that is done earlier is not given more. Trained and tested are: `LabelSpreading` and
-`SelfTrainingClassifier` of scikit-learn, HOG and colour with an SVM, a small network with augmentation (for
-35 seconds, and for all minutes), the same with consistency, a frozen network that has seen ImageNet,
-convergan by default, and, where the default has a baseline, convergan without one. A draw decides which
-images there are and which of them are labelled; no draw has chosen anything in convergan.
+All methods have the same minutes of the same number of threads, the same images and labels, and the same
+test images. A method that finishes early gets no more time. The methods are: `LabelSpreading` and
+`SelfTrainingClassifier` of scikit-learn; HOG and colour with an SVM; a small network with augmentation, for
+35 seconds and for all minutes; the same with consistency; a frozen network that has seen ImageNet;
+convergan by default; and, where the default has a baseline, convergan without one. A draw decides which
+images there are and which of them are labelled. No draw has chosen any setting of convergan.
 
-Each cell is written to RUNS when it is done, so that the same command goes on where one was interrupted, and
-rows or methods can be had one at a time. `--table` runs nothing. Where others use the machine, `--clock cpu`
-gives the peers CPU seconds; convergan plans its steps from what one takes, and its CPU seconds are beside.
+Each cell is written to RUNS when it is done; the same command continues where one was interrupted, and rows
+or methods can be run one at a time. `--table` runs nothing. On a machine that others use, `--clock cpu`
+gives the peers CPU seconds; convergan plans its steps from the time of one, and its CPU seconds are shown.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,34 +25,35 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cells import OF_CONVERGAN, Cell, Cells, add_options, timed, train
 from convergan.files import cache_folder
 from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
-from few_label_data import MORE_TASKS, TASKS, Task, write_folder
-from few_label_peers import METHODS
-from rows import row, write_rows
+from harness import BENCHMARKS
+from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, timed, train
+from harness.command_line import command_parser
+from harness.few_labels.data import DEFAULT_TASKS, TASKS, Task, write_folder
+from harness.few_labels.peer_cell import METHODS
+from harness.rows import row, write_rows
 
-OURS, WITH_IMAGENET = "convergan", "frozen"
+CONVERGAN, WITH_IMAGENET = "convergan", "frozen"
 
 ALONE = "convergan-alone"
 """convergan without the baseline, and without the trainings that choose between the two: `--no-baseline`."""
 MARGIN = 1.0
 """Points by which our mean error may lie above the best rival's."""
 
-_HERE = Path(__file__).parent
-_OF_PEERS = [
-    _HERE / f"{name}.py"
+PEER_CODE = [
+    BENCHMARKS / "harness" / f"{name}.py"
     for name in (
-        "few_label_budget", "few_label_data", "few_label_peers", "few_label_views", "peer_classic",
-        "peer_frozen", "peer_small_cnn",
+        "few_labels/budget", "few_labels/data", "few_labels/peer_cell",
+        "peers/classic", "peers/frozen", "peers/small_cnn", "peers/views",
     )
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and with what."""
+    """Measurements of a call, their data and their settings."""
 
     tasks: dict[str, Task]
     methods: list[str]
@@ -71,10 +71,10 @@ class Plan:
         settings: dict[str, Any] = {
             "minutes": self.minutes, "threads": self.threads, "task": asdict(self.tasks[name]),
         }  # fmt: skip
-        ours = method in (OURS, ALONE)
-        if not ours:
+        is_convergan = method in (CONVERGAN, ALONE)
+        if not is_convergan:
             settings["clock"] = self.clock
-        code = OF_CONVERGAN if ours else _OF_PEERS
+        code = CONVERGAN_CODE if is_convergan else PEER_CODE
         return Cell((name, method, str(draw)), settings, code)
 
     def cells(self) -> Iterator[Cell]:
@@ -92,12 +92,10 @@ class Plan:
         task = self.tasks[name]
         folder = self.folders / f"{name}-{draw}"
         if task.source == "folder":
-            if self.cifar10 is None:
-                raise SystemExit(f"--cifar10: expected a folder with parquet files, for {name}")
             write_folder(task, draw, self.cifar10, folder)
         out = self.runs / "runs" / cell.name
-        if method in (OURS, ALONE):
-            more = ["--no-baseline"] if method == ALONE else []
+        if method in (CONVERGAN, ALONE):
+            options = ["--no-baseline"] if method == ALONE else []
             results = train(
                 [
                     *_words(task, self.mnist, folder),
@@ -105,28 +103,28 @@ class Plan:
                     draw,
                     "--minutes",
                     self.minutes,
-                    *more,
+                    *options,
                 ],
                 out,
                 threads=self.threads,
             )
-            wanted = (
+            keys = (
                 "test_errors", "test_size", "wall_seconds", "cpu_seconds", "train_seconds", "device",
                 "precision", "arms", "baseline_test_errors", "decision",
             )  # fmt: skip
-            return {each: results.get(each) for each in wanted}
-        to = out.with_suffix(".json")
+            return {key: results.get(key) for key in keys}
+        results_file = out.with_suffix(".json")
         words = [
-            sys.executable, _HERE / "few_label_peers.py", name, method, draw, "--to", to,
+            sys.executable, "-m", "harness.few_labels.peer_cell", name, method, draw, "--to", results_file,
             "--seconds", 60 * self.minutes, "--threads", self.threads, "--clock", self.clock,
             "--folder", folder, *(["--mnist", self.mnist] if self.mnist else []),
         ]  # fmt: skip
-        spent = timed(words, out.with_suffix(".log"), threads=self.threads)
-        return {**read_json(to), **spent}
+        usage = timed(words, out.with_suffix(".log"), threads=self.threads)
+        return {**read_json(results_file), **usage}
 
 
 def _words(task: Task, mnist: Path | None, folder: Path) -> list[object]:
-    """What a user types after `convergan train` for such images."""
+    """Words that a user types after `convergan train` for such images."""
     if task.source == "folder":
         return [task.recipe, "--data.path", folder]
     path: list[object] = ["--data.path", mnist] if task.source == "mnist" and mnist else []
@@ -138,7 +136,7 @@ class Summary:
     """A method's draws in one row."""
 
     error_rates: dict[int, float]
-    """In percent, by draw."""
+    """Error rates in percent, by draw."""
     cells: list[dict[str, Any]]
 
     @property
@@ -158,115 +156,122 @@ class Summary:
 
 
 def summaries(plan: Plan, cells: Cells) -> dict[str, dict[str, Summary]]:
-    """What has been measured, by row and method: of methods that have any draw."""
-    found: dict[str, dict[str, Summary]] = {}
+    """Finished measurements by row and method, without methods that have none."""
+    by_row: dict[str, dict[str, Summary]] = {}
     for name in plan.tasks:
         for method in plan.methods:
-            of_draws = {
+            by_draw = {
                 draw: cells.found(plan.cell(name, method, draw)) for draw in range(plan.draws)
             }
-            done = {draw: cell for draw, cell in of_draws.items() if cell is not None}
+            done = {draw: cell for draw, cell in by_draw.items() if cell is not None}
             if done:
-                found.setdefault(name, {})[method] = Summary(
+                by_row.setdefault(name, {})[method] = Summary(
                     {
                         draw: 100 * cell["test_errors"] / cell["test_size"]
                         for draw, cell in done.items()
                     },
                     list(done.values()),
                 )
-    return found
+    return by_row
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How ours stands in a row among those that have not seen ImageNet."""
+    """Rank of convergan in a row, among the methods that have not seen ImageNet."""
 
     rank: int
     best_rival: str
     points: float
-    """Our mean error less the best rival's, in points."""
+    """Difference of the mean error of convergan from the best rival's, in points."""
 
     @property
     def holds(self) -> bool:
-        """Whether ours is within the margin."""
+        """True if the mean error of convergan is within the margin."""
         return self.points <= MARGIN
 
 
-def standing(of_row: dict[str, Summary]) -> Standing | None:
-    """None where ours or every rival is missing."""
-    rivals = {name: of_row[name] for name in of_row if name not in (OURS, ALONE, WITH_IMAGENET)}
-    if OURS not in of_row or not rivals:
+def standing(by_method: dict[str, Summary]) -> Standing | None:
+    """The rank of convergan; None if convergan or every rival is missing."""
+    rivals = {
+        name: by_method[name] for name in by_method if name not in (CONVERGAN, ALONE, WITH_IMAGENET)
+    }
+    if CONVERGAN not in by_method or not rivals:
         return None
-    ours = of_row[OURS].mean
+    own_error = by_method[CONVERGAN].mean
     best = min(rivals, key=lambda name: rivals[name].mean)
-    better = sum(rival.mean < ours for rival in rivals.values())
-    return Standing(1 + better, best, ours - rivals[best].mean)
+    better = sum(rival.mean < own_error for rival in rivals.values())
+    return Standing(1 + better, best, own_error - rivals[best].mean)
 
 
-def print_table(plan: Plan, found: dict[str, dict[str, Summary]], console: Console) -> None:
+def print_table(plan: Plan, by_row: dict[str, dict[str, Summary]], console: Console) -> None:
     """A line a method, a column a row; the best of those without ImageNet is marked."""
     table = Table(box=None, pad_edge=False)
     table.add_column("errors, % (CPU seconds)")
-    for name in found:
+    for name in by_row:
         table.add_column(name, justify="right")
     best = {
         name: min(
-            (of_row[each].mean for each in of_row if each not in (ALONE, WITH_IMAGENET)),
+            (
+                summary.mean
+                for method, summary in by_method.items()
+                if method not in (ALONE, WITH_IMAGENET)
+            ),
             default=float("nan"),
         )
-        for name, of_row in found.items()
+        for name, by_method in by_row.items()
     }
     for method in plan.methods:
-        shown = []
-        for name, of_row in found.items():
-            if method not in of_row:
-                shown.append("-")
+        texts = []
+        for name, by_method in by_row.items():
+            if method not in by_method:
+                texts.append("-")
                 continue
-            each = of_row[method]
-            text = f"{each.mean:.2f}" + ("" if each.stdev is None else f" ± {each.stdev:.2f}")
-            seconds = f" ({each.median_of('cpu_seconds'):.0f})"
-            wins = method not in (ALONE, WITH_IMAGENET) and each.mean == best[name]
-            shown.append((f"[bold]{text} *[/bold]" if wins else text) + seconds)
-        table.add_row(method, *shown)
+            summary = by_method[method]
+            spread = "" if summary.stdev is None else f" ± {summary.stdev:.2f}"
+            text = f"{summary.mean:.2f}{spread}"
+            seconds = f" ({summary.median_of('cpu_seconds'):.0f})"
+            wins = method not in (ALONE, WITH_IMAGENET) and summary.mean == best[name]
+            texts.append((f"[bold]{text} *[/bold]" if wins else text) + seconds)
+        table.add_row(method, *texts)
     console.print(
         f"\n{plan.minutes:g} minutes, {plan.threads} threads, up to {plan.draws} draws; * the best"
         f" but for {WITH_IMAGENET}, which has seen ImageNet"
     )
     console.print(table)
-    stands = {name: standing(of_row) for name, of_row in found.items()}
-    placed = {name: each for name, each in stands.items() if each is not None}
-    for name, each in placed.items():
+    standings = {name: standing(by_method) for name, by_method in by_row.items()}
+    placed = {name: place for name, place in standings.items() if place is not None}
+    for name, place in placed.items():
         console.print(
-            f"{name}: {OURS} is number {each.rank}, {each.points:+.2f} points from {each.best_rival}:"
-            f" {'within' if each.holds else 'NOT within'} {MARGIN:g} point"
+            f"{name}: {CONVERGAN} is number {place.rank}, {place.points:+.2f} points from {place.best_rival}:"
+            f" {'within' if place.holds else 'NOT within'} {MARGIN:g} point"
         )
     if placed:
         console.print(
-            f"within {MARGIN:g} point in {sum(each.holds for each in placed.values())} of"
-            f" {len(placed)} rows, first in {sum(each.rank == 1 for each in placed.values())}"
+            f"within {MARGIN:g} point in {sum(place.holds for place in placed.values())} of"
+            f" {len(placed)} rows, first in {sum(place.rank == 1 for place in placed.values())}"
         )
 
 
-def result_rows(plan: Plan, found: dict[str, dict[str, Summary]]) -> list[dict[str, Any]]:
-    """One of each row and rival, over the draws that both have."""
-    written = []
-    for name, of_row in found.items():
-        stands = standing(of_row)
-        for method in [each for each in of_row if each != OURS and OURS in of_row]:
-            ours, peer = of_row[OURS], of_row[method]
-            draws = sorted(ours.error_rates.keys() & peer.error_rates.keys())
+def result_rows(plan: Plan, by_row: dict[str, dict[str, Summary]]) -> list[dict[str, Any]]:
+    """A row for each task and rival, over the draws of both."""
+    rows = []
+    for name, by_method in by_row.items():
+        stands = standing(by_method)
+        for method in [name for name in by_method if name != CONVERGAN and CONVERGAN in by_method]:
+            own_summary, peer_summary = by_method[CONVERGAN], by_method[method]
+            draws = sorted(own_summary.error_rates.keys() & peer_summary.error_rates.keys())
             if not draws or stands is None:
                 continue
             sides = {
-                side: [each.error_rates[draw] for draw in draws]
-                for side, each in (("ours", ours), ("peer", peer))
+                side: [summary.error_rates[draw] for draw in draws]
+                for side, summary in (("ours", own_summary), ("peer", peer_summary))
             }
-            written.append(
+            rows.append(
                 row(
                     claim=f"mean error at most the best rival's + {MARGIN:g} point, {plan.minutes:g} minutes",
                     setting=plan.tasks[name].setting,
-                    device=ours.cells[0]["device"],
-                    precision=ours.cells[0]["precision"],
+                    device=own_summary.cells[0]["device"],
+                    precision=own_summary.cells[0]["precision"],
                     ours=mean(sides["ours"]),
                     peer=mean(sides["peer"]),
                     peer_name=method,
@@ -275,10 +280,10 @@ def result_rows(plan: Plan, found: dict[str, dict[str, Summary]]) -> list[dict[s
                     draws=draws,
                     ours_by_draw=sides["ours"],
                     peer_by_draw=sides["peer"],
-                    ours_cpu_seconds=round(ours.median_of("cpu_seconds"), 1),
-                    peer_cpu_seconds=round(peer.median_of("cpu_seconds"), 1),
-                    ours_seconds=round(ours.median_of("wall_seconds"), 1),
-                    peer_seconds=round(peer.median_of("wall_seconds"), 1),
+                    ours_cpu_seconds=round(own_summary.median_of("cpu_seconds"), 1),
+                    peer_cpu_seconds=round(peer_summary.median_of("cpu_seconds"), 1),
+                    ours_seconds=round(own_summary.median_of("wall_seconds"), 1),
+                    peer_seconds=round(peer_summary.median_of("wall_seconds"), 1),
                     peer_has_seen_imagenet=method == WITH_IMAGENET,
                     peer_clock=plan.clock,
                     rank=stands.rank,
@@ -286,32 +291,33 @@ def result_rows(plan: Plan, found: dict[str, dict[str, Summary]]) -> list[dict[s
                     points_above_best_rival=stands.points,
                     within_margin=stands.holds,
                     trained_at_commits=sorted(
-                        {str(cell["git_commit"]) for cell in [*ours.cells, *peer.cells]}
+                        {
+                            str(cell["git_commit"])
+                            for cell in [*own_summary.cells, *peer_summary.cells]
+                        }
                     ),
                 )
             )
-    return written
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add_options(parser, Path("runs/benchmarks/few-labels"))
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--rows", nargs="+", choices=[*TASKS, *MORE_TASKS])
+    parser.add_argument("--rows", nargs="+", choices=TASKS, default=DEFAULT_TASKS)
     parser.add_argument(
-        "--methods", nargs="+", choices=[*METHODS, OURS, ALONE], default=[*METHODS, OURS, ALONE]
+        "--methods",
+        nargs="+",
+        choices=[*METHODS, CONVERGAN, ALONE],
+        default=[*METHODS, CONVERGAN, ALONE],
     )
-    parser.add_argument("--full", action="store_true", help="also " + " and ".join(MORE_TASKS))
     arguments = parser.parse_args()
-    tasks = {**TASKS, **MORE_TASKS}
-    names = arguments.rows or ([*tasks] if arguments.full else [*TASKS])
     plan = Plan(
-        tasks={name: tasks[name] for name in names},
+        tasks={name: TASKS[name] for name in arguments.rows},
         methods=arguments.methods,
         draws=arguments.draws,
         minutes=arguments.minutes,
@@ -324,10 +330,10 @@ def main() -> None:
     )
     cells = Cells(plan.runs / "cells", any_code=arguments.any_code)
     failed = 0 if arguments.table else cells.run(plan.cells(), plan.measure)
-    found = summaries(plan, cells)
-    print_table(plan, found, Console())
-    if written := result_rows(plan, found):
-        print(write_rows(f"few-labels-{plan.minutes:g}-minutes", written))
+    by_row = summaries(plan, cells)
+    print_table(plan, by_row, Console())
+    if rows := result_rows(plan, by_row):
+        print(write_rows(f"few-labels-{plan.minutes:g}-minutes", rows))
     if failed:
         raise SystemExit(f"{failed} cells failed")
 

@@ -2,11 +2,10 @@
 
     python benchmarks/junk.py [--seeds 5] [--runs DIR]
 
-The classes are the digits 0 to 7, unbalanced (two classes keep 40 % of their images); the junk is 8s and 9s.
-With and without junk, the labelled and the test images are the same.
+The classes are the digits 0 to 7, unbalanced (two classes keep 40 % of their images); the junk is 8s and
+9s. The labelled and the test images are the same with and without junk.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -19,7 +18,8 @@ from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
 from convergan.runs.results import Results
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 SHARE = 0.2
 CLASSES = 8
@@ -30,12 +30,12 @@ def eight_classes(data: DataSet, *, junk: bool) -> DataSet:
     assert data.test is not None
     labels, tested = data.train.labels, data.test.labels < CLASSES
     rare = np.isin(labels, (3, 6)) & (np.random.default_rng(0).random(len(labels)) < 0.6)
-    wanted = np.flatnonzero((labels < CLASSES) & ~rare)
-    count = round(len(wanted) * SHARE / (1 - SHARE)) if junk else 0
+    indices = np.flatnonzero((labels < CLASSES) & ~rare)
+    count = round(len(indices) * SHARE / (1 - SHARE)) if junk else 0
     extra = np.flatnonzero(labels >= CLASSES)[:count]
     return data_set_from_arrays(
-        data.train.images[np.concatenate([wanted, extra])],
-        np.concatenate([labels[wanted], np.full(len(extra), UNLABELLED)]),
+        data.train.images[np.concatenate([indices, extra])],
+        np.concatenate([labels[indices], np.full(len(extra), UNLABELLED)]),
         data.test.images[tested],
         data.test.labels[tested],
         classes=list(data.classes[:CLASSES]),
@@ -43,7 +43,7 @@ def eight_classes(data: DataSet, *, junk: bool) -> DataSet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks/junk"))
     arguments = parser.parse_args()
@@ -65,7 +65,7 @@ def main() -> None:
             f"seed {seed}: {[results[junk][-1].test_errors for junk in (False, True)]}",
             flush=True,
         )
-    errors = {junk: [result.test_errors for result in some] for junk, some in results.items()}
+    errors = {junk: [result.test_errors for result in runs] for junk, runs in results.items()}
     baseline = [result.baseline_test_errors for result in results[True]]
     first = results[True][0]
     path = write_rows(

@@ -2,15 +2,14 @@
 
     python benchmarks/kernels.py [--device cuda] [--compile off|on|both] [--batch 20] [--timed-batch 100]
 
-Outputs and gradients of the paper's layers and of the networks of three recipes, without noise and dropout,
-beside the same in float64 on the CPU: ours is the larger of both relative errors, |x - y| / |y|, the peer the
-limit that it must keep. In fp32, of which a GPU has TF32 apart, without a limit; what training reduces, in
-bf16 as well; on a GPU with channels first and last. `seconds` are those of one pass there and back, of
-`--timed-batch` images. Compiled, networks are so, on a GPU as CUDA graphs. The exit code is 1 where a limit
-is not kept.
+Outputs and gradients of the paper's layers, and of the networks of three recipes without noise and dropout,
+are compared with float64 on the CPU. Ours is the larger of the two relative errors, |x - y| / |y|; the peer
+is the limit for it. Precisions are fp32; TF32 on a GPU, without a limit; and bf16 where training uses it. A
+GPU has both memory formats, channels first and last. `seconds` is the time of one pass forward and backward
+of `--timed-batch` images. With --compile networks are compiled, on a GPU as CUDA graphs. The exit code is 1
+if a limit is exceeded.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -23,7 +22,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from comparison_command import COMPILED, SMALL
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.dense import NoisyDense
 from convergan.networks.layers import BatchNormWithoutGain
@@ -35,8 +33,10 @@ from convergan.techniques.minibatch_discrimination import MinibatchDiscriminatio
 from convergan.techniques.weight_norm import WeightNormConv2d, WeightNormConvTranspose2d
 from convergan.training.adam import build_optimizer
 from convergan.training.computation import begin_step, compiled
-from measure import seconds_of
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.comparison_command import COMPILED, SMALL
+from harness.measure import seconds_of
+from harness.rows import row, write_rows
 
 LIMITS = {"fp32": 1e-4, "tf32": None, "bf16": 0.05}
 """Largest relative errors: of rounding to 24 bits hundreds of times over, far below TF32's 3e-4; of rounding
@@ -49,19 +49,19 @@ REPEATS = 5
 
 
 class Case(NamedTuple):
-    """Something that is computed."""
+    """Layer or network, and its precisions."""
 
     name: str
     network: nn.Module
-    """In float32 on the CPU, in training, without noise."""
+    """Module in float32 on the CPU, in training, without noise."""
     input_shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     precisions: tuple[str, ...]
     is_network: bool = False
 
 
 class Way(NamedTuple):
-    """How it is computed."""
+    """Precision, layout and compilation of a computation."""
 
     precision: str
     layout: torch.memory_format
@@ -73,7 +73,7 @@ class Way(NamedTuple):
 
 
 def cases(*, small: bool = False) -> Iterator[Case]:
-    """Layers first: they tell where a network errs. Small networks are for trying the command."""
+    """Layers, then networks: they show where a network is wrong. Small ones are for trying the command."""
     dense = NoisyDense(784, 500, stdev=0.0, relu=True, train_gain=False)
     layers: list[tuple[str, nn.Module, tuple[int, ...]]] = [
         ("dense", dense, (784,)),
@@ -104,7 +104,7 @@ def cases(*, small: bool = False) -> Iterator[Case]:
 
 
 def ways_of(case: Case, device: torch.device, *, compiles: bool) -> Iterator[Way]:
-    """Those that make a difference on a device."""
+    """The ways that differ on a device."""
     on_gpu = device.type == "cuda"
     has_maps = any(weight.ndim == 4 for weight in case.network.parameters())
     first, last = torch.contiguous_format, torch.channels_last
@@ -151,12 +151,12 @@ def weights_of(network: nn.Module) -> list[Tensor]:
     return [weight for weight in network.parameters() if weight.requires_grad]
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    """|found - expected| / |expected|; the largest number where something found is not finite."""
-    found = found.detach().to("cpu", torch.float64)
-    if not bool(found.isfinite().all()):
+def relative_error(value: Tensor, expected: Tensor) -> float:
+    """|value - expected| / |expected|; the largest number where a value is not finite."""
+    value = value.detach().to("cpu", torch.float64)
+    if not bool(value.isfinite().all()):
         return float_info.max
-    return float((found - expected).norm() / expected.norm())
+    return float((value - expected).norm() / expected.norm())
 
 
 def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch: int) -> Any:
@@ -181,10 +181,10 @@ def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch
     with nullcontext() if way.precision == "tf32" else without_tf32():
         # The third call of a CUDA graph is the first that replays it.
         for _ in range(3 if way.compiled else 1):
-            found = task(batch)
-        errors = [relative_error(*pair) for pair in zip(found, expected, strict=True)]
+            results = task(batch)
+        errors = [relative_error(*pair) for pair in zip(results, expected, strict=True)]
         if way.compiled:
-            # Another size would be compiled anew.
+            # Another size would be compiled again.
             timed_batch = batch
         task(timed_batch)
         seconds = median(seconds_of(partial(task, timed_batch), device) for _ in range(REPEATS))
@@ -197,7 +197,7 @@ def measured(case: Case, way: Way, device: torch.device, batch: int, timed_batch
 
 
 def steps_of_adam(place: Any, device: torch.device) -> tuple[Tensor, Tensor]:
-    """How far weights are after ten updates on a device, and by the formula in float64."""
+    """Weights after ten updates on a device, and by the formula in float64."""
     settings = OptimizerSettings(learning_rate=1e-3, epsilon=1e-3, epsilon_place=place)
     generator = torch.Generator().manual_seed(2)
     gradients = torch.randn(10, 1000, generator=generator, dtype=torch.float64)
@@ -225,9 +225,7 @@ def steps_of_adam(place: Any, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--compile", choices=COMPILED, default="off")
     parser.add_argument("--batch", type=int, default=20)
@@ -241,7 +239,7 @@ def main() -> None:
 
     def note(setting: str, precision: str, error: float, **details: Any) -> None:
         limit = LIMITS[precision]
-        within = limit is None or error <= limit
+        is_within = limit is None or error <= limit
         rows.append(
             row(
                 claim="computes what float64 gives",
@@ -253,13 +251,13 @@ def main() -> None:
                 peer_name="limit",
                 unit="relative error",
                 repeats=1,
-                within=within,
+                within=is_within,
                 **details,
             )
         )
         write_rows(name, rows)
         took = f"{1e3 * details['seconds']:9.2f} ms" if "seconds" in details else ""
-        print(f"{setting:55} {error:8.1e}{took}{'' if within else '  TOO MUCH'}", flush=True)
+        print(f"{setting:55} {error:8.1e}{took}{'' if is_within else '  TOO MUCH'}", flush=True)
 
     for place in ("outside", "inside", "uncorrected"):
         note(f"Adam, epsilon {place}", "fp32", relative_error(*steps_of_adam(place, device)))
@@ -267,10 +265,10 @@ def main() -> None:
     for compiles in COMPILED[arguments.compile]:
         for case in every:
             for way in ways_of(case, device, compiles=compiles):
-                found = measured(case, way, device, arguments.batch, arguments.timed_batch)
-                error = max(found["output_error"], found["gradient_error"])
-                note(f"{case.name}, {way}", way.precision, error, **found)
-    if not all(each["within"] for each in rows):
+                numbers = measured(case, way, device, arguments.batch, arguments.timed_batch)
+                error = max(numbers["output_error"], numbers["gradient_error"])
+                note(f"{case.name}, {way}", way.precision, error, **numbers)
+    if not all(line["within"] for line in rows):
         raise SystemExit(1)
 
 

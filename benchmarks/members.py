@@ -3,12 +3,11 @@
     python benchmarks/members.py [--recipes digits mnist] [--members 10] [--steps 30] [--threads N]
         [--device cuda] [--data DIR]
 
-A step of all players of all members, without baselines: of each member by itself, and of all in one
-computation (`JointGame`), in turn, as the training loop takes them. --data is MNIST's folder. Times are per
-member.
+It times a step of all players of all members, without baselines: each member by itself, and all members in
+one computation (`JointGame`), in turn, as the training loop takes them. --data is MNIST's folder. Times are
+per member.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +22,9 @@ from convergan.training.computation import resolved_precision
 from convergan.training.joint_game import JointGame
 from convergan.training.loop import course
 from convergan.training.preparation import prepare
-from measure import interleaved_times
-from rows import timing, write_rows
+from harness.command_line import command_parser
+from harness.measure import interleaved_times
+from harness.rows import timing, write_rows
 
 
 def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, Callable[[], None]]:
@@ -37,7 +37,7 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
         ]
         for _ in range(2)
     ]
-    turns = [[next(training) for training in some] for some in trainings]
+    turns = [[next(training) for training in group] for group in trainings]
     joint = JointGame(turns[1])
 
     def apart() -> None:
@@ -46,8 +46,10 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
             turns[0][place] = training.send(turn.game.step(turn.state, turn.learning_rate))
 
     def together() -> None:
-        taken = joint.step(turns[1])
-        turns[1] = [training.send(each) for training, each in zip(trainings[1], taken, strict=True)]
+        results = joint.step(turns[1])
+        turns[1] = [
+            training.send(result) for training, result in zip(trainings[1], results, strict=True)
+        ]
 
     return {"ours": together, "apart": apart}
 
@@ -56,11 +58,11 @@ CLAIMS = {
     "digits": "ten members of `digits` train 1.3 times as fast together",
     "mnist": "ten members of `mnist` are hardly faster together, and so are trained apart",
 }
-"""By recipe."""
+"""Claims by recipe."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", default=["digits", "mnist"])
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--steps", type=int, default=30)
@@ -85,8 +87,9 @@ def main() -> None:
         times = interleaved_times(
             steps_apart_and_together(recipe, device), repeats=arguments.steps, device=device
         )
-        of_member = {
-            way: [seconds / arguments.members for seconds in each] for way, each in times.items()
+        member_times = {
+            way: [seconds / arguments.members for seconds in values]
+            for way, values in times.items()
         }
         rows.append(
             timing(
@@ -94,7 +97,7 @@ def main() -> None:
                 setting=f"{name}, {arguments.members} members, a step of both players of one of them",
                 device=device_name(device),
                 precision=resolved_precision(recipe.hardware, device, recipe.networks),
-                times=of_member,
+                times=member_times,
                 peer="apart",
                 peer_name="the members one after the other",
                 unit="seconds",

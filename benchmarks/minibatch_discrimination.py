@@ -2,14 +2,14 @@
 
     python benchmarks/minibatch_discrimination.py [--repeats 20] [--threads N ...] [--device cuda]
 
-Sums of closenesses, and their gradient taken back to the projections M [n, B, C], on one thread and on as
-many as there are, or on N. The peers are what one would write: broadcasting, which holds all n n B C
-differences, and torch.cdist, which on a GPU ours calls as well; each has a process of its own. Sums and
-gradients of the three are compared before they are timed: those of a few kernels in double precision, which
-takes ours another way than the fp32 that is timed, and those of all kernels in fp32.
+It times the sums of closenesses, and their gradient back to the projections M [n, B, C], on one thread and
+on all, or on N. The peers are the obvious ways: broadcasting, which holds all n n B C differences, and
+torch.cdist, which ours calls too on a GPU. Each has a process of its own. Before the timing, sums and
+gradients of the three are compared: those of a few kernels in double precision, for which ours takes
+another way than for fp32, and those of all kernels in fp32.
 
-The floor takes each pair of samples once, and of each of its C components three operations forward
-(subtract, take the absolute value, add) and four backward (subtract, give the weight its sign, add to one,
+The floor takes each pair of samples once. Each of its C components costs three operations forward
+(subtract, absolute value, add) and four backward (subtract, give the weight its sign, add to one sample,
 subtract from the other), at the rate of a large matrix product's instructions, which do two operations
 each. It leaves out the exponentials and everything that does not grow with C.
 
@@ -28,11 +28,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from another_process import in_another_process
 from convergan.runs.provenance import device_name
 from convergan.techniques.minibatch_discrimination.sums import sums_over_others
-from measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
-from rows import row, timing, write_rows
+from harness.another_process import in_another_process
+from harness.command_line import command_parser
+from harness.measure import MatrixProduct, Task, interleaved_times, medians, memory_mb
+from harness.rows import row, timing, write_rows
 
 Sums = Callable[[Tensor, list[int]], Tensor]
 
@@ -70,52 +71,59 @@ WAYS: dict[str, Sums] = {
 
 
 def projections(n: int, kernels: int, kernel_size: int) -> Tensor:
-    """At the distances, about 2, that the layer is initialized to."""
+    """Random projections at the distances, about 2, that the layer is initialized to."""
     return (2 / kernel_size * torch.randn(n, kernels, kernel_size)).requires_grad_()
 
 
-def step_of(way: Sums, projected: Tensor, sizes: list[int], of_sums: Tensor) -> Tensor:
+def step_of(way: Sums, projected: Tensor, sizes: list[int], sums_gradient: Tensor) -> Tensor:
     """The gradient of the projections, given that of the sums."""
-    (gradient,) = torch.autograd.grad(way(projected, sizes), projected, of_sums)
+    (gradient,) = torch.autograd.grad(way(projected, sizes), projected, sums_gradient)
     return gradient
 
 
-def steps_of(name: str, projected: Tensor, sizes: list[int], of_sums: Tensor, device: str) -> Task:
+def steps_of(
+    name: str, projected: Tensor, sizes: list[int], sums_gradient: Tensor, device: str
+) -> Task:
     """A task: `step_of` one of the ways."""
-    projected, of_sums = projected.to(device).requires_grad_(), of_sums.to(device)
-    return partial(step_of, WAYS[name], projected, sizes, of_sums)
+    projected, sums_gradient = projected.to(device).requires_grad_(), sums_gradient.to(device)
+    return partial(step_of, WAYS[name], projected, sizes, sums_gradient)
 
 
 def require_equal(
-    projected: Tensor, sizes: list[int], of_sums: Tensor, ways: Sequence[Sums], **tolerances: float
+    projected: Tensor,
+    sizes: list[int],
+    sums_gradient: Tensor,
+    ways: Sequence[Sums],
+    **tolerances: float,
 ) -> None:
     """Stops where our sums or gradients differ from those of other ways."""
     projected = projected.detach().requires_grad_()
     itself = torch.block_diag(*(projected.new_ones(1, size) for size in sizes)).unsqueeze(2)
-    ours = sums_over_others(projected, sizes) + itself
-    gradient = step_of(sums_over_others, projected, sizes, of_sums)
+    own_sums = sums_over_others(projected, sizes) + itself
+    gradient = step_of(sums_over_others, projected, sizes, sums_gradient)
     for way in ways:
-        torch.testing.assert_close(ours, way(projected, sizes), **tolerances)
-        theirs = step_of(way, projected, sizes, of_sums)
-        torch.testing.assert_close(gradient, theirs, **tolerances)
+        torch.testing.assert_close(own_sums, way(projected, sizes), **tolerances)
+        peer_gradient = step_of(way, projected, sizes, sums_gradient)
+        torch.testing.assert_close(gradient, peer_gradient, **tolerances)
 
 
 def measure_time(
     shape: tuple[int, int, int], sizes: list[int], repeats: int, device: str = "cpu"
 ) -> list[dict]:
     """A row per peer."""
-    projected, of_sums = projections(*shape), torch.rand(len(sizes), *shape[:2])
-    on_device, of_sums_there = projected.detach().to(device), of_sums.to(device)
-    few = on_device[:, :3].double(), sizes, of_sums_there[:, :, :3].double()
-    require_equal(*few, [by_broadcasting, by_cdist])
+    projected, sums_gradient = projections(*shape), torch.rand(len(sizes), *shape[:2])
+    on_device, gradient_there = projected.detach().to(device), sums_gradient.to(device)
+    small_case = on_device[:, :3].double(), sizes, gradient_there[:, :, :3].double()
+    require_equal(*small_case, [by_broadcasting, by_cdist])
     # All differences at once are more than this process should hold.
-    require_equal(on_device, sizes, of_sums_there, [by_cdist], rtol=1e-3, atol=1e-4)
+    require_equal(on_device, sizes, gradient_there, [by_cdist], rtol=1e-3, atol=1e-4)
     product = MatrixProduct(device)
     with ExitStack() as processes:
         tasks = {
             name: processes.enter_context(
                 in_another_process(
-                    partial(steps_of, name, projected.detach(), sizes, of_sums, device), device
+                    partial(steps_of, name, projected.detach(), sizes, sums_gradient, device),
+                    device,
                 )
             )
             for name in WAYS
@@ -143,18 +151,18 @@ def measure_time(
         )
         for peer in ("broadcasting", "torch.cdist")
     ]
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['setting']}: ours {each['ours'] * 1e3:.2f} ms, {each['peer_name']}"
-            f" {each['peer'] * 1e3:.2f} ms, {each['times_faster']:.2f} times as fast,"
-            f" {each['times_floor']:.1f} times the floor",
+            f"{line['setting']}: ours {line['ours'] * 1e3:.2f} ms, {line['peer_name']}"
+            f" {line['peer'] * 1e3:.2f} ms, {line['times_faster']:.2f} times as fast,"
+            f" {line['times_floor']:.1f} times the floor",
             flush=True,
         )
     return rows
 
 
 def peak_mb(name: str, shape: tuple[int, int, int]) -> float:
-    """Of one forward and backward, above what was there before, in a process of its own."""
+    """Peak of memory of one forward and backward, less the memory before, in a process of its own."""
     finished = subprocess.run(
         [sys.executable, __file__, "--peak-of", name, *map(str, shape)],
         capture_output=True,
@@ -165,16 +173,15 @@ def peak_mb(name: str, shape: tuple[int, int, int]) -> float:
 
 
 def print_peak(name: str, shape: tuple[int, int, int]) -> None:
-    """What the process of `peak_mb` does. Not getrusage: that starts at the parent's peak."""
-
+    """Work of the process of `peak_mb`. Not getrusage: that starts at the parent's peak."""
     sizes, way = [shape[0]], WAYS[name]
-    few = projections(9, 8, shape[2])
-    step_of(way, few, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
-    projected, of_sums = projections(*shape), torch.ones(1, *shape[:2])
+    small_input = projections(9, 8, shape[2])
+    step_of(way, small_input, [9], torch.ones(1, 9, 8))  # what torch loads only when it is used
+    projected, sums_gradient = projections(*shape), torch.ones(1, *shape[:2])
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak so far
-    before = memory_mb("VmRSS")
-    step_of(way, projected, sizes, of_sums)
-    print(memory_mb("VmHWM") - before)
+    initial_mb = memory_mb("VmRSS")
+    step_of(way, projected, sizes, sums_gradient)
+    print(memory_mb("VmHWM") - initial_mb)
 
 
 def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
@@ -198,24 +205,24 @@ def measure_memory(shape: tuple[int, int, int]) -> list[dict]:
         )
         for peer in ("broadcasting", "torch.cdist")
     ]
-    for each in rows:
+    for line in rows:
         print(
-            f"{each['setting']}: ours {each['ours']:.0f} MB,"
-            f" {each['ours_over_numbers']:.2f} times n B C + n n B numbers,"
-            f" {each['peer_name']} {each['peer']:.0f} MB",
+            f"{line['setting']}: ours {line['ours']:.0f} MB,"
+            f" {line['ours_over_numbers']:.2f} times n B C + n n B numbers,"
+            f" {line['peer_name']} {line['peer']:.0f} MB",
             flush=True,
         )
     return rows
 
 
-def repeats_of(shape: tuple[int, int, int], most: int) -> int:
+def repeats_of(shape: tuple[int, int, int], maximum: int) -> int:
     """A quarter where a step is long, but at least 3 if there may be as many."""
     n, kernels, kernel_size = shape
-    return most if n * n * kernels * kernel_size < 10**8 else min(most, max(3, most // 4))
+    return maximum if n * n * kernels * kernel_size < 10**8 else min(maximum, max(3, maximum // 4))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=20, help="fewer where a step is long")
     parser.add_argument("--threads", type=int, nargs="+")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -227,10 +234,10 @@ def main() -> None:
         print_peak(name, (int(n), int(kernels), int(kernel_size)))
         return
     rows: list[dict[str, Any]] = []
-    most = torch.get_num_threads()
-    threads, name = arguments.threads or sorted({1, most}), "minibatch-discrimination"
+    cores = torch.get_num_threads()
+    threads, name = arguments.threads or sorted({1, cores}), "minibatch-discrimination"
     if arguments.device == "cuda":
-        threads, name = [most], f"{name}-cuda"
+        threads, name = [cores], f"{name}-cuda"
     else:
         for shape in MEMORY_SHAPES:
             rows += measure_memory(shape)

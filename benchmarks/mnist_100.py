@@ -2,12 +2,12 @@
 
     python benchmarks/mnist_100.py --data DIR [--seeds 0 1 2 3 4] [--threads N] [--runs DIR]
 
-Each seed draws its own labelled images, networks and noise. Runs go on where an earlier call left off, so
-several calls with some of the seeds can share the machine, and one with all of them makes the row at the end.
-Each seed's results, with the commits of all processes that trained it, are kept in results/mnist-100/.
+Each seed draws its own labelled images, networks and noise. Runs continue where an earlier call stopped:
+several calls, each with some of the seeds, can share the machine, and one call with all of them makes the
+row at the end. The results of each seed, with the commits of all processes that trained it, are kept in
+results/mnist-100/.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,12 +19,13 @@ from convergan.json_files import read_json
 from convergan.recipes.presets import PRESETS
 from convergan.runs.folder import RunFolder
 from convergan.training.run import RunOptions, train
-from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs
+from harness.rows import row, write_rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int)
@@ -48,34 +49,34 @@ def main() -> None:
     for seed in arguments.seeds:
         folder = RunFolder(arguments.runs / str(seed))
         keep(folder, read_json(folder.results), MNIST_100, seed)
-    kept = kept_runs(MNIST_100)
-    found = row_of({seed: kept[seed] for seed in arguments.seeds}, recipe.epochs)
+    runs = kept_runs(MNIST_100)
+    measured = row_of({seed: runs[seed] for seed in arguments.seeds}, recipe.epochs)
     print(
-        f"seeds {found['seeds']}: {found['ours_by_seed']}, mean {found['ours']:.1f};"
-        f" baseline {found['peer_by_seed']}, mean {found['peer']:.0f}"
+        f"seeds {measured['seeds']}: {measured['ours_by_seed']}, mean {measured['ours']:.1f};"
+        f" baseline {measured['peer_by_seed']}, mean {measured['peer']:.0f}"
     )
-    print(write_rows("mnist-100", [found]))
+    print(write_rows("mnist-100", [measured]))
 
 
 def row_of(runs: dict[int, KeptRun], epochs: int) -> dict[str, Any]:
     """The row of these seeds' runs, each of so many epochs."""
     results = [run.results for run in runs.values()]
-    ours = [result["test_errors"] for result in results]
+    errors = [result["test_errors"] for result in results]
     baseline = [result["baseline_test_errors"] for result in results]
     return row(
         claim="at most 105 errors of 10,000 on average, at most 150 epochs",
         setting=f"mnist, 100 labels, {epochs} epochs, {len(results)} seeds",
         device=joined(result["device"] for result in results),
         precision=joined(result["precision"] for result in results),
-        ours=mean(ours),
+        ours=mean(errors),
         peer=mean(baseline),
         peer_name="supervised baseline",
         unit="errors of 10000",
         repeats=len(results),
         seeds=list(runs),
-        ours_by_seed=ours,
+        ours_by_seed=errors,
         peer_by_seed=baseline,
-        ours_stdev=stdev(ours) if len(ours) > 1 else None,
+        ours_stdev=stdev(errors) if len(errors) > 1 else None,
         trained_at_commits_by_seed=commits_by_run(runs.values()),
     )
 

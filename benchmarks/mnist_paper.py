@@ -1,20 +1,19 @@
-"""Claim: `mnist-paper` is the authors' script: an independent re-implementation errs as it does each epoch.
+"""Claim: `mnist-paper` is the authors' script: an independent re-implementation errs as it does.
 
     python benchmarks/mnist_paper.py --data DIR [--epochs 20] [--seed 0] [--dtype float64] [--threads N]
 
-Both take the same steps in turn, from the same weights, on the same images and with the same random numbers:
-the recipe as `train` runs it, and tests/authors, plain operations that know nothing of it. Errors of 10,000
-are those of the averaged weights after each epoch; beside them stands the largest difference between two
-weights of the discriminators, over the largest weight. In float64 what is different is chance's last digit,
-and what training makes of it. 20 epochs take about two hours of one core in float64, half of that in float32.
-The full run is
+Both take the same steps in turn, from the same weights, on the same images and with the same random
+numbers: the recipe as `train` runs it, and tests/authors, plain operations that do not use this package.
+Errors of 10,000 are those of the averaged weights after each epoch. The row also has the largest difference
+between two weights of the discriminators, divided by the largest weight. In float64 the two differ only by
+rounding, and by what training makes of it. 20 epochs take about two hours of one core in float64, half of
+that in float32. The complete run is
 
     convergan train mnist-paper --data.path DIR --out runs/mnist-paper
 
-with `--resume` to go on; it takes 300 epochs.
+with `--resume` to continue; it takes 300 epochs.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,14 +37,15 @@ from convergan.training.observer import Silent
 from convergan.training.player import Player
 from convergan.training.preparation import prepare
 from convergan.training.step import Game
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 from recorded_game import HARDWARE, Recorded, in_double, record, step_alike
-from rows import row, write_rows
 
 CPU = torch.device("cpu")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -63,29 +63,29 @@ def main() -> None:
     preparation = prepare(recipe, None, processes=1)
     test = preparation.split.test
     assert test is not None
-    both = Both(preparation.data.test.images, preparation.data.test.labels)
+    training = Both(preparation.data.test.images, preparation.data.test.labels)
     patch = pytest.MonkeyPatch()
     with patch.context() as patched:
         if arguments.dtype == "float64":
             with in_double():
-                both.train(patched, recipe, preparation.split.training)
+                training.train(patched, recipe, preparation.split.training)
         else:
-            both.train(patched, recipe, preparation.split.training)
-    found = row(
+            training.train(patched, recipe, preparation.split.training)
+    measured = row(
         claim="mnist-paper errs as an independent re-implementation of the authors' script",
         setting=f"mnist, {recipe.labels} labels, seed {recipe.seed}, after epoch {recipe.epochs}",
         device=device_name(CPU),
         precision=arguments.dtype,
-        ours=both.errors["ours"][-1],
-        peer=both.errors["theirs"][-1],
+        ours=training.errors["ours"][-1],
+        peer=training.errors["theirs"][-1],
         peer_name="re-implementation (tests/authors/mnist.py)",
-        unit=f"errors of {len(both.labels):,}",
+        unit=f"errors of {len(training.labels):,}",
         repeats=1,
-        ours_by_epoch=both.errors["ours"],
-        peer_by_epoch=both.errors["theirs"],
-        relative_difference_by_epoch=both.differences,
+        ours_by_epoch=training.errors["ours"],
+        peer_by_epoch=training.errors["theirs"],
+        relative_difference_by_epoch=training.differences,
     )
-    print(write_rows("mnist-paper", [found]))
+    print(write_rows("mnist-paper", [measured]))
 
 
 class Both(Silent):
@@ -101,43 +101,43 @@ class Both(Silent):
         self.labels = torch.as_tensor(labels)
         self.errors: dict[str, list[int]] = {"ours": [], "theirs": []}
         self.differences: list[float] = []
-        self.theirs: Mnist | None = None
+        self.authors: Mnist | None = None
 
     def train(self, patch: pytest.MonkeyPatch, recipe: Any, data: Any) -> None:
         recorded = record(patch)
         step = Game.step
 
         def both(game: Game, state: Any, rate: float) -> Any:
-            if self.theirs is None:
-                self.theirs = re_implementation(game, recorded)
+            if self.authors is None:
+                self.authors = re_implementation(game, recorded)
             recorded.clear()
-            taken = step(game, state, rate)
-            step_alike(recorded, self.theirs, 1, "squared", rate)
-            return taken
+            result = step(game, state, rate)
+            step_alike(recorded, self.authors, 1, "squared", rate)
+            return result
 
         patch.setattr(Game, "step", both)
         fit(CPU, recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
         """Tests both; see `Observer`."""
-        assert self.theirs is not None
+        assert self.authors is not None
         player = players["discriminator"]
         tested = player.tested.eval()
         judges = {
             "ours": lambda pixels: tested(pixels).logits,
-            "theirs": self.theirs.judged_by_average,
+            "theirs": self.authors.judged_by_average,
         }
-        found = {name: self._classes(judge) for name, judge in judges.items()}
-        for name, classes in found.items():
+        predictions = {name: self._classes(judge) for name, judge in judges.items()}
+        for name, classes in predictions.items():
             self.errors[name].append(int((classes != self.labels).sum()))
-        ours = [
+        weights = [
             layer.weight.detach().T for layer in (*player.network.hidden, player.network.output)
         ]
-        apart = [
-            float((mine - other.detach()).abs().max() / mine.abs().max())
-            for mine, other in zip(ours, self.theirs.thetas, strict=True)
+        differences = [
+            float((weight - authors_weight.detach()).abs().max() / weight.abs().max())
+            for weight, authors_weight in zip(weights, self.authors.thetas, strict=True)
         ]
-        self.differences.append(max(apart))
+        self.differences.append(max(differences))
         print(
             f"epoch {record.epoch}: ours {self.errors['ours'][-1]}, theirs"
             f" {self.errors['theirs'][-1]}, weights apart by {self.differences[-1]:.2g}",
@@ -148,8 +148,8 @@ class Both(Silent):
     def _classes(self, judge: Callable[[Tensor], Tensor]) -> Tensor:
         """The class of each image, by logits for pixels in torch's default precision."""
         parts = []
-        for some in torch.arange(len(self.labels)).split(1000):
-            pixels = to_network(self.images.gather(some.numpy()), (0.0, 1.0))
+        for indices in torch.arange(len(self.labels)).split(1000):
+            pixels = to_network(self.images.gather(indices.numpy()), (0.0, 1.0))
             parts.append(judge(pixels.to(torch.get_default_dtype())).argmax(dim=1))
         return torch.cat(parts)
 
@@ -159,12 +159,12 @@ def re_implementation(game: Game, recorded: Recorded) -> Mnist:
     discriminator: Any = game.players["discriminator"].network
     generator: Any = game.players["generator"].network
     layers = [*discriminator.hidden, discriminator.output]
-    theirs = Mnist(
+    authors = Mnist(
         {f"theta{k}": layer.weight.detach().T for k, layer in enumerate(layers)},
         {f"W{k}": layer.weight.detach().T for k, layer in enumerate(generator.layers[0::3])},
     )
-    theirs.initialize(recorded.shown[0], recorded.passes[0])
-    return theirs
+    authors.initialize(recorded.shown[0], recorded.passes[0])
+    return authors
 
 
 if __name__ == "__main__":

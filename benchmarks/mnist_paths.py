@@ -1,19 +1,18 @@
-"""Claim: the fast path errs no more than the reference path: means over 3 seeds within a standard deviation.
+"""Claim: the fast path is as accurate as the reference path: means over 3 seeds within a standard deviation.
 
     python benchmarks/mnist_paths.py --data DIR [--seeds 0 1 2] [--threads N] [--device cuda] [--kept]
 
-The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a bank).
-The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both stop after
-epoch 60. Devices and commits are kept with the results, in results/mnist-fast-path/ and
-results/mnist-reference-path/. On a CPU without such units the noise is all that differs. Runs, in --runs DIR,
-go on where an earlier call left off, so several calls with some of the seeds can share the machine, and one
-with all of them makes the row at the end.
+The fast path is the recipe as it is (reduced precision where the device has units for it, noise from a
+bank). The reference path is the same recipe in 32 bits throughout and with all noise drawn afresh. Both
+stop after epoch 60. On a CPU without units for reduced precision they differ in the noise alone. Results,
+devices and commits are kept in results/mnist-fast-path/ and results/mnist-reference-path/. Runs, in --runs
+DIR, continue where an earlier call stopped: several calls, each with some of the seeds, can share the
+machine, and one call with all of them makes the row at the end.
 
-With --kept, what results/ has of such a device counts too, on the fast path also the whole runs of
-`mnist_100`: it is not trained again, and the row is of all seeds that both paths have.
+With --kept, the runs in results/ that such a device trained count too, for the fast path also the complete
+runs of `mnist_100`. They are not trained again, and the row is of all seeds for which there are both paths.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -30,19 +29,20 @@ from convergan.training.computation import resolved_precision, uses_noise_bank
 from convergan.training.launch import choose_device
 from convergan.training.manifest import write_manifest
 from convergan.training.preparation import prepare
-from epochs_in_turn import fit_in_turns
-from equal_terms import without_baseline
-from kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
-from measure import Enough
-from rows import RESULTS, row, write_rows
+from harness.command_line import command_parser
+from harness.epochs_in_turn import fit_in_turns
+from harness.equal_terms import without_baseline
+from harness.kept_runs import MNIST_100, KeptRun, commits_by_run, joined, keep, kept_runs, processes
+from harness.measure import Enough
+from harness.rows import RESULTS, row, write_rows
 
 EPOCHS = 60
 FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"
-"""What a CPU trained; what a GPU did is in folders beside them, whose names end in -cuda."""
+"""Runs that a CPU trained; those of a GPU are in folders whose names end in -cuda."""
 
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
-    """Trains up to `EPOCHS`, or goes on with it; says how it was computed."""
+    """Trains up to `EPOCHS`, or continues; returns device, precision and noise."""
     device = choose_device(recipe.hardware)
 
     def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:
@@ -77,15 +77,17 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
     seeds = sorted(fast.keys() & reference.keys())
     if len(seeds) < 2:
         return None
-    ours, theirs = ([runs[seed] for seed in seeds] for runs in (fast, reference))
-    our_errors, peer_errors = ([run.errors[EPOCHS - 1] for run in runs] for runs in (ours, theirs))
-    precision = joined(run.results["precision"] for run in ours)
+    fast_runs, reference_runs = ([runs[seed] for seed in seeds] for runs in (fast, reference))
+    our_errors, peer_errors = (
+        [run.errors[EPOCHS - 1] for run in runs] for runs in (fast_runs, reference_runs)
+    )
+    precision = joined(run.results["precision"] for run in fast_runs)
     differ = [
         name
         for name, differs in (
             ("precision", precision != "32-true"),
             # The bank is for CPUs.
-            ("noise", all(run.results["device"].startswith("cpu") for run in ours)),
+            ("noise", all(run.results["device"].startswith("cpu") for run in fast_runs)),
         )
         if differs
     ]
@@ -93,7 +95,7 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
     return row(
         claim="the fast path errs as the reference path: means within a standard deviation",
         setting=f"mnist, 100 labels, after epoch {EPOCHS}; different: {', '.join(differ)}",
-        device=joined(run.results["device"] for run in ours),
+        device=joined(run.results["device"] for run in fast_runs),
         precision=precision,
         ours=mean(our_errors),
         peer=mean(peer_errors),
@@ -107,14 +109,14 @@ def compared(fast: dict[int, KeptRun], reference: dict[int, KeptRun]) -> dict[st
         peer_stdev=spread,
         difference_of_means=difference,
         within_a_standard_deviation=abs(difference) <= spread,
-        peer_device_by_seed=[run.results["device"] for run in theirs],
-        trained_at_commits_by_seed=commits_by_run(ours),
-        peer_trained_at_commits_by_seed=commits_by_run(theirs),
+        peer_device_by_seed=[run.results["device"] for run in reference_runs],
+        trained_at_commits_by_seed=commits_by_run(fast_runs),
+        peer_trained_at_commits_by_seed=commits_by_run(reference_runs),
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -151,16 +153,16 @@ def main() -> None:
     # Not before: a run's manifest says whether its working tree was changed.
     for run, results, folder, seed in trained:
         keep(run, results, folder, seed)
-    found = compared(found_in(fast_folder), found_in(reference_folder))
-    if found is None:
+    measured = compared(found_in(fast_folder), found_in(reference_folder))
+    if measured is None:
         print("a comparison needs two seeds with both paths")
         return
     print(
-        f"seeds {found['seeds']}: fast {found['ours_by_seed']}, reference {found['peer_by_seed']};"
-        f" means differ by {found['difference_of_means']:.1f}, the reference's standard deviation"
-        f" is {found['peer_stdev']:.1f}"
+        f"seeds {measured['seeds']}: fast {measured['ours_by_seed']}, reference {measured['peer_by_seed']};"
+        f" means differ by {measured['difference_of_means']:.1f}, the reference's standard deviation"
+        f" is {measured['peer_stdev']:.1f}"
     )
-    print(write_rows("mnist-paths", [found]))
+    print(write_rows("mnist-paths", [measured]))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
     python benchmarks/mnist_samples.py --data DIR --feature-matching RUN --minibatch RUN --classifier RUN
         [--count 10000] [--images DIR]
 
-The runs are finished ones, of the recipes `mnist` and `mnist-mb`, and for the classifier of `mnist` with
-another seed. 10,000 images that each generator draws are scored as `convergan score` does it: Inception
-score, and precision and recall beside MNIST's 10,000 test images, with 95 % intervals. With --images the last
+The runs are finished ones, of the recipes `mnist` and `mnist-mb`; the classifier is one of `mnist` with
+another seed. Each generator draws 10,000 images, which are scored as by `convergan score`: Inception score,
+and precision and recall against MNIST's 10,000 test images, with 95 % intervals. With --images the last
 samples that each run drew itself are copied to a folder, such as docs/images.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.provenance import device_name
 from convergan.scoring.command import score_paths
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
-from kept_runs import trained_at_commits
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.kept_runs import trained_at_commits
+from harness.rows import row, write_rows
 
 SCORES = {"is": ("Inception score",), "pr": ("precision", "recall")}
 
@@ -37,18 +37,18 @@ def scores(run: Path, classifier: Path, data: Path, count: int) -> dict[str, dic
         Console(quiet=True),
     )
     return {
-        one.name: {
-            "value": one.value,
-            "interval": one.interval,
+        number.name: {
+            "value": number.value,
+            "interval": number.interval,
             "fingerprint": scored.fingerprints[metric],
         }
-        for name, one in scored.numbers.items()
+        for name, number in scored.numbers.items()
         if name in SCORES[metric := scored.metric_of[name]]
     }
 
 
 def training(run: Path) -> dict[str, Any]:
-    """What trained a run."""
+    """Recipe, seed and commits of a run."""
     folder = RunFolder(run)
     results = read_json(folder.results)
     return {
@@ -60,12 +60,12 @@ def training(run: Path) -> dict[str, Any]:
 def compare(
     generators: dict[str, Path], classifier: Path, data: Path, count: int
 ) -> list[dict[str, Any]]:
-    """A row of each score of each of two generators, beside the other's."""
-    found = {name: scores(run, classifier, data, count) for name, run in generators.items()}
+    """A row for each score of each of two generators, compared with the other."""
+    by_generator = {name: scores(run, classifier, data, count) for name, run in generators.items()}
     rows = []
-    for (name, run), other in zip(generators.items(), reversed(generators), strict=True):
+    for (name, run), rival in zip(generators.items(), reversed(generators), strict=True):
         trained = training(run)
-        for score, one in found[name].items():
+        for score, measured in by_generator[name].items():
             rows.append(
                 row(
                     claim="samples with minibatch discrimination score higher, those with feature"
@@ -73,31 +73,31 @@ def compare(
                     setting=f"{name}: {trained['recipe']}, seed {trained['seed']}, epoch"
                     f" {trained['epochs']}; {count:,} images",
                     device=device_name(device_of_process()),
-                    precision=one["fingerprint"]["precision"],
-                    ours=one["value"],
-                    peer=found[other][score]["value"],
-                    peer_name=other,
+                    precision=measured["fingerprint"]["precision"],
+                    ours=measured["value"],
+                    peer=by_generator[rival][score]["value"],
+                    peer_name=rival,
                     unit=score,
                     repeats=1,
-                    interval=one["interval"],
+                    interval=measured["interval"],
                     generator=trained,
                     classifier=training(classifier),
-                    fingerprint=one["fingerprint"],
+                    fingerprint=measured["fingerprint"],
                 )
             )
-            interval = one["interval"]
-            shown = "no interval" if interval is None else "{:.3f} to {:.3f}".format(*interval)
-            print(f"{name}, {score}: {one['value']:.3f} ({shown})")
+            interval = measured["interval"]
+            text = "no interval" if interval is None else "{:.3f} to {:.3f}".format(*interval)
+            print(f"{name}, {score}: {measured['value']:.3f} ({text})")
     return rows
 
 
-def copy_samples(run: Path, to: Path) -> None:
+def copy_samples(run: Path, destination: Path) -> None:
     """Copies the last samples that a run drew itself."""
-    shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), to)
+    shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), destination)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--feature-matching", type=Path, required=True, metavar="RUN")
     parser.add_argument("--minibatch", type=Path, required=True, metavar="RUN")

@@ -1,16 +1,16 @@
-"""What a GPU makes of it in the minutes that there are: one command, which needs the checkout and the data.
+"""All measurements on a GPU in the given minutes: one command, which needs the checkout and the data.
 
     python benchmarks/on_gpu.py --minutes M --out DIR [--cifar10 DIR] [--mnist DIR] [--work DIR]
         [--stages NAME ...] [--dry-run] [--device cpu --small]
 
-The tests that need a GPU; layers, networks and Adam beside float64; a step and an epoch of `cifar10` and of
-`mnist`, as they are and compiled, beside plain PyTorch on the same card and the floor; then `cifar10` with
-4,000 labels for as many epochs as fit, in the way that was quicker.
+The stages are: the tests that need a GPU; layers, networks and Adam against float64; a step and an epoch of
+`cifar10` and of `mnist`, as they are and compiled, against plain PyTorch on the same card and the floor;
+then `cifar10` with 4,000 labels for as many epochs as fit, in the way that was quicker.
 
-Each stage is a process of its own. What one has found is in --out when it ends, rows as in benchmarks/results
-and on-gpu.json, which says what became of each; the training's curve is there while it trains. One that fails
-or runs out of its share of the minutes is recorded, and the next one begins. Logs and the run, with its
-checkpoints, are in --work: the same command goes on with that run. --small --device cpu tries it all.
+Each stage is a process of its own. Its rows, as in benchmarks/results, are in --out when it ends;
+on-gpu.json has the outcome of each stage, and the training's curve is written while it trains. A stage that
+fails or exceeds its share of the minutes is recorded, and the next one begins. Logs and the run, with its
+checkpoints, are in --work: the same command continues that run. --small --device cpu tries everything.
 """
 
 import argparse
@@ -26,23 +26,24 @@ from typing import Any, NamedTuple
 
 import torch
 
-import rows
-from comparison_command import SMALL
 from convergan.json_files import read_json, write_json
 from convergan.recipes.files import read_recipe
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
-from limited_process import GRACE_SECONDS, ROOT, run
+from harness import rows
+from harness.command_line import command_parser
+from harness.comparison_command import SMALL, SMALL_BATCH
+from harness.limited_process import GRACE_SECONDS, ROOT, run
 
 WIDTH = 80
 INDENT = " " * 9
 START_SECONDS = 30.0
-"""Of a training before its first step, and of its report; where it is compiled, twice as many."""
+"""Time of a training before its first step and for its report; twice as long if it is compiled."""
 
 LABELS = 4000
 PAPERS_ERROR_RATE = 0.1863
-"""Of `cifar10` with 4,000 labels, a single model after 1,200 epochs."""
+"""Error rate of the paper with 4,000 labels of CIFAR-10, a single model after 1,200 epochs."""
 
 
 class Stage(NamedTuple):
@@ -50,7 +51,7 @@ class Stage(NamedTuple):
 
     name: str
     share: int
-    """Of the minutes, beside those of the others; what it leaves is the next ones'."""
+    """Share of the minutes, in proportion to the other stages; the time that it leaves is theirs."""
     data: str = ""
     """The option that names the images that it cannot do without."""
 
@@ -76,7 +77,7 @@ class Session:
         self.out, self.work = arguments.out, arguments.work
         self.run = RunFolder(self.work / "cifar10")
         self.stages = [stage for stage in STAGES if stage.name in arguments.stages]
-        self.shares = {each.name: each.share for each in self.stages if not self.lacks(each)}
+        self.shares = {stage.name: stage.share for stage in self.stages if not self.lacks(stage)}
         self.start, self.seconds = time.monotonic(), 60 * arguments.minutes
         self.suffix = "-cuda" if arguments.device == "cuda" else ""
 
@@ -85,15 +86,15 @@ class Session:
         return time.monotonic() - self.start
 
     def lacks(self, stage: Stage) -> bool:
-        """Whether there are no images for a stage."""
+        """True if there are no images for a stage."""
         return bool(stage.data) and getattr(self.arguments, stage.data) is None
 
     def ends(self, stage: Stage) -> float:
         """Seconds from the start to the end of a stage at the latest: those after it have their shares."""
         names = list(self.shares)
-        until = sum(self.shares[name] for name in names[: names.index(stage.name) + 1])
+        shares = sum(self.shares[name] for name in names[: names.index(stage.name) + 1])
         reserve = min(GRACE_SECONDS, 0.1 * self.seconds)
-        return min(until / sum(self.shares.values()) * self.seconds, self.seconds - reserve)
+        return min(shares / sum(self.shares.values()) * self.seconds, self.seconds - reserve)
 
     def rows_of(self, stage: str) -> list[dict[str, Any]]:
         """The rows that a stage has written, the last time."""
@@ -101,13 +102,13 @@ class Session:
         return read_json(max(paths, key=lambda path: path.stat().st_mtime)) if paths else []
 
     def files_of(self, stage: str) -> list[Path]:
-        """Where a stage leaves what it has found."""
+        """Files in which a stage leaves its results."""
         if stage == "tests":
             return [self.work / "tests.xml"]
         return [self.out / f"{stage}{self.suffix}{way}.json" for way in ("", "-compiled")]
 
     def compiled(self, recipe: str) -> bool:
-        """Whether steps of a recipe were quicker compiled."""
+        """True if steps of a recipe were quicker compiled."""
         seconds = {row["compiled"]: row["ours"] for row in self.rows_of(f"{recipe}-step")}
         return len(seconds) == 2 and seconds[True] < seconds[False]
 
@@ -119,7 +120,7 @@ class Session:
         images = ["--data", str(data)] if data else []
         if stage.name == "tests":
             marked = "cuda" if arguments.device == "cuda" else "not cuda"
-            # Without what `make test` needs beside: plugins, other tests' fixtures.
+            # Without the plugins and fixtures that `make test` needs.
             return [
                 *("-m", "pytest", "-q", "-m", marked, "-o", "addopts=", "--noconftest"),
                 *("--import-mode=importlib", "-p", "no:cacheprovider"),
@@ -140,7 +141,7 @@ class Session:
 
     @property
     def both(self) -> str:
-        """What is compiled as well: on a CPU, where trying the command is all, nothing."""
+        """The value of --compile: nothing is compiled where the command is only tried."""
         return "off" if self.arguments.small else "both"
 
     def benchmark(self, name: str) -> str:
@@ -159,32 +160,33 @@ class Session:
         compiled = self.compiled("cifar10")
         words += ["--hardware.compile"] if compiled else []
         if arguments.small:
+            words += ["--batch-size", str(SMALL_BATCH)]
             for name, value in SMALL["cifar10"].items():
                 words += [f"--networks.{name.replace('_', '-')}", str(value)]
         start = START_SECONDS * (1 + compiled)
         seconds = max(1.0, self.seconds - self.passed() - GRACE_SECONDS - start)
-        of_epoch = [row["ours"] for row in self.rows_of("cifar10-epoch")]
-        if not of_epoch:
+        epoch_seconds = [row["ours"] for row in self.rows_of("cifar10-epoch")]
+        if not epoch_seconds:
             return [*words, "--minutes", f"{seconds / 60:.2f}"]
-        return [*words, "--epochs", str(self.epochs_in(seconds, of_epoch[-1]))]
+        return [*words, "--epochs", str(self.epochs_in(seconds, epoch_seconds[-1]))]
 
-    def epochs_in(self, seconds: float, of_epoch: float) -> int:
-        """How many epochs are begun for so many seconds: a little fewer than fit."""
-        return max(1, int(0.95 * seconds / of_epoch))
+    def epochs_in(self, seconds: float, epoch_seconds: float) -> int:
+        """The number of epochs for so many seconds: a little fewer than fit."""
+        return max(1, int(0.95 * seconds / epoch_seconds))
 
     def summary(self, stage: Stage) -> list[str]:
-        """What a stage has found, in lines."""
+        """Results of a stage, in lines."""
         if stage.name == "tests":
             return self.summary_of_tests()
-        found = self.rows_of(stage.name)
+        measured = self.rows_of(stage.name)
         if stage.name == "kernels":
-            beyond = [row for row in found if not row["within"]]
-            lines = [f"{len(found) - len(beyond)} of {len(found)} within their limits"]
-            return lines + [f"{row['setting']}: {row['ours']:.1e}" for row in beyond]
+            exceeding = [row for row in measured if not row["within"]]
+            lines = [f"{len(measured) - len(exceeding)} of {len(measured)} within their limits"]
+            return lines + [f"{row['setting']}: {row['ours']:.1e}" for row in exceeding]
         if stage.name == TRAINING:
             return [
                 f"epoch {row['epochs_done']} of {row['epochs']}: {row['ours']:.2%} errors"
-                for row in found
+                for row in measured
                 if row["ours"] is not None
             ]
         return [
@@ -196,7 +198,7 @@ class Session:
                 if row.get("cuda_graphs_skipped")
                 else ""
             )
-            for row in found
+            for row in measured
         ]
 
     def summary_of_tests(self) -> list[str]:
@@ -226,7 +228,7 @@ class Session:
             if line.test_errors is not None and line.test_size
         ]
         manifest = read_json(self.run.manifest)
-        written = rows.row(
+        curve = rows.row(
             claim=f"comes to {PAPERS_ERROR_RATE:.1%} errors with {LABELS:,} labels",
             setting=f"cifar10 ({self.arguments.cifar10.name}), {recipe.labels:,} labels,"
             f" seed {recipe.seed}, {recipe.plan.epochs or recipe.epochs:,} epochs, baseline off",
@@ -244,10 +246,10 @@ class Session:
             error_rate_by_epoch=rates,
             train_seconds_by_epoch=[round(line.train_seconds, 1) for line in lines],
         )
-        rows.write_rows(f"{TRAINING}{self.suffix}", [written])
+        rows.write_rows(f"{TRAINING}{self.suffix}", [curve])
 
     def begin(self) -> dict[str, Any]:
-        """What on-gpu.json begins with: of an earlier call the stages that are not of this one."""
+        """First content of on-gpu.json: with the stages of an earlier call that are not part of this one."""
         path = self.out / "on-gpu.json"
         earlier = read_json(path)["stages"] if path.exists() else []
         names = [stage.name for stage in self.stages]
@@ -280,19 +282,19 @@ def clock(seconds: float) -> str:
 
 def perform(session: Session) -> bool:
     """Runs the stages and records them; returns whether all were done that have images."""
-    told = session.begin()
-    say(f"{told['device']}, torch {torch.__version__}, commit {told['git_commit']}")
+    record = session.begin()
+    say(f"{record['device']}, torch {torch.__version__}, commit {record['git_commit']}")
     for stage in session.stages:
         entry = performed(session, stage)
-        told["stages"].append(entry)
-        write_json(session.out / "on-gpu.json", told)
+        record["stages"].append(entry)
+        write_json(session.out / "on-gpu.json", record)
         say(f"{clock(session.passed())}  {stage.name}: {entry['outcome']}")
         ends = entry["output"].splitlines()[-3:] if entry["outcome"] == "failed" else []
         for line in (*entry["summary"], *ends):
             say(line[:300], INDENT)
-    wanted = {stage.name for stage in session.stages if not session.lacks(stage)}
-    done = {entry["name"] for entry in told["stages"] if entry["outcome"] == "done"}
-    return wanted <= done
+    names = {stage.name for stage in session.stages if not session.lacks(stage)}
+    done = {entry["name"] for entry in record["stages"] if entry["outcome"] == "done"}
+    return names <= done
 
 
 def performed(session: Session, stage: Stage) -> dict[str, Any]:
@@ -338,9 +340,7 @@ def print_plan(session: Session) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     names = [stage.name for stage in STAGES]
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md from benchmarks/results.
+"""The writer of the tables in docs/performance.md, from benchmarks/results.
 
 python benchmarks/performance_page.py
 """
@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
+from harness import BENCHMARKS, ROOT, page_tables
+from harness.command_line import command_parser
+from harness.page_tables import markdown_table
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = BENCHMARKS / "results"
 PAGE = ROOT / "docs" / "performance.md"
-
-_BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.S)
-"""The table of the JSON file of that name."""
 
 _HEADS = (
     "measured",
@@ -25,24 +24,28 @@ _HEADS = (
     "compared with",
     "ratio (middle half)",
     "times the floor",
-    "repeats",
 )
+
+_SPACE = "\N{NO-BREAK SPACE}"
+
+_FILE = r" \(benchmarks/[\w/]+\.py\)"
+"""Part of the name of a peer: its file at the commit of the measurement."""
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "none": ""}
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with each of its tables as the JSON files in a folder have it."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(results, block[2])}{block[4]}", page)
+    """The page with each of its tables as the JSON file of that name in a folder has it."""
+    return page_tables.filled(page, lambda name: _table(results, name))
 
 
 def _table(results: Path, name: str) -> str:
     rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
-    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    repeats = ", ".join(f"{count:,}" for count in sorted({row["repeats"] for row in rows}))
     commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
     json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
-    return "\n".join([*lines, "", f"Source: {json_file}, commit {commits}.", ""])
+    source = f"Source: {json_file}. Repeats: {repeats}. Commit: {commits}."
+    return markdown_table(_HEADS, map(_cells, rows), source)
 
 
 def _short(commit: str | None) -> str:
@@ -55,10 +58,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["setting"],
         _device(row),
         _measured(row, "ours"),
-        f"{row['peer_name']}: {_measured(row, 'peer')}",
+        f"{re.sub(_FILE, '', row['peer_name'])}: {_measured(row, 'peer')}",
         _ratio(row),
         "–" if row["times_floor"] is None else f"{row['times_floor']:.2f}",
-        f"{row['repeats']:,}",
     )
 
 
@@ -73,11 +75,11 @@ def _measured(row: dict[str, Any], side: str) -> str:
     """The time or memory of a side, and what else its row has of that side."""
     value, unit = row[side], row["unit"].split(" of ")[0].split(" at ")[0]
     if unit == "MB":
-        return f"{_three_digits(value)} MB"
-    prefix = "CPU " if unit.startswith("CPU") else ""
-    text = f"{_three_digits(1e3 * value)} {prefix}ms"
+        return f"{_three_digits(value)}{_SPACE}MB"
+    prefix = f"CPU{_SPACE}" if unit.startswith("CPU") else ""
+    text = f"{_three_digits(1e3 * value)}{_SPACE}{prefix}ms"
     if value >= 1:
-        text = f"{_three_digits(value)} {prefix}s"
+        text = f"{_three_digits(value)}{_SPACE}{prefix}s"
     rate = row.get(f"{side}_images_per_second")
     if rate is None and side == "ours":
         rate = row.get("images_per_second")
@@ -89,7 +91,7 @@ def _measured(row: dict[str, Any], side: str) -> str:
 
 
 def _ratio(row: dict[str, Any]) -> str:
-    """How many times as fast ours is; in percent, ours as a share of the other."""
+    """The ratio of speeds, other by ours; where there is none, ours as a percentage of the other."""
     if row["times_faster"] is not None:
         values = (row["times_faster"], *row.get("times_faster_quartiles", ()))
         return _with_middle_half([f"{value:.2f}" for value in values], "")
@@ -111,6 +113,7 @@ def _three_digits(value: float) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), RESULTS))
     print(f"wrote {PAGE}")
 

@@ -4,16 +4,15 @@
 
 The images are MNIST's, as 60,000 PNG files of 28x28 pixels; the network is that of the recipe `mnist`, with
 weights as they are before training. Ours is what `convergan predict` does: it reads the files and writes a
-CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches as large as ours,
-and ends with the same network's probabilities in memory; the best number of worker processes counts.
+CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches of the same
+size, and ends with the same network's probabilities in memory; the best number of worker processes counts.
 All files are in the system's cache. Both sides run in one process, in turn.
 
-A second row is `classify`, which takes images in memory by index, as training does when it tests, against a
-Dataset that gives one image at a time, again in batches as large. There most of the time is the network's.
-The floor is its arithmetic at the rate of a large matrix product.
+A second row is `classify`, which takes images in memory by index, as training does when it tests. The peer
+is a Dataset that gives one image at a time, in batches of the same size. There most of the time is the
+network's. The floor is its arithmetic at the rate of a large matrix product.
 """
 
-import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -39,9 +38,10 @@ from convergan.runs.folder import RunFolder
 from convergan.runs.model import ModelConfig, load_classifier, save_model
 from convergan.runs.provenance import device_name
 from convergan.training.classify import classify
-from equal_terms import WORKERS
-from measure import MatrixProduct, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.command_line import command_parser
+from harness.equal_terms import WORKERS
+from harness.measure import MatrixProduct, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 SHAPE = (1, 28, 28)
 
@@ -114,7 +114,7 @@ def write_run(run: Path) -> None:
 def compare(
     claim: str,
     setting: str,
-    ours: Task,
+    own_task: Task,
     network: Discriminator,
     images: Files | InMemory,
     batch_size: int,
@@ -129,12 +129,12 @@ def compare(
     }
     product = MatrixProduct()
     times = interleaved_times(
-        {"ours": ours, **peers, "matrix product": product}, repeats=repeats, warm_up=1
+        {"ours": own_task, **peers, "matrix product": product}, repeats=repeats, warm_up=1
     )
     seconds = medians(times)
     peer = min(peers, key=seconds.__getitem__)
     count = len(images)
-    weights = sum(each.numel() for each in network.parameters() if each.ndim == 2)
+    weights = sum(weight.numel() for weight in network.parameters() if weight.ndim == 2)
     rate = product.operations / seconds["matrix product"]
     result = timing(
         claim=claim,
@@ -160,7 +160,7 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, help="where the files go for the time")
     parser.add_argument("--repeats", type=int, default=5)
@@ -175,10 +175,10 @@ def main() -> None:
         classifier = load_classifier(run)
         network, files = classifier.network, Files(folder)
         first, _ = next(batches_of_files(classifier, files.paths, None))
-        ours = torch.from_numpy(predict(run, folder).probabilities)
+        own_probabilities = torch.from_numpy(predict(run, folder).probabilities)
         # Both must say the same of every image.
-        theirs = under_data_loader(network, files, len(first), 0)
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        peer_probabilities = under_data_loader(network, files, len(first), 0)
+        torch.testing.assert_close(own_probabilities, peer_probabilities, rtol=0, atol=1e-5)
         pixels = np.concatenate(
             [
                 batch

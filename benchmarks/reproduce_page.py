@@ -1,4 +1,4 @@
-"""Writes docs/reproduce.md, its figures, and the curves of reports, from what is kept of finished cells.
+"""The writer of docs/reproduce.md, of its figures and of the curves of reports, from finished cells.
 
     python benchmarks/reproduce_page.py
 
@@ -25,23 +25,25 @@ from convergan.recipes.files import recipe_from_dict
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.report.expected import ExpectedCurve, curve_key
+from harness import BENCHMARKS, ROOT
+from harness.command_line import command_parser
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = BENCHMARKS / "results"
 PAGE = ROOT / "docs" / "reproduce.md"
 IMAGES = ROOT / "docs" / "images"
 CURVES = ROOT / "src" / "convergan" / "report" / "curves"
 
 MARK = "<!-- The rest is written by benchmarks/reproduce_page.py. -->"
-"""What stands above it is written by hand."""
+"""Line that ends the part of the page that is written by hand."""
 
 _POINTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 """Epochs of a curve that are kept; above these every fifth, and the last."""
 
 
 def main() -> None:
-    written = page_text()
-    write_text(PAGE, written)
+    command_parser(__doc__).parse_args()
+    text = page_text()
+    write_text(PAGE, text)
     for curve in curves():
         make_folder(CURVES)
         write_json(CURVES / f"{curve.recipe}-{curve.labels}.json", curve)
@@ -72,11 +74,11 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
     paths = sorted((results / table.name).glob("*/results.json"))
     if not paths:
         return None
-    kept = [read_json(path) for path in paths]
-    recipes = [name for name in PRESETS if name in {each["recipe"] for each in kept}]
-    columns = {each["labels"] for each in kept} | {*table.labels} if table.labels else set()
-    draws = max(table.draws, *(_draw(each) + 1 for each in kept))
-    sizes = {len(each.get("members", ())) for each in kept} - {0}
+    contents = [read_json(path) for path in paths]
+    recipes = [name for name in PRESETS if name in {entry["recipe"] for entry in contents}]
+    columns = {entry["labels"] for entry in contents} | {*table.labels} if table.labels else set()
+    draws = max(table.draws, *(_draw(entry) + 1 for entry in contents))
+    sizes = {len(entry.get("members", ())) for entry in contents} - {0}
     plans = [
         plan_of(
             table,
@@ -88,13 +90,13 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
         for members in sorted(sizes) or (1,)
     ]
     entries = {
-        (each.row, each.column, each.models): each for plan in plans for each in plan.entries
+        (entry.row, entry.column, entry.models): entry for plan in plans for entry in plan.entries
     }
     store = Store(results / "none", results)
     done = {
         cell.name
-        for each in entries.values()
-        for cell in each.cells
+        for entry in entries.values()
+        for cell in entry.cells
         if store.outcome(cell) is not None
     }
     for path in paths:
@@ -102,32 +104,34 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
             expected = "what a cell of the table by a preset as it is now came to"
             raise UserError(store.problems.get(path.parent.name, f"{path}: expected {expected}"))
     measured = {
-        (each.row, each.models)
-        for each in entries.values()
-        if any(cell.name in done for cell in each.cells)
+        (entry.row, entry.models)
+        for entry in entries.values()
+        if any(cell.name in done for cell in entry.cells)
     }
-    own = {(each.row, 1) for each in entries.values() if each.cells[0].recipe.name in table.recipes}
+    own = {
+        (entry.row, 1) for entry in entries.values() if entry.cells[0].recipe.name in table.recipes
+    }
     return replace(
         plans[0],
         entries=tuple(
             replace(
-                each,
+                entry,
                 cells=tuple(
                     cell
-                    for number, cell in enumerate(each.cells)
+                    for number, cell in enumerate(entry.cells)
                     if number < table.draws or cell.name in done
                 ),
             )
-            for each in entries.values()
-            if (each.row, each.models) in measured | own
+            for entry in entries.values()
+            if (entry.row, entry.models) in measured | own
         ),
     )
 
 
-def _draw(kept: dict[str, Any]) -> int:
+def _draw(content: dict[str, Any]) -> int:
     """The draw of labels that a cell is of."""
-    own = kept.get("settings", {}).get("data", {}).get("split_seed")
-    draw: int = kept["seed"] if own is None else own
+    own = content.get("settings", {}).get("data", {}).get("split_seed")
+    draw: int = content["seed"] if own is None else own
     return draw
 
 
@@ -143,12 +147,13 @@ def _section(table: Table) -> str:
     recipes = list(dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries))
     if not set(recipes) <= set(table.recipes):
         command += f" --recipes {' '.join(recipes)}"
-    found = _summaries(plan)
-    grids = grids_of(plan, found)
-    title, _, rest = markdown_of(grids[0]).partition("\n\n")
+    summary = _summaries(plan)
+    grids = grids_of(plan, summary)
+    title, _, body = markdown_of(grids[0]).partition("\n\n")
     figure = f"![{table.title}: means with error bars](images/reproduce-{table.name}.svg)"
-    apart = "".join(f"#{markdown_of(grid)}\n" for grid in grids[1:])
-    return f"{title}\n\n`{command}`\n\n{rest}\n{figure}\n\n{apart}### Measured\n\n{provenance_of(found)}\n"
+    further_tables = "".join(f"#{markdown_of(grid)}\n" for grid in grids[1:])
+    measured = f"### Measured\n\n{provenance_of(summary)}\n"
+    return f"{title}\n\n`{command}`\n\n{body}\n{figure}\n\n{further_tables}{measured}"
 
 
 def curves() -> list[ExpectedCurve]:
@@ -159,9 +164,9 @@ def curves() -> list[ExpectedCurve]:
         if not content.get("errors_by_epoch") or None in content["errors_by_epoch"]:
             continue
         recipe = recipe_from_dict(_with_places(content["settings"]), str(path))
-        known = groups.setdefault(curve_key(recipe), [])
-        if content["sha256"] not in [each["sha256"] for _, each in known]:
-            known.append((recipe, content))
+        runs = groups.setdefault(curve_key(recipe), [])
+        if content["sha256"] not in [former["sha256"] for _, former in runs]:
+            runs.append((recipe, content))
     return [_curve(key, runs) for key, runs in groups.items() if len(runs) > 1]
 
 
@@ -182,25 +187,25 @@ def _curve(key: str, runs: list[tuple[Recipe, dict[str, Any]]]) -> ExpectedCurve
         test_size=size,
         epochs=epochs,
         low=_rounded(map(min, by_epoch)),
-        mean=_rounded(sum(each) / len(each) for each in by_epoch),
+        mean=_rounded(sum(rates) / len(rates) for rates in by_epoch),
         high=_rounded(map(max, by_epoch)),
     )
 
 
 def _thinned(epochs: int) -> tuple[int, ...]:
-    some = [*_POINTS, *range(20, epochs, 5)]
-    return (*(epoch for epoch in some if epoch < epochs), epochs)
+    candidates = [*_POINTS, *range(20, epochs, 5)]
+    return (*(epoch for epoch in candidates if epoch < epochs), epochs)
 
 
 def _rounded(rates: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(rate, 5) for rate in rates)
 
 
-def draw_curves(path: Path, found: list[ExpectedCurve]) -> None:
+def draw_curves(path: Path, expected_curves: list[ExpectedCurve]) -> None:
     """Draws all curves, mean and range over the seeds, on logarithmic axes."""
 
     def draw(axes: Any) -> None:
-        for curve in found:
+        for curve in expected_curves:
             name = f"{curve.recipe}, {curve.labels} labels, {len(curve.seeds)} seeds"
             (line,) = axes.plot(curve.epochs, [100 * rate for rate in curve.mean], label=name)
             axes.fill_between(

@@ -12,12 +12,11 @@ that of infinitely many images, which is known where features are normal. Every 
 intervals over 2 x 1.96 true standard deviations.
 
 Draws come in parts of 25: the first part of every setting, then the second, and so on up to `--parts`. Each
-is written when it is done: a call that is killed loses the part that it was at, and the next one goes on. The
-JSON, and the table of docs/scores.md by `benchmarks/score_tables.py`, are of all parts that there are; with
-`--table` nothing is drawn.
+is written when it is done: a killed call loses a single part, and the next call continues. The JSON, and the
+table of docs/scores.md by `benchmarks/score_tables.py`, are of all parts that there are; with `--table`
+nothing is drawn.
 """
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,14 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cells import ROOT, Cell, Cells
 from convergan.metrics.frechet_metric import FrechetMetric
 from convergan.metrics.inception_score import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Comparison, Embedded, Metric, compare
 from convergan.statistics.intervals import wilson
-from rows import row, write_rows
+from harness.cells import ROOT, Cell, Cells
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 METRICS: dict[str, Metric] = {
     "is": InceptionScoreMetric(),
@@ -44,13 +44,13 @@ METRICS: dict[str, Metric] = {
     "pr": OverlapMetric(),
 }
 SHIFTS = {"equal": 0.0, "near": 0.1, "opposite": 0.1, "apart": 0.3, "far": 1.0}
-"""Of "opposite" the second set's is the negative."""
+"""Shifts of the sets; the second set of "opposite" has the negative one."""
 
 DRAWS = 25
-"""Of a part."""
+"""Draws of a part."""
 
-_OF_ALL = ("metrics/metric.py", "statistics/intervals.py", "statistics/student.py")
-_OF_METRIC = {
+SHARED_CODE = ("metrics/metric.py", "statistics/intervals.py", "statistics/student.py")
+METRIC_CODE = {
     "is": ("metrics/inception_score.py",),
     "fid": ("metrics/frechet.py", "metrics/second_order.py", "statistics/squared_distances.py"),
     "kid": (
@@ -65,7 +65,7 @@ _OF_METRIC = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What is drawn, and of which metric."""
+    """Metric, and kind and number of the images that are drawn."""
 
     metric: str
     family: str
@@ -74,22 +74,25 @@ class Setting:
     closeness: str
     classes: int = 10
     parts: int = 40
-    """At most."""
+    """Largest number of parts."""
 
     def __str__(self) -> str:
         features = f"{self.features} {self.family} features"
-        shown = (
+        features_or_classes = (
             f"{self.classes:,} classes of {self.family} images" if self.metric == "is" else features
         )
-        return f"{self.count:,} images, {shown}, {self.closeness}"
+        return f"{self.count:,} images, {features_or_classes}, {self.closeness}"
 
     def cell(self, part: int) -> Cell:
-        """Of a part of its draws."""
+        """The cell of a part of the draws."""
         names = (self.metric, self.family, str(self.count), str(self.features), self.closeness)
         return Cell(
             (*names, str(part)),
             {**asdict(self), "parts": None, "part": part, "draws": DRAWS, "shifts": SHIFTS},
-            [ROOT / "src" / "convergan" / name for name in (*_OF_ALL, *_OF_METRIC[self.metric])],
+            [
+                ROOT / "src" / "convergan" / name
+                for name in (*SHARED_CODE, *METRIC_CODE[self.metric])
+            ],
         )
 
 
@@ -155,57 +158,64 @@ class Family:
 
 
 def draw(setting: Setting, part: int, draws: int = DRAWS) -> dict[str, Any]:
-    """What a part of the draws gives: in `numbers`, by name, `first` and `second`, [draws] of value, low and
-    high, `difference` likewise, and the `methods`, each once."""
+    """Results of a part of the draws: in `numbers`, by name, `first` and `second`, [draws] of value, low and
+    high, `difference` likewise, and the `methods`, each once.
+    """
     begun = time.process_time(), time.perf_counter()
     images = Family(setting.family, setting.features, setting.classes)
     generator = torch.Generator().manual_seed(part)
-    found: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Any]] = {}
     for number in range(draws):
         shift = SHIFTS[setting.closeness]
         shifts = (shift, -shift if setting.closeness == "opposite" else shift)
-        sets = [images.draw(generator, setting.count, of_set) for of_set in shifts]
+        sets = [images.draw(generator, setting.count, set_shift) for set_shift in shifts]
         reference = images.draw(generator, setting.count, 0.0)
-        for one in compare(METRICS[setting.metric], *sets, reference, seed=part * draws + number):
-            of_number = found.setdefault(
-                one.name, {"first": [], "second": [], "difference": [], "methods": []}
+        for comparison in compare(
+            METRICS[setting.metric], *sets, reference, seed=part * draws + number
+        ):
+            number_lines = numbers.setdefault(
+                comparison.name, {"first": [], "second": [], "difference": [], "methods": []}
             )
-            _keep(of_number, one)
+            _keep(number_lines, comparison)
     return {
         "draws": draws,
         "cpu_seconds": time.process_time() - begun[0],
         "wall_seconds": time.perf_counter() - begun[1],
         "numbers_of": str(setting),
-        "numbers": found,
+        "numbers": numbers,
     }
 
 
-def _keep(of_number: dict[str, Any], one: Comparison) -> None:
+def _keep(number_lines: dict[str, Any], comparison: Comparison) -> None:
     for name, value, interval in (
-        ("first", one.first.value, one.first.interval),
-        ("second", one.second.value, one.second.interval),
-        ("difference", one.difference, one.interval),
+        ("first", comparison.first.value, comparison.first.interval),
+        ("second", comparison.second.value, comparison.second.interval),
+        ("difference", comparison.difference, comparison.interval),
     ):
-        of_number[name].append([value, *(interval or (None, None))])
-    if one.first.method not in of_number["methods"]:
-        of_number["methods"].append(one.first.method)
+        number_lines[name].append([value, *(interval or (None, None))])
+    if comparison.first.method not in number_lines["methods"]:
+        number_lines["methods"].append(comparison.first.method)
 
 
 def rows_of(setting: Setting, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each number of a metric, of all draws that there are."""
     rows = []
     for name in parts[0]["numbers"]:
-        of_number = [part["numbers"][name] for part in parts]
+        number_lines = [part["numbers"][name] for part in parts]
         first, second, differences = (
-            np.array([line for one in of_number for line in one[which]], dtype=float)
-            for which in ("first", "second", "difference")
+            np.array(
+                [line for part_lines in number_lines for line in part_lines[side]], dtype=float
+            )
+            for side in ("first", "second", "difference")
         )
         truth = None
         if name == "FID infinity" and setting.family == "normal":
             truth = SHIFTS[setting.closeness] ** 2
         elif name == "KID" and setting.closeness == "equal":
             truth = 0.0
-        methods = dict.fromkeys(method for one in of_number for method in one["methods"])
+        methods = dict.fromkeys(
+            method for part_lines in number_lines for method in part_lines["methods"]
+        )
         rows.append(_row(name, setting, first, second, differences, truth, list(methods)))
     return rows
 
@@ -219,17 +229,17 @@ def _row(
     truth: float | None,
     methods: list[str],
 ) -> dict[str, Any]:
-    both = np.concatenate([first, second])
-    truth = float(both[:, 0].mean()) if truth is None else truth
+    lines = np.concatenate([first, second])
+    truth = float(lines[:, 0].mean()) if truth is None else truth
     spread = float(np.sqrt((first[:, 0].var(ddof=1) + second[:, 0].var(ddof=1)) / 2))
-    below, above = _missed(both, truth)
-    held = _coverage(both, truth)
-    found = row(
+    too_high, too_low = _missed(lines, truth)
+    holding = _coverage(lines, truth)
+    result = row(
         claim="95 % intervals hold the truth in 93 to 97 % of draws",
         setting=f"{name}, {setting}",
         device="cpu",
         precision="64-true",
-        ours=held,
+        ours=holding,
         peer=0.95,
         peer_name="what they say",
         unit="share of intervals that hold the truth",
@@ -240,25 +250,25 @@ def _row(
         classes=setting.classes,
         family=setting.family,
         closeness=setting.closeness,
-        mean=float(both[:, 0].mean()),
+        mean=float(lines[:, 0].mean()),
         truth=truth,
-        interval_of_rate=_interval_of_rate(held, len(first)),
-        too_high=below,
-        too_low=above,
-        width=_width(both, spread),
+        interval_of_rate=_interval_of_rate(holding, len(first)),
+        too_high=too_high,
+        too_low=too_low,
+        width=_width(lines, spread),
         coverage_of_difference=_coverage(differences, 0.0),
         interval_of_rate_of_difference=_interval_of_rate(_coverage(differences, 0.0), len(first)),
         width_of_difference=_width(differences, float(differences[:, 0].std(ddof=1))),
-        given=float(np.isfinite(both[:, 1]).mean()),
+        given=float(np.isfinite(lines[:, 1]).mean()),
         methods=methods,
     )
     print(
-        f"{found['setting']}: {found['ours']:.3f} at {found['width']:.2f} times the width; difference"
-        f" {found['coverage_of_difference']:.3f} at {found['width_of_difference']:.2f};"
-        f" {found['repeats']} draws",
+        f"{result['setting']}: {result['ours']:.3f} at {result['width']:.2f} times the width; difference"
+        f" {result['coverage_of_difference']:.3f} at {result['width_of_difference']:.2f};"
+        f" {result['repeats']} draws",
         flush=True,
     )
-    return found
+    return result
 
 
 def _given(lines: np.ndarray) -> np.ndarray:
@@ -268,10 +278,10 @@ def _given(lines: np.ndarray) -> np.ndarray:
 
 def _missed(lines: np.ndarray, truth: float) -> tuple[float, float]:
     """Shares of intervals above the truth and below it; NaN without intervals."""
-    given = _given(lines)
-    if not len(given):
+    finite = _given(lines)
+    if not len(finite):
         return np.nan, np.nan
-    return float(np.mean(given[:, 1] > truth)), float(np.mean(given[:, 2] < truth))
+    return float(np.mean(finite[:, 1] > truth)), float(np.mean(finite[:, 2] < truth))
 
 
 def _coverage(lines: np.ndarray, truth: float) -> float:
@@ -284,14 +294,14 @@ def _interval_of_rate(rate: float, draws: int) -> list[float]:
 
 
 def _width(lines: np.ndarray, spread: float) -> float:
-    given = _given(lines)
-    if not len(given):
+    finite = _given(lines)
+    if not len(finite):
         return np.nan
-    return float(np.mean(given[:, 2] - given[:, 1]) / (2 * 1.96 * spread))
+    return float(np.mean(finite[:, 2] - finite[:, 1]) / (2 * 1.96 * spread))
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--parts", type=int, default=40, help=f"of {DRAWS} draws, of each setting")
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS))
     parser.add_argument("--table", action="store_true", help="draw nothing, print what there is")
@@ -310,13 +320,13 @@ def main(words: Sequence[str] | None = None) -> None:
                 by_cell[cell.name] = (setting, part)
                 todo.append(cell)
     failed = cells.run(todo, lambda cell: draw(*by_cell[cell.name]))
-    found = []
+    rows = []
     for setting in SETTINGS:
         parts = [cells.found(setting.cell(part)) for part in range(setting.parts)]
-        there = [part for part in parts if part is not None]
-        if there:
-            found += rows_of(setting, there)
-    print(write_rows("score-coverage", found))
+        finished = [part for part in parts if part is not None]
+        if finished:
+            rows += rows_of(setting, finished)
+    print(write_rows("score-coverage", rows))
     if failed:
         raise SystemExit(f"{failed} parts failed")
 

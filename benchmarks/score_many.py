@@ -1,15 +1,14 @@
-"""Claim: 50,000 images beside 50,000 take at most 5 minutes and 4 GB after the network has seen them.
+"""Claim: 50,000 images against 50,000 take at most 5 minutes and 4 GB after the network has seen them.
 
     python benchmarks/score_many.py [--images 50000] [--features 2048] [--classes 1008] [--threads 2]
 
-Inception score, FID, KID, precision, recall, density and coverage with their intervals, by `convergan score`
-of saved features, from its start to its JSON. The features are of no network, as speed does not depend on
-what they are: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little
-apart. The memory is the largest that the process had. On a machine that others use, CPU seconds over threads
-say what it would have taken alone.
+It times `convergan score` of saved features from its start to its JSON: Inception score, FID, KID,
+precision, recall, density and coverage with their intervals. Speed does not depend on the features, which
+are random: normal numbers with falling variances, mixed and cut off at 0, those of the reference a little
+apart. The memory is the peak of the process. On a machine that others use, CPU seconds over threads
+estimate the time alone.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -19,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cells import timed
 from convergan.runs.provenance import device_name
-from rows import row, write_rows
+from harness.cells import timed
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 LIMIT_SECONDS = 300.0
 LIMIT_BYTES = 4e9
@@ -37,13 +37,13 @@ def write_random_features(
     scale = np.arange(1, features + 1, dtype=np.float32) ** -0.5
     mixing = fixed.normal(size=(features, features)).astype(np.float32)
     head = fixed.normal(size=(features, classes)).astype(np.float32) * 3 / features**0.5
-    found = np.empty((images, features), np.float32), np.empty((images, classes), np.float32)
+    arrays = np.empty((images, features), np.float32), np.empty((images, classes), np.float32)
     for start in range(0, images, _CHUNK):
-        some = slice(start, min(start + _CHUNK, images))
-        normal = rng.standard_normal((some.stop - start, features), dtype=np.float32) + shift
-        found[0][some] = np.maximum((normal * scale) @ mixing, 0)
-        found[1][some] = normal @ head
-    np.savez(path, features=found[0], logits=found[1])
+        chunk = slice(start, min(start + _CHUNK, images))
+        normal = rng.standard_normal((chunk.stop - start, features), dtype=np.float32) + shift
+        arrays[0][chunk] = np.maximum((normal * scale) @ mixing, 0)
+        arrays[1][chunk] = normal @ head
+    np.savez(path, features=arrays[0], logits=arrays[1])
 
 
 def measure(
@@ -57,30 +57,33 @@ def measure(
         )
     out = folder / "scores.json"
     command = [sys.executable, "-m", "convergan.cli", "score", files[0], "--reference", files[1]]
-    spent = timed([*command, "--features", "--json", out], folder / "log", threads=threads)
+    usage = timed([*command, "--features", "--json", out], folder / "log", threads=threads)
     scores = json.loads(out.read_text(encoding="utf-8"))["scores"]
-    return {**spent, "scores": {one["name"]: [one["value"], one["interval"]] for one in scores}}
+    return {
+        **usage,
+        "scores": {score["name"]: [score["value"], score["interval"]] for score in scores},
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--classes", type=int, default=1008)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), **vars(arguments))
-    seconds, peak = found["wall_seconds"], found["peak_bytes"]
+        measured = measure(Path(folder), **vars(arguments))
+    seconds, peak = measured["wall_seconds"], measured["peak_bytes"]
     print(
-        f"{seconds:.0f} s, {found['cpu_seconds'] / arguments.threads:.0f} s of each thread's CPU,"
+        f"{seconds:.0f} s, {measured['cpu_seconds'] / arguments.threads:.0f} s of each thread's CPU,"
         f" {peak / 1e9:.2f} GB"
     )
     rows = [
         row(
             claim=f"after embedding at most {LIMIT_SECONDS:.0f} s and {LIMIT_BYTES / 1e9:.0f} GB",
             setting=(
-                f"{arguments.images:,} beside {arguments.images:,} images, {arguments.features:,} features,"
+                f"{arguments.images:,} against {arguments.images:,} images, {arguments.features:,} features,"
                 f" {arguments.classes:,} classes, {arguments.threads} threads"
             ),
             device=device_name(torch.device("cpu")),
@@ -91,10 +94,10 @@ def main() -> None:
             times_faster=LIMIT_SECONDS / seconds,
             unit="seconds",
             repeats=1,
-            cpu_seconds=found["cpu_seconds"],
+            cpu_seconds=measured["cpu_seconds"],
             peak_bytes=peak,
             limit_bytes=LIMIT_BYTES,
-            scores=found["scores"],
+            scores=measured["scores"],
         )
     ]
     print(write_rows("score-many", rows))

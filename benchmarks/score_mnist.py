@@ -2,14 +2,13 @@
 
     python benchmarks/score_mnist.py --data DIR [--epochs 12] [--runs DIR] [--threads N]
 
-The classifier is that of the recipe `mnist` with all 60,000 labels; the training goes on where an earlier
-call left off. Scored are the 10,000 test images, the same with the pixels of each at random places, and 100
-copies of one image, all by the paper's protocol. Images of permuted pixels are nothing that the classifier
-knows; a score of 1 would need it to say the same of all of them. It does not: their brightness differs, and
-far from its training images it is certain of whatever it says; the JSON has its mean confidence.
+The classifier is that of the recipe `mnist` with all 60,000 labels; the training continues where an earlier
+call stopped. It scores the 10,000 test images, the same with the pixels of each permuted, and 100 copies of
+one image, all by the paper's protocol. Images of permuted pixels are unknown to the classifier; they would
+score 1 if it gave the same answer to all of them. It does not: their brightness differs, and far from its
+training images it is certain of any answer; the JSON has its mean confidence.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,25 +25,26 @@ from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
 from convergan.scoring.networks import run_embedding
 from convergan.training.run import RunOptions, train
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.rows import row, write_rows
 
 
 def scores(images: np.ndarray, embedding: Embedding) -> dict[str, Any]:
     """The score of uint8 images [n, height, width, 1], and how certain the classifier is of its classes."""
     logits = embed(embedding, stream_of_array("images", images)).images
-    (found,) = estimate(InceptionScoreMetric(), logits, None, seed=0)
+    (number,) = estimate(InceptionScoreMetric(), logits, None, seed=0)
     probabilities = logits.logits.double().softmax(dim=1)
     return {
-        "score": found.value,
-        "interval": found.interval,
-        "stdev_over_splits": found.stdev,
+        "score": number.value,
+        "interval": number.interval,
+        "stdev_over_splits": number.stdev,
         "mean_confidence": float(probabilities.max(dim=1).values.mean()),
         "classes": [round(share, 4) for share in probabilities.mean(dim=0).tolist()],
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
@@ -74,8 +74,8 @@ def main() -> None:
         "permuted pixels": permuted.reshape(images.shape),
         "copies of one image": np.repeat(images[:1], 100, axis=0),
     }
-    found = {name: scores(some, embedding) for name, some in sets.items()}
-    for name, result in found.items():
+    by_set = {name: scores(pixels, embedding) for name, pixels in sets.items()}
+    for name, result in by_set.items():
         print(f"{name}: {result['score']:.6f}, mean confidence {result['mean_confidence']:.3f}")
     path = write_rows(
         "score-mnist",
@@ -86,12 +86,12 @@ def main() -> None:
                 f"{arguments.epochs} epochs, {results.test_errors} errors",
                 device=device_name(torch.device("cpu")),
                 precision=results.precision,
-                ours=found["real"]["score"],
-                peer=found["permuted pixels"]["score"],
+                ours=by_set["real"]["score"],
+                peer=by_set["permuted pixels"]["score"],
                 peer_name="permuted pixels",
                 unit="Inception score",
                 repeats=1,
-                sets=found,
+                sets=by_set,
             )
         ],
     )

@@ -7,12 +7,11 @@ without --weights these are random ones of the public file's format, with a last
 apart. Ours is what `convergan score` does. The peer is torch-fidelity's network in batches of 64 under a
 DataLoader that opens each file with Pillow; the best number of worker processes counts. Both networks
 are in one process, and take turns. The images are the first of CIFAR-10's test set; the floor is the
-network's arithmetic at the rate of a large matrix product. The scores of both are beside the times.
+network's arithmetic at the rate of a large matrix product. The row has the scores of both.
 
 On a GPU there is a second row, in bf16; its deviation from our fp32 is in the row and printed.
 """
 
-import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -29,10 +28,16 @@ from convergan.data.image_stream import open_image_stream
 from convergan.metrics.inception import InceptionNetwork
 from convergan.runs.provenance import device_name
 from convergan.scoring.embedding import Embedding, embed
-from equal_terms import WORKERS
-from measure import MatrixProduct, interleaved_times, medians
-from rows import timing, write_rows
-from torch_fidelity_reference import random_state, reference_network, telling_state, torch_fidelity
+from harness.command_line import command_parser
+from harness.equal_terms import WORKERS
+from harness.measure import MatrixProduct, interleaved_times, medians
+from harness.rows import timing, write_rows
+from harness.torch_fidelity_reference import (
+    random_state,
+    reference_network,
+    telling_state,
+    torch_fidelity,
+)
 
 LOGITS_STDEV = 3.0
 
@@ -70,7 +75,7 @@ def write_images(data: Path, folder: Path, count: int) -> None:
 
 
 def embedding_of(state: dict[str, Tensor], precision: Any = "fp32") -> Embedding:
-    """Our network with these weights."""
+    """The Inception network of convergan with these weights."""
     network = InceptionNetwork()
     network.load_weights(state)
     return Embedding(network, 3, None, (), {}, precision)
@@ -79,10 +84,10 @@ def embedding_of(state: dict[str, Tensor], precision: Any = "fp32") -> Embedding
 def compare(
     folder: Path, state: dict[str, Tensor], *, repeats: int, precision: Any = "fp32"
 ) -> dict[str, Any]:
-    """What a row says of the images in a folder."""
+    """Times and scores of the images in a folder, for a row."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     embedding = embedding_of(state, precision)
-    theirs = reference_network(state).to(device)
+    peer_network = reference_network(state).to(device)
     stream = open_image_stream(folder)
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     product = MatrixProduct(device, dtype)
@@ -90,7 +95,7 @@ def compare(
         {
             "ours": lambda: embed(embedding, stream),
             **{
-                str(workers): partial(under_data_loader, theirs, folder, workers, device)
+                str(workers): partial(under_data_loader, peer_network, folder, workers, device)
                 for workers in WORKERS
             },
             "product": product,
@@ -100,9 +105,9 @@ def compare(
         warm_up=1,
     )
     seconds = medians(times)
-    ours = embed(embedding, stream).images
-    exact = ours if precision == "fp32" else embed(embedding_of(state), stream).images
-    features, logits = under_data_loader(theirs, folder, 0, device)
+    own_outputs = embed(embedding, stream).images
+    exact = own_outputs if precision == "fp32" else embed(embedding_of(state), stream).images
+    features, logits = under_data_loader(peer_network, folder, 0, device)
     with FlopCounterMode(display=False) as counter:
         embedding.network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=device))
     operations = counter.get_total_flops() * len(stream)
@@ -120,25 +125,25 @@ def compare(
         "images_per_second": round(len(stream) / seconds["ours"], 2),
         "peer_images_per_second": round(len(stream) / seconds[str(workers)], 2),
         "peer_workers": workers,
-        "largest_difference_of_features": float((ours.features - features).abs().max()),
-        "largest_difference_of_logits": float((ours.logits - logits).abs().max()),
+        "largest_difference_of_features": float((own_outputs.features - features).abs().max()),
+        "largest_difference_of_logits": float((own_outputs.logits - logits).abs().max()),
         "stdev_of_features": float(features.std()),
         "stdev_of_logits": float(logits.std()),
         **{
-            f"largest_difference_of_{what}_from_our_fp32": float((got - other).abs().max())
-            for what, got, other in (
-                ("features", ours.features, exact.features),
-                ("logits", ours.logits, exact.logits),
+            f"largest_difference_of_{name}_from_our_fp32": float((value - exact_value).abs().max())
+            for name, value, exact_value in (
+                ("features", own_outputs.features, exact.features),
+                ("logits", own_outputs.logits, exact.logits),
             )
         },
-        "score": score(ours.logits)[mean],
+        "score": score(own_outputs.logits)[mean],
         "score_of_our_fp32": score(exact.logits)[mean],
         "peer_score": score(logits)[mean],
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)

@@ -1,20 +1,19 @@
-"""Writes the table of docs/scores.md from benchmarks/results/score-coverage.json.
+"""The writer of the table in docs/scores.md, from benchmarks/results/score-coverage.json.
 
 python benchmarks/score_tables.py
 """
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
 from convergan.statistics.intervals import wilson
-from rows import RESULTS
+from harness import ROOT, page_tables
+from harness.command_line import command_parser
+from harness.page_tables import markdown_table
+from harness.rows import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "scores.md"
-
-_BLOCK = re.compile(r"(<!-- table: coverage -->\n)(.*?)(<!-- end -->)", re.S)
+PAGE = ROOT / "docs" / "scores.md"
 
 _HEADS = (
     "number",
@@ -47,21 +46,21 @@ _SHIFTS = {
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
     """The page with its table as the rows have it."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(rows)}{block[3]}", page)
+    return page_tables.filled(page, lambda _: _table(rows))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "Not measured yet.\n"
-    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
+    lines = []
     for row in sorted(rows, key=lambda row: _ORDER.index(row["number"])):
-        what = f"{row['features']} {row['family']}"
+        size = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
-            what = f"{row['classes']:,} classes"
-            what += " of labelled images" if row["family"] == "labelled" else ""
+            size = f"{row['classes']:,} classes"
+            size += " of labelled images" if row["family"] == "labelled" else ""
         cells = (
             row["number"],
-            f"{row['images']:,}, {what}",
+            f"{row['images']:,}, {size}",
             _SHIFTS[row["closeness"]] if row["number"] != "Inception score" else "–",
             f"{row['repeats']:,}",
             _share(row["ours"], row["repeats"]),
@@ -69,12 +68,12 @@ def _table(rows: list[dict[str, Any]]) -> str:
             _share(row["coverage_of_difference"], row["repeats"]),
             _width(row["width_of_difference"]),
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+        lines.append(cells)
+    return markdown_table(_HEADS, lines)
 
 
 def _share(value: float | None, draws: int) -> str:
-    """With Wilson's interval of a share of so many draws."""
+    """A share with Wilson's interval of it, from so many draws."""
     if value is None:
         return "none given"
     low, high = wilson(round(value * draws), draws)
@@ -86,6 +85,7 @@ def _width(value: float | None) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     rows = json.loads((RESULTS / "score-coverage.json").read_text(encoding="utf-8"))
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), rows))
     print(PAGE)

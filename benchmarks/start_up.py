@@ -1,13 +1,12 @@
 """Claim: a training begins with fewer CPU seconds of start than under Lightning Fabric.
 
-    python benchmarks/start_up.py [--peer b4354fd] [--repeats 10]
+    python benchmarks/start_up.py [--repeats 10]
 
-Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the first
-step, in processes of their own and in turn. The peer is the last commit that stood on Fabric, which must be
-installed for it: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
+Ours and the peer are `convergan train digits` on one thread, from the start of Python to the end of the
+first step, in processes of their own and in turn. The peer is the last commit with Fabric, which must be
+installed: `pip install lightning-fabric==2.6.6`. The floor is `import torch`.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,10 +14,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import Seconds, interleaved_times, medians
-from rows import timing, write_rows
+from harness import ROOT
+from harness.command_line import command_parser
+from harness.measure import Seconds, interleaved_times, medians
+from harness.rows import timing, write_rows
 
-ROOT = Path(__file__).parent.parent
+PEER = "b4354fd"
+"""Commit of the peer."""
 
 TO_THE_FIRST_STEP = """
 import sys, time
@@ -65,8 +67,7 @@ def cpu_seconds(code: str, words: list[str], source: Path, cache: Path) -> Secon
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", default="b4354fd")
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     words = ["train", "digits", "--out", "run", "--hardware.accelerator", "cpu"]
@@ -74,7 +75,7 @@ def main() -> None:
         peer, cache = Path(temporary, "peer"), Path(temporary, "cache")
         peer.mkdir()
         archive = subprocess.run(
-            ["git", "archive", arguments.peer, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+            ["git", "archive", PEER, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE
         )
         subprocess.run(["tar", "-x", "-C", peer], input=archive.stdout, check=True)
         tasks = {
@@ -86,20 +87,20 @@ def main() -> None:
         }
         times = interleaved_times(tasks, repeats=arguments.repeats, warm_up=1)
     seconds, rows = medians(times), []
-    for setting, ours, theirs in (
+    for setting, own_task, peer_task in (
         ("digits, from the start of Python to the end of the first step", "ours", "peer"),
         ("imports of a training", "imports", "peer's imports"),
     ):
-        of_setting = {"ours": times[ours], "peer": times[theirs]}
+        setting_times = {"ours": times[own_task], "peer": times[peer_task]}
         rows.append(
             timing(
                 claim="a training begins with fewer CPU seconds than under Lightning Fabric",
                 setting=setting,
                 device="cpu, 1 thread",
                 precision="32-true",
-                times=of_setting,
+                times=setting_times,
                 peer="peer",
-                peer_name=f"Lightning Fabric, commit {arguments.peer}",
+                peer_name=f"Lightning Fabric, commit {PEER}",
                 floor=seconds["torch"],
                 unit="CPU seconds",
                 repeats=arguments.repeats,

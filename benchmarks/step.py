@@ -3,14 +3,14 @@
     python benchmarks/step.py --recipe mnist|cifar10 [--data DIR] [--steps N] [--threads N ...]
         [--device cuda] [--compile off|on|both]
 
-One step of both players, without baseline; of `mnist` on one thread and on as many as there are, or on N. The
-training loop takes a step, then the peer (`peer_mnist`, `peer_cifar10`), which has a process of its own, one
-on images in memory, then a large matrix product, and so on. The floor is the step's arithmetic
-(`operations`) at the rate of that product. What the loop does every few hundred steps, such as drawing a new
-bank of noise, the median leaves out; `epoch` has it all. Without --data the images are random ones.
+It times one step of both players, without baseline; of `mnist` on one thread and on all, or on N. The
+training loop takes a step, then the peer (`harness/peers`), which has a process of its own, takes one on
+images in memory, then follows a large matrix product, and so on. The floor is the step's arithmetic
+(`operations`) at the rate of that product. The median leaves out the loop's work of every few hundred
+steps, such as drawing a new bank of noise; `epoch` contains it. Without --data the images are random.
 
-Compiled, ours is so, on a GPU as CUDA graphs; the seconds before its first step's end are kept, and how often
-the compiler left the graph.
+With --compile ours is compiled, on a GPU as CUDA graphs; the row then has the seconds to the end of the
+first step, and the numbers of breaks of the graph.
 """
 
 import tempfile
@@ -26,8 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from another_process import in_another_process
-from comparison_command import comparison_parser, peer_of, print_row, recipes_of, results_name
 from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.networks.pixels import to_network
 from convergan.recipes.settings import Recipe
@@ -38,11 +36,19 @@ from convergan.training.launch import choose_device
 from convergan.training.loop import fit
 from convergan.training.observer import Silent
 from convergan.training.preparation import Preparation, image_shape, prepare
-from equal_terms import networks_range, without_baseline
-from measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
-from operations import floor_seconds, products_for, rates_of, step_operations
-from peer_mnist import Peer
-from rows import timing, write_rows
+from harness.another_process import in_another_process
+from harness.comparison_command import (
+    comparison_parser,
+    peer_of,
+    print_row,
+    recipes_of,
+    results_name,
+)
+from harness.equal_terms import networks_range, without_baseline
+from harness.measure import Enough, Task, Times, medians, seconds_of, settle, wait_for
+from harness.operations import floor_seconds, products_for, rates_of, step_operations
+from harness.peers.mnist import Peer
+from harness.rows import timing, write_rows
 
 WARM_UP = 10
 
@@ -52,7 +58,7 @@ CLAIMS = {
 }
 
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
-"""Of the random images of a recipe."""
+"""Shapes of the random images of a recipe."""
 
 
 class TakingTurns(Silent):
@@ -68,7 +74,7 @@ class TakingTurns(Silent):
         """See `Observer`."""
         self._start = time.perf_counter()
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
         wait_for(self.device)
         self._times["ours"].append(time.perf_counter() - self._start)
@@ -105,7 +111,7 @@ def compare_steps(
     warm_up: int = WARM_UP,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict[str, Any]:
-    """What `timing` is told of one step: ours, the peer's, and the floor.
+    """Arguments of `timing` for one step: ours, the peer's, and the floor.
 
     Args:
         recipe: a semi-supervised one with feature matching.
@@ -119,24 +125,24 @@ def compare_steps(
     recipe = replace(
         without_baseline(recipe, device=device), min_steps_per_epoch=warm_up + steps + 1
     )
-    chosen = choose_device(recipe.hardware)
+    torch_device = choose_device(recipe.hardware)
     preparation = prepare(recipe, data, processes=1)
-    precision = resolved_precision(recipe.hardware, chosen, recipe.networks)
-    products = products_for(precision, chosen)
+    precision = resolved_precision(recipe.hardware, torch_device, recipe.networks)
+    products = products_for(precision, torch_device)
     batches = batches_in_memory(preparation)
-    make_task = partial(steps_of, make_peer, batches, chosen)
+    make_task = partial(steps_of, make_peer, batches, torch_device)
     if recipe.hardware.compile:
         torch._dynamo.utils.counters.clear()
     with (
-        in_another_process(make_task, chosen) as peers_step,
+        in_another_process(make_task, torch_device) as peers_step,
         tempfile.TemporaryDirectory() as checkpoints,
         suppress(Enough),
     ):
         turns = TakingTurns(
-            {"peer": peers_step, **products}, steps=steps, warm_up=warm_up, device=chosen
+            {"peer": peers_step, **products}, steps=steps, warm_up=warm_up, device=torch_device
         )
         fit(
-            chosen,
+            torch_device,
             recipe,
             preparation.split.training,
             checkpoints=Path(checkpoints),
@@ -148,7 +154,7 @@ def compare_steps(
     classes = len(preparation.data.classes)
     operations = step_operations(recipe, image_shape(preparation.data), classes)
     return {
-        "device": device_name(chosen),
+        "device": device_name(torch_device),
         "precision": precision,
         "times": turns.times(),
         "peer": "peer",
@@ -166,7 +172,7 @@ def compare_steps(
 
 
 def compiler_counts() -> dict[str, int]:
-    """How often the compiler broke a network into pieces, and ran one without CUDA graphs where it was to."""
+    """Numbers of breaks of the compiled graph, and of CUDA graphs that were skipped."""
     counts = torch._dynamo.utils.counters
     return {
         "graph_breaks": sum(counts["graph_break"].values()),
@@ -193,7 +199,7 @@ def batches_in_memory(preparation: Preparation) -> tuple[Tensor, Tensor, Tensor,
 
 
 def random_images(count: int, shape: tuple[int, int, int] = SHAPES["cifar10"]) -> DataSet:
-    """As many random images for testing as for training, in ten classes."""
+    """Random images in ten classes, as many for testing as for training."""
     images = np.random.default_rng(0).integers(256, size=(2, count, *shape), dtype=np.uint8)
     labels = np.arange(count) % 10
     return data_set_from_arrays(images[0], labels, images[1], labels)
@@ -205,10 +211,10 @@ def main() -> None:
     arguments = parser.parse_args()
     name, on_cpu = arguments.recipe, arguments.device == "cpu"
     # A step of `cifar10` takes a CPU seconds.
-    few = name == "cifar10" and on_cpu
-    steps = arguments.steps or (5 if few else 40)
-    most = torch.get_num_threads()
-    every = arguments.threads or ([most] if few or not on_cpu else sorted({1, most}))
+    is_slow = name == "cifar10" and on_cpu
+    steps = arguments.steps or (5 if is_slow else 40)
+    cores = torch.get_num_threads()
+    every = arguments.threads or ([cores] if is_slow or not on_cpu else sorted({1, cores}))
     rows: list[dict[str, Any]] = []
     for recipe in recipes_of(arguments):
         data = None
@@ -221,7 +227,7 @@ def main() -> None:
                 data,
                 peer_of(arguments),
                 steps=steps,
-                warm_up=1 if few else WARM_UP,
+                warm_up=1 if is_slow else WARM_UP,
                 device=arguments.device,
             )
             rows.append(
@@ -229,7 +235,7 @@ def main() -> None:
                     claim=CLAIMS[name],
                     setting=f"{name}, {recipe.labels} labels, batch {recipe.batch_size}, one step of"
                     f" both players, baseline off{', random images' if data is not None else ''}",
-                    peer_name=f"plain PyTorch (benchmarks/peer_{name}.py), images in memory",
+                    peer_name=f"plain PyTorch (benchmarks/harness/peers/{name}.py), images in memory",
                     **compared,
                 )
             )

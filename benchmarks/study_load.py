@@ -2,12 +2,11 @@
 
     python benchmarks/study_load.py [--participants 100] [--trials 100] [--think-seconds 1]
 
-`convergan study serve` with 2 workers on loopback, on SQLite and on PostgreSQL, both syncing every vote to
-the disk. Each participant asks for the images ahead as the study's page does, thinks for a second and an
-exponentially distributed while more (half a second on average), and votes, over one connection that is
-kept. Afterwards every vote must be in the database once, and no answer of the server may have been an
-error. The participants share the machine with the server. Where PostgreSQL is not installed, its row is left
-out.
+It runs `convergan study serve` with 2 workers on loopback, on SQLite and on PostgreSQL, both syncing every
+vote to the disk. Each participant asks for the images ahead as the study's page does, thinks for a second
+and an exponentially distributed time more (half a second on average), and votes, over one connection that
+is kept. Afterwards every vote must be in the database once, and no answer of the server may have been an
+error. The participants share the machine with the server. Without PostgreSQL its row is left out.
 """
 
 import argparse
@@ -39,8 +38,9 @@ from convergan.study.preparation.create import create_study
 from convergan.study.storage.keys import read_key_file
 from convergan.study.storage.opening import open_study
 from convergan.study.storage.schema import Vote
-from postgres_server import NoPostgreSQL, postgres_server
-from rows import row, write_rows
+from harness.command_line import command_parser
+from harness.postgres_server import NoPostgreSQL, postgres_server
+from harness.rows import row, write_rows
 
 LIMIT_SECONDS = 0.150
 WORKERS = 2
@@ -49,7 +49,7 @@ SIZE_PX = 64
 
 @dataclass
 class Measured:
-    """What the participants saw."""
+    """Answers of the server, as the participants saw them."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"vote": [], "image": []})
     statuses: Counter[int] = field(default_factory=Counter)
@@ -94,8 +94,8 @@ class Connection:
         self._measured.statuses[int(lines[0].split()[1])] += 1
         for name, value in headers:
             if name.lower() == "set-cookie":
-                cookie, _, rest = value.partition("=")
-                self._cookies[cookie] = rest.partition(";")[0]
+                cookie, _, attributes = value.partition("=")
+                self._cookies[cookie] = attributes.partition(";")[0]
         return content
 
 
@@ -131,20 +131,20 @@ async def everyone(port: int, links: list[str], think_seconds: float, measured: 
             group.create_task(take_part(port, link, think_seconds, measured))
 
 
-def load(where: str, *, participants: int, trials: int, think_seconds: float) -> Measured:
+def load(database_url: str, *, participants: int, trials: int, think_seconds: float) -> Measured:
     """Makes a study, serves it, lets everyone take part, and checks what is stored."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         key_file = folder / "study.key"
         plan = Plan(trials=trials, practice=0, checks=0, participants=participants)
-        real, generated = (write_noise(folder / each, trials) for each in ("real", "generated"))
-        where = where or str(folder / "study.db")
-        create_study(where, key_file, plan, real=real, generated={"noise": generated})
+        real, generated = (write_noise(folder / kind, trials) for kind in ("real", "generated"))
+        database_url = database_url or str(folder / "study.db")
+        create_study(database_url, key_file, plan, real=real, generated={"noise": generated})
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [
-            sys.executable, "-m", "convergan.cli", "study", "serve", where,
+            sys.executable, "-m", "convergan.cli", "study", "serve", database_url,
             "--key", str(key_file), "--port", str(port), "--workers", str(WORKERS),
         ]  # fmt: skip
         server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
@@ -154,7 +154,7 @@ def load(where: str, *, participants: int, trials: int, think_seconds: float) ->
         links = [new_link(keys, "personal") for _ in range(participants)]
         measured = Measured()
         asyncio.run(everyone(port, links, think_seconds, measured))
-        check(where, measured, participants * trials)
+        check(database_url, measured, participants * trials)
     return measured
 
 
@@ -169,7 +169,7 @@ def write_noise(folder: Path, count: int) -> Path:
 
 
 def wait_for(port: int) -> None:
-    """Until the server listens."""
+    """Wait until the server listens."""
     end = time.monotonic() + 60
     while True:
         try:
@@ -181,13 +181,13 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def check(where: str, measured: Measured, votes: int) -> None:
+def check(database_url: str, measured: Measured, votes: int) -> None:
     """Every vote is stored once, and no request failed.
 
     Raises:
         RuntimeError: otherwise.
     """
-    with closing(open_study(where)) as database, database.reading() as session:
+    with closing(open_study(database_url)) as database, database.reading() as session:
         stored, different = session.execute(
             select(func.count(), func.count(Vote.key.distinct())).select_from(Vote)
         ).one()
@@ -232,7 +232,7 @@ def describe(name: str, measured: Measured, arguments: argparse.Namespace) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--participants", type=int, default=100)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--think-seconds", type=float, default=1.0)

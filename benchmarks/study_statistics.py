@@ -1,13 +1,12 @@
-"""Claim: what a study's report says holds as often as it says: intervals, tests, verdicts, thresholds.
+"""Claim: intervals, tests, verdicts and thresholds of a study's report hold as often as they say.
 
-    python benchmarks/study_statistics.py [--runs 1000]
+    python benchmarks/study_statistics.py [--runs 1000] [--parts PART ...]
 
-Simulated studies whose truth is known. `peer` is what a page that takes votes for independent, or images for
-fixed, or everybody for attentive would have said of the same votes. Each row is kept as soon as it is there:
-the same command goes on with those that the same code has not made yet.
+Simulated studies whose truth is known. The peer is a page that takes votes for independent, or images for
+fixed, or everybody for attentive, on the same votes. Each row is written as soon as it is measured: the
+same command continues with the rows that the same code has not measured yet.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +28,15 @@ from convergan.study.analysis.screens import Screens, flag, without_flagged
 from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.analysis.votes import Votes
 from convergan.study.design.power import power_of_difference
-from rows import GIT_COMMIT, results_path, row, write_rows
-from simulated_votes import careless, simulated_rates, simulated_votes, timed_votes, with_controls
+from harness.command_line import command_parser
+from harness.rows import GIT_COMMIT, results_path, row, write_rows
+from harness.simulated_votes import (
+    careless,
+    simulated_rates,
+    simulated_votes,
+    timed_votes,
+    with_controls,
+)
 
 NAME = "study-statistics"
 PARTICIPANTS, TRIALS = 40, 100
@@ -54,7 +60,7 @@ SETTINGS = (
 TIMED_SETTINGS = ((60, 1000, 0.0), (100, 1000, 0.0), (100, 60, 0.3))
 
 _HOLDS = "share of studies whose 95 % interval holds the truth"
-_BELOW = "share of studies with p below .05"
+_SIGNIFICANT = "share of studies with p below .05"
 
 Measured = dict[str, float]
 
@@ -72,11 +78,11 @@ class Case:
     measure: Callable[[int], Measured]
     """Simulates so many studies; gives `ours`, `peer` and what else the row has."""
 
-    fewer: int = 1
-    """How many times fewer studies than asked for are simulated."""
+    divisor: int = 1
+    """Divisor of the number of studies, where one takes long."""
 
     def repeats(self, runs: int) -> int:
-        return max(2, runs // self.fewer)
+        return max(2, runs // self.divisor)
 
     def row(self, runs: int) -> dict[str, Any]:
         """Measures."""
@@ -124,11 +130,11 @@ def _over_participants(participants: int, runs: int) -> Measured:
         )
         for start in range(0, runs, _BATCH)
     ]
-    low, high = (np.concatenate(each) for each in zip(*bounds, strict=True))
+    low, high = (np.concatenate(values) for values in zip(*bounds, strict=True))
     naive = [wilson(round(total), participants * TRIALS) for total in rates.sum(0) * TRIALS]
     return {
         "ours": ((low <= truth) & (truth <= high)).mean(),
-        "peer": np.mean([each[0] <= truth <= each[1] for each in naive]),
+        "peer": np.mean([values[0] <= truth <= values[1] for values in naive]),
     }
 
 
@@ -147,15 +153,15 @@ def crossed_cases() -> Iterator[Case]:
 
 
 def _over_both(setting: tuple[int, int, int, float], truth: float, runs: int) -> Measured:
-    participants, trials, pool, of_images = setting
+    participants, trials, pool, image_stdev = setting
     rng = np.random.default_rng([participants, pool, round(100 * truth)])
     covered, naive, reaches, values = [], [], [], []
     for _ in range(runs):
         # Near the end of the scale images and people can differ less.
-        less = 1.0 if truth == 0.7 else 0.3
+        factor = 1.0 if truth == 0.7 else 0.3
         votes = simulated_votes(
             rng, {"a": truth}, participants=participants, trials=trials, pool=pool,
-            stdev_of_images=less * of_images, stdev=less * 0.07,
+            stdev_of_images=factor * image_stdev, stdev=factor * 0.07,
         )  # fmt: skip
         tested = _estimates(votes).tested("a")
         assert tested is not None
@@ -173,14 +179,14 @@ def _over_both(setting: tuple[int, int, int, float], truth: float, runs: int) ->
 
 
 def difference_cases() -> Iterator[Case]:
-    """How often two samples of one generator are said to differ, and the paper's difference is found."""
+    """False differences between two samples of one generator, and power for the paper's difference."""
     for setting in SETTINGS:
         yield Case(
             table="differences",
             claim="two samples of one generator are said to differ in at most 7 % of studies",
             setting=_setting(*setting),
             peer_name="Welch's t over participants alone",
-            unit=_BELOW,
+            unit=_SIGNIFICANT,
             measure=partial(_of_one_generator, setting),
         )
     for timed in TIMED_SETTINGS:
@@ -189,7 +195,7 @@ def difference_cases() -> Iterator[Case]:
             claim="two timed arms that take the same exposure are said to differ in at most 7 % of studies",
             setting=_timed_setting(320, *timed),
             peer_name="the interval of their ratio over participants alone",
-            unit=_BELOW,
+            unit=_SIGNIFICANT,
             measure=partial(_of_one_threshold, timed),
         )
     yield Case(
@@ -197,47 +203,47 @@ def difference_cases() -> Iterator[Case]:
         claim="the paper's difference is found in at least 80 % of studies",
         setting=f"78.7 % against 71.4 %, {PARTICIPANTS} participants an arm, {TRIALS} votes each",
         peer_name="power_of_difference",
-        unit=_BELOW,
+        unit=_SIGNIFICANT,
         measure=_of_the_paper,
     )
 
 
 def _of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measured:
-    participants, trials, pool, of_images = setting
+    participants, trials, pool, image_stdev = setting
     rng = np.random.default_rng([participants, pool])
-    both, alone = [], []
+    crossed, alone = [], []
     for _ in range(runs):
         votes = simulated_votes(
             rng, {"a": 0.75, "b": 0.75}, participants=participants, trials=trials, pool=pool,
-            stdev_of_images=of_images,
+            stdev_of_images=image_stdev,
         )  # fmt: skip
-        both.append(_p_value(_estimates(votes)) < 0.05)
+        crossed.append(_p_value(_estimates(votes)) < 0.05)
         alone.append(_p_value(Estimates(rates_of(votes), None, rng, 1)) < 0.05)
-    return {"ours": np.mean(both), "peer": np.mean(alone)}
+    return {"ours": np.mean(crossed), "peer": np.mean(alone)}
 
 
 def _of_one_threshold(setting: tuple[int, int, float], runs: int) -> Measured:
-    trials, pool, of_images = setting
+    trials, pool, image_stdev = setting
     rng = np.random.default_rng([trials, pool])
-    both, alone = [], []
+    crossed, alone = [], []
     for _ in range(runs):
         votes = timed_votes(
-            rng, {"a": 320, "b": 320}, trials=trials, pool=pool, stdev_of_images=of_images
+            rng, {"a": 320, "b": 320}, trials=trials, pool=pool, stdev_of_images=image_stdev
         )
         [pair] = Thresholds(votes).comparisons()
         bounds = pair.ratio.participants
-        both.append(pair.p_value is not None and pair.p_value < 0.05)
+        crossed.append(pair.p_value is not None and pair.p_value < 0.05)
         alone.append(bounds is not None and not bounds.low <= 1 <= bounds.high)
-    return {"ours": np.mean(both), "peer": np.mean(alone)}
+    return {"ours": np.mean(crossed), "peer": np.mean(alone)}
 
 
 def _of_the_paper(runs: int) -> Measured:
     rng = np.random.default_rng(3)
-    seen = [
+    significant = [
         _p_value(_estimates(simulated_votes(rng, {"a": 0.787, "b": 0.714}))) < 0.05
         for _ in range(runs)
     ]
-    return {"ours": np.mean(seen), "peer": power_of_difference(PARTICIPANTS, TRIALS, 0.073)}
+    return {"ours": np.mean(significant), "peer": power_of_difference(PARTICIPANTS, TRIALS, 0.073)}
 
 
 _KINDS = {
@@ -248,7 +254,7 @@ _KINDS = {
 
 
 def careless_cases() -> Iterator[Case]:
-    """How often "indistinguishable" is said of images that those who look tell in 75 % of the trials."""
+    """Verdicts "indistinguishable" on images that attentive people tell apart in 75 % of the trials."""
     for kind, shares in (
         ("guesses", (0.0, 0.3, 0.6, 0.9)),
         ("hurries", (0.9,)),
@@ -262,8 +268,8 @@ def careless_cases() -> Iterator[Case]:
                     if controls
                     else "without controls, it is never said without a reserve"
                 )
-                who = f"{100 * share:g} % {_KINDS[kind]}" if share else "nobody careless"
-                yield _careless_case(claim, who, kind, share, controls, 0.75)
+                people = f"{100 * share:g} % {_KINDS[kind]}" if share else "nobody careless"
+                yield _careless_case(claim, people, kind, share, controls, 0.75)
     yield _careless_case(
         "images that nobody tells are called indistinguishable in at least 80 % of studies",
         "images that nobody tells, nobody careless", "guesses", 0.0, 8, 0.5,
@@ -271,12 +277,12 @@ def careless_cases() -> Iterator[Case]:
 
 
 def _careless_case(
-    claim: str, who: str, kind: str, share: float, controls: int, accuracy: float
+    claim: str, people: str, kind: str, share: float, controls: int, accuracy: float
 ) -> Case:
     return Case(
         table="careless",
         claim=claim,
-        setting=f"{who}, {controls or 'no'} controls",
+        setting=f"{people}, {controls or 'no'} controls",
         peer_name="the test of equivalence of everybody's accuracy",
         unit='share of studies that say "indistinguishable"',
         measure=partial(_said_of_careless, kind, share, controls, accuracy),
@@ -287,17 +293,17 @@ def _said_of_careless(
     kind: str, share: float, controls: int, accuracy: float, runs: int
 ) -> Measured:
     rng = np.random.default_rng([round(100 * share), controls, len(kind)])
-    said, unscreened = [], []
+    conclusions, unscreened = [], []
     for _ in range(runs):
         votes = simulated_votes(rng, {"a": accuracy}, participants=PARTICIPANTS, trials=TRIALS)
         if controls:
             votes = with_controls(rng, votes, controls)
         votes = careless(rng, votes, share, kind)
-        everybody = equivalence_of(_estimates(votes.judged).tested("a"), MARGIN, None)
-        unscreened.append(everybody is not None and everybody.equivalent)
-        kept, emptied = without_flagged(votes, flag(votes, Screens()))
-        tested, looked = _estimates(kept.judged).tested("a"), attention(kept)
-        said.append(
+        pooled = equivalence_of(_estimates(votes.judged).tested("a"), MARGIN, None)
+        unscreened.append(pooled is not None and pooled.equivalent)
+        screened, emptied = without_flagged(votes, flag(votes, Screens()))
+        tested, looked = _estimates(screened.judged).tested("a"), attention(screened)
+        conclusions.append(
             "everyone flagged"
             if emptied
             else conclude(
@@ -305,10 +311,12 @@ def _said_of_careless(
             )
         )
     return {
-        "ours": np.mean([each == "indistinguishable" for each in said]),
+        "ours": np.mean([conclusion == "indistinguishable" for conclusion in conclusions]),
         "peer": np.mean(unscreened),
-        "with_a_reserve": np.mean(["not assessed" in each for each in said]),
-        "everyone_flagged": np.mean([each == "everyone flagged" for each in said]),
+        "with_a_reserve": np.mean(["not assessed" in conclusion for conclusion in conclusions]),
+        "everyone_flagged": np.mean(
+            [conclusion == "everyone flagged" for conclusion in conclusions]
+        ),
     }
 
 
@@ -322,23 +330,23 @@ def arms_cases() -> Iterator[Case]:
             peer_name="whether 10,000 permutations could find a difference at all",
             unit="share of studies with some p (Holm) below .05",
             measure=partial(_of_many_arms, arms),
-            fewer=max(1, arms // 5),
+            divisor=max(1, arms // 5),
         )
 
 
 def _of_many_arms(arms: int, runs: int) -> Measured:
     pairs = arms * (arms - 1) // 2
     equal = [_arms_that_differ(arms, 0.0, seed) for seed in range(runs)]
-    apart = [_arms_that_differ(arms, 0.35, seed) for seed in range(max(2, runs // 8))]
+    unequal = [_arms_that_differ(arms, 0.35, seed) for seed in range(max(2, runs // 8))]
     return {
-        "ours": np.mean([each > 0 for each in equal]),
+        "ours": np.mean([count > 0 for count in equal]),
         "peer": float(pairs / 10_001 < 0.05),
-        "found_where_arms_spread_by_35_points": np.mean(apart) / pairs,
+        "found_where_arms_spread_by_35_points": np.mean(unequal) / pairs,
     }
 
 
 def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
-    """How many comparisons of arms show a difference."""
+    """The number of comparisons of arms that show a difference."""
     rng = np.random.default_rng([arms, seed])
     means = 0.7 + spread * (np.linspace(0, 1, arms) - 0.5)
     wrong = 1 - np.concatenate(
@@ -355,7 +363,7 @@ def _arms_that_differ(arms: int, spread: float, seed: int) -> int:
 
 
 def threshold_cases() -> Iterator[Case]:
-    """What people need, read from their staircases: how far off, and how often within the interval."""
+    """Thresholds read from staircases: their error, and how often the interval holds the truth."""
     for truth in (150, 320, 700):
         for setting in TIMED_SETTINGS:
             yield Case(
@@ -369,23 +377,25 @@ def threshold_cases() -> Iterator[Case]:
 
 
 def _of_threshold(truth: float, setting: tuple[int, int, float], runs: int) -> Measured:
-    trials, pool, of_images = setting
+    trials, pool, image_stdev = setting
     rng = np.random.default_rng([truth, trials, pool])
-    read, covered, late, reaches = [], [], [], []
+    values, covered, late, reaches = [], [], [], []
     for _ in range(runs):
-        votes = timed_votes(rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=of_images)
+        votes = timed_votes(
+            rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=image_stdev
+        )
         estimate = Thresholds(votes).of("a")
         assert estimate is not None
         bounds = estimate.exposure_ms.participants_and_images
         assert bounds is not None
-        read.append(estimate.exposure_ms.value)
+        values.append(estimate.exposure_ms.value)
         covered.append(bounds.low <= truth <= bounds.high)
         reaches.append((bounds.high / bounds.low) ** 0.5)
         late.append(votes.exposure_ms.reshape(-1, trials)[:, 40:].mean())
     return {
         "ours": np.mean(covered),
         "peer": np.mean(late) / truth,
-        "read_over_truth": np.median(read) / truth,
+        "read_over_truth": np.median(values) / truth,
         "interval_factor": np.median(reaches),
     }
 
@@ -399,17 +409,17 @@ def _p_value(estimates: Estimates) -> float:
     return 1.0 if pair.p_value is None else pair.p_value
 
 
-def _setting(participants: int, trials: int, pool: int, of_images: float) -> str:
+def _setting(participants: int, trials: int, pool: int, image_stdev: float) -> str:
     return (
         f"{participants} participants, {trials} votes each, {2 * pool:,} images, standard deviation of "
-        f"images {of_images:g}"
+        f"images {image_stdev:g}"
     )
 
 
-def _timed_setting(truth: float, trials: int, pool: int, of_images: float) -> str:
+def _timed_setting(truth: float, trials: int, pool: int, image_stdev: float) -> str:
     return (
         f"{truth} ms, {PARTICIPANTS} participants, {trials} trials, {2 * pool:,} images, standard deviation "
-        f"of images {of_images:g}"
+        f"of images {image_stdev:g}"
     )
 
 
@@ -424,25 +434,32 @@ PARTS: dict[str, Callable[[], Iterator[Case]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="simulated studies in each setting")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
     path = results_path(NAME)
-    kept = {_key(each): each for each in (read_json(path) if path.exists() else [])}
+    rows_by_key = {_key(entry): entry for entry in (read_json(path) if path.exists() else [])}
     order = [case for part in PARTS.values() for case in part()]
     for part in arguments.parts:
         for case in PARTS[part]():
-            known = kept.get(_key(case))
-            made = known and (known["git_commit"], known["repeats"])
-            if made is None or made != (GIT_COMMIT, case.repeats(arguments.runs)):
-                kept[_key(case)] = case.row(arguments.runs)
-                write_rows(NAME, [kept[_key(each)] for each in order if _key(each) in kept])
+            previous = rows_by_key.get(_key(case))
+            state = previous and (previous["git_commit"], previous["repeats"])
+            if state is None or state != (GIT_COMMIT, case.repeats(arguments.runs)):
+                rows_by_key[_key(case)] = case.row(arguments.runs)
+                write_rows(
+                    NAME,
+                    [rows_by_key[_key(entry)] for entry in order if _key(entry) in rows_by_key],
+                )
     print(path)
 
 
-def _key(of: Case | dict[str, Any]) -> tuple[str, str]:
-    return (of.claim, of.setting) if isinstance(of, Case) else (of["claim"], of["setting"])
+def _key(entry: Case | dict[str, Any]) -> tuple[str, str]:
+    return (
+        (entry.claim, entry.setting)
+        if isinstance(entry, Case)
+        else (entry["claim"], entry["setting"])
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
-"""Writes the tables of docs/study-statistics.md from benchmarks/results/study-statistics.json.
+"""The writer of the tables in docs/study-statistics.md, from benchmarks/results/study-statistics.json.
 
 python benchmarks/study_tables.py
 """
 
 import json
 import math
-import re
-from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
-from rows import RESULTS
+from harness import ROOT, page_tables
+from harness.command_line import command_parser
+from harness.page_tables import markdown_table
+from harness.rows import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "study-statistics.md"
-
-_BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n)(.*?)(<!-- end -->)", re.S)
+PAGE = ROOT / "docs" / "study-statistics.md"
 
 _HEADS = {
     "participants": (
@@ -61,23 +60,22 @@ _RATIOS = {("thresholds", name) for name in ("interval_factor", "read_over_truth
 
 def filled(page: str, rows: list[dict[str, Any]]) -> str:
     """The page with its tables as the rows have them."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(block[2], rows)}{block[4]}", page)
+    return page_tables.filled(page, lambda name: _table(name, rows))
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> str:
-    chosen = [row for row in rows if row.get("table") == name]
-    if not chosen:
+    table_rows = [row for row in rows if row.get("table") == name]
+    if not table_rows:
         return "Not measured yet.\n"
-    heads = _HEADS[name]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for row in chosen:
-        cells = [_cell(name, key, row.get(key)) for key in _CELLS[name]]
-        lines.append(f"| {' | '.join([row['setting'], *cells])} |")
-    runs = sorted({row["repeats"] for row in chosen})
+    lines = [
+        (row["setting"], *(_cell(name, key, row.get(key)) for key in _CELLS[name]))
+        for row in table_rows
+    ]
+    runs = sorted({row["repeats"] for row in table_rows})
     studies = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     chance = 196 * math.sqrt(0.05 * 0.95 / runs[0])
-    said = f"Shares of {studies} simulated studies: one near 5 or 95 % is off by up to {chance:.1f} points."
-    return "\n".join([*lines, "", said, ""])
+    note = f"Shares of {studies} simulated studies: one near 5 or 95 % is off by up to {chance:.1f} points."
+    return markdown_table(_HEADS[name], lines, note)
 
 
 def _cell(name: str, key: str, value: float | None) -> str:
@@ -89,6 +87,7 @@ def _cell(name: str, key: str, value: float | None) -> str:
 
 
 def main() -> None:
+    command_parser(__doc__).parse_args()
     rows = json.loads((RESULTS / "study-statistics.json").read_text(encoding="utf-8"))
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), rows))
     print(PAGE)

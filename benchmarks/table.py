@@ -1,25 +1,25 @@
-"""Prints the figures of benchmarks/results as a table.
+"""The figures of benchmarks/results as tables.
 
 python benchmarks/table.py [NAME ...]
 """
 
 import json
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from rows import RESULTS
+from harness.command_line import command_parser
+from harness.rows import RESULTS
 
 
 def print_tables(names: list[str], console: Console) -> None:
     """A table of each claim, one line a row; without names, of all claims."""
     paths = [RESULTS / f"{name}.json" for name in names] or sorted(RESULTS.glob("*.json"))
     for path in paths:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         # The records of time_to_accuracy claim nothing: it has a table of its own.
-        rows = [row for row in written if "claim" in row]
+        rows = [row for row in content if "claim" in row]
         for claim in dict.fromkeys(row["claim"] for row in rows):
             console.print(f"\n[bold]{path.stem}[/bold]: {claim}")
             console.print(table_of([row for row in rows if row["claim"] == claim]))
@@ -56,5 +56,11 @@ def _middle_half(quartiles: list[float] | None) -> str:
     return "" if quartiles is None else f" ({quartiles[0]:.2f}-{quartiles[2]:.2f})"
 
 
+def main() -> None:
+    parser = command_parser(__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="file without .json; default: all")
+    print_tables(parser.parse_args().names, Console())
+
+
 if __name__ == "__main__":
-    print_tables(sys.argv[1:], Console())
+    main()

@@ -4,15 +4,15 @@
         [--minutes M | --epochs E] [--labels 100] [--threads N] [--runs DIR] [--table]
     python benchmarks/time_to_accuracy.py --data DIR --what mnist-fast --labels 20 --draws 10
 
-A record is a run: what was trained, its seed, the seconds after which the test error first was that low,
-when, by which commit and on which machine. Records are appended to results/time-to-accuracy.json, and none is
-ever replaced: the same command measures what this commit has no record of on this machine. A run that does
-not come there is a record as well, of how long it had.
+A record is a run: what was trained, its seed, the seconds until the test error was that low for the first
+time, the errors by epoch, the date, the commit and the machine. Records are appended to
+results/time-to-accuracy.json and never replaced: the same command measures those that this commit does not
+have on this machine. A run that does not reach the target is also a record, with the time that it had.
 
-Our runs train alone, without baseline; their seconds are those that metrics.jsonl counts, tests of each
-epoch included, start and decoding not. The peer is that of `epoch`, its images decoded by its
-`DataLoader` as it trains. Looking at test errors in each epoch is for the clock alone: nothing is chosen by
-them. `mnist-fast` shifts images, and so is not in the permutation-invariant setting of the others.
+Our runs train alone, without baseline. Their seconds are those of metrics.jsonl, with the test of each
+epoch and without start and decoding. The peer is that of `epoch`; its `DataLoader` decodes images as it
+trains. Test errors of each epoch are for the clock alone: they choose nothing. `mnist-fast` shifts images;
+it is not in the permutation-invariant setting of the others.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -30,22 +31,25 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import rows
-from cells import train
 from convergan.files import write_text
 from convergan.json_files import read_json, spread_json_text
 from convergan.recipes.presets import PRESETS
 from convergan.runs.metrics import read_metrics
 from convergan.runs.provenance import device_name
 from convergan.training.preparation import prepare
-from epochs_in_turn import PeersEpochs
-from equal_terms import without_baseline
-from kept_epochs import PEER, Ledger, PeersRun
-from peer_mnist import Peer
+from harness import rows
+from harness.cells import train
+from harness.command_line import command_parser
+from harness.epochs_in_turn import PeersEpochs
+from harness.equal_terms import without_baseline
+from harness.kept_epochs import KeptEpochs
+from harness.peers.mnist import Peer
 
 TARGETS = (0.012, 0.010)
 
 NAME = "time-to-accuracy"
+
+PEER = "peer"
 
 SEEDS = (5, 6, 7, 8, 9)
 """Seeds by which no setting of a recipe was chosen."""
@@ -54,7 +58,7 @@ Record = dict[str, Any]
 
 
 def machine() -> Record:
-    """What seconds depend on besides the code."""
+    """The machine, on which seconds depend."""
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -63,12 +67,14 @@ def machine() -> Record:
 
 def first_below(target: float, seconds: Sequence[float], rates: Sequence[float]) -> float | None:
     """The seconds at the first epoch whose error rate is at most the target; None where none is."""
-    return next((when for when, rate in zip(seconds, rates, strict=True) if rate <= target), None)
+    return next(
+        (second for second, rate in zip(seconds, rates, strict=True) if rate <= target), None
+    )
 
 
 def record(
     *,
-    what: str,
+    subject: str,
     labels: int,
     seed: int,
     threads: int,
@@ -87,9 +93,9 @@ def record(
         test_size: their number.
         details: what else is known of it.
     """
-    rates = [each / test_size for each in errors]
+    rates = [count / test_size for count in errors]
     return {
-        "what": what,
+        "what": subject,
         "labels": labels,
         "seed": seed,
         "threads": threads,
@@ -100,6 +106,7 @@ def record(
         "epochs": len(errors),
         "best_errors": min(errors),
         "last_errors": errors[-1],
+        "errors_by_epoch": list(errors),
         "test_size": test_size,
         **details,
     }
@@ -109,9 +116,9 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def appended(path: Path, found: Iterable[Record]) -> list[Record]:
+def appended(path: Path, new_records: Iterable[Record]) -> list[Record]:
     """Adds records to a file; those that are there stay as they are."""
-    records = [*records_of(path), *found]
+    records = [*records_of(path), *new_records]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, spread_json_text(records))
     return records
@@ -122,15 +129,17 @@ def records_of(path: Path) -> list[Record]:
     return list(read_json(path)) if path.exists() else []
 
 
-def measure(arguments: argparse.Namespace, what: str, seed: int) -> Record:
-    """Trains once, or goes on with a peer that was interrupted."""
-    name = f"{what}-{arguments.labels}-{seed}-{arguments.threads}"
-    if what == PEER:
-        found = peers_run(arguments, arguments.runs / name, seed)
+def measure(arguments: argparse.Namespace, subject: str, seed: int) -> Record:
+    """Trains once, or continues with a peer that was interrupted."""
+    name = f"{subject}-{arguments.labels}-{seed}-{arguments.threads}"
+    if subject == PEER:
+        facts = peers_run(arguments, arguments.runs / name, seed)
     else:
-        found = our_run(arguments, arguments.runs / name, what, seed)
+        facts = our_run(arguments, arguments.runs / name, subject, seed)
     return {
-        **record(what=what, labels=arguments.labels, seed=seed, threads=arguments.threads, **found),
+        **record(
+            subject=subject, labels=arguments.labels, seed=seed, threads=arguments.threads, **facts
+        ),
         "date": datetime.now(UTC).date().isoformat(),
         "git_commit": rows.GIT_COMMIT,
         "machine": machine(),
@@ -160,7 +169,7 @@ def our_run(arguments: argparse.Namespace, out: Path, recipe: str, seed: int) ->
 
 
 def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
-    """The peer, epoch by epoch, until it has come to the lowest target or has had its epochs."""
+    """The peer, epoch by epoch, until it has reached the lowest target or has had its epochs."""
     if arguments.data is None:
         raise SystemExit("--data: expected a folder with parquet files, which the peer reads")
     recipe = replace(PRESETS["mnist"], seed=seed, labels=arguments.labels)
@@ -169,82 +178,77 @@ def peers_run(arguments: argparse.Namespace, out: Path, seed: int) -> Record:
     preparation = prepare(recipe, None, processes=1)
     assert preparation.split.test is not None
     test_size = len(preparation.split.test)
-    out.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(
-        out / "progress.jsonl", target=min(TARGETS), epochs=arguments.epochs or recipe.epochs
-    )
-    peers = PeersEpochs(Peer(), arguments.data, preparation, workers=0)
-    PeersRun(peers, ledger, out / "peer.pt", test_size).go_on(ledger.epochs)
-    seconds = torch.tensor(ledger.seconds(PEER), dtype=torch.float64).cumsum(0).tolist()
+    training = KeptEpochs(PeersEpochs(Peer(), arguments.data, preparation, workers=0), out)
+    training.train(arguments.epochs or recipe.epochs, target_errors=min(TARGETS) * test_size)
     return {
-        "seconds": seconds,
-        "errors": [round(line["error_rate"] * test_size) for line in ledger.of(PEER)],
+        "seconds": list(accumulate(training.seconds)),
+        "errors": training.errors,
         "test_size": test_size,
         "precision": "fp32",
     }
 
 
-def is_of(each: Record, arguments: argparse.Namespace, what: str, seed: int) -> bool:
-    """Whether a record is what a run of this commit on this machine would give."""
+def is_of(entry: Record, arguments: argparse.Namespace, subject: str, seed: int) -> bool:
+    """True if a record is of this run, this commit and this machine."""
     return (
-        (each["what"], each["labels"], each["seed"], each["threads"])
-        == (what, arguments.labels, seed, arguments.threads)
-        and each["git_commit"] == rows.GIT_COMMIT
-        and each["machine"] == machine()
+        (entry["what"], entry["labels"], entry["seed"], entry["threads"])
+        == (subject, arguments.labels, seed, arguments.threads)
+        and entry["git_commit"] == rows.GIT_COMMIT
+        and entry["machine"] == machine()
     )
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
-    """A line a record; below, what the seeds of each commit came to."""
+    """Prints a line for each record, then a summary of the seeds of each commit."""
     table = Table(box=None, pad_edge=False)
     for column in ("date", "commit", "machine", "what", "labels", "seed"):
         table.add_column(column)
     for target in TARGETS:
         table.add_column(f"to {target:.1%}", justify="right")
     table.add_column("last", justify="right")
-    for each in records:
-        seconds = each["seconds_to"]
+    for entry in records:
+        seconds = entry["seconds_to"]
         table.add_row(
-            each["date"],
-            str(each["git_commit"])[:7],
-            f"{each['machine']['cpu'] or 'not kept'}, {each['threads']} threads",
-            each["what"],
-            str(each["labels"]),
-            str(each["seed"]),
-            *(_shown(each, seconds[f"{target:.1%}"]) for target in TARGETS),
-            f"{100 * each['last_errors'] / each['test_size']:.2f} %",
+            entry["date"],
+            str(entry["git_commit"])[:7],
+            f"{entry['machine']['cpu'] or 'not kept'}, {entry['threads']} threads",
+            entry["what"],
+            str(entry["labels"]),
+            str(entry["seed"]),
+            *(_shown(entry, seconds[f"{target:.1%}"]) for target in TARGETS),
+            f"{100 * entry['last_errors'] / entry['test_size']:.2f} %",
         )
     console.print(table)
     groups: dict[tuple[Any, ...], list[Record]] = {}
-    for each in records:
-        key = (each["what"], each["labels"], each["git_commit"], each["threads"])
-        groups.setdefault(key, []).append(each)
-    for (what, labels, commit, threads), some in groups.items():
-        rates = [100 * each["last_errors"] / each["test_size"] for each in some]
+    for entry in records:
+        key = (entry["what"], entry["labels"], entry["git_commit"], entry["threads"])
+        groups.setdefault(key, []).append(entry)
+    for (subject, labels, commit, threads), group in groups.items():
+        rates = [100 * entry["last_errors"] / entry["test_size"] for entry in group]
         reached = "; ".join(
-            f"{target:.1%} by {sum(each['seconds_to'][f'{target:.1%}'] is not None for each in some)}"
-            for target in TARGETS
+            f"{target} by {sum(entry['seconds_to'][target] is not None for entry in group)}"
+            for target in map("{:.1%}".format, TARGETS)
         )
         console.print(
-            f"{what}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(some)} runs,"
+            f"{subject}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(group)} runs,"
             f" {reached}; last errors: mean {mean(rates):.2f} %, median {median(rates):.2f} %"
         )
 
 
-def _shown(each: Record, seconds: float | None) -> str:
-    return f"not in {each['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
+def _shown(entry: Record, seconds: float | None) -> str:
+    return f"not in {entry['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     recipes = [name for name in PRESETS if name.startswith("mnist")]
     parser.add_argument("--data", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--what", nargs="+", choices=[*recipes, PEER], default=["mnist-fast"])
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--seeds", type=int, nargs="+")
-    chosen.add_argument("--draws", type=int, help="seeds 0 up to so many: each draws its labels")
+    seeds_group = parser.add_mutually_exclusive_group()
+    seeds_group.add_argument("--seeds", type=int, nargs="+")
+    seeds_group.add_argument(
+        "--draws", type=int, help="seeds 0 up to so many: each draws its labels"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="of ours, in place of the recipe's epochs")
     length.add_argument("--epochs", type=int, help="at most, in place of the recipe's")
@@ -259,12 +263,14 @@ def main(words: list[str] | None = None) -> None:
         torch.set_num_threads(arguments.threads)
         seeds = arguments.seeds or (range(arguments.draws) if arguments.draws else SEEDS)
         for seed in seeds:
-            for what in arguments.what:
-                if any(is_of(each, arguments, what, seed) for each in records_of(path)):
+            for subject in arguments.what:
+                if any(is_of(entry, arguments, subject, seed) for entry in records_of(path)):
                     continue
-                found = measure(arguments, what, seed)
-                appended(path, [found])
-                print(json.dumps({name: found[name] for name in ("what", "seed", "seconds_to")}))
+                new_record = measure(arguments, subject, seed)
+                appended(path, [new_record])
+                print(
+                    json.dumps({name: new_record[name] for name in ("what", "seed", "seconds_to")})
+                )
     print_table(records_of(path), Console())
 
 

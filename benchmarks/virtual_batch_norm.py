@@ -2,15 +2,14 @@
 
     python benchmarks/virtual_batch_norm.py [--repeats 40] [--threads N]
 
-Forward and backward of a generator, for one batch and its reference batch. Ours takes both through the
-network in one pass. The peer is the plain way, with the same weights: it takes the reference through the
-network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
-Gradients flow through both. Before they are timed, images and gradients of the two are compared in double
-precision; each is timed in a process of its own. The floor is the arithmetic of ours at the rate of a large
-matrix product.
+It times forward and backward of a generator, for one batch and its reference batch. Ours takes both through
+the network in one pass. The peer is the plain way, with the same weights: it takes the reference through
+the network first, where each layer keeps the mean and the mean square of its inputs, and then the batch.
+Gradients flow through both. Before the timing, images and gradients of the two are compared in double
+precision. Each has a process of its own. The floor is the arithmetic of ours at the rate of a large matrix
+product.
 """
 
-import argparse
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from another_process import in_another_process
 from convergan.networks.imagenet import ImageNetGenerator
 from convergan.recipes.networks import ImageNetSettings
 from convergan.runs.provenance import device_name
@@ -28,8 +26,10 @@ from convergan.techniques.virtual_batch_norm import (
     VirtualBatchNorm1d,
     VirtualBatchNorm2d,
 )
-from measure import MatrixProduct, Task, interleaved_times, medians
-from rows import timing, write_rows
+from harness.another_process import in_another_process
+from harness.command_line import command_parser
+from harness.measure import MatrixProduct, Task, interleaved_times, medians
+from harness.rows import timing, write_rows
 
 
 class PlainNorm(nn.Module):
@@ -38,17 +38,17 @@ class PlainNorm(nn.Module):
     def __init__(self, layer: VirtualBatchNorm1d | VirtualBatchNorm2d) -> None:
         super().__init__()
         self.gain, self.bias, self.eps = layer.weight, layer.bias, layer.eps
-        self._of_reference: tuple[Tensor, Tensor, int] | None = None
+        self._reference_moments: tuple[Tensor, Tensor, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         space = tuple(range(2, x.ndim))
-        if self._of_reference is None:
+        if self._reference_moments is None:
             mean = x.mean((0, *space), keepdim=True)
             square = (x * x).mean((0, *space), keepdim=True)
-            self._of_reference = mean, square, len(x)
+            self._reference_moments = mean, square, len(x)
         else:
-            reference_mean, reference_square, size = self._of_reference
-            self._of_reference = None
+            reference_mean, reference_square, size = self._reference_moments
+            self._reference_moments = None
             weight = 1 / (size + 1)
             own_mean = x.mean(space, keepdim=True) if space else x
             own_square = (x * x).mean(space, keepdim=True) if space else x * x
@@ -105,39 +105,47 @@ def conv_generator(width: int, size_px: int, size: int) -> tuple[ReferenceBatch,
     return generator.images, generator.latent(size, "cpu")
 
 
-def step_of(generator: nn.Module, noise: Tensor, of_images: Tensor) -> Tensor:
+def step_of(generator: nn.Module, noise: Tensor, images_gradient: Tensor) -> Tensor:
     """The images, and their gradient taken back to the weights."""
     generator.zero_grad()
     images = generator(noise)
-    images.backward(of_images)
+    images.backward(images_gradient)
     return images
 
 
-def steps_of(generator: nn.Module, noise: Tensor, of_images: Tensor) -> Task:
+def steps_of(generator: nn.Module, noise: Tensor, images_gradient: Tensor) -> Task:
     """A task: `step_of`."""
-    return partial(step_of, generator, noise, of_images)
+    return partial(step_of, generator, noise, images_gradient)
 
 
-def require_equal(ours: nn.Module, peer: nn.Module, noise: Tensor, of_images: Tensor) -> None:
+def require_equal(
+    own_generator: nn.Module, peer_generator: nn.Module, noise: Tensor, images_gradient: Tensor
+) -> None:
     """Stops where images or gradients differ."""
-    ours, peer = deepcopy(ours).double(), deepcopy(peer).double()
-    images = [step_of(each, noise.double(), of_images.double()) for each in (ours, peer)]
+    own_generator, peer_generator = (
+        deepcopy(own_generator).double(),
+        deepcopy(peer_generator).double(),
+    )
+    images = [
+        step_of(generator, noise.double(), images_gradient.double())
+        for generator in (own_generator, peer_generator)
+    ]
     torch.testing.assert_close(*images, rtol=1e-6, atol=1e-9)
-    for left, right in zip(ours.parameters(), peer.parameters(), strict=True):
+    for left, right in zip(own_generator.parameters(), peer_generator.parameters(), strict=True):
         torch.testing.assert_close(left.grad, right.grad, rtol=1e-6, atol=1e-6)
 
 
-def measure(setting: str, ours: ReferenceBatch, noise: Tensor, repeats: int) -> dict[str, Any]:
+def measure(setting: str, generator: ReferenceBatch, noise: Tensor, repeats: int) -> dict[str, Any]:
     """One row."""
-    peer = TwoForwards(ours)
-    of_images = torch.randn_like(ours(noise))
-    require_equal(ours, peer, noise, of_images)
+    peer = TwoForwards(generator)
+    images_gradient = torch.randn_like(generator(noise))
+    require_equal(generator, peer, noise, images_gradient)
     with FlopCounterMode(display=False) as counter:
-        step_of(ours, noise, of_images)
+        step_of(generator, noise, images_gradient)
     product = MatrixProduct()
     with (
-        in_another_process(partial(steps_of, ours, noise, of_images)) as ours_step,
-        in_another_process(partial(steps_of, peer, noise, of_images)) as peers_step,
+        in_another_process(partial(steps_of, generator, noise, images_gradient)) as ours_step,
+        in_another_process(partial(steps_of, peer, noise, images_gradient)) as peers_step,
     ):
         times = interleaved_times(
             {"ours": ours_step, "peer": peers_step, "product": product}, repeats=repeats
@@ -175,7 +183,7 @@ def generators() -> dict[str, tuple[nn.Module, Tensor]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()

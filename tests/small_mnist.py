@@ -1,7 +1,7 @@
 """The networks of `mnist` and of its peer in small, for images of 64 pixels."""
 
 from convergan.recipes.networks import MLPSettings
-from peer_mnist import Discriminator, Generator, Peer
+from harness.peers.mnist import Discriminator, Generator, Peer
 
 NETWORKS = MLPSettings(hidden=(60, 40), generator_hidden=(40,), latent_size=20)
 

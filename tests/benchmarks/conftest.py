@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 import epoch
-import measure
 import minibatch_discrimination
 import step
 import virtual_batch_norm
 from convergan.data.source import open_data_set
 from convergan.recipes.settings import DataSettings
-from measure import Task
+from harness import measure
+from harness.measure import Task
 from parquet_images import write_parquet
 
 

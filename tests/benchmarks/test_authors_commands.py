@@ -9,16 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-import historical_averaging
 import mnist_paper
-import rows
-from convergan.data.image_set import data_set_from_arrays
-from convergan.recipes.networks import ConvSettings, MLPSettings
+from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
-from convergan.recipes.settings import Recipe
-from convergan.training.run import train
+from harness import rows
 from parquet_images import write_parquet
 
 
@@ -72,29 +67,3 @@ def test_mnist_paper_beside_the_re_implementation(
     assert row["ours_by_epoch"] == row["peer_by_epoch"] and len(row["ours_by_epoch"]) == 2
     assert 0 < max(row["relative_difference_by_epoch"]) < 1e-8
     assert (row["ours"], row["precision"]) == (row["ours_by_epoch"][-1], "float64")
-
-
-@pytest.mark.slow
-def test_weights_of_historical_averaging(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: Console
-) -> None:
-    preset = PRESETS["cifar10-samples-l-ha"]
-    monkeypatch.setitem(PRESETS, preset.name, replace(preset, batch_size=10))
-    data = write_images(tmp_path / "cifar10", (32, 32, 3), "img")
-    images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
-    labels = np.arange(30) % 3
-    classifier = Recipe(
-        name="classifier",
-        epochs=1,
-        batch_size=10,
-        baseline=False,
-        networks=ConvSettings(width=2, generator_width=4),
-    )
-    scorer = data_set_from_arrays(images, labels, images, labels)
-    train(classifier, tmp_path / "classifier", data=scorer, console=quiet)
-    words = ["--data", data, "--classifier", tmp_path / "classifier", "--runs", tmp_path / "runs"]
-    words += ["--weights", 0.1, "--seeds", 0, "--width", 2, "--steps", 2, "--count", 20]
-    without, with_it = command(historical_averaging, monkeypatch, *words)
-    assert without["ours"] == without["peer"] == with_it["peer"] >= 1
-    assert with_it["setting"].endswith("weight 0.1; 20 samples")
-    assert len(with_it["ours_by_seed"]) == 1

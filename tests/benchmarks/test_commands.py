@@ -19,19 +19,13 @@ import augmentation
 import data_size
 import digits
 import epoch
-import epochs_in_turn
-import frozen_features
 import junk
-import kept_epochs
 import members
 import minibatch_discrimination
 import mnist_100
 import mnist_paths
-import mnist_peer_accuracy
 import mnist_samples
-import mnist_time_to_accuracy
 import predict
-import rows
 import score_mnist
 import score_speed
 import start_up
@@ -40,17 +34,18 @@ import study_load
 import table
 import virtual_batch_norm
 from convergan.errors import UserError
-from convergan.json_files import read_json, write_json
+from convergan.json_files import read_json
 from convergan.recipes.networks import MLPSettings
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.runs.folder import RunFolder
 from convergan.training.run import train
-from equal_terms import without_baseline
-from kept_runs import keep
+from harness import epochs_in_turn, rows
+from harness.equal_terms import without_baseline
+from harness.kept_runs import keep
+from harness.postgres_server import NoPostgreSQL
 from parquet_images import write_parquet
-from postgres_server import NoPostgreSQL
-from small_mnist import NETWORKS, dense_peer
+from small_mnist import NETWORKS
 
 KEYS = {
     "claim", "setting", "device", "precision", "ours", "peer", "peer_name", "unit", "times_faster",
@@ -118,15 +113,6 @@ def test_members_together(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
     require_one_turn(row)
 
 
-def test_features_of_a_frozen_network(command: Command, tmp_path: Path) -> None:
-    images = write_splits(tmp_path, (32, 32, 3), "img", train=300, test=50)
-    words = ("--cifar10", images, "--sizes", 32, 64, "--draws", 1, "--test", 8)
-    small, large = command(frozen_features, *words)
-    assert (small["ours"], small["test_size"]) == (small["peer"], 8)
-    assert (large["peer"], large["error_rates"]) == (small["ours"], [large["ours"]])
-    assert min(row["images_per_processor_second"] for row in (small, large)) > 0
-
-
 @pytest.mark.parametrize("recipe", ["mnist", "cifar10"])
 def test_an_epoch(
     command: Command,
@@ -140,7 +126,7 @@ def test_an_epoch(
     folder = tmp_path / "hub" / "plain_text"
     folder.mkdir(parents=True)
     shape, column = {"mnist": ((28, 28, 1), "image"), "cifar10": ((32, 32, 3), "img")}[recipe]
-    write_splits(folder, shape, column, train=1000, test=50)
+    write_splits(folder, shape, column, train=200, test=20)
     words = ("--data", folder.parent, "--small", "--epochs", 1, "--threads", 1)
     (row,) = command(epoch, "--recipe", recipe, *words)
     require_one_turn(row)
@@ -157,7 +143,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
     monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference-path")
     monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast-path")
-    for benchmark in (mnist_100, mnist_paths, mnist_peer_accuracy):
+    for benchmark in (mnist_100, mnist_paths):
         monkeypatch.setattr(benchmark, "MNIST_100", kept / "mnist-100")
     return small
 
@@ -193,58 +179,6 @@ def test_mnist_with_100_labels_and_its_reference_path(
     assert noise == ["bank", "fresh"]
     (all_kept,) = command(mnist_paths, *words, 2, "--kept")
     assert all_kept["seeds"] == [0, 1, 2]
-
-
-def test_a_race_and_the_peer_by_itself(
-    command: Command,
-    digits_folder: Path,
-    small_mnist: Recipe,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setitem(PRESETS, "mnist", replace(small_mnist, epochs=4))
-    monkeypatch.setattr(mnist_time_to_accuracy, "TARGET", 0.0)
-    starts = {"ours": 3.0, "peer": 5.0}
-    monkeypatch.setattr(mnist_time_to_accuracy, "start_seconds", lambda data: starts)
-    for benchmark in (mnist_time_to_accuracy, mnist_peer_accuracy):
-        monkeypatch.setattr(benchmark, "Peer", dense_peer)
-    monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
-    words = ("--data", digits_folder, "--threads", 1, "--runs", tmp_path, "--epochs", 2)
-    (race,) = command(mnist_time_to_accuracy, *words)
-    assert (race["ours"], race["peer"]) == (None, None)
-    assert len(race["ours_error_rate_by_epoch"]) == len(race["peer_error_rate_by_epoch"]) == 2
-    (tmp_path / "results" / "mnist-time-to-accuracy-seed2.json").unlink()
-
-    kept = mnist_peer_accuracy.MNIST_100
-    kept.mkdir(parents=True)
-    for seed, by_epoch in enumerate([(50, 40), (9,), (90, 80, 70)]):
-        lines = "".join(
-            f'{{"epoch": {epoch}, "test_errors": {errors}}}\n'
-            for epoch, errors in enumerate(by_epoch, 1)
-        )
-        (kept / f"{seed}-metrics.jsonl").write_text(lines)
-        write_json(kept / f"{seed}-results.json", {})
-    (alone,) = command(mnist_peer_accuracy, *words)
-    assert (alone["ours"], alone["ours_by_epoch"]) == (80, [90, 80])
-    assert (alone["seeds"], alone["ours_by_seed"]) == ([0, 2], [40, 80])
-    # Another commit that finds all done trained nothing.
-    monkeypatch.setattr(kept_epochs, "GIT_COMMIT", "another")
-    (again,) = command(mnist_peer_accuracy, *words)
-    assert again["trained_at_commits"] == alone["trained_at_commits"]
-    assert again["peer_by_epoch"] == alone["peer_by_epoch"]
-    # One whose state is lost trains, whatever its progress says.
-    (tmp_path / "mnist-peer-seed2" / "peer.pt").unlink()
-    (anew,) = command(mnist_peer_accuracy, *words)
-    assert anew["trained_at_commits"] == [*alone["trained_at_commits"], "another"]
-    assert alone["peer"] == alone["peer_by_epoch"][-1] and len(alone["peer_by_epoch"]) == 2
-    with pytest.raises(SystemExit):
-        command(mnist_peer_accuracy, *words[:-1], 4)
-    assert "--epochs: expected at most 3" in capsys.readouterr().err
-    with pytest.raises(
-        SystemExit, match=r"expected 2 epochs or more of seed 3, got them of seeds \[0, 2\]"
-    ):
-        command(mnist_peer_accuracy, *words, "--seed", 3)
 
 
 def test_data_of_two_sizes(
@@ -298,9 +232,11 @@ def test_minibatch_discrimination(
 
 
 def test_ways_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    projected, of_sums = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
+    projected, sums_gradient = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
     ways = [minibatch_discrimination.by_cdist]
-    near = partial(minibatch_discrimination.require_equal, of_sums=of_sums, ways=ways, rtol=1e-4)
+    near = partial(
+        minibatch_discrimination.require_equal, sums_gradient=sums_gradient, ways=ways, rtol=1e-4
+    )
     near(projected, [20], atol=1e-4)
     ours = minibatch_discrimination.sums_over_others
     monkeypatch.setattr(

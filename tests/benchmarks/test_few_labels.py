@@ -12,20 +12,27 @@ import pytest
 import torch
 from rich.console import Console
 
-import cells
-import few_label_data
-import few_label_peers
-import few_label_views
 import few_labels
-import peer_classic
-import peer_small_cnn
-import rows
-from cells import Cell, Cells, timed
 from convergan.data.image_set import UNLABELLED
 from convergan.data.source import open_data_set
-from few_label_budget import Budget
-from few_label_data import CIFAR10, TASKS, Drawn, data_settings, drawn, folder_of, write_folder
 from few_labels import Summary, standing
+from harness import cells, rows
+from harness.cells import Cell, Cells, timed
+from harness.few_labels import data as few_label_data
+from harness.few_labels import peer_cell as few_label_peers
+from harness.few_labels.budget import Budget
+from harness.few_labels.data import (
+    CIFAR10,
+    TASKS,
+    Drawn,
+    data_settings,
+    drawn,
+    folder_of,
+    write_folder,
+)
+from harness.peers import classic as peer_classic
+from harness.peers import small_cnn as peer_small_cnn
+from harness.peers import views as few_label_views
 from parquet_images import write_parquet
 
 
@@ -230,7 +237,8 @@ def test_cells_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_command_is_timed_and_its_failure_told(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "log"
-    busy = "import time; t = time.process_time()\nwhile time.process_time() - t < .3: pass"
+    # `harness` can be imported there.
+    busy = "import harness, time; t = time.process_time()\nwhile time.process_time() - t < .3: pass"
     spent = timed([sys.executable, "-c", busy], log, threads=1)
     assert 0.3 <= spent["cpu_seconds"] < 3 and spent["wall_seconds"] >= 0.3
     with pytest.raises(subprocess.CalledProcessError) as raised:
@@ -291,7 +299,7 @@ def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
         to = Path(str(words[words.index("--to") + 1]))
         to.parent.mkdir(parents=True, exist_ok=True)
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", [str(word) for word in words[1:]])
+            patch.setattr(sys, "argv", [str(word) for word in words[2:]])
             few_label_peers.main()
         return {"wall_seconds": 2.0, "cpu_seconds": 1.0}
 

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from another_process import in_another_process
-from measure import MatrixProduct, Seconds, interleaved_times, seconds_of
+from harness.another_process import in_another_process
+from harness.measure import MatrixProduct, Seconds, interleaved_times, seconds_of
 
 
 def test_the_seconds_that_a_task_tells_are_those_that_count() -> None:

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import epochs_in_turn
-import limited_process
 import on_gpu
-import rows
 from convergan.cli import main as convergan
 from convergan.json_files import read_json, write_json
-from limited_process import Outcome, run
+from harness import epochs_in_turn, limited_process, rows
+from harness.limited_process import Outcome, run
 from parquet_images import write_parquet
 
 Call = Callable[..., int]
@@ -51,7 +49,7 @@ def images(tmp_path: Path) -> Path:
     """A few random images as the hub keeps CIFAR-10."""
     folder = tmp_path / "cifar10-random"
     folder.mkdir()
-    for split, count in (("train", 1000), ("test", 50)):
+    for split, count in (("train", 200), ("test", 20)):
         pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         file = folder / f"{split}-00000-of-00001.parquet"
         write_parquet(file, pixels, np.arange(count) % 10, "img")

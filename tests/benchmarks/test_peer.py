@@ -13,9 +13,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-import epochs_in_turn
-import peer_cifar10
-import peer_mnist
 from convergan.data.batches import epoch_order
 from convergan.data.source import open_data_set
 from convergan.data.training_data import TrainingData
@@ -36,12 +33,22 @@ from convergan.training.observer import Silent
 from convergan.training.preparation import prepare
 from convergan.training.state import TrainingState
 from epoch import compare_epochs
-from kept_epochs import OURS, PEER
-from measure import Enough
-from mnist_time_to_accuracy import race, result, start
-from operations import step_operations
+from harness import epochs_in_turn
+from harness.epochs_in_turn import PeersEpochs
+from harness.equal_terms import without_baseline
+from harness.kept_epochs import KeptEpochs
+from harness.measure import Enough
+from harness.operations import step_operations
+from harness.peers import cifar10 as peer_cifar10
+from harness.peers import mnist as peer_mnist
+from harness.peers.mnist import (
+    ParquetImages,
+    Peer,
+    evaluation_loader,
+    labelled_images,
+    training_loader,
+)
 from parquet_images import write_parquet
-from peer_mnist import ParquetImages, Peer, evaluation_loader, labelled_images, training_loader
 from small_mnist import NETWORKS, dense_peer
 from step import compare_steps, random_images
 from support import FORMER
@@ -398,32 +405,22 @@ def test_the_peers_images_are_in_the_networks_range(digits_folder: Path, tmp_pat
     assert grey.shape == DENSE and 0 <= grey.min() < grey.max() <= 1
 
 
-def test_a_race_goes_on_where_it_was_left(
+def test_the_peer_continues_where_it_was_left(
     dense_recipe: Recipe, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path))
-    for target, epochs in ((0.0, 2), (0.0, 4), (1.0, 4)):
-        ledger = race(
-            dense_recipe,
-            digits_folder,
-            dense_peer,
-            tmp_path,
-            target=target,
-            epochs=epochs,
-            workers=0,
-        )
-        for side in (OURS, PEER):
-            assert [line["epoch"] for line in ledger.of(side)] == list(range(1, epochs + 1))
-        again = [line["epoch"] for line in ledger.of(PEER) if line["resumed"]]
-        assert again == ([3] if epochs == 4 else [])
-        found = {"device": "cpu", "precision": "32-true"}
-        row = result(dense_recipe, ledger, {OURS: 1.0, PEER: 2.0}, found)
-        assert (row["times_faster"] is None) == (target == 0)
-    # The first epoch of each was good enough.
-    for side, start_seconds in ((OURS, 1.0), (PEER, 2.0)):
-        assert row[side] == pytest.approx(start_seconds + ledger.seconds(side)[0])
+    monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
+    preparation = prepare(without_baseline(dense_recipe, digits_folder), None, processes=1)
 
+    def trained(epochs: int, target_errors: float = 0) -> KeptEpochs:
+        peer = PeersEpochs(dense_peer(), digits_folder, preparation, workers=0)
+        kept = KeptEpochs(peer, tmp_path / "run")
+        kept.train(epochs, target_errors)
+        return kept
 
-@pytest.mark.parametrize("side", [OURS, PEER])
-def test_each_side_starts_in_a_fresh_process(side: str, digits_folder: Path) -> None:
-    start(side, digits_folder)
+    first, second = trained(2), trained(3)
+    assert (len(first.errors), len(second.errors)) == (2, 3)
+    assert (second.errors[:2], second.seconds[:2]) == (first.errors, first.seconds)
+    steps = [int(kept.peer.peer.average.n_averaged) for kept in (first, second)]
+    assert steps[1] == 1.5 * steps[0] > 0
+    # A state that is good enough is trained no further.
+    assert trained(4, target_errors=500).errors == second.errors

@@ -11,13 +11,12 @@ import torch
 from rich.console import Console
 
 import ablation
-import kept_epochs
-import rows
 import time_to_accuracy
 from convergan.recipes.files import read_recipe
 from convergan.recipes.networks import ConvSettings
 from convergan.runs.epochs import EpochLine
 from convergan.runs.metrics import append_metrics, read_metrics
+from harness import BENCHMARKS, rows
 from small_mnist import dense_peer
 from time_to_accuracy import appended, first_below, record, records_of
 
@@ -31,7 +30,7 @@ def test_the_first_epoch_below_a_target_counts() -> None:
 
 def a_record(**changed: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "what": "mnist", "labels": 100, "seed": 5, "threads": 2, "seconds": (10.0, 20.04),
+        "subject": "mnist", "labels": 100, "seed": 5, "threads": 2, "seconds": (10.0, 20.04),
         "errors": (130, 110), "test_size": 10_000, "git_commit": "abc", "date": "2026-01-01",
         "machine": {"cpu": "a CPU", "cores": 2},
     }  # fmt: skip
@@ -111,7 +110,6 @@ def test_the_peer_has_a_record_too(
 ) -> None:
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(time_to_accuracy, "Peer", dense_peer)
-    monkeypatch.setattr(kept_epochs, "GIT_COMMIT", "this")
     time_to_accuracy.main(
         [
             "--what",
@@ -130,7 +128,7 @@ def test_the_peer_has_a_record_too(
     )
     (found,) = records_of(tmp_path / "results" / "time-to-accuracy.json")
     assert (found["what"], found["epochs"], found["test_size"]) == ("peer", 2, 500)
-    assert found["seconds_in_all"] > 0
+    assert found["seconds_in_all"] > 0 and len(found["errors_by_epoch"]) == 2
 
 
 def test_variants_of_an_ablation_have_the_same_seconds(
@@ -184,7 +182,7 @@ def test_a_step_is_timed_without_the_start() -> None:
 
 
 def test_records_of_former_runs_say_what_those_runs_say() -> None:
-    folder = Path(rows.__file__).parent / "results"
+    folder = BENCHMARKS / "results"
     records = records_of(folder / "time-to-accuracy.json")
     (race,) = json.loads((folder / "mnist-time-to-accuracy-seed2.json").read_text())
     for side, what in (("ours", "mnist"), ("peer", "peer")):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from measure import quartiles_of_ratio
-from rows import command, timing
+from harness.measure import quartiles_of_ratio
+from harness.rows import command, timing
 
 
 def test_a_command_names_no_folder_of_its_machine():

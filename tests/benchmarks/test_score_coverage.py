@@ -11,7 +11,7 @@ import score_coverage
 from convergan.metrics.kernel_distance import KernelWork
 from convergan.metrics.metric import Spread
 from convergan.statistics.intervals import Interval
-from rows import RESULTS
+from harness.rows import RESULTS
 from score_coverage import Setting, draw, rows_of
 from score_tables import PAGE, filled
 
@@ -28,7 +28,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     settings += [SMALL, Setting("pr", "normal", 200, 8, "equal", parts=1)]
     monkeypatch.setattr("score_coverage.SETTINGS", settings)
     monkeypatch.setattr("score_coverage.draw", lambda setting, part: draw(setting, part, 2))
-    monkeypatch.setattr("rows.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("harness.rows.RESULTS", tmp_path / "results")
     return tmp_path
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import rows
 import study_statistics
-from rows import RESULTS
+from harness import rows
+from harness.rows import RESULTS
 from study_statistics import PARTS
 from study_tables import PAGE, filled
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-import torch_fidelity_reference
+from harness import torch_fidelity_reference
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from sklearn.datasets import load_sample_images
 
 from convergan.errors import UserError
 from convergan.metrics.inception import InceptionNetwork, resize_like_tensorflow
-from torch_fidelity_reference import reference_network
+from harness.torch_fidelity_reference import reference_network
 
 State = dict[str, torch.Tensor]
 

@@ -10,7 +10,7 @@ from convergan.statistics.bootstrap import (
     mean_replicates,
 )
 from convergan.statistics.intervals import expanded_percentiles
-from simulated_votes import simulated_rates
+from harness.simulated_votes import simulated_rates
 
 
 def test_all_are_drawn_alike() -> None:

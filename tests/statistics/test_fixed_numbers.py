@@ -15,7 +15,7 @@ from convergan.statistics.multiplicity import holm
 from convergan.statistics.student import student_mean
 from convergan.study.analysis.analyse import analyse
 from convergan.training.verdict import compare as compare_classifiers
-from simulated_votes import simulated_votes
+from harness.simulated_votes import simulated_votes
 
 RATES = np.random.default_rng(2).normal(0.52, 0.05, 12)
 

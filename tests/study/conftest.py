@@ -10,7 +10,7 @@ import pytest
 from convergan.study.design.plan import Plan
 from convergan.study.preparation.create import create_study
 from convergan.study.storage.opening import open_study
-from postgres_server import NoPostgreSQL, postgres_server
+from harness.postgres_server import NoPostgreSQL, postgres_server
 from studies import QUICK, MadeStudy, MakeStudy, Serve, Served, serving, write_images
 
 

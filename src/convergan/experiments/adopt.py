@@ -42,7 +42,7 @@ def adopt(
                 continue
             try:
                 cell = cells.get(_cell_of(read_recipe(run.recipe)).name)
-                if cell is None or store.found(cell) is not None:
+                if cell is None or store.outcome(cell) is not None:
                     continue
                 if are_others(images, cell, outcome_in(run.path, cell)):
                     lines.append(f"not adopted: {run.path}, which used other images")

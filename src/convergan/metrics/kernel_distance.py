@@ -34,7 +34,7 @@ from convergan.metrics.second_order import (
     SecondOrder,
     difference_spread,
     distance_spread,
-    places,
+    evenly_spaced,
     second_order,
     subset,
 )
@@ -311,7 +311,7 @@ class KernelWork(PairWork):
         for number, opposite in ((0, 1), (1, 0)):
             images, opposite_images = self.sets[number], self.sets[opposite]
             own, _, cross = (self.sums[pair] for pair in _pairs(number))
-            indices = places(len(images), _OWN_SUBSET)
+            indices = evenly_spaced(len(images), _OWN_SUBSET)
             rows = images.features[indices].double()
             opposite_influence = torch.zeros(len(rows), dtype=torch.float64)
             for part in opposite_images.features.split(BLOCK):

@@ -60,10 +60,10 @@ class SecondOrder:
 
 def subset(features: Float[Tensor, "images features"]) -> Float[Tensor, "some features"]:
     """Evenly spaced images, `SUBSET` of them or all; float64."""
-    return features[places(len(features), SUBSET)].double()
+    return features[evenly_spaced(len(features), SUBSET)].double()
 
 
-def places(count: int, limit: int) -> Int[Tensor, "some"]:
+def evenly_spaced(count: int, limit: int) -> Int[Tensor, "some"]:
     """Evenly spaced indices from 0 to `count` - 1, at most `limit` of them."""
     return torch.linspace(0, count - 1, min(limit, count)).round().long()
 

@@ -16,7 +16,7 @@ technique that it names:
 The weight of historical averaging is .1 for both players; the paper gives none. With this weight, the paper's
 own game of Section 3.3 ends within .002 of its equilibrium from 20 random starts (50,000 steps of .01); with
 a weight of 1 it ends at .25, with 3 at 2.5, and with 0 it diverges (notes; no result is kept). No weight has
-been measured on CIFAR-10; `benchmarks/historical_averaging.py` does that.
+been measured on CIFAR-10.
 
 Departures: those of `cifar10-mb`.
 """

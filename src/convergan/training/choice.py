@@ -16,7 +16,6 @@ from convergan.statistics.levels import LEVEL
 from convergan.statistics.multiplicity import holm
 from convergan.statistics.paired import mcnemar_p_value
 
-
 BASELINE_STANDARD_ERRORS = 2
 """Standard errors by which the baseline must be better to be saved.
 

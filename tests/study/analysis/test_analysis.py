@@ -11,7 +11,7 @@ from convergan.study.analysis.findings import Findings
 from convergan.study.analysis.rates import Rates, rates_of
 from convergan.study.analysis.statistics.detection import detection
 from convergan.study.analysis.votes import Votes
-from simulated_votes import joined, simulated_votes
+from harness.simulated_votes import joined, simulated_votes
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from convergan.study.analysis.rates import Rates, rates_of
-from simulated_votes import simulated_votes
+from harness.simulated_votes import simulated_votes
 
 
 def test_rates_are_counted_vote_by_vote() -> None:

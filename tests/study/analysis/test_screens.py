@@ -11,7 +11,7 @@ from convergan.study.analysis.rates import rates_of
 from convergan.study.analysis.screens import Screens, flag, without_flagged
 from convergan.study.analysis.votes import Votes
 from convergan.study.report.verdict import cautions, verdict
-from simulated_votes import careless, simulated_votes, timed_votes, with_controls
+from harness.simulated_votes import careless, simulated_votes, timed_votes, with_controls
 
 
 @pytest.fixture(scope="module")

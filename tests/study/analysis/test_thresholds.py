@@ -11,7 +11,7 @@ from convergan.study.analysis.findings import Findings
 from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.analysis.unavailable import unavailable
 from convergan.study.analysis.votes import Votes
-from simulated_votes import joined, simulated_votes, timed_votes
+from harness.simulated_votes import joined, simulated_votes, timed_votes
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from convergan.study.design.power import (
     power_of_difference,
     power_of_thresholds,
 )
-from simulated_votes import simulated_rates
+from harness.simulated_votes import simulated_rates
 
 
 @pytest.mark.parametrize(

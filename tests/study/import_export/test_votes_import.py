@@ -16,7 +16,7 @@ from convergan.study.import_export.votes_import import (
     read_scores,
     write_collected,
 )
-from simulated_votes import simulated_votes
+from harness.simulated_votes import simulated_votes
 
 HEADER = "participant,image,generated,answered_generated"
 

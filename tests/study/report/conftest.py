@@ -13,7 +13,7 @@ from convergan.study.analysis.rates import rates_of
 from convergan.study.analysis.votes import Votes
 from convergan.study.report import StudyReport
 from convergan.study.report.page import write_page
-from simulated_votes import joined, simulated_votes, timed_votes
+from harness.simulated_votes import joined, simulated_votes, timed_votes
 
 
 @pytest.fixture(scope="session")

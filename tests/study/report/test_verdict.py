@@ -13,7 +13,7 @@ from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.report import StudyReport
 from convergan.study.report.verdict import cautions, verdict
-from simulated_votes import simulated_rates
+from harness.simulated_votes import simulated_rates
 
 S = "\N{NO-BREAK SPACE}"
 

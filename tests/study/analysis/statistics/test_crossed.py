@@ -13,7 +13,7 @@ from convergan.study.analysis.statistics.crossed import (
     independent_variance,
 )
 from convergan.study.analysis.votes import Votes
-from simulated_votes import joined, simulated_votes
+from harness.simulated_votes import joined, simulated_votes
 
 
 def taken_apart(votes: Votes, arm: str, measure: str = "accuracy") -> Crossed:

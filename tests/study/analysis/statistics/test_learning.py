@@ -3,7 +3,7 @@ import pytest
 
 from convergan.study.analysis.statistics.learning import learning
 from convergan.study.analysis.votes import Votes
-from simulated_votes import simulated_votes
+from harness.simulated_votes import simulated_votes
 
 
 def test_blocks_and_gain_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""What results/ keeps of runs that take hours, and with it all that trained them."""
+"""Results of runs that took hours, with the commits that trained them, in benchmarks/results."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -8,32 +8,32 @@ from typing import Any, NamedTuple
 from convergan.json_files import read_json, write_json
 from convergan.runs.folder import RunFolder
 from convergan.runs.metrics import read_metrics
-from rows import RESULTS
+from harness.rows import RESULTS
 
 MNIST_100 = RESULTS / "mnist-100"
-"""Whole runs of `mnist` with 100 labels, a seed each: what `mnist_100.py` keeps."""
+"""Folder of complete runs of `mnist` with 100 labels, one for each seed, kept by `mnist_100.py`."""
 
 
 class KeptRun(NamedTuple):
-    """What is kept of a run."""
+    """Results and errors of a run that is kept."""
 
     results: dict[str, Any]
     errors: list[int]
-    """Of averaged weights on the test images, after each epoch."""
+    """Errors of averaged weights on the test images after each epoch."""
 
 
 def kept_runs(folder: Path) -> dict[int, KeptRun]:
     """The runs that a folder keeps, by seed."""
-    found = {}
+    runs = {}
     for path in folder.glob("*-results.json"):
         seed = int(path.name.removesuffix("-results.json"))
         metrics = read_metrics(folder / f"{seed}-metrics.jsonl")
-        found[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
-    return dict(sorted(found.items()))
+        runs[seed] = KeptRun(read_json(path), [line.test_errors for line in metrics])
+    return dict(sorted(runs.items()))
 
 
 def keep(run: RunFolder, results: Mapping[str, Any], folder: Path, seed: int) -> None:
-    """Copies a run's metrics into a folder; its results, beside them, get the commits that trained it."""
+    """Copies a run's metrics into a folder; its results get the commits that trained it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / f"{seed}-results.json", {**results, "trained_at_commits": trained_at_commits(run)}
@@ -47,16 +47,16 @@ def trained_at_commits(run: RunFolder) -> list[str]:
 
 
 def processes(run: RunFolder) -> list[dict[str, Any]]:
-    """What the manifest says of each process that trained a run."""
+    """Entries of the manifest for the processes that trained a run."""
     manifest = read_json(run.manifest)
     return [manifest, *manifest["resumed"]]
 
 
 def commits_by_run(runs: Iterable[KeptRun]) -> list[list[str] | None]:
-    """The commits that trained each run; None where they were not kept."""
+    """The commits that trained each run; None if they are unknown."""
     return [run.results["trained_at_commits"] or None for run in runs]
 
 
 def joined(names: Iterable[str]) -> str:
-    """Each name once."""
+    """The different names, joined."""
     return "; ".join(sorted(set(names)))

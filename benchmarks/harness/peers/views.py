@@ -1,4 +1,4 @@
-"""Views of a batch for the peers' networks: what a user of the field writes, on tensors in one go.
+"""Views of a batch for the peers' networks, as a user of the field writes them, on tensors.
 
 Images are float32 in [0, 1], [n, channels, height, width].
 """
@@ -12,8 +12,8 @@ class Views:
     """Weak, ordinary and strong views, of photographs or of digits.
 
     Args:
-        side: of the images, in pixels: crops and holes are in proportion to 4 and 12 of 32.
-        photographs: flipped and coloured; digits are turned and slanted a little instead.
+        side: side of the images in pixels; crops and holes are in proportion to 4 and 12 of 32.
+        photographs: True if images are mirrored and coloured; digits are turned and slanted instead.
     """
 
     def __init__(self, side: int, *, photographs: bool) -> None:
@@ -24,39 +24,39 @@ class Views:
         )
 
     def weak(self, images: Tensor) -> Tensor:
-        """Shifted, and flipped where left and right do not matter."""
+        """Views shifted, and mirrored where left and right do not matter."""
         return shifted(flipped(images) if self.photographs else images, self.pad)
 
     def labelled(self, images: Tensor) -> Tensor:
-        """What supervised training sees."""
+        """Views for supervised training."""
         views = self.weak(images)
         return coloured(views, 0.4) if self.photographs else turned(views, 0.15)
 
     def strong(self, images: Tensor) -> Tensor:
-        """What is to be classified as its weak view is."""
+        """Views that are to be classified as the weak views are."""
         views = self.weak(images)
         views = greyed(coloured(views, 0.6), 0.2) if self.photographs else turned(views, 0.3)
         return with_hole(views, self.hole)
 
 
 def flipped(images: Tensor) -> Tensor:
-    """Half of them from left to right."""
-    chosen = torch.rand(len(images), 1, 1, 1) < 0.5
-    return torch.where(chosen, images.flip(3), images)
+    """Images of which half are mirrored, left to right."""
+    mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
 
 
 def shifted(images: Tensor, pixels: int) -> Tensor:
-    """Each by up to so many pixels either way; what is missing is reflected."""
+    """Images shifted by up to so many pixels in each direction, with reflected borders."""
     count, _, height, width = images.shape
     padded = F.pad(images, [pixels] * 4, mode="reflect").permute(0, 2, 3, 1)
-    down, right = torch.randint(0, 2 * pixels + 1, (2, count, 1))
-    rows, columns = down + torch.arange(height), right + torch.arange(width)
-    chosen = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return chosen.permute(0, 3, 1, 2)
+    vertical, horizontal = torch.randint(0, 2 * pixels + 1, (2, count, 1))
+    rows, columns = vertical + torch.arange(height), horizontal + torch.arange(width)
+    crops = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2)
 
 
 def coloured(images: Tensor, strength: float) -> Tensor:
-    """Another brightness, contrast and saturation, each a factor of 1 +- strength."""
+    """Images with other brightness, contrast and saturation, each by a factor of 1 +- strength."""
     brightness, contrast, saturation = 1 + strength * (2 * torch.rand(3, len(images), 1, 1, 1) - 1)
     images = images * brightness
     images = torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, contrast)
@@ -64,13 +64,13 @@ def coloured(images: Tensor, strength: float) -> Tensor:
 
 
 def greyed(images: Tensor, share: float) -> Tensor:
-    """A share of them without colour."""
-    chosen = torch.rand(len(images), 1, 1, 1) < share
-    return torch.where(chosen, images.mean(dim=1, keepdim=True), images)
+    """Images of which a share have no colour."""
+    mask = torch.rand(len(images), 1, 1, 1) < share
+    return torch.where(mask, images.mean(dim=1, keepdim=True), images)
 
 
 def turned(images: Tensor, strength: float) -> Tensor:
-    """Turned, slanted and scaled, by up to `strength` (radians, shear, share) each."""
+    """Images turned, slanted and scaled, each by up to `strength` (radians, shear, share)."""
     count = len(images)
     angle, shear, scale = strength * (2 * torch.rand(3, count) - 1)
     scale, none = 1 + scale, torch.zeros(count)
@@ -81,12 +81,12 @@ def turned(images: Tensor, strength: float) -> Tensor:
 
 
 def with_hole(images: Tensor, side: int) -> Tensor:
-    """A grey square somewhere, which may reach over the edge."""
+    """Images with a grey square, which may reach over the edge."""
     count, _, height, width = images.shape
     rows, columns = torch.rand(2, count, 1) * torch.tensor([[[height]], [[width]]])
-    inside = [
+    masks = [
         (torch.arange(length) + 0.5 - centre).abs() < side / 2
         for length, centre in ((height, rows), (width, columns))
     ]
-    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    hole = masks[0][:, None, :, None] & masks[1][:, None, None, :]
     return images.masked_fill(hole, 0.5)

@@ -9,14 +9,15 @@ from convergan.study.analysis.votes import Votes
 from convergan.study.design.staircase import DOWN_MS, FIRST_MS, LONGEST_MS, SHORTEST_MS, UP_MS
 
 STDEV_BETWEEN = 0.07
-"""Between participants, as among the 328 of dgm-eval's CIFAR-10 file."""
+"""Standard deviation between participants, as among the 328 of dgm-eval's CIFAR-10 file."""
 
 
 def bounded(
     rng: np.random.Generator, mean: float, stdev: float, shape: int | tuple[int, ...]
 ) -> np.ndarray:
     """Bell-shaped numbers of just this mean and standard deviation, all within 3 of it: added to each other
-    they pass 0 or 1 so rarely that this moves a mean of .75 by less than .0002."""
+    they pass 0 or 1 so rarely that this moves a mean of .75 by less than .0002.
+    """
     return mean + stdev * 3 * (2 * rng.beta(4, 4, shape) - 1)
 
 
@@ -68,12 +69,12 @@ def simulated_votes(
         right += learning * (np.arange(trials) / (trials - 1) - 0.5)
         names = np.empty(shape, object)
         for mask, kind in ((generated, images), (~generated, "real")):
-            shown = int(mask[0].sum())
-            drawn = rng.permuted(np.tile(np.arange(pool), (participants, 1)), axis=1)[:, :shown]
-            right[mask] += effects[kind][drawn.ravel()]
-            names[mask] = np.array([f"{kind}/{each}" for each in range(pool)])[drawn.ravel()]
+            count = int(mask[0].sum())
+            indices = rng.permuted(np.tile(np.arange(pool), (participants, 1)), axis=1)[:, :count]
+            right[mask] += effects[kind][indices.ravel()]
+            names[mask] = np.array([f"{kind}/{number}" for number in range(pool)])[indices.ravel()]
         wrong = rng.random(shape) >= right
-        people = [f"{arm}-{place}-{each:03}" for each in range(participants)]
+        people = [f"{arm}-{place}-{number:03}" for number in range(participants)]
         size = participants * trials
         parts.append(
             Votes(
@@ -125,16 +126,16 @@ def timed_votes(
     _, image = np.unique(votes.image, return_inverse=True)
     harder = bounded(rng, 0, stdev_of_images, int(image.max()) + 1)[image].reshape(-1, trials)
     exposure, right, measured = np.empty((3, len(middle), trials))
-    asked = np.full(len(middle), float(FIRST_MS))
+    target_ms = np.full(len(middle), float(FIRST_MS))
     for trial in range(trials):
-        shown = np.maximum(1, np.round(asked / frame_ms)) * frame_ms
+        actual_ms = np.maximum(1, np.round(target_ms / frame_ms)) * frame_ms
         rise = expit(
-            (np.log(shown) - middle - harder[:, trial]) / slope + logit(0.25 / (0.5 - lapses))
+            (np.log(actual_ms) - middle - harder[:, trial]) / slope + logit(0.25 / (0.5 - lapses))
         )
-        exposure[:, trial], measured[:, trial] = asked, shown
+        exposure[:, trial], measured[:, trial] = target_ms, actual_ms
         right[:, trial] = rng.random(len(middle)) < 0.5 + (0.5 - lapses) * rise
         steps = np.where(right[:, trial], -DOWN_MS, UP_MS)
-        asked = np.clip(asked + steps, SHORTEST_MS, LONGEST_MS)
+        target_ms = np.clip(target_ms + steps, SHORTEST_MS, LONGEST_MS)
     return replace(
         votes,
         answered_generated=votes.generated == right.ravel().astype(bool),

@@ -1,8 +1,8 @@
-"""The images and labels of `few_labels`: what each draw gives to every method alike."""
+"""Images and labels of `few_labels`: in each draw the same for all methods."""
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,31 +25,31 @@ LABELLED_A_CLASS, TRAINING_A_CLASS, TEST_A_CLASS = 25, 500, 250
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A row: images, and how many of them are labelled."""
+    """Images of a row, and the number of labels."""
 
     source: str
-    """`digits`, `mnist`, or `folder`: classes of CIFAR-10 (JPEG), written as a folder of PNG files."""
+    """Source of the images: `digits`, `mnist`, or `folder`, PNG files of classes of CIFAR-10 (JPEG)."""
 
     labels: int
-    """In all, the same number of each class."""
+    """Number of labels in all, the same for each class."""
 
     classes: tuple[str, ...] = ()
-    """Of CIFAR-10, for a folder."""
+    """Classes of CIFAR-10, for a folder."""
 
     recipe: str
     """The recipe of convergan for such images."""
 
     @property
     def setting(self) -> str:
-        """What it is, in words."""
+        """The task in words."""
         if self.source != "folder":
             return f"{self.source}, {self.labels} labels"
-        shown = "all classes" if self.classes == CIFAR10 else ", ".join(self.classes)
-        return f"CIFAR-10 (JPEG), {shown}; {LABELLED_A_CLASS} labels a class"
+        classes = "all classes" if self.classes == CIFAR10 else ", ".join(self.classes)
+        return f"CIFAR-10 (JPEG), {classes}; {LABELLED_A_CLASS} labels a class"
 
 
 def folder_of(*classes: str) -> Task:
-    """A folder of photographs: 25 labelled images a class among 500."""
+    """A folder of photographs: 500 images of each class, of which 25 are labelled."""
     return Task(
         source="folder",
         labels=LABELLED_A_CLASS * len(classes),
@@ -61,22 +61,20 @@ def folder_of(*classes: str) -> Task:
 TASKS = {
     "digits": Task(source="digits", labels=100, recipe="digits-fast"),
     "mnist": Task(source="mnist", labels=100, recipe="mnist-fast"),
-    # Of all 210 choices of four, that on which simple classifiers err as on the folder by which the defaults
-    # were first judged, whose classes are not known: SVMs of pixels and of HOG with colour 45.8 and 30.8 %
-    # there, 44.2 and 28.4 % here; a small network with augmentation, of two draws of labels, 23.7 and 20.2 %
-    # there, 24.7 and 21.2 % here.
+    # Of all 210 choices of four, the one on which simple classifiers have the errors of the folder by
+    # which the defaults were first judged, whose classes are not known: SVMs of pixels and of HOG with
+    # colour 45.8 and 30.8 % there, 44.2 and 28.4 % here; a small network with augmentation, of two
+    # draws of labels, 23.7 and 20.2 % there, 24.7 and 21.2 % here.
     "folder-a": folder_of("airplane", "automobile", "frog", "horse"),
     # Of the six others, drawn with seed 0.
     "folder-b": folder_of("cat", "deer", "dog", "ship"),
-}
-
-MORE_TASKS = {
     # Of all ten, drawn with seed 1.
     "folder-c": folder_of("cat", "deer", "frog", "truck"),
-    "mnist-20": replace(TASKS["mnist"], labels=20),
+    "mnist-20": Task(source="mnist", labels=20, recipe="mnist-fast"),
     "cifar10": folder_of(*CIFAR10),
 }
-"""Run by `--full` alone."""
+
+DEFAULT_TASKS = ("digits", "mnist", "folder-a", "folder-b")
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,18 @@ class Drawn:
     """One draw of a row."""
 
     images: np.ndarray
-    """uint8 [n, height, width, channels]: all training images."""
+    """All training images, uint8 [n, height, width, channels]."""
     labelled: np.ndarray
-    """int64: indices of those whose label is known."""
+    """Indices of the labelled images, int64."""
     labels: np.ndarray
-    """int64: their classes."""
+    """Classes of the labelled images, int64."""
     test_images: np.ndarray
     test_labels: np.ndarray
     classes: int
 
 
 def data_settings(task: Task, draw: int, *, mnist: Path | None, folder: Path) -> DataSettings:
-    """What tells convergan of these images: of folders those that were written by `write_folder`."""
+    """The settings by which convergan reads these images; folders are those that `write_folder` wrote."""
     if task.source == "digits":
         return DataSettings(source="digits", split_seed=draw)
     if task.source == "folder":
@@ -119,22 +117,22 @@ def drawn(task: Task, draw: int, settings: DataSettings) -> Drawn:
     )
 
 
-def write_folder(task: Task, draw: int, cifar10: Path, folder: Path) -> None:
-    """Writes train/<class>, train/unlabelled and test/<class>, whole or not at all; one that is there stays.
+def write_folder(task: Task, draw: int, cifar10: Path | None, folder: Path) -> None:
+    """Writes train/<class>, train/unlabelled and test/<class>, atomically; an existing folder stays.
 
     The draw decides which images of each class there are, and which of them are labelled.
     """
     if folder.exists():
         return
-    found = find_parquet(cifar10)
+    files = find_parquet(cifar10) if cifar10 else {"train": [], "test": []}
     tables = {}
     for split in ("train", "test"):
-        if not found[split]:
+        if not files[split]:
             raise SystemExit(f"--cifar10: expected a folder with parquet files, got {cifar10}")
-        tables[split] = pyarrow.parquet.read_table(found[split][0])
+        tables[split] = pyarrow.parquet.read_table(files[split][0])
     generator = np.random.default_rng([draw, len(task.classes)])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with aside_folder(folder.parent) as aside:
+    with aside_folder(folder.parent) as temporary:
         for name in task.classes:
             rows = {
                 split: generator.permutation(
@@ -144,7 +142,7 @@ def write_folder(task: Task, draw: int, cifar10: Path, folder: Path) -> None:
             }
             training = rows["train"][:TRAINING_A_CLASS]
             labelled, unlabelled = np.split(training, [LABELLED_A_CLASS])
-            images = aside / "images"
+            images = temporary / "images"
             _write(tables["train"], labelled, images / "train" / name)
             _write(tables["train"], unlabelled, images / "train" / "unlabelled")
             _write(tables["test"], rows["test"][:TEST_A_CLASS], images / "test" / name)

@@ -1,7 +1,7 @@
 """Peers with a small network: six convolutions, on the labels alone, and with consistency (FixMatch).
 
-One cycle of AdamW over the time that they have; the statistics of batch normalization are taken anew from
-plain images at the end, since those of augmented ones would serve them badly.
+One cycle of AdamW over the time that they have; the statistics of batch normalization are taken again from
+plain images at the end, since those of augmented images are different.
 """
 
 import math
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
-from few_label_views import Views
-from measure import interleaved_times, medians
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
+from harness.measure import interleaved_times, medians
+from harness.peers.views import Views
 
 RATE, LABELLED, UNLABELLED, SUPERVISED_BATCH, THRESHOLD = 3e-3, 32, 96, 64, 0.9
 SECONDS_OF_THE_SHORT_ONE = 35.0
@@ -43,50 +43,50 @@ class SmallCNN(nn.Sequential):
         )
 
 
-def small_cnn(drawn: Drawn, budget: Budget) -> Predict:
+def small_cnn(data: Drawn, budget: Budget) -> Predict:
     """The small network on the labels, augmented."""
-    views = _views(drawn)
-    images, labels = _floats(drawn.images[drawn.labelled]), torch.from_numpy(drawn.labels)
+    views = _views(data)
+    images, labels = _floats(data.images[data.labelled]), torch.from_numpy(data.labels)
     batches = _orders(len(images), SUPERVISED_BATCH)
 
     def loss(network: nn.Module) -> Tensor:
-        chosen = next(batches)
-        return F.cross_entropy(network(views.labelled(images[chosen])), labels[chosen])
+        batch = next(batches)
+        return F.cross_entropy(network(views.labelled(images[batch])), labels[batch])
 
-    return _train(drawn, budget, loss)
-
-
-def short_small_cnn(drawn: Drawn, budget: Budget) -> Predict:
-    """The same for 35 seconds at most."""
-    return small_cnn(drawn, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
+    return _train(data, budget, loss)
 
 
-def consistency(drawn: Drawn, budget: Budget) -> Predict:
-    """The same with consistency: what a weak view is surely classified as is what a strong one should be."""
-    views = _views(drawn)
-    labels = torch.from_numpy(drawn.labels)
+def short_small_cnn(data: Drawn, budget: Budget) -> Predict:
+    """The small network on the labels, for at most 35 seconds."""
+    return small_cnn(data, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
+
+
+def consistency(data: Drawn, budget: Budget) -> Predict:
+    """The small network with consistency: a strong view gets the class of a weak one, if that is certain."""
+    views = _views(data)
+    labels = torch.from_numpy(data.labels)
     labelled, unlabelled = (
         _orders(len(rows), size)
-        for rows, size in ((drawn.labelled, LABELLED), (drawn.images, UNLABELLED))
+        for rows, size in ((data.labelled, LABELLED), (data.images, UNLABELLED))
     )
 
     def loss(network: nn.Module) -> Tensor:
-        chosen = next(labelled)
-        known = views.labelled(_floats(drawn.images[drawn.labelled[chosen]]))
-        others = _floats(drawn.images[next(unlabelled)])
+        batch = next(labelled)
+        labelled_views = views.labelled(_floats(data.images[data.labelled[batch]]))
+        unlabelled_images = _floats(data.images[next(unlabelled)])
         with torch.no_grad():
-            sure, pseudo_labels = network(views.weak(others)).softmax(dim=1).max(dim=1)
-        logits = network(torch.cat([known, views.strong(others)]))
+            sure, pseudo_labels = network(views.weak(unlabelled_images)).softmax(dim=1).max(dim=1)
+        logits = network(torch.cat([labelled_views, views.strong(unlabelled_images)]))
         losses = F.cross_entropy(logits[LABELLED:], pseudo_labels, reduction="none")
-        supervised = F.cross_entropy(logits[:LABELLED], labels[chosen])
+        supervised = F.cross_entropy(logits[:LABELLED], labels[batch])
         return supervised + (losses * (sure > THRESHOLD)).mean()
 
-    return _train(drawn, budget, loss)
+    return _train(data, budget, loss)
 
 
-def _train(drawn: Drawn, budget: Budget, loss: Loss) -> Predict:
+def _train(data: Drawn, budget: Budget, loss: Loss) -> Predict:
     torch.manual_seed(budget.seed)
-    network: nn.Module = SmallCNN(drawn.images.shape[3], drawn.classes)
+    network: nn.Module = SmallCNN(data.images.shape[3], data.classes)
     network = network.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
     while (share := budget.share_used) < 1:
@@ -97,8 +97,8 @@ def _train(drawn: Drawn, budget: Budget, loss: Loss) -> Predict:
             minimized = loss(network)
         minimized.backward()
         optimizer.step()
-    some = np.random.default_rng(budget.seed).permutation(len(drawn.images))[:2000]
-    update_bn(_floats(drawn.images[some]).split(500), network)
+    rows = np.random.default_rng(budget.seed).permutation(len(data.images))[:2000]
+    update_bn(_floats(data.images[rows]).split(500), network)
     network.eval()
 
     @torch.no_grad()
@@ -110,7 +110,7 @@ def _train(drawn: Drawn, budget: Budget, loss: Loss) -> Predict:
 
 
 def bf16_is_quicker() -> bool:
-    """Whether a step of the network takes less time in bf16 than in fp32 on this machine."""
+    """True if a step of the network takes less time in bf16 than in fp32 on this machine."""
     network: nn.Module = SmallCNN(3, 10)
     network = network.to(memory_format=torch.channels_last)
     images = torch.rand(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
@@ -143,8 +143,8 @@ def _orders(count: int, size: int) -> Iterator[np.ndarray]:
         waiting = waiting[size:]
 
 
-def _views(drawn: Drawn) -> Views:
-    return Views(drawn.images.shape[1], photographs=drawn.images.shape[3] == 3)
+def _views(data: Drawn) -> Views:
+    return Views(data.images.shape[1], photographs=data.images.shape[3] == 3)
 
 
 def _floats(images: np.ndarray) -> Tensor:

@@ -1,13 +1,13 @@
-"""The peer of CIFAR-10: its networks, for the players of `peer_mnist`.
+"""The peer of CIFAR-10: its networks, for the players of `harness.peers.mnist`.
 
-As there: networks and settings of the `cifar10` recipe, written as plainly as PyTorch allows: with
-Adam's epsilon outside the root, 1e-4, and none in the weights' length.
+Networks and settings are those of the `cifar10` recipe, written as plainly as PyTorch allows: Adam's epsilon
+is outside the root, 1e-4, and the length of weights has none.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peer_mnist import Peer, normalized, without_gain
+from harness.peers.mnist import Peer, normalized, without_gain
 
 
 class Discriminator(nn.Module):

@@ -50,8 +50,8 @@ def initialize_from_data(network: nn.Module, inputs: Tensor) -> None:
     """Gains and biases by which every normalized layer's outputs have mean 0 and deviation 1 on `inputs`."""
 
     def initialize(layer: Any, _: Any, outputs: Tensor) -> Tensor:
-        others = [dim for dim in range(outputs.ndim) if dim != 1]
-        stdev, mean = torch.std_mean(outputs, dim=others, correction=0, keepdim=True)
+        axes = [dim for dim in range(outputs.ndim) if dim != 1]
+        stdev, mean = torch.std_mean(outputs, dim=axes, correction=0, keepdim=True)
         gain = layer.parametrizations.weight.original0
         # A unit that is constant keeps its gain.
         stdev = torch.where(stdev > 1e-6, stdev, 1)
@@ -135,7 +135,7 @@ class Generator(nn.Module):
 
 
 class Peer:
-    """Both players, their optimizers, and the averaged discriminator that is tested."""
+    """Discriminator and generator, their optimizers, and the averaged discriminator that is tested."""
 
     def __init__(
         self,
@@ -213,12 +213,12 @@ class Peer:
         self.generator.train()
         labelled, labels = labelled.to(self.device), labels.to(self.device)
         losses, rows = [], torch.empty(0, dtype=torch.int64)
-        for (images, _), (others, _) in zip(unlabelled, matched, strict=True):
+        for (images, _), (matched_images, _) in zip(unlabelled, matched, strict=True):
             while len(rows) < len(images):
                 rows = torch.cat([rows, torch.randperm(len(labels))])
-            chosen, rows = rows[: len(images)], rows[len(images) :]
-            batches = (images.to(self.device), others.to(self.device))
-            losses.append(self.step(labelled[chosen], labels[chosen], *batches))
+            batch_rows, rows = rows[: len(images)], rows[len(images) :]
+            batches = (images.to(self.device), matched_images.to(self.device))
+            losses.append(self.step(labelled[batch_rows], labels[batch_rows], *batches))
         return torch.stack(losses).mean(dim=0)
 
     @torch.no_grad()
@@ -231,7 +231,7 @@ class Peer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a later step depends on, but for the random numbers."""
+        """State on which a later step depends, without the random numbers."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -298,7 +298,7 @@ def labelled_images(
 
 
 def some_images(images: Dataset[tuple[Tensor, int]], count: int = 500) -> Tensor:
-    """So many images, drawn at random: as many as the authors initialize from."""
+    """Images drawn at random: by default as many as the authors initialize from."""
     rows = torch.randperm(len(images))[:count]  # type: ignore[arg-type]
     return torch.stack([images[int(row)][0] for row in rows])
 

@@ -1,8 +1,8 @@
-"""torch-fidelity, whose numbers ours are held against, without torchvision, which it imports.
+"""torch-fidelity, the reference for scores, without torchvision, which it imports.
 
-`make test` and `make bench` install it apart (`pip install --no-deps --target .venv/reference`): torchmetrics
-imports torch-fidelity where it is installed, and so torchvision, whose wheel does not load beside a torch for
-CPUs. None of what is used here calls torchvision.
+`make test` and `make bench` install it in a folder of its own (`pip install --no-deps --target
+.venv/reference`): torchmetrics imports an installed torch-fidelity, and with it torchvision, whose wheel does
+not load with a torch for CPUs. The functions used here do not call torchvision.
 """
 
 import sys
@@ -19,14 +19,14 @@ FOLDER = Path(sys.prefix) / "reference"
 
 
 class _Anything:
-    """Stands for whatever is taken from torchvision and never called here."""
+    """Stand-in for the names that are imported from torchvision and never called here."""
 
 
 def torch_fidelity(name: str) -> Any:
     """A module of torch-fidelity.
 
     Raises:
-        ModuleNotFoundError: it is not installed; says how to.
+        ModuleNotFoundError: it is not installed; the message says how to install it.
     """
     if not (FOLDER / "torch_fidelity").is_dir():
         raise ModuleNotFoundError(
@@ -49,8 +49,8 @@ def reference_network(state: Mapping[str, Tensor] | None = None) -> Any:
 
     class Network(module.FeatureExtractorInceptionV3):  # type: ignore[name-defined,misc]
         # Its constructor downloads weights and loads them.
-        def load_state_dict(self, _: Any, *rest: Any, **options: Any) -> Any:
-            return None if state is None else super().load_state_dict(state, *rest, **options)
+        def load_state_dict(self, _: Any, *words: Any, **options: Any) -> Any:
+            return None if state is None else super().load_state_dict(state, *words, **options)
 
     original = module.load_state_dict_from_url
     module.load_state_dict_from_url = lambda *_, **__: None
@@ -65,8 +65,8 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = dict(reference_network().state_dict())
 
-    def uniform(like: Tensor, low: float, high: float) -> Tensor:
-        return torch.rand(like.shape, generator=generator) * (high - low) + low
+    def uniform(template: Tensor, low: float, high: float) -> Tensor:
+        return torch.rand(template.shape, generator=generator) * (high - low) + low
 
     for name, value in state.items():
         if name.endswith("conv.weight"):
@@ -91,10 +91,10 @@ def telling_state(
     leave out what the features have in common.
 
     Args:
-        state: of `random_state`.
-        features: what the network makes of the images.
-        stdev: of the logits, over images and classes.
-        seed: of the weights.
+        state: weights of `random_state`.
+        features: features of the images.
+        stdev: standard deviation of the logits, over images and classes.
+        seed: seed of the weights.
     """
     common = torch.nn.functional.normalize(features.double().mean(dim=0), dim=0)
     generator = torch.Generator().manual_seed(seed)

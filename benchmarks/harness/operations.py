@@ -20,14 +20,14 @@ import torch
 from convergan.recipes.networks import ConvSettings, MLPSettings
 from convergan.recipes.settings import Recipe
 from convergan.training.computation import discriminator_dtype
-from measure import MatrixProduct
+from harness.measure import MatrixProduct
 
 CONV_SIZE_PX = 32
-"""The size of images that the convolutions are counted for."""
+"""Size of images for which convolutions are counted."""
 
 
 class StepOperations(NamedTuple):
-    """What one step of both players cannot do without."""
+    """Operations that one step of both players needs."""
 
     generating: int
     """The discriminator's step: the images that the generator makes for it, forward alone."""
@@ -64,7 +64,7 @@ def step_operations(
 
 
 def classifying_operations(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> int:
-    """The operations by which one image is classified."""
+    """The operations to classify one image."""
     return sum(_layers(recipe, image_shape, classes)[0])
 
 
@@ -79,7 +79,7 @@ def products_for(
 def rates_of(
     products: Mapping[str, MatrixProduct], seconds: Mapping[str, float]
 ) -> dict[torch.dtype, float]:
-    """Operations a second in each dtype, when its product takes so long."""
+    """Operations per second in each dtype, from the seconds of its product."""
     return {product.dtype: product.operations / seconds[name] for name, product in products.items()}
 
 
@@ -99,7 +99,7 @@ def floor_seconds(
 def _layers(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[list[int], list[int]]:
-    """Of each layer of the discriminator and of the generator, forward, for one image."""
+    """Operations of each layer of the discriminator and of the generator, forward, for one image."""
     networks = recipe.networks
     if isinstance(networks, MLPSettings):
         pixels = prod(image_shape)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own, in a temporary folder, for as long as it is needed."""
+"""A temporary PostgreSQL server."""
 
 import os
 import shutil
@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 class NoPostgreSQL(Exception):
-    """It is not on this machine; the message says what to install."""
+    """PostgreSQL is not installed; the message says what to install."""
 
 
 @contextmanager
 def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
-    """Starts it; yields what makes an empty database and gives its URL.
+    """Starts a server; yields a function that makes an empty database and returns its URL.
 
     Args:
-        settings: as in postgresql.conf: `fsync=off`.
+        settings: settings as in postgresql.conf, such as `fsync=off`.
 
     Raises:
-        NoPostgreSQL: it is not installed.
+        NoPostgreSQL: PostgreSQL is not installed.
     """
     programs = _programs()
     # PostgreSQL does not run as root, and root's folders are closed to others.
@@ -48,8 +48,8 @@ def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
 
     try:
         run("initdb", "-D", data, "--auth=trust", "-U", "convergan", "--no-sync", "-E", "UTF8")
-        chosen = " ".join(f"-c {each}" for each in ("listen_addresses=", *settings))
-        options = f"-k {folder} {chosen}"
+        flags = " ".join(f"-c {setting}" for setting in ("listen_addresses=", *settings))
+        options = f"-k {folder} {flags}"
         run("pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
         try:
             yield make
@@ -61,9 +61,9 @@ def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
 
 def _programs() -> Path:
     """The folder of its programs; Debian keeps most of them off the path."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    if found:
-        return found[0]
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if folders:
+        return folders[0]
     program = shutil.which("initdb")
     if program is None:
         raise NoPostgreSQL("PostgreSQL is not on this machine (Debian: apt-get install postgresql)")

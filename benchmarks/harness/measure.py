@@ -1,8 +1,7 @@
-"""Interleaved timings, and the machine's rate that floors are made of.
+"""Interleaved timings, and the rate of the machine for floors.
 
-A floor is what the arithmetic alone would take: operations over the rate of a large matrix product in the
-precision used. The rate is timed in turn with the tasks themselves, so that whatever else the machine does
-slows all of them alike.
+A floor is the time of the arithmetic alone: operations over the rate of a large matrix product in the
+precision used. The product is timed in turn with the tasks: other load on the machine slows them alike.
 """
 
 import time
@@ -18,15 +17,15 @@ Times = dict[str, list[float]]
 """Seconds of each task, turn by turn."""
 
 _SIDES = {"cpu": 1536, "cuda": 8192}
-"""Of a large matrix, by kind of device: on a GPU so large that the launch is nothing beside the product."""
+"""Side of a large matrix by kind of device: on a GPU so large that the launch takes no time to speak of."""
 
 
 class Seconds(float):
-    """What a task returns that is timed elsewhere: they count, and not how long its caller waited."""
+    """Seconds that a task measured itself; they count instead of the time that its caller waited."""
 
 
 class Enough(Exception):
-    """No more turns are wanted: ends a training from within its observer."""
+    """Signal that no more turns are wanted; an observer ends a training with it."""
 
 
 def interleaved_times(
@@ -45,11 +44,11 @@ def interleaved_times(
 
 
 def seconds_of(task: Task, device: torch.device | str = "cpu") -> float:
-    """Seconds of one call: those that the task tells, or else those until the device is done."""
+    """Seconds of one call: those that the task returns, or else those until the device is done."""
     start = time.perf_counter()
-    told = task()
+    result = task()
     wait_for(device)
-    return told if isinstance(told, Seconds) else time.perf_counter() - start
+    return result if isinstance(result, Seconds) else time.perf_counter() - start
 
 
 def medians(times: Times) -> dict[str, float]:
@@ -58,15 +57,15 @@ def medians(times: Times) -> dict[str, float]:
 
 
 def quartiles_of_ratio(left: list[float], right: list[float]) -> list[float]:
-    """The quartiles of left / right over the turns: between them lies the middle half."""
-    ratios = [one / other for one, other in zip(left, right, strict=True)]
+    """The quartiles of left / right over the turns."""
+    ratios = [numerator / denominator for numerator, denominator in zip(left, right, strict=True)]
     if len(ratios) == 1:
         return ratios * 3
-    return [round(each, 4) for each in quantiles(ratios, n=4, method="inclusive")]
+    return [round(quartile, 4) for quartile in quantiles(ratios, n=4, method="inclusive")]
 
 
 def settle(device: torch.device | str) -> None:
-    """Until nothing of the task before is left.
+    """Wait until nothing of the previous task is left.
 
     Threads that have no more work spin for a while, on cores that the next task's process needs.
     """
@@ -75,13 +74,13 @@ def settle(device: torch.device | str) -> None:
 
 
 def wait_for(device: torch.device | str) -> None:
-    """Until a device has done what it was told; a CPU always has."""
+    """Wait until a device has finished its work; a CPU always has."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def memory_mb(field: str) -> float:
-    """What Linux says of this process's memory: the field of /proc/self/status, in 10^6 bytes."""
+    """A field of /proc/self/status about this process's memory, in 10^6 bytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
     return int(kilobytes) * 1024 / 1e6

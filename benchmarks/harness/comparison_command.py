@@ -1,4 +1,4 @@
-"""What the commands that compare a recipe with its peer have in common."""
+"""Common parts of the commands that compare a recipe with its peer."""
 
 import argparse
 from collections.abc import Callable
@@ -9,26 +9,27 @@ from typing import Any
 
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
-from peer_cifar10 import cifar10_peer
-from peer_mnist import Peer, mnist_peer
+from harness.command_line import command_parser
+from harness.peers.cifar10 import cifar10_peer
+from harness.peers.mnist import Peer, mnist_peer
 
 PEERS: dict[str, Callable[..., Peer]] = {"mnist": mnist_peer, "cifar10": cifar10_peer}
-"""What makes the peer of a recipe, given a device and whether it is small."""
+"""Functions that make the peer of a recipe, given a device and whether it is small."""
 
 SMALL: dict[str, dict[str, Any]] = {
     "mnist": {"hidden": (60, 40), "generator_hidden": (40,), "latent_size": 20},
     "cifar10": {"width": 4, "generator_width": 16},
 }
-"""Settings of the networks of a recipe in small, as large as a small peer's."""
+"""Settings of small networks of a recipe, with the sizes of its small peer."""
+
+SMALL_BATCH = 20
 
 COMPILED = {"off": [False], "on": [True], "both": [False, True]}
 
 
 def comparison_parser(description: str | None) -> argparse.ArgumentParser:
-    """The arguments that say what is compared, and how ours computes."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """A parser with the options that all comparisons have."""
+    parser = command_parser(description)
     parser.add_argument("--recipe", choices=PEERS, required=True)
     parser.add_argument("--data", type=Path, metavar="DIR", help="with parquet files")
     parser.add_argument("--threads", type=int, nargs="+", metavar="N")
@@ -39,11 +40,11 @@ def comparison_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
-    """The recipe on its images, as it is, compiled, or first as it is and then compiled."""
+    """The recipe on its images: as it is, compiled, or both."""
     recipe = PRESETS[arguments.recipe]
     if arguments.small:
         networks = replace(recipe.networks, **SMALL[recipe.name])
-        recipe = replace(recipe, networks=networks, labels=20)
+        recipe = replace(recipe, networks=networks, labels=20, batch_size=SMALL_BATCH)
     data = replace(recipe.data, path=arguments.data)
     return [
         replace(recipe, data=data, hardware=replace(recipe.hardware, compile=compiled))
@@ -52,12 +53,12 @@ def recipes_of(arguments: argparse.Namespace) -> list[Recipe]:
 
 
 def peer_of(arguments: argparse.Namespace) -> Callable[[], Peer]:
-    """What makes the peer."""
+    """A function that makes the peer."""
     return partial(PEERS[arguments.recipe], arguments.device, small=arguments.small)
 
 
 def results_name(kind: str, arguments: argparse.Namespace) -> str:
-    """The name of a comparison's results: each way to compute has a file of its own."""
+    """The name of a comparison's results; each device, and compilation, has a file of its own."""
     words = [arguments.recipe, kind]
     words += ["cuda"] if arguments.device == "cuda" else []
     words += ["compiled"] if arguments.compile == "on" else []
@@ -65,7 +66,7 @@ def results_name(kind: str, arguments: argparse.Namespace) -> str:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """Two lines for the terminal."""
+    """Prints a row in two lines."""
     low, middle, high = row["times_faster_quartiles"]
     way = ", compiled" if row["compiled"] else ""
     print(

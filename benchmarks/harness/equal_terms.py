@@ -1,6 +1,5 @@
-"""What puts a recipe and its peer on equal terms."""
+"""Equal terms for a recipe and its peer."""
 
-import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,29 +10,19 @@ from convergan.recipes.settings import Recipe
 from convergan.training.preparation import Preparation, image_shape
 
 WORKERS = [0, *(2**power for power in range((os.cpu_count() or 1).bit_length()))]
-"""How many processes may decode for a peer's `DataLoader`; the best number counts."""
+"""Numbers of processes that may decode for a peer's `DataLoader`; the best one counts."""
 
 
 def without_baseline(
     recipe: Recipe, data: Path | None = None, device: Literal["cpu", "cuda"] = "cpu"
 ) -> Recipe:
-    """The recipe without what the peer does not have, on one device, on the images of a folder if told."""
+    """The recipe without a baseline, as the peer has none, on one device and on the images of a folder."""
     return replace(
         recipe,
         baseline=False,
         data=replace(recipe.data, path=data or recipe.data.path),
         hardware=replace(recipe.hardware, accelerator=device),
     )
-
-
-def require_constant_rate(parser: argparse.ArgumentParser, recipe: Recipe, epochs: int) -> None:
-    """Stops where a recipe's learning rate would fall in so many epochs, as the peer's does not."""
-    constant = round(recipe.optimizer.decay_from * recipe.epochs)
-    if epochs > constant:
-        parser.error(
-            f"--epochs: expected at most {constant}, after which our rate falls and the peer's"
-            f" does not, got {epochs}"
-        )
 
 
 def networks_range(preparation: Preparation) -> tuple[float, float]:

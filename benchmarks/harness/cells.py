@@ -1,7 +1,7 @@
 """Cells of a table that takes hours: each is a command, and a file that is written when it is done.
 
-A cell's file is named by what it is, by the settings that decide it and by the code that it runs: a second
-call of a benchmark runs only what is missing, and one that is killed loses the cell that it was at.
+The name of the file contains the cell, hashes of its settings and of the code that it runs. A second call of
+a benchmark runs only the missing cells, and a killed one loses a single cell.
 """
 
 import argparse
@@ -21,11 +21,10 @@ from typing import Any
 from convergan.errors import UserError
 from convergan.files import make_folder
 from convergan.json_files import json_line, read_json, write_json
-from rows import GIT_COMMIT
+from harness import BENCHMARKS, ROOT
+from harness.rows import GIT_COMMIT
 
-ROOT = Path(__file__).parents[1]
-
-OF_CONVERGAN = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
+CONVERGAN_CODE = tuple(sorted((ROOT / "src" / "convergan").rglob("*.py")))
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,20 @@ class Cell:
     """One measurement."""
 
     names: tuple[str, ...]
-    """What it is: a row, a method, a draw. None of them holds a full stop."""
+    """Row, method and draw, or the like. None of them contains a full stop."""
     settings: dict[str, Any]
-    """What decides its numbers."""
+    """Settings that decide its numbers."""
     code: Iterable[Path]
-    """The files that it runs: others may change."""
+    """Files on which the result depends."""
 
     @property
     def stem(self) -> str:
-        """Its name, but for the code."""
+        """The name without the code."""
         return ".".join([*self.names, _hash(json_line(self.settings).encode())])
 
     @cached_property
     def name(self) -> str:
-        """Its name, with the code as it is when it is first asked for: before the cell is measured."""
+        """The name, with the code as it is when the name is first read: before the cell is measured."""
         return f"{self.stem}.{_hash(*(path.read_bytes() for path in self.code))}"
 
 
@@ -54,36 +53,36 @@ class Cells:
     """The cells of a benchmark, in a folder.
 
     Args:
-        folder: theirs.
-        any_code: one that other code measured, with the same settings, counts as well.
+        folder: where their files are.
+        any_code: True if cells that other code measured with the same settings count as well.
     """
 
     def __init__(self, folder: Path, *, any_code: bool = False) -> None:
         self.folder, self.any_code = folder, any_code
 
     def found(self, cell: Cell) -> dict[str, Any] | None:
-        """What was measured, or None."""
+        """The measured values, or None."""
         exact = self.folder / f"{cell.name}.json"
         if exact.exists():
             return read_json(exact)
         if not self.any_code:
             return None
-        others = sorted(
+        older = sorted(
             self.folder.glob(f"{cell.stem}.*.json"), key=lambda path: path.stat().st_mtime
         )
-        return read_json(others[-1]) if others else None
+        return read_json(older[-1]) if older else None
 
     def keep(self, cell: Cell, measured: dict[str, Any]) -> None:
-        """Writes a cell that is done, whole or not at all."""
+        """Writes a finished cell, atomically."""
         make_folder(self.folder)
         facts = {"names": cell.names, "settings": cell.settings, "git_commit": GIT_COMMIT}
         write_json(self.folder / f"{cell.name}.json", {**facts, **measured})
 
     def run(self, cells: Iterable[Cell], measure: Callable[[Cell], dict[str, Any]]) -> int:
-        """Measures what is missing, and says so, one after the other.
+        """Measures the missing cells one after the other, and prints each.
 
         Returns:
-            How many failed: the others are done all the same.
+            The number of cells that failed; the others are done.
         """
         failed = 0
         for cell in cells:
@@ -97,25 +96,25 @@ class Cells:
                 print(f"failed: {error}", flush=True)
                 continue
             self.keep(cell, measured)
-            shown = json_line({name: measured[name] for name in list(measured)[:4]})
-            print(shown, flush=True)
+            summary = json_line({name: measured[name] for name in list(measured)[:4]})
+            print(summary, flush=True)
         return failed
 
 
 def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, float]:
-    """Runs a command in a process of its own.
+    """Runs a command in a process of its own, which can import the harness.
 
     Args:
-        words: of the command.
-        log: where what it prints goes.
-        threads: that numerical libraries may use.
+        words: the words of the command.
+        log: file for its output.
+        threads: number of threads for numerical libraries.
 
     Returns:
         `wall_seconds` and `cpu_seconds` of the process, from its start to its end, and `peak_bytes`, the
         most memory that it had.
 
     Raises:
-        subprocess.CalledProcessError: it failed; the message has its last line.
+        subprocess.CalledProcessError: it failed; the message has the last line of its output.
     """
     make_folder(log.parent)
     start = time.perf_counter()
@@ -124,7 +123,7 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
             [*map(str, words)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
+            env=_environment(threads),
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -143,22 +142,28 @@ def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, floa
     }
 
 
+def _environment(threads: int) -> dict[str, str]:
+    paths = [str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    numbers = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **numbers, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:
-    """Runs `convergan train` into a new folder: one that a killed call left is begun anew.
+    """Runs `convergan train` into a new folder; the folder of a killed call is removed.
 
     Returns:
-        The run's results.json, and what `timed` gives.
+        The run's results.json, and the numbers of `timed`.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
-    spent = timed(
+    usage = timed(
         [*command, "--hardware.threads", threads], out.with_suffix(".log"), threads=threads
     )
-    return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **spent}
+    return {**json.loads((out / "results.json").read_text(encoding="utf-8")), **usage}
 
 
 def add_options(parser: argparse.ArgumentParser, runs: Path) -> None:
-    """Adds what commands that fill tables of cells are told: where data is, and which cells count."""
+    """Adds the options of commands that fill tables of cells: data, folders, and which cells count."""
     parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
     parser.add_argument("--table", action="store_true", help="print what there is, run nothing")

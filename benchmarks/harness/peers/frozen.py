@@ -11,25 +11,25 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
 
 SIDE = 128
-"""Of the images that the network is shown, in pixels; those of one channel are shown at three quarters."""
+"""Side of the images that the network sees, in pixels; images of one channel have three quarters of it."""
 
 MEAN, STDEV = 127.0, 128.0
-"""What the network was trained with: pixels of 0 to 255 become -1 to 1."""
+"""Normalization that the network was trained with: pixels of 0 to 255 become -1 to 1."""
 
 
-def frozen_features(drawn: Drawn, budget: Budget) -> Predict:
+def frozen_features(data: Drawn, budget: Budget) -> Predict:
     """Logistic regression, its penalty by cross-validation of the labels."""
     network = _network()
-    folds = min(5, int(np.bincount(drawn.labels).min()))
+    folds = min(5, int(np.bincount(data.labels).min()))
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
         {"logisticregression__C": [1e-4, 1e-3, 0.01, 0.1, 1]},
         cv=StratifiedKFold(folds, shuffle=True, random_state=budget.seed),
-    ).fit(_features(network, drawn.images[drawn.labelled], budget.bf16), drawn.labels)
+    ).fit(_features(network, data.images[data.labelled], budget.bf16), data.labels)
     return lambda images: search.predict(_features(network, images, budget.bf16))
 
 

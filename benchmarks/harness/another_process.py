@@ -1,7 +1,7 @@
-"""Tasks and trainings that have a process of their own, and run in it when it is their turn.
+"""Tasks and trainings in processes of their own, which take turns.
 
-What runs there allocates from nothing that others have freed, and they from nothing of its: what one returns
-to the system, the next would have to get back from there, page by page.
+In one process a task would allocate from the memory that another one has freed, or would have to get it back
+from the system, page by page.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from typing import Any
 
 import torch
 
-from measure import Enough, Seconds, Task, seconds_of
+from harness.measure import Enough, Seconds, Task, seconds_of
 
 
 @contextmanager
 def in_another_process(
     make_task: Callable[[], Task], device: torch.device | str = "cpu"
 ) -> Iterator[Callable[[], Seconds]]:
-    """A task in a process of its own, which times it there: the way there and back counts for nobody.
+    """Runs a task in a process of its own, which times it: the communication does not count.
 
     Args:
-        make_task: called there, once; can be pickled.
-        device: what the task has to wait for.
+        make_task: makes the task in that process; it can be pickled.
+        device: device for which the task has to wait.
     """
     with called_in_another_process(partial(_timed, make_task, device)) as task:
         yield task
@@ -32,68 +32,68 @@ def in_another_process(
 
 @contextmanager
 def called_in_another_process(make_task: Callable[[], Task]) -> Iterator[Callable[[], Any]]:
-    """A task in a process of its own, as a function that has it run there and gives its result.
+    """Yields a function that runs a task in a process of its own and returns its result.
 
     Args:
-        make_task: called there, once; can be pickled.
+        make_task: makes the task in that process; it can be pickled.
     """
     with turns_of_another_process(partial(_repeat, make_task)) as next_turn:
         yield next_turn
 
 
 class Turns:
-    """What another process is asked for, turn by turn, and what it answers."""
+    """Requests to another process, turn by turn, and its answers."""
 
-    def __init__(self, asked: Connection) -> None:
-        self._asked = asked
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def wait(self) -> None:
-        """Until the next turn is asked for.
+        """Wait until the next turn is asked for.
 
         Raises:
-            Enough: none will be.
+            Enough: there will be no other turn.
         """
         try:
-            self._asked.recv()
+            self._connection.recv()
         except EOFError:
             raise Enough from None
 
     def done(self, result: object) -> None:
-        """The turn is over."""
-        self._asked.send(result)
+        """Sends the result of a turn."""
+        self._connection.send(result)
 
 
 @contextmanager
 def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callable[[], Any]]:
-    """Asks a process of its own, on as many threads as there are here, for a turn; gives its result.
+    """Yields a function to ask a process, with as many threads as here, for the result of a turn.
 
     Args:
-        work: called there, once; waits for each turn and says when it is done; can be pickled.
+        work: runs in that process, waits for each turn and sends its result; it can be pickled.
     """
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    arguments = theirs, work, torch.get_num_threads()
+    own_end, other_end = context.Pipe()
+    arguments = other_end, work, torch.get_num_threads()
     # A daemon could not start processes that decode.
     process = context.Process(target=_work_in_turns, args=arguments)
     process.start()
     # Should that process fail, there is no other to wait for.
-    theirs.close()
+    other_end.close()
 
     def next_turn() -> Any:
-        ours.send("next")
-        return ours.recv()
+        own_end.send("next")
+        return own_end.recv()
 
     try:
         yield next_turn
     finally:
-        ours.close()
+        own_end.close()
         process.join()
 
 
-def _work_in_turns(asked: Connection, work: Callable[[Turns], object], threads: int) -> None:
+def _work_in_turns(connection: Connection, work: Callable[[Turns], object], threads: int) -> None:
     torch.set_num_threads(threads)
     with suppress(Enough):
-        work(Turns(asked))
+        work(Turns(connection))
 
 
 def _timed(make_task: Callable[[], Task], device: torch.device | str) -> Task:

@@ -1,4 +1,4 @@
-"""What each method of `few_labels` is given beside the images, and what it gives back."""
+"""Time that each method of `few_labels` has, and the function that it returns."""
 
 import time
 from collections.abc import Callable
@@ -11,19 +11,19 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """The classes of images, uint8 [n, height, width, channels]."""
 
 Clock = Literal["wall", "cpu"]
-"""`wall`, or `cpu`: CPU seconds over threads, on a machine that others use as well."""
+"""Clock of a budget: `wall`, or `cpu`, CPU seconds over threads, on a machine that others use."""
 
 
 @dataclass
 class Budget:
-    """Seconds to train in, from when it is made."""
+    """Time for training; it begins when the object is made."""
 
     seconds: float
     clock: Clock = "wall"
     threads: int = 1
     seed: int = 0
     bf16: bool = False
-    """Whether networks compute in bf16, where that is quicker."""
+    """True if networks compute in bf16, where that is quicker."""
     _begun: float = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -31,11 +31,11 @@ class Budget:
 
     @property
     def share_used(self) -> float:
-        """0 at the beginning, 1 or more when there is nothing left."""
+        """Share of the time that is over: 1 or more at its end."""
         return (self._now() - self._begun) / self.seconds
 
     def at_most(self, seconds: float) -> "Budget":
-        """Another, of fewer seconds, from now on."""
+        """A budget of at most so many seconds that begins now."""
         return replace(self, seconds=min(seconds, self.seconds))
 
     def _now(self) -> float:

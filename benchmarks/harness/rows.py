@@ -9,12 +9,13 @@ from typing import Any
 from convergan.files import write_text
 from convergan.json_files import spread_json_text
 from convergan.runs.provenance import git_commit, versions
-from measure import Times, medians, quartiles_of_ratio
+from harness import BENCHMARKS
+from harness.measure import Times, medians, quartiles_of_ratio
 
-RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", BENCHMARKS / "results"))
 
 GIT_COMMIT = git_commit(excluded="benchmarks/results")
-"""Of the code that runs, whatever is committed before it ends; results are no part of it."""
+"""Commit of the running code, whatever is committed before it ends; results are not part of it."""
 
 
 def row(
@@ -23,7 +24,7 @@ def row(
     setting: str,
     device: str,
     precision: str,
-    ours: float,
+    ours: float,  # words: a key of the JSON
     peer: float,
     peer_name: str,
     unit: str,
@@ -33,7 +34,8 @@ def row(
     **details: Any,
 ) -> dict[str, Any]:
     """One row. Accuracy has neither `times_faster` nor `floor`; `floor` is in `unit`, as `ours` and `peer`.
-    `details` are numbers that stand behind these."""
+    `details` are further numbers.
+    """
     return {
         "claim": claim,
         "setting": setting,
@@ -67,11 +69,11 @@ def without_folder(word: str) -> str:
     return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
 
 
-def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
-    """A row of times, less is better: medians of the turns of "ours" and of the task `peer`.
+def timing(*, times: Times, peer: str, **details: Any) -> dict[str, Any]:
+    """A row of times: medians of the turns of "ours" and of the task `peer`.
 
-    How many times as fast ours is differs less from turn to turn than the times do, where a machine is busy
-    for a while: `times_faster` is the median of that, not the ratio of the two medians.
+    On a machine that is busy for a while the ratio varies less from turn to turn than the times do:
+    `times_faster` is the median of the ratios, not the ratio of the medians.
     """
     seconds, quartiles = medians(times), quartiles_of_ratio(times[peer], times["ours"])
     return row(
@@ -79,7 +81,7 @@ def timing(*, times: Times, peer: str, **rest: Any) -> dict[str, Any]:
         peer=seconds[peer],
         times_faster=quartiles[1],
         times_faster_quartiles=quartiles,
-        **rest,
+        **details,
     )
 
 

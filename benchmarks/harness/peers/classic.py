@@ -1,7 +1,7 @@
 """Peers without a neural network: an SVM and scikit-learn's two ways to learn from unlabelled images.
 
-What is to be chosen is chosen by five-fold cross-validation of the labelled images. All of them are done in
-less time than they may take, but on 60,000 images.
+Five-fold cross-validation of the labelled images chooses their settings. They need less time than they may
+take, except on 60,000 images.
 """
 
 from collections.abc import Callable
@@ -17,56 +17,57 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC
 
 from convergan.data.image_set import UNLABELLED
-from few_label_budget import Budget, Predict
-from few_label_data import Drawn
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import Drawn
 
 ORIENTATIONS = 9
 COLOUR_GRID = 4
 COMPONENTS = 50
 
 
-def hog_svm(drawn: Drawn, budget: Budget) -> Predict:
+def hog_svm(data: Drawn, budget: Budget) -> Predict:
     """Histograms of oriented gradients and colours in a support vector machine, the labels alone."""
-    folds = _folds(drawn.labels, budget.seed)
+    folds = _folds(data.labels, budget.seed)
     searches = {
         cell: GridSearchCV(
             make_pipeline(StandardScaler(), SVC()), {"svc__C": [1, 10, 100]}, cv=folds
-        ).fit(hog_and_colour(drawn.images[drawn.labelled], cell), drawn.labels)
-        for cell in _cells(drawn)
+        ).fit(hog_and_colour(data.images[data.labelled], cell), data.labels)
+        for cell in _cells(data)
     }
-    cell = max(searches, key=lambda each: searches[each].best_score_)
+    cell = max(searches, key=lambda size: searches[size].best_score_)
     return lambda images: searches[cell].predict(hog_and_colour(images, cell))
 
 
-def self_training(drawn: Drawn, budget: Budget) -> Predict:
-    """Logistic regression on principal components of HOG and colour, or of the pixels, whichever errs less
-    on the labels; it takes in the images that it is sure of."""
-    folds = _folds(drawn.labels, budget.seed)
+def self_training(data: Drawn, budget: Budget) -> Predict:
+    """Logistic regression on principal components of HOG and colour, or of the pixels, whichever is better on
+    the labels; it adds the images that it is sure of.
+    """
+    folds = _folds(data.labels, budget.seed)
     ways: list[Callable[[np.ndarray], np.ndarray]] = [
-        _pixels, *(partial(hog_and_colour, cell=cell) for cell in _cells(drawn))
+        _pixels, *(partial(hog_and_colour, cell=cell) for cell in _cells(data))
     ]  # fmt: skip
-    found = []
+    searches = []
     for way in ways:
-        features = way(drawn.images)
+        features = way(data.images)
         components = PCA(min(2 * COMPONENTS, features.shape[1]), random_state=0)
         reduce = make_pipeline(StandardScaler(), components).fit(features)
         reduced = reduce.transform(features)
         search = GridSearchCV(
             LogisticRegression(max_iter=1000), {"C": [0.01, 0.1, 1, 10]}, cv=folds
-        ).fit(reduced[drawn.labelled], drawn.labels)
-        found.append((search, way, reduce, reduced))
-    search, way, reduce, reduced = max(found, key=lambda each: each[0].best_score_)
+        ).fit(reduced[data.labelled], data.labels)
+        searches.append((search, way, reduce, reduced))
+    search, way, reduce, reduced = max(searches, key=lambda entry: entry[0].best_score_)
     model = SelfTrainingClassifier(search.best_estimator_, threshold=0.9, max_iter=20)
-    model.fit(reduced, _all_labels(drawn))
+    model.fit(reduced, _all_labels(data))
     return lambda images: model.predict(reduce.transform(way(images)))
 
 
-def label_spreading(drawn: Drawn, budget: Budget) -> Predict:
+def label_spreading(data: Drawn, budget: Budget) -> Predict:
     """Labels spread over the nearest neighbours among the principal components of the pixels."""
-    pixels = _pixels(drawn.images)
+    pixels = _pixels(data.images)
     reduce = PCA(min(COMPONENTS, pixels.shape[1]), random_state=0).fit(pixels)
     model = LabelSpreading(kernel="knn", n_neighbors=7, n_jobs=budget.threads)
-    model.fit(reduce.transform(pixels), _all_labels(drawn))
+    model.fit(reduce.transform(pixels), _all_labels(data))
     return lambda images: model.predict(reduce.transform(_pixels(images)))
 
 
@@ -90,13 +91,13 @@ def _hog(images: np.ndarray, cell: int) -> np.ndarray:
     share = angle - lower
     count, rows, columns = grey.shape[0], grey.shape[1] // cell, grey.shape[2] // cell
     cells = np.empty((count, rows, columns, ORIENTATIONS), np.float32)
-    for each in range(ORIENTATIONS):
+    for orientation in range(ORIENTATIONS):
         votes = size * (
-            (lower % ORIENTATIONS == each) * (1 - share)
-            + ((lower + 1) % ORIENTATIONS == each) * share
+            (lower % ORIENTATIONS == orientation) * (1 - share)
+            + ((lower + 1) % ORIENTATIONS == orientation) * share
         )
         votes = votes[:, : rows * cell, : columns * cell]
-        cells[..., each] = votes.reshape(count, rows, cell, columns, cell).sum(axis=(2, 4))
+        cells[..., orientation] = votes.reshape(count, rows, cell, columns, cell).sum(axis=(2, 4))
     blocks = np.concatenate(
         [cells[:, i : rows - 1 + i, j : columns - 1 + j] for i in (0, 1) for j in (0, 1)], axis=-1
     )
@@ -110,12 +111,13 @@ def _colour(images: np.ndarray) -> np.ndarray:
     tiles = images[:, : rows * COLOUR_GRID, : columns * COLOUR_GRID].astype(np.float32) / 255
     tiles = tiles.reshape(count, COLOUR_GRID, rows, COLOUR_GRID, columns, channels)
     return np.concatenate(
-        [of(tiles, axis=(2, 4)).reshape(count, -1) for of in (np.mean, np.std)], axis=1
+        [statistic(tiles, axis=(2, 4)).reshape(count, -1) for statistic in (np.mean, np.std)],
+        axis=1,
     )
 
 
-def _cells(drawn: Drawn) -> list[int]:
-    side = min(drawn.images.shape[1:3])
+def _cells(data: Drawn) -> list[int]:
+    side = min(data.images.shape[1:3])
     return [cell for cell in (side // 4, side // 8) if cell >= 2]
 
 
@@ -124,9 +126,9 @@ def _folds(labels: np.ndarray, seed: int) -> StratifiedKFold:
     return StratifiedKFold(folds, shuffle=True, random_state=seed)
 
 
-def _all_labels(drawn: Drawn) -> np.ndarray:
-    labels = np.full(len(drawn.images), UNLABELLED)
-    labels[drawn.labelled] = drawn.labels
+def _all_labels(data: Drawn) -> np.ndarray:
+    labels = np.full(len(data.images), UNLABELLED)
+    labels[data.labelled] = data.labels
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Epochs of a recipe and of its peer: what each took, and what it came to."""
+"""Epochs of a recipe and of its peer, with their seconds and errors."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from convergan.training.loop import fit, steps_in_all
 from convergan.training.preparation import Preparation
 from convergan.training.progress import ProgressEntry, RunProgress
 from convergan.training.recorder import Recorder
-from equal_terms import WORKERS, networks_range
-from measure import Enough, interleaved_times, medians
-from peer_mnist import (
+from harness.equal_terms import WORKERS, networks_range
+from harness.measure import Enough, interleaved_times, medians
+from harness.peers.mnist import (
     ParquetImages,
     Peer,
     evaluation_loader,
@@ -31,31 +31,28 @@ from peer_mnist import (
 
 
 class EpochByEpoch:
-    """Leaves the books to the recorder, and tells what every epoch took and came to.
+    """An observer that records as `train` does, and reports the seconds and metrics of every epoch.
 
     Args:
-        recorder: what `train` has as observer.
+        recorder: the observer of `train`.
         epoch_ended: called with the epoch, its seconds, evaluation included, and the line of its metrics.
-        begins_after: called with the number of epochs that are already done.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         epoch_ended: Callable[[int, float, EpochLine], None],
-        begins_after: Callable[[int], None],
     ) -> None:
         self.recorder = recorder
-        self._epoch_ended, self._begins_after = epoch_ended, begins_after
+        self._epoch_ended = epoch_ended
 
-    def steps_done(self, done: int, of: int) -> None:
+    def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""
-        self.recorder.steps_done(done, of)
+        self.recorder.steps_done(done, total)
 
     def begins_after(self, epochs_done: int, warning: HealthWarning | None) -> None:
         """See `Observer`."""
         self.recorder.begins_after(epochs_done, warning)
-        self._begins_after(epochs_done)
 
     def epoch_ended(self, record: EpochRecord, *networks: Any) -> None:
         """See `Observer`."""
@@ -71,13 +68,12 @@ def fit_in_turns(
     preparation: Preparation,
     folder: RunFolder,
     epoch_ended: Callable[[int, float, EpochLine], None],
-    begins_after: Callable[[int], None] = lambda epochs_done: None,
 ) -> None:
     """Trains as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
     steps = steps_in_all(recipe, len(split.training.unlabelled))
-    shown = ProgressEntry(title="epoch", epochs=recipe.epochs, steps=steps)
-    with RunProgress(Console(quiet=True), [shown]).training(0) as progress:
+    bar = ProgressEntry(title="epoch", epochs=recipe.epochs, steps=steps)
+    with RunProgress(Console(quiet=True), [bar]).training(0) as progress:
         recorder = Recorder(
             folder,
             test=split.test,
@@ -94,7 +90,7 @@ def fit_in_turns(
                 recipe,
                 split.training,
                 checkpoints=folder.checkpoints,
-                observer=EpochByEpoch(recorder, epoch_ended, begins_after),
+                observer=EpochByEpoch(recorder, epoch_ended),
                 options=LoopOptions(),
             )
 
@@ -105,9 +101,9 @@ class PeersEpochs:
     Args:
         peer: networks that fit the images; they are initialized from some of them.
         data: the folder.
-        preparation: says which images are labelled, and how many are in a batch.
-        workers: processes that decode.
-        share: of the training images, that an epoch has.
+        preparation: the labelled images and the size of a batch.
+        workers: number of processes that decode.
+        share: share of the training images in an epoch.
     """
 
     def __init__(
@@ -120,18 +116,18 @@ class PeersEpochs:
             images, preparation.split.training.labelled.tolist()
         )
         peer.initialize(some_images(images))
-        some = Subset(images, range(round(share * len(images)))) if share < 1 else images
+        epoch_images = Subset(images, range(round(share * len(images)))) if share < 1 else images
         batch_size = preparation.recipe.batch_size
-        self.unlabelled = training_loader(some, batch_size, workers)
-        self.matched = training_loader(some, batch_size, workers)
+        self.unlabelled = training_loader(epoch_images, batch_size, workers)
+        self.matched = training_loader(epoch_images, batch_size, workers)
         self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
 
     def train(self) -> None:
-        """One epoch without a test."""
+        """Trains for an epoch, without a test."""
         self.peer.train_epoch(self.unlabelled, self.matched, self.labelled, self.labels)
 
     def run(self) -> tuple[float, int]:
-        """One epoch: its seconds, and the errors after it."""
+        """Trains for an epoch and tests; returns its seconds and errors."""
         start = time.perf_counter()
         self.train()
         errors = self.peer.test_errors(self.test)
@@ -139,7 +135,7 @@ class PeersEpochs:
 
 
 def seconds_by_workers(peer: Peer, data: Path, preparation: Preparation) -> dict[str, float]:
-    """Seconds of a tenth of an epoch with so many processes that decode."""
+    """Seconds of a tenth of an epoch by number of decoding processes."""
     tasks = {
         str(workers): PeersEpochs(peer, data, preparation, workers, share=0.1).train
         for workers in WORKERS

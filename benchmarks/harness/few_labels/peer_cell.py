@@ -1,9 +1,8 @@
-"""One cell of `few_labels` by a peer, in a process of its own, so that its CPU seconds are its alone.
+"""A cell of `few_labels` by a peer, in a process of its own, for its CPU seconds.
 
-python benchmarks/few_label_peers.py TASK METHOD DRAW --to FILE --seconds S --threads N [...]
+python -m harness.few_labels.peer_cell TASK METHOD DRAW --to FILE --seconds S --threads N [...]
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ import torch
 
 from convergan.json_files import write_json
 from convergan.runs.provenance import device_name
-from few_label_budget import Budget, Predict
-from few_label_data import MORE_TASKS, TASKS, Drawn, data_settings, drawn
-from peer_classic import hog_svm, label_spreading, self_training
-from peer_frozen import frozen_features
-from peer_small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
+from harness.command_line import command_parser
+from harness.few_labels.budget import Budget, Predict
+from harness.few_labels.data import TASKS, Drawn, data_settings, drawn
+from harness.peers.classic import hog_svm, label_spreading, self_training
+from harness.peers.frozen import frozen_features
+from harness.peers.small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
 
 METHODS: dict[str, Callable[[Drawn, Budget], Predict]] = {
     "LabelSpreading": label_spreading,
@@ -32,8 +32,8 @@ WITH_A_NETWORK = ("CNN-35s", "CNN", "FixMatch", "frozen")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=[*TASKS, *MORE_TASKS])
+    parser = command_parser(__doc__)
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("draw", type=int)
     parser.add_argument("--to", type=Path, required=True)
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    task = {**TASKS, **MORE_TASKS}[arguments.task]
+    task = TASKS[arguments.task]
     settings = data_settings(task, arguments.draw, mnist=arguments.mnist, folder=arguments.folder)
     images = drawn(task, arguments.draw, settings)
     # Found before the clock begins.

@@ -1,4 +1,4 @@
-"""A Python process that has so many seconds."""
+"""A Python process with a limit of seconds."""
 
 import os
 import signal
@@ -10,35 +10,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+from harness import ROOT
 
 GRACE_SECONDS = 20.0
-"""For a process to end when it is told to, with a checkpoint if it trains."""
+"""Time for a process to end when it is told to, with a checkpoint if it trains."""
 
 LOOK_SECONDS = 5.0
 
 TAIL = 3000
-"""Characters of the output that are kept."""
+"""Number of characters at the end of the output that are kept."""
 
 
 class Outcome(NamedTuple):
-    """What became of a process."""
+    """Outcome of a process."""
 
     word: str
-    """done, failed, or out of time."""
+    """Word for the outcome: done, failed, or out of time."""
     seconds: float
     output: str
-    """The end of what it printed."""
+    """The end of the output."""
 
 
 def run(words: list[str], log: Path, *, seconds: float, look: Callable[[], object]) -> Outcome:
-    """Runs Python in a process group of its own, for so many seconds at most; it can use what is in src.
+    """Runs Python in a process group of its own, for a limited time, with src on its path.
 
     Args:
-        words: what follows `python`.
-        log: takes all that it prints.
-        seconds: after which it is told to end, and a while later killed with all that it started.
-        look: called now and then meanwhile.
+        words: the words after `python`.
+        log: file for the output.
+        seconds: limit after which the process is told to end, and a while later killed with its group.
+        look: called every few seconds.
     """
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

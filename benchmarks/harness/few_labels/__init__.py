@@ -1,0 +1,1 @@
+"""Images, time and processes of the comparison in `few_labels`."""
