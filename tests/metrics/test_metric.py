@@ -177,7 +177,7 @@ def test_one_image_is_too_few(metric: Metric, message: str) -> None:
     with pytest.raises(UserError, match=message):
         estimate(metric, one, many)
     if metric.needs_reference:
-        with pytest.raises(UserError, match=message.replace("images", "reference")):
+        with pytest.raises(UserError, match=message.replace("images", "reference images")):
             estimate(metric, many, one)
 
 
