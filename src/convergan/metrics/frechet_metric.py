@@ -354,16 +354,14 @@ def _spreads(whole: _Whole, of_half: np.ndarray) -> tuple[Spread, Spread]:
             )
         )
         own = [
-            interval_of_squared_distance(float(parts[0]), means, trace, of_sum=True),
+            interval_of_squared_distance(float(parts[0]), means, trace),
             interval_of_squared_distance(
                 float(parts[1]), replace(covariances, bounded=False), bias
             ),
         ]
         infinite = [
             interval_of_squared_distance(
-                float(2 * part - half),
-                DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded),
-                of_sum=True,
+                float(2 * part - half), DistanceSpread(2 * one.at_zero, 0.0, one.slope, bounded)
             )
             for part, half, one, bounded in zip(
                 parts, halves, (means, covariances), (True, False), strict=True

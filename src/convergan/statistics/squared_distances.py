@@ -60,7 +60,7 @@ class DistanceSpread:
 
 
 def interval_of_squared_distance(
-    value: float, spread: DistanceSpread, bias: float = 0.0, *, of_sum: bool = False
+    value: float, spread: DistanceSpread, bias: float = 0.0
 ) -> Interval:
     """Interval of an estimate's mean at 95 %: all t and its bias of which `value` is neither too low nor too
     high an estimate, and `value` itself.
@@ -72,8 +72,6 @@ def interval_of_squared_distance(
         value: the estimate.
         spread: of estimates.
         bias: what they exceed t by on average.
-        of_sum: the estimate is part of a sum, and its low end as far below it as chance may have added where
-            t is 0, even if that is below 0: the sum has no bound there.
     """
     distance = value - bias
 
@@ -88,10 +86,8 @@ def interval_of_squared_distance(
         return Interval(value, value)
     start = max(distance, 0.0) if spread.bounded else distance
     high = _border(start, step, too_low)
-    if spread.bounded and not too_high(0.0):
-        low = distance - spread.bound(0.0, LEVEL) if of_sum else 0.0
-    elif spread.bounded:
-        low = _bisection(0.0, distance, lambda t: not too_high(t))
+    if spread.bounded:
+        low = 0.0 if not too_high(0.0) else _bisection(0.0, distance, lambda t: not too_high(t))
     else:
         low = -_border(-distance, step, lambda t: too_high(-t))
     return holding(value, low + bias, high + bias)
