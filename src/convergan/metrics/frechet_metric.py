@@ -377,7 +377,7 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
             )
         )
         own = [
-            interval_of_squared_distance(float(parts[0]), means, trace, part_of_sum=True),
+            interval_of_squared_distance(float(parts[0]), means, trace),
             interval_of_squared_distance(
                 float(parts[1]), replace(covariances, bounded=False), bias
             ),
@@ -386,7 +386,6 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
             interval_of_squared_distance(
                 float(2 * part - half),
                 DistanceSpread(2 * distance.at_zero, 0.0, distance.slope, bounded),
-                part_of_sum=True,
             )
             for part, half, distance, bounded in zip(
                 parts, halves, (means, covariances), (True, False), strict=True

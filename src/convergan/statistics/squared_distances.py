@@ -64,7 +64,7 @@ class DistanceSpread:
 
 
 def interval_of_squared_distance(
-    value: float, spread: DistanceSpread, bias: float = 0.0, *, part_of_sum: bool = False
+    value: float, spread: DistanceSpread, bias: float = 0.0
 ) -> Interval:
     """Interval of the expectation of an estimate at 95 %.
 
@@ -76,8 +76,6 @@ def interval_of_squared_distance(
         value: the estimate.
         spread: the variation of estimates.
         bias: the mean of the estimates less t.
-        part_of_sum: the estimate is one part of a sum, which has no bound at 0. If t may be 0, the low end is
-            then as far below the estimate as chance may have raised it, even below 0.
     """
     distance = value - bias
 
@@ -92,10 +90,8 @@ def interval_of_squared_distance(
         return Interval(value, value)
     start = max(distance, 0.0) if spread.bounded else distance
     high = _border(start, step, too_low)
-    if spread.bounded and not too_high(0.0):
-        low = distance - spread.bound(0.0, LEVEL) if part_of_sum else 0.0
-    elif spread.bounded:
-        low = _bisection(0.0, distance, lambda t: not too_high(t))
+    if spread.bounded:
+        low = 0.0 if not too_high(0.0) else _bisection(0.0, distance, lambda t: not too_high(t))
     else:
         low = -_border(-distance, step, lambda t: too_high(-t))
     return holding(value, low + bias, high + bias)
