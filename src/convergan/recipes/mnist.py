@@ -9,13 +9,13 @@ its weights, and its batch normalization adds 1e-5 in place of 1e-6 to the varia
 untrained generator differ by at most 3e-5. Moreover, samples are drawn by running statistics in place of
 those of their batch, so that an image is a function of its latent. On CPUs, noise is cut out of a bank of
 numbers, which makes no significant difference over seven seeds (121 errors compared with 115 with fresh
-noise, p = .36: docs/performance.md). On processors with units for it, the discriminator's products are in
+noise, p = .36: docs/notes/mnist.md). On processors with units for it, the discriminator's products are in
 bf16, which trains as well as fp32 (a note on one seed: 336 errors compared with 318 at epoch 13).
 `mnist-paper` has none of these departures.
 
 The departures have only been measured together, on five seeds (`benchmarks/results/mnist-100`). Whether the
 authors' own settings do better is not known: `mnist-paper` has not been run to its end. The reasons are notes
-on single runs of seed 0 with this Adam (docs/performance.md). At .003, with the authors' last layer, a run
+on single runs of seed 0 with this Adam (docs/notes/mnist.md). At .003, with the authors' last layer, a run
 had 1,033 errors of 10,000 after 14 epochs and 178 after 41; at .001, a run stayed near 178 from epoch 45 on;
 at .0018, a run kept improving to the end.
 
