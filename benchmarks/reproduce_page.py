@@ -219,7 +219,7 @@ def draw_curves(path: Path, expected_curves: list[ExpectedCurve]) -> None:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("wrong test images, %")
+        axes.set_ylabel("misclassified test images, %")
         axes.legend(frameon=False, fontsize=8)
 
     write_figure(path, draw)

@@ -13,8 +13,8 @@ _SIDE = 0.06
 """Distance between series in the same column, as a share of that between columns."""
 
 _Y_LABELS = {
-    "errors": "wrong test images",
-    "%": "wrong test images, %",
+    "errors": "misclassified test images",
+    "%": "misclassified test images, %",
     "Inception score": "Inception score",
 }
 

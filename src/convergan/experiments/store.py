@@ -68,7 +68,8 @@ class Outcome:
     """Test errors of a supervised baseline that was trained as well, within the same seconds."""
 
     adopted_from: str | None = None
-    """The run that it was taken from, if it was trained by other means."""
+    """Name of the folder of the run that it was taken from, if it was trained by other means. The place of
+    the folder is left out, as for other files: results are shared."""
 
 
 _OUTCOME = TypeAdapter(Outcome)
@@ -151,7 +152,7 @@ class Store:
         _outcome(source / "results.json", cell)
         content = kept_content(cell, source)
         if run is not None:
-            content["adopted_from"] = str(run)
+            content["adopted_from"] = run.resolve().name
         make_folder(target.parent)
         write_json(target, content)
 
@@ -217,7 +218,7 @@ def _facts_of_run(cell: Cell, folder: Path) -> dict[str, Any]:
         "data_fingerprint": manifests[-1].data.fingerprint,
         "trained_at_commits": tuple(commits),
     }
-    return facts | ({"adopted_from": str(folder.resolve())} if folder.is_symlink() else {})
+    return facts | ({"adopted_from": folder.resolve().name} if folder.is_symlink() else {})
 
 
 def _settings(recipe: Recipe) -> Mapping[str, Any]:
