@@ -42,6 +42,10 @@ FIRST_DRAW = 100
 PILOT_STEPS = (20, 80)
 """Steps of the two trainings whose difference tells what a step takes."""
 
+PILOT_CPU_SECONDS = 5
+"""Smallest difference between the two trainings. A smaller one is mostly noise: the second is then repeated
+with more steps."""
+
 EPOCHS = 4
 """Parts of a training: it is tested after each, which takes time as well."""
 
@@ -162,8 +166,7 @@ class Plan:
 
         # The first training of a folder also decodes it.
         run(1, 1)
-        short, longer = (run(steps, 1)["cpu_seconds"] for steps in PILOT_STEPS)
-        step = step_seconds(short, longer)
+        step = step_seconds(lambda steps: float(run(steps, 1)["cpu_seconds"]))
         results = run(max(EPOCHS, round(self.cpu_seconds / step)), EPOCHS)
         return {
             "test_errors": results["test_errors"],
@@ -176,10 +179,17 @@ class Plan:
         }
 
 
-def step_seconds(short: float, longer: float) -> float:
-    """CPU seconds of a step, from those of trainings of PILOT_STEPS steps; what they start with drops out."""
+def step_seconds(measure: Callable[[int], float]) -> float:
+    """CPU seconds of a step, without what a training starts with.
+
+    Args:
+        measure: trains for a number of steps and returns the CPU seconds of that.
+    """
     first, second = PILOT_STEPS
-    return max((longer - short) / (second - first), 1e-4)
+    start = measure(first)
+    while (difference := measure(second) - start) < PILOT_CPU_SECONDS:
+        second *= 4
+    return difference / (second - first)
 
 
 def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:

@@ -176,9 +176,15 @@ def test_variants_of_an_ablation_have_the_same_seconds(
 
 
 def test_a_step_is_timed_without_the_start() -> None:
-    first, second = ablation.PILOT_STEPS
-    assert ablation.step_seconds(7 + 0.3 * first, 7 + 0.3 * second) == pytest.approx(0.3)
-    assert ablation.step_seconds(9, 8) > 0
+    assert ablation.step_seconds(lambda steps: 7 + 0.3 * steps) == pytest.approx(0.3)
+
+
+def test_quick_steps_are_timed_for_longer() -> None:
+    """The start varies by more than 60 quick steps take."""
+    starts = iter([9, 7, 8, 7])
+    assert ablation.step_seconds(lambda steps: next(starts) + 0.01 * steps) == pytest.approx(
+        0.01, rel=0.3
+    )
 
 
 def test_records_of_former_runs_say_what_those_runs_say() -> None:

@@ -111,7 +111,10 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
     # Nothing of the paper's stands beside it.
     assert [row.name for row in apart.rows] == ["mnist-fast", "  median", "  draws of labels"]
     (note,) = apart.notes
-    assert "no counterpart among the paper's MNIST experiments, which are permutation-invariant" in note
+    assert (
+        "no counterpart among the paper's MNIST experiments, which are permutation-invariant"
+        in note
+    )
     write_error_bars(tmp_path / "table.svg", plan, found)
     text = (tmp_path / "table.svg").read_text()
     assert "<!-- mnist-paper -->" in text and "<!-- mnist-fast -->" not in text
