@@ -374,7 +374,7 @@ def _of_threshold(truth: float, setting: tuple[int, int, float], runs: int) -> M
     read, covered, late, reaches = [], [], [], []
     for _ in range(runs):
         votes = timed_votes(rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=of_images)
-        estimate = Thresholds(votes).of("a")
+        estimate = Thresholds(votes).threshold("a")
         assert estimate is not None
         bounds = estimate.exposure_ms.participants_and_images
         assert bounds is not None
