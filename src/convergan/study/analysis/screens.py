@@ -45,7 +45,7 @@ class Flagged:
 
 
 def screens_of(plan: Plan) -> Screens:
-    """Return the rules that a plan has fixed."""
+    """Return the rules of a frozen plan."""
     return Screens(
         fastest_ms=plan.fastest_ms, longest_run=plan.longest_run, most_leaning=plan.most_leaning
     )

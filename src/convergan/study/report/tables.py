@@ -1,4 +1,4 @@
-"""The tables of a report on a terminal."""
+"""The tables of a study's report on a terminal."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -21,11 +21,16 @@ from convergan.study.report.words import (
 )
 
 MOST_COMPARISONS = 10
-NOTHING = "–"
+"""Largest number of comparisons in a table."""
+
+NO_VALUE = "–"
+"""Cell without a value."""
+
+_BOTH = "participants\nand images"
 
 
 def new_table() -> Table:
-    """Without lines."""
+    """Make a table without lines."""
     return Table(box=None, pad_edge=False)
 
 
@@ -47,7 +52,7 @@ def _shares(arm: Arm) -> list[tuple[str, Estimate | None]]:
 
 
 def arm_table(arm: Arm) -> Table:
-    table = _table("", "", "participants", "and images", "naive")
+    table = _table("", "", "participants", _BOTH, "naive")
     for name, share in _shares(arm):
         if share is not None:
             table.add_row(
@@ -57,14 +62,14 @@ def arm_table(arm: Arm) -> Table:
                 interval(share.participants_and_images),
                 interval(share.naive),
             )
-    for name, it in (("d'", arm.d_prime), ("criterion", arm.criterion)):
-        if it is not None:
-            bounds = index_interval(it.participants)
-            table.add_row(name, index(it.value), bounds, NOTHING, NOTHING)
+    for name, number in (("d'", arm.d_prime), ("criterion", arm.criterion)):
+        if number is not None:
+            bounds = index_interval(number.participants)
+            table.add_row(name, index(number.value), bounds, NO_VALUE, NO_VALUE)
     return table
 
 
-def short_arms(findings: Findings) -> Table:
+def short_arm_table(findings: Findings) -> Table:
     table = _table("%", "accuracy", "error on generated", "error on real")
     for arm in findings.arms:
         name = f"{escape(arm.name)}{' (staircase)' * arm.timed}"
@@ -74,96 +79,96 @@ def short_arms(findings: Findings) -> Table:
 
 def _short(share: Estimate | None) -> str:
     if share is None:
-        return NOTHING
+        return NO_VALUE
     bounds = share.participants
-    between = "" if bounds is None else f" ({100 * bounds[0]:.1f}–{100 * bounds[1]:.1f})"
-    return f"{100 * share.value:.1f}{between}"
+    suffix = "" if bounds is None else f" ({100 * bounds[0]:.1f}–{100 * bounds[1]:.1f})"
+    return f"{100 * share.value:.1f}{suffix}"
 
 
-def told_apart_table(findings: Findings) -> Table:
+def conclusion_table(findings: Findings) -> Table:
     table = _table(
-        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "fakes seen"
+        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "obvious\nfakes"
     )
     table.add_column("conclusion")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None
         table.add_row(
             escape(arm.name),
-            NOTHING if arm.equivalence is None else chance(arm.equivalence.p_value),
-            NOTHING if arm.agreement is None else index(arm.agreement.alpha),
-            NOTHING if gain is None else points(gain.value),
-            NOTHING if arm.attention is None else percent(arm.attention.recognized),
+            NO_VALUE if arm.equivalence is None else chance(arm.equivalence.p_value),
+            NO_VALUE if arm.agreement is None else index(arm.agreement.alpha),
+            NO_VALUE if gain is None else points(gain.value),
+            NO_VALUE if arm.attention is None else percent(arm.attention.recognized),
             arm.conclusion,
         )
     return table
 
 
-def thresholds(findings: Findings) -> Table:
-    table = _table("", "exposure", "participants", "and images", "settled")
-    for arm, found in measured(findings):
+def threshold_table(findings: Findings) -> Table:
+    table = _table("", "exposure", "participants", _BOTH, "settled")
+    for arm, threshold in measured(findings):
         table.add_row(
             escape(arm.name),
-            milliseconds(found.exposure_ms.value),
-            milliseconds_interval(found.exposure_ms.participants),
-            milliseconds_interval(found.exposure_ms.participants_and_images),
-            f"{count(found.participants - found.moving)} of {count(found.participants)}",
+            milliseconds(threshold.exposure_ms.value),
+            milliseconds_interval(threshold.exposure_ms.participants),
+            milliseconds_interval(threshold.exposure_ms.participants_and_images),
+            f"{count(threshold.participants - threshold.moving)} of {count(threshold.participants)}",
         )
     return table
 
 
 Row = tuple[Comparison | ThresholdComparison, str, str, str]
-"""A comparison; its difference and the intervals of it in words."""
+"""A comparison; its difference and the intervals of that, formatted."""
 
 
-def of_accuracies(findings: Findings) -> list[Row]:
+def accuracy_rows(findings: Findings) -> list[Row]:
     return [
         (
-            each,
-            points(each.accuracy.value),
-            points_interval(each.accuracy.participants),
-            points_interval(each.accuracy.participants_and_images),
+            comparison,
+            points(comparison.accuracy.value),
+            points_interval(comparison.accuracy.participants),
+            points_interval(comparison.accuracy.participants_and_images),
         )
-        for each in findings.comparisons
+        for comparison in findings.comparisons
     ]
 
 
-def of_thresholds(findings: Findings) -> list[Row]:
+def threshold_rows(findings: Findings) -> list[Row]:
     return [
         (
-            each,
-            times(each.ratio.value),
-            times_interval(each.ratio.participants),
-            times_interval(each.ratio.participants_and_images),
+            comparison,
+            times(comparison.ratio.value),
+            times_interval(comparison.ratio.participants),
+            times_interval(comparison.ratio.participants_and_images),
         )
-        for each in findings.threshold_comparisons
+        for comparison in findings.threshold_comparisons
     ]
 
 
-def compared(rows: list[Row]) -> Table:
-    table = _table("", "difference", "participants", "and images", "p (Holm)")
+def comparison_table(rows: list[Row]) -> Table:
+    table = _table("", "difference", "participants", _BOTH, "p (Holm)")
     ranked = sorted(rows, key=lambda row: row[0].p_value or 0)
-    for each, *words in ranked[:MOST_COMPARISONS]:
+    for comparison, *formatted in ranked[:MOST_COMPARISONS]:
         table.add_row(
-            f"{escape(each.first)}\n− {escape(each.second)}",
-            *words,
-            NOTHING if each.p_holm is None else chance(each.p_holm),
-            style="bold" if differs(each) else "",
+            f"{escape(comparison.first)}\n− {escape(comparison.second)}",
+            *formatted,
+            NO_VALUE if comparison.p_holm is None else chance(comparison.p_holm),
+            style="bold" if differs(comparison) else "",
         )
     if len(ranked) > MOST_COMPARISONS:
-        table.add_row(f"and {len(ranked) - MOST_COMPARISONS} more", *4 * [NOTHING])
+        table.add_row(f"and {len(ranked) - MOST_COMPARISONS} more", *4 * [NO_VALUE])
     return table
 
 
-def image_sets(findings: Findings) -> Table:
+def image_set_table(findings: Findings) -> Table:
     table = _table("", "participants", "error", "fooling rate", "between images", "score")
-    for each in findings.image_sets:
-        stdev, rate = each.stdev_between_images, each.error_on_generated
+    for image_set in findings.image_sets:
+        stdev, rate = image_set.stdev_between_images, image_set.error_on_generated
         table.add_row(
-            escape(each.name),
-            count(each.participants),
-            percent(each.error),
-            NOTHING if rate is None else percent(rate),
-            NOTHING if stdev is None else f"± {percent(stdev)}",
-            NOTHING if each.score is None else f"{each.score:g}",
+            escape(image_set.name),
+            count(image_set.participants),
+            percent(image_set.error),
+            NO_VALUE if rate is None else percent(rate),
+            NO_VALUE if stdev is None else f"± {percent(stdev)}",
+            NO_VALUE if image_set.score is None else f"{image_set.score:g}",
         )
     return table
