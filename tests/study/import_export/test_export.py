@@ -18,7 +18,7 @@ from convergan.study.collect.bots import run_bot
 from convergan.study.design.plan import Plan
 from convergan.study.import_export.export import export_study, left_out, picture_of, read_votes
 from convergan.study.import_export.votes_import import read_collected
-from convergan.study.report.of_study import report_study
+from convergan.study.report.report_study import report_study
 from convergan.study.storage.schema import Arm, Image, Participant, Trial
 from studies import QUICK
 

@@ -19,7 +19,7 @@ from convergan.study.collect.joining import SIMULATED
 from convergan.study.collect.progress import progress_of
 from convergan.study.design.plan import CONTROL
 from convergan.study.import_export import record
-from convergan.study.import_export.tables import write_table
+from convergan.study.import_export.table_files import write_table
 from convergan.study.storage.audit import note
 from convergan.study.storage.database import Database
 from convergan.study.storage.opening import open_study

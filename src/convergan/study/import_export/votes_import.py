@@ -12,7 +12,7 @@ from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.unavailable import unavailable
 from convergan.study.analysis.votes import Votes
 from convergan.study.import_export.cells import Cells
-from convergan.study.import_export.tables import read_table, write_table
+from convergan.study.import_export.table_files import read_table, write_table
 
 _VOTE_COLUMNS = ("participant", "image", "generated", "answered_generated")
 _RATE_COLUMNS = ("participant", "error_on_generated", "error_on_real")

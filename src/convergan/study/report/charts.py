@@ -15,8 +15,8 @@ from convergan.study.report.figures import (
     interval_chart,
     scatter,
 )
+from convergan.study.report.formats import milliseconds, points
 from convergan.study.report.verdict import measured
-from convergan.study.report.words import milliseconds, points
 
 MOST_LINES = 6
 """Number of styles of lines; with more arms the lines would not be distinguishable."""

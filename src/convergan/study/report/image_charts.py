@@ -11,7 +11,7 @@ from convergan.study.report.figures import (
     ranked_intervals,
     scatter,
 )
-from convergan.study.report.words import correlation_words
+from convergan.study.report.formats import correlation_words
 
 
 def images_chart(image_set: ImageSet, place: int) -> Chart:

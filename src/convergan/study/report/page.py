@@ -16,7 +16,7 @@ from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
 from convergan.study.analysis.findings import Findings, ImageRate, ImageSet
 from convergan.study.design.staircase import LONGEST_MS, TARGET
-from convergan.study.report import charts, image_charts, words
+from convergan.study.report import charts, formats, image_charts
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.verdict import cautions, differs, measured, verdict
 
@@ -53,7 +53,7 @@ def write_page(path: Path, report: StudyReport) -> None:
     findings = report.findings
     environment = templates("convergan.study.report")
     environment.filters |= {"differs": differs} | {
-        name: getattr(words, name)
+        name: getattr(formats, name)
         for name in (
             "bounded",
             "correlation_words",
@@ -99,7 +99,7 @@ def write_page(path: Path, report: StudyReport) -> None:
         extremes=[
             _extremes(image_set, report) for image_set in findings.image_sets if image_set.images
         ],
-        unavailable=words.unavailable_words(findings),
+        unavailable=formats.unavailable_words(findings),
         version=__version__,
     )
     write_output(path, html)

@@ -8,8 +8,9 @@ from convergan.errors import printable
 from convergan.page.words import count
 from convergan.study.analysis.findings import Findings
 from convergan.study.design.staircase import TARGET
+from convergan.study.report.formats import correlation_words, unavailable_words
 from convergan.study.report.inputs import StudyReport
-from convergan.study.report.tables import (
+from convergan.study.report.terminal_tables import (
     NO_VALUE,
     accuracy_rows,
     arm_table,
@@ -22,7 +23,6 @@ from convergan.study.report.tables import (
     threshold_table,
 )
 from convergan.study.report.verdict import cautions, verdict
-from convergan.study.report.words import correlation_words, unavailable_words
 
 MOST_DETAILED = 4
 """Largest number of arms with a table for each; if there are more, each arm gets one line."""

@@ -14,7 +14,7 @@ from convergan.study.analysis.findings import (
 )
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
 from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
-from convergan.study.report.words import (
+from convergan.study.report.formats import (
     interval,
     milliseconds,
     milliseconds_interval,

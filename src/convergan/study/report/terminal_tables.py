@@ -7,8 +7,7 @@ from convergan.page.words import chance, count, percent
 from convergan.study.analysis.estimates import Estimate
 from convergan.study.analysis.findings import Arm, Comparison, Findings
 from convergan.study.analysis.thresholds import ThresholdComparison
-from convergan.study.report.verdict import differs, measured
-from convergan.study.report.words import (
+from convergan.study.report.formats import (
     index,
     index_interval,
     interval,
@@ -19,6 +18,7 @@ from convergan.study.report.words import (
     times,
     times_interval,
 )
+from convergan.study.report.verdict import differs, measured
 
 MOST_COMPARISONS = 10
 """Largest number of comparisons in a table."""
@@ -26,7 +26,7 @@ MOST_COMPARISONS = 10
 NO_VALUE = "–"
 """Cell without a value."""
 
-_BOTH = "participants\nand images"
+_PARTICIPANTS_AND_IMAGES = "participants\nand images"
 
 
 def new_table() -> Table:
@@ -52,7 +52,7 @@ def _shares(arm: Arm) -> list[tuple[str, Estimate | None]]:
 
 
 def arm_table(arm: Arm) -> Table:
-    table = _table("", "", "participants", _BOTH, "naive")
+    table = _table("", "", "participants", _PARTICIPANTS_AND_IMAGES, "naive")
     for name, share in _shares(arm):
         if share is not None:
             table.add_row(
@@ -104,7 +104,7 @@ def conclusion_table(findings: Findings) -> Table:
 
 
 def threshold_table(findings: Findings) -> Table:
-    table = _table("", "exposure", "participants", _BOTH, "settled")
+    table = _table("", "exposure", "participants", _PARTICIPANTS_AND_IMAGES, "settled")
     for arm, threshold in measured(findings):
         table.add_row(
             escape(arm.name),
@@ -145,7 +145,7 @@ def threshold_rows(findings: Findings) -> list[Row]:
 
 
 def comparison_table(rows: list[Row]) -> Table:
-    table = _table("", "difference", "participants", _BOTH, "p (Holm)")
+    table = _table("", "difference", "participants", _PARTICIPANTS_AND_IMAGES, "p (Holm)")
     ranked = sorted(rows, key=lambda row: row[0].p_value or 0)
     for comparison, *formatted in ranked[:MOST_COMPARISONS]:
         table.add_row(

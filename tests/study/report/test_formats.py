@@ -1,4 +1,4 @@
-from convergan.study.report.words import index, p_words, points, points_interval
+from convergan.study.report.formats import index, p_words, points, points_interval
 
 
 def test_numbers() -> None:
