@@ -75,7 +75,7 @@ def p_words(p_value: float | None) -> str:
     """Format a p-value: "p = 0.03", "p below 0.001"."""
     if p_value is None:
         return "not tested"
-    return f"p {chance(p_value)}" if p_value < 0.001 else f"p = {chance(p_value)}"
+    return f"p {chance(p_value)}" if p_value < 0.001 else f"p{SPACE}={SPACE}{chance(p_value)}"
 
 
 def correlation_words(correlation: Correlation) -> str:
