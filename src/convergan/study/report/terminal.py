@@ -28,8 +28,8 @@ MOST_DETAILED = 4
 """Largest number of arms with a table for each; if there are more, each arm gets one line."""
 
 _WIDTH = 80
-_INTERVALS = """95 % intervals: over participants; over participants and images; naive, as if all
-votes were independent. Tests are over participants and images, or over
+_INTERVALS = """95 % intervals: over participants; over participants and images; naive, as if
+all votes were independent. Tests are over participants and images, or over
 participants where the images are unknown."""
 _STAIRCASE = f"""(staircase): the staircase drives accuracy towards {100 * TARGET:.0f} %, and the errors
 with it, whatever the images are. Compare exposures instead."""
