@@ -213,4 +213,4 @@ def test_a_report_holds_to_the_plans_rules(make_study, serve, tmp_path):
     assert made.findings.arms[0].conclusion == "everyone flagged"
     assert not any("margin" in note for note in made.notes)
     other = report_study(study.where, tmp_path / "b.html", console=console, margin=0.05)
-    assert "The margin is 5 points, in place of the plan's 10." in other.notes
+    assert "The margin is 5 points instead of the plan's 10." in other.notes
