@@ -384,7 +384,7 @@ def _of_threshold(truth: float, setting: tuple[int, int, float], runs: int) -> M
         votes = timed_votes(
             rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=image_stdev
         )
-        estimate = Thresholds(votes).of("a")
+        estimate = Thresholds(votes).threshold("a")
         assert estimate is not None
         bounds = estimate.exposure_ms.participants_and_images
         assert bounds is not None

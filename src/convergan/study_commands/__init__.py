@@ -261,7 +261,7 @@ class Report(Checked):
         }
         if not self.study.lower().endswith((".csv", ".parquet")):
             require_extra()
-            from convergan.study.report.of_study import report_study
+            from convergan.study.report.report_study import report_study
 
             report_study(
                 self.study, self.out, simulated=self.simulated, margin=self.margin, **options

@@ -158,8 +158,9 @@ def test_timed_arms_stand_with_and_without_the_flagged_too() -> None:
     [without], [everybodys] = found.threshold_comparisons, found.with_flagged.threshold_comparisons
     changed = replace(found.with_flagged, threshold_comparisons=[replace(everybodys, p_holm=0.5)])
     assert without.p_holm is not None and without.p_holm < 0.05
-    assert "Leaving the flagged out changes 1 of 1 comparison of exposures." in cautions(
-        replace(found, with_flagged=changed)
+    assert (
+        "Leaving out the flagged participants changes 1 of 1 comparison of exposures."
+        in cautions(replace(found, with_flagged=changed))
     )
 
 

@@ -43,7 +43,7 @@ def test_few_trials_far_from_the_start_give_a_wide_interval_and_not_a_wrong_one(
     rng = np.random.default_rng(truth)
     covered = 0
     for _ in range(20):
-        found = Thresholds(timed_votes(rng, {"a": truth}, trials=60)).of("a")
+        found = Thresholds(timed_votes(rng, {"a": truth}, trials=60)).threshold("a")
         assert found and found.exposure_ms.participants_and_images
         low, high = found.exposure_ms.participants_and_images
         covered += low <= truth <= high
@@ -57,37 +57,39 @@ def test_the_start_of_the_staircase_draws_nothing_towards_it(truth: int, trials:
     votes = timed_votes(
         np.random.default_rng(truth + trials), {"a": truth}, participants=150, trials=trials
     )
-    found = Thresholds(votes).of("a")
+    found = Thresholds(votes).threshold("a")
     assert found and found.exposure_ms.value == pytest.approx(truth, rel=0.07)
 
 
 def test_what_was_shown_counts_and_not_what_was_asked_for() -> None:
     rng = np.random.default_rng(9)
     votes = timed_votes(rng, {"a": 320}, participants=20, trials=80)
-    before = Thresholds(votes).of("a")
+    before = Thresholds(votes).threshold("a")
     hung = rng.random(len(votes)) < 0.1
     shown = np.where(hung, 5000, votes.shown_ms)
     right = np.where(hung, votes.generated, votes.answered_generated)
-    found = Thresholds(replace(votes, shown_ms=shown, answered_generated=right)).of("a")
+    found = Thresholds(replace(votes, shown_ms=shown, answered_generated=right)).threshold("a")
     assert before and found
     assert before.wrong_exposures == 0 and found.wrong_exposures == hung.sum()
     assert found.exposure_ms.value == pytest.approx(before.exposure_ms.value, rel=0.1)
     # All of an exposure of half a frame more: within the frame that a display can be off.
     late = replace(votes, shown_ms=votes.shown_ms + 8)
-    assert Thresholds(late).of("a").wrong_exposures == 0  # type: ignore[union-attr]
+    assert Thresholds(late).threshold("a").wrong_exposures == 0  # type: ignore[union-attr]
     everything = Thresholds(replace(votes, shown_ms=np.full(len(votes), 5000.0)))
-    assert "a" in everything and everything.of("a") is None
+    assert "a" in everything and everything.threshold("a") is None
 
 
 def test_votes_without_a_measurement_are_counted(votes: Votes) -> None:
-    found = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).of("best")
+    found = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).threshold("best")
     assert found and found.unmeasured == 4000 and found.wrong_exposures == 0
 
 
 def test_a_staircase_that_still_moves_is_not_said_to_have_settled() -> None:
     rng = np.random.default_rng(10)
-    near = Thresholds(timed_votes(rng, {"a": 480}, participants=60, trials=60)).of("a")
-    far = Thresholds(timed_votes(rng, {"a": 100}, participants=60, trials=44, slope=0.1)).of("a")
+    near = Thresholds(timed_votes(rng, {"a": 480}, participants=60, trials=60)).threshold("a")
+    far = Thresholds(timed_votes(rng, {"a": 100}, participants=60, trials=44, slope=0.1)).threshold(
+        "a"
+    )
     assert near and far
     assert near.moving <= 6 and far.moving >= 40
 
@@ -97,7 +99,7 @@ def test_thresholds_of_few_images_differ_by_the_images_too() -> None:
     votes = timed_votes(
         rng, {"a": 400}, participants=40, trials=60, pool=30, stdev_of_images=0.5, stdev=0.05
     )
-    found = Thresholds(votes).of("a")
+    found = Thresholds(votes).threshold("a")
     assert found and found.exposure_ms.participants and found.exposure_ms.participants_and_images
     alone, both = (
         np.log(high / low)
@@ -125,7 +127,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(100):
         votes = timed_votes(rng, {"arm": 400}, participants=15, trials=60, pool=40)
-        found = Thresholds(votes).of("arm")
+        found = Thresholds(votes).threshold("arm")
         assert found and found.exposure_ms.participants_and_images
         low, high = found.exposure_ms.participants_and_images
         covered += low <= 400 <= high
@@ -147,7 +149,7 @@ def test_timed_and_untimed_arms_in_one_study(votes: Votes) -> None:
     assert [(each.first, each.second) for each in found.comparisons] == [("free", "freer")]
     assert found.threshold_comparisons == []
     assert found.arms[0].learning and found.arms[0].equivalence
-    assert "accuracy in random towards" in found.unavailable["learning curve"]
+    assert "accuracy in “random” towards" in found.unavailable["learning curve"]
 
 
 def test_an_untimed_study_knows_nothing_of_it() -> None:
@@ -161,7 +163,7 @@ def test_an_untimed_study_knows_nothing_of_it() -> None:
 
 def test_rows_may_come_in_any_order(votes: Votes) -> None:
     shuffled = votes.chosen(np.random.default_rng(0).permutation(len(votes)))
-    assert Thresholds(shuffled).of("best") == Thresholds(votes).of("best")
+    assert Thresholds(shuffled).threshold("best") == Thresholds(votes).threshold("best")
 
 
 def test_forty_trials_are_too_few() -> None:
@@ -186,7 +188,7 @@ def test_every_participant_has_a_threshold(votes: Votes) -> None:
     found = thresholds.by_participant()
     assert set(found) == set(votes.participant.tolist())
     best = [value for name, value in found.items() if name.startswith("best")]
-    mean = thresholds.of("best")
+    mean = thresholds.threshold("best")
     assert mean and np.exp(np.mean(np.log(best))) == pytest.approx(mean.exposure_ms.value, rel=0.03)
 
 

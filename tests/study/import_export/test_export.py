@@ -18,7 +18,7 @@ from convergan.study.collect.bots import run_bot
 from convergan.study.design.plan import Plan
 from convergan.study.import_export.export import export_study, left_out, picture_of, read_votes
 from convergan.study.import_export.votes_import import read_collected
-from convergan.study.report.of_study import report_study
+from convergan.study.report.report_study import report_study
 from convergan.study.storage.schema import Arm, Image, Participant, Trial
 from studies import QUICK
 
@@ -213,4 +213,4 @@ def test_a_report_holds_to_the_plans_rules(make_study, serve, tmp_path):
     assert made.findings.arms[0].conclusion == "everyone flagged"
     assert not any("margin" in note for note in made.notes)
     other = report_study(study.where, tmp_path / "b.html", console=console, margin=0.05)
-    assert "The margin is 5 points, in place of the plan's 10." in other.notes
+    assert "The margin is 5 points instead of the plan's 10." in other.notes

@@ -15,7 +15,7 @@ from convergan.errors import UserError
 from convergan.study.collect.forgetting import delete_participant
 from convergan.study.import_export.export import export_study, read_votes
 from convergan.study.preparation.preregistration import preregistration, read_plan
-from convergan.study.report.of_study import report_study
+from convergan.study.report.report_study import report_study
 from convergan.study.storage.audit import note
 from convergan.study.storage.opening import open_with_keys
 from studies import QUICK, write_images

@@ -91,7 +91,7 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
     votes = read_collected(out)
     assert isinstance(votes, Votes)
     assert (votes.participant[0], votes.arm[0], votes.images[0]) == ("w1", "GAN", "GAN")
-    with pytest.raises(UserError, match=r"columns: expected OURS=THEIRS .* got image=nothing"):
+    with pytest.raises(UserError, match=r"columns: expected NAME=NAME_IN_FILE.* got image=nothing"):
         import_votes(path, out, ["image=nothing"], overwrite=True)
 
 
@@ -210,7 +210,7 @@ def test_scores(tmp_path: Path) -> None:
         read_scores(path, "images")
     with pytest.raises(UserError, match="row 2: expected a number in score, got 'high'"):
         read_scores(file(tmp_path, "image,score", "a,1", "b,high"), "image")
-    with pytest.raises(UserError, match="row 2: expected one score of each of image, got a again"):
+    with pytest.raises(UserError, match="row 2: expected one score for each image, got a again"):
         read_scores(file(tmp_path, "image,score", "a,1", "a,2"), "image")
 
 

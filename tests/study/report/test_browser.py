@@ -1,6 +1,8 @@
 """The report of a study as a browser shows it."""
 
+import json
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +44,33 @@ def test_light_and_dark_both_show_something(tmp_path: Path, browser: Browser, pa
         assert ink[60:220].mean() > 0.01, "the verdict"
         assert ink[950:1250, 60:620].mean() > 0.002, "a chart"
         assert ink[950:1250, 660:1220].mean() > 0.002, "the chart beside it"
+
+
+def test_no_table_scrolls_sideways_on_a_phone(
+    tmp_path: Path,
+    browser: Browser,
+    report: StudyReport,
+    many_arms: StudyReport,
+    timed: StudyReport,
+) -> None:
+    """Rows fold into lines "column: value", so that no column is out of sight."""
+    reports = {"two": report, "many": many_arms, "timed": timed}
+    for name, each in reports.items():
+        write_page(tmp_path / f"{name}.html", each)
+        html = (tmp_path / f"{name}.html").read_text()
+        (tmp_path / f"{name}.html").write_text(html.replace("<details>", "<details open>"))
+    frames = "".join(f'<iframe src="{name}.html" width="400"></iframe>' for name in reports)
+    (tmp_path / "frames.html").write_text(
+        f"""<body>{frames}<pre></pre><script>
+        onload = () => document.querySelector("pre").textContent = JSON.stringify(
+            [...document.querySelectorAll("iframe")].flatMap(frame =>
+                [...frame.contentDocument.querySelectorAll("table")].map(table => [
+                    table.querySelector("caption").textContent,
+                    table.parentElement.clientWidth, table.parentElement.scrollWidth])))
+        </script>"""
+    )
+    address = (tmp_path / "frames.html").as_uri()
+    dom = browser(address, "--allow-file-access-from-files", "--dump-dom")
+    tables = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
+    assert len(tables) >= 8
+    assert [table for table in tables if table[2] > table[1]] == []

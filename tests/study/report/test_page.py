@@ -56,6 +56,22 @@ def test_it_is_sound_and_self_contained(page: Path) -> None:
     assert len(html) < 500_000
 
 
+def test_cells_have_the_names_of_their_columns(
+    tmp_path: Path, page: Path, timed: StudyReport
+) -> None:
+    """A narrow page shows them in place of the headings."""
+    write_page(tmp_path / "timed.html", timed)
+    for path in (page, tmp_path / "timed.html"):
+        tables = path.read_text(encoding="utf-8").replace("&nbsp;", " ").split("<table")[1:]
+        assert len(tables) >= 3
+        for table in tables:
+            headings = re.findall(r'<th scope="col">([^<]*)</th>', table)
+            rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], re.S)
+            assert rows
+            for row in rows:
+                assert re.findall(r"<td[^>]*?data-column=\"([^\"]*)\"", row) == headings[1:]
+
+
 def test_figures(page: Path) -> None:
     html = page.read_text(encoding="utf-8")
     titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
@@ -80,7 +96,7 @@ def test_rates_alone_leave_out_what_they_cannot_tell(
     tmp_path: Path, many_arms: StudyReport
 ) -> None:
     text = written(tmp_path, many_arms)
-    assert "Not known from these data needs single votes" in text
+    assert "Not available from these data needs single votes" in text
     assert "learning curve, Krippendorff's alpha, fooling rate by image" in text
     assert 'id="images"' not in (tmp_path / "report.html").read_text()
     assert "The sets in the order of their scores" in text
@@ -103,7 +119,7 @@ def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) ->
         assert f"{arm.threshold.exposure_ms.value:.0f} ms {low:.0f} to {high:.0f} ms" in text
         assert f"{100 * arm.accuracy.value:.1f} %" in text, "with a word of warning"
     assert "driven by the staircase" in text and "not applicable" in text
-    assert "The exposure that people needed" in text and "Arms compared" not in text
+    assert "Exposure that people needed" in text and "Comparisons of arms First arm" not in text
     html = (tmp_path / "report.html").read_text()
     titles = re.findall(r"<h3>([^<]*)</h3>\s*<ul", html)
     assert titles[:3] == ["Exposure thresholds", "The two errors", "Participants"]
@@ -122,7 +138,9 @@ def test_few_participants_are_warned_of(
 ) -> None:
     assert "Fewer than" not in words(page)
     text = written(tmp_path, few)
-    assert text.index("To know first") < text.index("Fewer than 10 participants in “random” (3)")
+    assert text.index("Notes and cautions") < text.index(
+        "Fewer than 10 participants in “random” (3)"
+    )
     write_json(tmp_path / "report.json", few)
     notes = json.loads((tmp_path / "report.json").read_text())["notes"]
     assert notes[0] == report.notes[0] and notes[2].startswith("Fewer than 10 participants")
@@ -162,7 +180,7 @@ def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
             data, title="x", source="x", page=tmp_path / "report.html", json=tmp_path / "report.json",
             overwrite=True, console=Console(quiet=True),
         )  # fmt: skip
-        assert "How it was computed" in words(tmp_path / "report.html")
+        assert "Means are over participants" in words(tmp_path / "report.html")
         json.loads((tmp_path / "report.json").read_text())
 
 

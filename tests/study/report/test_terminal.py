@@ -28,7 +28,7 @@ def test_every_number_stands_there_whole(report: StudyReport) -> None:
         assert arm.d_prime and f"{arm.d_prime.value:.2f}" in text
     [comparison] = report.findings.comparisons
     assert f"{100 * comparison.accuracy.value:+.1f}" in text
-    assert "2 participants were excluded" in text and "Not known" not in text
+    assert "2 participants were excluded" in text and "Not available" not in text
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_many_arms_get_a_line_each(many_arms: StudyReport) -> None:
     assert f"{100 * first.accuracy.value:.1f} ({100 * low:.1f}–{100 * high:.1f})" in text
     assert "and 11 more" in text, "of 21 comparisons"
     assert "scores of sets with errors: rho" in text
-    assert "Not known from these data" in text and "learning curve" in text
+    assert "Not available from these data" in text and "learning curve" in text
 
 
 def test_names_are_no_markup(report: StudyReport) -> None:
@@ -105,8 +105,8 @@ def test_a_timed_study_is_about_exposures(timed: StudyReport) -> None:
         low, high = arm.threshold.exposure_ms.participants
         assert f"{arm.threshold.exposure_ms.value:.0f} ms  {low:.0f} to {high:.0f} ms" in text
     assert text.count("accuracy (staircase)") == 2 and "not applicable" in text
-    assert "Exposures compared" in text and "Arms compared" not in text
-    assert "learning curve" in text.partition("Not known from these data")[2]
+    assert "Comparisons of exposures" in text and "Comparisons of arms" not in text
+    assert "learning curve" in text.partition("Not available from these data")[2]
     assert "to be right 75 % of the time: the arms differ (p below 0.001)." in " ".join(
         text.split()
     )

@@ -32,9 +32,9 @@ def arm(report: StudyReport, low: float, high: float, conclusion: str = "undecid
     [
         (0.7, 0.8, "better than chance", "People told generated images from real ones: right in"),
         (0.51, 0.53, "better than chance, by less than the margin", "People told generated"),
-        (0.3, 0.4, "worse than chance", "People took generated for real and real for generated"),
+        (0.3, 0.4, "worse than chance", "People took generated images for real, and real ones for generated"),
         (0.48, 0.52, "indistinguishable, attention not assessed",
-         "Indistinguishable, to within 5 points of chance, if people looked (attention: not assessed):"),
+         "Indistinguishable, within 5 points of chance, if people looked (attention not assessed):"),
         (0.4, 0.6, "undecided", "Undecided: people were right in"),
         (0.4, 0.6, "everyone flagged", "Nothing can be concluded: the answers of all 40 participants"),
     ],
@@ -56,7 +56,7 @@ def test_controls_that_were_recognized_make_it_plain(report: StudyReport) -> Non
         equivalence=Equivalence(0.025, 0.01, Interval(0.485, 0.515)),
     )
     findings = replace(report.findings, arms=[one], comparisons=[])
-    assert verdict(findings).startswith("Indistinguishable, to within 5 points of chance: people")
+    assert verdict(findings).startswith("Indistinguishable, within 5 points of chance: people")
     [caution] = cautions(findings)
     assert caution == (
         f"“random”: 98.0{S}% of the obvious fakes were called generated, which shows only that at least "
@@ -71,7 +71,9 @@ def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
     [comparison] = report.findings.comparisons
     same = replace(comparison, p_holm=0.21)
     said = verdict(replace(report.findings, comparisons=[same]))
-    assert said.endswith("undecided, as a difference this small may be chance (p = 0.21).")
+    assert said.endswith(
+        f"undecided, as a difference this small may be due to chance (p{S}={S}0.21)."
+    )
     untested: Comparison = replace(comparison, p_value=None, p_holm=None)
     assert verdict(replace(report.findings, comparisons=[untested])).endswith(
         "undecided (not tested)."
@@ -113,9 +115,9 @@ def test_what_forty_people_can_tell_is_found() -> None:
 
 def test_few_participants_are_warned_of(report: StudyReport, few: StudyReport) -> None:
     [attention] = cautions(report.findings)
-    assert attention.startswith("Attention: not assessed, as no obvious fakes")
+    assert attention.startswith("Attention was not assessed: there were no obvious fakes")
     [_, caution] = cautions(few.findings)
-    assert caution.startswith("Fewer than 10 participants in “random” (3): intervals of so few")
+    assert caution.startswith("Fewer than 10 participants in “random” (3): with so few, intervals")
     arms = 5 * [few.findings.arms[0]] + [few.findings.arms[1]]
     assert "in 5 of 6 arms:" in cautions(replace(few.findings, arms=arms))[1]
 
@@ -141,7 +143,9 @@ def test_what_thresholds_say(timed: StudyReport) -> None:
     three = replace(found, arms=[first, second, first], threshold_comparisons=two_of_three)
     assert verdict(three).endswith("; 2 of 3 comparisons of arms show a difference.")
     unknown = replace(found, arms=[replace(arm, threshold=None) for arm in found.arms])
-    assert verdict(unknown).startswith("Undecided: to find how long people need to see an image")
+    assert verdict(unknown).startswith(
+        "Undecided: finding out how long people need to see an image"
+    )
 
 
 def test_timed_and_untimed_arms_have_a_sentence_each(
@@ -149,7 +153,9 @@ def test_timed_and_untimed_arms_have_a_sentence_each(
 ) -> None:
     arms = [*report.findings.arms, timed.findings.arms[0]]
     said = verdict(replace(report.findings, arms=arms))
-    assert said.startswith(f"Untimed: {verdict(report.findings)} Timed: People needed ")
+    assert said.startswith(
+        f"Arms without a staircase: {verdict(report.findings)} Timed arms: People needed "
+    )
 
 
 def test_staircases_at_their_ends_are_warned_of(timed: StudyReport) -> None:
@@ -161,8 +167,6 @@ def test_staircases_at_their_ends_are_warned_of(timed: StudyReport) -> None:
     ]
     found = replace(timed.findings, arms=ends)
     said = cautions(found)
-    assert f"3 of 40 participants are shorter than the shortest exposure, 100{S}ms: they" in said[1]
-    assert (
-        f"21 of 40 participants are longer than the longest exposure, 1,000{S}ms: they" in said[2]
-    )
+    assert f"3 of 40 participants are shorter than the shortest exposure, 100{S}ms; the" in said[1]
+    assert f"21 of 40 participants are longer than the longest exposure, 1,000{S}ms; the" in said[2]
     assert f"{S}ms or more in arm" in verdict(found) and "or less" not in verdict(found)

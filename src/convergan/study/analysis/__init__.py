@@ -1,1 +1,1 @@
-"""The statistical analysis of votes: from votes or rates to findings."""
+"""The statistical analysis of a study: votes or error rates in, findings out."""

@@ -1,4 +1,4 @@
-"""From votes, or from error rates alone, to everything that a report shows."""
+"""The analysis of a study: from votes, or from error rates alone, to everything that its report shows."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,43 +32,45 @@ def analyse(
     seed: int = 0,
     screens: Screens | None = None,
 ) -> Findings:
-    """All statistics of a study; the same arguments give the same findings.
+    """Compute all statistics of a study; the same arguments give the same findings.
 
     Args:
-        image_scores: a number for each generated image, to correlate with how often it fools.
-        set_scores: a number for each set of images, to correlate with people's errors on it.
-        margin: how far from 50 % an accuracy may be and still count as chance, above 0 and below 0.5.
-        block_trials: length of a block of the learning curve, at least 1.
-        seed: of bootstraps and permutations, at least 0.
-        screens: the rules by which participants are left out for careless answers. None: the usual ones.
+        data: votes, or error rates where single votes are unknown.
+        image_scores: a score for each generated image, by its id, to correlate with its fooling rate.
+        set_scores: a score for each set of images, by its name, to correlate with people's errors on it.
+        margin: largest distance from an accuracy of 50 % that counts as chance, above 0 and below 0.5.
+        block_trials: length of a block of the learning curve in trials, at least 1.
+        seed: seed of bootstraps and permutations, at least 0.
+        screens: rules that leave participants with careless answers out; None: the default ones.
 
     Raises:
-        UserError: no votes; an argument outside its range; scores of other images or sets.
+        UserError: there are no votes, an argument is outside its range, or the scores are of other images or
+            sets.
     """
     _check(data, margin, block_trials, seed)
     screens = screens or Screens()
     flagged = flag(data, screens)
-    kept, emptied = without_flagged(data, flagged)
+    included, emptied = without_flagged(data, flagged)
     rng = np.random.default_rng(seed)
-    votes = kept if isinstance(kept, Votes) else None
+    votes = included if isinstance(included, Votes) else None
     judged = votes.judged if votes is not None else None
-    rates = rates_of(kept) if isinstance(kept, Votes) else kept
+    rates = rates_of(included) if isinstance(included, Votes) else included
     estimates = Estimates(rates, judged, rng)
     thresholds = Thresholds(judged)
     untimed = [arm for arm in estimates.arms if arm not in thresholds]
     sets = image_sets(rates, judged, image_scores or {}, set_scores or {}, rng)
-    # A staircase leaves nothing of people's errors to rank.
-    of_timed = {estimates.rates[arm].images[0] for arm in estimates.arms if arm in thresholds}
-    ranked = [each for each in sets if each.name not in of_timed]
+    # A staircase drives all errors to the same rate, which cannot rank sets.
+    timed_sets = {estimates.rates[arm].images[0] for arm in estimates.arms if arm in thresholds}
+    ranked = [image_set for image_set in sets if image_set.name not in timed_sets]
     trials = float(np.sum(rates.generated_trials + rates.real_trials))
-    left_out = Counter(each.arm for each in flagged)
+    flagged_by_arm = Counter(participant.arm for participant in flagged)
     return Findings(
         participants=len(rates),
         votes=None if np.isnan(trials) else round(trials),
         arms=[
             describe_arm(
                 name, estimates, thresholds, votes, margin, block_trials, rng,
-                flagged=left_out[name], emptied=name in emptied,
+                flagged=flagged_by_arm[name], emptied=name in emptied,
             )
             for name in estimates.arms
         ],
@@ -77,7 +79,7 @@ def analyse(
         image_sets=sets,
         error_correlation=set_correlation(ranked, "error", rng),
         error_on_generated_correlation=set_correlation(ranked, "error_on_generated", rng),
-        unavailable=unavailable(kept),
+        unavailable=unavailable(included),
         flagged=flagged,
         with_flagged=with_flagged(data, margin, seed) if flagged else None,
         screens=screens,
@@ -93,7 +95,7 @@ def _check(data: Votes | Rates, margin: float, block_trials: int, seed: int) -> 
     if len(data) == 0:
         raise UserError("votes: expected at least one, got none")
     if isinstance(data, Votes) and data.control.all():
-        raise UserError("votes: expected some on images that are no controls, got none")
+        raise UserError("votes: expected some on images other than controls, got none")
     if not 0 < margin < 0.5:
         raise UserError(f"margin: expected above 0 and below 0.5, got {margin}")
     if block_trials < 1:
@@ -103,7 +105,7 @@ def _check(data: Votes | Rates, margin: float, block_trials: int, seed: int) -> 
 
 
 def _comparisons(estimates: Estimates, arms: list[str], untested: set[str]) -> list[Comparison]:
-    """Of the accuracies of these arms."""
+    """Compare the accuracies of these arms, each with every later one."""
     return [
         Comparison(
             first=pair.first,

@@ -1,4 +1,4 @@
-"""What is known of one arm."""
+"""The findings about one arm."""
 
 import numpy as np
 
@@ -28,96 +28,105 @@ def describe_arm(
     flagged: int = 0,
     emptied: bool = False,
 ) -> Arm:
-    """Everything about an arm.
+    """Collect the findings about an arm.
 
     Args:
-        votes: all of the study's, controls too; None where only rates are known.
-        flagged: participants that the screens have flagged.
-        emptied: they are all.
+        name: of the arm.
+        estimates: estimates of all arms.
+        thresholds: thresholds of the timed arms.
+        votes: all votes of the study, controls included; None where only rates are known.
+        margin: largest distance from an accuracy of 50 % that counts as chance.
+        block_trials: length of a block of the learning curve in trials.
+        rng: for the bootstrap of the learning curve.
+        flagged: number of the arm's participants that the screens flag.
+        emptied: whether the screens flag all of its participants.
     """
     rates = estimates.rates[name]
-    everything = None if votes is None else votes.chosen(votes.arm == name)
-    here = None if everything is None else everything.judged
+    all_votes = None if votes is None else votes.chosen(votes.arm == name)
+    judged = None if all_votes is None else all_votes.judged
     trials = float(np.sum(rates.generated_trials + rates.real_trials))
     timed = name in thresholds
-    looked = None if everything is None else attention(everything)
+    attended = None if all_votes is None else attention(all_votes)
     tested = None if timed or emptied else estimates.tested(name)
-    equal = equivalence_of(tested, margin, looked)
+    equal = equivalence_of(tested, margin, attended)
     return Arm(
         name=name,
         images=str(rates.images[0]),
-        feedback=None if here is None else _feedback(here),
+        feedback=None if judged is None else _feedback(judged),
         participants=len(rates),
         votes=None if np.isnan(trials) else round(trials),
         accuracy=estimates.accuracy(name),
-        error_on_generated=estimates.of(name, "error_on_generated"),
-        error_on_real=estimates.of(name, "error_on_real"),
-        d_prime=estimates.of(name, "d_prime"),
-        criterion=estimates.of(name, "criterion"),
+        error_on_generated=estimates.mean(name, "error_on_generated"),
+        error_on_real=estimates.mean(name, "error_on_real"),
+        d_prime=estimates.mean(name, "d_prime"),
+        criterion=estimates.mean(name, "criterion"),
         conclusion=(
             "everyone flagged"
             if emptied
             else "not applicable"
             if timed
-            else conclude(tested.estimate if tested else None, equal, looked)
+            else conclude(tested.estimate if tested else None, equal, attended)
         ),
         samples=tested.samples if tested else None,
         interval=interval_of(tested),
         chance_p_value=tested.estimate.p_value(CHANCE) if tested else None,
         equivalence=equal,
-        attention=looked,
+        attention=attended,
         flagged=flagged,
-        agreement=None if here is None else agreement(here.image, here.answered_generated),
-        learning=None if here is None or timed else _learning(here, block_trials, rng),
-        response_seconds=None if here is None else _response_seconds(here),
+        agreement=None if judged is None else agreement(judged.image, judged.answered_generated),
+        learning=None if judged is None or timed else _learning(judged, block_trials, rng),
+        response_seconds=None if judged is None else _response_seconds(judged),
         timed=timed,
-        threshold=thresholds.of(name),
+        threshold=thresholds.threshold(name),
     )
 
 
 def equivalence_of(
-    tested: Tested | None, margin: float, looked: Attention | None
+    tested: Tested | None, margin: float, attended: Attention | None
 ) -> Equivalence | None:
-    """Of an accuracy with chance. Who does not look is right half of the time: where a share r of the votes
-    is of people who look, their accuracy is 1 / r times as far from chance as that of all, so r times the
-    margin is what all may be from it."""
+    """Test an accuracy for equivalence to chance, among the people who looked.
+
+    People who do not look are right half of the time. Where a share r of the votes comes from people who
+    look, the accuracy of all votes is r times as far from chance as theirs; therefore the margin of the test
+    is r times `margin`.
+    """
     if tested is None:
         return None
-    return equivalence(tested.estimate, CHANCE, margin * (looked.share if looked else 1))
+    return equivalence(tested.estimate, CHANCE, margin * (attended.share if attended else 1))
 
 
 def interval_of(tested: Tested | None) -> Interval | None:
-    """95 %, of a share."""
+    """Compute the 95 % interval of an accuracy."""
     return None if tested is None else tested.estimate.interval(possible=Interval(0, 1))
 
 
 def _feedback(votes: Votes) -> bool | None:
-    """None where some participants had it and some did not."""
+    """Return whether there was feedback; None where only some participants had it."""
     return bool(votes.feedback[0]) if np.ptp(votes.feedback.astype(int)) == 0 else None
 
 
 def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> LearningCurve:
-    found = learning(votes, block_trials)
-    blocks = mean_replicates(found.accuracy, rng)
+    curve = learning(votes, block_trials)
+    blocks = mean_replicates(curve.accuracy, rng)
     return LearningCurve(
         blocks=[
             Block(first_trial=int(first), last_trial=int(last), accuracy=estimate)
             for first, last, numbers, replicates in zip(
-                found.first_trial, found.last_trial, found.accuracy.T, blocks.T, strict=True
+                curve.first_trial, curve.last_trial, curve.accuracy.T, blocks.T, strict=True
             )
             if (estimate := _estimate(numbers, replicates))
         ],
-        gain=_estimate(found.gain, mean_replicates(found.gain, rng)),
+        gain=_estimate(curve.gain, mean_replicates(curve.gain, rng)),
     )
 
 
 def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> Estimate | None:
-    """None where no participant has this number."""
-    known = numbers[~np.isnan(numbers)]
-    if known.size == 0:
+    """Estimate a mean; None where no participant has a value."""
+    values = numbers[~np.isnan(numbers)]
+    if values.size == 0:
         return None
-    interval = expanded_percentile_interval(replicates, known.size)
-    return Estimate(value=float(known.mean()), participants=interval)
+    interval = expanded_percentile_interval(replicates, values.size)
+    return Estimate(value=float(values.mean()), participants=interval)
 
 
 def _response_seconds(votes: Votes) -> float | None:
@@ -126,5 +135,5 @@ def _response_seconds(votes: Votes) -> float | None:
         return None
     order = np.argsort(timed.participant, kind="stable")
     _, starts = np.unique(timed.participant[order], return_index=True)
-    of_each = np.split(timed.response_seconds[order], starts[1:])
-    return float(np.median([np.median(seconds) for seconds in of_each]))
+    by_participant = np.split(timed.response_seconds[order], starts[1:])
+    return float(np.median([np.median(seconds) for seconds in by_participant]))

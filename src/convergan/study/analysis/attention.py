@@ -1,4 +1,4 @@
-"""Whether people did the task, by positive controls: obvious fakes, which who looks calls generated."""
+"""Attention, measured by positive controls: obvious fakes, which anybody who looks calls generated."""
 
 from dataclasses import dataclass
 
@@ -17,44 +17,46 @@ from convergan.study.analysis.votes import Votes
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """What the participants of an arm made of the obvious fakes among their trials."""
+    """The answers of an arm's participants to the obvious fakes among their trials."""
 
     votes: int
+    """Number of votes on obvious fakes."""
 
     recognized: float
-    """Mean over participants of the share of controls that they called generated."""
+    """Mean over participants of the share of controls that they called generated, 0 to 1."""
 
     interval: Interval
-    """95 %, over participants."""
+    """95 % interval of `recognized`, over participants."""
 
     share: float
-    """At least so much of the votes came from people who looked, 0 to 1: 2 r - 1, with r the lower end of
-    the one-sided 95 % interval of `recognized`, if who does not look is right half of the time."""
+    """Lower bound of the share of votes that came from people who looked, 0 to 1: 2 r - 1, with r the lower
+    end of the one-sided 95 % interval of `recognized`, if people who do not look are right half of the
+    time."""
 
 
 def attention(votes: Votes) -> Attention | None:
-    """Of the votes of one arm; None without controls, or with those of fewer than two participants."""
+    """Assess the votes of one arm; None where fewer than two participants saw controls."""
     controls = votes.chosen(votes.control)
     names, place = np.unique(controls.participant, return_inverse=True)
     if len(names) < 2:
         return None
     shares = np.bincount(place[~controls.wrong], minlength=len(names)) / np.bincount(place)
-    nothing = np.empty(0)
-    found = crossed_estimate(
+    no_images = np.empty(0)
+    estimate = crossed_estimate(
         Crossed(
             numbers=shares,
-            image=nothing.astype(str),
-            stratum=nothing.astype(str),
-            effects=nothing,
+            image=no_images.astype(str),
+            stratum=no_images.astype(str),
+            effects=no_images,
             least_variance=independent_variance(float(controls.wrong.sum()), len(controls)),
         )
     )
-    if found is None:
+    if estimate is None:
         return None
-    low = found.interval(1 - 2 * SIGNIFICANCE).low
+    low = estimate.interval(1 - 2 * SIGNIFICANCE).low
     return Attention(
         votes=len(controls),
-        recognized=found.value,
-        interval=found.interval(possible=Interval(0, 1)),
+        recognized=estimate.value,
+        interval=estimate.interval(possible=Interval(0, 1)),
         share=float(np.clip((low - CHANCE) / (1 - CHANCE), 0, 1)),
     )

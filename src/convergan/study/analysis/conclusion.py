@@ -1,4 +1,4 @@
-"""The one word for what an arm's accuracy says."""
+"""The conclusion about an arm, drawn from its accuracy."""
 
 from typing import Literal
 
@@ -18,21 +18,23 @@ Conclusion = Literal[
     "everyone flagged",
     "not applicable",
 ]
+"""Words for a conclusion: in JSON, in reports and in documentation."""
 
 
 def conclude(
     accuracy: Student | None, equivalence: Equivalence | None, attention: Attention | None
 ) -> Conclusion:
-    """What an accuracy that nothing drives says.
+    """Draw the conclusion from the accuracy of an arm without a staircase.
 
-    "Indistinguishable" takes a test of equivalence, and obvious fakes that people recognized: the margin of
-    that test has been reduced to the share of people who looked. Without such controls the word says so.
+    "Indistinguishable" requires a significant test of equivalence and obvious fakes that people recognized:
+    the margin of that test has been reduced to the share of people who looked. Without obvious fakes the
+    conclusion adds "attention not assessed".
     """
     equivalent = equivalence is not None and equivalence.equivalent
     if accuracy is not None and accuracy.p_value(CHANCE) < SIGNIFICANCE:
         if accuracy.value < CHANCE:
             return "worse than chance"
-        # With so many votes even a difference that does not matter is seen.
+        # With many votes even a difference too small to matter is significant.
         if equivalent:
             return "better than chance, by less than the margin"
         return "better than chance"

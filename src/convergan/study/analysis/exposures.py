@@ -1,4 +1,4 @@
-"""Timed arms: which answers count, and for how long each image really was on the screen."""
+"""The answers of timed arms that count, and how long each image really was on the screen."""
 
 from dataclasses import dataclass
 
@@ -18,40 +18,42 @@ class Exposures:
     """The answers of one timed arm."""
 
     votes: Votes
-    """Those that count, of participants with enough of them, trial by trial."""
+    """Votes that count, of participants with enough trials, in the order of the trials."""
 
     shown_ms: np.ndarray
-    """float64 [votes]: as measured; as asked for where nobody measured it."""
+    """float64 [votes]: the measured exposure; the requested one where it was not measured."""
 
     wrong: int
-    """Answers left out: the image was shown more than a frame longer or shorter than asked for."""
+    """Number of answers left out: the image was shown more than a frame longer or shorter than requested."""
 
     unmeasured: int
-    """Answers that count although nobody measured how long the image was shown."""
+    """Number of answers that count although their exposure was not measured."""
 
     moving: int
-    """Participants whose staircase has not settled: in the second half of their trials the share of right
-    answers is not that at which it stays, by an exact binomial test at 5 %."""
+    """Number of participants whose staircase has not settled: in the second half of their trials the share
+    of right answers differs from the staircase's target, by an exact binomial test at 5 %."""
 
 
 def exposures_of(votes: Votes) -> dict[str, Exposures]:
-    """Of every timed arm. Where all images of an arm were to be shown equally long, there was no staircase,
-    and accuracy is free."""
+    """Collect the exposures of every timed arm, by its name.
+
+    An arm whose images were all to be shown equally long had no staircase, and is not timed.
+    """
     judged = votes.judged
-    found = {}
+    exposures = {}
     for arm in np.unique(judged.arm):
-        here = judged.chosen(judged.arm == arm)
-        asked = here.exposure_ms[~np.isnan(here.exposure_ms)]
-        if asked.size and np.ptp(asked) > 0:
-            found[str(arm)] = _of_arm(here)
-    return found
+        arm_votes = judged.chosen(judged.arm == arm)
+        requested_ms = arm_votes.exposure_ms[~np.isnan(arm_votes.exposure_ms)]
+        if requested_ms.size and np.ptp(requested_ms) > 0:
+            exposures[str(arm)] = _arm_exposures(arm_votes)
+    return exposures
 
 
-def _of_arm(votes: Votes) -> Exposures:
+def _arm_exposures(votes: Votes) -> Exposures:
     frame = np.where(np.isnan(votes.frame_ms), _USUAL_FRAME_MS, votes.frame_ms)
     with np.errstate(invalid="ignore"):
-        off = np.abs(votes.shown_ms - votes.exposure_ms) > frame + _ROUNDING_MS
-    usable = votes.chosen(~off & (votes.exposure_ms > 0))
+        wrong = np.abs(votes.shown_ms - votes.exposure_ms) > frame + _ROUNDING_MS
+    usable = votes.chosen(~wrong & (votes.exposure_ms > 0))
     order = np.lexsort((usable.trial, usable.participant))
     usable = usable.chosen(order)
     _, person, counts = np.unique(usable.participant, return_inverse=True, return_counts=True)
@@ -60,13 +62,14 @@ def _of_arm(votes: Votes) -> Exposures:
     return Exposures(
         votes=usable,
         shown_ms=np.where(measured, usable.shown_ms, usable.exposure_ms),
-        wrong=int(off.sum()),
+        wrong=int(wrong.sum()),
         unmeasured=int((~measured).sum()),
         moving=_moving(usable),
     )
 
 
 def _moving(votes: Votes) -> int:
+    """Count the participants whose staircase has not settled."""
     _, starts = np.unique(votes.participant, return_index=True)
     halves = [right[len(right) // 2 :] for right in np.split(~votes.wrong, starts[1:])]
     return sum(

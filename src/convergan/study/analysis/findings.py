@@ -1,4 +1,4 @@
-"""What a study found: everything that its report shows, and its JSON."""
+"""The findings of a study: everything that its report shows, and their JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,173 +17,207 @@ from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Some consecutive trials of an arm."""
+    """A block of consecutive trials of an arm."""
 
     first_trial: int
+    """Number of its first trial, from 1."""
+
     last_trial: int
     accuracy: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurve:
-    """Accuracy over the trials of an arm."""
+    """The accuracy of an arm in the course of its trials."""
 
     blocks: list[Block]
 
     gain: Estimate | None
-    """Accuracy in the second half of the trials minus that in the first; None where nobody did both."""
+    """Accuracy in the second half of the trials minus that in the first; None if no one answered in both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """The participants who were shown one set of images in one way."""
+    """The findings about an arm: the participants who were shown one set of images in one way."""
 
     name: str
+
     images: str
+    """Name of the set of generated images that the arm shows."""
 
     feedback: bool | None
-    """None where unknown or mixed."""
+    """Feedback after each answer; None where unknown, or where only some participants had it."""
 
     participants: int
 
     votes: int | None
-    """None where unknown."""
+    """Number of votes; None where unknown."""
 
     accuracy: Estimate
+    """Mean share of right answers."""
 
     error_on_generated: Estimate | None
-    """The fooling rate; None where no generated image was judged."""
+    """Mean share of generated images taken for real, the fooling rate; None where none was judged."""
 
     error_on_real: Estimate | None
+    """Mean share of real images taken for generated; None where none was judged."""
+
     d_prime: Estimate | None
+    """Mean d' of signal detection, 0 for guesses; None where unknown."""
+
     criterion: Estimate | None
+    """Mean criterion of signal detection, above 0 for a bias towards "real"; None where unknown."""
 
     conclusion: Conclusion
-    """The word that every sentence about this arm uses."""
+    """Conclusion from the accuracy, which every sentence about this arm uses."""
 
     samples: Samples | None
-    """What the conclusion takes for samples: both wherever the images are known; None where there is no
+    """Samples of the conclusion: participants and images wherever the images are known; None without a
     test."""
 
     interval: Interval | None
-    """95 %, of the accuracy, over these samples: what the conclusion's sentence prints."""
+    """95 % interval of the accuracy over these samples, which the conclusion's sentence prints."""
 
     chance_p_value: float | None
-    """Of an accuracy of 50 %, over these samples."""
+    """p-value of an accuracy of 50 %, over these samples."""
 
     equivalence: Equivalence | None
-    """Over these samples; the margin is that of the study, reduced to the share of people who looked."""
+    """Test of equivalence to chance over these samples; its margin is that of the study, times the share of
+    votes from people who looked."""
 
     attention: Attention | None
-    """What people made of obvious fakes; None where it was not assessed."""
+    """Answers to obvious fakes; None where attention was not assessed."""
 
     flagged: int
-    """Participants left out of all this, as their answers look careless."""
+    """Number of participants who are left out because their answers look careless."""
 
     agreement: Agreement | None
+    """Krippendorff's alpha; None where it is undefined."""
+
     learning: LearningCurve | None
+    """Learning curve; None where timed, and where only rates are known."""
 
     response_seconds: float | None
-    """Median over participants of their median time to answer."""
+    """Median over participants of their median response time, in seconds; None where unknown."""
 
     timed: bool
-    """Images were shown for as long as a staircase said, which drives the accuracy to one value."""
+    """Exposures were chosen by a staircase, which drives the accuracy to its target."""
 
     threshold: Threshold | None
-    """None where not timed, and where nobody has enough trials."""
+    """Exposure threshold; None where not timed, and where no participant has enough trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One arm minus another."""
+    """The difference between two arms: the first minus the second."""
 
     first: str
     second: str
 
     accuracy: Estimate
+    """Difference in mean accuracy, -1 to 1."""
+
     error_on_generated: Estimate | None
     error_on_real: Estimate | None
 
     p_value: float | None
-    """Of equal accuracies, over `samples`; None where there is no test."""
+    """p-value of equal accuracies, over `samples`; None without a test."""
 
     p_holm: float | None
-    """Corrected for the number of comparisons of this study."""
+    """The p-value corrected for the number of comparisons in this study (Holm)."""
 
     samples: Samples | None
-    """What the test takes for samples: both wherever the images are known."""
+    """Samples of the test: participants and images wherever the images are known; None without a test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRate:
-    """How often one generated image was taken for real."""
+    """The fooling rate of one generated image."""
 
     image: str
+    """Id of the image."""
+
     votes: int
+    """Number of votes on it."""
+
     fooled: int
+    """Number of votes that took it for real."""
 
     rate: float
-    """Shrunk towards the mean of its set."""
+    """Fooling rate, 0 to 1, shrunk towards the mean of its set."""
 
     interval: Interval
+    """95 % posterior interval of the rate."""
 
     score: float | None
-    """The caller's."""
+    """Score given to the analysis; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """One set of generated images, over all arms that show it."""
+    """The findings about a set of generated images, over all arms that show it."""
 
     name: str
     participants: int
 
     error: float
-    """Mean over participants of the share of wrong answers."""
+    """Mean over participants of the share of wrong answers, 0 to 1."""
 
     error_on_generated: float | None
+    """Mean over participants of the fooling rate, 0 to 1; None where unknown."""
 
     score: float | None
-    """The caller's."""
+    """Score given to the analysis; None without one."""
 
     images: list[ImageRate]
-    """The most fooling first; empty where single votes are not known."""
+    """Images in descending order of their fooling rates; empty where single votes are unknown."""
 
     stdev_between_images: float | None
-    """Of the images' true fooling rates."""
+    """Estimated standard deviation of the images' true fooling rates; None where unknown."""
 
     correlation: Correlation | None
-    """Of the images' scores with their shrunk fooling rates."""
+    """Rank correlation of the images' scores with their shrunk fooling rates; None without scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmWithFlagged:
-    """An arm with everybody in it."""
+    """An arm with its flagged participants."""
 
     name: str
     participants: int
+
     accuracy: float
+    """Mean share of right answers, 0 to 1."""
+
     interval: Interval | None
+    """95 % interval of the accuracy; None where it cannot be computed."""
+
     conclusion: Conclusion
 
     threshold: Threshold | None
-    """Where timed."""
+    """Exposure threshold; None where not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonWithFlagged:
-    """One arm minus another, with everybody in them."""
+    """The difference between two arms with their flagged participants: the first minus the second."""
 
     first: str
     second: str
+
     accuracy: float
+    """Difference in mean accuracy, -1 to 1."""
+
     p_value: float | None
+    """p-value of equal accuracies; None without a test."""
+
     p_holm: float | None
+    """The p-value corrected for the number of comparisons in this study (Holm)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithFlagged:
-    """What the study would say, had nobody been left out for careless answers."""
+    """The findings as they would be if no one were left out for careless answers."""
 
     arms: list[ArmWithFlagged]
     comparisons: list[ComparisonWithFlagged]
@@ -192,50 +226,59 @@ class WithFlagged:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Everything found."""
+    """All findings of a study."""
 
     participants: int
-    """Those who are not flagged, and those of arms where everyone is."""
+    """Number of participants who are not flagged, and of those in arms where everyone is."""
 
     votes: int | None
-    """None where unknown."""
+    """Number of their votes; None where unknown."""
 
     arms: list[Arm]
 
     comparisons: list[Comparison]
-    """Of arms that are not timed."""
+    """Comparisons of the accuracies of arms that are not timed."""
 
     threshold_comparisons: list[ThresholdComparison]
-    """Of timed arms."""
+    """Comparisons of the thresholds of timed arms."""
 
     image_sets: list[ImageSet]
 
     error_correlation: Correlation | None
-    """Of the sets' scores with people's errors on all images."""
+    """Rank correlation of the sets' scores with people's errors on all images; None without a ranking."""
 
     error_on_generated_correlation: Correlation | None
-    """Of the sets' scores with their fooling rates."""
+    """Rank correlation of the sets' scores with their fooling rates; None without a ranking."""
 
     unavailable: dict[str, str]
-    """What cannot be known from these data, by name, and why."""
+    """Numbers that these data cannot give: their names and the reasons."""
 
     flagged: list[Flagged]
-    """Whom the screens flag: their votes are in nothing but `with_flagged`."""
+    """Participants whom the screens flag; their votes are only in `with_flagged`."""
 
     with_flagged: WithFlagged | None
-    """None where nobody is flagged."""
+    """Findings with the flagged participants; None where no one is flagged."""
 
     screens: Screens
+
     margin: float
+    """Largest distance from an accuracy of 50 % that counts as chance."""
+
     block_trials: int
+    """Length of a block of the learning curves, in trials."""
+
     replicates: int
+    """Number of bootstrap replicates."""
+
     permutations: int
+    """Number of permutations of a test of a rank correlation."""
+
     seed: int
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: intervals as lists, what is not a number as null."""
+        """Return plain values for JSON: intervals as lists, NaN and None as null."""
         plain: dict[str, Any] = json_values(self)
-        for arm, found in zip(plain["arms"], self.arms, strict=True):
-            if found.equivalence is not None:
-                arm["equivalence"]["indistinguishable"] = found.equivalence.equivalent
+        for plain_arm, arm in zip(plain["arms"], self.arms, strict=True):
+            if arm.equivalence is not None:
+                plain_arm["equivalence"]["indistinguishable"] = arm.equivalence.equivalent
         return plain

@@ -1,4 +1,4 @@
-"""What people make of each set of generated images, and of each image in it."""
+"""The findings about sets of generated images, and about the images in them."""
 
 from collections.abc import Mapping
 
@@ -20,10 +20,17 @@ def image_sets(
     set_scores: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[ImageSet]:
-    """Every set of images that participants were shown, over all arms that show it.
+    """Collect the findings about every set of generated images, over all arms that show it.
+
+    Args:
+        rates: error rates of all participants.
+        votes: votes on images other than controls; None where only rates are known.
+        image_scores: scores by the id of the image; empty for none.
+        set_scores: scores by the name of the set; empty for none.
+        rng: for posterior draws and permutations.
 
     Raises:
-        UserError: scores of none of the images, or not of all sets.
+        UserError: none of the images has a score, or a set has none.
     """
     names = [str(name) for name in np.unique(rates.images)]
     if set_scores and (missing := [name for name in names if name not in set_scores]):
@@ -31,10 +38,10 @@ def image_sets(
             f"set scores: expected one for each set of images, got none for {', '.join(missing)}"
         )
     if votes is not None and image_scores:
-        shown = np.unique(votes.image[votes.generated])
-        if not any(image in image_scores for image in shown.tolist()):
+        judged = np.unique(votes.image[votes.generated])
+        if not any(image in image_scores for image in judged.tolist()):
             raise UserError(
-                f"image scores: expected some for the generated images, such as {shown[0]}, "
+                f"image scores: expected some for the generated images, such as {judged[0]}, "
                 f"got others, such as {next(iter(image_scores))}"
             )
     return [
@@ -53,8 +60,17 @@ def image_sets(
 def set_correlation(
     sets: list[ImageSet], error: str, rng: np.random.Generator
 ) -> Correlation | None:
-    """Of the scores of sets with their `error` or `error_on_generated`; None where there is no ranking."""
-    pairs = [(each.score, getattr(each, error)) for each in sets]
+    """Correlate the scores of sets with their errors.
+
+    Args:
+        sets: the sets.
+        error: name of the error, "error" or "error_on_generated".
+        rng: for permutations.
+
+    Returns:
+        The rank correlation; None without a ranking.
+    """
+    pairs = [(image_set.score, getattr(image_set, error)) for image_set in sets]
     pairs = [pair for pair in pairs if None not in pair]
     if not pairs:
         return None
@@ -70,39 +86,39 @@ def _image_set(
     score: float | None,
     rng: np.random.Generator,
 ) -> ImageSet:
-    """`votes`: those on the generated images of this set."""
+    """Collect the findings about one set; `votes` are those on its generated images."""
     images: list[ImageRate] = []
     stdev = correlation = None
     if votes is not None and len(votes):
         names, row = np.unique(votes.image, return_inverse=True)
         tries = np.bincount(row)
         fooled = np.bincount(row[votes.wrong], minlength=len(names))
-        found = image_rates(fooled, tries, rng)
-        if found is not None:
-            stdev = found.stdev
+        estimates = image_rates(fooled, tries, rng)
+        if estimates is not None:
+            stdev = estimates.stdev
             images = [
                 ImageRate(
                     image=str(names[place]),
                     votes=int(tries[place]),
                     fooled=int(fooled[place]),
-                    rate=float(found.rate[place]),
-                    interval=Interval(float(found.low[place]), float(found.high[place])),
+                    rate=float(estimates.rate[place]),
+                    interval=Interval(float(estimates.low[place]), float(estimates.high[place])),
                     score=image_scores.get(str(names[place])),
                 )
-                for place in np.argsort(-found.rate, kind="stable")
+                for place in np.argsort(-estimates.rate, kind="stable")
             ]
-            scored = [each for each in images if each.score is not None]
+            scored = [image for image in images if image.score is not None]
             correlation = rank_correlation(
-                np.array([each.score for each in scored], float),
-                np.array([each.rate for each in scored]),
+                np.array([image.score for image in scored], float),
+                np.array([image.rate for image in scored]),
                 rng,
             )
-    known = rates.error_on_generated[~np.isnan(rates.error_on_generated)]
+    errors = rates.error_on_generated[~np.isnan(rates.error_on_generated)]
     return ImageSet(
         name=name,
         participants=len(rates),
         error=float(1 - rates.accuracy.mean()),
-        error_on_generated=float(known.mean()) if known.size else None,
+        error_on_generated=float(errors.mean()) if errors.size else None,
         score=score,
         images=images,
         stdev_between_images=stdev,

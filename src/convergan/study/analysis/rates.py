@@ -1,4 +1,4 @@
-"""Error rates of single participants: what most statistics of a study start from."""
+"""Error rates of participants, from which most statistics of a study are computed."""
 
 from dataclasses import dataclass, fields
 
@@ -7,66 +7,68 @@ import numpy as np
 from convergan.study.analysis.votes import Votes
 
 CHANCE = 0.5
-"""The accuracy of who guesses: half of the images are generated."""
+"""Accuracy of guesses: half of the images are generated."""
 
 MARGIN = 0.05
-"""How far from chance an accuracy may be and still count as chance, where nobody says otherwise."""
+"""Default of the largest distance from chance that counts as chance."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """One row a participant, columns of equal length n."""
+    """Error rates of participants: one row for each, columns of equal length n."""
 
     participant: np.ndarray
-    """str [n]"""
+    """str [n]: name or code of the participant."""
 
     arm: np.ndarray
-    """str [n]"""
+    """str [n]: name of the participant's arm."""
 
     images: np.ndarray
-    """str [n]: the set of generated images that the arm shows."""
+    """str [n]: name of the set of generated images that the arm shows."""
 
     generated_trials: np.ndarray
-    """float64 [n]: how many generated images the participant judged; NaN where unknown."""
+    """float64 [n]: number of generated images judged; NaN where unknown."""
 
     real_trials: np.ndarray
-    """float64 [n]: how many real ones; NaN where unknown."""
+    """float64 [n]: number of real images judged; NaN where unknown."""
 
     error_on_generated: np.ndarray
-    """float64 [n], 0 to 1: share of the generated images taken for real, the fooling rate; NaN where none."""
+    """float64 [n], 0 to 1: share of generated images taken for real, the fooling rate; NaN without such."""
 
     error_on_real: np.ndarray
-    """float64 [n], 0 to 1: share of the real images taken for generated; NaN where none."""
+    """float64 [n], 0 to 1: share of real images taken for generated; NaN without such."""
 
     def __len__(self) -> int:
         return len(self.participant)
 
     @property
     def fooled(self) -> np.ndarray:
-        """float64 [n]: how many generated images were taken for real; NaN where unknown."""
+        """Number of generated images taken for real: float64 [n], NaN where unknown."""
         return _count(self.error_on_generated, self.generated_trials)
 
     @property
     def doubted(self) -> np.ndarray:
-        """float64 [n]: how many real images were taken for generated; NaN where unknown."""
+        """Number of real images taken for generated: float64 [n], NaN where unknown."""
         return _count(self.error_on_real, self.real_trials)
 
     @property
     def accuracy(self) -> np.ndarray:
-        """float64 [n]: share of right answers; where the numbers of trials are unknown, as many
-        generated as real images are assumed."""
+        """Share of right answers: float64 [n], 0 to 1.
+
+        Where the numbers of trials are unknown, as many generated as real images are assumed.
+        """
         trials = self.generated_trials + self.real_trials
-        known = 1 - (self.fooled + self.doubted) / trials
+        counted = 1 - (self.fooled + self.doubted) / trials
         halves = 1 - (self.error_on_generated + self.error_on_real) / 2
-        return np.where(np.isnan(trials), halves, known)
+        return np.where(np.isnan(trials), halves, counted)
 
     def chosen(self, rows: np.ndarray) -> "Rates":
-        """Some of the participants, by a mask or by indices."""
+        """Return some of the participants, by a mask or by indices."""
         return Rates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def rates_of(votes: Votes) -> Rates:
-    """Counts the votes of each participant, controls aside; participants in the order of their names."""
+    """Compute error rates from votes, without controls; participants in the order of their names."""
     votes = votes.judged
     participants, first, row = np.unique(votes.participant, return_index=True, return_inverse=True)
 

@@ -1,4 +1,4 @@
-"""Timed arms: a staircase drives their accuracy to one value; what tells is the exposure that this takes."""
+"""Exposure thresholds of timed arms, whose accuracy a staircase drives to its target."""
 
 import math
 from collections.abc import Collection
@@ -20,79 +20,88 @@ from convergan.study.design.staircase import LONGEST_MS, SHORTEST_MS
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """What the participants of a timed arm needed to be right 75 % of the time."""
+    """The exposure that the participants of a timed arm needed to be right 75 % of the time."""
 
     exposure_ms: Estimate
-    """Geometric mean over participants."""
+    """Geometric mean over participants, in ms."""
 
     participants: int
-    """With enough trials: the threshold is theirs."""
+    """Number of participants with enough trials, whose threshold it is."""
 
     moving: int
-    """Those of them whose staircase has not settled. The fit uses all trials, settled or not."""
+    """Number of them whose staircase has not settled. The fit uses all trials, settled or not."""
 
     beyond_longest: int
-    """Those whose threshold is longer than the longest exposure: they may need more still."""
+    """Number of them whose threshold is longer than the longest exposure, and perhaps underestimated."""
 
     beyond_shortest: int
-    """Those whose threshold is shorter than the shortest."""
+    """Number of them whose threshold is shorter than the shortest exposure."""
 
     wrong_exposures: int
-    """Answers left out, as the image was shown more than a frame longer or shorter than asked for."""
+    """Number of answers left out: the image was shown more than a frame longer or shorter than requested."""
 
     unmeasured: int
-    """Answers where it is not known how long the image was shown; what was asked for stands in."""
+    """Number of answers whose exposure was not measured; the requested exposure is used for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdComparison:
-    """One timed arm beside another."""
+    """The ratio of the thresholds of two timed arms."""
 
     first: str
     second: str
 
     ratio: Estimate
-    """The exposure that the first took, in multiples of the second's."""
+    """Threshold of the first arm divided by that of the second."""
 
     p_value: float | None
-    """Of equal thresholds, on their logarithms, over the samples that `samples` names."""
+    """p-value of equal thresholds, tested on their logarithms, over `samples`; None without a test."""
 
     p_holm: float | None
-    """Corrected for the number of these comparisons."""
+    """The p-value corrected for the number of these comparisons (Holm)."""
 
     samples: Samples | None
+    """Samples of the test; None without a test."""
 
 
 class Thresholds:
-    """The timed arms of a study, each fitted once."""
+    """The thresholds of a study's timed arms, each fitted once."""
 
     def __init__(self, votes: Votes | None) -> None:
-        """`votes`: all of the study's; None where only rates are known."""
+        """Fit every timed arm.
+
+        Args:
+            votes: votes of the study on images other than controls; None where only rates are known.
+        """
         self._exposures = {} if votes is None else exposures_of(votes)
-        self._fits = {arm: _fit(each) for arm, each in self._exposures.items() if len(each.votes)}
+        self._fits = {
+            arm: _fit(exposures)
+            for arm, exposures in self._exposures.items()
+            if len(exposures.votes)
+        }
         self._means = {arm: _mean(self._exposures[arm], fit) for arm, fit in self._fits.items()}
 
     def __contains__(self, arm: str) -> bool:
-        """Whether an arm is timed."""
+        """Return whether an arm is timed."""
         return arm in self._exposures
 
-    def of(self, arm: str) -> Threshold | None:
-        """None where an arm is not timed, or nobody in it has enough trials."""
+    def threshold(self, arm: str) -> Threshold | None:
+        """Return the threshold of an arm; None where it is not timed, or no one in it has enough trials."""
         if arm not in self._fits:
             return None
-        each, exposures = self._fits[arm].log_threshold, self._exposures[arm]
+        log_thresholds, exposures = self._fits[arm].log_threshold, self._exposures[arm]
         return Threshold(
             exposure_ms=_estimate(self._means[arm], None),
-            participants=len(each),
+            participants=len(log_thresholds),
             moving=exposures.moving,
-            beyond_longest=int((each > math.log(LONGEST_MS)).sum()),
-            beyond_shortest=int((each < math.log(SHORTEST_MS)).sum()),
+            beyond_longest=int((log_thresholds > math.log(LONGEST_MS)).sum()),
+            beyond_shortest=int((log_thresholds < math.log(SHORTEST_MS)).sum()),
             wrong_exposures=exposures.wrong,
             unmeasured=exposures.unmeasured,
         )
 
     def by_participant(self) -> dict[str, float]:
-        """Each participant's threshold in ms."""
+        """Return the threshold of each participant, in ms, by name."""
         return {
             str(name): math.exp(number)
             for arm, fit in self._fits.items()
@@ -102,7 +111,11 @@ class Thresholds:
         }
 
     def comparisons(self, untested: Collection[str] = ()) -> list[ThresholdComparison]:
-        """Every arm with a threshold beside every later one, without a test where one is `untested`."""
+        """Compare every arm that has a threshold with every later one.
+
+        Args:
+            untested: names of arms whose comparisons have no test.
+        """
         pairs = list(combinations(self._means, 2))
         tested = [
             None
@@ -110,7 +123,7 @@ class Thresholds:
             else crossed_estimate(self._means[first], self._means[second])
             for first, second in pairs
         ]
-        p_values = [None if each is None else each.p_value(0) for each in tested]
+        p_values = [None if estimate is None else estimate.p_value(0) for estimate in tested]
         return [
             ThresholdComparison(
                 first=first,
@@ -132,10 +145,10 @@ def _fit(exposures: Exposures) -> Fit:
 
 
 def _mean(exposures: Exposures, fit: Fit) -> Crossed:
-    """The mean log threshold of an arm, taken apart."""
+    """Split the mean log threshold of an arm into contributions of participants and of answers."""
     votes, people = exposures.votes, len(fit.participants)
     return Crossed(
-        # Of which it is the mean, and which differ by what each participant does to it.
+        # Numbers with this mean, which differ by the influence of each participant on it.
         numbers=fit.mean + people * fit.participants,
         image=votes.image,
         stratum=np.where(votes.generated, np.char.add("generated ", votes.images), "real"),
@@ -146,17 +159,17 @@ def _mean(exposures: Exposures, fit: Fit) -> Crossed:
 
 def _estimate(mean: Crossed, minus: Crossed | None) -> Estimate:
     sides = [mean] if minus is None else [mean, minus]
-    alone = crossed_estimate(*(side.without_images for side in sides))
+    over_participants = crossed_estimate(*(side.without_images for side in sides))
     value = mean.value - (0 if minus is None else minus.value)
     return Estimate(
         value=math.exp(value),
-        participants=_exponential(alone),
+        participants=_exponential(over_participants),
         participants_and_images=_exponential(crossed_estimate(*sides)),
     )
 
 
-def _exponential(found: Student | None) -> Interval | None:
-    if found is None:
+def _exponential(log_estimate: Student | None) -> Interval | None:
+    if log_estimate is None:
         return None
-    low, high = found.interval()
+    low, high = log_estimate.interval()
     return Interval(math.exp(low), math.exp(high))

@@ -1,4 +1,4 @@
-"""What some data cannot tell, by name."""
+"""Names of the numbers that some data cannot give."""
 
 import numpy as np
 
@@ -17,8 +17,6 @@ _NEED_VOTES = (
     "attention, by obvious fakes",
 )
 _NEED_TRIALS = ("d' and criterion", "naive intervals")
-
-
 _NEED_FREE_ACCURACY = (
     "better or worse than chance",
     "equivalence to chance",
@@ -29,22 +27,26 @@ _NEED_FREE_ACCURACY = (
 
 
 def unavailable(data: Votes | Rates) -> dict[str, str]:
-    """Name and reason of each number that a report on these data has to leave out."""
+    """Return the name of each number that these data cannot give, and the reason."""
     if isinstance(data, Votes):
-        return _of_timed(data)
+        return _unavailable_if_timed(data)
     missing = dict.fromkeys(_NEED_VOTES, "needs single votes")
     if np.isnan(data.generated_trials + data.real_trials).any():
         missing |= dict.fromkeys(_NEED_TRIALS, "needs the number of each participant's trials")
     return missing
 
 
-def _of_timed(votes: Votes) -> dict[str, str]:
-    timed = exposures_of(votes)
-    if not timed:
+def _unavailable_if_timed(votes: Votes) -> dict[str, str]:
+    exposures = exposures_of(votes)
+    if not exposures:
         return {}
-    arms = "" if len(timed) == len(np.unique(votes.arm)) else f" in {', '.join(timed)}"
-    why = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
-    missing = dict.fromkeys(_NEED_FREE_ACCURACY, why)
-    if all(len(each.votes) == 0 for each in timed.values()):
-        missing["exposure threshold"] = f"needs more than {FEWEST_TRIALS} trials of a participant"
+    arms = (
+        ""
+        if len(exposures) == len(np.unique(votes.arm))
+        else f" in {', '.join(f'“{arm}”' for arm in exposures)}"
+    )
+    reason = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
+    missing = dict.fromkeys(_NEED_FREE_ACCURACY, reason)
+    if all(len(arm.votes) == 0 for arm in exposures.values()):
+        missing["exposure threshold"] = f"needs a participant with more than {FEWEST_TRIALS} trials"
     return missing

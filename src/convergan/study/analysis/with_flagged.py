@@ -1,4 +1,4 @@
-"""What a study would say, had nobody been left out for careless answers."""
+"""The findings of a study as they would be if no one were left out for careless answers."""
 
 import numpy as np
 
@@ -14,17 +14,17 @@ from convergan.study.analysis.votes import Votes
 
 
 def with_flagged(data: Votes | Rates, margin: float, seed: int) -> WithFlagged:
-    """Arms and comparisons with everybody in them."""
+    """Compute arms and comparisons with the flagged participants."""
     votes = data if isinstance(data, Votes) else None
     rates = rates_of(data) if isinstance(data, Votes) else data
     judged = None if votes is None else votes.judged
-    # Of the bootstrap nothing is used here.
+    # The bootstrap is not used here.
     estimates = Estimates(rates, judged, np.random.default_rng(seed), replicates=1)
     thresholds = Thresholds(judged)
     arms = []
     for name in estimates.arms:
         tested = None if name in thresholds else estimates.tested(name)
-        looked = None if votes is None else attention(votes.chosen(votes.arm == name))
+        attended = None if votes is None else attention(votes.chosen(votes.arm == name))
         arms.append(
             ArmWithFlagged(
                 name=name,
@@ -35,13 +35,13 @@ def with_flagged(data: Votes | Rates, margin: float, seed: int) -> WithFlagged:
                 if name in thresholds
                 else conclude(
                     tested.estimate if tested else None,
-                    equivalence_of(tested, margin, looked),
-                    looked,
+                    equivalence_of(tested, margin, attended),
+                    attended,
                 ),
-                threshold=thresholds.of(name),
+                threshold=thresholds.threshold(name),
             )
         )
-    means = {each.name: each.accuracy for each in arms}
+    means = {arm.name: arm.accuracy for arm in arms}
     untimed = [name for name in estimates.arms if name not in thresholds]
     return WithFlagged(
         arms=arms,

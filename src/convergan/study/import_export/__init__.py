@@ -1,1 +1,1 @@
-"""Votes from files and to files."""
+"""Import of votes from files, and export to files."""

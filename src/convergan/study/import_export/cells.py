@@ -1,4 +1,4 @@
-"""Columns of text as the values they stand for; a cell that is something else is named."""
+"""Columns of text, parsed into values; errors name the cell."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,30 +17,39 @@ _Value = TypeVar("_Value")
 class Cells:
     """The columns of one file."""
 
-    def __init__(self, path: Path, columns: dict[str, list[str]], needed: Sequence[str]) -> None:
-        """Raises UserError where a column that is `needed` is missing."""
-        if missing := [name for name in needed if name not in columns]:
+    def __init__(self, path: Path, columns: dict[str, list[str]], required: Sequence[str]) -> None:
+        """Check that the required columns are there.
+
+        Args:
+            path: the file, for messages.
+            columns: cells by the name of the column, in columns of equal length.
+            required: names of the columns that must be there, at least one.
+
+        Raises:
+            UserError: a required column is missing.
+        """
+        if missing := [name for name in required if name not in columns]:
             raise UserError(
-                f"{path}: expected the columns {', '.join(needed)}, got no {', '.join(missing)}"
+                f"{path}: expected the columns {', '.join(required)}, got no {', '.join(missing)}"
             )
         self._path, self._columns = path, columns
-        self.size = len(columns[needed[0]])
+        self.size = len(columns[required[0]])
 
     def __contains__(self, name: str) -> bool:
         return name in self._columns
 
     def text(self, name: str) -> np.ndarray:
-        """str [size]; no cell is empty."""
+        """Return a column of text: str [size], no cell empty."""
         return np.array(self._parsed(name, "some text", _not_empty), str)
 
     def truths(self, name: str) -> np.ndarray:
-        """bool [size]"""
+        """Return a column of truths: bool [size]."""
         return np.array(self._parsed(name, "true or false, or generated or real", _truth), bool)
 
     def numbers(
         self, name: str, *, low: float = -math.inf, high: float = math.inf, empty: bool = False
     ) -> np.ndarray:
-        """float64 [size] from `low` to `high`; NaN where a cell is empty and may be."""
+        """Return a column of numbers: float64 [size], `low` to `high`; NaN for empty cells, if `empty`."""
 
         def number(cell: str) -> float:
             if empty and not cell:
@@ -55,29 +64,31 @@ class Cells:
         return np.array(self._parsed(name, expected, number), float)
 
     def counts(self, name: str) -> np.ndarray:
-        """int64 [size], at least 1."""
+        """Return a column of whole numbers: int64 [size], at least 1."""
         return np.array(self._parsed(name, "a whole number from 1", _count), np.int64)
 
     def require_once(self, expected: str, *keys: np.ndarray) -> None:
-        """Raises UserError where two rows have the same keys."""
+        """Raise UserError where two rows have the same keys."""
         _, first = np.unique(np.stack([key.astype(str) for key in keys]), axis=1, return_index=True)
         if len(first) < self.size:
-            again = np.setdiff1d(np.arange(self.size), first)[0]
-            got = first_of(key[again] for key in keys)
-            raise UserError(f"{self._path} row {again + 1}: expected {expected}, got {got} again")
+            place = np.setdiff1d(np.arange(self.size), first)[0]
+            repeated = first_of(key[place] for key in keys)
+            raise UserError(
+                f"{self._path} row {place + 1}: expected {expected}, got {repeated} again"
+            )
 
-    def require_one(self, expected: str, of: np.ndarray, per: np.ndarray) -> None:
-        """Raises UserError where two rows with the same `per` differ in `of`."""
-        _, first, row = np.unique(per, return_index=True, return_inverse=True)
-        if (differing := np.flatnonzero(of != of[first[row]])).size:
+    def require_one(self, expected: str, values: np.ndarray, keys: np.ndarray) -> None:
+        """Raise UserError where two rows with the same key have different values."""
+        _, first, row = np.unique(keys, return_index=True, return_inverse=True)
+        if (differing := np.flatnonzero(values != values[first[row]])).size:
             place = differing[0]
             raise UserError(
-                f"{self._path} row {place + 1}: expected {expected}, got {shortened(str(per[place]))} "
-                f"with {shortened(str(of[place]))} and with {shortened(str(of[first[row[place]]]))}"
+                f"{self._path} row {place + 1}: expected {expected}, got {shortened(str(keys[place]))} "
+                f"with {shortened(str(values[place]))} and with {shortened(str(values[first[row[place]]]))}"
             )
 
     def require_generated(self, control: np.ndarray, generated: np.ndarray) -> None:
-        """Raises UserError where a control is real: controls are obvious fakes."""
+        """Raise UserError where a control is a real image: controls are obvious fakes."""
         if (real := np.flatnonzero(control & ~generated)).size:
             raise UserError(
                 f"{self._path} row {real[0] + 1}: expected a control to be generated (an obvious fake), got"
@@ -110,7 +121,7 @@ def _truth(cell: str) -> bool:
 
 
 def _count(cell: str) -> int:
-    # A column with an empty cell somewhere was written with a decimal point by some programs.
+    # Some programs write whole numbers with a decimal point where a cell of the column is empty.
     value = float(cell)
     if not (value.is_integer() and value >= 1):
         raise ValueError

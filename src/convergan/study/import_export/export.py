@@ -1,4 +1,4 @@
-"""Taking the votes of a study elsewhere."""
+"""Export of a study's votes and records from its database."""
 
 import time
 from contextlib import closing
@@ -19,7 +19,7 @@ from convergan.study.collect.joining import SIMULATED
 from convergan.study.collect.progress import progress_of
 from convergan.study.design.plan import CONTROL
 from convergan.study.import_export import record
-from convergan.study.import_export.tables import write_table
+from convergan.study.import_export.table_files import write_table
 from convergan.study.storage.audit import note
 from convergan.study.storage.database import Database
 from convergan.study.storage.opening import open_study
@@ -32,35 +32,36 @@ _RECORD = (
 )  # fmt: skip
 
 _MEANINGS = {
-    "participant": "a code",
-    "arm": "the arm",
-    "images": "its set of generated images",
+    "participant": "code of the participant",
+    "arm": "the participant's arm",
+    "images": "set of generated images that the arm shows",
     "image": "set and file of the image shown",
-    "trial": "1, 2, ... within the participant",
-    "generated": "the truth",
-    "answered_generated": "the answer",
-    "response_seconds": "from the image's appearance to the answer",
-    "feedback": "whether the arm is told after each answer if it was right",
-    "control": "an obvious fake, which counts in no result",
-    "exposure_ms": "timed studies: the exposure that was asked for",
-    "shown_ms": "timed studies: the exposure as it was",
-    "frames": "timed studies: frames of the display that it took",
-    "frame_ms": "timed studies: length of a frame",
+    "trial": "number of the trial, 1, 2, ... for each participant",
+    "generated": "whether the image is generated",
+    "answered_generated": "whether the answer was 'generated'",
+    "response_seconds": "time from the image's appearance to the answer",
+    "feedback": "whether the arm's participants are told after each answer if it was right",
+    "control": "whether the image is an obvious fake, which counts in no result",
+    "exposure_ms": "timed studies: requested exposure",
+    "shown_ms": "timed studies: measured exposure",
+    "frames": "timed studies: measured exposure, in frames of the display",
+    "frame_ms": "timed studies: duration of a frame",
 }
-"""Of the columns of votes."""
+"""Meanings of the columns of votes, for the codebook."""
 
 _MEANINGS_OF_PARTICIPANTS = {
-    "participant": "a code",
-    "arm": "the arm",
-    "came_by": "personal, open or prolific: the kind of link",
-    "state": "completed; attention: finished, and missed two or more checks; under way; left",
-    "started_at": "when they consented, in seconds since 1970 (UTC)",
-    "answered": "answers given, practice and checks included",
-    "missed_checks": "attention checks answered wrongly",
-    "replaced_images": "timed images that were shown and not answered, and replaced",
-    "threshold_ms": "timed studies: the exposure that the participant needs",
-    "flags": "reasons to doubt that the participant did the task",
+    "participant": "code of the participant",
+    "arm": "the participant's arm",
+    "came_by": "kind of link: personal, open or prolific",
+    "state": "completed; attention (finished, but missed two or more checks); under way; left",
+    "started_at": "time of the consent, in seconds since 1970 (UTC)",
+    "answered": "number of answers, practice and checks included",
+    "missed_checks": "number of attention checks answered wrongly",
+    "replaced_images": "timed studies: number of images that were shown, not answered and replaced",
+    "threshold_ms": "timed studies: exposure threshold of the participant",
+    "flags": "signs that the participant did not do the task carefully",
 }
+"""Meanings of the columns of participants, for the codebook."""
 
 _COLUMNS = {
     "participant": (Participant.code, str),
@@ -81,39 +82,42 @@ _COLUMNS = {
 
 
 def read_votes(study: str, *, simulated: bool = False) -> Votes:
-    """The votes of a study that count: on trials, of participants who finished and passed the checks.
+    """Read the votes of a study that count: on trials, of participants who finished and passed the checks.
 
     Args:
-        study: as for `open_study`.
-        simulated: those of simulated participants instead; the names of their arms then say so.
+        study: file or URL of the database, as for `open_study`.
+        simulated: votes of simulated participants instead; the names of their arms say that they are.
 
     Raises:
-        UserError: no study, or no votes in it yet.
+        UserError: there is no such study, or there are no votes in it yet.
     """
     columns = _columns(study, simulated=simulated)
     if not len(columns["trial"]):
-        whose = "simulated participants" if simulated else "participants"
+        voters = "simulated participants" if simulated else "participants"
         raise UserError(
-            f"{Database(study)}: expected votes of {whose} who have finished, got none yet"
+            f"{Database(study)}: expected votes of {voters} who have finished, got none yet"
         )
     return _as_votes(columns)
 
 
 def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: bool = False) -> int:
-    """Writes all that is known of a study, finished or not; gives the number of votes that count.
+    """Export all data of a study, finished or not.
 
-    votes.csv and votes.parquet have the votes that count, answers.csv every answer of everybody; the others
-    are participants.csv, stages.csv, images.csv, record.csv, plan.json, consent.txt, a script for R, and
-    codebook.md, which says what the columns hold. The export is noted in the study's record.
+    votes.csv and votes.parquet hold the votes that count, answers.csv every answer of every participant. The
+    other files are participants.csv, stages.csv, images.csv, record.csv, plan.json, consent.txt, a script for
+    R, and codebook.md, which explains the columns. The export is noted in the study's record.
 
     Args:
-        study: as for `open_study`.
-        out: a folder, made if need be.
-        simulated: as for `read_votes`.
-        overwrite: replace files of these names that are in it.
+        study: file or URL of the database, as for `open_study`.
+        out: folder for the files, created if it does not exist.
+        simulated: the data of simulated participants instead.
+        overwrite: replace existing files of these names.
+
+    Returns:
+        The number of votes that count.
 
     Raises:
-        UserError: no study; or such a file exists, and `overwrite` is off.
+        UserError: there is no such study; or a file exists, and `overwrite` is off.
     """
     names = (*_VOTES, _PARTICIPANTS, _SCRIPT, *_RECORD)
     require_output_folder(out, names, name="out", overwrite=overwrite)
@@ -124,8 +128,8 @@ def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: b
     participants = _participants(study, columns, simulated=simulated)
     with closing(open_study(study)) as database:
         with database.writing() as session:
-            whose = " of simulated participants" if simulated else ""
-            note(session, "exported", f"{len(columns['trial'])} votes{whose}")
+            suffix = " of simulated participants" if simulated else ""
+            note(session, "exported", f"{len(columns['trial'])} votes{suffix}")
         with database.reading() as session:
             participants |= record.sessions(session, participants["participant"].tolist())
             everyone = progress_of(session, time.time()).participants
@@ -141,31 +145,31 @@ def export_study(study: str, out: Path, *, simulated: bool = False, overwrite: b
     write_output(out / "plan.json", json_text(plan))
     write_output(out / "consent.txt", plan["plan"]["consent"] + "\n")
     meanings = {name: _MEANINGS[name] for name in columns}
-    of_participants = {
+    participant_meanings = {
         name: _MEANINGS_OF_PARTICIPANTS[name]
         for name in participants
         if name in _MEANINGS_OF_PARTICIPANTS
     }
-    write_output(out / "codebook.md", record.codebook(meanings, of_participants))
+    write_output(out / "codebook.md", record.codebook(meanings, participant_meanings))
     script = files("convergan.study.import_export").joinpath(_SCRIPT).read_text(encoding="utf-8")
     write_output(out / _SCRIPT, script)
     return len(columns["trial"])
 
 
 def picture_of(session: Session, image: str) -> bytes | None:
-    """An image as participants saw it, by the name that votes call it; None if it is not there."""
+    """Return an image as participants saw it, by its name in votes; None if there is no such image."""
     return session.scalar(select(Image.content).where(Image.images + "/" + Image.name == image))
 
 
 def left_out(study: str) -> tuple[str, ...]:
-    """Who is not among the votes of `read_votes`, and why, in sentences."""
+    """Return sentences on participants whose votes `read_votes` leaves out: how many, and why."""
     with closing(open_study(study)) as database, database.reading() as session:
         arms = progress_of(session, time.time()).arms
     attention = sum(arm.attention for arm in arms)
     unfinished = sum(arm.under_way + arm.left for arm in arms)
     return tuple(
-        f"Not counted: {number:,} participant{'s' * (number > 1)} who {why}."
-        for number, why in (
+        f"Not counted: {number:,} participant{'s' * (number > 1)} who {reason}."
+        for number, reason in (
             (attention, "missed two or more attention checks"),
             (unfinished, "did not finish"),
         )
@@ -180,27 +184,27 @@ def _as_votes(columns: dict[str, np.ndarray]) -> Votes:
 def _participants(
     study: str, votes: dict[str, np.ndarray], *, simulated: bool
 ) -> dict[str, np.ndarray]:
-    """A column for each fact about participants; the threshold is that of timed ones who count."""
+    """Make the table of participants; only timed participants who count have a threshold."""
     with closing(open_study(study)) as database, database.reading() as session:
         everyone = progress_of(session, time.time()).participants
-    found = [each for each in reversed(everyone) if each.simulated == simulated]
-    known = Thresholds(_as_votes(votes)).by_participant()
+    people = [person for person in reversed(everyone) if person.simulated == simulated]
+    thresholds = Thresholds(_as_votes(votes)).by_participant()
     return {
-        "participant": np.array([each.code for each in found]),
-        "arm": np.array([each.arm for each in found]),
-        "came_by": np.array([each.way for each in found]),
-        "state": np.array([each.status for each in found]),
-        "started_at": np.array([each.started_at for each in found]),
-        "answered": np.array([each.answered for each in found]),
-        "missed_checks": np.array([each.missed_checks for each in found]),
-        "replaced_images": np.array([each.replaced_images for each in found]),
-        "threshold_ms": np.array([known.get(each.code, np.nan) for each in found]),
-        "flags": np.array([", ".join(each.flags) for each in found], str),
+        "participant": np.array([person.code for person in people]),
+        "arm": np.array([person.arm for person in people]),
+        "came_by": np.array([person.way for person in people]),
+        "state": np.array([person.status for person in people]),
+        "started_at": np.array([person.started_at for person in people]),
+        "answered": np.array([person.answered for person in people]),
+        "missed_checks": np.array([person.missed_checks for person in people]),
+        "replaced_images": np.array([person.replaced_images for person in people]),
+        "threshold_ms": np.array([thresholds.get(person.code, np.nan) for person in people]),
+        "flags": np.array([", ".join(person.flags) for person in people], str),
     }
 
 
 def _columns(study: str, *, simulated: bool) -> dict[str, np.ndarray]:
-    found: Any = (
+    query: Any = (
         select(*(column.label(name) for name, (column, _) in _COLUMNS.items()))
         .select_from(Vote)
         .join(Trial)
@@ -215,7 +219,7 @@ def _columns(study: str, *, simulated: bool) -> dict[str, np.ndarray]:
         .order_by(Participant.id, Trial.position)
     )
     with closing(open_study(study)) as database, database.reading() as session:
-        rows = session.execute(found).all()
+        rows = session.execute(query).all()
     columns = record.columns_of(rows, {name: kind for name, (_, kind) in _COLUMNS.items()})
     if simulated:
         columns["arm"] = np.char.add(SIMULATED, columns["arm"])

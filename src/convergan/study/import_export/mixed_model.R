@@ -1,13 +1,13 @@
-# The mixed model of a study: what feedback and the set of images do to people's answers, with participants and
-# images both as samples. Run it in the folder of votes.csv: Rscript mixed_model.R
+# Mixed models of a study: the effects of arms on people's answers, with participants and images as random
+# effects. Run it in the folder of votes.csv: Rscript mixed_model.R
 # install.packages("lme4")
 
 library(lme4)
 
-# Names may look like numbers, or like nothing.
+# Names may look like numbers, or be empty.
 votes <- read.csv("votes.csv", colClasses = c(arm = "factor"), stringsAsFactors = TRUE, na.strings = "")
 as_truth <- function(column) tolower(as.character(column)) == "true"
-# Obvious fakes tell whether people looked, and nothing else.
+# Obvious fakes show whether people looked, and count in nothing else.
 votes <- droplevels(votes[!as_truth(votes$control), ])
 votes$generated <- as_truth(votes$generated)
 votes$answered_generated <- as_truth(votes$answered_generated)
@@ -15,8 +15,9 @@ votes$right <- votes$generated == votes$answered_generated
 votes$truth <- ifelse(votes$generated, 0.5, -0.5)
 several_arms <- nlevels(votes$arm) > 1
 
-# Signal detection: the coefficient of truth is d', its interactions with arms are their differences; the others
-# are criteria (with the sign reversed). The other model is of accuracy, in log-odds of a right answer.
+# Signal detection: the coefficient of truth is d', and its interactions with arms are differences in d'; the
+# other coefficients are criteria with the sign reversed. The other model is of accuracy: the log-odds of a right
+# answer.
 if (several_arms) {
   right <- right ~ arm + (1 | participant) + (1 | image)
   answer <- answered_generated ~ truth * arm + (1 + truth | participant) + (1 | image)
@@ -25,9 +26,9 @@ if (several_arms) {
   answer <- answered_generated ~ truth + (1 + truth | participant) + (1 | image)
 }
 
-# In a timed study the staircase drives accuracy to the same share for everyone: arms are compared at equal
+# In a timed study the staircase drives everyone's accuracy to the same value, so arms are compared at equal
 # exposure, in doublings of the median. The interaction of exposure with truth is what a doubling adds to d'.
-# How long people needed is in participants.csv, as the threshold.
+# The thresholds of participants are in participants.csv.
 if (any(!is.na(votes$exposure_ms))) {
   votes$exposure <- log2(votes$exposure_ms / median(votes$exposure_ms, na.rm = TRUE))
   right <- update(right, . ~ . + exposure)

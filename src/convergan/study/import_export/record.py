@@ -1,4 +1,4 @@
-"""Everything that is known of a study, finished or not, as tables; and what each of their columns holds."""
+"""Tables of all data of a study, finished or not, and a codebook of their columns."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,18 +15,19 @@ from convergan.study.storage.audit import events
 from convergan.study.storage.schema import Arm, Image, Participant, Study, Trial, Vote
 
 Table = dict[str, np.ndarray]
+"""Columns of equal length, by name."""
 
-# Name, where it is from, the type, the meaning.
+# Name: source, type, meaning.
 _ANSWERS: dict[str, tuple[Any, Any, str]] = {
-    "participant": (Participant.code, str, "a code"),
+    "participant": (Participant.code, str, "code of the participant"),
     "arm": (Arm.name, str, "the participant's arm"),
     "position": (
         Trial.position,
         np.int64,
-        "1, 2, ... within the session, practice and checks included",
+        "number in the session, 1, 2, ..., practice and checks included",
     ),
     "kind": (Trial.kind, str, "practice, trial or check"),
-    "number": (Trial.number, np.int64, "1, 2, ... among those of its kind"),
+    "number": (Trial.number, np.int64, "number among those of its kind, 1, 2, ..."),
     "image": (
         case((Image.id.is_(None), ""), else_=Image.images + "/" + Image.name),
         str,
@@ -35,72 +36,84 @@ _ANSWERS: dict[str, tuple[Any, Any, str]] = {
     "control": (
         case((Image.images == CONTROL, True), else_=False),
         bool,
-        "a trial with an obvious fake, which counts in no result",
+        "whether the image is an obvious fake, which counts in no result",
     ),
-    "generated": (Trial.generated, bool, "the truth; of a check, whether it asks for 'generated'"),
-    "answered_generated": (Vote.answered_generated, bool, "the answer"),
+    "generated": (
+        Trial.generated,
+        bool,
+        "whether the image is generated; for a check, whether it asks for 'generated'",
+    ),
+    "answered_generated": (Vote.answered_generated, bool, "whether the answer was 'generated'"),
     "response_seconds": (
         Vote.response_ms / 1000,
         np.float64,
-        "from the image's appearance to the answer, by the browser's clock",
+        "time from the image's appearance to the answer, by the browser's clock",
     ),
     "recorded_at": (
         Vote.recorded_at,
         np.float64,
-        "when the answer was stored, in seconds since 1970 (UTC)",
+        "time at which the answer was stored, in seconds since 1970 (UTC)",
     ),
     "exposure_ms": (
         Trial.exposure_ms,
         np.float64,
-        "timed studies: the exposure that was asked for",
+        "timed studies: requested exposure",
     ),
-    "shown_ms": (Vote.shown_ms, np.float64, "timed studies: the exposure as it was"),
-    "frames": (Vote.frames, np.float64, "timed studies: frames of the display that it took"),
-    "frame_ms": (Vote.frame_ms, np.float64, "timed studies: length of a frame"),
+    "shown_ms": (Vote.shown_ms, np.float64, "timed studies: measured exposure"),
+    "frames": (
+        Vote.frames,
+        np.float64,
+        "timed studies: measured exposure, in frames of the display",
+    ),
+    "frame_ms": (Vote.frame_ms, np.float64, "timed studies: duration of a frame"),
     "input": (Vote.input, str, "key, mouse, touch or pen; empty where unknown"),
     "device": (Vote.device, str, "phone, tablet or computer; empty where unknown"),
-    "window_width": (Vote.window_width, np.float64, "of the page, in CSS pixels"),
-    "window_height": (Vote.window_height, np.float64, "likewise"),
+    "window_width": (Vote.window_width, np.float64, "width of the page, in CSS pixels"),
+    "window_height": (Vote.window_height, np.float64, "height of the page, in CSS pixels"),
 }
 
 _IMAGES: dict[str, tuple[Any, Any, str]] = {
     "image": (Image.images + "/" + Image.name, str, "set and file, as in the other tables"),
-    "images": (Image.images, str, "the set"),
-    "generated": (Image.generated, bool, "the truth"),
-    "practice": (Image.practice, bool, "only practised on, in no trial"),
-    "sha256": (Image.sha256, str, "of the file; empty for a study made before it was kept"),
+    "images": (Image.images, str, "set of the image"),
+    "generated": (Image.generated, bool, "whether the image is generated"),
+    "practice": (Image.practice, bool, "whether the image is for practice only"),
+    "sha256": (
+        Image.sha256,
+        str,
+        "SHA-256 of the file; empty for studies of versions that did not store it",
+    ),
 }
 
 _SESSIONS = {
-    "finished_at": "when the last answer was given, in seconds since 1970 (UTC); empty for who left",
-    "seconds": "from the start to the last answer",
-    "last_answer_at": "when the latest answer was stored",
-    "inputs": "all that answered: key, mouse, touch, pen",
-    "devices": "all that were used: phone, tablet, computer",
-    "windows": "the sizes of the page that were used",
-    "median_response_seconds": "over the trials that count",
+    "finished_at": "time of the last answer, in seconds since 1970 (UTC); empty unless finished",
+    "seconds": "time from the start to the latest answer",
+    "last_answer_at": "time at which the latest answer was stored, in seconds since 1970 (UTC)",
+    "inputs": "all inputs used: key, mouse, touch, pen",
+    "devices": "all devices used: phone, tablet, computer",
+    "windows": "all sizes of the page, in CSS pixels",
+    "median_response_seconds": "median response time over the trials that count",
 }
 
 _STAGES = {
-    "arm": "the arm; 'all' for their sum",
-    "consented": "agreed and got a session",
-    "answered": "gave a first answer, which takes a place",
-    "began_trials": "answered a trial that counts",
-    "finished": "answered everything",
-    "missed_checks": "of these, missed two or more attention checks",
-    "counted": "of these, passed: their votes are in votes.csv",
+    "arm": "name of the arm; 'all' for the sum of all arms",
+    "consented": "number of participants who consented and started a session",
+    "answered": "number who gave a first answer, with which they take a place",
+    "began_trials": "number who answered a trial that counts",
+    "finished": "number who answered everything",
+    "missed_checks": "number of these who missed two or more attention checks",
+    "counted": "number of these who passed: their votes are in votes.csv",
 }
 
 _EVENTS = {
-    "at": "when, in seconds since 1970 (UTC)",
-    "what": "created, quota, paused, opened, exported, deleted or forgotten",
-    "detail": "which",
+    "at": "time of the event, in seconds since 1970 (UTC)",
+    "what": "kind of event: created, quota, paused, opened, exported, deleted or forgotten",
+    "detail": "details of the event",
 }
 
 
 def answers(session: Session, *, simulated: bool) -> Table:
-    """Every answer of every participant: practice, trials and checks, of those who left and failed, too."""
-    found = (
+    """Read all answers: practice, trials and checks, also of participants who left or failed."""
+    query = (
         select(*_labelled(_ANSWERS))
         .select_from(Vote)
         .join(Trial)
@@ -111,37 +124,37 @@ def answers(session: Session, *, simulated: bool) -> Table:
         .order_by(Participant.id, Trial.position)
     )
     return columns_of(
-        session.execute(found).all(), {name: kind for name, (_, kind, _) in _ANSWERS.items()}
+        session.execute(query).all(), {name: kind for name, (_, kind, _) in _ANSWERS.items()}
     )
 
 
 def images(session: Session) -> Table:
-    """The images of a study, with hashes of their files."""
-    found = select(*_labelled(_IMAGES)).order_by(Image.images, Image.name)
+    """Read the list of images, with hashes of their files."""
+    query = select(*_labelled(_IMAGES)).order_by(Image.images, Image.name)
     return columns_of(
-        session.execute(found).all(), {name: kind for name, (_, kind, _) in _IMAGES.items()}
+        session.execute(query).all(), {name: kind for name, (_, kind, _) in _IMAGES.items()}
     )
 
 
 def record_of(session: Session) -> Table:
-    """What researchers did."""
-    rows = [(each.at, each.what, each.detail) for each in events(session)]
+    """Read the record of what researchers did."""
+    rows = [(event.at, event.what, event.detail) for event in events(session)]
     return columns_of(rows, {"at": np.float64, "what": str, "detail": str})
 
 
 def sessions(session: Session, codes: Sequence[str]) -> Table:
-    """More about participants, a row for each of these codes."""
+    """Read further columns of participants, a row for each of these codes."""
     latest = dict(
         session.execute(
             select(Vote.participant_id, func.max(Vote.recorded_at)).group_by(Vote.participant_id)
         ).all()
     )
-    how = select(
+    browsers = select(
         Vote.participant_id, Vote.input, Vote.device, Vote.window_width, Vote.window_height
     ).distinct()
-    used: dict[int, list[tuple[Any, ...]]] = {}
-    for participant, *rest in session.execute(how):
-        used.setdefault(participant, []).append(tuple(rest))
+    browsers_by_participant: dict[int, list[tuple[Any, ...]]] = {}
+    for participant, *browser in session.execute(browsers):
+        browsers_by_participant.setdefault(participant, []).append(tuple(browser))
     times: dict[int, list[float]] = {}
     timed = (
         select(Trial.participant_id, Vote.response_ms / 1000)
@@ -152,24 +165,24 @@ def sessions(session: Session, codes: Sequence[str]) -> Table:
     for participant, seconds in session.execute(timed):
         if seconds is not None:
             times.setdefault(participant, []).append(seconds)
-    people = {each.code: each for each in session.scalars(select(Participant))}
+    people = {person.code: person for person in session.scalars(select(Participant))}
     rows: list[tuple[Any, ...]] = []
     for code in codes:
-        each = people.get(code)
-        if each is None:  # deleted a moment ago
+        person = people.get(code)
+        if person is None:  # deleted a moment ago
             rows.append((None,) * len(_SESSIONS))
             continue
-        last = latest.get(each.id)
-        ways = used.get(each.id, [])
+        last = latest.get(person.id)
+        own = browsers_by_participant.get(person.id, [])
         rows.append(
             (
-                each.finished_at,
-                None if last is None else last - each.started_at,
+                person.finished_at,
+                None if last is None else last - person.started_at,
                 last,
-                _listed(way[0] for way in ways),
-                _listed(way[1] for way in ways),
-                _listed(f"{way[2]}x{way[3]}" for way in ways if way[2] is not None),
-                float(np.median(times[each.id])) if each.id in times else None,
+                _listed(kind for kind, *_ in own),
+                _listed(device for _, device, *_ in own),
+                _listed(f"{width}x{height}" for *_, width, height in own if width is not None),
+                float(np.median(times[person.id])) if person.id in times else None,
             )
         )
     kinds = {name: np.float64 for name in _SESSIONS} | {
@@ -181,9 +194,9 @@ def sessions(session: Session, codes: Sequence[str]) -> Table:
 def stages(
     session: Session, participants: Sequence[ParticipantProgress], *, simulated: bool
 ) -> Table:
-    """How many participants came how far, by arm: the flow that CONSORT's diagram shows.
+    """Count the participants of each arm who reached each stage, as in a CONSORT flow diagram.
 
-    Nothing is stored of who opened a link and did not consent.
+    Nothing is stored about people who opened a link and did not consent.
     """
     began = set(
         session.scalars(
@@ -196,25 +209,25 @@ def stages(
     counts: dict[str, Counter[str]] = {
         arm: Counter() for arm in session.scalars(select(Arm.name).order_by(Arm.id))
     }
-    for each in participants:
-        if each.simulated == simulated:
-            finished = each.status in ("completed", "attention")
+    for person in participants:
+        if person.simulated == simulated:
+            finished = person.status in ("completed", "attention")
             reached = {
                 "consented": True,
-                "answered": each.answered > 0,
-                "began_trials": each.code in began,
+                "answered": person.answered > 0,
+                "began_trials": person.code in began,
                 "finished": finished,
-                "missed_checks": each.status == "attention",
-                "counted": each.status == "completed",
+                "missed_checks": person.status == "attention",
+                "counted": person.status == "completed",
             }
-            counts[each.arm].update(stage for stage, there in reached.items() if there)
+            counts[person.arm].update(stage for stage, passed in reached.items() if passed)
     counts["all"] = sum(counts.values(), Counter())
     rows = [(arm, *(count[stage] for stage in list(_STAGES)[1:])) for arm, count in counts.items()]
     return columns_of(rows, {name: str if name == "arm" else np.int64 for name in _STAGES})
 
 
 def plan_as_json(session: Session) -> dict[str, Any]:
-    """The frozen plan, with what belongs to it."""
+    """Read the fixed plan, with arms, sizes and numbers of images, for JSON."""
     study = session.get_one(Study, 1)
     counted = select(Image.images, func.count()).group_by(Image.images).order_by(Image.images)
     return {
@@ -234,11 +247,11 @@ def plan_as_json(session: Session) -> dict[str, Any]:
 
 
 def codebook(votes: dict[str, str], participants: dict[str, str]) -> str:
-    """What each column of each table of an export holds, in Markdown.
+    """Write the codebook of an export in Markdown: the meaning of each column of each table.
 
     Args:
-        votes: meanings of the columns of votes.csv.
-        participants: likewise of participants.csv, but for those that this file adds.
+        votes: meanings of the columns of votes.csv, by name.
+        participants: meanings of those columns of participants.csv that `sessions` does not read.
     """
     tables = {
         "votes.csv, votes.parquet": (
@@ -246,11 +259,11 @@ def codebook(votes: dict[str, str], participants: dict[str, str]) -> str:
             votes,
         ),
         "answers.csv": (
-            "Every answer of everybody: practice, trials and checks, also of who left or failed.",
+            "All answers: practice, trials and checks, also of participants who left or failed.",
             {name: meaning for name, (_, _, meaning) in _ANSWERS.items()},
         ),
-        "participants.csv": ("Everybody who consented.", participants | _SESSIONS),
-        "stages.csv": ("How many came how far.", _STAGES),
+        "participants.csv": ("All participants who consented.", participants | _SESSIONS),
+        "stages.csv": ("Numbers of participants who reached each stage.", _STAGES),
         "images.csv": (
             "The images of the study.",
             {name: meaning for name, (_, _, meaning) in _IMAGES.items()},
@@ -258,19 +271,20 @@ def codebook(votes: dict[str, str], participants: dict[str, str]) -> str:
         "record.csv": ("What the researchers did.", _EVENTS),
     }
     parts = ["# Codebook\n"]
-    for name, (what, columns) in tables.items():
+    for name, (summary, columns) in tables.items():
         rows = "\n".join(f"| `{column}` | {meaning} |" for column, meaning in columns.items())
-        parts.append(f"## {name}\n\n{what}\n\n| column | holds |\n|---|---|\n{rows}\n")
+        parts.append(f"## {name}\n\n{summary}\n\n| column | meaning |\n|---|---|\n{rows}\n")
     parts.append(
-        "## Other files\n\n`plan.json`: the plan, frozen when the study was made, its arms and the number of"
-        " images of each set. `consent.txt`: what participants agreed to. `mixed_model.R`: a mixed model of"
-        " `votes.csv`.\n\nEmpty cells are unknown or do not apply.\n"
+        "## Other files\n\n`plan.json`: the plan, frozen when the study was created, its arms, and the number"
+        " of images in each set. `consent.txt`: the text that participants agreed to. `mixed_model.R`: a"
+        " script that fits a mixed model to `votes.csv`.\n\nA cell is empty where the value is unknown or"
+        " does not apply.\n"
     )
     return "\n".join(parts)
 
 
 def columns_of(rows: Sequence[Any], kinds: dict[str, Any]) -> Table:
-    """Columns of these kinds; None becomes NaN, or "" in text."""
+    """Make columns of these types from rows; None becomes NaN, or "" in text."""
     cells = zip(*rows, strict=True) if rows else ((),) * len(kinds)
     return {
         name: np.array(["" if cell is None else cell for cell in column], dtype=str)

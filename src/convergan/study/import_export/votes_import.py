@@ -1,4 +1,4 @@
-"""Votes, or error rates of participants, collected elsewhere; docs/study-statistics.md lists the columns."""
+"""Import of votes, or of error rates, collected elsewhere; docs/study-statistics.md lists the columns."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -12,26 +12,26 @@ from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.unavailable import unavailable
 from convergan.study.analysis.votes import Votes
 from convergan.study.import_export.cells import Cells
-from convergan.study.import_export.tables import read_table, write_table
+from convergan.study.import_export.table_files import read_table, write_table
 
-_VOTES_NEED = ("participant", "image", "generated", "answered_generated")
-_RATES_NEED = ("participant", "error_on_generated", "error_on_real")
-_DGM_EVAL = ("id", "model", "num_correct", "err_rt", "f_err_rt", "r_err_rt")
+_VOTE_COLUMNS = ("participant", "image", "generated", "answered_generated")
+_RATE_COLUMNS = ("participant", "error_on_generated", "error_on_real")
+_DGM_EVAL_COLUMNS = ("id", "model", "num_correct", "err_rt", "f_err_rt", "r_err_rt")
 
 
 def import_votes(
     source: Path, out: Path, columns: Sequence[str] = (), *, overwrite: bool = False
 ) -> str:
-    """Reads votes or rates whatever their columns are called, and writes them as `read_collected` expects.
+    """Convert a file of votes or error rates into one with the column names that `read_collected` expects.
 
     Args:
-        source: CSV or Parquet.
-        out: CSV or Parquet, to be written.
-        columns: `ours=theirs`, such as `participant=worker_id`.
-        overwrite: replace a file that is there.
+        source: CSV or Parquet file to read.
+        out: CSV or Parquet file to write.
+        columns: names of columns in the source, such as `participant=worker_id`, where they differ.
+        overwrite: replace an existing file.
 
     Returns:
-        What was read and what it cannot tell, line by line.
+        A summary: a line on the data that were read, and a line for each number that they cannot give.
 
     Raises:
         UserError: see `read_collected`; or `out` exists, and `overwrite` is off.
@@ -40,71 +40,80 @@ def import_votes(
     data = read_collected(source, columns)
     write_collected(out, data)
     people, arms = len(np.unique(data.participant)), len(np.unique(data.arm))
-    what = f"{len(data):,} votes" if isinstance(data, Votes) else "error rates"
-    lines = [f"{out}: {what} of {people:,} participants in {arms:,} arm{'s' * (arms > 1)}"]
-    lines += [f"not available: {name} ({why})" for name, why in unavailable(data).items()]
+    kind = f"{len(data):,} votes" if isinstance(data, Votes) else "error rates"
+    lines = [f"{out}: {kind} of {people:,} participants in {arms:,} arm{'s' * (arms > 1)}"]
+    lines += [f"not available: {name} ({reason})" for name, reason in unavailable(data).items()]
     return "\n".join(lines)
 
 
 def read_collected(path: Path, columns: Sequence[str] = ()) -> Votes | Rates:
-    """Reads a CSV or Parquet file of single votes, or of error rates of participants.
+    """Read a CSV or Parquet file of single votes, or of error rates of participants.
 
-    The files of github.com/layer6ai-labs/dgm-eval are read as they are.
+    The files of github.com/layer6ai-labs/dgm-eval can be read without conversion.
 
     Args:
-        columns: `ours=theirs` where the file calls a column otherwise.
+        path: the file.
+        columns: names of columns in the file, such as `participant=worker_id`, where they differ.
 
     Raises:
-        UserError: columns that are missing; a cell that is not what its column holds; a participant in two
-            arms, an arm with two sets of images, an image both generated and real, a trial or a participant's
-            rates twice.
+        UserError: a column is missing, or a cell cannot be parsed; a participant is in two arms, an arm shows
+            two sets of images, an image is both generated and real, or a trial or a participant's rates occur
+            twice.
     """
     table = read_table(path)
-    for each in columns:
-        ours, equals, theirs = each.partition("=")
-        if not equals or theirs not in table:
+    for pair in columns:
+        name, equals, source_name = pair.partition("=")
+        if not equals or source_name not in table:
             raise UserError(
-                f"columns: expected OURS=THEIRS with one of {first_of(table, 20)} for THEIRS, got"
-                f" {shortened(each)}"
+                f"columns: expected NAME=NAME_IN_FILE, with one of {first_of(table, 20)} in the file, got"
+                f" {shortened(pair)}"
             )
-        table[ours] = table.pop(theirs)
+        table[name] = table.pop(source_name)
     if "answered_generated" in table:
-        return _votes(Cells(path, table, _VOTES_NEED))
+        return _votes(Cells(path, table, _VOTE_COLUMNS))
     if "error_on_generated" in table:
-        return _rates(Cells(path, table, _RATES_NEED))
-    if table.keys() >= set(_DGM_EVAL):
-        return _dgm_eval(Cells(path, table, _DGM_EVAL))
+        return _rates(Cells(path, table, _RATE_COLUMNS))
+    if table.keys() >= set(_DGM_EVAL_COLUMNS):
+        return _dgm_eval(Cells(path, table, _DGM_EVAL_COLUMNS))
     raise UserError(
-        f"{path}: expected the columns {', '.join(_VOTES_NEED)} of votes, or {', '.join(_RATES_NEED)} "
+        f"{path}: expected the columns {', '.join(_VOTE_COLUMNS)} of votes, or {', '.join(_RATE_COLUMNS)} "
         f"of rates, got {first_of(table, 20) or 'none'}"
     )
 
 
 def write_collected(path: Path, data: Votes | Rates) -> None:
-    """Writes a CSV or Parquet file that `read_collected` reads: a column for each field."""
+    """Write a CSV or Parquet file that `read_collected` can read: a column for each field."""
     write_table(path, {field.name: getattr(data, field.name) for field in fields(data)})
 
 
-def read_scores(path: Path, of: str) -> dict[str, float]:
-    """Reads a CSV or Parquet file with the columns `of` ("image" or "images") and "score".
+def read_scores(path: Path, column: str) -> dict[str, float]:
+    """Read scores from a CSV or Parquet file.
+
+    Args:
+        path: the file, with this column and a column "score".
+        column: "image" for scores of images, "images" for scores of sets.
+
+    Returns:
+        Scores by the id of the image or by the name of the set.
 
     Raises:
-        UserError: columns that are missing, a score that is no number, something scored twice.
+        UserError: a column is missing, a score is not a number, or something is scored twice.
     """
-    cells = Cells(path, read_table(path), (of, "score"))
-    names, scores = cells.text(of), cells.numbers("score")
-    cells.require_once(f"one score of each of {of}", names)
+    cells = Cells(path, read_table(path), (column, "score"))
+    names, scores = cells.text(column), cells.numbers("score")
+    scored = "image" if column == "image" else "set of images"
+    cells.require_once(f"one score for each {scored}", names)
     return dict(zip(names.tolist(), scores.tolist(), strict=True))
 
 
 def _votes(cells: Cells) -> Votes:
-    participant, arm, images = _who(cells)
+    participant, arm, images = _assignment(cells)
     image, generated = cells.text("image"), cells.truths("generated")
-    trial = cells.counts("trial") if "trial" in cells else _places(participant)
+    trial = cells.counts("trial") if "trial" in cells else _trial_numbers(participant)
     cells.require_once("each trial of a participant once", participant, trial)
-    cells.require_one("every image generated or real", of=generated, per=image)
-    control = _whether(cells, "control")
-    cells.require_one("every image a control or none", of=control, per=image)
+    cells.require_one("every image generated or real", generated, image)
+    control = _truths_or_false(cells, "control")
+    cells.require_one("every image a control or none", control, image)
     cells.require_generated(control, generated)
     return Votes(
         participant=participant,
@@ -114,32 +123,35 @@ def _votes(cells: Cells) -> Votes:
         trial=trial,
         generated=generated,
         answered_generated=cells.truths("answered_generated"),
-        response_seconds=_known(cells, "response_seconds"),
-        feedback=_whether(cells, "feedback"),
+        response_seconds=_numbers_or_nan(cells, "response_seconds"),
+        feedback=_truths_or_false(cells, "feedback"),
         control=control,
-        exposure_ms=_known(cells, "exposure_ms"),
-        shown_ms=_known(cells, "shown_ms"),
-        frame_ms=_known(cells, "frame_ms"),
+        exposure_ms=_numbers_or_nan(cells, "exposure_ms"),
+        shown_ms=_numbers_or_nan(cells, "shown_ms"),
+        frame_ms=_numbers_or_nan(cells, "frame_ms"),
     )
 
 
 def _rates(cells: Cells) -> Rates:
-    participant, arm, images = _who(cells)
+    participant, arm, images = _assignment(cells)
     cells.require_once("each participant once", participant)
     return Rates(
         participant=participant,
         arm=arm,
         images=images,
-        generated_trials=_known(cells, "generated_trials"),
-        real_trials=_known(cells, "real_trials"),
+        generated_trials=_numbers_or_nan(cells, "generated_trials"),
+        real_trials=_numbers_or_nan(cells, "real_trials"),
         error_on_generated=cells.numbers("error_on_generated", low=0, high=1),
         error_on_real=cells.numbers("error_on_real", low=0, high=1),
     )
 
 
 def _dgm_eval(cells: Cells) -> Rates:
-    """Stein et al. 2023: right answers and the overall error rate give the number of trials; half of them are
-    generated, as that rate is the mean of the two others."""
+    """Convert a file of dgm-eval (Stein et al. 2023).
+
+    Right answers and the overall error rate give the number of trials; half of the images are generated,
+    because that rate is the mean of the two others.
+    """
     participant, model = cells.text("id"), cells.text("model")
     cells.require_once("each participant once", participant)
     right = cells.numbers("num_correct", low=0)
@@ -160,30 +172,33 @@ def _dgm_eval(cells: Cells) -> Rates:
     )
 
 
-def _who(cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(participant, arm, images): without a column all are in one arm, and an arm is its set of images."""
+def _assignment(cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return participant, arm and images.
+
+    Without a column "arm" all participants are in one arm; without "images" the set is named like the arm.
+    """
     participant = cells.text("participant")
     arm = cells.text("arm") if "arm" in cells else np.full(cells.size, "all")
     images = cells.text("images") if "images" in cells else arm
-    cells.require_one("every participant in one arm", of=arm, per=participant)
-    cells.require_one("one set of images in every arm", of=images, per=arm)
+    cells.require_one("every participant in one arm", arm, participant)
+    cells.require_one("one set of images in every arm", images, arm)
     return participant, arm, images
 
 
-def _whether(cells: Cells, name: str) -> np.ndarray:
-    """Truths, false where there are none."""
+def _truths_or_false(cells: Cells, name: str) -> np.ndarray:
+    """Return a column of truths, false where there is no such column."""
     return cells.truths(name) if name in cells else np.zeros(cells.size, dtype=bool)
 
 
-def _known(cells: Cells, name: str) -> np.ndarray:
-    """Numbers from 0, NaN where there are none."""
+def _numbers_or_nan(cells: Cells, name: str) -> np.ndarray:
+    """Return a column of numbers, at least 0; NaN where a cell is empty or there is no such column."""
     if name not in cells:
         return np.full(cells.size, np.nan)
     return cells.numbers(name, low=0, empty=True)
 
 
-def _places(participant: np.ndarray) -> np.ndarray:
-    """1, 2, ... within each participant, in the order of the rows."""
+def _trial_numbers(participant: np.ndarray) -> np.ndarray:
+    """Number the rows of each participant 1, 2, ... in their order."""
     _, row, counts = np.unique(participant, return_inverse=True, return_counts=True)
     place = np.empty(len(participant), np.int64)
     starts = np.cumsum(counts) - counts

@@ -1,4 +1,4 @@
-"""The JSON of a report."""
+"""The JSON file of a study's report."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from convergan.study.report.verdict import cautions
 
 
 def write_json(path: Path, report: StudyReport) -> None:
-    """Writes all findings, unrounded; intervals are [low, high], null is what is not known."""
+    """Write all findings, unrounded; intervals are [low, high], and unknown values are null."""
     content = {
         "title": report.title,
         "source": report.source,

@@ -1,4 +1,4 @@
-"""Which figures of people a study's report shows, and what it says below them."""
+"""Charts of participants' answers in a study's report, with their captions."""
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from convergan.study.report.figures import (
     interval_chart,
     scatter,
 )
+from convergan.study.report.formats import milliseconds, points
 from convergan.study.report.verdict import measured
-from convergan.study.report.words import milliseconds, points
 
 MOST_LINES = 6
-"""As many styles as there are; with more arms nobody could tell the lines apart."""
+"""Number of styles of lines; with more arms the lines would not be distinguishable."""
 
 
 def threshold_chart(findings: Findings) -> Chart | None:
-    """What the people of every timed arm needed to see."""
+    """Draw the exposure thresholds of the timed arms; None without any."""
     ranked = sorted(measured(findings), key=lambda pair: -pair[1].exposure_ms.value)
     if not ranked:
         return None
@@ -32,30 +32,32 @@ def threshold_chart(findings: Findings) -> Chart | None:
             arm.name,
             [
                 Mark(
-                    found.exposure_ms.value,
-                    found.exposure_ms.participants,
-                    found.exposure_ms.participants_and_images,
+                    threshold.exposure_ms.value,
+                    threshold.exposure_ms.participants,
+                    threshold.exposure_ms.participants_and_images,
                     0,
                 )
             ],
         )
-        for arm, found in ranked
+        for arm, threshold in ranked
     ]
-    needed = "; ".join(f"{arm.name}: {milliseconds(it.exposure_ms.value)}" for arm, it in ranked)
+    values = [
+        f"{arm.name}: {milliseconds(threshold.exposure_ms.value)}" for arm, threshold in ranked
+    ]
     return Chart(
         title="Exposure thresholds",
         svg=interval_chart(
             rows, name="thresholds", x_label="exposure, in ms", tick=lambda x, _: f"{x:g}"
         ),
         legend=[],
-        description=f"Exposure thresholds by arm. {needed}.",
+        description=f"Exposure thresholds by arm. {'; '.join(values)}.",
         caption=f"How long people must see an image to be right {100 * TARGET:.0f}\N{NO-BREAK SPACE}% of the "
         "time: the longer, the better the generator. " + _lines(findings),
     )
 
 
 def accuracy_chart(findings: Findings) -> Chart | None:
-    """The accuracy of every arm that is not timed beside chance."""
+    """Draw the accuracy of the arms that are not timed, with chance; None without any."""
     arms = [arm for arm in _ranked(findings) if not arm.timed]
     if not arms:
         return None
@@ -83,7 +85,7 @@ def accuracy_chart(findings: Findings) -> Chart | None:
 
 
 def error_chart(findings: Findings) -> Chart:
-    """Both kinds of error, apart."""
+    """Draw the two kinds of error of every arm."""
     kinds = ("generated taken for real", "real taken for generated")
     rows, values = [], []
     for arm in _ranked(findings):
@@ -107,17 +109,16 @@ def error_chart(findings: Findings) -> Chart:
         svg=interval_chart(rows, name="errors", x_label="wrong answers"),
         legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
         description=_described("Error rates by arm", values),
-        caption="Generated images taken for real are those that fool: their share is the fooling "
-        "rate. Real images taken for generated tell how suspicious people were. "
-        + "A staircase drives the mean of both towards "
-        f"{percent(1 - TARGET)} in timed arms. "
+        caption="The share of generated images taken for real is the fooling rate. The share of "
+        "real images taken for generated shows how suspicious people were. "
+        + f"In timed arms a staircase drives the mean of both towards {percent(1 - TARGET)}. "
         * any(arm.timed for arm in findings.arms)
         + _lines(findings),
     )
 
 
 def learning_chart(findings: Findings) -> Chart | None:
-    """Accuracy over the trials, a line an arm."""
+    """Draw accuracy over the trials, a line for each arm; None without a curve, or for too many arms."""
     arms = [arm for arm in findings.arms if arm.learning and len(arm.learning.blocks) > 1]
     if not arms or len(arms) > MOST_LINES:
         return None
@@ -142,22 +143,24 @@ def learning_chart(findings: Findings) -> Chart | None:
         ),
         legend=[(line, gains.get(line.name, "")) for line in lines],
         description="Line chart: accuracy over the trials. "
-        + "; ".join(f"{name}: {gain} better in the second half" for name, gain in gains.items())
+        + "; ".join(
+            f"{name}: {gain} from the first half to the second" for name, gain in gains.items()
+        )
         + ".",
         caption=f"Right answers in blocks of {findings.block_trials} trials, with 95\N{NO-BREAK SPACE}% "
-        "intervals over participants; beside each name the accuracy of the second half of the trials "
-        "minus that of the first. The grey line is chance.",
+        "intervals over participants. Each name is followed by the accuracy in the second half of the trials "
+        "minus that in the first. The grey line is chance.",
     )
 
 
 def participants_chart(findings: Findings, rates: Rates) -> Chart | None:
-    """Both errors of every participant who could make them."""
+    """Draw the two error rates of every participant who judged both kinds of images; None without any."""
     rates = rates.chosen(~np.isnan(rates.error_on_generated + rates.error_on_real))
     if len(rates) == 0:
         return None
     names = [arm.name for arm in findings.arms]
-    together = len(names) > MOST_LINES
-    groups = [("participants", rates)] if together else [
+    combined = len(names) > MOST_LINES
+    groups = [("participants", rates)] if combined else [
         (name, rates.chosen(rates.arm == name)) for name in names
     ]  # fmt: skip
     clouds = [
@@ -175,8 +178,8 @@ def participants_chart(findings: Findings, rates: Rates) -> Chart | None:
         ),
         legend=[(cloud, f"{len(cloud.x):,}") for cloud in clouds],
         description=f"Scatter plot: the two error rates of {len(rates):,} participants.",
-        caption="Every point is a participant. Above the dotted line people lean to “real”, below it to "
-        "“generated”; the nearer to the lower left corner, the better they tell the two apart.",
+        caption="Each point is a participant. Above the dotted line people are biased towards “real”, below "
+        "it towards “generated”. The nearer to the lower left corner, the better they tell the two apart.",
     )
 
 
@@ -185,26 +188,27 @@ def _ranked(findings: Findings) -> list[Arm]:
 
 
 def _lines(findings: Findings) -> str:
-    """What the lines of an interval chart mean."""
-    both = any(arm.accuracy.participants_and_images for arm in findings.arms)
-    inner = f"{'Thick lines' if both else 'Lines'}: 95\N{NO-BREAK SPACE}% intervals over other participants"
-    return f"{inner}; thin ones: over other participants and other images." if both else f"{inner}."
+    """Explain the lines of an interval chart."""
+    intervals = "95\N{NO-BREAK SPACE}% intervals over participants"
+    if any(arm.accuracy.participants_and_images for arm in findings.arms):
+        return f"Thick lines: {intervals}; thin lines: over participants and images."
+    return f"Lines: {intervals}."
 
 
 def _learning_line(arm: Arm, style: int) -> Line:
     blocks = arm.learning.blocks if arm.learning else []
     intervals = [block.accuracy.participants for block in blocks]
-    known = [bounds for bounds in intervals if bounds is not None]
-    banded = len(known) == len(blocks)
+    bands = [bounds for bounds in intervals if bounds is not None]
+    complete = len(bands) == len(blocks)
     return Line(
         arm.name,
         [block.last_trial for block in blocks],
         [block.accuracy.value for block in blocks],
         style,
-        low=[low for low, _ in known] if banded else (),
-        high=[high for _, high in known] if banded else (),
+        low=[low for low, _ in bands] if complete else (),
+        high=[high for _, high in bands] if complete else (),
     )
 
 
-def _described(what: str, values: list[tuple[str, float]]) -> str:
-    return f"{what}. " + "; ".join(f"{name}: {percent(value)}" for name, value in values) + "."
+def _described(title: str, values: list[tuple[str, float]]) -> str:
+    return f"{title}. " + "; ".join(f"{name}: {percent(value)}" for name, value in values) + "."

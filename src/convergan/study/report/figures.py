@@ -1,4 +1,4 @@
-"""The kinds of figures that only a study has: points with intervals, row by row, and clouds of points."""
+"""Figures that only a study's report has: points with intervals in rows, and scatter plots."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from convergan.statistics.intervals import Interval
 
 _NAME_LETTERS = 26
 _ROW_HEIGHT, _TWO_LINES_HEIGHT = 27, 36
-# Points differ in their shape too: nothing is told by colour alone.
+# Points also differ in shape: nothing is told by colour alone.
 _SHAPES = (
     ("o", "M9 7a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"),
     ("s", "M9.5 3.5h7v7h-7z"),
@@ -27,17 +27,17 @@ _SHAPES = (
 
 @dataclass(frozen=True)
 class Points:
-    """Some points of one kind."""
+    """A cloud of points in a scatter plot."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     style: int
-    """Which of the six styles they are drawn in, from 0."""
+    """Style in which the points are drawn: colour and shape, from 0; there are six."""
 
     @property
     def icon(self) -> Markup:
-        """What stands for them in a legend."""
+        """Icon for the legend."""
         colour = page_colour(self.style)
         return Markup(
             '<svg viewBox="0 0 26 14" aria-hidden="true">'
@@ -47,7 +47,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Mark:
-    """One point of a row with its intervals, the outer one drawn thinner."""
+    """A point of a row with its intervals; the outer one is drawn thinner."""
 
     value: float
     inner: Interval | None
@@ -57,7 +57,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of an interval chart."""
+    """A row of an interval chart."""
 
     name: str
     marks: Sequence[Mark]
@@ -71,9 +71,9 @@ def interval_chart(
     reference: float | None = None,
     tick: Callable[[float, Any], str] = percent_axis,
 ) -> Markup:
-    """Draw shares, or what `tick` writes, with their intervals, one row each, the first on top."""
+    """Draw values with their intervals, row by row, the first on top; `tick` formats the axis."""
     names = [row_name(row.name) for row in rows]
-    row_height = _TWO_LINES_HEIGHT if any("\n" in each for each in names) else _ROW_HEIGHT
+    row_height = _TWO_LINES_HEIGHT if any("\n" in line for line in names) else _ROW_HEIGHT
     height = max(3, len(rows)) * row_height + 55
 
     def draw(axes: Axes) -> None:
@@ -106,7 +106,7 @@ def scatter(
     y_label: str,
     errors: bool = False,
 ) -> Markup:
-    """Draw clouds of points whose y is a share; with `errors` x is one too, and the diagonal is drawn."""
+    """Draw clouds of points whose y is a share; with `errors` x is a share too, and the diagonal is drawn."""
 
     def draw(axes: Axes) -> None:
         if errors:
@@ -138,7 +138,7 @@ def scatter(
 def ranked_intervals(
     values: Sequence[float], bounds: Sequence[Interval], *, name: str, x_label: str, y_label: str
 ) -> Markup:
-    """Draw many shares in their order, each on its interval."""
+    """Draw many shares in their order, each with its interval."""
 
     def draw(axes: Axes) -> None:
         places = range(1, len(values) + 1)
@@ -157,7 +157,7 @@ def ranked_intervals(
 
 
 def row_name(name: str) -> str:
-    """One or two lines: names are often alike at their start and differ at their end, so both stay."""
+    """Break a name into at most two lines that keep its start and its end, where names often differ."""
     lines = textwrap.wrap(name, _NAME_LETTERS)
     if len(lines) > 2:
         lines = [name[: _NAME_LETTERS - 1] + "…", name[1 - _NAME_LETTERS :]]

@@ -1,4 +1,4 @@
-"""Which figures of images and their sets a study's report shows, and what it says below them."""
+"""Charts of images and of their sets in a study's report, with their captions."""
 
 from convergan.page.chart import Chart
 from convergan.page.words import percent
@@ -11,17 +11,17 @@ from convergan.study.report.figures import (
     ranked_intervals,
     scatter,
 )
-from convergan.study.report.words import correlation_words
+from convergan.study.report.formats import correlation_words
 
 
 def images_chart(image_set: ImageSet, place: int) -> Chart:
-    """How the images of a set differ in how often they fool."""
-    rates = [each.rate for each in image_set.images]
+    """Draw the fooling rates of the images of a set, in descending order."""
+    rates = [image.rate for image in image_set.images]
     return Chart(
         title=image_set.name,
         svg=ranked_intervals(
             rates,
-            [each.interval for each in image_set.images],
+            [image.interval for image in image_set.images],
             name=f"images-{place}",
             x_label="generated images, the most fooling first",
             y_label="fooling rate",
@@ -35,14 +35,14 @@ def images_chart(image_set: ImageSet, place: int) -> Chart:
 
 
 def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
-    """Fooling rates beside the scores that the caller gave."""
-    scored = [each for each in image_set.images if each.score is not None]
+    """Draw the fooling rates of images against their scores; None without a correlation."""
+    scored = [image for image in image_set.images if image.score is not None]
     if image_set.correlation is None:
         return None
     cloud = Points(
         "generated images",
-        [each.score for each in scored if each.score is not None],
-        [each.rate for each in scored],
+        [image.score for image in scored if image.score is not None],
+        [image.rate for image in scored],
         0,
     )
     return Chart(
@@ -55,18 +55,20 @@ def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
         ),
         legend=[],
         description=f"Scatter plot: {correlation_words(image_set.correlation)}.",
-        caption=f"Spearman’s rank correlation: {correlation_words(image_set.correlation)}. With few votes an "
-        "image this lies nearer to 0 than the correlation with the images’ true fooling rates.",
+        caption=f"Spearman’s rank correlation: {correlation_words(image_set.correlation)}. With few votes "
+        "for each image it is nearer to 0 than the correlation with the images’ true fooling rates.",
     )
 
 
 def sets_chart(findings: Findings) -> Chart | None:
-    """People's errors on the sets in the order of their scores."""
+    """Draw people's errors on the sets in the order of their scores; None without a correlation."""
     correlation = findings.error_correlation
     if correlation is None:
         return None
     scored = sorted(
-        (each.score, each.name, each) for each in findings.image_sets if each.score is not None
+        (image_set.score, image_set.name, image_set)
+        for image_set in findings.image_sets
+        if image_set.score is not None
     )
     kinds = ("all wrong answers", "generated taken for real")
     rows = [
@@ -74,20 +76,20 @@ def sets_chart(findings: Findings) -> Chart | None:
             f"{name} ({score:g})",
             [
                 Mark(error, None, None, style)
-                for style, error in enumerate((each.error, each.error_on_generated))
+                for style, error in enumerate((image_set.error, image_set.error_on_generated))
                 if error is not None
             ],
         )
-        for score, name, each in scored
+        for score, name, image_set in scored
     ]
     fooling = findings.error_on_generated_correlation
-    also = f"; with fooling rates alone: {correlation_words(fooling)}" if fooling else ""
+    addition = f"; with fooling rates alone: {correlation_words(fooling)}" if fooling else ""
     return Chart(
         title="The sets in the order of their scores",
         svg=interval_chart(rows, name="sets", x_label="wrong answers"),
         legend=[(Points(kind, [], [], style), "") for style, kind in enumerate(kinds)],
         description="Error rates by set, in the order of their scores. "
         f"{correlation_words(correlation)}.",
-        caption="Behind each name its score, the lowest on top. Spearman’s rank correlation of scores with "
-        f"wrong answers: {correlation_words(correlation)}{also}.",
+        caption="Each name is followed by its score, the lowest on top. Spearman’s rank correlation of "
+        f"scores with wrong answers: {correlation_words(correlation)}{addition}.",
     )

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The data of a study's report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from convergan.study.analysis.rates import Rates
 
 @dataclass(frozen=True, kw_only=True)
 class StudyReport:
-    """A study and what was found in it."""
+    """A study and its findings."""
 
     title: str
-    """Names the study."""
+    """Title of the study."""
 
     source: str
-    """Where the votes come from: a file, a database without its password."""
+    """Source of the votes: a file, or the URL of a database without its password."""
 
     findings: Findings
 
     rates: Rates
-    """Of the participants that the findings are about."""
+    """Error rates of the participants whom the findings are about."""
 
     simulated: bool = False
-    """The votes are of bots: every form of the report says so."""
+    """True for votes of bots; every form of the report says so."""
 
     picture_of: Callable[[str], bytes | None] | None = None
-    """The file of an image by its id, for those that fooled most and least."""
+    """Function that returns the file of an image by its id, for the images that fooled most and least."""
 
     notes: tuple[str, ...] = ()
-    """What else a reader must know, such as how many participants were excluded and why."""
+    """Further sentences for the reader, such as how many participants were excluded and why."""

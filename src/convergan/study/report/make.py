@@ -1,4 +1,4 @@
-"""From votes to their report in all its forms."""
+"""The report of votes, in all its forms."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,14 +39,22 @@ def make_report(
     overwrite: bool = False,
     console: Console | None = None,
 ) -> StudyReport:
-    """Analyses votes, or rates, prints what was found, and writes the page and perhaps the JSON.
+    """Analyse votes or error rates, print the findings, and write the page and, if asked, the JSON.
+
+    The arguments that are not listed are those of `analyse` and of `StudyReport`.
 
     Args:
-        image_scores: a file as in `read_scores`, with the columns image and score.
-        set_scores: a file with the columns images and score.
-        overwrite: replace a page and JSON that are there.
+        data: votes or error rates.
+        page: HTML file to write.
+        json: JSON file to write; None for none.
+        image_scores: file with the columns image and score, as for `read_scores`.
+        set_scores: file with the columns images and score, as for `read_scores`.
+        overwrite: replace existing files.
+        console: console to print on; None for the standard output, or for the standard error where a file is
+            written to the standard output.
 
-    The others are those of `analyse` and of `StudyReport`.
+    Returns:
+        The report that was written.
 
     Raises:
         UserError: as `analyse`, `read_scores` and `write_page`; or a file exists, and `overwrite` is off.
@@ -66,12 +74,12 @@ def make_report(
         block_trials=block_trials,
         seed=seed,
     )
-    kept, _ = without_flagged(data, findings.flagged)
+    included, _ = without_flagged(data, findings.flagged)
     report = StudyReport(
         title=title,
         source=source,
         findings=findings,
-        rates=rates_of(kept) if isinstance(kept, Votes) else kept,
+        rates=rates_of(included) if isinstance(included, Votes) else included,
         simulated=simulated,
         picture_of=picture_of,
         notes=notes,
@@ -82,6 +90,6 @@ def make_report(
     printed = any(path is not None and is_standard_output(path) for path in outputs.values())
     console = console or standard_console(stderr=printed)
     print_report(console, report)
-    # Not `print`: brackets in a path are no markup.
+    # Not `print`: brackets in a path are not markup.
     console.out(printable(f"report: {page}"), highlight=False)
     return report

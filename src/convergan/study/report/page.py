@@ -1,4 +1,4 @@
-"""The page of a study: from the verdict down to how it was computed."""
+"""The HTML page of a study's report: from the verdict down to the methods."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,13 +16,15 @@ from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
 from convergan.study.analysis.findings import Findings, ImageRate, ImageSet
 from convergan.study.design.staircase import LONGEST_MS, TARGET
-from convergan.study.report import charts, image_charts, words
+from convergan.study.report import charts, formats, image_charts
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.verdict import cautions, differs, measured, verdict
 
 SHOWN_IMAGES = 6
+"""Number of images of each set that fooled most, and that fooled least, on the page."""
+
 MOST_BLOCKS = 4
-"""Of arms at the top of the page; where there are more the figures alone show them."""
+"""Largest number of arms with a block at the top of the page; if there are more, only figures show them."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,20 @@ class Extremes:
     """The images of a set that fooled most, and those that fooled least."""
 
     name: str
-    most: list[Card]
-    least: list[Card]
+    fooled_most: list[Card]
+    fooled_least: list[Card]
 
 
 def write_page(path: Path, report: StudyReport) -> None:
-    """Writes the report as one HTML file that needs no other file, no network and no script.
+    """Write the report as one HTML file that needs no other file, no network and no script.
 
     Raises:
-        UserError: a picture that cannot be read.
+        UserError: a picture cannot be read.
     """
     findings = report.findings
     environment = templates("convergan.study.report")
     environment.filters |= {"differs": differs} | {
-        name: getattr(words, name)
+        name: getattr(formats, name)
         for name in (
             "bounded",
             "correlation_words",
@@ -89,13 +91,15 @@ def write_page(path: Path, report: StudyReport) -> None:
         if findings.with_flagged
         else [],
         exposures_compared=sorted(
-            findings.threshold_comparisons, key=lambda each: each.p_value or 0
+            findings.threshold_comparisons, key=lambda pair: pair.p_value or 0
         ),
-        compared=sorted(findings.comparisons, key=lambda each: each.p_value or 0),
+        compared=sorted(findings.comparisons, key=lambda pair: pair.p_value or 0),
         sets=image_charts.sets_chart(findings),
         images=_image_charts(findings),
-        extremes=[_extremes(each, report) for each in findings.image_sets if each.images],
-        unknown=words.unavailable_words(findings),
+        extremes=[
+            _extremes(image_set, report) for image_set in findings.image_sets if image_set.images
+        ],
+        unavailable=formats.unavailable_words(findings),
         version=__version__,
     )
     write_output(path, html)
@@ -103,14 +107,14 @@ def write_page(path: Path, report: StudyReport) -> None:
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     seconds = [arm.response_seconds for arm in findings.arms if arm.response_seconds is not None]
-    images = sum(len(each.images) for each in findings.image_sets)
+    images = sum(len(image_set.images) for image_set in findings.image_sets)
     facts = (
         ("participants", count(findings.participants)),
         ("votes", count(findings.votes) if findings.votes is not None else ""),
         ("arms", count(len(findings.arms))),
         ("sets of generated images", count(len(findings.image_sets))),
         ("generated images judged", count(images) if images else ""),
-        ("typical answer after", f"{np.median(seconds):.1f} s" if seconds else ""),
+        ("median response time", f"{np.median(seconds):.1f} s" if seconds else ""),
     )
     return [(name, value) for name, value in facts if value]
 
@@ -118,10 +122,11 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
 def _image_charts(findings: Findings) -> list[Chart]:
     return [
         chart
-        for place, each in enumerate(findings.image_sets)
-        if each.images
+        for place, image_set in enumerate(findings.image_sets)
+        if image_set.images
         for chart in _present(
-            image_charts.images_chart(each, place), image_charts.image_scores_chart(each, place)
+            image_charts.images_chart(image_set, place),
+            image_charts.image_scores_chart(image_set, place),
         )
     ]
 
@@ -130,9 +135,9 @@ def _extremes(image_set: ImageSet, report: StudyReport) -> Extremes:
     def cards(images: list[ImageRate]) -> list[Card]:
         return [Card(image, _picture(report, image.image)) for image in images]
 
-    shown = min(SHOWN_IMAGES, len(image_set.images) // 2)
-    least = image_set.images[len(image_set.images) - shown :][::-1]
-    return Extremes(image_set.name, cards(image_set.images[:shown]), cards(least))
+    number = min(SHOWN_IMAGES, len(image_set.images) // 2)
+    fooled_least = image_set.images[len(image_set.images) - number :][::-1]
+    return Extremes(image_set.name, cards(image_set.images[:number]), cards(fooled_least))
 
 
 def _picture(report: StudyReport, name: str) -> Picture | None:
@@ -148,5 +153,5 @@ def _picture(report: StudyReport, name: str) -> Picture | None:
         ) from error
 
 
-def _present(*made: Chart | None) -> list[Chart]:
-    return [chart for chart in made if chart is not None]
+def _present(*charts_or_none: Chart | None) -> list[Chart]:
+    return [chart for chart in charts_or_none if chart is not None]

@@ -1,4 +1,4 @@
-"""What a study's report concludes, and what it warns of."""
+"""The conclusion of a study's report in a sentence, and its cautions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from convergan.study.analysis.findings import (
 )
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
 from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
-from convergan.study.report.words import (
+from convergan.study.report.formats import (
     interval,
     milliseconds,
     milliseconds_interval,
@@ -24,109 +24,116 @@ from convergan.study.report.words import (
 )
 
 FEW_PARTICIPANTS = 10
-"""Below this, intervals over participants are too narrow."""
+"""Number of participants below which intervals over participants are too narrow."""
 
 _ENOUGH_ATTENTION = 0.8
-"""Below this share of people who looked a report warns."""
+"""Share of people who looked, below which the report has a caution."""
 
 _MOST_NAMED = 4
+"""Largest number of arms that a sentence names."""
 
 
 def differs(comparison: Comparison | ThresholdComparison) -> bool:
+    """Return whether a comparison shows a difference: a corrected p-value below .05."""
     return comparison.p_holm is not None and comparison.p_holm < SIGNIFICANCE
 
 
 def verdict(findings: Findings, *, simulated: bool = False) -> str:
-    """The study in one sentence; in two where some arms are timed and some are not."""
-    who = "Bots" if simulated else "People"
+    """Write the conclusion in one sentence, or in two where only some arms are timed."""
+    people = "Bots" if simulated else "People"
     untimed = [arm for arm in findings.arms if not arm.timed]
     if len(untimed) == len(findings.arms):
-        return _of_accuracies(untimed, findings.comparisons, who)
-    of_timed = _of_thresholds(findings, who)
+        return _accuracy_verdict(untimed, findings.comparisons, people)
+    timed_verdict = _threshold_verdict(findings, people)
     if not untimed:
-        return of_timed
-    return f"Untimed: {_of_accuracies(untimed, findings.comparisons, who)} Timed: {of_timed}"
+        return timed_verdict
+    untimed_verdict = _accuracy_verdict(untimed, findings.comparisons, people)
+    return f"Arms without a staircase: {untimed_verdict} Timed arms: {timed_verdict}"
 
 
 def cautions(findings: Findings) -> list[str]:
-    """What weakens what the report says, in sentences."""
-    few = [
+    """Write sentences on everything that weakens the report's conclusions."""
+    small_arms = [
         f"“{arm.name}” ({arm.participants})"
         for arm in findings.arms
         if arm.participants < FEW_PARTICIPANTS
     ]
-    said = _of_attention(findings) + _of_flagged(findings)
-    if few:
-        of_all = f"{len(few)} of {len(findings.arms)} arms"
-        said.append(
-            f"Fewer than {FEW_PARTICIPANTS} participants in "
-            f"{', '.join(few) if len(few) <= _MOST_NAMED else of_all}: intervals of so few are too "
-            "narrow; trust none of them much."
+    sentences = _attention_cautions(findings) + _flagged_cautions(findings)
+    if small_arms:
+        arms = (
+            ", ".join(small_arms)
+            if len(small_arms) <= _MOST_NAMED
+            else f"{len(small_arms)} of {len(findings.arms)} arms"
         )
-    for arm, found in measured(findings):
-        said += _of_exposures(arm, found)
-    return said
+        sentences.append(
+            f"Fewer than {FEW_PARTICIPANTS} participants in {arms}: with so few, intervals are too narrow; "
+            "do not rely on them."
+        )
+    for arm, threshold in measured(findings):
+        sentences += _exposure_cautions(arm, threshold)
+    return sentences
 
 
-def _of_attention(findings: Findings) -> list[str]:
-    """Whether people did the task."""
-    unknown = [arm for arm in findings.arms if arm.attention is None]
-    said = []
-    if unknown:
-        some = len(unknown) < len(findings.arms) <= _MOST_NAMED
-        where = f" in {', '.join(f'“{arm.name}”' for arm in unknown)}" if some else ""
-        careless = (
+def _attention_cautions(findings: Findings) -> list[str]:
+    """Write cautions on whether people did the task."""
+    unassessed = [arm for arm in findings.arms if arm.attention is None]
+    sentences = []
+    if unassessed:
+        show_names = len(unassessed) < len(findings.arms) <= _MOST_NAMED
+        place = f" in {', '.join(f'“{arm.name}”' for arm in unassessed)}" if show_names else ""
+        doubtful = (
             "A long exposure, or a longer one in one arm than in another"
-            if all(arm.timed for arm in unknown)
+            if all(arm.timed for arm in unassessed)
             else "An accuracy near chance, or nearer to it in one arm than in another"
         )
-        said.append(
-            f"Attention{where}: not assessed, as no obvious fakes (positive controls) were among the trials. "
-            f"{careless}, may be due to carelessness."
+        sentences.append(
+            f"Attention{place} was not assessed: there were no obvious fakes (positive controls) among the "
+            f"trials. {doubtful}, may be due to carelessness."
         )
     for arm in findings.arms:
         if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION:
-            shown = (
+            consequence = (
                 f"shows only that at least {percent(arm.attention.share)} of the votes came from people who "
                 "looked"
                 if arm.attention.share > 0
                 else "does not show that anybody looked"
             )
-            said.append(
+            sentences.append(
                 f"“{arm.name}”: {percent(arm.attention.recognized)} of the obvious fakes were called "
-                f"generated, which {shown}."
+                f"generated, which {consequence}."
             )
-    return said
+    return sentences
 
 
-def _of_flagged(findings: Findings) -> list[str]:
-    """Who was left out, and whether that changes what is said."""
+def _flagged_cautions(findings: Findings) -> list[str]:
+    """Write cautions on flagged participants, and on conclusions that depend on leaving them out."""
     if findings.with_flagged is None:
         return []
-    reasons = Counter(reason for each in findings.flagged for reason in each.reasons)
+    reasons = Counter(reason for participant in findings.flagged for reason in participant.reasons)
     counted = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
     number = len(findings.flagged)
     emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
-    everybody = findings.with_flagged.arms
-    said = [
-        f"Flagged as careless: {number} participant{'s' * (number > 1)} ({counted}), left out of all that "
-        f"follows{' except where an arm has no others' * bool(emptied)}; with them: "
-        + "; ".join(_with_flagged(each) for each in everybody[:_MOST_NAMED])
-        + ("; …" if len(everybody) > _MOST_NAMED else "")
+    arms = findings.with_flagged.arms
+    exception = ", except in arms where all participants are flagged" * bool(emptied)
+    sentences = [
+        f"Flagged as careless: {number} participant{'s' * (number > 1)} ({counted}). All results are without "
+        f"{'them' if number > 1 else 'this participant'}{exception}. With all participants: "
+        + "; ".join(_with_flagged(arm) for arm in arms[:_MOST_NAMED])
+        + ("; …" if len(arms) > _MOST_NAMED else "")
         + "."
     ]
-    without = {arm.name: arm.conclusion for arm in findings.arms}
+    conclusions = {arm.name: arm.conclusion for arm in findings.arms}
     changed = [
-        f"“{each.name}”"
-        for each in everybody
-        if each.name not in emptied and without[each.name] != each.conclusion
+        f"“{arm.name}”"
+        for arm in arms
+        if arm.name not in emptied and conclusions[arm.name] != arm.conclusion
     ]
     if changed:
-        said.append(
-            f"Leaving the flagged out changes the conclusion about {', '.join(changed[:_MOST_NAMED])}"
-            f"{' and others' * (len(changed) > _MOST_NAMED)}."
+        sentences.append(
+            "Leaving out the flagged participants changes the conclusion about "
+            f"{', '.join(changed[:_MOST_NAMED])}{' and others' * (len(changed) > _MOST_NAMED)}."
         )
-    for compared, with_all, what in (
+    for compared, with_all, kind in (
         (findings.comparisons, findings.with_flagged.comparisons, "arms"),
         (
             findings.threshold_comparisons,
@@ -136,11 +143,11 @@ def _of_flagged(findings: Findings) -> list[str]:
     ):
         changes = _changes(compared, with_all)
         if changes:
-            said.append(
-                f"Leaving the flagged out changes {changes} of {len(compared)} comparison"
-                f"{'s' * (len(compared) > 1)} of {what}."
+            sentences.append(
+                f"Leaving out the flagged participants changes {changes} of {len(compared)} comparison"
+                f"{'s' * (len(compared) > 1)} of {kind}."
             )
-    return said
+    return sentences
 
 
 def _with_flagged(arm: ArmWithFlagged) -> str:
@@ -152,143 +159,154 @@ def _with_flagged(arm: ArmWithFlagged) -> str:
 
 
 def _changes(
-    without: Sequence[Comparison | ThresholdComparison],
+    comparisons: Sequence[Comparison | ThresholdComparison],
     with_all: Sequence[ComparisonWithFlagged | ThresholdComparison],
 ) -> int:
-    """How many comparisons show a difference only with, or only without the flagged."""
-    p_values = {(each.first, each.second): each.p_holm for each in with_all}
+    """Count the comparisons that show a difference only with, or only without, flagged participants."""
+    p_values = {(pair.first, pair.second): pair.p_holm for pair in with_all}
     return sum(
-        differs(each) != (p_holm < SIGNIFICANCE)
-        for each in without
-        if each.p_holm is not None
-        and (p_holm := p_values.get((each.first, each.second))) is not None
+        differs(pair) != (p_holm < SIGNIFICANCE)
+        for pair in comparisons
+        if pair.p_holm is not None
+        and (p_holm := p_values.get((pair.first, pair.second))) is not None
     )
 
 
-def _of_exposures(arm: Arm, found: Threshold) -> list[str]:
-    said = []
-    if found.wrong_exposures:
-        said.append(
-            f"“{arm.name}”: {found.wrong_exposures:,} answers are left out, as their images were shown more "
-            "than a frame longer or shorter than asked for."
+def _exposure_cautions(arm: Arm, threshold: Threshold) -> list[str]:
+    sentences = []
+    if threshold.wrong_exposures:
+        sentences.append(
+            f"“{arm.name}”: {_answers(threshold.wrong_exposures)} left out because the image was shown more "
+            "than a frame longer or shorter than requested."
         )
-    if found.unmeasured:
-        said.append(
-            f"“{arm.name}”: for {found.unmeasured:,} answers it is not known how long the image was shown; "
-            "the exposure that was asked for stands in."
+    if threshold.unmeasured:
+        sentences.append(
+            f"“{arm.name}”: {_answers(threshold.unmeasured)} without a measured exposure; the requested "
+            "exposure is used instead."
         )
-    for beyond, end, exposure_ms, way in (
-        (found.beyond_longest, "longer than the longest", LONGEST_MS, "more"),
-        (found.beyond_shortest, "shorter than the shortest", SHORTEST_MS, "less"),
+    for number, comparative, end, exposure_ms in (
+        (threshold.beyond_longest, "longer", "longest", LONGEST_MS),
+        (threshold.beyond_shortest, "shorter", "shortest", SHORTEST_MS),
     ):
-        if beyond:
-            said.append(
-                f"“{arm.name}”: the thresholds of {beyond} of {found.participants} participants are {end} "
-                f"exposure, {milliseconds(exposure_ms)}: they may need even {way}."
+        if number:
+            sentences.append(
+                f"“{arm.name}”: the thresholds of {number} of {threshold.participants} participants are "
+                f"{comparative} than the {end} exposure, {milliseconds(exposure_ms)}; the true ones may be "
+                f"even {comparative}."
             )
-    return said
+    return sentences
+
+
+def _answers(number: int) -> str:
+    return f"{number:,} answer{' is' if number == 1 else 's are'}"
 
 
 def measured(findings: Findings) -> list[tuple[Arm, Threshold]]:
-    """The timed arms whose thresholds are known."""
+    """Return the timed arms with a threshold, and their thresholds."""
     return [(arm, arm.threshold) for arm in findings.arms if arm.threshold is not None]
 
 
-def _of_accuracies(arms: list[Arm], comparisons: list[Comparison], who: str) -> str:
+def _accuracy_verdict(arms: list[Arm], comparisons: list[Comparison], people: str) -> str:
     if len(arms) == 1:
-        return _of_one(arms[0], who)
+        return _arm_verdict(arms[0], people)
     ranked = sorted(arms, key=lambda arm: arm.accuracy.value)
     hardest, easiest = ranked[0], ranked[-1]
     low, high = percent(hardest.accuracy.value), percent(easiest.accuracy.value)
     if len(arms) == 2:
         return (
-            f"{who} were right in {high} of the trials in arm “{easiest.name}” and in {low} in arm "
+            f"{people} were right in {high} of the trials in arm “{easiest.name}” and in {low} in arm "
             f"“{hardest.name}”: {_compared(comparisons)}."
         )
     return (
-        f"{who} were right in {low} (“{hardest.name}”) to {high} (“{easiest.name}”) of the trials; "
+        f"{people} were right in {low} (“{hardest.name}”) to {high} (“{easiest.name}”) of the trials; "
         f"{_compared(comparisons)}."
     )
 
 
-def _of_thresholds(findings: Findings, who: str) -> str:
+def _threshold_verdict(findings: Findings, people: str) -> str:
     emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
-    known = [pair for pair in measured(findings) if pair[0].name not in emptied]
-    ranked = sorted(known, key=lambda pair: pair[1].exposure_ms.value)
+    thresholds = [pair for pair in measured(findings) if pair[0].name not in emptied]
+    ranked = sorted(thresholds, key=lambda pair: pair[1].exposure_ms.value)
     if not ranked and emptied:
         return "Nothing can be concluded: the answers of all participants look careless."
     if not ranked:
         return (
-            f"Undecided: to find how long {who.lower()} need to see an image takes more than {FEWEST_TRIALS} "
-            "trials from each of them."
+            f"Undecided: finding out how long {people.lower()} need to see an image takes more than "
+            f"{FEWEST_TRIALS} trials per participant."
         )
     right = f"to be right {100 * TARGET:.0f}{SPACE}% of the time"
-    (easiest, least), (hardest, most) = ranked[0], ranked[-1]
+    (easiest, shortest), (hardest, longest) = ranked[0], ranked[-1]
     if len(ranked) == 1:
-        bounds = widest(most.exposure_ms)
-        between = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
+        bounds = widest(longest.exposure_ms)
+        uncertainty = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
         several = sum(arm.timed for arm in findings.arms) > 1
-        where = f" in arm “{hardest.name}”" if several else ""
-        return f"{who} needed {needed(most)}{between}{where} {right}."
+        place = f" in arm “{hardest.name}”" if several else ""
+        return f"{people} needed {needed(longest)}{uncertainty}{place} {right}."
     tested = [
-        each for each in findings.threshold_comparisons if not {each.first, each.second} & emptied
+        pair for pair in findings.threshold_comparisons if not {pair.first, pair.second} & emptied
     ]
     compared = _compared(tested)
     if len(ranked) == 2:
         return (
-            f"{who} needed {needed(most)} in arm “{hardest.name}” and {needed(least)} in arm "
+            f"{people} needed {needed(longest)} in arm “{hardest.name}” and {needed(shortest)} in arm "
             f"“{easiest.name}” {right}: {compared}."
         )
     return (
-        f"{who} needed {needed(least)} (“{easiest.name}”) to {needed(most)} (“{hardest.name}”) "
+        f"{people} needed {needed(shortest)} (“{easiest.name}”) to {needed(longest)} (“{hardest.name}”) "
         f"{right}; {compared}."
     )
 
 
 def _compared(comparisons: Sequence[Comparison | ThresholdComparison]) -> str:
-    """Whether two arms differ; of more, how many do."""
-    found = sum(map(differs, comparisons))
+    """Write whether two arms differ, or how many comparisons of more arms show a difference."""
+    differing = sum(map(differs, comparisons))
     if len(comparisons) == 1:
         chances = p_words(comparisons[0].p_holm)
-        if found:
+        if differing:
             return f"the arms differ ({chances})"
         if comparisons[0].p_holm is None:
             return f"undecided ({chances})"
-        return f"undecided, as a difference this small may be chance ({chances})"
-    tested = sum(each.p_holm is not None for each in comparisons)
+        return f"undecided, as a difference this small may be due to chance ({chances})"
+    tested = sum(pair.p_holm is not None for pair in comparisons)
     if not tested:
         return f"none of {len(comparisons)} comparisons of arms could be tested"
-    of = f"{tested} tested" if tested < len(comparisons) else str(tested)
+    total = f"{tested} tested" if tested < len(comparisons) else str(tested)
     return (
-        f"{found or 'none'} of {of} comparisons of arms "
-        f"{'shows' if found == 1 else 'show'} a difference"
+        f"{differing or 'none'} of {total} comparisons of arms "
+        f"{'show' if differing > 1 else 'shows'} a difference"
     )
 
 
-def _of_one(arm: Arm, who: str) -> str:
+def _arm_verdict(arm: Arm, people: str) -> str:
     right = f"right in {percent(arm.accuracy.value)} of the trials"
     if arm.interval is not None:
         right += f" (95{SPACE}% interval {interval(arm.interval)})"
     match arm.conclusion:
         case "better than chance" | "better than chance, by less than the margin":
-            return f"{who} told generated images from real ones: {right}."
+            return f"{people} told generated images from real ones: {right}."
         case "worse than chance":
-            return f"{who} took generated for real and real for generated more often than not: {right}."
+            return (
+                f"{people} took generated images for real, and real ones for generated, more often than not: "
+                f"{right}."
+            )
         case "everyone flagged":
             return (
                 f"Nothing can be concluded: the answers of all {arm.participants} participants look careless "
                 f"({right})."
             )
         case "indistinguishable" | "indistinguishable, attention not assessed":
-            said = f"Indistinguishable, to within {100 * _margin(arm):.2g} points of chance"
+            claim = f"Indistinguishable, within {100 * _margin(arm):.2g} points of chance"
             if arm.attention is None:
-                said += ", if people looked (attention: not assessed)"
-            return f"{said}: {who.lower()} were {right}."
-    return f"Undecided: {who.lower()} were {right}, which neither beats chance nor is shown to equal it."
+                claim += ", if people looked (attention not assessed)"
+            return f"{claim}: {people.lower()} were {right}."
+    return (
+        f"Undecided: {people.lower()} were {right}. Neither a difference from chance nor equivalence to it "
+        "is shown."
+    )
 
 
 def _margin(arm: Arm) -> float:
-    """Of the people who looked: the study's."""
+    """Return the study's margin: that of the test, divided by the share of people who looked."""
     if arm.equivalence is None:
         return 0.0
     return arm.equivalence.margin / (arm.attention.share if arm.attention else 1)

@@ -1,1 +1,1 @@
-"""The numbers of a study, each in a file that can be read beside its source."""
+"""The statistics of a study, one in each file, with its source."""

@@ -1,4 +1,4 @@
-"""Whether participants see the same in an image: Krippendorff's alpha."""
+"""Krippendorff's alpha: how far participants agree about each image."""
 
 from dataclasses import dataclass
 
@@ -11,33 +11,36 @@ from convergan.statistics.levels import LEVEL
 
 @dataclass(frozen=True)
 class Agreement:
-    """1: all agree; 0: as chance would have it; below 0: they contradict each other."""
+    """Krippendorff's alpha: 1 full agreement, 0 agreement by chance, below 0 less agreement than that."""
 
     alpha: float
+
     interval: Interval
+    """95 %, over images."""
+
     images: int
-    """Images with at least two votes: only these tell."""
+    """Number of images with at least two votes: only these count."""
 
 
 def agreement(image: np.ndarray, answer: np.ndarray) -> Agreement | None:
-    """Krippendorff's alpha of nominal answers, any of them missing.
+    """Compute Krippendorff's alpha of nominal answers, any of which may be missing.
 
-    With n_uc answers c on image u, m_u in all on it (at least 2), n_c answers c on all of these images and n
-    in all:
+    With n_uc answers c on image u, m_u answers on it in all (at least 2), n_c answers c on all of these
+    images and n answers in all:
 
         alpha = 1 - (n - 1) sum_u [(m_u^2 - sum_c n_uc^2) / (m_u - 1)] / (n^2 - sum_c n_c^2)
 
-    Source: Krippendorff, Computing Krippendorff's alpha-reliability (2011). The 95 % interval is the
-    jackknife's over images, which keeps its level better than the customary bootstrap (Hughes 2022,
+    Source: Krippendorff, Computing Krippendorff's alpha-reliability (2011). The 95 % interval is a
+    jackknife over images, whose coverage is better than that of the customary bootstrap (Hughes 2022,
     arXiv 2210.13265).
 
     Args:
-        image: [n], what each answer is about.
-        answer: [n].
+        image: [n], the image that each answer is about.
+        answer: [n], the answers.
 
     Returns:
-        None where alpha has no value, or would have none without some image: fewer than two images
-        with two answers, or (nearly) all answers equal.
+        Alpha and its interval; None where alpha is undefined, or would be without one of the images: fewer
+        than two images with two answers, or (nearly) all answers equal.
     """
     images, row = np.unique(image, return_inverse=True)
     answers, column = np.unique(answer, return_inverse=True)
@@ -56,11 +59,11 @@ def agreement(image: np.ndarray, answer: np.ndarray) -> Agreement | None:
             return 1 - (n - 1) * disagreements / (n**2 - (totals**2).sum(-1))
 
     value = alpha(disagreement.sum(), counts.sum(0))
-    without_one = alpha(disagreement.sum() - disagreement, counts.sum(0) - counts)
-    if np.isnan(value) or np.isnan(without_one).any():
+    leave_one_out = alpha(disagreement.sum() - disagreement, counts.sum(0) - counts)
+    if np.isnan(value) or np.isnan(leave_one_out).any():
         return None
-    error = np.sqrt((size - 1) / size * ((without_one - without_one.mean()) ** 2).sum())
-    reach = t.ppf((1 + LEVEL) / 2, size - 1) * error
+    error = np.sqrt((size - 1) / size * ((leave_one_out - leave_one_out.mean()) ** 2).sum())
+    half_width = t.ppf((1 + LEVEL) / 2, size - 1) * error
     return Agreement(
-        float(value), Interval(float(value - reach), float(min(1, value + reach))), size
+        float(value), Interval(float(value - half_width), float(min(1, value + half_width))), size
     )

@@ -1,4 +1,4 @@
-"""How often each generated image fools people, from few votes each: shrunk towards the mean of its set."""
+"""The fooling rate of each generated image, estimated from few votes: shrunk towards the mean of its set."""
 
 from dataclasses import dataclass
 
@@ -8,45 +8,47 @@ from scipy.special import betaln, expit, logit
 from convergan.statistics.levels import LEVEL
 
 _DRAWS = 4_000
-_REACH = 6  # standard errors of the mean that the grid spans on either side
+_GRID_ERRORS = 6  # standard errors of the mean on either side of the grid
 
 
 @dataclass(frozen=True)
 class ImageRates:
-    """Fooling rates of n images, and how these vary in their set."""
+    """Fooling rates of n images of one set, and their distribution."""
 
     rate: np.ndarray
     """float64 [n]: the posterior mean."""
 
     low: np.ndarray
-    """float64 [n]: with `high` the 95 % posterior interval."""
+    """float64 [n]: lower end of the 95 % posterior interval."""
 
     high: np.ndarray
+    """float64 [n]: upper end of that interval."""
 
     mean: float
-    """Of the images' true rates, as estimated."""
+    """Estimated mean of the images' true rates."""
 
     stdev: float
-    """Of the images' true rates, as estimated: chance in the votes is no part of it."""
+    """Estimated standard deviation of the images' true rates, without the chance in the votes."""
 
 
 def image_rates(
     fooled: np.ndarray, votes: np.ndarray, rng: np.random.Generator
 ) -> ImageRates | None:
-    """Beta-binomial empirical Bayes.
+    """Estimate fooling rates by beta-binomial empirical Bayes.
 
-    An image's true rate is drawn from Beta(m k, (1 - m) k), with a mean m and a concentration k of the set's
-    own. After fooling f of v people its mean is (f + m k) / (v + k): the fewer the votes, the nearer to m.
-    Not one best m and k are used: all are averaged, weighted by how likely they make the votes (Deely and
-    Lindley, JASA 76, 1981, 833-841), on a grid even in logit m and in 1 / sqrt(k). With one best pair, images
-    that differ no more than by chance would get intervals of no width.
+    An image's true rate is draws from Beta(m k, (1 - m) k), where the mean m and the concentration k belong
+    to the set. For an image that fooled f of v people the posterior mean is (f + m k) / (v + k): the fewer
+    the votes, the nearer to m. Estimates are averaged over all m and k, weighted by the likelihood of the
+    votes (Deely and Lindley, JASA 76, 1981, 833-841), on a grid that is even in logit m and in 1 / sqrt(k).
+    With the single best pair, images that differ only by chance would get intervals of width zero.
 
     Args:
-        fooled: int [n], 0 to `votes`.
-        votes: int [n], at least 1.
+        fooled: int [n], numbers of people who took each image for real, 0 to `votes`.
+        votes: int [n], numbers of votes on each image, at least 1.
+        rng: for the draws from the posterior.
 
     Returns:
-        None where fewer than two images have two votes: then nothing tells images from chance.
+        The rates; None where fewer than two images have two votes: then images cannot be told from chance.
     """
     if (votes >= 2).sum() < 2:
         return None
@@ -55,43 +57,43 @@ def image_rates(
     )
     mean, concentration = _grid(fooled, votes)
     first, second = mean * concentration, (1 - mean) * concentration
-    # Pair by pair: all of them on the whole grid at once would not fit.
+    # Pair by pair: all of them on the whole grid at once would take too much memory.
     log_likelihood = sum(
         count * (betaln(hits + first, tries - hits + second) - betaln(first, second))
         for (hits, tries), count in zip(pairs, images, strict=True)
     )
     weights = np.exp(log_likelihood - np.max(log_likelihood))
     weights /= weights.sum()
-    drawn = rng.choice(len(weights), _DRAWS, p=weights)
+    draws = rng.choice(len(weights), _DRAWS, p=weights)
     rate, low, high = np.transpose(
         [
             (
                 (hits + first) / (tries + concentration) @ weights,
                 *np.quantile(
-                    rng.beta(hits + first[drawn], tries - hits + second[drawn]),
+                    rng.beta(hits + first[draws], tries - hits + second[draws]),
                     [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
                 ),
             )
             for hits, tries in pairs
         ]
     )
-    between = mean * (1 - mean) / (concentration + 1)
+    variance = mean * (1 - mean) / (concentration + 1)
     return ImageRates(
         rate=rate[row],
         low=low[row],
         high=high[row],
         mean=float(mean @ weights),
-        stdev=float(np.sqrt(between @ weights)),
+        stdev=float(np.sqrt(variance @ weights)),
     )
 
 
 def _grid(fooled: np.ndarray, votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and concentrations to average over: float64 [points] each."""
+    """Make the grid of means and concentrations to average over: float64 [points] each."""
     hits, tries = fooled.sum() + 0.5, votes.sum() + 1
     share = hits / tries
-    # The votes of an image are at worst one vote, so this is the widest the mean can be uncertain.
+    # At worst the votes of an image count as one vote: the uncertainty of the mean is at most this.
     error = 1 / np.sqrt(share * (1 - share) * len(votes))
-    means = expit(logit(share) + error * np.linspace(-_REACH, _REACH, 121))
+    means = expit(logit(share) + error * np.linspace(-_GRID_ERRORS, _GRID_ERRORS, 121))
     concentrations = np.linspace(0.01, 1.5, 75) ** -2.0
     mean, concentration = np.meshgrid(means, concentrations)
     return mean.ravel(), concentration.ravel()

@@ -1,4 +1,4 @@
-"""Whether participants get better from trial to trial: the paper's effect of feedback."""
+"""Learning: the increase of accuracy over the trials, which feedback brings about in the paper."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import numpy as np
 from convergan.study.analysis.votes import Votes
 
 BLOCK_TRIALS = 10
+"""Default length of a block of the learning curve, in trials."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,10 @@ class Learning:
     """Accuracy of each participant of an arm, block by block."""
 
     first_trial: np.ndarray
-    """int [blocks]: where each block begins, from trial 1."""
+    """int [blocks]: number of the first trial of each block, from 1."""
 
     last_trial: np.ndarray
-    """int [blocks]"""
+    """int [blocks]: number of the last trial of each block."""
 
     accuracy: np.ndarray
     """float64 [participants, blocks], NaN where a participant gave no answer."""
@@ -27,7 +28,7 @@ class Learning:
 
 
 def learning(votes: Votes, block_trials: int = BLOCK_TRIALS) -> Learning:
-    """The votes of one arm by blocks of `block_trials`; the last block may be shorter."""
+    """Compute the learning curve of one arm, by blocks of trials; the last block may be shorter."""
     last = int(votes.trial.max())
     first_trial = np.arange(1, last + 1, block_trials)
     halves = _accuracy(votes, (2 * votes.trial > last + 1).astype(int), 2)
@@ -40,11 +41,11 @@ def learning(votes: Votes, block_trials: int = BLOCK_TRIALS) -> Learning:
 
 
 def _accuracy(votes: Votes, block: np.ndarray, blocks: int) -> np.ndarray:
-    """float64 [participants, blocks]"""
+    """Compute the accuracy of each participant in each block: float64 [participants, blocks]."""
     participants, row = np.unique(votes.participant, return_inverse=True)
     shape = len(participants), blocks
     place = row * blocks + block
-    answers = np.bincount(place, minlength=shape[0] * shape[1])
+    trials = np.bincount(place, minlength=shape[0] * shape[1])
     right = np.bincount(place[~votes.wrong], minlength=shape[0] * shape[1])
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no answer in this block
-        return (right / answers).reshape(shape)
+        return (right / trials).reshape(shape)

@@ -1,4 +1,4 @@
-"""The report of a study's own votes."""
+"""The report of the votes in a study's database."""
 
 import time
 from contextlib import closing
@@ -20,13 +20,18 @@ from convergan.study.storage.schema import Study
 def report_study(
     study: str, page: Path, *, simulated: bool = False, margin: float | None = None, **options: Any
 ) -> StudyReport:
-    """The report of the votes that count, with the images and with who is not counted.
+    """Report the votes of a study that count, with images and with the numbers of excluded participants.
 
     Args:
-        study: as for `open_study`.
-        simulated: of the votes of simulated participants instead.
-        margin: in place of the plan's, which the report then says.
-        options: the others of `make_report`.
+        study: file or URL of the database, as for `open_study`.
+        page: HTML file to write.
+        simulated: report the votes of simulated participants instead.
+        margin: largest distance from an accuracy of 50 % that counts as chance; None for that of the plan. A
+            note says where it differs from the plan.
+        options: further arguments of `make_report`.
+
+    Returns:
+        The report that was written.
 
     Raises:
         UserError: as `read_votes` and `make_report`.
@@ -39,11 +44,11 @@ def report_study(
         notes = () if simulated else left_out(study) + changes
         if margin is not None and margin != plan.margin:
             notes += (
-                f"The margin is {100 * margin:g} points, in place of the plan's {100 * plan.margin:g}.",
+                f"The margin is {100 * margin:g} points instead of the plan's {100 * plan.margin:g}.",
             )
 
         def stored(image: str) -> bytes | None:
-            # Not in the transaction above: participants may still vote, and the analysis takes a while.
+            # Not in the transaction above: participants may still vote while the analysis runs.
             with database.reading() as session:
                 return picture_of(session, image)
 
@@ -62,10 +67,10 @@ def report_study(
 
 
 def _changes(session: Session) -> tuple[str, ...]:
-    """What was changed of the plan's size: whoever looks at results and then asks more people finds more."""
+    """Describe changes of the sample size: whoever looks at results and then asks more people finds more."""
     return tuple(
-        f"Changed on {time.strftime('%Y-%m-%d', time.gmtime(each.at))}, after the plan was frozen: "
-        f"{each.detail}."
-        for each in events(session)
-        if each.what == "quota"
+        f"Changed on {time.strftime('%Y-%m-%d', time.gmtime(event.at))}, after the plan was frozen: "
+        f"{event.detail}."
+        for event in events(session)
+        if event.what == "quota"
     )

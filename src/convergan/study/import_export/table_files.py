@@ -1,4 +1,4 @@
-"""Tables of named columns, as CSV or Parquet files."""
+"""CSV and Parquet files of named columns."""
 
 import csv
 from collections.abc import Mapping
@@ -16,29 +16,31 @@ _SUFFIXES = (".csv", ".parquet")
 
 
 def read_table(path: Path) -> dict[str, list[str]]:
-    """Every column as text, "" where a cell is empty; the file's suffix says which kind it is.
+    """Read every column as text, "" where a cell is empty; the kind of file follows from the suffix.
 
-    Text, because a participant "007" of a CSV file is no number.
+    Text, because the participant "007" of a CSV file is not a number.
 
     Raises:
-        UserError: another kind of file; one that does not hold what its suffix says; two columns of one name.
+        UserError: the file is of another kind, or its content is not what its suffix says, or two columns
+            have the same name.
     """
     columns = _read_parquet(path) if _suffix(path) == ".parquet" else _read_csv(path)
     names = [name for name, _ in columns]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{path}: expected each column once, got {shortened(twice[0])} again")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{path}: expected each column once, got {shortened(repeated[0])} again")
     return dict(columns)
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Writes columns of equal length, whole or not at all; NaN becomes an empty cell.
+    """Write columns of equal length, completely or not at all; NaN becomes an empty cell.
 
     Args:
-        path: named *.csv or *.parquet, or `-`, the standard output, for CSV.
-        columns: by name. In CSV an apostrophe goes before text that a spreadsheet would compute.
+        path: *.csv or *.parquet; `-` writes CSV to the standard output.
+        columns: cells by the name of the column. In CSV an apostrophe precedes text that a spreadsheet
+            would evaluate.
 
     Raises:
-        UserError: another name.
+        UserError: `path` has another suffix.
     """
     as_csv = path == STANDARD_OUTPUT or _suffix(path) == ".csv"
     table = pa.table(
@@ -75,7 +77,7 @@ def _read_csv(path: Path) -> list[tuple[str, list[str]]]:
             names = [name.strip() for name in next(rows, [])]
             cells: list[list[str]] = [[] for _ in names]
             for row in rows:
-                if not row:  # a blank line
+                if not row:  # blank line
                     continue
                 if len(row) != len(names):
                     raise UserError(
