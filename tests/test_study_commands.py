@@ -175,9 +175,9 @@ def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
         taken.listen()
         port = str(taken.getsockname()[1])
         shown = failed(capsys, "study", "serve", study, "--port", port)
-    assert f"host, port: expected a free one to listen on, got 127.0.0.1 and {port}: " in shown
+    assert f"host, port: expected a free address and port to listen on, got 127.0.0.1 and {port}: " in shown
     shown = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
-    assert "expected a free one to listen on, got 192.0.2.1 and 8000: " in shown
+    assert "expected a free address and port to listen on, got 192.0.2.1 and 8000: " in shown
     Path("study.key").unlink()
     shown = failed(capsys, "study", "serve", study)
     assert "study.key: expected the study's keys, got no file" in shown

@@ -181,7 +181,7 @@ def test_what_goes_wrong_here_has_the_safe_headers_too(served, monkeypatch):
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     answer = visitor.get("/consent")
-    assert answer.status == 500 and "Something went wrong here" in answer.text
+    assert answer.status == 500 and "Something went wrong on our side" in answer.text
     assert answer.headers["x-frame-options"] == "DENY"
 
 
