@@ -62,7 +62,7 @@ def test_create_says_what_it_made(folder, capsys):
     assert lines[1].startswith("arms:  samples, no feedback; samples, feedback; best, no feedback")
     assert lines[1].endswith("; 40 participants each")
     assert re.fullmatch(
-        r"power: two arms that differ by 7.3 points.* \d+ % of such studies", lines[2]
+        r"power: a difference of 7.3 points.* \d+ % of studies of this size", lines[2]
     )
     assert lines[3].startswith("keys:  mine.key ")
     assert sorted(file.name for file in folder.iterdir()) == [
@@ -175,7 +175,10 @@ def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
         taken.listen()
         port = str(taken.getsockname()[1])
         shown = failed(capsys, "study", "serve", study, "--port", port)
-    assert f"host, port: expected a free address and port to listen on, got 127.0.0.1 and {port}: " in shown
+    assert (
+        f"host, port: expected a free address and port to listen on, got 127.0.0.1 and {port}: "
+        in shown
+    )
     shown = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
     assert "expected a free address and port to listen on, got 192.0.2.1 and 8000: " in shown
     Path("study.key").unlink()
@@ -194,11 +197,11 @@ def test_dry_run_export_and_forget(study, capsys, monkeypatch):
     assert "SIMULATED" in Path("votes/votes.csv").read_text(encoding="utf-8")
     code = code_of(study)
     assert main(["study", "forget", study, code]) == 0
-    assert capsys.readouterr().out == f"{code}: forgotten; the votes are deleted\n"
+    assert capsys.readouterr().out == f"{code}: forgotten; the votes were deleted\n"
     second = code_of(study)
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{second}\n"))
     assert main(["study", "forget", study, "-", "--keep-votes"]) == 0
-    assert capsys.readouterr().out == f"{second}: forgotten; the votes stay\n"
+    assert capsys.readouterr().out == f"{second}: forgotten; the votes were kept\n"
     assert code_of(study) == second
     assert "participant: expected a code" in failed(capsys, "study", "forget", study, code)
 

@@ -170,7 +170,7 @@ def test_a_staircase_without_a_threshold_is_said(folders, tmp_path, exposure, tr
         real=folders["real"], generated={"random": folders["random"]},
     )  # fmt: skip
     expected = (
-        f"trials: {trials} are too few to give a participant's threshold, which takes more than 40"
+        f"trials: {trials} are too few for a participant's threshold, which needs more than 40"
     )
     assert created.warnings == [expected] * warned
 

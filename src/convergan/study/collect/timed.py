@@ -94,7 +94,7 @@ def _exposure(session: Session, trial: Trial) -> int:
 
 
 def _fresh_image(session: Session, trial: Trial) -> int:
-    """Choose an image of the same set that is not in the session; where none is left, any other of the set."""
+    """Choose an image of the same set that is not in the session, or, if none is left, any other one."""
     image = session.get_one(Image, trial.image_id)
     in_session = [
         Image.id.in_(select(table.image_id).where(table.participant_id == trial.participant_id))

@@ -71,8 +71,8 @@ def trusted_proxies(text: str) -> str:
                 ipaddress.ip_network(part.strip())
         except ValueError:
             raise UserError(
-                "trusted-proxies: expected addresses or networks such as 10.0.0.0/8, separated by commas, or *,"
-                f" got {shortened(text)}"
+                "trusted-proxies: expected addresses or networks such as 10.0.0.0/8, separated by commas,"
+                f" or *, got {shortened(text)}"
             ) from None
     return text
 
@@ -125,7 +125,7 @@ def serve(
 
 
 def _allow_connections() -> None:
-    """Allow this process and its workers as many connections as the system permits; often the limit is 1,024."""
+    """Raise the limit of open connections, often 1,024, as far as the system permits."""
     try:
         import resource
     except ImportError:  # not on Windows
