@@ -112,5 +112,5 @@ def _counts(session: Session, now: float, *, simulated: bool, unanswered: bool) 
 
 
 def _lately(now: float, seconds: float) -> ColumnElement[bool]:
-    # Not times in the future either, from a clock that was ahead for a moment.
+    # Times in the future, from a clock that was ahead for a moment, do not count either.
     return Participant.seen_at.between(now - seconds, now + seconds)

@@ -84,7 +84,7 @@ def consent(
 ) -> Response:
     """Show the page that informs and asks for consent, or that all places are taken."""
     if entry is None:
-        # After a link, which has just set a cookie, the browser must have refused it.
+        # If a link has just set the cookie, the browser has refused it.
         return site.page("cookies") if by == "link" else _to(site, "/")
     with site.database.reading() as transaction:
         participant = find_participant(transaction, entry)
