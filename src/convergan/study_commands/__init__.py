@@ -212,7 +212,7 @@ class DryRun(Checked):
 
 @dataclass(kw_only=True)
 class Report(Checked):
-    """Analyse the votes of a study: in the terminal, as JSON, and as a page."""
+    """Analyse the votes of a study; show the results in the terminal, as JSON and as a page."""
 
     study: _Study
     """Database of the study (a file, or postgresql://user@host/name), or a .csv or .parquet file from `study

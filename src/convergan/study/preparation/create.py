@@ -74,7 +74,7 @@ def create_study(
     sets = list(generated)
     for name, images in ((REAL, "real images"), (CONTROL, "obvious fakes")):
         if name in sets:
-            raise UserError(f"arm: expected another name than {name!r}, which the {images} have")
+            raise UserError(f"arm: expected a name other than {name!r}, which the {images} have")
     if (controls is None) != (plan.controls == 0):
         folder = "none" if controls is None else f"{controls} and 0 controls"
         raise UserError(
