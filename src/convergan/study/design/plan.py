@@ -20,9 +20,9 @@ CONSENT = """\
 You will look at images, one after another. Some are real; the others were made by a computer program. For
 each image, you say which of the two you think it is.
 
-Your answers are stored without your name, together with the time that each one takes and the kind of device
-that you use. If a recruiting platform sent you here, its identifier for you is stored only in a scrambled
-form that cannot be read back.
+Your answers are stored without your name, together with the time that each one takes, the kind of device that
+you use and the size of its window. If a recruiting platform sent you here, its identifier for you is stored
+only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
 deleted. The next page and the last page show a code with which you can ask for that."""
