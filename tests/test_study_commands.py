@@ -84,14 +84,14 @@ def test_obvious_fakes_say_nothing_about_the_power(folder, capsys):
 
 def test_the_default_study_has_the_power_to_find_the_papers_difference(capsys):
     power = study_commands.power_line(study_commands.Plan())
-    assert int(re.findall(r"(\d+) % of such", power)[0]) >= 80
+    assert int(re.findall(r"(\d+) % of studies", power)[0]) >= 80
 
 
 def test_the_power_of_a_timed_study_is_about_exposures():
     timed = study_commands.power_line(study_commands.Plan(exposure="timed"))
     assert "exposure thresholds" in timed and "78.7" not in timed
     short = study_commands.power_line(study_commands.Plan(exposure="timed", trials=40))
-    assert short == "none: an exposure threshold needs more than 40 trials of each participant"
+    assert short == "none: an exposure threshold needs more than 40 trials per participant"
 
 
 @pytest.mark.parametrize(

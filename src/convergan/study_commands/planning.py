@@ -29,8 +29,8 @@ def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
     if plan.timed:
         power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
         return (
-            f"a difference of {_LARGE_DIFFERENCE:g} standard deviations between the thresholds of two arms"
-            f" would be found in {100 * power:.0f} % of studies of this size"
+            f"a difference of {_LARGE_DIFFERENCE:g} standard deviations between the exposure thresholds of"
+            f" two arms would be found in {100 * power:.0f} % of studies of this size"
         )
     power = power_of_difference(
         max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=max(2, arms), images=images
