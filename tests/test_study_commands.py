@@ -62,7 +62,7 @@ def test_create_says_what_it_made(folder, capsys):
     assert lines[1].startswith("arms:  samples, no feedback; samples, feedback; best, no feedback")
     assert lines[1].endswith("; 40 participants each")
     assert re.fullmatch(
-        r"power: two arms that differ by 7.3 points.* \d+ % of such studies", lines[2]
+        r"power: a difference of 7.3 points.* \d+ % of studies of this size", lines[2]
     )
     assert lines[3].startswith("keys:  mine.key ")
     assert sorted(file.name for file in folder.iterdir()) == [
@@ -84,14 +84,14 @@ def test_obvious_fakes_say_nothing_about_the_power(folder, capsys):
 
 def test_the_default_study_has_the_power_to_find_the_papers_difference(capsys):
     power = study_commands.power_line(study_commands.Plan())
-    assert int(re.findall(r"(\d+) % of such", power)[0]) >= 80
+    assert int(re.findall(r"(\d+) % of studies", power)[0]) >= 80
 
 
 def test_the_power_of_a_timed_study_is_about_exposures():
     timed = study_commands.power_line(study_commands.Plan(exposure="timed"))
     assert "exposure thresholds" in timed and "78.7" not in timed
     short = study_commands.power_line(study_commands.Plan(exposure="timed", trials=40))
-    assert short == "none: an exposure threshold needs more than 40 trials of each participant"
+    assert short == "none: an exposure threshold needs more than 40 trials per participant"
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,12 @@ def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
         taken.listen()
         port = str(taken.getsockname()[1])
         shown = failed(capsys, "study", "serve", study, "--port", port)
-    assert f"host, port: expected a free one to listen on, got 127.0.0.1 and {port}: " in shown
+    assert (
+        f"host, port: expected a free address and port to listen on, got 127.0.0.1 and {port}: "
+        in shown
+    )
     shown = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
-    assert "expected a free one to listen on, got 192.0.2.1 and 8000: " in shown
+    assert "expected a free address and port to listen on, got 192.0.2.1 and 8000: " in shown
     Path("study.key").unlink()
     shown = failed(capsys, "study", "serve", study)
     assert "study.key: expected the study's keys, got no file" in shown
@@ -194,11 +197,11 @@ def test_dry_run_export_and_forget(study, capsys, monkeypatch):
     assert "SIMULATED" in Path("votes/votes.csv").read_text(encoding="utf-8")
     code = code_of(study)
     assert main(["study", "forget", study, code]) == 0
-    assert capsys.readouterr().out == f"{code}: forgotten; the votes are deleted\n"
+    assert capsys.readouterr().out == f"{code}: forgotten; the votes were deleted\n"
     second = code_of(study)
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{second}\n"))
     assert main(["study", "forget", study, "-", "--keep-votes"]) == 0
-    assert capsys.readouterr().out == f"{second}: forgotten; the votes stay\n"
+    assert capsys.readouterr().out == f"{second}: forgotten; the votes were kept\n"
     assert code_of(study) == second
     assert "participant: expected a code" in failed(capsys, "study", "forget", study, code)
 

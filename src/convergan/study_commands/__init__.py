@@ -1,4 +1,4 @@
-"""`convergan study ...`: the commands of the visual Turing test. Heavy imports wait until one runs."""
+"""Commands of the visual Turing test, `convergan study ...`. Heavy imports wait until a command runs."""
 
 import sys
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from convergan.study_commands.planning import Study as _Study
 
 
 def require_extra() -> None:
-    """Raises UserError where the packages of the extra [study] are missing."""
+    """Raise UserError if packages of the extra [study] are missing."""
     missing = [
         name
         for name in ("alembic", "fastapi", "itsdangerous", "sqlalchemy", "uvicorn")
@@ -58,7 +58,7 @@ class Create(Checked):
     """Database of the study: a new file, or postgresql://user@host/name."""
 
     key: Path | None = None
-    """File with the study's secret keys. Unset: beside the database."""
+    """File for the study's secret keys. Unset: next to the database."""
 
     plan: Annotated[Plan, arg(name="")] = field(default_factory=Plan)
     """Settings that are fixed before the first participant."""
@@ -68,11 +68,11 @@ class Create(Checked):
         from convergan.study.preparation.create import create_study
 
         generated = {self.generated.resolve().name: self.generated}
-        for each in self.arm:
-            name, _, folder = each.partition("=")
+        for text in self.arm:
+            name, _, folder = text.partition("=")
             if not name or not folder or name in generated:
                 raise UserError(
-                    f"arm: expected NAME=DIR with a name of its own, got {shortened(each)}"
+                    f"arm: expected NAME=DIR with a name of its own, got {shortened(text)}"
                 )
             generated[name] = Path(folder)
         key_file = _key_file(self.out, self.key)
@@ -90,7 +90,7 @@ class Create(Checked):
             f"power: {power_line(self.plan, len(created.arms), fewest)}",
             f"keys:  {key_file} (keep it: the links and the admin page need it)",
         ):
-            # Folders' names are anyone's.
+            # Folders may have any names.
             print(printable(line))
         for warning in created.warnings:
             print(printable(f"warning: {warning}"), file=sys.stderr)
@@ -125,7 +125,7 @@ class Serve(Checked):
     headers X-Forwarded-For and X-Forwarded-Proto are trusted for the client's address and for HTTPS."""
 
     key: Path | None = None
-    """File with the study's secret keys. Unset: beside the study."""
+    """File with the study's secret keys. Unset: next to the study."""
 
     def run(self) -> None:
         require_extra()
@@ -135,11 +135,11 @@ class Serve(Checked):
         root, proxies = root_path(self.root_path), trusted_proxies(self.trusted_proxies)
         key_file = _key_file(self.study, self.key)
         keys = ready_to_serve(self.study, key_file, host=self.host, port=self.port)
-        here = f"http://{self.host}:{self.port}{root}"
+        address = f"http://{self.host}:{self.port}{root}"
         for line in (
-            f"look around: {here}/join/{new_link(keys, 'preview')}",
-            f"admin page:  {here}/admin",
-            f"its token:   {keys.admin_token}",
+            f"preview:     {address}/join/{new_link(keys, 'preview')}",
+            f"admin page:  {address}/admin",
+            f"admin token: {keys.admin_token}",
         ):
             print(printable(line), flush=True)
         serve(
@@ -167,7 +167,7 @@ class Invite(Checked):
     """Number of personal links."""
 
     key: Path | None = None
-    """File with the study's secret keys. Unset: beside the study."""
+    """File with the study's secret keys. Unset: next to the study."""
 
     def run(self) -> None:
         require_extra()
@@ -186,9 +186,9 @@ class Invite(Checked):
 
 @dataclass(kw_only=True)
 class DryRun(Checked):
-    """Let bots take part in a study, to test what follows.
+    """Let bots take part in a study, to test all later steps.
 
-    They are marked as simulated and not counted.
+    Bots are marked as simulated and not counted.
     """
 
     study: _Study
@@ -212,7 +212,7 @@ class DryRun(Checked):
 
 @dataclass(kw_only=True)
 class Report(Checked):
-    """Analyse the votes of a study: in the terminal, as JSON, and as a page."""
+    """Analyse the votes of a study; show the results in the terminal, as JSON and as a page."""
 
     study: _Study
     """Database of the study (a file, or postgresql://user@host/name), or a .csv or .parquet file from `study
@@ -301,10 +301,10 @@ class Import(Checked):
     def run(self) -> None:
         from convergan.study.import_export.votes_import import import_votes
 
-        told = import_votes(self.file, self.out, self.columns, overwrite=self.overwrite)
-        shown = sys.stderr if is_standard_output(self.out) else sys.stdout
-        for line in told.splitlines():
-            print(printable(line), file=shown)
+        summary = import_votes(self.file, self.out, self.columns, overwrite=self.overwrite)
+        stream = sys.stderr if is_standard_output(self.out) else sys.stdout
+        for line in summary.splitlines():
+            print(printable(line), file=stream)
 
 
 @dataclass(kw_only=True)
@@ -345,14 +345,14 @@ class Forget(Checked):
     """Database of the study: a file, or postgresql://user@host/name."""
 
     participant: Annotated[Positional[str], arg(metavar="PARTICIPANT")]
-    """The participant's code or personal link, or Prolific's id of the person or the submission. `-`: read it
-    from the standard input, which keeps it out of your shell's history."""
+    """Code or personal link of the participant, or Prolific's id of the person or the submission. `-`: read
+    from the standard input, which keeps the text out of your shell's history."""
 
     keep_votes: bool = False
     """Keep the answers without the participant's identity."""
 
     key: Path | None = None
-    """File with the study's secret keys. Unset: beside the study."""
+    """File with the study's secret keys. Unset: next to the study."""
 
     def run(self) -> None:
         require_extra()
@@ -360,10 +360,10 @@ class Forget(Checked):
         from convergan.study.storage.opening import open_with_keys
 
         database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
-        named = sys.stdin.readline() if self.participant == "-" else self.participant
-        code = forget(database, keys, named, keep_votes=self.keep_votes)
+        identifier = sys.stdin.readline() if self.participant == "-" else self.participant
+        code = forget(database, keys, identifier, keep_votes=self.keep_votes)
         database.close()
-        votes = "stay" if self.keep_votes else "are deleted"
+        votes = "were kept" if self.keep_votes else "were deleted"
         print(printable(f"{code}: forgotten; the votes {votes}"))
 
 

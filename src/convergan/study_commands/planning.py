@@ -1,4 +1,4 @@
-"""`convergan study plan` and `power`: the plan of a study and its statistical power."""
+"""Commands `convergan study plan` and `convergan study power`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,24 +20,24 @@ Study = Annotated[Positional[str], arg(metavar="STUDY")]
 
 
 def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
-    """One sentence on the power of a study with this plan."""
+    """Describe the power of a study with this plan, in one sentence."""
     from convergan.study.design.power import power_of_difference, power_of_thresholds
     from convergan.study.design.staircase import FEWEST_TRIALS
 
     if plan.timed and plan.trials <= FEWEST_TRIALS:
-        return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials of each participant"
+        return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials per participant"
     if plan.timed:
         power = power_of_thresholds(max(2, plan.participants), _LARGE_DIFFERENCE)
         return (
-            f"two arms whose exposure thresholds differ by {_LARGE_DIFFERENCE:g} of the standard deviation"
-            f" between participants are told apart in {100 * power:.0f} % of such studies"
+            f"a difference of {_LARGE_DIFFERENCE:g} standard deviations between the exposure thresholds of"
+            f" two arms would be found in {100 * power:.0f} % of studies of this size"
         )
     power = power_of_difference(
         max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=max(2, arms), images=images
     )
     return (
-        f"two arms that differ by {100 * _PAPERS_DIFFERENCE:.1f} points, as the paper's 78.7 % and 71.4 %,"
-        f" are told apart in {100 * power:.0f} % of such studies"
+        f"a difference of {100 * _PAPERS_DIFFERENCE:.1f} points between two arms, as between the paper's"
+        f" 78.7 % and 71.4 %, would be found in {100 * power:.0f} % of studies of this size"
     )
 
 
@@ -66,16 +66,16 @@ class ShowPlan(Checked):
         from convergan.study.preparation.preregistration import preregistration, read_plan
 
         require_output(self.out, name="out", overwrite=self.overwrite)
-        found = read_plan(self.study)
-        write_output(self.out, preregistration(found) if self.markdown else json_text(found))
+        plan = read_plan(self.study)
+        write_output(self.out, preregistration(plan) if self.markdown else json_text(plan))
 
 
 @dataclass(kw_only=True)
 class Power(Checked):
-    """Compute the power to find a difference, or the participants that it needs."""
+    """Compute the power to find a difference, or the number of participants that it needs."""
 
     difference: Annotated[float, Interval(ge=0, le=100)] = 100 * _PAPERS_DIFFERENCE
-    """Difference between the accuracies of two arms, in points; 7.3 in the paper, 78.7 % against 71.4 %."""
+    """Difference between the accuracies of two arms, in points; 7.3 between the paper's 78.7 % and 71.4 %."""
 
     participants: Annotated[int, Interval(ge=2, le=100_000)] = 40
     """Number of participants in each arm."""
@@ -114,6 +114,6 @@ class Power(Checked):
         power = power_of_difference(participants, self.trials, difference, **options)
         print(
             f"{participants} participants in each of {self.arms} arms, {self.trials} trials each,"
-            f" {self.images:,} images of each set: a difference of {self.difference:.3g} points is found in"
-            f" {100 * power:.0f} % of such studies"
+            f" {self.images:,} images of each set: a difference of {self.difference:.3g} points would be"
+            f" found in {100 * power:.0f} % of studies of this size"
         )

@@ -124,10 +124,10 @@ def test_forgetting_again_removes_what_a_busy_journal_kept(served, monkeypatch):
     database = Database(study.where)
     with study.database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Identity)) == 1
-        with pytest.raises(UserError, match="do the same once more"):
+        with pytest.raises(UserError, match="stop them and try again"):
             forget(database, study.keys, PID)
     assert hashed in bytes_of(study)
-    with pytest.raises(UserError, match=r"or one forgotten before; .* holds no traces") as error:
+    with pytest.raises(UserError, match=r"or already forgotten; .* holds no traces") as error:
         forget(database, study.keys, PID)
     assert PID not in str(error.value)
     database.close()

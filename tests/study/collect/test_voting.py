@@ -181,4 +181,4 @@ def test_a_session_expires(served):
     with served.study.database.writing() as session:
         session.scalars(select(Participant)).one().expires_at = 0
     assert participant.vote(1, "real").status == 401
-    assert "time for this session is over" in participant.get("/study").text
+    assert "time for this session has run out" in participant.get("/study").text

@@ -132,7 +132,7 @@ def test_what_exists_is_not_overwritten(make_study, folders, tmp_path, backend):
 
 
 def test_real_is_the_name_of_the_real_images(folders, tmp_path):
-    with pytest.raises(UserError, match="arm: expected another name than 'real'"):
+    with pytest.raises(UserError, match="arm: expected a name other than 'real'"):
         create_study(
             str(tmp_path / "s.db"), tmp_path / "s.key", QUICK,
             real=folders["real"], generated={"real": folders["random"]},
@@ -170,7 +170,7 @@ def test_a_staircase_without_a_threshold_is_said(folders, tmp_path, exposure, tr
         real=folders["real"], generated={"random": folders["random"]},
     )  # fmt: skip
     expected = (
-        f"trials: {trials} are too few to give a participant's threshold, which takes more than 40"
+        f"trials: {trials} are too few for a participant's threshold, which needs more than 40"
     )
     assert created.warnings == [expected] * warned
 
@@ -192,5 +192,5 @@ def test_controls_need_a_folder_of_obvious_fakes(make_study, folders):
             make_study(plan, controls=controls)
     with pytest.raises(UserError, match="expected at least 90 images"):
         make_study(replace(QUICK, controls=90, trials=90), controls=folders["best"])
-    with pytest.raises(UserError, match="another name than 'control'"):
+    with pytest.raises(UserError, match="a name other than 'control'"):
         make_study(generated={"control": folders["best"]})

@@ -24,7 +24,7 @@ def test_keys_come_back_from_their_file_which_is_private(tmp_path):
     assert read_key_file(file) == keys
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert keys.admin_token not in repr(keys) and repr(keys.secret) not in repr(keys)
-    with pytest.raises(UserError, match=r"study\.key: expected no file yet"):
+    with pytest.raises(UserError, match=r"study\.key: expected a new file for the study's keys"):
         new_key_file(file)
 
 

@@ -273,7 +273,7 @@ def test_the_researcher_pauses_opens_and_deletes(served: Served, open_page: Open
     sign_in(page, served.study)
     page.get_by_role("button", name="Pause").tap()
     page.wait_for_selector("h2:has-text('Paused')")
-    page.get_by_role("button", name="Open again").tap()
+    page.get_by_role("button", name="Reopen").tap()
     page.wait_for_selector("h2:has-text('Open')")
     page.get_by_label("Participants wanted in each arm").fill("12")
     page.get_by_role("button", name="Change").tap()
@@ -281,7 +281,7 @@ def test_the_researcher_pauses_opens_and_deletes(served: Served, open_page: Open
     assert_nothing_overflows(page)
     page.get_by_role("link", name="Delete").tap()
     page.get_by_role("button", name="Delete").tap()
-    page.wait_for_selector("p:has-text('Nobody yet')")
+    page.wait_for_selector("p:has-text('No participants yet')")
     page.get_by_role("button", name="Sign out").tap()
     page.wait_for_url("**/admin/login")
 

@@ -94,7 +94,7 @@ def test_a_session_that_is_over_says_so(served: Served, open_page: OpenPage) -> 
     assert not person.page.locator(ANSWER).count()
     # Once more from the start: no circle, but the code by which the answers are found.
     person.page.reload()
-    person.page.wait_for_selector("p:has-text('The time for this session is over')")
+    person.page.wait_for_selector("p:has-text('The time for this session has run out')")
     assert person.page.locator(".code").inner_text() == study_of(served)[0].code
 
 

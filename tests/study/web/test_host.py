@@ -138,7 +138,7 @@ def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, cap
         lambda: participant.get("/health"),
     ):
         answer = ask()
-        assert answer.status == 503 and "cannot reach its data" in answer.text
+        assert answer.status == 503 and "unavailable at the moment" in answer.text
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert answer.headers["cache-control"].startswith("no-store")
         assert int(answer.headers["retry-after"]) > 0
@@ -181,7 +181,7 @@ def test_what_goes_wrong_here_has_the_safe_headers_too(served, monkeypatch):
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     answer = visitor.get("/consent")
-    assert answer.status == 500 and "Something went wrong here" in answer.text
+    assert answer.status == 500 and "Something went wrong on our side" in answer.text
     assert answer.headers["x-frame-options"] == "DENY"
 
 

@@ -179,7 +179,7 @@ def test_instructions_say_what_the_plan_says(make_study, serve):
         (QUICK, "Take as much time as you need", "only for a moment"),
         (
             replace(QUICK, feedback="after-each"),
-            "After each of them you are told",
+            "After each of them, you are told",
             "you are not told",
         ),
         (replace(QUICK, checks=0, practice=0), "Start", "a sentence appears"),
@@ -216,13 +216,13 @@ def test_a_session_whose_time_is_over_says_so_and_goes_round_in_no_circle(make_s
     ):
         answer = each.get(address)
         assert answer.status == 401, address
-        assert "The time for this session is over" in answer.text and code in answer.text
+        assert "The time for this session has run out" in answer.text and code in answer.text
         assert "within 2 hours" in answer.text and "us@example.org" in answer.text
         assert ("return your submission" in answer.text) == (way == "prolific")
         assert "Welcome back" not in answer.text
     for each in (visitor, elsewhere):
         answer = each.submit("/consent", {"agree": "yes"})
-        assert answer.status == 401 and "The time for this session is over" in answer.text
+        assert answer.status == 401 and "The time for this session has run out" in answer.text
     assert not any("session" in name for name in elsewhere.cookies)
     assert count(served, Token) == 1
 

@@ -1,4 +1,4 @@
-"""A dry run: bots that take the study, so that everything after it can be tried before anyone is asked."""
+"""Dry run of a study: bots take part, so that all later steps can be tried before people do."""
 
 import math
 import random
@@ -22,10 +22,10 @@ _LEAVES = 0.1
 
 
 def run_bot(database: Database) -> str:
-    """Lets one bot take the study, through the same functions as people do; gives its code.
+    """Let one bot take part, through the same functions as people; return its code.
 
-    It is right in about three answers of four, its skill its own, and leaves half-way one time in ten. It is
-    marked as simulated: it counts nowhere, and its code begins with SIMULATED.
+    A bot has a skill of its own, about three right answers in four, and one bot in ten leaves half-way. Bots
+    are marked as simulated: they are not counted, and their codes begin with SIMULATED-.
     """
     with database.writing() as session:
         study = session.get_one(Study, 1, with_for_update=True)

@@ -1,4 +1,4 @@
-"""What participants learn at the end, when it can change nothing any more."""
+"""The score that participants see at the end, when it can no longer influence their answers."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from convergan.study.storage.schema import Participant, Trial, Vote
 
 
 @dataclass(frozen=True)
-class Told:
-    """How someone did."""
+class Score:
+    """A participant's numbers of right answers, by kind of image."""
 
     right_real: int
     real: int
@@ -19,7 +19,7 @@ class Told:
 
     @property
     def right(self) -> int:
-        """Right answers."""
+        """Right answers in all."""
         return self.right_real + self.right_generated
 
     @property
@@ -28,19 +28,19 @@ class Told:
         return self.real + self.generated
 
 
-def debrief(session: Session, participant: Participant) -> Told | None:
-    """How a participant did; None before the end."""
+def debrief(session: Session, participant: Participant) -> Score | None:
+    """Count a participant's right answers; None before the session is finished."""
     if participant.finished_at is None:
         return None
     right = Trial.generated == Vote.answered_generated
-    found = (
+    query = (
         select(Trial.generated, right, func.count())
         .join(Trial.vote)
         .where(Trial.participant_id == participant.id, Trial.kind == "trial")
         .group_by(Trial.generated, right)
     )
-    counts = {(truth, was_right): n for truth, was_right, n in session.execute(found)}
-    return Told(
+    counts = {(truth, was_right): n for truth, was_right, n in session.execute(query)}
+    return Score(
         right_real=counts.get((False, True), 0),
         real=counts.get((False, True), 0) + counts.get((False, False), 0),
         right_generated=counts.get((True, True), 0),

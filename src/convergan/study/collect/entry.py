@@ -1,4 +1,4 @@
-"""How people come to a study, and how they are known again without keeping who they are."""
+"""Entry to a study: links, and recognizing people again without storing who they are."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from convergan.study.storage.opening import open_study
 from convergan.study.storage.schema import Study
 
 Way = Literal["prolific", "personal", "open", "preview"]
-"""`prolific`: one link for all whom Prolific sends, who name themselves behind it; `personal`: a link for one
-person; `open`: one link for many, one session for each browser; `preview`: the researcher's own look, a new
-session each time, which counts nowhere."""
+"""Ways into a study. `prolific`: one link for everyone whom Prolific sends; its parameters identify them.
+`personal`: a link for one person. `open`: one link for many people, with one session per browser. `preview`:
+for the researcher, a new session each time, which is not counted."""
 
 _WAYS: dict[str, Way] = {way: way for way in get_args(Way)}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One person at the door. Identifiers are keyed-hashed here, and go no further as they are."""
+    """A person who came by a link. Identifiers are replaced by keyed hashes here, and go no further."""
 
     way: Way
     person: str
@@ -28,13 +28,13 @@ class Entry:
     platform_study: str | None = None
 
     def to_cookie(self, keys: Keys) -> str:
-        """What the browser keeps until the person has consented; signed."""
+        """Encode the entry as a signed cookie, which the browser keeps until the person consents."""
         parts = (self.way, self.person, self.submission or "", self.platform_study or "")
         return keys.signed("entry", "~".join(parts))
 
 
 def from_prolific(keys: Keys, pid: str, study: str, session: str) -> Entry:
-    """Someone whom Prolific sent, with the parameters PROLIFIC_PID, STUDY_ID and SESSION_ID."""
+    """Make the entry of a person whom Prolific sent with PROLIFIC_PID, STUDY_ID and SESSION_ID."""
     return Entry(
         "prolific",
         keys.hashed("person", pid),
@@ -44,42 +44,42 @@ def from_prolific(keys: Keys, pid: str, study: str, session: str) -> Entry:
 
 
 def new_link(keys: Keys, way: Way) -> str:
-    """The last part of a new link's address."""
+    """Generate the last part of a new link."""
     return keys.signed("link", f"{way}-{new_token()[:16]}")
 
 
 def way_of(keys: Keys, link: str) -> Way | None:
-    """Who comes by a link; None if this study has given out no such link."""
-    named = keys.verified("link", link)
-    return _WAYS.get(named.partition("-")[0]) if named else None
+    """Return the way that a link stands for; None if this study has not issued it."""
+    text = keys.verified("link", link)
+    return _WAYS.get(text.partition("-")[0]) if text else None
 
 
 def from_link(keys: Keys, link: str, cookie: str | None) -> Entry | None:
-    """Someone who followed a link; None if this study has given out no such link, or only for Prolific.
+    """Make the entry of a person who followed a link; None if this study has not issued it, or for Prolific.
 
     Args:
-        keys: the study's.
-        link: what `new_link` gave.
-        cookie: what an earlier visit left in this browser.
+        keys: the study's keys.
+        link: the last part of the link, from `new_link`.
+        cookie: the entry's cookie from an earlier visit in this browser; None without one.
     """
     way = way_of(keys, link)
     if way is None or way == "prolific":
         return None
     if way == "personal":
         return Entry(way, keys.hashed("person", link))
-    before = from_cookie(keys, cookie)
-    if way == "open" and before is not None and before.way == "open":
-        return before
+    earlier = from_cookie(keys, cookie)
+    if way == "open" and earlier is not None and earlier.way == "open":
+        return earlier
     return Entry(way, keys.hashed("person", new_token()))
 
 
 def another_person(keys: Keys) -> Entry:
-    """Somebody new, by an open link that was followed before in the same browser."""
+    """Make the entry of a new person in a browser where somebody has followed an open link."""
     return Entry("open", keys.hashed("person", new_token()))
 
 
 def from_cookie(keys: Keys, cookie: str | None) -> Entry | None:
-    """What `to_cookie` made; None for anything else."""
+    """Decode a cookie of `to_cookie`; None for anything else."""
     text = keys.verified("entry", cookie) if cookie else None
     if text is None:
         return None
@@ -88,16 +88,16 @@ def from_cookie(keys: Keys, cookie: str | None) -> Entry | None:
 
 
 def links(keys: Keys, url: str, way: Way, count: int) -> list[str]:
-    """New links of one kind.
+    """Generate links of one kind.
 
     Args:
-        keys: the study's.
-        url: where the study is reached.
-        way: who may come by them.
-        count: how many.
+        keys: the study's keys.
+        url: the address of the study, with http:// or https://.
+        way: the way that the links stand for.
+        count: the number of links, at least 1.
 
     Raises:
-        UserError: an address that is none, or no link wanted.
+        UserError: the address or the number is invalid.
     """
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
@@ -105,10 +105,10 @@ def links(keys: Keys, url: str, way: Way, count: int) -> list[str]:
 
 
 def prolific_settings(study: str, keys: Keys, url: str) -> str:
-    """What to enter at Prolific: a link with its parameters, and a code for each outcome.
+    """Describe what to enter at Prolific: the link with its parameters, and a code for each outcome.
 
     Raises:
-        UserError: an address that is none, or no study.
+        UserError: the address is invalid, or there is no study.
     """
     with closing(open_study(study)) as database, database.reading() as session:
         codes = session.get_one(Study, 1).codes
@@ -117,11 +117,11 @@ def prolific_settings(study: str, keys: Keys, url: str) -> str:
     (link,) = links(keys, url, "prolific", 1)
     lines = [f"study URL: {link}?{parameters}", "completion codes:"]
     return "\n".join(
-        [*lines, *(f"  {codes[outcome]}  {means}" for outcome, means in CODES.items())]
+        [*lines, *(f"  {codes[outcome]}  {meaning}" for outcome, meaning in CODES.items())]
     )
 
 
 def _base(url: str) -> str:
     if not url.startswith(("https://", "http://")):
-        raise UserError(f"url: expected an address with https://, got {url}")
+        raise UserError(f"url: expected an address with http:// or https://, got {url}")
     return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""Deleting participants, and forgetting who they were."""
+"""Deletion of participants, and of their identities."""
 
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.orm import Session
@@ -11,61 +11,61 @@ from convergan.study.storage.schema import Identity, Participant, Token
 
 
 def delete_participant(database: Database, code: str) -> bool:
-    """Deletes a participant with everything of theirs, votes included; gives whether there was one."""
+    """Delete a participant with all answers; return whether there was one."""
     with database.writing() as session:
-        found = session.scalar(select(Participant).where(Participant.code == code))
-        if found is not None:
-            note(session, "deleted", _anonymous(found))
-            _remove(session, found.id, keep_votes=False)
+        participant = session.scalar(select(Participant).where(Participant.code == code))
+        if participant is not None:
+            note(session, "deleted", _anonymous(participant))
+            _remove(session, participant.id, keep_votes=False)
     wipe(database)
-    return found is not None
+    return participant is not None
 
 
 def forget(database: Database, keys: Keys, participant: str, *, keep_votes: bool = False) -> str:
-    """Forgets a person: who they were, and unless told otherwise what they answered; gives their code.
+    """Delete a person's identity and, unless they are kept, the answers; return the participant's code.
 
     Args:
-        database: of the study.
-        keys: the study's.
+        database: the study's database.
+        keys: the study's keys.
         participant: Prolific's PROLIFIC_PID or SESSION_ID, a personal link, or a participant's code.
         keep_votes: keep the answers, which then belong to nobody.
 
     Raises:
-        UserError: nobody is known by that; or others keep reading from the database, so that the traces in
-            SQLite's journal cannot be removed now: once they have stopped, the same call removes them.
+        UserError: there is no such participant; or other processes read the database, so that the traces in
+            SQLite's journal cannot be removed now. The same call removes them once those have stopped.
     """
-    named = participant.strip()
-    link = named.rpartition("/")[2]
+    identifier = participant.strip()
+    link = identifier.rpartition("/")[2]
     with database.writing() as session:
-        found = session.scalar(
+        row = session.scalar(
             select(Participant)
             .outerjoin(Identity)
             .where(
                 or_(
-                    Participant.code == named,
-                    Identity.person.in_(keys.hashed("person", each) for each in (named, link)),
-                    Identity.submission == keys.hashed("submission", named),
+                    Participant.code == identifier,
+                    Identity.person.in_(keys.hashed("person", text) for text in (identifier, link)),
+                    Identity.submission == keys.hashed("submission", identifier),
                 )
             )
         )
-        code = None if found is None else found.code
-        if found is not None:
-            kept = "; the answers were kept" if keep_votes else ""
-            note(session, "forgotten", _anonymous(found) + kept)
-            _remove(session, found.id, keep_votes=keep_votes)
-    # Also if nobody was found: an earlier call may have come as far as here, and no further.
+        code = None if row is None else row.code
+        if row is not None:
+            answers = "; the answers were kept" if keep_votes else ""
+            note(session, "forgotten", _anonymous(row) + answers)
+            _remove(session, row.id, keep_votes=keep_votes)
+    # Even without a participant: an earlier call may have stopped after the deletion.
     wipe(database)
     if code is None:
-        # The identifier itself must not stand in what is printed, which may be kept.
+        # Without the identifier itself: what is printed may be stored.
         raise UserError(
-            "participant: expected a code, a link or an identifier of one who took part, got another or one"
-            f" forgotten before; {database} holds no traces of deleted ones"
+            "participant: expected the code, link or identifier of a participant, got one that is unknown or"
+            f" already forgotten; {database} holds no traces of deleted participants"
         )
     return code
 
 
 def _anonymous(participant: Participant) -> str:
-    """What the record keeps of one who is deleted: enough to count them, not to tell who it was."""
+    """Describe a deleted participant for the record: enough to count them, not to identify them."""
     state = participant.outcome or "not finished"
     simulated = "simulated, " if participant.simulated else ""
     return f"a participant of {participant.arm.name} ({simulated}{state})"
@@ -79,19 +79,19 @@ def _remove(session: Session, participant_id: int, *, keep_votes: bool) -> None:
 
 
 def wipe(database: Database) -> None:
-    """Removes what deleted rows have left in the database's files.
+    """Remove the traces of deleted rows from the database's files.
 
-    SQLite overwrites deleted rows with zeros; its journal, which still has them, is emptied here. PostgreSQL
-    rewrites the table of identities; its own journal goes when PostgreSQL reuses it.
+    SQLite overwrites deleted rows with zeros; its journal, which still holds them, is emptied here. In
+    PostgreSQL the table of identities is rewritten; its journal loses them when PostgreSQL reuses the space.
 
     Raises:
-        UserError: others keep reading from SQLite's journal.
+        UserError: other processes read SQLite's journal.
     """
     if not database.is_sqlite:
         with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as postgres:
             postgres.execute(text("VACUUM FULL identities"))
         return
-    # Not through a transaction, in which SQLite refuses it.
+    # Outside a transaction, in which SQLite refuses it.
     connection = database.engine.raw_connection()
     try:
         busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -99,6 +99,6 @@ def wipe(database: Database) -> None:
         connection.close()
     if busy:
         raise UserError(
-            f"{database}: deleted, but its journal could not be emptied while others read from it;"
-            " stop them and do the same once more"
+            f"{database}: deleted, but its journal could not be emptied while other processes read it;"
+            " stop them and try again"
         )

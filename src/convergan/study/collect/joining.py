@@ -1,4 +1,4 @@
-"""Who comes gets a session: the same person always the same one, a new person one in the neediest arm."""
+"""Joining a study: known people get their session again, new ones a session in the neediest arm."""
 
 from typing import Literal
 
@@ -14,22 +14,22 @@ from convergan.study.storage.keys import digest, new_address, new_code, new_toke
 from convergan.study.storage.schema import Arm, Identity, Image, Participant, Study, Token, Trial
 
 SIMULATED = "SIMULATED-"
-"""What the codes of simulated participants begin with."""
+"""Prefix of the codes of simulated participants."""
 
 
 def join(session: Session, entry: Entry, now: float) -> str:
-    """Lets a person in, to the session that they have or to a new one; gives a new bearer token for it.
+    """Admit a person to their session, or to a new one; return a new bearer token for it.
 
     Args:
         session: a writing transaction.
         entry: the person.
-        now: the time.
+        now: the time, in seconds since 1970.
 
     Raises:
-        Closed: the person is new, and the study is paused or has everyone it needs (`places.py`).
-        Expired: the session that they have was not finished in its time.
+        Closed: the person is new, and the study is paused or full (`places.py`).
+        Expired: the time of their session has run out.
     """
-    # Locked: of two starts of one person at once, the second must find the first.
+    # Locked: if one person starts twice at once, the second start must find the first.
     study = session.get_one(Study, 1, with_for_update=True)
     participant = find_participant(session, entry)
     if participant is None:
@@ -48,30 +48,30 @@ def join(session: Session, entry: Entry, now: float) -> str:
 
 
 def find_participant(session: Session, entry: Entry) -> Participant | None:
-    """The participant that a person is already; None if they are new."""
-    found = select(Participant).join(Identity).where(Identity.person == entry.person)
-    return session.scalar(found)
+    """Find the participant who is this person; None if the person is new."""
+    query = select(Participant).join(Identity).where(Identity.person == entry.person)
+    return session.scalar(query)
 
 
 def _unless_taken(session: Session, submission: str | None) -> str | None:
-    """A submission; None if another person has come with it, as nobody does whom Prolific has sent."""
-    taken = select(Identity.submission).where(Identity.submission == submission)
-    return None if session.scalar(taken) else submission
+    """Return the submission; None if another person came with it, which Prolific never causes."""
+    query = select(Identity.submission).where(Identity.submission == submission)
+    return None if session.scalar(query) else submission
 
 
 def add_participant(
     session: Session, study: Study, way: Way | Literal["bot"], now: float
 ) -> Participant:
-    """A new participant, with the trials of a session.
+    """Add a participant, with the trials of a session.
 
     Args:
         session: a writing transaction that has locked the study.
         study: the study.
-        way: how they came. Bots and previews count nowhere, and there is always room for them.
-        now: the time.
+        way: how they came. Bots and previews are not counted, and there is always a place for them.
+        now: the time, in seconds since 1970.
 
     Raises:
-        Closed: the study is paused or has everyone it needs.
+        Closed: the study is paused or full.
     """
     simulated = way in ("bot", "preview")
     plan = Plan(**study.plan)
@@ -121,8 +121,8 @@ def _add_trials(session: Session, study: Study, arm: Arm, participant: Participa
 
 
 def _pool(session: Session, images: str) -> Pool:
-    found = select(Image.id, Image.practice).where(Image.images == images).order_by(Image.id)
-    rows = session.execute(found).all()
+    query = select(Image.id, Image.practice).where(Image.images == images).order_by(Image.id)
+    rows = session.execute(query).all()
     return Pool(
         images,
         practice=[image for image, practice in rows if practice],

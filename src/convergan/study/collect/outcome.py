@@ -1,23 +1,23 @@
-"""How a session ends."""
+"""Outcomes of sessions, and the completion codes that stand for them."""
 
 from collections.abc import Iterable
 from typing import Literal
 
 Outcome = Literal["completed", "attention"]
-"""`completed`: it counts. `attention`: too many checks were missed; it does not."""
+"""`completed`: the session counts. `attention`: it does not count; too many checks were missed."""
 
 CODES = {
-    "completed": "finished, and counts",
-    "attention": "finished, but missed two or more attention checks: does not count",
+    "completed": "finished; counted",
+    "attention": "finished, but missed two or more attention checks; not counted",
     "declined": "did not consent",
-    "full": "came when nobody was needed any more",
+    "full": "came when all places were taken",
 }
-"""What each completion code stands for."""
+"""Meanings of the completion codes."""
 
 MISSES_ALLOWED = 1
-"""One miss can happen to anyone."""
+"""Number of attention checks that a participant may miss: one miss can happen to anyone."""
 
 
 def outcome(missed: Iterable[bool]) -> Outcome:
-    """The outcome of a finished session; `missed` has one entry for each attention check."""
+    """Return the outcome of a finished session; `missed` has one entry per attention check."""
     return "completed" if sum(missed) <= MISSES_ALLOWED else "attention"

@@ -1,4 +1,4 @@
-"""The places of a study: one is taken by a first answer, and kept while its participant is at it."""
+"""Places in a study: a first answer takes one, which is held while the participant is active."""
 
 import secrets
 
@@ -8,31 +8,31 @@ from sqlalchemy.orm import Session
 from convergan.study.storage.schema import Arm, Participant, Study, Vote
 
 HOLD_SECONDS = 20 * 60
-"""So long after the last answer a place is kept; then somebody else may have it."""
+"""Seconds after the last answer for which a place is held; then somebody else may have it."""
 
 _UNANSWERED_SECONDS = 2 * 60
-"""So long who has not answered yet counts when newcomers are spread over the arms; they take no place."""
+"""Seconds for which participants without an answer count when newcomers are assigned to arms; they take no
+place."""
 
 _TAKE_NO_PLACE = ("bot", "preview")
 _ALWAYS_WELCOME = ("personal", *_TAKE_NO_PLACE)
 
 
 class Closed(Exception):
-    """Nobody new can start now."""
+    """A study in which no new participant can start now."""
 
     def __init__(self, *, full: bool, way: str) -> None:
         super().__init__("full" if full else "paused")
         self.full = full
-        """Everyone needed is there; otherwise the study is paused."""
+        """True: all places are taken. False: the study is paused."""
         self.way = way
-        """How the person came."""
+        """The way by which the person came."""
 
 
 def require_place(session: Session, study: Study, way: str, now: float) -> None:
-    """Raises Closed where somebody new who came this way cannot start now.
+    """Raise Closed if a new person who came this way cannot start now.
 
-    Whoever has a personal link was invited: there is always a place for them, as for previews and bots, who
-    take none.
+    People with a personal link were invited: there is always a place for them. Previews and bots take none.
     """
     if study.paused and way not in _TAKE_NO_PLACE:
         raise Closed(full=False, way=way)
@@ -41,10 +41,10 @@ def require_place(session: Session, study: Study, way: str, now: float) -> None:
 
 
 def neediest_arm(session: Session, study: Study, way: str, now: float) -> Arm:
-    """The arm with the fewest participants who have finished or are at it; of several, a random one.
+    """Choose the arm with the fewest participants who have finished or are active; at random among several.
 
     Raises:
-        Closed: as `require_place`.
+        Closed: see `require_place`.
     """
     require_place(session, study, way, now)
     simulated = way in _TAKE_NO_PLACE
@@ -56,58 +56,61 @@ def neediest_arm(session: Session, study: Study, way: str, now: float) -> Arm:
 
 
 def take_place(session: Session, participant: Participant, now: float) -> None:
-    """Takes a participant's place, before the first answer is recorded.
+    """Take a place for a participant, before the first answer is recorded.
 
     Args:
         session: a writing transaction.
-        participant: who has answered nothing yet.
-        now: the time.
+        participant: a participant without an answer.
+        now: the time, in seconds since 1970.
 
     Raises:
-        Closed: the arm has everyone it needs by now.
+        Closed: all places in the arm have been taken by now.
     """
     if participant.way in _ALWAYS_WELCOME:
         return
-    # Locked: of two first answers at once, the second must find the first.
+    # Locked: if two first answers arrive at once, the second must find the first.
     study = session.get_one(Study, 1, with_for_update=True, populate_existing=True)
     require_arm_place(session, study, participant, now)
 
 
 def require_arm_place(session: Session, study: Study, participant: Participant, now: float) -> None:
-    """Raises Closed where a participant who has answered nothing yet finds every place of the arm taken."""
+    """Raise Closed if a participant without an answer finds all places in the arm taken."""
     if participant.way in _ALWAYS_WELCOME:
         return
-    taken = _counts(session, now, simulated=False, unanswered=False)
-    if taken.get(participant.arm_id, 0) >= study.quota:
+    counts = _counts(session, now, simulated=False, unanswered=False)
+    if counts.get(participant.arm_id, 0) >= study.quota:
         raise Closed(full=True, way=participant.way)
 
 
 def _with_places(session: Session, study: Study, now: float) -> list[Arm]:
-    taken = _counts(session, now, simulated=False, unanswered=False)
-    return [arm for arm in session.scalars(select(Arm)) if taken.get(arm.id, 0) < study.quota]
+    counts = _counts(session, now, simulated=False, unanswered=False)
+    return [arm for arm in session.scalars(select(Arm)) if counts.get(arm.id, 0) < study.quota]
 
 
 def _counts(session: Session, now: float, *, simulated: bool, unanswered: bool) -> dict[int, int]:
-    """Participants by arm who have finished and count, or are at it; with those before their first answer?"""
-    # Answers are given in order: who has any has the first.
+    """Count, by arm, the participants who have completed the study or are active.
+
+    `unanswered`: also those who arrived a moment ago and have not answered yet.
+    """
+    # Answers are given in order: a participant who has any has the first.
     first = select(Vote.position).where(Vote.participant_id == Participant.id, Vote.position == 1)
-    at_it = _lately(now, HOLD_SECONDS) & first.exists()
+    active = _lately(now, HOLD_SECONDS) & first.exists()
     if unanswered:
-        at_it |= _lately(now, _UNANSWERED_SECONDS)
-    counted = (
+        active |= _lately(now, _UNANSWERED_SECONDS)
+    query = (
         select(Participant.arm_id, func.count())
         .where(
             Participant.simulated == simulated,
             or_(
                 Participant.outcome == "completed",
-                Participant.finished_at.is_(None) & at_it,
+                Participant.finished_at.is_(None) & active,
             ),
         )
         .group_by(Participant.arm_id)
     )
-    return dict(session.execute(counted).all())
+    return dict(session.execute(query).all())
 
 
 def _lately(now: float, seconds: float) -> ColumnElement[bool]:
-    # Nor from a clock that was ahead for a moment.
+    # Times in the future, from a clock that was ahead for a moment, do not count either.
     return Participant.seen_at.between(now - seconds, now + seconds)

@@ -1,4 +1,4 @@
-"""How far a study is: by arm, and participant by participant."""
+"""Progress of a study, by arm and by participant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from convergan.study.design.plan import CONTROL, Plan
 from convergan.study.storage.schema import Arm, Image, Participant, Study, Trial, Vote
 
 Status = Literal["completed", "attention", "under way", "left"]
-"""`left`: not finished, and not seen for a while."""
+"""`left`: not finished, and inactive for longer than a place is held."""
 
 
 @dataclass(frozen=True)
 class ParticipantProgress:
-    """One participant."""
+    """Progress of one participant."""
 
     code: str
     arm: str
@@ -32,56 +32,56 @@ class ParticipantProgress:
     total: int
     missed_checks: int
     replaced_images: int
-    """Timed images seen in vain: many may mean that the difficult ones were dodged."""
+    """Timed images that were shown but not answered; many may mean that difficult ones were avoided."""
     flags: tuple[str, ...]
     """Signs of careless answers, by the rules of the plan."""
 
 
 @dataclass(frozen=True)
 class ArmProgress:
-    """One arm; simulated participants do not count."""
+    """Progress of one arm, without simulated participants."""
 
     name: str
-    wanted: int
+    quota: int
+    """Participants wanted."""
     completed: int
     under_way: int
     left: int
     attention: int
     flagged: int
-    """Those of the completed whose answers look careless: the report leaves them out."""
+    """Completed participants whose answers look careless; the report leaves them out."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The study."""
+    """Progress of a study."""
 
     paused: bool
     quota: int
     arms: list[ArmProgress]
     participants: list[ParticipantProgress]
-    """The latest first."""
+    """Participants, the latest first."""
 
 
 def progress_of(session: Session, now: float) -> Progress:
-    """How far the study is."""
+    """Collect the progress of the study; `now` is in seconds since 1970."""
     study = session.get_one(Study, 1)
     flags = _flags(session, Plan(**study.plan))
     participants = _participants(session, now, flags)
     arms = []
     for name in session.scalars(select(Arm.name).order_by(Arm.id)):
-        statuses = [each.status for each in participants if each.arm == name and not each.simulated]
+        people = [person for person in participants if person.arm == name and not person.simulated]
+        statuses = [person.status for person in people]
         arms.append(
             ArmProgress(
                 name=name,
-                wanted=study.quota,
+                quota=study.quota,
                 completed=statuses.count("completed"),
                 under_way=statuses.count("under way"),
                 left=statuses.count("left"),
                 attention=statuses.count("attention"),
                 flagged=sum(
-                    bool(each.flags) and each.status == "completed"
-                    for each in participants
-                    if each.arm == name and not each.simulated
+                    bool(person.flags) and person.status == "completed" for person in people
                 ),
             )
         )
@@ -92,7 +92,7 @@ def _participants(
     session: Session, now: float, flags: Mapping[int, tuple[str, ...]]
 ) -> list[ParticipantProgress]:
     missed = (Trial.kind == "check") & (Trial.generated != Vote.answered_generated)
-    counted = (
+    count_query = (
         select(
             Trial.participant_id,
             func.count(),
@@ -102,27 +102,27 @@ def _participants(
         .outerjoin(Trial.vote)
         .group_by(Trial.participant_id)
     )
-    counts = {row[0]: row[1:] for row in session.execute(counted)}
-    found = select(Participant).order_by(Participant.started_at.desc(), Participant.id.desc())
-    listed = []
-    for each in session.scalars(found):
-        total, answered, missed_checks = counts[each.id]
-        listed.append(
+    counts = {row[0]: row[1:] for row in session.execute(count_query)}
+    query = select(Participant).order_by(Participant.started_at.desc(), Participant.id.desc())
+    participants = []
+    for person in session.scalars(query):
+        total, answered, missed_checks = counts[person.id]
+        participants.append(
             ParticipantProgress(
-                code=each.code,
-                arm=each.arm.name,
-                way=each.way,
-                simulated=each.simulated,
-                status=_status(each, now),
-                started_at=each.started_at,
+                code=person.code,
+                arm=person.arm.name,
+                way=person.way,
+                simulated=person.simulated,
+                status=_status(person, now),
+                started_at=person.started_at,
                 answered=answered,
                 total=total,
                 missed_checks=missed_checks,
-                replaced_images=each.replaced_images,
-                flags=flags.get(each.id, ()),
+                replaced_images=person.replaced_images,
+                flags=flags.get(person.id, ()),
             )
         )
-    return listed
+    return participants
 
 
 def _status(participant: Participant, now: float) -> Status:
@@ -132,8 +132,8 @@ def _status(participant: Participant, now: float) -> Status:
 
 
 def _flags(session: Session, plan: Plan) -> dict[int, tuple[str, ...]]:
-    """The signs by participant, of those who have some: by what they have answered so far."""
-    found = (
+    """Collect the signs of careless answers so far, by participant; without participants who show none."""
+    query = (
         select(
             Trial.participant_id,
             Trial.number,
@@ -145,17 +145,17 @@ def _flags(session: Session, plan: Plan) -> dict[int, tuple[str, ...]]:
         .join(Image, Image.id == Trial.image_id)
         .where(Trial.kind == "trial", Image.images != CONTROL)
     )
-    rows = session.execute(found).all()
+    rows = session.execute(query).all()
     if not rows:
         return {}
     person, number, generated, answered, response_ms = zip(*rows, strict=True)
     size = len(rows)
-    nothing, unknown = np.full(size, ""), np.full(size, np.nan)
+    unused, unknown = np.full(size, ""), np.full(size, np.nan)
     votes = Votes(
         participant=np.array(person, str),
-        arm=nothing,
-        images=nothing,
-        image=nothing,
+        arm=unused,
+        images=unused,
+        image=unused,
         trial=np.array(number),
         generated=np.array(generated, bool),
         answered_generated=np.array(answered, bool),
@@ -166,4 +166,4 @@ def _flags(session: Session, plan: Plan) -> dict[int, tuple[str, ...]]:
         shown_ms=unknown,
         frame_ms=unknown,
     )
-    return {int(each.participant): each.reasons for each in flag(votes, screens_of(plan))}
+    return {int(row.participant): row.reasons for row in flag(votes, screens_of(plan))}

@@ -1,4 +1,4 @@
-"""Where a session goes on: what its browser may know now, which is never the truth about an open trial."""
+"""Tasks of a session, as far as its browser may know them: never the truth about an open trial."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ from convergan.study.storage.keys import digest
 from convergan.study.storage.schema import Image, Participant, Token, Trial, Vote
 
 AHEAD = 3
-"""Images after the current one that a browser may load beforehand."""
+"""Number of images after the current one that a browser may load in advance."""
 
 Answer = Literal["real", "generated"]
 
@@ -40,11 +40,11 @@ _CONTENT = (
 
 
 class NoSession(Exception):
-    """A token that opens nothing."""
+    """A token that belongs to no session."""
 
 
 class Expired(Exception):
-    """A session that was not finished in its time."""
+    """A session whose time ran out before it was finished."""
 
     def __init__(self, participant: Participant) -> None:
         super().__init__("expired")
@@ -54,48 +54,48 @@ class Expired(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to answer."""
+    """One task of a participant: an image to judge, or an attention check."""
 
     position: int
     kind: Kind
     number: int
-    """Among those of its kind, from 1."""
+    """Number among the tasks of its kind, from 1."""
     image: str | None
-    """The address of the image; None for a check."""
+    """Address of the image; None for a check."""
     asks: Answer | None
-    """The answer that a check asks for."""
+    """Answer that a check asks for; None for an image."""
 
 
 @dataclass(frozen=True)
 class State:
-    """A session as its browser sees it."""
+    """State of a session, as its browser may see it."""
 
     finished: bool
     answered: int
     total: int
     trials: int
-    """Trials that count, in all."""
+    """Number of trials that count."""
     practice: int
     tasks: list[Task]
-    """The current one, and those that come after it as far as they may be loaded."""
+    """Current task, and those after it that may be loaded in advance."""
 
 
 def authenticated(session: Session, token: str, now: float, *, lock: bool = False) -> Participant:
-    """The participant whose token this is.
+    """Find the participant to whom a token belongs.
 
     Args:
-        session: a transaction; one that writes, if it is to lock.
-        token: what the browser brought.
-        now: the time.
-        lock: let others who lock this participant wait until the transaction ends.
+        session: a transaction; a writing one if `lock` is set.
+        token: the token that the browser sent.
+        now: the time, in seconds since 1970.
+        lock: make other transactions that lock this participant wait until this one ends.
 
     Raises:
-        NoSession: there is none.
-        Expired: the session was not finished in its time.
+        NoSession: the token belongs to no session.
+        Expired: the session's time ran out before it was finished.
     """
-    # Not against new tokens, which refer to the participant.
-    found = _BY_TOKEN.with_for_update(of=Participant, key_share=True) if lock else _BY_TOKEN
-    participant = session.scalar(found, {"digest": digest(token)})
+    # New tokens, which refer to the participant, need not wait.
+    query = _BY_TOKEN.with_for_update(of=Participant, key_share=True) if lock else _BY_TOKEN
+    participant = session.scalar(query, {"digest": digest(token)})
     if participant is None:
         raise NoSession
     require_time_left(participant, now)
@@ -103,19 +103,19 @@ def authenticated(session: Session, token: str, now: float, *, lock: bool = Fals
 
 
 def require_time_left(participant: Participant, now: float) -> None:
-    """Raises Expired where a session's time is over; who has finished may see its end for ever."""
+    """Raise Expired if a session's time is over; a finished session never expires."""
     if participant.finished_at is None and participant.expires_at < now:
         raise Expired(participant)
 
 
 def state_of(session: Session, participant: Participant) -> State:
-    """Where a participant's session goes on."""
-    counted = (
+    """Describe the current state of a participant's session."""
+    query = (
         select(Trial.kind, func.count())
         .where(Trial.participant_id == participant.id)
         .group_by(Trial.kind)
     )
-    counts = {kind: number for kind, number in session.execute(counted)}
+    counts = {kind: number for kind, number in session.execute(query)}
     answered = answered_by(session, participant.id)
     return State(
         finished=participant.finished_at is not None,
@@ -128,16 +128,16 @@ def state_of(session: Session, participant: Participant) -> State:
 
 
 def answered_by(session: Session, participant_id: int) -> int:
-    """How many answers a participant has given; they are given in order."""
-    counted = select(func.count()).select_from(Vote).where(Vote.participant_id == participant_id)
-    return session.scalar(counted) or 0
+    """Count the answers of a participant, which are given in order."""
+    query = select(func.count()).select_from(Vote).where(Vote.participant_id == participant_id)
+    return session.scalar(query) or 0
 
 
 def trials_from(
     session: Session, participant_id: int, position: int, ahead: int = AHEAD
 ) -> list[Trial]:
-    """The trial at `position` and those after it, `ahead` of them at most."""
-    found = (
+    """Read the trial at `position`, and at most `ahead` trials after it."""
+    query = (
         select(Trial)
         .where(
             Trial.participant_id == participant_id,
@@ -145,21 +145,21 @@ def trials_from(
         )
         .order_by(Trial.position)
     )
-    return list(session.scalars(found))
+    return list(session.scalars(query))
 
 
 def image_content(session: Session, token: str, address: str, now: float) -> bytes | None:
-    """The image at an address; None if it is not this session's, or not to be seen (any more) now.
+    """Read the image at an address, as PNG; None if it is another session's or may not be seen now.
 
-    Nothing is kept for the next time: what is asked for often would come sooner, and real images are, where
-    several arms show them.
+    Nothing is cached: images that are requested often would arrive sooner, and where several arms share the
+    real images, those are requested more often.
     """
-    brought = {"digest": digest(token), "address": address, "now": now}
-    return session.scalar(_CONTENT, brought)
+    values = {"digest": digest(token), "address": address, "now": now}
+    return session.scalar(_CONTENT, values)
 
 
 def task_of(trial: Trial) -> Task:
-    """What a browser may know of a trial."""
+    """Describe a trial, as far as a browser may know it."""
     check = trial.kind == "check"
     return Task(
         position=trial.position,
@@ -171,5 +171,5 @@ def task_of(trial: Trial) -> Task:
 
 
 def answer_of(generated: bool) -> Answer:
-    """How the truth, or an answer, is called."""
+    """Name the truth, or an answer."""
     return "generated" if generated else "real"

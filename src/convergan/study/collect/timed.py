@@ -1,4 +1,4 @@
-"""Images that are shown for a moment: each is seen once, for as long as the staircase says."""
+"""Timed images: each is seen once, for as long as the staircase determines."""
 
 import random
 
@@ -13,18 +13,20 @@ from convergan.study.storage.schema import Image, Participant, SeenImage, Trial,
 
 
 def claim(session: Session, participant: Participant, position: int, key: str) -> int:
-    """Notes that the current image is about to be shown; gives for how long, in ms.
+    """Record that the current image is about to be shown; return its exposure in ms.
 
-    From here on the image cannot be had again: whoever reloads the page gets another one (`replace_seen`).
+    The image cannot be loaded again after this: a participant who reloads the page gets another one
+    (`replace_seen`).
 
     Args:
         session: a writing transaction that has locked the participant.
-        participant: whose session it is.
-        position: of the trial.
-        key: the attempt's, which its vote must bring too. The same key gets the same exposure again.
+        participant: the participant.
+        position: the trial's position in the session.
+        key: the key of the attempt, which its vote must have too. The same key gets the same exposure again.
 
     Raises:
-        Conflict: it is not the trial's turn, it shows no image, or it was shown to another attempt.
+        Conflict: it is not the trial's turn, the trial shows no image, or its image was shown to another
+            attempt.
     """
     trial = session.get(Trial, (participant.id, position))
     if trial is None or trial.image_id is None:
@@ -40,14 +42,14 @@ def claim(session: Session, participant: Participant, position: int, key: str) -
 
 
 def replace_seen(session: Session, participant: Participant) -> None:
-    """Puts a fresh image in the place of the current one, if that has been seen and not been answered.
+    """Replace the current image if it has been seen but not answered.
 
-    The trial changes places with one that is still to come, whichever, so that the image that was seen tells
-    nothing about the truth of the new one; there the seen image gives way to another of its kind.
+    The seen image gives way to another of its kind. The trial then changes places with a random one of those
+    that are left, so that the image that was seen reveals nothing about the truth of the new one.
 
     Args:
         session: a writing transaction that has locked the participant.
-        participant: whose session it is.
+        participant: the participant.
     """
     position = answered_by(session, participant.id) + 1
     trial = session.get(Trial, (participant.id, position))
@@ -57,22 +59,24 @@ def replace_seen(session: Session, participant: Participant) -> None:
     participant.replaced_images += trial.kind == "trial"
     trial.shown_key = trial.exposure_ms = None
     trial.image_id = _fresh_image(session, trial)
-    to_come = select(Trial).where(
+    open_trials = select(Trial).where(
         Trial.participant_id == participant.id,
         Trial.position >= position,
         Trial.kind == trial.kind,
     )
-    other = random.choice(session.scalars(to_come).all())
-    trial.image_id, other.image_id = other.image_id, trial.image_id
-    trial.generated, other.generated = other.generated, trial.generated
+    partner = random.choice(session.scalars(open_trials).all())
+    trial.image_id, partner.image_id = partner.image_id, trial.image_id
+    trial.generated, partner.generated = partner.generated, trial.generated
 
 
 def _exposure(session: Session, trial: Trial) -> int:
-    """By the answer to the trial before that was no control, which moves nothing; practice is shown as long
-    as possible."""
+    """Determine the exposure of a trial in ms, from the answer to the last trial before it.
+
+    Controls do not move the staircase. Practice images get the longest exposure.
+    """
     if trial.kind == "practice":
         return LONGEST_MS
-    found = (
+    query = (
         select(Trial.exposure_ms, Trial.generated == Vote.answered_generated)
         .join(Trial.vote)
         .join(Image, Image.id == Trial.image_id)
@@ -85,21 +89,21 @@ def _exposure(session: Session, trial: Trial) -> int:
         .order_by(Trial.number.desc())
         .limit(1)
     )
-    before = session.execute(found).one_or_none()
-    return FIRST_MS if before is None else next_exposure(before[0] or FIRST_MS, before[1])
+    previous = session.execute(query).one_or_none()
+    return FIRST_MS if previous is None else next_exposure(previous[0] or FIRST_MS, previous[1])
 
 
 def _fresh_image(session: Session, trial: Trial) -> int:
-    """An image of the same set that is nowhere in the session; where none is left, another of the set."""
-    seen = session.get_one(Image, trial.image_id)
-    taken = [
+    """Choose an image of the same set that is not in the session, or, if none is left, any other one."""
+    image = session.get_one(Image, trial.image_id)
+    in_session = [
         Image.id.in_(select(table.image_id).where(table.participant_id == trial.participant_id))
         for table in (Trial, SeenImage)
     ]
-    found = (
+    query = (
         select(Image.id)
-        .where(Image.images == seen.images, Image.id != seen.id, Image.practice == seen.practice)
-        .order_by(or_(*taken), func.random())
+        .where(Image.images == image.images, Image.id != image.id, Image.practice == image.practice)
+        .order_by(or_(*in_session), func.random())
         .limit(1)
     )
-    return session.scalar(found) or seen.id
+    return session.scalar(query) or image.id

@@ -1,4 +1,4 @@
-"""Recording an answer: exactly once, whatever the network does."""
+"""Recording of answers: each exactly once, whatever the network does."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ from convergan.study.storage.schema import Participant, Trial, Vote
 
 
 class Conflict(Exception):
-    """Another answer is there already, or it is not the trial's turn."""
+    """A request that contradicts the recorded answers, or comes when it is not the trial's turn."""
 
 
 Position = Annotated[int, Field(ge=1, le=100_000)]
@@ -38,7 +38,7 @@ class Ballot:
 
     position: Position
     key: Key
-    """Random, chosen by the browser for this attempt; the same in every repetition."""
+    """Random key that the browser chose for this attempt; the same in every repetition."""
     answer: Answer
     response_ms: _Milliseconds | None = None
     shown_ms: _Milliseconds | None = None
@@ -52,38 +52,38 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a browser gets for an answer, and gets again if it repeats it."""
+    """The server's response to an answer; a repeated answer gets the same one."""
 
     position: int
     answer: Answer
     truth: Answer | None
-    """Only where the participant is to be told."""
+    """Truth about the trial; None unless the participant gets feedback."""
     finished: bool
     tasks: list[Task]
-    """What comes next, as far as it may be loaded."""
+    """Next tasks, as far as they may be loaded in advance."""
 
 
 def record(
     session: Session, plan: Plan, participant: Participant, ballot: Ballot, now: float
 ) -> Receipt:
-    """Records a vote, or finds it recorded; the same ballot always gets the same receipt.
+    """Record a vote, unless it is recorded already; the same ballot always gets the same receipt.
 
     Args:
         session: a writing transaction that has locked the participant.
-        plan: of the study.
-        participant: who votes.
+        plan: the study's plan.
+        participant: the participant.
         ballot: the answer.
-        now: the time.
+        now: the time, in seconds since 1970.
 
     Raises:
         Closed: it is the first answer, and all places are taken.
-        Conflict: another vote is recorded for this trial, it is not its turn, or its image, to be shown for
-            a moment, was not shown to this attempt.
+        Conflict: another vote is recorded for this trial, it is not the trial's turn, or its timed image was
+            not shown to this attempt.
     """
     trials = trials_from(session, participant.id, ballot.position, AHEAD + 1)
     if not trials:
         raise Conflict
-    trial, *after = trials
+    trial, *following = trials
     vote = session.get(Vote, (participant.id, ballot.position))
     if vote is None:
         if ballot.position != answered_by(session, participant.id) + 1:
@@ -93,18 +93,18 @@ def record(
         if ballot.position == 1:
             take_place(session, participant, now)
         _add_vote(session, plan, participant, ballot, now)
-        if not after:
+        if not following:
             participant.finished_at = now
             participant.outcome = outcome(_missed_checks(session, participant.id))
     elif vote.key != ballot.key or answer_of(vote.answered_generated) != ballot.answer:
         raise Conflict
-    told = trial.kind == "practice" or (trial.kind == "trial" and participant.arm.feedback)
+    feedback = trial.kind == "practice" or (trial.kind == "trial" and participant.arm.feedback)
     return Receipt(
         position=ballot.position,
         answer=ballot.answer,
-        truth=answer_of(trial.generated) if told else None,
-        finished=not after,
-        tasks=[task_of(each) for each in after],
+        truth=answer_of(trial.generated) if feedback else None,
+        finished=not following,
+        tasks=[task_of(later) for later in following],
     )
 
 
@@ -112,7 +112,7 @@ def _add_vote(
     session: Session, plan: Plan, participant: Participant, ballot: Ballot, now: float
 ) -> None:
     def in_session(milliseconds: float | None) -> float | None:
-        # By a browser's clock, which may be wrong: nothing took longer than a session can.
+        # A browser's clock may be wrong: nothing takes longer than a session.
         return None if milliseconds is None else min(milliseconds, plan.hours * 3_600_000.0)
 
     vote = Vote(
@@ -136,9 +136,9 @@ def _add_vote(
 
 
 def _missed_checks(session: Session, participant_id: int) -> list[bool]:
-    found = (
+    query = (
         select(Trial.generated != Vote.answered_generated)
         .join(Trial.vote)
         .where(Trial.participant_id == participant_id, Trial.kind == "check")
     )
-    return list(session.scalars(found))
+    return list(session.scalars(query))

@@ -8,29 +8,31 @@ from annotated_types import Interval, Len, MultipleOf
 from convergan.ranges import Checked
 
 REAL = "real"
-"""The name of the set of real images."""
+"""Name of the set of real images."""
 
 CONTROL = "control"
-"""The name of the set of obvious fakes."""
+"""Name of the set of obvious fakes."""
 
 RESERVE = 10
-"""Images of each kind that a timed study has to spare, for those that were seen before a reload."""
+"""Number of spare images of each kind in a timed study, to replace those that were seen before a reload."""
 
 CONSENT = """\
-You will look at images, one after another. Some are real, others were made by a computer program. For
-each image you say which of the two you think it is.
+You will look at images, one after another. Some are real; the others were made by a computer program. For
+each image, you say which of the two you think it is.
 
-Your answers and the time that each takes are stored without your name. If you came here from a recruiting
-platform, its identifier for you is stored only in a scrambled form that cannot be read back.
+Your answers are stored without your name, together with the time that each one takes, the kind of device that
+you use and the size of its window. If a recruiting platform sent you here, its identifier for you is stored
+only in a scrambled form that cannot be read back.
 
 Taking part is voluntary. You may stop at any time by closing the page, and you may have your answers
-deleted: the next page and the last one show a code with which you can ask for that."""
+deleted. The next page and the last page show a code with which you can ask for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Checked):
     """Settings of a study. Each image is "real" or "generated"; an arm is a set of generated images and a
-    kind of feedback."""
+    kind of feedback.
+    """
 
     title: Annotated[str, Len(1, 1000)] = "Real or generated?"
     """Title that participants see."""
@@ -42,15 +44,15 @@ class Plan(Checked):
     """Number of participants wanted in each arm. Participants who do not finish are replaced."""
 
     feedback: Literal["none", "after-each", "both"] = "none"
-    """Whether participants learn after each answer if it was right. `both`: arms with and without
-    feedback."""
+    """Feedback after each answer on whether it was right. `none`: only during practice. `both`: arms with and
+    arms without feedback."""
 
     exposure: Literal["unlimited", "timed"] = "unlimited"
-    """How long an image is shown. `unlimited`: until the answer, as in the paper. `timed`: for 100 to 1,000
-    ms, then a mask replaces it; 10 ms less after a right answer, 30 ms more after a wrong one."""
+    """Time for which an image is shown. `unlimited`: until the answer, as in the paper. `timed`: for 100 to
+    1,000 ms, followed by a mask; 10 ms less after a right answer, 30 ms more after a wrong one."""
 
     practice: Annotated[int, MultipleOf(2), Interval(ge=0, le=1000)] = 6
-    """Number of practice images before the trials, always with feedback; they are in no trial."""
+    """Number of practice images before the trials, always with feedback; no trial shows them."""
 
     checks: Annotated[int, Interval(ge=0, le=10_000)] = 4
     """Number of attention checks: trials that say which answer to give. Participants who miss two or more are
@@ -104,42 +106,44 @@ class Plan(Checked):
 
     @property
     def timed(self) -> bool:
-        """Whether images are shown for a moment only."""
+        """Return whether images are shown only for a moment."""
         return self.exposure == "timed"
 
     @property
     def images_judged(self) -> int:
-        """Images that a participant judges and that count for something: trials and controls."""
+        """Number of images that a participant judges and that count: trials and controls."""
         return self.trials + self.controls
 
     @property
     def practice_images(self) -> int:
-        """Images of each set that are kept for practice."""
+        """Number of images of each set that are reserved for practice."""
         return self.practice // 2 + (RESERVE if self.timed and self.practice else 0)
 
     @property
     def control_images(self) -> int:
-        """Obvious fakes that a study needs."""
+        """Number of obvious fakes that a study needs."""
         return self.controls + (RESERVE if self.timed and self.controls else 0)
 
     @property
     def images_needed(self) -> int:
-        """Images that each set must have at least, so that nobody sees one twice."""
+        """Smallest number of images in each set with which nobody sees an image twice."""
         return self.practice_images + self.trials // 2 + (RESERVE if self.timed else 0)
 
 
 @dataclass(frozen=True)
 class ArmPlan:
-    """What the participants of one arm get."""
+    """Images and feedback that the participants of one arm get."""
 
     name: str
     images: str
-    """The set of generated images that is shown beside the real ones."""
+    """Set of generated images that is shown in addition to the real ones."""
     feedback: bool
 
 
 def arms_of(plan: Plan, sets: list[str]) -> list[ArmPlan]:
-    """Feedback times the sets of generated images; named after the set, and the feedback where it varies."""
+    """Combine the sets of generated images with feedback into arms, named after the set, and the feedback if
+    it varies.
+    """
     if plan.feedback != "both":
         return [ArmPlan(name, name, plan.feedback == "after-each") for name in sets]
     return [

@@ -1,4 +1,4 @@
-"""Who sees what in which order: a function of the plan's seed, the study's secret, the place in an arm."""
+"""Order of trials: a function of the plan's seed, the study's secret and a participant's place in an arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ Kind = Literal["practice", "trial", "check"]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to answer."""
+    """One step of a session: an image to judge, or an attention check."""
 
     kind: Kind
     generated: bool
-    """The truth; of a check: the answer that it asks for."""
+    """Truth about the image; for a check, the answer that it asks for."""
     image: int | None
-    """The image's number; None for a check, which shows none."""
+    """Number of the image; None for a check, which shows none."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The images of one kind: those to practise on, and those of the trials."""
+    """Images of one kind: those for practice, and those for trials."""
 
     name: str
     practice: Sequence[int]
@@ -39,22 +39,22 @@ def steps(
     generated: Pool,
     control: Pool | None = None,
 ) -> list[Step]:
-    """Practice, then the trials with the controls and the checks among them.
+    """List the steps of a session: practice, then the trials with controls and checks among them.
 
-    Half of the trials show real images, half generated ones, none twice, in an order of their own for each
-    participant. Over the participants of an arm each image is shown about equally often. Controls and checks
-    are spread evenly, each at a random place in its part of the trials. A control is a trial like any other
-    to who takes part.
+    Half of the trials show real images, half generated ones, none twice, in a different order for each
+    participant. Over the participants of an arm, each image is shown about equally often. Controls and checks
+    are spread evenly, each at a random place in its part of the trials. To participants, a control is a trial
+    like any other.
 
     Args:
         plan: the settings.
-        secret: the study's. Seed, arm and place can be guessed, and practice and checks confirm the guess:
-            without a secret a browser could work out every truth that is still to come.
-        arm: its name.
+        secret: the study's secret. Seed, arm and place can be guessed, and practice and checks would confirm
+            the guess: without a secret, a browser could compute the truth about every trial to come.
+        arm: the name of the arm.
         place: 0 for the first participant of the arm, 1 for the next.
-        real: pool of the real images.
-        generated: pool of the arm's generated images.
-        control: pool of obvious fakes; needed where the plan has controls.
+        real: the pool of real images.
+        generated: the pool of the arm's generated images.
+        control: the pool of obvious fakes; needed if the plan has controls.
     """
     seed = f"{plan.seed}/{secret}/{arm}"
     random = Random(f"{seed}/{place}")
@@ -71,24 +71,24 @@ def steps(
     random.shuffle(practice)
     random.shuffle(trials)
     if control is not None and plan.controls:
-        # From the last to the first, so that places do not move.
-        shown = _share(control, plan.controls, seed, place)
+        # From the last to the first, so that positions do not move.
+        fakes = _share(control, plan.controls, seed, place)
         for number in reversed(range(plan.controls)):
             first, end = (plan.trials * part // plan.controls for part in (number, number + 1))
             trials.insert(
-                random.randint(first, max(first, end - 1)), Step("trial", True, shown[number])
+                random.randint(first, max(first, end - 1)), Step("trial", True, fakes[number])
             )
-    asked = [number % 2 == 0 for number in range(plan.checks)]
-    random.shuffle(asked)
+    answers = [number % 2 == 0 for number in range(plan.checks)]
+    random.shuffle(answers)
     images = len(trials)
     for number in reversed(range(plan.checks)):
         first, end = (images * part // plan.checks for part in (number, number + 1))
-        trials.insert(random.randrange(first, end) + 1, Step("check", asked[number], None))
+        trials.insert(random.randrange(first, end) + 1, Step("check", answers[number], None))
     return practice + trials
 
 
 def _share(pool: Pool, count: int, seed: str, place: int) -> list[int]:
-    """The participant's images of a pool that is shuffled anew whenever it has been dealt out."""
+    """Deal a participant's images from a pool, which is shuffled again whenever all have been dealt."""
     participants_a_deal = len(pool.trials) // count
     deal, part = divmod(place, participants_a_deal)
     order = list(pool.trials)

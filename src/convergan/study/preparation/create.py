@@ -1,4 +1,4 @@
-"""From folders of images to the database of a study."""
+"""Creation of a study: from folders of images to a database."""
 
 import hashlib
 import time
@@ -32,20 +32,20 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Created:
-    """What `create_study` made."""
+    """Result of `create_study`."""
 
     database: Database
     arms: list[ArmPlan]
     images: dict[str, int]
-    """Images in each set."""
+    """Number of images in each set."""
     size_px: int
     keys: Keys
     warnings: list[str]
-    """What the plan cannot show, and what tells the sets apart whatever the generator can do."""
+    """Sentences on findings that the plan cannot give, and on differences that give the sets away."""
 
 
 def create_study(
-    where: str,
+    location: str,
     key_file: Path,
     plan: Plan,
     *,
@@ -54,49 +54,49 @@ def create_study(
     controls: Path | None = None,
     progress: Progress | None = None,
 ) -> Created:
-    """Makes the database of a new study: the plan, and the images as participants will get them.
+    """Create the database of a study: the plan, and the images as participants will get them.
 
-    Every image, real or generated, is decoded, brought to one size and encoded alike, to files of one length.
+    Every image, real or generated, is decoded, resized to one size and encoded alike, to files of one length.
 
     Args:
-        where: a new file, or the URL of a database without a study, as for `Database`.
+        location: a new file, or the URL of a database without a study, as for `Database`.
         key_file: a new file for the study's secrets.
         plan: the settings.
-        real: folder of real images.
-        generated: folders of generated images, by the name of the set.
-        controls: folder of obvious fakes; needed where the plan has controls.
-        progress: called with (images done, images in all).
+        real: the folder of real images.
+        generated: the folders of generated images, by the name of the set.
+        controls: the folder of obvious fakes; needed if the plan has controls.
+        progress: a function that is called with (images done, images in all).
 
     Raises:
-        UserError: a study that exists already, too few images, or one that cannot be read.
+        UserError: the study exists already, there are too few images, or an image cannot be read.
     """
     plan = replace(plan, consent=plan.consent or CONSENT)
     sets = list(generated)
-    for name, whose in ((REAL, "real images"), (CONTROL, "obvious fakes")):
+    for name, images in ((REAL, "real images"), (CONTROL, "obvious fakes")):
         if name in sets:
-            raise UserError(f"arm: expected another name than {name!r}, which the {whose} have")
+            raise UserError(f"arm: expected a name other than {name!r}, which the {images} have")
     if (controls is None) != (plan.controls == 0):
-        got = "none" if controls is None else f"{controls} and 0 controls"
+        folder = "none" if controls is None else f"{controls} and 0 controls"
         raise UserError(
-            f"control_images: expected a folder of obvious fakes where controls is above 0, got {got}"
+            f"control_images: expected a folder of obvious fakes if controls is above 0, got {folder}"
         )
     files = choose_files(
         plan, {REAL: real, **generated, **({CONTROL: controls} if controls else {})}
     )
     size_px = plan.size_px or common_size_px(files)
-    database = Database(where)
+    database = Database(location)
     _require_new(database)
     keys = new_key_file(key_file)
     try:
         if database.is_sqlite:
-            # Closed before it moves: what SQLite keeps beside a database would stay behind.
+            # Closed before it is moved: the files that SQLite keeps next to it would stay behind.
             with (
-                written_aside(Path(str(database)), private=True) as aside,
-                closing(Database(str(aside))) as new,
+                written_aside(Path(str(database)), private=True) as path,
+                closing(Database(str(path))) as new,
             ):
-                found = _fill(new, keys, plan, sets, files, size_px, progress)
+                looks = _fill(new, keys, plan, sets, files, size_px, progress)
         else:
-            found = _fill(database, keys, plan, sets, files, size_px, progress)
+            looks = _fill(database, keys, plan, sets, files, size_px, progress)
     except BaseException:
         key_file.unlink()
         raise
@@ -109,18 +109,18 @@ def create_study(
         },
         size_px=size_px,
         keys=keys,
-        warnings=_doubts(plan) + tell_tales(found),
+        warnings=_doubts(plan) + tell_tales(looks),
     )
 
 
 def _doubts(plan: Plan) -> list[str]:
-    found = []
+    doubts = []
     if plan.timed and plan.trials <= FEWEST_TRIALS:
-        found.append(
-            f"trials: {plan.trials} are too few to give a participant's threshold, which takes more than"
+        doubts.append(
+            f"trials: {plan.trials} are too few for a participant's threshold, which needs more than"
             f" {FEWEST_TRIALS}"
         )
-    return found
+    return doubts
 
 
 def _require_new(database: Database) -> None:
@@ -129,12 +129,12 @@ def _require_new(database: Database) -> None:
             raise UserError(f"out: expected a new file, got {database}, which exists")
         return
     try:
-        made = inspect(database.engine).has_table("study")
+        has_study = inspect(database.engine).has_table("study")
     except OperationalError as error:
         raise UserError(
             f"out: expected a database at {database}, got none: {one_line(error.orig)}"
         ) from None
-    if made:
+    if has_study:
         raise UserError(f"out: expected a database without a study, got {database}, which has one")
 
 
@@ -147,7 +147,7 @@ def _fill(
     size_px: int,
     progress: Progress | None,
 ) -> list[Looks]:
-    """Makes the tables and fills them, all in one transaction; gives what each image looks like."""
+    """Create and fill the tables, all in one transaction; return the features of each image."""
     looks = []
     with database.writing() as session:
         upgrade(session.connection())

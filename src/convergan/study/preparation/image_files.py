@@ -1,4 +1,4 @@
-"""The image files of a study: which are used, and to what size they come."""
+"""Image files of a study: their selection, and the size that they are resized to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ class ImageFile:
     """One image of a set."""
 
     images: str
-    """The set's name."""
+    """Name of the set."""
     folder: Path
     path: str
     practice: bool
-    """It is practised on, and in no trial."""
+    """True for images that are used for practice only."""
 
     @property
     def name(self) -> str:
-        """Its path within the set's folder."""
+        """Path within the folder of the set."""
         return Path(self.path).relative_to(self.folder).as_posix()
 
     @cached_property
@@ -37,34 +37,34 @@ class ImageFile:
 
 
 def choose_files(plan: Plan, folders: Mapping[str, Path]) -> list[ImageFile]:
-    """Of each set as many images as the plan uses, those to practise on among them, all in random order.
+    """Choose as many images of each set as the plan uses, including those for practice, in random order.
 
     Raises:
-        UserError: a folder that is absent or has too few images.
+        UserError: a folder is missing or has too few images.
     """
-    chosen = []
+    files = []
     for name, folder in folders.items():
         paths = find_image_files(folder)
-        needed = plan.control_images if name == CONTROL else plan.images_needed
-        if len(paths) < needed:
+        fewest = plan.control_images if name == CONTROL else plan.images_needed
+        if len(paths) < fewest:
             raise UserError(
-                f"{folder}: expected at least {needed} images, so that nobody sees one"
+                f"{folder}: expected at least {fewest} images, so that nobody sees one"
                 f" twice, got {len(paths)}"
             )
-        count = min(len(paths), max(plan.images, needed))
-        drawn = Random(f"{plan.seed}/{name}").sample(paths, count)
-        chosen += [
+        count = min(len(paths), max(plan.images, fewest))
+        sample = Random(f"{plan.seed}/{name}").sample(paths, count)
+        files += [
             ImageFile(
                 name, folder, path, practice=name != CONTROL and number < plan.practice_images
             )
-            for number, path in enumerate(drawn)
+            for number, path in enumerate(sample)
         ]
-    # Neighbours in the database are read sooner: they must not be of one set.
-    Random(plan.seed).shuffle(chosen)
-    return chosen
+    # Neighbours in the database are read faster: they must not be of one set.
+    Random(plan.seed).shuffle(files)
+    return files
 
 
 def common_size_px(files: Iterable[ImageFile]) -> int:
-    """The smaller side of the smallest image; at least 8 and at most 256."""
+    """Return the shorter side of the smallest image, in pixels; at least 8 and at most 256."""
     sides = [min(file.header.height, file.header.width) for file in files if file.header]
     return max(_SMALLEST_PX, min(_LARGEST_PX, *sides))

@@ -1,4 +1,4 @@
-"""A study's plan as a text to register before the first participant comes."""
+"""Preregistration: a study's plan as a text to register before the first participant starts."""
 
 from contextlib import closing
 from dataclasses import asdict
@@ -14,58 +14,58 @@ from convergan.study.storage.opening import open_study
 from convergan.study.storage.schema import Participant
 
 _DIFFERENCES = (0.03, 0.05, 0.073, 0.1)
-"""Of accuracies; .073 is the paper's, 78.7 % against 71.4 %."""
+"""Differences of accuracies; 0.073 is the paper's, 78.7 % compared with 71.4 %."""
 
 _RULES = {
     "fastest_ms": "the median response time is below {} ms",
     "longest_run": "the same answer is given {} times in a row",
-    "most_leaning": "the criterion is {} or more from 0, either way",
+    "most_leaning": "the criterion is {} or more from 0, in either direction",
 }
-"""By which participants are flagged as careless; 0 switches one off."""
+"""Rules by which participants are flagged as careless, by setting; 0 switches a rule off."""
 
 
 def read_plan(study: str) -> dict[str, Any]:
-    """The plan of a study, as JSON can hold it, with its arms, images and hashes.
+    """Read the plan of a study, as JSON can hold it, with its arms, images and hashes.
 
     Raises:
-        UserError: as `open_study`.
+        UserError: see `open_study`.
     """
     with closing(open_study(study)) as database, database.reading() as session:
         people = select(func.count()).select_from(Participant).where(~Participant.simulated)
         return plan_as_json(session) | {"participants_so_far": session.scalar(people)}
 
 
-def preregistration(found: dict[str, Any]) -> str:
-    """The text, in Markdown: hypotheses, design, sample size with power, exclusions, analysis.
+def preregistration(record: dict[str, Any]) -> str:
+    """Write the text, in Markdown: hypotheses, design, sample size with power, exclusions, analysis.
 
     Args:
-        found: what `read_plan` gives.
+        record: the plan with arms, images and hashes, from `read_plan`.
     """
-    # What a study of an earlier version does not hold is as the report takes it.
-    plan, arms = asdict(Plan(**found["plan"])), found["arms"]
+    # Settings that a study of an earlier version lacks have their defaults, as in the report.
+    plan, arms = asdict(Plan(**record["plan"])), record["arms"]
     timed = plan["exposure"] == "timed"
     margin = 100 * plan["margin"]
-    sets = ", ".join(f"{count:,} {name}" for name, count in found["images"].items())
+    sets = ", ".join(f"{count:,} {name}" for name, count in record["images"].items())
     parts = [
         f"# {plan['title']}",
-        _state(found),
+        _state(record),
         "## Hypotheses",
         _hypotheses(arms, timed, margin),
         "## Design",
         f"Participants judge {plan['trials']} images each, half of them real and half generated, none twice,"
         f" in a random order of their own; {plan['practice']} images for practice come first and do not"
-        f" count. {_exposure(timed)} Images: {sets}; {found['size_px']} pixels square, all encoded alike.",
+        f" count. {_exposure(timed)} Images: {sets}; {record['size_px']} pixels square, all encoded alike.",
         "\n".join(
-            f"* Arm {arm['name']}: generated images of {arm['images']}; {_told(arm)}."
+            f"* Arm {arm['name']}: generated images of {arm['images']}; {_feedback(arm)}."
             for arm in arms
         ),
-        "Each new participant is assigned to the arm with the fewest, to a random one of several, and is not"
-        " told of the others.",
+        "Each new participant is assigned to the arm with the fewest participants, at random if there are"
+        " several, and is not told about the other arms.",
         "## Sample size",
         f"{plan['participants']} participants in each arm who finish and pass the checks. Data collection"
-        " ends when that number is reached, whatever the results. A change of it is recorded, and stands in"
-        " the report.",
-        _power(found, timed),
+        " ends when that number is reached, whatever the results. A change of the number is recorded, and the"
+        " report shows it.",
+        _power(record, timed),
         "## Exclusions",
         _exclusions(plan, timed),
         "## Analysis",
@@ -76,12 +76,12 @@ def preregistration(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _state(found: dict[str, Any]) -> str:
-    so_far = found["participants_so_far"]
-    text = f"Plan of a visual Turing test, frozen by convergan {found['convergan']}."
-    if so_far:
-        began = f"{so_far:,} participant{'s' * (so_far > 1)} had started"
-        text += f" **{began} when this text was made: this is no preregistration.**"
+def _state(record: dict[str, Any]) -> str:
+    count = record["participants_so_far"]
+    text = f"Plan of a visual Turing test, frozen by convergan {record['convergan']}."
+    if count:
+        started = f"{count:,} participant{'s' * (count > 1)} had started"
+        text += f" **{started} when this text was written: this is no preregistration.**"
     return text
 
 
@@ -90,43 +90,42 @@ def _hypotheses(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
     lines = []
     if not timed:
         lines += [
-            "* In each arm, people tell generated images from real ones: their accuracy differs from 50 %.",
-            "* The alternative, which counts as no difference: it is within"
-            f" {margin:g} points of 50 % (equivalence).",
+            "* In each arm, people can tell generated from real images: their accuracy differs from 50 %.",
+            "* The alternative in each arm is equivalence to guessing: the accuracy is within"
+            f" {margin:g} points of 50 %.",
         ]
     if len(arms) > 1:
         lines.append(
             f"* The arms differ in people's mean {measure}; every pair of arms is compared."
         )
     return (
-        "\n".join(lines) or f"* None is tested; the mean {measure} is estimated with its interval."
+        "\n".join(lines)
+        or f"* No hypothesis is tested; the mean {measure} is estimated with its interval."
     )
 
 
 def _exposure(timed: bool) -> str:
     if not timed:
-        return "An image stays until it is answered."
-    return (
-        "An image is shown for a moment and masked; its exposure follows a staircase to 75 % right."
-    )
+        return "Each image stays on the screen until the answer."
+    return "Each image is shown for a moment and then masked; a staircase adjusts the exposure to 75 % right."
 
 
-def _told(arm: dict[str, Any]) -> str:
-    return "told after each answer whether it was right" if arm["feedback"] else "no feedback"
+def _feedback(arm: dict[str, Any]) -> str:
+    return "feedback after each answer" if arm["feedback"] else "no feedback"
 
 
-def _power(found: dict[str, Any], timed: bool) -> str:
-    plan, arms = found["plan"], found["arms"]
+def _power(record: dict[str, Any], timed: bool) -> str:
+    plan, arms = record["plan"], record["arms"]
     participants = max(2, plan["participants"])
     if len(arms) < 2:
-        return "There is one arm, and no comparison to have power for."
+        return "There is only one arm: no comparison needs power."
     if timed:
         power = power_of_thresholds(participants, 0.8)
         return (
-            "Thresholds that differ by 0.8 standard deviations between participants are told apart with a"
-            f" probability of {100 * power:.0f} %."
+            "A difference of 0.8 standard deviations between participants in mean threshold would be found in"
+            f" {100 * power:.0f} % of studies of this size (power)."
         )
-    images = min(count for name, count in found["images"].items() if name != CONTROL)
+    images = min(count for name, count in record["images"].items() if name != CONTROL)
     rows = "\n".join(
         f"| {100 * difference:g} points | {100 * power:.0f} % |"
         for difference in _DIFFERENCES
@@ -137,8 +136,9 @@ def _power(found: dict[str, Any], timed: bool) -> str:
         ]
     )
     return (
-        "Participants and images as samples, two-sided at 5 % over all comparisons:\n\n"
-        f"| difference of accuracies | power |\n|---|---|\n{rows}"
+        "The power to find a difference, with participants and images as samples, two-sided at 5 % over all"
+        " comparisons:\n\n"
+        f"| difference in accuracy | power |\n|---|---|\n{rows}"
     )
 
 
@@ -152,36 +152,34 @@ def _exclusions(plan: dict[str, Any], timed: bool) -> str:
     rules = [words.format(plan[name]) for name, words in _RULES.items() if plan[name]]
     if rules:
         lines.append(
-            f"* Participants are flagged as careless, and left out of the findings, if {'; or '.join(rules)}."
+            f"* Participants are flagged as careless and left out of the findings if {'; or '.join(rules)}."
             " Results are reported with and without them."
         )
     if plan["controls"]:
         lines.append(
             f"* {plan['controls']} obvious fakes among the trials of each participant are positive controls;"
-            " they count in nothing else."
+            " they are used for nothing else."
         )
     if timed:
         lines.append(
-            "* Answers to images that were shown more than a frame longer or shorter than asked for are left"
+            "* Answers to images that were shown more than one frame longer or shorter than planned are left"
             " out."
         )
-    lines.append("* No single vote is left out for being slow or fast.")
+    lines.append("* No single vote is left out because it was slow or fast.")
     return "\n".join(lines)
 
 
 def _analysis(arms: list[dict[str, Any]], timed: bool, margin: float) -> str:
     measure = "exposure thresholds" if timed else "accuracies"
-    lines = [
-        "* `convergan study report`, with its defaults, made once, after the last participant."
-    ]
+    lines = ["* `convergan study report` with its defaults, run once, after the last participant."]
     if not timed:
         lines.append(
-            "* Accuracy, the error on generated and on real images, d' and criterion, with 95 % intervals;"
-            f" chance is tested against 50 %, equivalence by two one-sided tests with a margin of"
+            "* Accuracy, the errors on generated and on real images, d' and criterion, with 95 % intervals;"
+            f" a test of the accuracy against 50 %; two one-sided tests for equivalence with a margin of"
             f" {margin:g} points."
         )
     if len(arms) > 1:
         lines.append(
-            f"* All pairs of arms by their {measure}, two-sided at 5 %, corrected by Holm's method."
+            f"* All pairs of arms are compared in their {measure}, two-sided at 5 %, with Holm's correction."
         )
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""What tells a set of generated images from the real ones whatever the generator can do: how files were made.
+"""Tell-tale differences between generated and real images that come from their files, not from the generator.
 
-Distributions are compared, not usual values: that half of the real images alone are of some size is enough
-for participants to learn it.
+Whole distributions are compared, not typical values: if half of the real images alone have some size,
+participants can learn that.
 """
 
 from collections import Counter
@@ -17,53 +17,53 @@ from convergan.study.design.plan import CONTROL, REAL
 from convergan.study.preparation.image_files import ImageFile
 
 _CHANCE = 0.001
-"""So seldom is something said of two sets that were made alike, for each thing that is compared."""
+"""Significance level of each comparison: the probability of a warning about sets that were made alike."""
 
 _LEAST_SHARE = 0.1
-"""Of the images of a set by which it differs; less is nothing that people learn."""
+"""Smallest share of a set's images that must differ; people do not learn from fewer."""
 
-_LEAST_TOLD = 0.7
-"""Of the images, that are told by whether their sharpness, or blockiness, is above the best cut; one half is
-chance."""
+_LEAST_CORRECT = 0.7
+"""Smallest share of images that the best cut on sharpness, or blockiness, must classify correctly; one half
+is chance."""
 
 _BLOCK_PX = 8
-"""The side of JPEG's blocks."""
+"""Side of JPEG's blocks, in pixels."""
 
-_LEARNED = "participants may learn to tell that, not the images"
+_LEARNED = "participants may learn to go by that, not by what the images show"
 _PREPARED = (
-    "if that comes from resizing or compression, not from the generator, prepare both sets alike"
+    "if this comes from resizing or compression, not from the generator, prepare both sets alike"
 )
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What is known of an image beside what it shows."""
+    """Features of an image that do not depend on what it shows."""
 
     images: str
-    """The set's name."""
+    """Name of the set."""
     format: str | None
     size: str | None
     colour: str
     quality: str | None
-    """Of a JPEG file."""
+    """Quality of a JPEG file, in words; None for other formats."""
     sharpness: float
-    """Logarithm of the strength of edges as participants see them, relative to contrast; NaN without it."""
+    """Logarithm of the strength of visible edges, relative to contrast; NaN without contrast."""
     blockiness: float
-    """Steps of brightness at the borders of JPEG's blocks against those elsewhere, 1 without blocks; NaN for
-    an image that was scaled, in which they are blurred."""
+    """Mean step in brightness at the borders of JPEG's blocks, over that elsewhere; 1 without blocks, NaN for
+    an image that was resized, which blurs them."""
 
 
 def looks_of(file: ImageFile, pixels: np.ndarray) -> Looks:
-    """What an image looks like.
+    """Measure the features of an image.
 
     Args:
-        file: the image's.
+        file: the image's file.
         pixels: uint8 [height, width, channels], as participants see it.
     """
     header = file.header
     quality = jpeg_quality(file.path) if header and header.format == "JPEG" else None
     grey = pixels.mean(axis=2)
-    as_it_is = header is not None and (header.height, header.width) == grey.shape
+    original_size = header is not None and (header.height, header.width) == grey.shape
     return Looks(
         images=file.images,
         format=header and header.format,
@@ -71,60 +71,60 @@ def looks_of(file: ImageFile, pixels: np.ndarray) -> Looks:
         colour="grey" if pixels.shape[2] == 1 else "colour",
         quality=None if quality is None else f"JPEG of quality {quality}",
         sharpness=_sharpness(grey),
-        blockiness=_blockiness(grey) if as_it_is else nan,
+        blockiness=_blockiness(grey) if original_size else nan,
     )
 
 
 def tell_tales(looks: Sequence[Looks]) -> list[str]:
-    """What tells each set from the real images, in sentences.
+    """Describe the differences of each set from the real images, in sentences.
 
-    Nothing is said of obvious fakes, which may be told by anything.
+    Obvious fakes are ignored: anything may give them away.
 
     Args:
-        looks: of all images of all sets.
+        looks: the features of all images of all sets.
     """
     by_set: dict[str, list[Looks]] = {}
-    for each in looks:
-        by_set.setdefault(each.images, []).append(each)
+    for look in looks:
+        by_set.setdefault(look.images, []).append(look)
     real = by_set.pop(REAL)
     by_set.pop(CONTROL, None)
-    found = []
-    for what in ("format", "size", "colour", "quality"):
+    sentences = []
+    for feature in ("format", "size", "colour", "quality"):
         for name, generated in by_set.items():
-            values = [[getattr(each, what) for each in group] for group in (generated, real)]
+            values = [[getattr(look, feature) for look in group] for group in (generated, real)]
             differing = _differing_value(*values)
             if differing is not None:
-                of_set, of_real = (_percent(group, differing) for group in values)
-                found.append(
-                    f"{what}: {of_set} of the images of {name} are {differing}, {of_real} of the real ones;"
-                    f" {_LEARNED}"
+                share, real_share = (_percent(group, differing) for group in values)
+                sentences.append(
+                    f"{feature}: {share} of the images of {name} are {differing}, {real_share} of the real"
+                    f" ones; {_LEARNED}"
                 )
-    for what, more, less in (
+    for feature, high, low in (
         ("sharpness", "sharper", "softer"),
         ("blockiness", "more cut into JPEG's blocks", "less cut into JPEG's blocks"),
     ):
         for name, generated in by_set.items():
-            numbers = [[getattr(each, what) for each in group] for group in (generated, real)]
-            told = _told_by_a_cut(*numbers)
-            if told is not None:
-                share, higher = told
-                found.append(
-                    f"{what}: images of {name} tend to be {more if higher else less} than the real ones, by"
-                    f" which alone {100 * share:.0f} % of images can be told; {_PREPARED}"
+            numbers = [[getattr(look, feature) for look in group] for group in (generated, real)]
+            cut = _best_cut(*numbers)
+            if cut is not None:
+                correct, higher = cut
+                sentences.append(
+                    f"{feature}: images of {name} tend to be {high if higher else low} than the real ones;"
+                    f" this alone classifies {100 * correct:.0f} % of images correctly; {_PREPARED}"
                 )
-    return found
+    return sentences
 
 
 def _differing_value(generated: Sequence[str | None], real: Sequence[str | None]) -> str | None:
-    """The value whose shares differ most between two sets that differ by more than chance; None else.
+    """Find the value whose shares differ most between two sets; None if they differ only by chance.
 
-    The distance is the total variation. Of a few images, for which no test can tell, sets without a usual
-    value in common differ.
+    The distance is the total variation. A few images, too few for the test, differ if the most common values
+    of the sets do.
     """
-    known = [[each for each in group if each is not None] for group in (generated, real)]
-    if not all(known):
+    values = [[value for value in group if value is not None] for group in (generated, real)]
+    if not all(values):
         return None
-    counts = [Counter(group) for group in known]
+    counts = [Counter(group) for group in values]
     names = sorted(counts[0] | counts[1])
     if len(names) < 2:
         return None
@@ -132,40 +132,42 @@ def _differing_value(generated: Sequence[str | None], real: Sequence[str | None]
     shares = table / table.sum(axis=1, keepdims=True)
     distance = float(np.abs(shares[0] - shares[1]).sum() / 2)
     by_test = distance >= _LEAST_SHARE and chi2_contingency(table).pvalue < _CHANCE
-    apart = distance > 0.5 and shares[0].argmax() != shares[1].argmax()
-    if not (by_test or apart):
+    by_modes = distance > 0.5 and shares[0].argmax() != shares[1].argmax()
+    if not (by_test or by_modes):
         return None
-    # Of several, one that is usual among the generated images says most.
+    # Of several, a value that is common among the generated images says most.
     gap = shares[0] - shares[1]
     return names[int(gap.argmax() if gap.max() > -gap.min() - 1e-9 else gap.argmin())]
 
 
 def _percent(group: Sequence[str | None], value: str) -> str:
-    known = [each for each in group if each is not None]
-    return f"{100 * known.count(value) / len(known):.0f} %"
+    values = [entry for entry in group if entry is not None]
+    return f"{100 * values.count(value) / len(values):.0f} %"
 
 
-def _told_by_a_cut(generated: Sequence[float], real: Sequence[float]) -> tuple[float, bool] | None:
-    """The share of images, as many of one set as of the other, that the best cut between low and high numbers
-    tells right, and whether the generated are those above it; None near one half.
+def _best_cut(generated: Sequence[float], real: Sequence[float]) -> tuple[float, bool] | None:
+    """Find the best cut between low and high numbers; None if it classifies hardly more than by chance.
 
-    With D the largest distance of the two distribution functions, Kolmogorov and Smirnov's, it is
-    (1 + D) / 2: a part of one set that differs counts, not the middles alone.
+    Returns the share of images that it classifies correctly, with the same number of either set, and whether
+    the generated images are those above it. With D the largest distance between the two distribution
+    functions, that of Kolmogorov and Smirnov, the share is (1 + D) / 2: a part of one set that differs is
+    enough, even if the means are equal.
     """
-    known = [
-        np.array([each for each in group if not np.isnan(each)]) for group in (generated, real)
+    numbers = [
+        np.array([number for number in group if not np.isnan(number)])
+        for group in (generated, real)
     ]
-    if not all(len(group) for group in known):
+    if not all(len(group) for group in numbers):
         return None
-    test = ks_2samp(*known)
+    test = ks_2samp(*numbers)
     share = (1 + float(test.statistic)) / 2
-    if share < _LEAST_TOLD or test.pvalue >= _CHANCE:
+    if share < _LEAST_CORRECT or test.pvalue >= _CHANCE:
         return None
     return share, bool(test.statistic_sign < 0)
 
 
 def _sharpness(grey: np.ndarray) -> float:
-    """log(mean squared Laplacian / variance)"""
+    """Compute log(mean squared Laplacian / variance); NaN without contrast."""
     contrast = grey.var()
     if contrast == 0 or min(grey.shape) < 3:
         return nan
@@ -175,7 +177,7 @@ def _sharpness(grey: np.ndarray) -> float:
 
 
 def _blockiness(grey: np.ndarray) -> float:
-    """The mean step at borders of blocks over that elsewhere, across and down."""
+    """Divide the mean step at borders of blocks by that elsewhere, in rows and columns."""
     if min(grey.shape) < 2 * _BLOCK_PX:
         return nan
     at_border, elsewhere = [], []

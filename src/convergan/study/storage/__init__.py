@@ -1,1 +1,1 @@
-"""The database of a study and its secret keys."""
+"""Database of a study, and its secret keys."""

@@ -1,6 +1,7 @@
-"""The record of what researchers did to a study while it ran: it grows, and nothing in it is ever changed.
+"""Record of what researchers did to a study while it ran: events are added, and never changed.
 
-Without it nobody can tell a study that ended as planned from one that went on until the numbers pleased.
+Without the record, nobody could tell a study that ended as planned from one that continued until its results
+were welcome.
 """
 
 import time
@@ -11,15 +12,15 @@ from sqlalchemy.orm import Session
 
 from convergan.study.storage.schema import Event
 
-What = Literal["created", "quota", "paused", "opened", "exported", "deleted", "forgotten"]
-"""`deleted`, `forgotten`: a participant, of whom nothing but the arm and the state is kept."""
+EventName = Literal["created", "quota", "paused", "opened", "exported", "deleted", "forgotten"]
+"""Names of events. `deleted`, `forgotten`: of a participant, of whom only the arm and the state are kept."""
 
 
-def note(session: Session, what: What, detail: str = "") -> None:
-    """Adds to the record, in the transaction that does what is recorded."""
-    session.add(Event(at=time.time(), what=what, detail=detail))
+def note(session: Session, name: EventName, detail: str = "") -> None:
+    """Add an event to the record, in the transaction that makes the change."""
+    session.add(Event(at=time.time(), what=name, detail=detail))
 
 
 def events(session: Session) -> list[Event]:
-    """The whole record, the earliest first."""
+    """Read the whole record, the earliest event first."""
     return list(session.scalars(select(Event).order_by(Event.id)))

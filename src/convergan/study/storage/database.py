@@ -1,4 +1,4 @@
-"""The database of a study: a file of SQLite's, or PostgreSQL by URL."""
+"""Database of a study: an SQLite file, or PostgreSQL by URL."""
 
 import os
 import sqlite3
@@ -21,46 +21,46 @@ _CONNECT_SECONDS = 5
 
 
 class Database:
-    """Transactions on one study."""
+    """Database of one study, and transactions on it."""
 
-    def __init__(self, where: str, *, existing: bool = False) -> None:
-        """Makes ready to connect; whether there is anything, the first transaction tells.
+    def __init__(self, location: str, *, existing: bool = False) -> None:
+        """Prepare to connect; the first transaction connects.
 
         Args:
-            where: path of a file of SQLite's; or a URL, postgresql://user:password@host/name.
-            existing: there is one. Where a file is gone, none is made in its place, and what SQLite keeps
-                beside it is not touched.
+            location: path of an SQLite file, or a URL, postgresql://user:password@host/name.
+            existing: expect an existing database. A missing file is not created, and the files that SQLite
+                keeps next to it are not touched.
 
         Raises:
-            UserError: a URL of another kind.
+            UserError: the URL is of another kind.
         """
-        self.url = _url(where)
+        self.url = _url(location)
         self.engine = _engine(self.url, existing=existing)
         self._writer = self.engine.execution_options(writes=True)
         # SQLite has one writer at a time. Threads of this process take turns here, where waiting costs
-        # nothing; processes try again and again (`_begin_writing`).
+        # nothing; processes try repeatedly (`_begin_writing`).
         self._turn: AbstractContextManager[Any] = (
             threading.Lock() if self.is_sqlite else nullcontext()
         )
 
     def __str__(self) -> str:
-        """The file, or the URL without its password."""
+        """Return the file, or the URL without its password."""
         return self.url.database or "" if self.is_sqlite else self.url.render_as_string()
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is a file of SQLite's."""
+        """Return whether the database is an SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads."""
+        """Open a transaction that only reads."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that writes; when the block has ended without an error, it is on the disk."""
+        """Open a transaction that writes; after a block without errors, its changes are on the disk."""
         with (
             self._turn,
             Session(self._writer, expire_on_commit=False) as session,
@@ -69,27 +69,27 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
 
-def _url(where: str) -> URL:
-    if "://" not in where:
-        return URL.create("sqlite", database=str(Path(where).expanduser()))
+def _url(location: str) -> URL:
+    if "://" not in location:
+        return URL.create("sqlite", database=str(Path(location).expanduser()))
     try:
-        url = make_url(where)
+        url = make_url(location)
     except ArgumentError:
         url = None
     if url is None or url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
-        kind = where.split("://")[0]
+        kind = location.split("://")[0]
         raise UserError(f"study: expected a file or postgresql://user@host/name, got {kind}://...")
     return url.set(drivername="postgresql+psycopg")
 
 
 def _engine(url: URL, *, existing: bool) -> Engine:
-    # The message of an error must not show what was sent to the database.
+    # Error messages must not show what was sent to the database.
     if url.get_backend_name() != "sqlite":
-        # Connections that the server has closed meanwhile, as it restarted, are replaced unnoticed.
+        # Connections that a restarted server has closed are replaced unnoticed.
         return create_engine(
             url,
             hide_parameters=True,
@@ -105,7 +105,7 @@ def _engine(url: URL, *, existing: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
-        # Or Python's driver begins transactions when it thinks fit.
+        # Otherwise Python's driver begins transactions by itself.
         connection.isolation_level = None
         for pragma in (
             "journal_mode = WAL",
@@ -114,12 +114,12 @@ def _engine(url: URL, *, existing: bool) -> Engine:
             "secure_delete = ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        # There by now, if it is a new one.
+        # A new file exists by now.
         record.info["file"] = _file_of(url)
 
     @event.listens_for(engine, "checkout")
     def require_same_file(_: Any, record: Any, __: object) -> None:
-        # A file that was removed, or replaced by a backup, would go on taking votes that nobody finds again.
+        # A file that was removed, or replaced by a backup, would keep taking votes that nobody finds again.
         if record.info["file"] != _file_of(url):
             raise DisconnectionError(f"{url.database}: the file has been replaced")
 
@@ -134,7 +134,7 @@ def _engine(url: URL, *, existing: bool) -> Engine:
 
 
 def _file_of(url: URL) -> tuple[int, int] | None:
-    """Which file is there; None where there is none."""
+    """Identify the database file by device and inode; None without a file."""
     try:
         status = os.stat(url.database or "")
     except OSError:
@@ -143,7 +143,7 @@ def _file_of(url: URL) -> tuple[int, int] | None:
 
 
 def _begin_writing(connection: Connection) -> None:
-    """Begins as soon as no other process writes; SQLite itself would sleep for up to 100 ms at a time."""
+    """Begin as soon as no other process writes; SQLite itself would sleep for up to 100 ms at a time."""
     end = time.monotonic() + _BUSY_SECONDS
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     try:
@@ -160,5 +160,5 @@ def _begin_writing(connection: Connection) -> None:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    # The lower byte is the error, the higher one its variety.
+    # The lower byte is the kind of error, the higher one its variety.
     return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

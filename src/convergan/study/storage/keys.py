@@ -1,4 +1,4 @@
-"""The secrets of a study, in a file of their own beside the database."""
+"""Secret keys of a study, in a file separate from the database."""
 
 import hashlib
 import hmac
@@ -14,58 +14,57 @@ from itsdangerous import BadSignature, Signer, TimestampSigner
 from convergan.errors import UserError, one_line
 
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-"""No characters that look like each other."""
+"""Characters of codes; no two look alike."""
 
 _FORMER_PURPOSES = ("link", "entry")
-"""Given out with signatures of the former format, for longer than any session: they are still verified."""
-
+"""Purposes whose signatures are still verified in the former format: links and cookies outlive sessions."""
 
 _HMAC_SHA256: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the database alone must not tell."""
+    """Secrets of a study, which its database alone must not reveal."""
 
     secret: bytes = field(repr=False)
-    """256 bits: identifiers are hashed and links signed with it."""
+    """Key of 256 bits for hashing identifiers and signing links."""
     admin_token: str = field(repr=False)
-    """Opens the admin page."""
+    """Token that opens the admin page."""
 
     def hashed(self, kind: str, identifier: str) -> str:
-        """The keyed hash (HMAC-SHA256, in hexadecimal) by which an identifier is known again.
+        """Compute the keyed hash (HMAC-SHA256, in hexadecimal) by which an identifier is recognized.
 
         Args:
-            kind: what is identified; equal identifiers of two kinds have different hashes.
-            identifier: as the platform gave it.
+            kind: the kind of identifier; equal identifiers of two kinds have different hashes.
+            identifier: the identifier, as the platform gave it.
         """
         return hmac.new(self.secret, f"{kind}\n{identifier}".encode(), hashlib.sha256).hexdigest()
 
     @property
     def fingerprint(self) -> str:
-        """By which a study knows its own keys; tells nothing about them."""
+        """Fingerprint by which a study recognizes its keys; it reveals nothing about them."""
         return self.hashed("fingerprint", "")
 
     def signed(self, purpose: str, text: str) -> str:
-        """The text with a signature, fit for a link or a cookie where `text` is.
+        """Sign a text; the result fits into a link or a cookie if the text does.
 
         The key of a signature is derived from the secret and the purpose (HMAC-SHA256).
         """
         return self._signer(purpose).sign(text).decode()
 
     def verified(self, purpose: str, signed: str) -> str | None:
-        """The text that was signed for this purpose; None if it was not, or has been changed."""
+        """Return the text that was signed for this purpose; None if the signature is not valid."""
         text = _unsigned(self._signer(purpose), signed)
         if text is None and purpose in _FORMER_PURPOSES:
             return self._verified_of_former(purpose, signed)
         return text
 
     def signed_with_time(self, purpose: str, text: str) -> str:
-        """The same as `signed`, with the time of signing."""
+        """Sign a text like `signed`, together with the time."""
         return self._timestamp_signer(purpose).sign(text).decode()
 
     def verified_within(self, purpose: str, signed: str, seconds: int) -> str | None:
-        """The text of `signed_with_time`; None also where it was signed more than so many seconds ago."""
+        """Return the text from `signed_with_time`; None also if it was signed too many seconds ago."""
         return _unsigned(self._timestamp_signer(purpose), signed, max_age=seconds)
 
     def _signer(self, purpose: str) -> Signer:
@@ -81,78 +80,80 @@ class Keys:
 
 
 def _unsigned(signer: Signer, signed: str, **limits: int) -> str | None:
-    """The text of what `signer` signed, as it was spelled then."""
+    """Return the text that `signer` signed; None unless the signature is spelled as it was then."""
     try:
         text = signer.unsign(signed, **limits)
     except BadSignature:
         return None
-    # Base64 writes one signature in many ways; who holds a personal link is known by the link as given out.
+    # Base64 can spell one signature in several ways; a person is recognized by the exact text of a link.
     value, _, signature = signed.rpartition(".")
     return text.decode() if same(signature, signer.get_signature(value).decode()) else None
 
 
 def new_key_file(path: Path) -> Keys:
-    """Makes a study's secrets, in a file that only its owner may read.
+    """Generate the secrets of a study, in a file that only its owner may read.
 
     Raises:
-        UserError: the file exists.
+        UserError: the file exists already.
     """
     keys = Keys(secrets.token_bytes(32), secrets.token_urlsafe(24))
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise UserError(f"{path}: expected no file yet for the study's keys, got one") from None
+        raise UserError(
+            f"{path}: expected a new file for the study's keys, got one that exists"
+        ) from None
     with os.fdopen(handle, "w") as file:
         json.dump({"secret": keys.secret.hex(), "admin_token": keys.admin_token}, file, indent=2)
     return keys
 
 
 def read_key_file(path: Path) -> Keys:
-    """The secrets in a file that `new_key_file` made.
+    """Read the secrets in a file from `new_key_file`.
 
     Raises:
-        UserError: the file is absent, or another one.
+        UserError: the file is missing, or is not a key file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Keys(bytes.fromhex(content["secret"]), content["admin_token"])
     except FileNotFoundError:
         raise UserError(
-            f"{path}: expected the study's keys, got no file (--key says where)"
+            f"{path}: expected the study's keys, got no file (--key names the file)"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: expected the study's keys, got a file without: {one_line(error)}"
+            f"{path}: expected the study's keys, got a file without them: {one_line(error)}"
         ) from None
 
 
 def default_key_file(study: str) -> Path:
-    """Where the keys of a study are: beside a file, in the working folder for a URL."""
+    """Return the default file of a study's keys: next to a database file, in the working folder for a URL."""
     if "://" not in study:
         return Path(study).expanduser().with_suffix(".key")
     return Path(study.partition("?")[0].rpartition("/")[2] or "study").with_suffix(".key")
 
 
 def new_code(length: int = 8) -> str:
-    """A random code that people can read out and type."""
+    """Generate a random code that people can read out and type."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def new_token() -> str:
-    """A bearer token of 256 random bits."""
+    """Generate a bearer token of 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def new_address() -> str:
-    """128 random bits, fit for a link."""
+    """Generate 128 random bits, as a text that fits into a link."""
     return secrets.token_urlsafe(16)
 
 
 def digest(token: str) -> str:
-    """What the database keeps of a token: its SHA-256. A random token needs no key."""
+    """Hash a token for the database (SHA-256); a random token needs no key."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def same(first: str, second: str) -> bool:
-    """Whether two secrets are equal, in a time that tells nothing."""
+    """Compare two secrets, in a time that reveals nothing."""
     return hmac.compare_digest(first.encode(), second.encode())

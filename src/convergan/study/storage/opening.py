@@ -11,23 +11,23 @@ from convergan.study.storage.migrations import known_revisions, revision_of, upg
 from convergan.study.storage.schema import Study
 
 
-def open_study(where: str) -> Database:
-    """The database of a study; tables of an older version are brought up to date.
+def open_study(location: str) -> Database:
+    """Open the database of a study; upgrade the tables of an older version.
 
     Args:
-        where: as for `Database`.
+        location: file or URL, as for `Database`.
 
     Raises:
         UserError: there is no study, it cannot be reached, or a newer version of this package made it.
     """
-    database = Database(where, existing=True)
+    database = Database(location, existing=True)
     if database.is_sqlite and not Path(str(database)).is_file():
-        raise UserError(f"{where}: expected a study, got nothing there (study create makes one)")
-    known = known_revisions()
+        raise UserError(f"{location}: expected a study, got nothing there (study create makes one)")
+    revisions = known_revisions()
     try:
         with database.writing() as session:
             revision = revision_of(session.connection())
-            if revision in known[1:]:
+            if revision in revisions[1:]:
                 upgrade(session.connection())
     except OperationalError as error:
         raise UserError(
@@ -37,26 +37,26 @@ def open_study(where: str) -> Database:
         raise UserError(f"{database}: expected a study, got a file that is no database") from None
     if revision is None:
         raise UserError(f"{database}: expected a study, got a database without one")
-    if revision not in known:
+    if revision not in revisions:
         raise UserError(
-            f"{database}: expected tables of revision {known[0]} or older, got {shortened(str(revision))}:"
-            " a newer convergan made them"
+            f"{database}: expected tables of revision {revisions[0]} or older, got"
+            f" {shortened(str(revision))}: a newer convergan made them"
         )
     return database
 
 
-def open_with_keys(where: str, key_file: Path) -> tuple[Database, Keys]:
-    """The database of a study, and its keys.
+def open_with_keys(location: str, key_file: Path) -> tuple[Database, Keys]:
+    """Open the database of a study, and read its keys.
 
     Args:
-        where: as for `Database`.
-        key_file: the study's secrets.
+        location: file or URL, as for `Database`.
+        key_file: file with the study's secrets.
 
     Raises:
-        UserError: as `open_study` and `read_key_file`; or the keys are those of another study: links signed
-            with them would lead nowhere, and nobody would be known again.
+        UserError: see `open_study` and `read_key_file`; or the keys belong to another study: links signed
+            with them would lead nowhere, and nobody would be recognized.
     """
-    database = open_study(where)
+    database = open_study(location)
     try:
         keys = read_key_file(key_file)
         with database.reading() as session:

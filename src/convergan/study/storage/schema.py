@@ -1,6 +1,6 @@
-"""The tables. What holds personal identifiers is apart from what holds answers.
+"""Tables of a study's database. Personal identifiers and answers are in separate tables.
 
-Times are seconds since 1970 (UTC). The migrations make these tables; a test holds that they are the same.
+Times are seconds since 1970 (UTC). The migrations create these tables; a test checks that they are the same.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """What the tables share."""
+    """Base class of all tables."""
 
 
 class Study(Base):
@@ -20,26 +20,26 @@ class Study(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """The fields of `Plan`; never changed."""
+    """Fields of `Plan`; never changed."""
     codes: Mapped[dict[str, str]] = mapped_column(JSON)
     """Completion codes by outcome."""
     size_px: Mapped[int]
     content_length: Mapped[int]
-    """Of every image, in bytes."""
+    """Size of every image, in bytes."""
     quota: Mapped[int]
-    """Participants wanted in each arm: the plan's, until the researcher changes it."""
+    """Participants wanted in each arm; the number in the plan, until the researcher changes it."""
     paused: Mapped[bool]
     created_at: Mapped[float]
     order_secret: Mapped[str]
-    """Random: goes with the plan's seed into who sees what in which order (`design/schedule.py`)."""
+    """Random secret that decides, with the plan's seed, the order of trials (`design/schedule.py`)."""
     sign_outs: Mapped[int] = mapped_column(default=0)
-    """How often a researcher has signed out, which ends all that was signed in until then."""
+    """Number of times that a researcher has signed out, which ends all sessions of researchers."""
     key_fingerprint: Mapped[str | None] = mapped_column(String(64))
-    """Of the study's own keys (`keys.py`); None in a study from before it was kept."""
+    """Fingerprint of the study's keys (`keys.py`); None in a study of an older version."""
 
 
 class Arm(Base):
-    """Participants who get the same."""
+    """Arm: participants who get the same images and the same feedback."""
 
     __tablename__ = "arms"
 
@@ -50,54 +50,54 @@ class Arm(Base):
 
 
 class Image(Base):
-    """A picture, ready to be sent."""
+    """Image, ready to be sent."""
 
     __tablename__ = "images"
     __table_args__ = (UniqueConstraint("images", "name"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     images: Mapped[str]
-    """The set that it belongs to; of real images: "real"."""
+    """Name of the set that the image belongs to; "real" for real images."""
     name: Mapped[str]
-    """Its file, relative to the set's folder."""
+    """Path of the image file within the folder of the set."""
     sha256: Mapped[str | None] = mapped_column(String(64))
-    """Of that file; None in a study from before it was kept."""
+    """Hash of the image file, in hexadecimal; None in a study of an older version."""
     generated: Mapped[bool]
     practice: Mapped[bool]
-    """It is practised on, and in no trial."""
+    """True for images that are used for practice only."""
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
 
 class Participant(Base):
-    """One person's session."""
+    """Session of one person."""
 
     __tablename__ = "participants"
     __table_args__ = (UniqueConstraint("arm_id", "simulated", "place"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(unique=True)
-    """The name that this person goes by in all that is shown and exported."""
+    """Code that stands for the person in everything that is shown and exported."""
     arm_id: Mapped[int] = mapped_column(ForeignKey("arms.id"))
     place: Mapped[int]
-    """The number in the arm that decides which images are shown."""
+    """Number within the arm, from 0, which decides the images that are shown."""
     way: Mapped[str]
-    """How they came: see `entry.py`; "bot" for one that did not."""
+    """The way by which the person came (`entry.py`); "bot" for a bot."""
     simulated: Mapped[bool]
-    """A bot, or the researcher looking around: counts nowhere."""
+    """True for bots and for researchers' previews, which are not counted."""
     started_at: Mapped[float]
     seen_at: Mapped[float]
     expires_at: Mapped[float]
     finished_at: Mapped[float | None]
     outcome: Mapped[str | None]
-    """How the session ended: see `outcome.py`."""
+    """Outcome of the session (`outcome.py`); None before its end."""
     replaced_images: Mapped[int] = mapped_column(default=0)
-    """Timed images of trials that were shown, not answered, and replaced, as the page was reloaded."""
+    """Number of timed images in trials that were shown, not answered, and replaced after a reload."""
 
     arm: Mapped[Arm] = relationship(lazy="joined", innerjoin=True)
 
 
 class Token(Base):
-    """What a participant's browser shows to be let in; the token itself is not stored."""
+    """Access of a browser to a participant's session; only a hash of the token is stored."""
 
     __tablename__ = "tokens"
 
@@ -108,22 +108,22 @@ class Token(Base):
 
 
 class Identity(Base):
-    """By which a person is known again, keyed-hashed (`keys.py`): from which platform, or by which link."""
+    """Identity of a person: keyed hashes (`keys.py`) of a platform's identifiers, or of a link."""
 
     __tablename__ = "identities"
 
     person: Mapped[str] = mapped_column(String(64), primary_key=True)
     submission: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """Prolific's SESSION_ID."""
+    """Keyed hash of Prolific's SESSION_ID."""
     platform_study: Mapped[str | None] = mapped_column(String(64))
-    """Prolific's STUDY_ID."""
+    """Keyed hash of Prolific's STUDY_ID."""
     participant_id: Mapped[int] = mapped_column(
         ForeignKey("participants.id", ondelete="CASCADE"), unique=True
     )
 
 
 class Trial(Base):
-    """What a participant answers at one position of the session, from 1."""
+    """Trial, check or practice image at one position of a session, from 1."""
 
     __tablename__ = "trials"
 
@@ -132,24 +132,24 @@ class Trial(Base):
     )
     position: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    """ "practice", "trial" or "check"."""
+    """Kind of trial: "practice", "trial" or "check"."""
     number: Mapped[int]
-    """Among those of its kind, from 1."""
+    """Number among the trials of its kind, from 1."""
     generated: Mapped[bool]
-    """The truth; of a check: the answer that it asks for."""
+    """Truth about the image; for a check, the answer that it asks for."""
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
     address: Mapped[str] = mapped_column(String(32), unique=True)
-    """Under which the image can be had: random, for this session alone."""
+    """Random address of the image, for this session alone."""
     exposure_ms: Mapped[int | None]
-    """How long a timed image is to be shown; known once it is."""
+    """Planned exposure of a timed image; None until it is shown."""
     shown_key: Mapped[str | None] = mapped_column(String(64))
-    """The key of the attempt that a timed image was shown to, once it has been."""
+    """Key of the attempt that a timed image was shown to; None until it is shown."""
 
     vote: Mapped["Vote | None"] = relationship(viewonly=True)
 
 
 class SeenImage(Base):
-    """A timed image that was shown and not answered, as its page was reloaded: it is not shown again."""
+    """Timed image that was shown but not answered before a reload; it is not shown again."""
 
     __tablename__ = "seen_images"
 
@@ -160,7 +160,7 @@ class SeenImage(Base):
 
 
 class Vote(Base):
-    """An answer. Never changed, and deleted only with its participant: the database itself sees to it."""
+    """Answer. The database itself ensures that it is never changed, and deleted only with its participant."""
 
     __tablename__ = "votes"
     __table_args__ = (
@@ -174,33 +174,34 @@ class Vote(Base):
     participant_id: Mapped[int] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(64))
-    """Random, of the browser's choice: a repeated request is known by it."""
+    """Random key chosen by the browser, by which a repeated request is recognized."""
     answered_generated: Mapped[bool]
     response_ms: Mapped[float | None]
-    """From the image's appearance to the answer, by the browser's clock."""
+    """Time from the image's appearance to the answer, by the browser's clock."""
     recorded_at: Mapped[float]
     shown_ms: Mapped[float | None]
-    """How long a timed image really was on the screen, by the browser's clock."""
+    """Measured exposure of a timed image, by the browser's clock."""
     frames: Mapped[int | None]
-    """Frames of the display that it was shown for."""
+    """Number of frames of the display for which a timed image was shown."""
     frame_ms: Mapped[float | None]
-    """How long one frame takes."""
+    """Duration of one frame of the display."""
     input: Mapped[str | None] = mapped_column(String(8))
-    """What answered: "key", "mouse", "touch" or "pen"."""
+    """Means of the answer: "key", "mouse", "touch" or "pen"."""
     device: Mapped[str | None] = mapped_column(String(8))
-    """ "phone", "tablet" or "computer", by the screen and what points at it."""
+    """Kind of device, by its screen and pointer: "phone", "tablet" or "computer"."""
     window_width: Mapped[int | None]
-    """Of the page, in CSS pixels; so is the height."""
+    """Width of the page, in CSS pixels."""
     window_height: Mapped[int | None]
+    """Height of the page, in CSS pixels."""
 
 
 class Event(Base):
-    """What a researcher did. Never changed: the database itself sees to it."""
+    """Action of a researcher. The database itself ensures that it is never changed or deleted."""
 
     __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[float]
-    what: Mapped[str] = mapped_column(String(32))
-    """See `audit.py`."""
+    at: Mapped[float]  # words: a column of the database
+    what: Mapped[str] = mapped_column(String(32))  # words: a column of the database
+    """Name of the event (`audit.py`)."""
     detail: Mapped[str]

@@ -1,1 +1,1 @@
-"""The web application: the participant's way and the researcher's, over the functions of the study."""
+"""The web application of a study: pages for participants and for researchers."""

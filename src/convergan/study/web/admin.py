@@ -1,6 +1,6 @@
-"""The researcher's page: behind a token, and safe from other sites' requests.
+"""The researcher's page, behind a token and protected against requests from other sites.
 
-Everything that changes something is a form with a token of its own.
+Every change is made by a form that holds a token of its own.
 """
 
 import secrets
@@ -28,7 +28,7 @@ router = APIRouter(prefix=_PATH)
 
 
 def _signed_in(request: Request, site: SiteDep) -> str:
-    """The cookie of a researcher; whoever has none is sent to the login page."""
+    """Return a researcher's cookie; without one, redirect to the login page."""
     admin = site.cookies.read(request.headers, ADMIN)
     if not _is_valid(site.keys, admin, _sign_outs(site.database)):
         raise HTTPException(303, headers={"Location": f"{site.root}{_PATH}/login"})
@@ -41,7 +41,7 @@ _AdminCookie = Annotated[str, Depends(_signed_in)]
 def _from_own_page(
     site: SiteDep, admin: _AdminCookie, form_token: Annotated[str, Form()] = ""
 ) -> None:
-    """Refuses a form that another session's page, or another site, has sent."""
+    """Refuse a form that comes from another session's page, or from another site."""
     if not same(form_token, _form_token(site.keys, admin)):
         raise HTTPException(403, "This form is not from this session's admin page.")
 
@@ -51,7 +51,7 @@ _OWN_FORM = [Depends(_from_own_page)]
 
 @router.get("")
 def overview(site: SiteDep, admin: _AdminCookie) -> Response:
-    """The progress of the study, with forms to steer it."""
+    """Show the progress of the study, with forms to control it."""
     with site.database.reading() as session:
         progress = progress_of(session, time.time())
         record = events(session)
@@ -61,13 +61,13 @@ def overview(site: SiteDep, admin: _AdminCookie) -> Response:
 
 @router.get("/login")
 def ask_for_token(site: SiteDep) -> Response:
-    """The login page."""
+    """Show the login page."""
     return site.page("login", wrong=False)
 
 
 @router.post("/login")
 def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "") -> Response:
-    """Sets the cookie of a researcher who knows the study's token."""
+    """Sign in a researcher who knows the study's token."""
     if not same(token.strip(), site.keys.admin_token):
         return site.page("login", wrong=True, status=403)
     text = f"{_sign_outs(site.database)}-{secrets.token_hex(8)}"
@@ -79,7 +79,7 @@ def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "")
 
 @router.post("/logout", dependencies=_OWN_FORM)
 def sign_out(site: SiteDep) -> Response:
-    """Signs out every researcher: a cookie alone could have been copied."""
+    """Sign out every researcher: a copied cookie must not stay valid."""
     with site.database.writing() as session:
         session.get_one(Study, 1, with_for_update=True).sign_outs += 1
     response = RedirectResponse(f"{site.root}{_PATH}/login", 303)
@@ -89,7 +89,7 @@ def sign_out(site: SiteDep) -> Response:
 
 @router.post("/paused", dependencies=_OWN_FORM)
 def pause(site: SiteDep, paused: Annotated[bool, Form()]) -> Response:
-    """Pauses the study, or lets it go on."""
+    """Pause the study, or reopen it."""
     with site.database.writing() as session:
         study = session.get_one(Study, 1, with_for_update=True)
         if study.paused != paused:
@@ -100,7 +100,7 @@ def pause(site: SiteDep, paused: Annotated[bool, Form()]) -> Response:
 
 @router.post("/quota", dependencies=_OWN_FORM)
 def change_quota(site: SiteDep, quota: Annotated[int, Form(ge=1, le=_LARGEST_QUOTA)]) -> Response:
-    """Changes how many participants the study takes."""
+    """Change the number of participants wanted in each arm."""
     with site.database.writing() as session:
         study = session.get_one(Study, 1, with_for_update=True)
         if study.quota != quota:
@@ -111,18 +111,18 @@ def change_quota(site: SiteDep, quota: Annotated[int, Form(ge=1, le=_LARGEST_QUO
 
 @router.get("/delete/{code}")
 def ask_before_deleting(site: SiteDep, code: str, admin: _AdminCookie) -> Response:
-    """The page that asks whether a participant is really to be deleted."""
+    """Ask for confirmation before a participant is deleted."""
     return site.page("delete", code=code, form_token=_form_token(site.keys, admin))
 
 
 @router.post("/delete", dependencies=_OWN_FORM)
 def remove(site: SiteDep, code: Annotated[str, Form()]) -> Response:
-    """Deletes a participant with all votes."""
+    """Delete a participant with all votes."""
     try:
-        found = delete_participant(site.database, code)
+        deleted = delete_participant(site.database, code)
     except UserError as error:
         raise HTTPException(503, str(error)) from None
-    if not found:
+    if not deleted:
         raise HTTPException(404, "There is no participant with this code.")
     return _to_overview(site)
 
@@ -146,5 +146,5 @@ def _form_token(keys: Keys, cookie: str) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """A time as people write it, UTC."""
+    """Format a time, in seconds since 1970, for people (UTC)."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))

@@ -1,4 +1,4 @@
-"""The application, put together."""
+"""The web application of a study, put together from its parts."""
 
 import logging
 import os
@@ -27,10 +27,10 @@ from convergan.study.web.parent import end_with_parent
 from convergan.study.web.site import Site, SiteDep, open_site
 
 STUDY, KEY_FILE, ROOT = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY", "CONVERGAN_STUDY_ROOT"
-"""Environment variables that tell a server's processes what they serve."""
+"""Environment variables that tell a server's processes what to serve."""
 
-# Of each process. Each request waits for the database several times, and for Python's interpreter lock after
-# each: with many threads at once, all of them wait long. Writers that wait for their turn hold theirs.
+# In each process. A request waits for the database several times, and each time for Python's interpreter lock
+# as well: many threads at once would all wait long. Writers hold their thread while they wait for their turn.
 _THREADS = 4
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -42,19 +42,19 @@ _static = APIRouter()
 
 
 def app_from_environment() -> FastAPI:
-    """The application of the study that the environment names."""
+    """Make the application of the study that the environment names."""
     end_with_parent()
     keys = read_key_file(Path(os.environ[KEY_FILE]))
     return make_app(Database(os.environ[STUDY], existing=True), keys, os.environ[ROOT])
 
 
 def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
-    """The application of one study.
+    """Make the application of one study.
 
     Args:
-        database: of a study whose tables are up to date.
+        database: the study's database, with tables that are up to date.
         keys: the study's secrets.
-        root: the path that the study is served under, such as "/turing"; "" for all of a host.
+        root: the path that the study is served under, such as "/turing"; "" for a whole host.
     """
 
     @asynccontextmanager
@@ -63,7 +63,7 @@ def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
         yield
         database.close()
 
-    # Without the pages about its own interface, which load scripts from elsewhere.
+    # Without the pages that describe the interface, which load scripts from other sites.
     app = FastAPI(openapi_url=None, lifespan=until_shutdown)
     app.state.site = site = open_site(database, keys, root)
     app.add_middleware(Guard, site=site)
@@ -76,7 +76,7 @@ def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
 
 @_static.get("/health")
 def health(site: SiteDep) -> JSONResponse:
-    """Whether the study can be taken: 200 while its database answers, and 503 else."""
+    """Report whether the study is available: 200 while its database answers, otherwise 503."""
     with site.database.reading() as session:
         session.get_one(Study, 1)
     return JSONResponse({"status": "ok"})
@@ -84,21 +84,21 @@ def health(site: SiteDep) -> JSONResponse:
 
 @_static.get("/static/{version}/{name}")
 async def asset(site: SiteDep, version: str, name: str) -> Response:
-    """A style, script or icon, which browsers may keep."""
+    """Send a stylesheet, script or icon, which browsers may cache."""
     if version != site.version or name not in site.assets:
         return Response(status_code=404)
-    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(site.assets[name], media_type=_TYPES[name.rpartition(".")[2]], headers=kept)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(site.assets[name], media_type=_TYPES[name.rpartition(".")[2]], headers=headers)
 
 
 def _no_database(request: Request, error: Exception) -> Response:
-    # One line for all requests of some seconds, without what was sent to the database.
+    # One line for all requests within some seconds, without what was sent to the database.
     if _LOST.allows(""):
         cause = error.orig if isinstance(error, DBAPIError) else error
         _log.error("the database does not answer: %s", one_line(cause))
     site: Site = request.app.state.site
-    again = request.method == "GET" and not request.url.path.startswith("/api")
-    page = site.page("unavailable", status=503, lost=True, again=again)
+    refresh = request.method == "GET" and not request.url.path.startswith("/api")
+    page = site.page("unavailable", status=503, lost=True, refresh=refresh)
     page.headers["Retry-After"] = "10"
     return page
 
@@ -107,7 +107,7 @@ def _closed(request: Request, closed: Exception) -> Response:
     assert isinstance(closed, Closed)
     site: Site = request.app.state.site
     outcome = "full" if closed.full else "paused"
-    # Of an answer, the page's script looks at the status.
+    # The page's script looks at the status of its requests.
     status = 410 if request.url.path.startswith("/api/") else 200
     return site.page("goodbye", status=status, outcome=outcome, way=closed.way)
 
@@ -117,14 +117,14 @@ def _no_session(_: Request, __: Exception) -> Response:
 
 
 def _session_is_over(request: Request, expired: Exception) -> Response:
-    # For scripts, which look at the status, as well as for people.
+    # For the script, which looks at the status, as well as for people.
     assert isinstance(expired, Expired)
     site: Site = request.app.state.site
     return site.page("expired", status=401, code=expired.code, way=expired.way)
 
 
 def _invalid(_: Request, __: Exception) -> Response:
-    # Nothing of what was sent comes back: NaN, which some send, is no JSON.
+    # Without anything that was sent, such as NaN, which is not JSON.
     return JSONResponse({"error": "invalid"}, 422)
 
 
@@ -136,7 +136,7 @@ _HANDLERS = {
     NoSession: _no_session,
     Expired: _session_is_over,
     RequestValidationError: _invalid,
-    # The text of what a database refuses may hold what identifies people: caught here, it is logged nowhere.
+    # A database's error message may contain data that identify people: caught here, it is never logged.
     DataError: _conflict,
     IntegrityError: _conflict,
     Conflict: _conflict,

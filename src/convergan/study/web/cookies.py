@@ -1,4 +1,4 @@
-"""The cookies of one study: several studies, and other programs, may be served from one host."""
+"""Cookies of one study; other studies and programs may be served from the same host."""
 
 from dataclasses import dataclass
 
@@ -10,38 +10,38 @@ from starlette.requests import cookie_parser
 from convergan.study.storage.keys import Keys
 
 SESSION = "session"
-"""With a participant's token."""
+"""Kind of the cookie that holds a participant's token."""
 
 ENTRY = "entry"
-"""With who is at the door."""
+"""Kind of the cookie that identifies a person who came by a link."""
 
 ADMIN = "admin"
-"""With a researcher's signature."""
+"""Kind of the cookie that shows that a researcher has signed in."""
 
 _YEAR = 365 * 24 * 3600
-"""In seconds. Longer than a session lasts: its last page is there afterwards too."""
+"""Seconds in a year. Cookies outlive sessions, so that the last page stays available."""
 
 
 @dataclass(frozen=True)
 class Cookies:
-    """Cookies of names that no other study has: browsers do not keep those of different ports apart."""
+    """Cookies with names that no other study has: browsers do not separate the cookies of different ports."""
 
     study: str
-    """Of this study alone, short, tells nothing."""
+    """Short name of this study alone, which reveals nothing about it."""
     root: str
-    """The path that the study is served under, "" for all of a host."""
+    """Path that the study is served under; "" for a whole host."""
 
     def name(self, kind: str) -> str:
-        """What a browser knows a cookie by."""
+        """Return the name of a cookie in browsers."""
         return f"{kind}-{self.study}"
 
     def read(self, headers: Headers, kind: str) -> str:
-        """What a browser brought; "" for nothing.
+        """Return the value of a cookie that a browser sent; "" without one.
 
-        Under its former name, too: who is under way when the study's server is brought up to date goes on.
+        The cookie's former name is read too, so that sessions continue when the server is updated.
         """
-        brought = cookie_parser(headers.get("cookie", ""))
-        return brought.get(self.name(kind)) or brought.get(kind, "")
+        cookies = cookie_parser(headers.get("cookie", ""))
+        return cookies.get(self.name(kind)) or cookies.get(kind, "")
 
     def keep(
         self,
@@ -54,7 +54,7 @@ class Cookies:
         path: str = "",
         strict: bool = False,
     ) -> None:
-        """Has a browser keep a cookie, out of reach of scripts, for `path` below the study's root."""
+        """Set a cookie for `path` below the study's root, out of reach of scripts, for so many seconds."""
         response.set_cookie(
             self.name(kind),
             value,
@@ -66,11 +66,11 @@ class Cookies:
         )
 
     def drop(self, response: Response, kind: str, *, path: str = "") -> None:
-        """Has a browser forget a cookie, under its former name too."""
+        """Delete a cookie from a browser, under its former name too."""
         for name in (self.name(kind), kind):
             response.delete_cookie(name, path=self.root + path or "/")
 
 
 def cookies_of(keys: Keys, root: str) -> Cookies:
-    """The cookies of the study that has these keys."""
+    """Name the cookies of the study that has these keys."""
     return Cookies(keys.hashed("cookies", "")[:12], root)

@@ -1,4 +1,4 @@
-"""What stands before every page: limits, the defence against other sites' requests, and safe headers."""
+"""Protection of every page: rate limits, refusal of requests from other sites, safe headers."""
 
 import logging
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from convergan.study.web.limits import Limit, visitor_at
 from convergan.study.web.site import Site
 
 LARGEST_BODY = 16 * 1024
-"""Bytes. What is sent here are answers and buttons."""
+"""Largest size of a request's body, in bytes; requests hold answers and short forms."""
 
 _HEADERS = {
     "Cache-Control": "no-store, no-transform",
@@ -24,13 +24,13 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # The address that a participant came by holds the platform's identifier.
+    # The address by which a participant came holds the platform's identifier.
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 
-# Requests at once, and a second. A whole class behind one address must fit; a session needs two a trial.
+# Requests at once, and per second. A whole class behind one address must fit; a session needs two per trial.
 _ADDRESS_LIMIT = (2000, 400)
 _SESSION_LIMIT = (100, 20)
 _LOGIN_LIMIT = (10, 0.1)
@@ -41,7 +41,7 @@ _log = logging.getLogger("uvicorn.error")
 
 
 class Guard:
-    """Middleware for all requests."""
+    """Middleware that all requests pass through."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class Guard:
         self._by_login = Limit(*_LOGIN_LIMIT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Handle a request, as ASGI defines it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -73,7 +73,7 @@ class Guard:
         try:
             await app(scope, receive, send_guarded)
         except Exception:
-            # Here and not further out, where an answer would have no safe headers.
+            # Handled here: further out, the response would lack the safe headers.
             _log.exception("a request failed")
             if started:
                 raise
@@ -100,12 +100,12 @@ class Guard:
         if scope["path"] == "/admin/login" and scope["method"] == "POST":
             return self._by_login.allows(address)
         token = self._site.cookies.read(headers, SESSION)
-        # By its digest: tokens are not kept.
+        # By its digest: tokens are not stored.
         return not token or self._by_session.allows(digest(token))
 
 
 def _below(root: str, scope: Scope) -> Scope:
-    """The request with its path below the root, whether a proxy has taken the root away already or not."""
+    """Remove the root from a request's path, unless a proxy has already done so."""
     path = scope["path"]
     if not root or not f"{path}/".startswith(f"{root}/"):
         return scope
@@ -113,7 +113,7 @@ def _below(root: str, scope: Scope) -> Scope:
 
 
 def is_cross_site(headers: Headers) -> bool:
-    """Whether a browser says that another site's page sent the request."""
+    """Return whether the browser says that a page of another site sent the request."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")

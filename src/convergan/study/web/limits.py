@@ -1,4 +1,4 @@
-"""How often one visitor may ask."""
+"""Limits on the requests of one visitor."""
 
 import time
 from collections.abc import Callable
@@ -8,8 +8,10 @@ _MOST_VISITORS = 10_000
 
 
 def visitor_at(host: str) -> str:
-    """Whom the limits of an address are for: of IPv6 all that share its first 64 bits, as whoever has one of
-    them has the others too."""
+    """Name the visitor at an address, for limits.
+
+    IPv6 addresses with the same first 64 bits are one visitor: a network has all of them.
+    """
     try:
         address = ip_address(host)
     except ValueError:
@@ -20,7 +22,7 @@ def visitor_at(host: str) -> str:
 
 
 class Limit:
-    """So many requests at once, and so many a second after that, for each visitor; in this process alone."""
+    """Limit for each visitor: so many requests at once, then so many per second. In this process alone."""
 
     def __init__(
         self, at_once: int, a_second: float, clock: Callable[[], float] = time.monotonic
@@ -31,13 +33,13 @@ class Limit:
         self._visitors: dict[str, tuple[float, float]] = {}
 
     def allows(self, visitor: str) -> bool:
-        """Whether the visitor may ask now; if so, that counts."""
+        """Return whether the visitor may make a request now; if so, count it."""
         now = self._clock()
-        left, then = self._visitors.pop(visitor, (float(self._at_once), now))
-        left = min(self._at_once, left + (now - then) * self._a_second)
+        left, previous = self._visitors.pop(visitor, (float(self._at_once), now))
+        left = min(self._at_once, left + (now - previous) * self._a_second)
         allowed = left >= 1
         self._visitors[visitor] = (left - 1 if allowed else left, now)
         if len(self._visitors) > _MOST_VISITORS:
-            # The one that has been away longest, who has most likely all requests back.
+            # The visitor who has been away longest has most likely regained all requests.
             del self._visitors[next(iter(self._visitors))]
         return allowed

@@ -7,9 +7,9 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Ends this process when its parent is gone, however that ended; a first process has none.
+    """End this process when its parent is gone, however that ended; a first process has no parent.
 
-    Otherwise the workers of a server that was killed would go on, on its port, with nobody to stop them.
+    Otherwise the workers of a killed server would keep running on its port, with nobody to stop them.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -1,4 +1,4 @@
-"""The participant's pages: the door, consent, the study itself, the end."""
+"""Pages for participants: links, consent, the trials, the end."""
 
 import re
 import time
@@ -32,7 +32,7 @@ router = APIRouter()
 
 
 async def _entry_of(site: SiteDep, cookie: EntryCookie) -> Entry | None:
-    """Who is at the door, by the cookie that a link has set."""
+    """Read the entry of a person from the cookie that a link has set."""
     return from_cookie(site.keys, cookie)
 
 
@@ -41,7 +41,7 @@ _EntryDep = Annotated[Entry | None, Depends(_entry_of)]
 
 @router.get("/")
 def landing(site: SiteDep, session: SessionToken) -> Response:
-    """The page of who came without a link; a participant goes on."""
+    """Show the page for people without a link; participants continue their session."""
     if _has_session(site.database, session):
         return _to(site, "/study")
     return site.page("landing")
@@ -49,7 +49,7 @@ def landing(site: SiteDep, session: SessionToken) -> Response:
 
 @router.get("/join")
 def miss_the_link(site: SiteDep) -> Response:
-    """The page of who came with half a link."""
+    """Show the page for people with an incomplete link."""
     return site.page("landing", status=404)
 
 
@@ -58,67 +58,71 @@ def follow_link(
     request: Request,
     site: SiteDep,
     link: str,
-    entry: EntryCookie,
+    cookie: EntryCookie,
     PROLIFIC_PID: str = "",
     STUDY_ID: str = "",
     SESSION_ID: str = "",
 ) -> Response:
-    """Remembers who came by a link, and leads on to the consent."""
+    """Remember a person who came by a link, and redirect to the consent page."""
     if way_of(site.keys, link) == "prolific":
-        known = _sent_by_prolific(site.keys, PROLIFIC_PID, STUDY_ID, SESSION_ID)
+        entry = _sent_by_prolific(site.keys, PROLIFIC_PID, STUDY_ID, SESSION_ID)
     else:
-        known = from_link(site.keys, link, entry)
-    if known is None:
+        entry = from_link(site.keys, link, cookie)
+    if entry is None:
         return site.page("landing", status=404)
-    # At once to an address without identifiers.
+    # Redirect at once to an address without identifiers.
     response = _to(site, "/consent?by=link")
-    site.cookies.keep(request, response, ENTRY, known.to_cookie(site.keys))
+    site.cookies.keep(request, response, ENTRY, entry.to_cookie(site.keys))
     return response
 
 
 @router.get("/consent")
-def consent(site: SiteDep, known: _EntryDep, by: str = "") -> Response:
-    """The page that informs, and asks for consent; whoever finds no place learns that here."""
-    if known is None:
-        # A link has just had the browser keep who came.
+def consent(
+    site: SiteDep,
+    entry: _EntryDep,
+    by: str = "",  # words: a parameter of the address
+) -> Response:
+    """Show the page that informs and asks for consent, or that all places are taken."""
+    if entry is None:
+        # If a link has just set the cookie, the browser has refused it.
         return site.page("cookies") if by == "link" else _to(site, "/")
     with site.database.reading() as transaction:
-        participant = find_participant(transaction, known)
+        participant = find_participant(transaction, entry)
         if participant is not None:
             require_time_left(participant, time.time())
         else:
-            require_place(transaction, transaction.get_one(Study, 1), known.way, time.time())
+            require_place(transaction, transaction.get_one(Study, 1), entry.way, time.time())
     return site.page(
-        "consent", participant=participant, way=known.way, simulated=known.way == "preview"
+        "consent", participant=participant, way=entry.way, simulated=entry.way == "preview"
     )
 
 
 @router.post("/consent")
 def start(
-    request: Request, site: SiteDep, known: _EntryDep, agree: Annotated[str, Form()] = ""
+    request: Request, site: SiteDep, entry: _EntryDep, agree: Annotated[str, Form()] = ""
 ) -> Response:
-    """Begins a session, or goes on with it, for who has agreed."""
-    if known is None:
+    """Start or continue the session of a person who has agreed."""
+    if entry is None:
         return _to(site, "/")
     if agree != "yes":
-        return site.page("goodbye", outcome="declined", way=known.way)
+        return site.page("goodbye", outcome="declined", way=entry.way)
     address = visitor_at(request.client.host) if request.client else ""
-    # A personal link is a limit of its own.
-    if known.way != "personal" and not site.new_sessions.allows(address):
-        busy = site.page("goodbye", status=429, outcome="busy", way=known.way)
+    # Personal links, one per person, need no other limit.
+    if entry.way != "personal" and not site.new_sessions.allows(address):
+        busy = site.page("goodbye", status=429, outcome="busy", way=entry.way)
         busy.headers["Retry-After"] = "60"
         return busy
     with site.database.writing() as transaction:
-        token = join(transaction, known, time.time())
+        token = join(transaction, entry, time.time())
     response = _to(site, "/study")
     site.cookies.keep(request, response, SESSION, token)
     return response
 
 
 @router.post("/another")
-def make_room(request: Request, site: SiteDep, known: _EntryDep) -> Response:
-    """Lets somebody else take part in a browser where somebody has: by an open link, which many have."""
-    if known is None or known.way != "open":
+def make_room(request: Request, site: SiteDep, entry: _EntryDep) -> Response:
+    """Let another person take part in the same browser, by an open link, which many people have."""
+    if entry is None or entry.way != "open":
         return _to(site, "/consent")
     response = _to(site, "/consent?by=link")
     site.cookies.keep(request, response, ENTRY, another_person(site.keys).to_cookie(site.keys))
@@ -128,14 +132,14 @@ def make_room(request: Request, site: SiteDep, known: _EntryDep) -> Response:
 
 @router.get("/study")
 def study(site: SiteDep, session: SessionToken) -> Response:
-    """The page on which a participant judges images."""
+    """Show the page on which a participant judges images."""
     now = time.time()
     try:
         with site.database.reading() as transaction:
             participant = authenticated(transaction, session, now)
             if answered_by(transaction, participant.id) == 0:
-                about = transaction.get_one(Study, 1)
-                require_arm_place(transaction, about, participant, now)
+                row = transaction.get_one(Study, 1)
+                require_arm_place(transaction, row, participant, now)
     except NoSession:
         return _to(site, "/consent")
     if participant.finished_at is not None:
@@ -145,16 +149,16 @@ def study(site: SiteDep, session: SessionToken) -> Response:
 
 @router.get("/done")
 def done(site: SiteDep, session: SessionToken) -> Response:
-    """The last page: the code, and what the study was about."""
+    """Show the last page: the score, the completion code, and what the study is about."""
     try:
         with site.database.reading() as transaction:
             participant = authenticated(transaction, session, time.time())
-            told = debrief(transaction, participant)
+            score = debrief(transaction, participant)
     except NoSession:
         return _to(site, "/consent")
-    if told is None:
+    if score is None:
         return _to(site, "/study")
-    return site.page("done", participant=participant, simulated=participant.simulated, told=told)
+    return site.page("done", participant=participant, simulated=participant.simulated, score=score)
 
 
 def _to(site: Site, path: str) -> RedirectResponse:
@@ -171,7 +175,7 @@ def _has_session(database: Database, token: str) -> bool:
 
 
 def _sent_by_prolific(keys: Keys, pid: str, study: str, session: str) -> Entry | None:
-    given = [pid, *(each for each in (study, session) if each)]
-    if not all(_IDENTIFIER.fullmatch(each) for each in given):
+    identifiers = [pid, *(text for text in (study, session) if text)]
+    if not all(_IDENTIFIER.fullmatch(identifier) for identifier in identifiers):
         return None
     return from_prolific(keys, pid, study, session)

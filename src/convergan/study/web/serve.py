@@ -16,13 +16,13 @@ from convergan.study.web.app import KEY_FILE, ROOT, STUDY
 from convergan.study.web.protocol import Prompt
 
 LOOPBACK = "127.0.0.1,::1"
-"""Proxies on this machine."""
+"""Addresses of proxies on this machine."""
 
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 SERVER_OPTIONS: dict[str, Any] = {
     "http": Prompt,
-    # Addresses hold the identifiers of those who come.
+    # Addresses hold identifiers of participants.
     "access_log": False,
     "log_level": "warning",
     "server_header": False,
@@ -33,55 +33,55 @@ SERVER_OPTIONS: dict[str, Any] = {
 
 
 def ready_to_serve(study: str, key_file: Path, *, host: str, port: int) -> Keys:
-    """Sees to everything that may be wrong before a server starts; gives the study's secrets.
+    """Check everything that can go wrong before a server starts; return the study's secrets.
 
     Args:
-        study: as for `open_study`.
-        key_file: the study's secrets.
+        study: file or URL of the study, as for `open_study`.
+        key_file: file with the study's secrets.
         host: the address to listen on.
-        port: likewise.
+        port: the port to listen on.
 
     Raises:
-        UserError: no study, no keys of it, or nothing to listen on.
+        UserError: there is no study, the keys are not the study's, or the address cannot be listened on.
     """
     database, keys = open_with_keys(study, key_file)
     database.close()
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
-        # As the server does: a port that another has just left is free.
+        # As the server does: a port that another process has just left is free.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
         except OSError as error:
             raise UserError(
-                f"host, port: expected a free one to listen on, got {host} and {port}:"
+                f"host, port: expected a free address and port to listen on, got {host} and {port}:"
                 f" {system_problem(error)}"
             ) from None
     return keys
 
 
 def trusted_proxies(text: str) -> str:
-    """Addresses and networks with commas, or `*` for all, as the server takes them.
+    """Check addresses and networks that are separated by commas, or `*` for all; return the text.
 
     Raises:
-        UserError: something else.
+        UserError: the text is something else.
     """
-    for each in text.split(","):
+    for part in text.split(","):
         try:
-            if each.strip() != "*":
-                ipaddress.ip_network(each.strip())
+            if part.strip() != "*":
+                ipaddress.ip_network(part.strip())
         except ValueError:
             raise UserError(
-                "trusted-proxies: expected addresses or networks such as 10.0.0.0/8 with commas, or *, got"
-                f" {shortened(text)}"
+                "trusted-proxies: expected addresses or networks such as 10.0.0.0/8, separated by commas,"
+                f" or *, got {shortened(text)}"
             ) from None
     return text
 
 
 def root_path(text: str) -> str:
-    """A path to serve under, without a slash at its end.
+    """Check a path to serve under; return it without a slash at its end.
 
     Raises:
-        UserError: something else.
+        UserError: the text is no such path.
     """
     root = text.rstrip("/")
     if not _ROOT_PATH.fullmatch(root):
@@ -99,17 +99,17 @@ def serve(
     root: str = "",
     proxies: str = LOOPBACK,
 ) -> None:
-    """Serves a study until it is stopped. There is no log of requests.
+    """Serve a study until it is stopped. Requests are not logged.
 
     Args:
-        study: as for `open_study`.
-        key_file: the study's secrets.
+        study: file or URL of the study, as for `open_study`.
+        key_file: file with the study's secrets.
         host: the address to listen on.
-        port: likewise, which `ready_to_serve` has found free.
-        workers: processes.
-        root: as `root_path` gives it.
-        proxies: as `trusted_proxies` gives them: who may say, in X-Forwarded-For and X-Forwarded-Proto,
-            which address a visitor has, and that it is https.
+        port: the port to listen on, which `ready_to_serve` has found free.
+        workers: the number of processes.
+        root: the path to serve under, from `root_path`.
+        proxies: the addresses from `trusted_proxies`, whose headers X-Forwarded-For and X-Forwarded-Proto are
+            trusted for a visitor's address and for https.
     """
     os.environ |= {STUDY: study, KEY_FILE: str(key_file), ROOT: root}
     _allow_connections()
@@ -125,10 +125,10 @@ def serve(
 
 
 def _allow_connections() -> None:
-    """Allows this process and its workers as many connections as the system has; often it is 1,024."""
+    """Raise the limit of open connections, often 1,024, as far as the system permits."""
     try:
         import resource
     except ImportError:  # not on Windows
         return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))

@@ -1,4 +1,4 @@
-"""What every page of one study's web application needs."""
+"""Shared parts of all pages of one study's web application."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ENTRY, SESSION, Cookies, cookies_of
 from convergan.study.web.limits import Limit
 
-# Sessions by links that many have: at once, and a second after that, from one address. A class fits.
+# New sessions from one address, by links that many people have: at once, then per second. A class fits.
 _SESSIONS_LIMIT = (60, 0.2)
 
 _TEMPLATES = templates("convergan.study.web")
@@ -25,7 +25,7 @@ _TEMPLATES = templates("convergan.study.web")
 
 @dataclass(frozen=True)
 class Site:
-    """A study, as one server process holds it: all but the database never changes."""
+    """A study in one server process; nothing but the database changes."""
 
     database: Database
     keys: Keys
@@ -34,37 +34,37 @@ class Site:
     """Completion codes by outcome."""
     size_px: int
     content_length: int
-    """Of every image, in bytes."""
+    """Size of every image, in bytes."""
     root: str
-    """The path that the study is served under, such as "/turing"; "" for all of a host."""
+    """Path that the study is served under, such as "/turing"; "" for a whole host."""
     cookies: Cookies
     new_sessions: Limit
-    """By address."""
+    """Limit on the new sessions from one address."""
 
     def page(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """A page from its template."""
+        """Render a page from its template."""
         template = _TEMPLATES.get_template(f"templates/{name}.html.j2")
         return HTMLResponse(template.render(site=self, plan=self.plan, **values), status)
 
     def asset(self, name: str) -> str:
-        """The address of a file of `assets`, which changes whenever any of them does."""
+        """Return the address of one of the `assets`; it changes whenever any asset does."""
         return f"{self.root}/static/{self.version}/{name}"
 
     @cached_property
     def assets(self) -> dict[str, str]:
-        """Style, scripts and icon, by name."""
+        """Stylesheet, scripts and icon, by name."""
         static = files("convergan.study.web").joinpath("static")
-        found = {file.name: file.read_text(encoding="utf-8") for file in static.iterdir()}
-        return found | {"study.css": _TEMPLATES.get_template("templates/study.css.j2").render()}
+        content = {file.name: file.read_text(encoding="utf-8") for file in static.iterdir()}
+        return content | {"study.css": _TEMPLATES.get_template("templates/study.css.j2").render()}
 
     @cached_property
     def version(self) -> str:
-        """A hash of the assets, which browsers keep."""
+        """Hash of the assets, which browsers cache."""
         return sha256("".join(map(str, sorted(self.assets.items()))).encode()).hexdigest()[:12]
 
 
 def open_site(database: Database, keys: Keys, root: str = "") -> Site:
-    """Reads what never changes from the database."""
+    """Read from a study's database what never changes."""
     with database.reading() as session:
         study = session.get_one(Study, 1)
     return Site(
@@ -80,14 +80,14 @@ def open_site(database: Database, keys: Keys, root: str = "") -> Site:
     )
 
 
-# Not plain functions: FastAPI would wait for one of the few threads to call them in.
+# Asynchronous: FastAPI would wait for one of the few threads to call plain functions.
 async def _site_of(request: Request) -> Site:
     site: Site = request.app.state.site
     return site
 
 
 SiteDep = Annotated[Site, Depends(_site_of)]
-"""The site of the application that a request came to, as the parameter of a route."""
+"""The site of the application that got a request, as the parameter of a route."""
 
 
 async def _token_of(request: Request, site: SiteDep) -> str:
@@ -99,7 +99,7 @@ async def _entry_of(request: Request, site: SiteDep) -> str:
 
 
 SessionToken = Annotated[str, Depends(_token_of)]
-"""The token that a participant's browser brought; "" for none."""
+"""The token that a participant's browser sent; "" for none."""
 
 EntryCookie = Annotated[str, Depends(_entry_of)]
-"""Who is at the door, as a link has had the browser keep it; "" for nobody."""
+"""The cookie of a person who came by a link, as the browser sent it; "" for none."""

@@ -1,4 +1,4 @@
-"""What the script of the trial page talks to: where it goes on, images, votes."""
+"""Requests of the script on the trial page: state of the session, images, votes."""
 
 import time
 
@@ -15,21 +15,21 @@ router = APIRouter()
 
 
 class Attempt(BaseModel):
-    """A timed image is about to be shown."""
+    """Request to show a timed image."""
 
     position: Position
     key: Key
 
 
 class Exposure(BaseModel):
-    """For how long it is to be shown."""
+    """Response to an `Attempt`: the time for which the image is to be shown."""
 
     exposure_ms: int
 
 
 @router.post("/api/resume")
 def resume(site: SiteDep, token: SessionToken) -> State:
-    """Where the session goes on."""
+    """Return the state of the session; replace a timed image that was seen but not answered."""
     with site.database.writing() as session:
         participant = authenticated(session, token, time.time(), lock=True)
         if site.plan.timed:
@@ -39,7 +39,7 @@ def resume(site: SiteDep, token: SessionToken) -> State:
 
 @router.post("/api/show")
 def show(site: SiteDep, attempt: Attempt, token: SessionToken) -> Exposure:
-    """Claims a timed image for one attempt to show it."""
+    """Claim a timed image for one attempt to show it."""
     with site.database.writing() as session:
         participant = authenticated(session, token, time.time(), lock=True)
         return Exposure(exposure_ms=claim(session, participant, attempt.position, attempt.key))
@@ -47,7 +47,7 @@ def show(site: SiteDep, attempt: Attempt, token: SessionToken) -> Exposure:
 
 @router.post("/api/votes")
 def vote(site: SiteDep, ballot: Ballot, token: SessionToken) -> Receipt:
-    """Records a vote; the answer is sent when the block has ended, and the vote is on the disk."""
+    """Record a vote; the response is sent after the transaction, when the vote is on the disk."""
     with site.database.writing() as session:
         now = time.time()
         participant = authenticated(session, token, now, lock=True)
@@ -56,7 +56,7 @@ def vote(site: SiteDep, ballot: Ballot, token: SessionToken) -> Receipt:
 
 @router.get("/image/{address}")
 def image(site: SiteDep, address: str, token: SessionToken) -> Response:
-    """The image of an open trial, as PNG."""
+    """Send the image of an open trial, as PNG."""
     with site.database.reading() as session:
         content = image_content(session, token, address, time.time())
     if content is None:

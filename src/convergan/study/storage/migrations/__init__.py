@@ -1,4 +1,4 @@
-"""Bringing the tables of a database to another version, with what is in them."""
+"""Migration of the tables of a database, with their content, to another revision."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,22 +11,22 @@ from sqlalchemy import Connection
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Brings the tables up to `revision`, in the connection's transaction; what is in them stays."""
+    """Upgrade the tables to `revision`, in the connection's transaction; their content stays."""
     _change(command.upgrade, connection, revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
-    """Takes the tables back to an older `revision`; what has no place in that is lost."""
+    """Downgrade the tables to an older `revision`; data that it has no place for are lost."""
     _change(command.downgrade, connection, revision)
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The version of a database's tables; None where there are none."""
+    """Read the revision of a database's tables; None without tables."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def known_revisions() -> list[str]:
-    """The versions that this package knows, newest first."""
+    """List the revisions that this package knows, the newest first."""
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for every upgrade and downgrade: inside the caller's transaction, all or nothing."""
+"""Script that Alembic runs for every upgrade and downgrade, inside the caller's transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-// Putting images on the screen: as they are, or for a number of frames and then masked.
+// Display of images: until they are cleared, or for a number of frames, followed by a mask.
 
 const FIXATION_MS = 600;
 const MASKS = 5;
@@ -9,10 +9,10 @@ const MARGIN_PX = 16;
 
 const picture = document.getElementById("picture");
 
-// The time of a frame, as it begins: what is put on the screen at once is part of it.
+// The time at which the next frame begins; elements that are shown at once are part of it.
 export const nextFrame = () => new Promise((resume) => requestAnimationFrame(resume));
 
-// How long the display shows one frame, in ms.
+// Measures the duration of one frame of the display, in ms.
 export async function measureFrame() {
   const times = [];
   for (let frame = 0; frame < 31; frame += 1) times.push(await nextFrame());
@@ -20,7 +20,7 @@ export async function measureFrame() {
   return steps[Math.floor(steps.length / 2)];
 }
 
-// A whole number of times as large as it is, where that fits; pixels stay pixels.
+// Enlarges an element by a whole number, if that fits, so that pixels stay pixels.
 function fit(element, size) {
   const { clientWidth, clientHeight } = picture;
   const room = Math.min(clientWidth - 2 * MARGIN_PX, clientHeight, LARGEST_PX);
@@ -29,7 +29,7 @@ function fit(element, size) {
   element.classList.toggle("crisp", times > 1);
 }
 
-// The room changes when a telephone is turned. This runs within the frame that is being drawn: no exposure takes longer.
+// The space changes when a phone is turned. This runs within the frame that is being drawn: it prolongs no exposure.
 let refit = () => {};
 new ResizeObserver(() => refit()).observe(picture);
 
@@ -46,14 +46,14 @@ export function clear() {
   picture.hidden = true;
 }
 
-// Shows an image until it is cleared; gives the time at which it appeared.
+// Shows an image until it is cleared; returns the time at which it appeared.
 export async function show(image, size) {
   const appeared = await nextFrame();
   put(image, size);
   return appeared;
 }
 
-// A cross, the image for so many ms, to the nearest frame, then masks; gives when it appeared and for how long.
+// Shows a cross, the image for so many ms, to the nearest frame, then masks; returns when the image appeared, and for how long.
 export async function flash(image, size, exposure, frame) {
   const masks = Array.from({ length: MASKS }, drawMask);
   const cross = document.createElement("span");
@@ -66,8 +66,8 @@ export async function flash(image, size, exposure, frame) {
   return { appeared, shown_ms, frames };
 }
 
-// Puts an element on the screen in the frame that has just begun, for so many ms, to the nearest frame; gives the
-// frame that is the first without it.
+// Shows an element from the frame that has just begun, for so many ms, to the nearest frame; returns the time of the
+// first frame without it.
 async function hold(element, size, start, duration, frame) {
   put(element, size);
   for (let frames = 1; ; frames += 1) {
@@ -76,7 +76,7 @@ async function hold(element, size, start, duration, frame) {
   }
 }
 
-// Coloured noise, as strong at every size: it covers shapes as well as texture.
+// Coloured noise, equally strong at every scale: it masks shapes as well as texture.
 function drawMask() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;

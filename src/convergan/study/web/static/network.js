@@ -1,31 +1,31 @@
-// Requests that are repeated until they are answered, and images that are whole.
+// Requests that are repeated until they are answered, and images that are complete.
 
 const WAITS_MS = [300, 1000, 2000, 4000, 8000];
 
-// The path that the study is served under; addresses from the server are below it.
+// The path that the study is served under; addresses from the server are relative to it.
 export const { root } = document.getElementById("study").dataset;
 
-// Without a byte for so long, a request begins anew; a slow one that moves is left to move.
+// A request that receives no byte for this long is repeated; a slow one that still receives some continues.
 const STALL_MS = 20000;
 
-// An answer that stays the same, however often it is asked for.
+// A response that stays the same, however often the request is repeated.
 class Final extends Error {}
 
-// The session is no more, or its time is over.
+// The session no longer exists, or its time has run out.
 export class SessionOver extends Final {}
 
-// The session has gone on elsewhere: another tab, or an answer that arrived after all.
+// The session has continued elsewhere: in another tab, or with an answer that arrived after all.
 export class Outdated extends Final {}
 
 // All places were taken before the first answer.
 export class Full extends Final {}
 
-// Whatever else the server, or something on the way to it, does not accept.
+// Any other request that the server, or a proxy in front of it, does not accept.
 export class Refused extends Final {}
 
 const FINAL = { 401: SessionOver, 404: Outdated, 409: Outdated, 410: Full };
 
-// Too slow, too early, too often: the next time may be better, as after every 5xx.
+// Too slow, too early, too often: a later attempt may succeed, as after every 5xx.
 const PASSING = [408, 425, 429];
 
 const trouble = document.getElementById("trouble");
@@ -39,7 +39,7 @@ async function persistently(path, options, read) {
     } catch (error) {
       if (error instanceof Final) throw error;
     }
-    // One failure may be chance: nobody needs to know.
+    // A single failure may be chance and is not shown.
     trouble.hidden = attempt === 0;
     const wait = WAITS_MS[Math.min(attempt, WAITS_MS.length - 1)];
     await new Promise((resume) => setTimeout(resume, wait));
@@ -84,17 +84,17 @@ export function post(path, content = {}) {
   return persistently(path, options, async (body) => JSON.parse(await body.text()));
 }
 
-// An image as an element, decoded, once every byte of it is there.
+// Loads an image as a decoded element, once all of its bytes have arrived.
 export function loadImage(address, length, size) {
   return persistently(address, {}, async (body) => {
-    if (body.size !== length) throw new Error("the image is not whole");
+    if (body.size !== length) throw new Error("the image is incomplete");
     const image = new Image();
-    // Or the frame that it is put in may be drawn before it is.
+    // Otherwise a frame could be drawn without it.
     image.decoding = "sync";
     image.src = URL.createObjectURL(body);
     await image.decode();
     URL.revokeObjectURL(image.src);
-    if (image.naturalWidth !== size) throw new Error("the image is another");
+    if (image.naturalWidth !== size) throw new Error("the image has another size");
     return image;
   });
 }

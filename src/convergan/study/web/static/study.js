@@ -1,4 +1,4 @@
-// A session: instructions, practice, trials. What comes next is the server's to say.
+// A session: instructions, practice, trials. The server decides what comes next.
 
 import { clear, flash, measureFrame, nextFrame, show } from "./display.js";
 import { Full, loadImage, Outdated, post, Refused, root, SessionOver } from "./network.js";
@@ -9,11 +9,11 @@ const size = Number(study.dataset.size);
 const length = Number(study.dataset.length);
 const timed = "timed" in study.dataset;
 
-// By what a key writes, or by its place, where it writes letters of another script.
+// By the letter of a key, or by its position on keyboards of other scripts.
 const ANSWERS = { f: "real", arrowleft: "real", j: "generated", arrowright: "generated" };
 const PLACES = { KeyF: "real", KeyJ: "generated" };
 
-// Nobody judges an image this fast: a tap or key that comes so soon was meant for what was there before.
+// Nobody judges an image this fast: a tap or key press that comes so soon was meant for what was shown before.
 const SETTLE_MS = 250;
 
 let totals;
@@ -50,7 +50,7 @@ async function resume() {
   return totals.tasks;
 }
 
-// The images of these tasks are loaded, each once and one after the other: a slow line is for the next to be seen.
+// Loads the images of these tasks, each once and one after the other: a slow connection serves the next image first.
 function load(tasks) {
   for (const { position, image } of tasks) {
     if (image && !images.has(position)) {
@@ -76,7 +76,7 @@ async function perform(task) {
   return receipt.tasks;
 }
 
-// Takes away what was to be answered.
+// Removes the task from the page.
 function wipe() {
   element("check").hidden = true;
   clear();
@@ -87,14 +87,14 @@ function announce(task) {
   progress.max = totals.total;
   progress.value = task.position - 1;
   const name = task.kind === "practice" ? "Practice" : "Image";
-  const of = task.kind === "practice" ? totals.practice : totals.trials;
-  element("where").textContent = task.kind === "check" ? "Attention check" : `${name} ${task.number} of ${of}`;
-  // There from the start, or the image would move when they come.
+  const count = task.kind === "practice" ? totals.practice : totals.trials;
+  element("where").textContent = task.kind === "check" ? "Attention check" : `${name} ${task.number} of ${count}`;
+  // Visible from the start; otherwise the image would move when they appear.
   for (const button of element("answers").children) button.disabled = true;
   element("answers").hidden = false;
 }
 
-// Puts the task before the participant; gives when it appeared and, if it was shown for a moment, how long.
+// Shows a task; returns when it appeared and, if it is timed, for how long it was shown.
 async function present(task, key) {
   if (task.kind === "check") {
     element("asked").textContent = task.asks === "real" ? "Real" : "Generated";
@@ -108,7 +108,7 @@ async function present(task, key) {
   return { ...(await flash(image, size, exposure, frame)), frame_ms: frame };
 }
 
-// The participant's answer to what has appeared, by key or by button.
+// Waits for the participant's answer, by key or by button.
 async function answered(appeared) {
   await settled(appeared);
   const answers = element("answers");
@@ -133,7 +133,7 @@ async function answered(appeared) {
   });
 }
 
-// What pressed a button: a click by the keyboard, or by a script that reads the page out, has no pointer.
+// The means by which a button was pressed: a click by the keyboard, or by a screen reader, has no pointer.
 let pointer = "mouse";
 document.addEventListener("pointerdown", (event) => { pointer = event.pointerType; }, { capture: true });
 const INPUTS = ["mouse", "touch", "pen"];
@@ -142,7 +142,7 @@ function inputOf({ detail }) {
   return INPUTS.includes(pointer) ? pointer : "mouse";
 }
 
-// The kind of device, and the room that the page has on it.
+// The kind of device, and the size of the page on it.
 function where() {
   const small = Math.min(screen.width, screen.height) < 600;
   const device = !matchMedia("(pointer: coarse)").matches ? "computer" : small ? "phone" : "tablet";
@@ -162,7 +162,7 @@ async function tell({ answer, truth }) {
   verdict.hidden = true;
 }
 
-// Shows a page of words until its button is pressed.
+// Shows a page of text until its button is pressed.
 async function sheet(id) {
   element("answers").hidden = true;
   element("where").textContent = "";
@@ -171,11 +171,11 @@ async function sheet(id) {
   element(id).hidden = true;
 }
 
-// Whether this browser has let the page fill the screen. Telephones may not, and go on without.
+// Whether the browser has let the page fill the screen. Phones may refuse, and the session continues without.
 let filled = false;
 
-// The whole screen, so that nothing beside an image that is shown for a moment is looked at. Right after a press, as
-// browsers ask for one.
+// Fills the screen, so that nothing distracts from an image that is shown only for a moment. Called right after a
+// button was pressed, as browsers require.
 async function fillScreen() {
   try {
     await document.documentElement.requestFullscreen({ navigationUI: "hide" });
@@ -183,11 +183,11 @@ async function fillScreen() {
   } catch {
     filled = false;
   }
-  // The screen changes size for some frames.
+  // The page changes size for some frames.
   if (filled) frame = await measureFrame();
 }
 
-// Who has left the full screen, by Escape say, is led back to it before the next image.
+// Participants who have left full screen, with Escape for example, return to it before the next image.
 async function keepFullScreen() {
   if (!filled || document.fullscreenElement) return;
   await sheet("full-screen");
@@ -206,14 +206,14 @@ function settled(appeared) {
   return new Promise((resume) => setTimeout(resume, appeared + SETTLE_MS - performance.now()));
 }
 
-// A key that is held down presses one button, not the one after it too.
+// A key that is held down presses one button, and not the next one too.
 document.addEventListener("keydown", (event) => {
   if (event.repeat && ["Enter", " "].includes(event.key)) event.preventDefault();
 });
 
 run().catch((error) => {
   if (error instanceof Full) {
-    // Its page says so, with what a platform needs.
+    // That page says so, with the code for a platform.
     location.replace(`${root}/study`);
     return;
   }

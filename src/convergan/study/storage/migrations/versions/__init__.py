@@ -1,1 +1,1 @@
-"""One file for each version of the tables, in the order of their numbers."""
+"""Revisions of the tables, a file for each, in the order of their numbers."""

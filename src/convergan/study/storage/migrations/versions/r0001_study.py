@@ -31,7 +31,7 @@ _KEEP_VOTES = {
 
 
 def upgrade() -> None:
-    """Makes the tables."""
+    """Create the tables."""
     _make_images()
     _make_participants()
     _make_votes()
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def _make_images() -> None:
-    """What is the same for all: the study, its arms and its images."""
+    """Create the tables of the study, its arms and its images."""
     op.create_table(
         "study",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -72,7 +72,7 @@ def _make_images() -> None:
 
 
 def _make_participants() -> None:
-    """Those who take part, and how they are known again."""
+    """Create the tables of participants, and of the identities by which they are recognized."""
     op.create_table(
         "participants",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -103,7 +103,7 @@ def _make_participants() -> None:
 
 
 def _make_votes() -> None:
-    """What each of them is shown, and answers."""
+    """Create the tables of trials, and of the votes on them."""
     op.create_table(
         "trials",
         _participant(primary_key=True),
@@ -131,7 +131,7 @@ def _make_votes() -> None:
 
 
 def downgrade() -> None:
-    """Drops them, with everything in them."""
+    """Drop the tables, with everything in them."""
     for table in (
         "votes",
         "trials",

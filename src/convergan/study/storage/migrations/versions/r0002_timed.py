@@ -1,4 +1,4 @@
-"""Timed exposure: which attempt an image was shown to, for how long, and for how long it really was."""
+"""Timed exposure: the attempt that an image was shown to, and its planned and measured exposure."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ _ADDED = {
 
 
 def upgrade() -> None:
-    """Adds the columns, empty, and the table of images seen in vain."""
+    """Add the columns, empty, and the table of images that were seen but not answered."""
     for table, columns in _ADDED.items():
         for name, kind in columns:
             op.add_column(table, sa.Column(name, kind))
@@ -26,7 +26,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops them; votes and trials stay."""
+    """Drop the columns and the table; votes and trials stay."""
     op.drop_table("seen_images")
     for table, columns in _ADDED.items():
         for name, _ in columns:

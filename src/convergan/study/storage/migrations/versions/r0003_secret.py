@@ -1,4 +1,4 @@
-"""A secret in the order of trials, signing out on the server, and how many timed images were replaced."""
+"""Secret in the order of trials, number of sign-outs, and number of replaced timed images."""
 
 import secrets
 
@@ -18,10 +18,10 @@ _COUNT_REPLACED = """
 
 
 def upgrade() -> None:
-    """Adds the columns. Who is under way keeps the trials of before; the secret is for those who come."""
+    """Add the columns. Participants who have started keep their trials; the secret is for new ones."""
     op.add_column("study", sa.Column("order_secret", sa.String))
     op.execute(sa.text(_SET_SECRET).bindparams(secret=secrets.token_urlsafe(32)))
-    # SQLite cannot forbid NULL afterwards but by making the table anew.
+    # SQLite can forbid NULL afterwards only by making the table again.
     with op.batch_alter_table("study") as study:
         study.alter_column("order_secret", existing_type=sa.String, nullable=False)
     for table, name in (("study", "sign_outs"), ("participants", "replaced_images")):
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops them."""
+    """Drop the columns."""
     op.drop_column("participants", "replaced_images")
     for name in ("sign_outs", "order_secret"):
         op.drop_column("study", name)

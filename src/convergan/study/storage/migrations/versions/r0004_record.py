@@ -1,4 +1,4 @@
-"""What researchers did, the study's own key, the files of its images, and how votes were given."""
+"""Record of events, fingerprint of the study's keys, hashes of image files, and devices of votes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,7 +33,7 @@ _KEEP_EVENTS = {
 
 
 def upgrade() -> None:
-    """Adds the columns, empty: what was not noted is not known. The record begins here."""
+    """Add the columns, empty, as their values are unknown for older rows, and the table of events."""
     for table, columns in _ADDED.items():
         for name, kind in columns:
             op.add_column(table, sa.Column(name, kind))
@@ -49,7 +49,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops them; votes stay."""
+    """Drop the columns and the table; votes stay."""
     op.drop_table("events")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION keep_events")
