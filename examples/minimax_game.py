@@ -34,11 +34,13 @@ def play(weight, steps, learning_rate=0.05):
     path = [starts]
     for _ in range(steps):
         game = value(x, y).sum()
-        (of_x,) = torch.autograd.grad(game + weight * averaging_x.penalty(), x, retain_graph=True)
-        (of_y,) = torch.autograd.grad(-game + weight * averaging_y.penalty(), y)
+        (gradient_x,) = torch.autograd.grad(
+            game + weight * averaging_x.penalty(), x, retain_graph=True
+        )
+        (gradient_y,) = torch.autograd.grad(-game + weight * averaging_y.penalty(), y)
         with torch.no_grad():
-            x -= learning_rate * of_x
-            y -= learning_rate * of_y
+            x -= learning_rate * gradient_x
+            y -= learning_rate * gradient_y
         averaging_x.update()
         averaging_y.update()
         path.append(torch.stack([x, y]).detach())
@@ -50,9 +52,9 @@ def draw(axes, path, title):
     axes.contour(x, y, value(x, y), levels=torch.arange(-8, 9), colors="silver", linewidths=0.5)
     for index, colour in enumerate(("tab:blue", "tab:orange", "tab:green")):
         # Beyond the frame a path without averaging soon overflows: leave that part out.
-        shown = path[:, :, index].where(path[:, :, index].abs() < 20, torch.nan)
-        axes.plot(shown[:, 0], shown[:, 1], color=colour, linewidth=0.9)
-        axes.plot(*shown[0], "o", color=colour, markersize=6, label=f"start {STARTS[index]}")
+        visible = path[:, :, index].where(path[:, :, index].abs() < 20, torch.nan)
+        axes.plot(visible[:, 0], visible[:, 1], color=colour, linewidth=0.9)
+        axes.plot(*visible[0], "o", color=colour, markersize=6, label=f"start {STARTS[index]}")
     axes.plot(1, 1, "*", color="black", markersize=13, label="equilibrium (1, 1)")
     axes.set(title=title, xlabel="x (minimizes)", ylabel="y (maximizes)")
     axes.set(xlim=(-3, 3.5), ylim=(-2, 4))

@@ -88,8 +88,8 @@ def _comment(name: str) -> list[str]:
     return comments["", name]
 
 
-def _indented(lines: Sequence[str], by: int = 3) -> list[str]:
-    return [f"{' ' * by}{line}".rstrip() for line in lines]
+def _indented(lines: Sequence[str], width: int = 3) -> list[str]:
+    return [f"{' ' * width}{line}".rstrip() for line in lines]
 
 
 class PublicNames(SphinxDirective):
@@ -165,7 +165,7 @@ def recipe_documentation(name: str) -> Iterator[str]:
 
 
 def _changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What of some settings differs from the defaults, group by group."""
+    """The settings that differ from the defaults, group by group."""
     changed: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and isinstance(defaults.get(name), dict):

@@ -66,10 +66,10 @@ def _span(code: str) -> str:
 
 
 def _convert(
-    app: Sphinx, what: str, name: str, value: object, options: Any, lines: list[str]
+    app: Sphinx, kind: str, name: str, value: object, options: Any, lines: list[str]
 ) -> None:
     lines[:] = as_rst(lines)
-    if what in ("attribute", "property"):
+    if kind in ("attribute", "property"):
         # An escaped blank is nothing. Else napoleon takes what comes before the first colon for a type.
         lines.insert(0, r"\ ")
 

@@ -34,12 +34,12 @@ class SourceLinks(SphinxTransform):
     default_priority = 5
 
     def apply(self, **options: Any) -> None:
-        here = Path(self.env.doc2path(self.env.docname)).parent
+        folder = Path(self.env.doc2path(self.env.docname)).parent
         for kind in (addnodes.download_reference, addnodes.pending_xref):
             for node in list(self.document.findall(kind)):
-                path = (here / node["reftarget"]).resolve()
-                outside = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
-                if node.get("reftype") != "myst" or not outside or not path.exists():
+                path = (folder / node["reftarget"]).resolve()
+                is_outside = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
+                if node.get("reftype") != "myst" or not is_outside or not path.exists():
                     continue
                 if path.is_file() and not _is_shown(path):
                     continue
@@ -56,17 +56,17 @@ def _linked(env: Any) -> set[Path]:
 
 
 def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    waiting, seen = sorted(_linked(app.env)), set[Path]()
+    waiting, visited = sorted(_linked(app.env)), set[Path]()
     while waiting:
         path = waiting.pop()
-        if path in seen:
+        if path in visited:
             continue
-        seen.add(path)
+        visited.add(path)
         name = path.relative_to(ROOT).as_posix()
         if path.is_dir():
-            inside = [inner for inner in listed(path) if inner.is_dir() or _is_shown(inner)]
-            waiting += inside
-            body = _list(app, path, inside)
+            entries = [entry for entry in listed(path) if entry.is_dir() or _is_shown(entry)]
+            waiting += entries
+            body = _list(app, path, entries)
         else:
             text, language = path.read_text(encoding="utf-8"), LANGUAGES[path.suffix]
             body = app.builder.highlighter.highlight_block(text, language)  # type: ignore[attr-defined]
@@ -82,9 +82,9 @@ def _is_shown(path: Path) -> bool:
     return path.suffix in LANGUAGES and path.stat().st_size <= LONGEST
 
 
-def _list(app: Sphinx, folder: Path, inside: list[Path]) -> str:
+def _list(app: Sphinx, folder: Path, entries: list[Path]) -> str:
     links = (
-        (app.builder.get_relative_uri(page_of(folder), page_of(path)), path) for path in inside
+        (app.builder.get_relative_uri(page_of(folder), page_of(path)), path) for path in entries
     )
     items = (
         f'<li><a href="{escape(uri)}"><code>{escape(path.name)}{"/" * path.is_dir()}</code></a></li>'
