@@ -163,7 +163,7 @@ def test_the_report_shows_each_member_and_leads_to_its_own(ensemble: Path) -> No
     results = read_results(ensemble / "results.json")
     for member in results.members:
         assert f'<a href="members/{member.seed}/report.html">{member.seed}</a>' in page
-        assert f"{member.test_errors} of 500 wrong" in page
+        assert f"{member.test_errors} of 500 misclassified" in page
         assert (ensemble / "members" / str(member.seed) / "report.html").is_file()
     for words in ("ensemble of 3", "seed 4 to 6", "Alone, the members misclassify", "Error rate"):
         assert words in page

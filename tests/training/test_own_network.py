@@ -112,7 +112,7 @@ def test_a_network_of_ones_own(data: DataSet, quiet: Console, tmp_path: Path) ->
     output = classifier(torch.from_numpy(images).permute(0, 3, 1, 2))
     assert output.features.shape == (10, 8)
     with pytest.raises(
-        UserError, match=r"trained with, .*Tiny; pass load_classifier\(run, network="
+        UserError, match=r"Tiny, with which it was trained; pass load_classifier\(run, network="
     ):
         predict(run, images)
 

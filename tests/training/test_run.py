@@ -58,7 +58,7 @@ def test_the_folder_holds_what_the_documentation_promises(
     }  # fmt: skip
     assert read_recipe(trained_run / "recipe.yaml") == quick_recipe
     report = (trained_run / "report.html").read_text()
-    assert "With feature matching they may look wrong" in report
+    assert "With feature matching, they may look wrong" in report
     assert "objective.feature_matching.weight" in report
     results = read(trained_run / "results.json")
     assert {

@@ -73,7 +73,7 @@ def test_the_step_under_way_is_kept(
 ) -> None:
     send_at(monkeypatch, [number], step=17)
     assert cli.main(command) == 128 + number
-    assert "--resume goes on" in capsys.readouterr().err
+    assert "--resume continues" in capsys.readouterr().err
     newest = load_newest_checkpoint(tmp_path / "new" / "run" / "checkpoints")
     assert newest is not None and newest.state["step"] == 17
     with pytest.raises(Unheeded):
