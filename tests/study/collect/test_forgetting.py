@@ -108,7 +108,9 @@ def test_a_reader_of_the_journal_is_waited_for_and_then_named(make_study, serve,
     with study.database.reading() as session:
         code = session.scalars(select(Participant.code)).one()
         served.participant()
-        with pytest.raises(UserError, match="journal could not be emptied while other processes read"):
+        with pytest.raises(
+            UserError, match="journal could not be emptied while other processes read"
+        ):
             delete_participant(study.database, code)
     # Deleted it is, and the next time the journal goes too.
     assert not delete_participant(study.database, code)
