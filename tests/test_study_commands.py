@@ -203,7 +203,7 @@ def test_dry_run_export_and_forget(study, capsys, monkeypatch):
     assert main(["study", "forget", study, "-", "--keep-votes"]) == 0
     assert capsys.readouterr().out == f"{second}: forgotten; the votes were kept\n"
     assert code_of(study) == second
-    assert "participant: expected a code" in failed(capsys, "study", "forget", study, code)
+    assert "participant: expected the code" in failed(capsys, "study", "forget", study, code)
 
 
 def test_help_needs_no_heavy_import():

@@ -94,7 +94,7 @@ def test_people_are_named_by_link_or_by_code_too(served):
 
 def test_a_stranger_cannot_be_forgotten_and_is_not_repeated(served):
     served.participant()
-    with pytest.raises(UserError, match="participant: expected a code, a link") as error:
+    with pytest.raises(UserError, match="participant: expected the code, link") as error:
         forget(served.study.database, served.study.keys, "someone-else")
     assert "someone-else" not in str(error.value)
     assert count(served.study, Participant) == 1
@@ -108,7 +108,9 @@ def test_a_reader_of_the_journal_is_waited_for_and_then_named(make_study, serve,
     with study.database.reading() as session:
         code = session.scalars(select(Participant.code)).one()
         served.participant()
-        with pytest.raises(UserError, match="journal could not be emptied while others read"):
+        with pytest.raises(
+            UserError, match="journal could not be emptied while other processes read"
+        ):
             delete_participant(study.database, code)
     # Deleted it is, and the next time the journal goes too.
     assert not delete_participant(study.database, code)

@@ -54,7 +54,7 @@ def test_nobody_gets_in_without_the_token(served):
         assert visitor.submit(path, fields).headers["location"] == "/admin/login"
     for token in ("", "wrong", served.study.keys.admin_token[:-1]):
         answer = visitor.submit("/admin/login", {"token": token})
-        assert answer.status == 403 and "not this study" in answer.text
+        assert answer.status == 403 and "not the study" in answer.text
     keys = served.study.keys
     for cookie in (
         "x",
