@@ -170,7 +170,9 @@ def test_forty_trials_are_too_few() -> None:
     votes = timed_votes(np.random.default_rng(6), {"a": 320}, participants=3, trials=40)
     [arm] = analyse(votes).arms
     assert arm.timed and arm.threshold is None
-    assert unavailable(votes)["exposure threshold"] == "needs more than 40 trials of a participant"
+    assert (
+        unavailable(votes)["exposure threshold"] == "needs a participant with more than 40 trials"
+    )
     once_more = timed_votes(np.random.default_rng(6), {"a": 320}, participants=3, trials=42)
     assert "exposure threshold" not in unavailable(once_more)
 
