@@ -223,7 +223,7 @@ def test_obvious_fakes_are_counted_among_the_images(make_study, serve, folders):
     served = serve(make_study(replace(QUICK, controls=3), controls=folders["best"]))
     visitor = served.visitor()
     visitor.get(f"/join/{new_link(served.study.keys, 'open')}")
-    assert "A study with 7 images." in visitor.get("/consent").text
+    assert "you judge 7 images." in visitor.get("/consent").text
     visitor.submit("/consent", {"agree": "yes"})
     assert visitor.resume()["trials"] == 7
     assert "The next 7 images count." in visitor.get("/study").text

@@ -217,7 +217,7 @@ def test_a_session_whose_time_is_over_says_so_and_goes_round_in_no_circle(make_s
         answer = each.get(address)
         assert answer.status == 401, address
         assert "The time for this session has run out" in answer.text and code in answer.text
-        assert "within 2 hours" in answer.text and "us@example.org" in answer.text
+        assert "You had 2 hours" in answer.text and "us@example.org" in answer.text
         assert ("return your submission" in answer.text) == (way == "prolific")
         assert "Welcome back" not in answer.text
     for each in (visitor, elsewhere):
