@@ -74,6 +74,26 @@ def test_draws_that_chose_nothing() -> None:
         assert cells == [spread(methods[method][3:]) for methods in settings.values()]
 
 
+def test_parts_of_a_recipe() -> None:
+    variants = {
+        "as it is": "convergan", "without cutout": "no cutout", "with the terms of the GAN too": "with a GAN",
+        "the GAN instead of consistency": "GAN in place of consistency", "labels alone": "labels alone",
+        "labels alone, without augmentation": "labels alone, no augmentation",
+    }  # fmt: skip
+    settings = by_setting(results("ablation"))
+    shown = {
+        variant: cells
+        for variant, *cells in table("results.md", "What each part of a recipe brings")
+    }
+    assert shown.keys() == variants.keys() and len(settings) == 2
+    for name, cells in shown.items():
+        for cell, rates in zip(
+            cells, (settings[key][variants[name]] for key in sorted(settings)), strict=True
+        ):
+            draws = ", ".join(f"{rate:g}" for rate in rates)
+            assert cell == f"{mean(rates):.2f} % ({draws})"
+
+
 def test_seconds_to_an_accuracy() -> None:
     records = [
         record

@@ -125,7 +125,8 @@ def test_200_finishers_with_30_percent_dropping_out_are_spread_evenly(make_study
     plan = replace(QUICK, trials=2, checks=0, participants=50, feedback="both")
     counts = simulate(make_study(plan, generated=sets), finishers=200, dropping_out=0.3, seed=0)
     assert len(counts) == 4 and sum(counts.values()) >= 200
-    assert max(counts.values()) - min(counts.values()) <= 3
+    # People chosen at random among the arms would differ by some 15.
+    assert max(counts.values()) - min(counts.values()) <= 6
 
 
 def test_a_place_is_taken_by_the_first_answer_and_kept_while_its_participant_is_at_it(
