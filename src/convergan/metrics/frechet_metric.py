@@ -13,10 +13,7 @@ from torch import Tensor
 from convergan.distributed import broadcast_object, rank, ranks, sum_over_ranks
 from convergan.errors import UserError
 from convergan.metrics.frechet import (
-    CHUNK,
     FEWEST_PER_FEATURE_OF_INFINITY,
-    Factors,
-    distance_by_singular_values,
     distance_of_factors,
     factors_of_images,
     factors_of_statistics,
@@ -41,6 +38,7 @@ from convergan.metrics.second_order import (
     subset,
 )
 from convergan.metrics.steps import Progress, Steps
+from convergan.metrics.transport import LEAST_SINGULAR, Transport
 from convergan.statistics.intervals import Interval, interval_of_sum
 from convergan.statistics.squared_distances import (
     DifferenceSpread,
@@ -56,9 +54,6 @@ FEWEST_FOR_INTERVAL = 1000
 
 FEWEST_PER_FEATURE_FOR_INTERVAL = 4
 """Images per feature from which on FID has an interval."""
-
-_LEAST_SINGULAR = 1e-6
-"""Share of the largest singular value below which a singular value is rounding."""
 
 _CURVATURE = 0.02
 _MOST_OFF = 0.3
@@ -208,7 +203,7 @@ class _Gaussians:
     def full_sample(self, certain: bool) -> _FullSample:
         """Distances and moments of all sets; `certain`: with the terms of second order for intervals."""
         parts, own, real_influences = [], [], []
-        transports = [_Transport(factors, self.real) for factors in self.factors]
+        transports = [Transport(factors, self.real) for factors in self.factors]
         for features, factors, transport in zip(self.sets, self.factors, transports, strict=True):
             mean_distance = float((factors.mean - self.real.mean).square().sum())
             parts.append((mean_distance, transport.distance - mean_distance))
@@ -228,7 +223,7 @@ class _Gaussians:
         scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
         return _FullSample(np.array(parts), plug_in, part_covariances, own_variance, orders, scale)
 
-    def _own_variance(self, transports: Sequence["_Transport"]) -> float:
+    def _own_variance(self, transports: Sequence["Transport"]) -> float:
         """Variance of the difference of two sets due to their own images; see `difference_spread`."""
         variance = 0.0
         for features, factors in zip(self.sets, self.factors, strict=True):
@@ -256,7 +251,7 @@ class _Gaussians:
         covariance = (first.rows.T @ first.rows + second.rows.T @ second.rows) / 2
         values, vectors = torch.linalg.eigh(covariance)
         sums = values.clamp_min(0).unsqueeze(1) + values.clamp_min(0)
-        weights = torch.where(sums > _LEAST_SINGULAR * sums.max(), 0.5 / sums, 0.0)
+        weights = torch.where(sums > LEAST_SINGULAR * sums.max(), 0.5 / sums, 0.0)
         features = self.sets[number]
         subsets = [(subset(features) - first.mean) @ vectors]
         if isinstance(self.reference, Embedded):
@@ -280,52 +275,6 @@ class _Gaussians:
                 for kernel in (mean_kernel, covariance_kernel, mean_kernel + covariance_kernel)
             )
         )
-
-
-class _Transport:
-    """Optimal transport from one normal distribution to another.
-
-    With C1 = A^T A, C2 = B^T B and A B^T = U S V^T the maps from the first to the second and back are
-    B^T V S^-1 V^T B and A^T U S^-1 U^T A.
-    """
-
-    def __init__(self, first: Factors, second: Factors) -> None:
-        self.first, self.second = first, second
-        product = first.rows @ second.rows.T
-        values, vectors = torch.linalg.eigh(product.T @ product)
-        singular = values.clamp_min(0).sqrt()
-        self.distance = distance_by_singular_values(first, second, float(singular.sum()))
-        significant = singular > _LEAST_SINGULAR * singular.max()
-        singular, vectors = singular[significant], vectors[:, significant]
-        self.transport_map = second.rows.T @ (vectors / singular.sqrt())
-        self.inverse_map = first.rows.T @ (product @ (vectors / singular**1.5))
-
-    def influence(self, features: Tensor, mean: Tensor) -> np.ndarray:
-        """Derivative of both parts of the distance by each image, [2, images].
-
-        Args:
-            features: features of the images of the first set, or of another one.
-            mean: their mean.
-        """
-        return _influence(features, mean, self.first.mean - self.second.mean, self.transport_map)
-
-    def influence_of_second(self, features: Tensor) -> np.ndarray:
-        """Derivative of both parts of the distance by each image of the second set, [2, images]."""
-        mean_difference = self.second.mean - self.first.mean
-        return _influence(features, self.second.mean, mean_difference, self.inverse_map)
-
-
-def _influence(
-    features: Tensor, mean: Tensor, mean_difference: Tensor, transport_map: Tensor
-) -> np.ndarray:
-    parts = []
-    for part in features.split(CHUNK):
-        centred = part.double() - mean
-        covariance_part = centred.square().sum(dim=1) - (centred @ transport_map).square().sum(
-            dim=1
-        )
-        parts.append(torch.stack([2 * centred @ mean_difference, covariance_part]))
-    return torch.cat(parts, dim=1).numpy()
 
 
 def _halves(

@@ -333,39 +333,22 @@ class InceptionScoreMetric(Metric):
             )
             method = METHOD_OF_SPLITS
         else:
-            spread = Spread(
-                np.diag(
-                    [
-                        _variance_of_mean([part.variance for part in parts])
-                        for parts in parts_of_sets
-                    ]
-                ),
-                np.diag(
-                    [
-                        _variance_of_mean([part.second_order for part in parts])
-                        for parts in parts_of_sets
-                    ]
-                ),
-            )
+            pairs = [
+                [(part.variance, part.second_order) for part in parts] for parts in parts_of_sets
+            ]
+            plug_in, second = np.sum(pairs, axis=1).T / self.splits**2
+            spread = Spread(np.diag(plug_in), np.diag(second))
         return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
     def _parts(self, images: Embedded, steps: Steps, *, by_splits: bool) -> list["_Part"]:
-        parts = split_of_images(
-            len(images), self.protocol, splits=self.splits, seed=self.split_seed
-        )
-        scored = []
-        for part in range(self.splits):
-            places = torch.from_numpy(np.flatnonzero(parts == part))
-            scored.append(
-                _part(images.logits, places, second_order=self.intervals and not by_splits)
-            )
+        splits, seed = self.splits, self.split_seed
+        order = split_of_images(len(images), self.protocol, splits=splits, seed=seed)
+        parts, derivatives = [], self.intervals and not by_splits
+        for number in range(self.splits):
+            places = torch.from_numpy(np.flatnonzero(order == number))
+            parts.append(_part(images.logits, places, second_order=derivatives))
             steps.take(len(places))
-        return scored
-
-
-def _variance_of_mean(variances: Sequence[float]) -> float:
-    """Variance of the mean of independent numbers, from their variances."""
-    return sum(variances) / len(variances) ** 2
+        return parts
 
 
 class _Part(NamedTuple):

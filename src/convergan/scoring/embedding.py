@@ -86,8 +86,7 @@ def embed(
         skip_unreadable: skip images that cannot be read; otherwise they are errors.
         logits_alone: keep no features, [images, 0], and keep the logits in a temporary file: those of
             millions of images would fill the memory.
-        progress: called with the number of images that this process has done, and the number that it has to
-            do.
+        progress: called with the numbers of images that this process has done and has to do.
 
     Raises:
         UserError: an image cannot be read, its size does not fit the network, or its outputs are not finite.

@@ -107,9 +107,6 @@ def course(
         observer: observer of each step and each epoch.
         options: options of checkpoints, stopping and divergence.
 
-    Returns:
-        The outcome of the training.
-
     Raises:
         Interrupted: a stop was requested; a checkpoint has been written, if there is a folder for it.
         UserError: a loss or a weight is not finite, and rolling back, if on, did not help.

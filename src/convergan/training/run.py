@@ -48,11 +48,7 @@ from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare, require_same_images
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.results import results_of
-from convergan.training.signals import (
-    end_if_asked,
-    stop_on_signals,
-    terminated_by_signals,
-)
+from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
 from convergan.training.summary import rehearsal_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.together import train_together, trains_together
@@ -332,15 +328,12 @@ def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -
 def _run_members(
     device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
 ) -> Results:
-    """Train the members of an ensemble, each in a run folder of its own; write the model and results of the
-    ensemble.
-    """
+    """Train the members of an ensemble, each in its run folder; write the model and results of all."""
     commit = git_commit()
     # The ensemble's folder has been claimed: the members in it may be continued.
     options = replace(request.options, resume=True)
-    preparations = [
-        replace(preparation, recipe=recipe) for recipe in member_recipes(preparation.recipe)
-    ]
+    recipes = member_recipes(preparation.recipe)
+    preparations = [replace(preparation, recipe=recipe) for recipe in recipes]
     folders = [folder.member(member.recipe.seed) for member in preparations]
     # Ranks on other machines may not see the models; they are sent checkpoints.
     are_complete = (
