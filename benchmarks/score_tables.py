@@ -20,7 +20,7 @@ _HEADS = (
     "images, features",
     "the sets differ by",
     "draws",
-    "interval holds it",
+    "interval contains it",
     "its width",
     "interval of the difference",
     "its width",

@@ -41,7 +41,7 @@ _HEADS = {
     ),
     "thresholds": (
         "truth",
-        "interval holds it",
+        "interval contains it",
         "reaches to × or ÷",
         "read over truth",
         "mean of late exposures over truth",

@@ -234,8 +234,8 @@ class Recipe(Settings):
     """Number of generated images in a step. Unset: `batch_size`."""
 
     baseline: bool = True
-    """Train the same discriminator also on the labelled images alone, to see whether the GAN helped: step by
-    step with the GAN or, with `minutes` or `arms`, as a separate arm."""
+    """Train the same discriminator also on the labelled images alone, to see whether the unlabelled images
+    helped: step by step with the recipe's model or, with `minutes` or `arms`, as a separate arm."""
 
     baseline_steps: Steps = 2000
     """Maximum number of steps of the arm `baseline`, which more steps would not improve. The other arms use
