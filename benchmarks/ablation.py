@@ -265,6 +265,13 @@ def result_rows(
                     peer_steps=[changed[draw]["steps"] for draw in draws],
                     ours_cpu_seconds=[round(unchanged[draw]["cpu_seconds"], 1) for draw in draws],
                     peer_cpu_seconds=[round(changed[draw]["cpu_seconds"], 1) for draw in draws],
+                    trained_at_commits=sorted(
+                        {
+                            str(variant_cells[draw]["git_commit"])
+                            for variant_cells in (unchanged, changed)
+                            for draw in draws
+                        }
+                    ),
                 )
             )
     return rows

@@ -217,6 +217,9 @@ def rows_of(setting: Setting, parts: Sequence[dict[str, Any]]) -> list[dict[str,
             method for part_lines in number_lines for method in part_lines["methods"]
         )
         rows.append(_row(name, setting, first, second, differences, truth, list(methods)))
+        # The row's own commit is that of the code that prints: with --any-code, older code may have drawn.
+        commits = dict.fromkeys(part.get("git_commit") for part in parts)
+        rows[-1]["measured_at_commits"] = [commit for commit in commits if commit]
     return rows
 
 

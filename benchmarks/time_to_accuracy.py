@@ -86,7 +86,7 @@ def record(
     """One run.
 
     Args:
-        what: a recipe, or `peer`.
+        subject: a recipe, or `peer`.
         labels, seed, threads: of the run.
         seconds: since the start of training, at the end of each epoch.
         errors: on the test images after each epoch.

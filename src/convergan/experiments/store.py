@@ -203,7 +203,7 @@ def _errors_by_epoch(run: RunFolder) -> list[int | None]:
 
 
 def _facts_of_run(cell: Cell, folder: Path) -> dict[str, Any]:
-    """Images and commits of a run (for an ensemble, its members' too), and its place if it was adopted; empty
+    """Images and commits of a run (for an ensemble, its members' too), and its name if it was adopted; empty
     for a score, whose results have them.
     """
     run = RunFolder(folder)

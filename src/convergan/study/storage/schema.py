@@ -81,7 +81,7 @@ class Participant(Base):
     place: Mapped[int]
     """Number within the arm, from 0, which decides the images that are shown."""
     way: Mapped[str]
-    """The way by which the person came (`entry.py`); "bot" for a bot."""
+    """The way by which the person came (`collect/entry.py`); "bot" for a bot."""
     simulated: Mapped[bool]
     """True for bots and for researchers' previews, which are not counted."""
     started_at: Mapped[float]
@@ -89,7 +89,7 @@ class Participant(Base):
     expires_at: Mapped[float]
     finished_at: Mapped[float | None]
     outcome: Mapped[str | None]
-    """Outcome of the session (`outcome.py`); None before its end."""
+    """Outcome of the session (`collect/outcome.py`); None before its end."""
     replaced_images: Mapped[int] = mapped_column(default=0)
     """Number of timed images in trials that were shown, not answered, and replaced after a reload."""
 
