@@ -202,15 +202,17 @@ class _Gaussians:
 
     def full_sample(self, certain: bool) -> _FullSample:
         """Distances and moments of all sets; `certain`: with the terms of second order for intervals."""
-        parts, own, real_influences = [], [], []
+        parts, own_influences, real_influences = [], [], []
         transports = [Transport(factors, self.real) for factors in self.factors]
         for features, factors, transport in zip(self.sets, self.factors, transports, strict=True):
             mean_distance = float((factors.mean - self.real.mean).square().sum())
             parts.append((mean_distance, transport.distance - mean_distance))
-            own.append(np.cov(transport.influence(features, factors.mean)) / len(features))
+            own_influences.append(transport.influence(features, factors.mean))
             if isinstance(self.reference, Embedded):
                 real_influences.append(transport.influence_of_second(self.reference.features))
-        part_covariances = np.array(own)
+        part_covariances = np.array(
+            [np.cov(influence) / influence.shape[1] for influence in own_influences]
+        )
         plug_in = np.diag(part_covariances.sum(axis=(1, 2)))
         if isinstance(self.reference, Embedded):
             part_covariances += [
@@ -218,22 +220,21 @@ class _Gaussians:
             ]
             totals = [influence.sum(axis=0) for influence in real_influences]
             plug_in += np.atleast_2d(np.cov(totals)) / len(self.reference)
-        own_variance = self._own_variance(transports) if certain and len(transports) == 2 else 0.0
+        own_variance = 0.0
+        if certain and len(transports) == 2:
+            own_variance = self._own_variance(transports, own_influences)
         orders = [self._orders(number) for number in range(len(self.sets) * certain)]
         scale = max(float(factor.rows.square().sum()) for factor in (*self.factors, self.real))
         return _FullSample(np.array(parts), plug_in, part_covariances, own_variance, orders, scale)
 
-    def _own_variance(self, transports: Sequence["Transport"]) -> float:
+    def _own_variance(
+        self, transports: Sequence[Transport], own_influences: Sequence[np.ndarray]
+    ) -> float:
         """Variance of the difference of two sets due to their own images; see `difference_spread`."""
         variance = 0.0
-        for features, factors in zip(self.sets, self.factors, strict=True):
-            mean_influence = (
-                np.sum(
-                    [transport.influence(features, factors.mean) for transport in transports],
-                    axis=(0, 1),
-                )
-                / 2
-            )
+        for number, (features, factors) in enumerate(zip(self.sets, self.factors, strict=True)):
+            cross = transports[1 - number].influence(features, factors.mean)
+            mean_influence = (own_influences[number].sum(axis=0) + cross.sum(axis=0)) / 2
             variance += float(mean_influence.var(ddof=1)) / len(features)
         return variance
 

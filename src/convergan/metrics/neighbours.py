@@ -23,7 +23,6 @@ def nearest(
     points: Float[Tensor, "m features"],
     k: int,
     *,
-    exclude_self: bool = False,
     steps: Steps | None = None,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """Finds the k nearest points of every query.
@@ -32,7 +31,6 @@ def nearest(
         queries: features of the queries.
         points: features of the points, at least k of them.
         k: number of neighbours, 1 or more.
-        exclude_self: queries and points are the same images, and an image is not its own neighbour.
         steps: counts one step for each query.
 
     Returns:
@@ -41,16 +39,12 @@ def nearest(
     Raises:
         ValueError: fewer points than k.
     """
-    available = len(points) - int(exclude_self)
-    if not 1 <= k <= available:
-        raise ValueError(f"k: expected 1 to {available}, the number of neighbours, got {k}")
+    if not 1 <= k <= len(points):
+        raise ValueError(f"k: expected 1 to {len(points)}, the number of neighbours, got {k}")
     # One allocation for all: small results between large blocks would keep their memory from being reused.
     distances = torch.empty(len(queries), k, dtype=torch.float64, device=queries.device)
     places = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     for first, chunk in distance_chunks(queries, points, steps):
-        if exclude_self:
-            rows = torch.arange(len(chunk), device=chunk.device)
-            chunk[rows, first + rows] = torch.inf
         block = slice(first, first + len(chunk))
         distances[block], places[block] = chunk.topk(k, dim=1, largest=False)
     return distances, places
