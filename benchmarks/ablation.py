@@ -28,6 +28,7 @@ from convergan.recipes.settings import Recipe
 from harness.cells import CONVERGAN_CODE, Cell, Cells, add_options, train
 from harness.command_line import command_parser
 from harness.few_labels.data import TASKS, folder_of, write_folder
+from harness.pilots import step_seconds
 from harness.rows import row, write_rows
 
 ROWS = {
@@ -38,13 +39,6 @@ ROWS = {
 
 FIRST_DRAW = 100
 """First draw of the ablation: smaller ones belong to `few_labels`."""
-
-PILOT_STEPS = (20, 80)
-"""Steps of the two trainings whose difference tells what a step takes."""
-
-PILOT_CPU_SECONDS = 5
-"""Smallest difference between the two trainings. A smaller one is mostly noise: the second is then repeated
-with more steps."""
 
 EPOCHS = 4
 """Parts of a training: it is tested after each, which takes time as well."""
@@ -177,19 +171,6 @@ class Plan:
             "device": results["device"],
             "precision": results["precision"],
         }
-
-
-def step_seconds(measure: Callable[[int], float]) -> float:
-    """CPU seconds of a step, without what a training starts with.
-
-    Args:
-        measure: trains for a number of steps and returns the CPU seconds of that.
-    """
-    first, second = PILOT_STEPS
-    start = measure(first)
-    while (difference := measure(second) - start) < PILOT_CPU_SECONDS:
-        second *= 4
-    return difference / (second - first)
 
 
 def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:

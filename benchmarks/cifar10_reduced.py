@@ -24,14 +24,15 @@ import pyarrow.parquet as pq
 from convergan import score
 from convergan.files import cache_folder, make_folder
 from convergan.json_files import read_json, write_json
+from convergan.recipes.files import read_recipe
 from convergan.scoring.settings import ScoreSettings
 from harness.cells import timed, train
 from harness.command_line import command_parser
+from harness.pilots import step_seconds
 from harness.rows import row, write_rows
 
 RECIPES = ("cifar10", "cifar10-mb", "cifar10-samples", "cifar10-samples-mbf")
 
-PILOT_STEPS = (10, 40)
 EPOCHS = 15
 
 
@@ -86,26 +87,15 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Errors and scores of one recipe."""
     words: list[object] = [name, "--data.path", data, "--labels", arguments.labels, "--baseline"]
-    words += [
-        "--networks.width",
-        arguments.width,
-        "--networks.generator-width",
-        4 * arguments.width,
-    ]
-
-    def pilot(steps: int) -> float:
-        out = arguments.runs / f"{name}-{steps}-steps"
-        train_words = [*words, "--epochs", 1, "--steps", steps]
-        return float(train(train_words, out, threads=arguments.threads)["train_seconds"])
-
-    untrained_run = arguments.runs / f"{name}-1-steps"
-    pilot(1)
-    short, longer = (pilot(steps) for steps in PILOT_STEPS)
-    step_seconds = (longer - short) / (PILOT_STEPS[1] - PILOT_STEPS[0])
-    steps = max(EPOCHS, round(60 * arguments.minutes / step_seconds))
-    run = arguments.runs / name
-    train_words = [*words, "--epochs", EPOCHS, "--steps", steps]
-    results = stopped_and_resumed(train_words, run, arguments)
+    words += ["--networks.width", arguments.width]
+    words += ["--networks.generator-width", 4 * arguments.width]
+    run, untrained_run = arguments.runs / name, arguments.runs / f"{name}-1-steps"
+    if not (run / "recipe.yaml").exists():
+        begin(words, name, arguments)
+    resume = [sys.executable, "-m", "convergan.cli", "train", "--from", run / "recipe.yaml"]
+    resume += ["--out", run, "--resume"]
+    timed(resume, run.with_suffix(".log"), threads=arguments.threads)
+    results, steps = read_json(run / "results.json"), read_recipe(run / "recipe.yaml").steps
     setting = (
         f"{name}, {arguments.width} wide, {arguments.images:,} images, {arguments.labels} labels,"
         f" {steps:,} steps"
@@ -142,19 +132,24 @@ def rows_of(
     ]
 
 
-def stopped_and_resumed(
-    words: list[object], out: Path, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """The results of a run that is stopped half way and resumed; one that was killed is only resumed."""
-    command = [sys.executable, "-m", "convergan.cli", "train", *words, "--out", out]
-    command += ["--resume", "--hardware.threads", arguments.threads]
-    if not out.exists():
-        process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
-        time.sleep(30 * arguments.minutes)
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-    timed(command, out.with_suffix(".log"), threads=arguments.threads)
-    return dict(read_json(out / "results.json"))
+def begin(words: list[object], name: str, arguments: argparse.Namespace) -> None:
+    """Time a step of a recipe, and train it for the steps that fit, up to half of the minutes."""
+
+    def pilot(steps: int) -> float:
+        out = arguments.runs / f"{name}-{steps}-steps"
+        pilot_words = [*words, "--epochs", 1, "--steps", steps]
+        return float(train(pilot_words, out, threads=arguments.threads)["train_seconds"])
+
+    # The first training decodes the images. Its generator is the untrained one.
+    pilot(1)
+    steps = max(EPOCHS, round(60 * arguments.minutes / step_seconds(pilot)))
+    command = [sys.executable, "-m", "convergan.cli", "train", *words, "--epochs", EPOCHS]
+    command += ["--steps", steps, "--hardware.threads", arguments.threads]
+    command += ["--out", arguments.runs / name]
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
+    time.sleep(30 * arguments.minutes)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
 
 
 def score_of(run: Path, classifier: Path, count: int) -> float:

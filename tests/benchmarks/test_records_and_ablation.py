@@ -17,6 +17,7 @@ from convergan.recipes.networks import ConvSettings
 from convergan.runs.epochs import EpochLine
 from convergan.runs.metrics import append_metrics, read_metrics
 from harness import BENCHMARKS, rows
+from harness.pilots import PILOT_STEPS, step_seconds
 from small_mnist import dense_peer
 from time_to_accuracy import appended, first_below, record, records_of
 
@@ -157,7 +158,7 @@ def test_variants_of_an_ablation_have_the_same_seconds(
     monkeypatch.setattr(sys, "argv", words)
     ablation.main()
     steps = [each[each.index("--steps") + 1] for each, _ in asked]
-    pilots = [1, *ablation.PILOT_STEPS]
+    pilots = [1, *PILOT_STEPS]
     assert steps == 2 * [*pilots, 300, *pilots, 600, *pilots, 300]
     final = asked[7][0]
     assert final[:2] == ["--labels", 100] and "--no-baseline" in final
@@ -176,15 +177,13 @@ def test_variants_of_an_ablation_have_the_same_seconds(
 
 
 def test_a_step_is_timed_without_the_start() -> None:
-    assert ablation.step_seconds(lambda steps: 7 + 0.3 * steps) == pytest.approx(0.3)
+    assert step_seconds(lambda steps: 7 + 0.3 * steps) == pytest.approx(0.3)
 
 
 def test_quick_steps_are_timed_for_longer() -> None:
     """The start varies by more than 60 quick steps take."""
     starts = iter([9, 7, 8, 7])
-    assert ablation.step_seconds(lambda steps: next(starts) + 0.01 * steps) == pytest.approx(
-        0.01, rel=0.3
-    )
+    assert step_seconds(lambda steps: next(starts) + 0.01 * steps) == pytest.approx(0.01, rel=0.3)
 
 
 def test_records_of_former_runs_say_what_those_runs_say() -> None:
