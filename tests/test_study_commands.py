@@ -94,6 +94,11 @@ def test_the_power_of_a_timed_study_is_about_exposures():
     assert short == "none: an exposure threshold needs more than 40 trials per participant"
 
 
+def test_a_study_with_one_arm_has_no_comparison_whose_power_could_be_told():
+    power = study_commands.power_line(study_commands.Plan(), arms=1)
+    assert power == "none to compute: with one arm, there is nothing to compare"
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

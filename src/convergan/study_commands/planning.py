@@ -24,6 +24,8 @@ def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
     from convergan.study.design.power import power_of_difference, power_of_thresholds
     from convergan.study.design.staircase import FEWEST_TRIALS
 
+    if arms == 1:
+        return "none to compute: with one arm, there is nothing to compare"
     if plan.timed and plan.trials <= FEWEST_TRIALS:
         return f"none: an exposure threshold needs more than {FEWEST_TRIALS} trials per participant"
     if plan.timed:
@@ -33,7 +35,7 @@ def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
             f" two arms would be found in {100 * power:.0f} % of studies of this size"
         )
     power = power_of_difference(
-        max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=max(2, arms), images=images
+        max(2, plan.participants), plan.trials, _PAPERS_DIFFERENCE, arms=arms, images=images
     )
     return (
         f"a difference of {100 * _PAPERS_DIFFERENCE:.1f} points between two arms, as between the paper's"

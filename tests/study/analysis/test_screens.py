@@ -48,6 +48,14 @@ def test_the_rules_are_the_plans(votes: Votes) -> None:
     assert len(reasons(votes, Screens(longest_run=5))) > 3
 
 
+def test_rules_that_are_off_are_not_described() -> None:
+    assert Screens().rules[0] == "the median response time is below 0.4 s"
+    assert Screens(fastest_ms=0, longest_run=7).rules == [
+        "the same answer is given 7 times in a row",
+        "the criterion is 1 or more from 0, in either direction",
+    ]
+
+
 def test_a_run_is_of_trials_in_their_order(votes: Votes) -> None:
     person = votes.participant == votes.participant[0]
     answers = votes.answered_generated.copy()

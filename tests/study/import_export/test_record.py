@@ -179,7 +179,7 @@ def test_the_text_has_the_plans_own_rules(make_study, folders, tmp_path):
     found = preregistration(stored)
     for expected in (
         "within 7 points of 50 %", "a margin of 7 points",
-        "the median response time is below 350 ms; or the same answer is given 12 times in a row; or the"
+        "the median response time is below 0.35 s; or the same answer is given 12 times in a row; or the"
         " criterion is 1.5 or more from 0", "3 obvious fakes among the trials",
     ):  # fmt: skip
         assert expected in found, expected
@@ -190,7 +190,7 @@ def test_the_text_has_the_plans_own_rules(make_study, folders, tmp_path):
     for name in ("margin", "fastest_ms", "longest_run", "most_leaning", "controls"):
         del stored["plan"][name]
     found = preregistration(stored)
-    assert "within 5 points of 50 %" in found and "is below 400 ms" in found
+    assert "within 5 points of 50 %" in found and "is below 0.4 s" in found
     assert "given 25 times" in found and "obvious fakes" not in found
 
 

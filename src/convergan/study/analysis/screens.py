@@ -32,6 +32,17 @@ class Screens(Checked):
     """Distance of the criterion from 0 at which a participant is flagged; 1 is the criterion of someone who
     guesses and gives one of the answers 84 % of the time."""
 
+    @property
+    def rules(self) -> list[str]:
+        """Describe the rules that are on, as clauses such as "the median response time is below 0.4 s"."""
+        rules = [
+            f"the same answer is given {self.longest_run} times in a row",
+            f"the criterion is {self.most_leaning:g} or more from 0, in either direction",
+        ]
+        if self.fastest_ms:
+            rules.insert(0, f"the median response time is below {self.fastest_ms / 1000:g} s")
+        return rules
+
 
 @dataclass(frozen=True)
 class Flagged:

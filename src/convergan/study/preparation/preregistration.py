@@ -1,11 +1,12 @@
 """Preregistration: a study's plan as a text to register before the first participant starts."""
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import func, select
 
+from convergan.study.analysis.screens import Screens
 from convergan.study.collect.outcome import MISSES_ALLOWED
 from convergan.study.design.plan import CONTROL, Plan
 from convergan.study.design.power import power_of_difference, power_of_thresholds
@@ -15,13 +16,6 @@ from convergan.study.storage.schema import Participant
 
 _DIFFERENCES = (0.03, 0.05, 0.073, 0.1)
 """Differences of accuracies; 0.073 is the paper's, 78.7 % compared with 71.4 %."""
-
-_RULES = {
-    "fastest_ms": "the median response time is below {} ms",
-    "longest_run": "the same answer is given {} times in a row",
-    "most_leaning": "the criterion is {} or more from 0, in either direction",
-}
-"""Rules by which participants are flagged as careless, by setting; 0 switches a rule off."""
 
 
 def read_plan(study: str) -> dict[str, Any]:
@@ -149,12 +143,11 @@ def _exclusions(plan: dict[str, Any], timed: bool) -> str:
             f"* Participants who miss more than {MISSES_ALLOWED} of {plan['checks']} attention checks are not"
             " counted and are replaced."
         )
-    rules = [words.format(plan[name]) for name, words in _RULES.items() if plan[name]]
-    if rules:
-        lines.append(
-            f"* Participants are flagged as careless and left out of the findings if {'; or '.join(rules)}."
-            " Results are reported with and without them."
-        )
+    screens = Screens(**{field.name: plan[field.name] for field in fields(Screens)})
+    lines.append(
+        "* Participants are flagged as careless and left out of the findings if"
+        f" {'; or '.join(screens.rules)}. Results are reported with and without them."
+    )
     if plan["controls"]:
         lines.append(
             f"* {plan['controls']} obvious fakes among the trials of each participant are positive controls;"

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from convergan.errors import UserError
+from convergan.study.analysis.screens import screens_of
 from convergan.study.collect.forgetting import delete_participant
 from convergan.study.collect.progress import progress_of
 from convergan.study.storage.audit import events, note
@@ -56,7 +57,10 @@ def overview(site: SiteDep, admin: _AdminCookie) -> Response:
         progress = progress_of(session, time.time())
         record = events(session)
     token = _form_token(site.keys, admin)
-    return site.page("admin", progress=progress, record=record, form_token=token, clock=_clock)
+    return site.page(
+        "admin", progress=progress, record=record, careless_rules=screens_of(site.plan).rules,
+        form_token=token, clock=_clock,
+    )  # fmt: skip
 
 
 @router.get("/login")
