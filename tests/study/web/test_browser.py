@@ -167,8 +167,18 @@ def test_a_timed_study_fills_the_screen(
     served = serve(make_study(replace(BRIEF, exposure="timed", practice=0)))
     person = Person(open_page(), by_key)
     person.arrive(served)
+    person.page.set_viewport_size({"width": 800, "height": 400})
     person.page.get_by_role("button", name="I agree").click()
-    person.act(person.step() or "")
+    assert person.step() == "start"
+    # The instructions are longer than the window: they begin with their first line, and show their button.
+    top, below = person.page.evaluate(
+        "(({scrollTop, scrollHeight, clientHeight}) => [scrollTop, scrollHeight - clientHeight])"
+        "(document.querySelector('main'))"
+    )
+    assert top == 0 and below > 50
+    box = person.page.locator("#instructions .act button").bounding_box()
+    assert box is not None and box["y"] + box["height"] <= 400
+    person.act("start")
     assert person.step() == "real"
     filled = "document.fullscreenElement !== null"
     assert person.page.evaluate(filled)

@@ -198,7 +198,8 @@ async function pressed(button) {
   button.disabled = true;
   await settled(await nextFrame());
   button.disabled = false;
-  button.focus();
+  // A text is read from its beginning, even where its button is far below.
+  button.focus({ preventScroll: true });
   await new Promise((resolve) => button.addEventListener("click", resolve, { once: true }));
 }
 
