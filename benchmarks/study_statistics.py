@@ -56,8 +56,14 @@ SETTINGS = (
     (100, 100, 100, 0.1),
 )
 
-# Trials, images of each kind, standard deviation of what they add to a log threshold.
-TIMED_SETTINGS = ((60, 1000, 0.0), (100, 1000, 0.0), (100, 60, 0.3))
+# Trials, images of each kind, standard deviation of what they add to a log threshold, slope.
+TIMED_SETTINGS = (
+    (60, 1000, 0.0, 0.3),
+    (100, 1000, 0.0, 0.3),
+    (100, 60, 0.3, 0.3),
+    (60, 1000, 0.0, 0.6),
+    (100, 1000, 0.0, 0.6),
+)
 
 _HOLDS = "share of studies whose 95 % interval holds the truth"
 _SIGNIFICANT = "share of studies with p below .05"
@@ -222,14 +228,15 @@ def _of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measur
     return {"ours": np.mean(crossed), "peer": np.mean(alone)}
 
 
-def _of_one_threshold(setting: tuple[int, int, float], runs: int) -> Measured:
-    trials, pool, image_stdev = setting
+def _of_one_threshold(setting: tuple[int, int, float, float], runs: int) -> Measured:
+    trials, pool, image_stdev, slope = setting
     rng = np.random.default_rng([trials, pool])
     crossed, alone = [], []
     for _ in range(runs):
         votes = timed_votes(
-            rng, {"a": 320, "b": 320}, trials=trials, pool=pool, stdev_of_images=image_stdev
-        )
+            rng, {"a": 320, "b": 320},
+            trials=trials, pool=pool, stdev_of_images=image_stdev, slope=slope,
+        )  # fmt: skip
         [pair] = Thresholds(votes).comparisons()
         bounds = pair.ratio.participants
         crossed.append(pair.p_value is not None and pair.p_value < 0.05)
@@ -376,21 +383,20 @@ def threshold_cases() -> Iterator[Case]:
             )
 
 
-def _of_threshold(truth: float, setting: tuple[int, int, float], runs: int) -> Measured:
-    trials, pool, image_stdev = setting
+def _of_threshold(truth: float, setting: tuple[int, int, float, float], runs: int) -> Measured:
+    trials, pool, image_stdev, slope = setting
     rng = np.random.default_rng([truth, trials, pool])
     values, covered, late, reaches = [], [], [], []
     for _ in range(runs):
         votes = timed_votes(
-            rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=image_stdev
+            rng, {"a": truth}, trials=trials, pool=pool, stdev_of_images=image_stdev, slope=slope
         )
         estimate = Thresholds(votes).threshold("a")
         assert estimate is not None
         bounds = estimate.exposure_ms.participants_and_images
-        assert bounds is not None
         values.append(estimate.exposure_ms.value)
-        covered.append(bounds.low <= truth <= bounds.high)
-        reaches.append((bounds.high / bounds.low) ** 0.5)
+        covered.append(bounds is not None and bounds.low <= truth <= bounds.high)
+        reaches.append(math.inf if bounds is None else (bounds.high / bounds.low) ** 0.5)
         late.append(votes.exposure_ms.reshape(-1, trials)[:, 40:].mean())
     return {
         "ours": np.mean(covered),
@@ -416,10 +422,10 @@ def _setting(participants: int, trials: int, pool: int, image_stdev: float) -> s
     )
 
 
-def _timed_setting(truth: float, trials: int, pool: int, image_stdev: float) -> str:
+def _timed_setting(truth: float, trials: int, pool: int, image_stdev: float, slope: float) -> str:
     return (
         f"{truth} ms, {PARTICIPANTS} participants, {trials} trials, {2 * pool:,} images, standard deviation "
-        f"of images {image_stdev:g}"
+        f"of images {image_stdev:g}, slope {slope:g}"
     )
 
 

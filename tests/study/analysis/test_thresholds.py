@@ -197,3 +197,12 @@ def test_every_participant_has_a_threshold(votes: Votes) -> None:
 def test_a_participant_alone_has_no_interval(votes: Votes) -> None:
     [arm] = analyse(votes.chosen(votes.participant == votes.participant[0])).arms
     assert arm.threshold and arm.threshold.exposure_ms.participants is None
+
+
+def test_answers_that_fit_any_slope_leave_the_threshold_in_its_range() -> None:
+    """Without a prior of the slope, the most likely threshold of these 20 people is the longest there is."""
+    votes = timed_votes(np.random.default_rng(80), {"a": 700}, participants=20, trials=60)
+    threshold = Thresholds(votes).threshold("a")
+    assert threshold is not None and threshold.exposure_ms.value < 1000
+    bounds = threshold.exposure_ms.participants_and_images
+    assert bounds is not None and bounds.low < 700 < bounds.high
