@@ -7,6 +7,7 @@ fixed, or everybody for attentive, on the same votes. Each row is written as soo
 same command continues with the rows that the same code has not measured yet.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial

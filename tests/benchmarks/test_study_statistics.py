@@ -15,10 +15,10 @@ from study_tables import PAGE, filled
 ROWS = {
     "participants": 3,
     "images": 18,
-    "differences": 13,
+    "differences": 15,
     "careless": 13,
     "arms": 4,
-    "thresholds": 9,
+    "thresholds": 15,
 }
 
 

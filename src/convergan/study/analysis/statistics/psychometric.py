@@ -9,14 +9,14 @@ so that three of four answers are right at x = t. Thresholds follow a lognormal 
 standard deviation and the slope maximize the likelihood of all answers, times a weak prior of the slope:
 lognormal around 0.3, with 95 % between 0.06 and 1.4. Without a prior, answers from one side of the threshold
 may fit any slope, and the threshold may go to an end of its range. A staircase that has not settled does no
-harm: the likelihood does not depend on why an exposure was chosen. But most of its exposures are then far from
-the threshold, whose estimate depends on the slope, and a wrong slope shifts all thresholds the same way.
+harm: the likelihood does not depend on why an exposure was chosen. But most of its exposures are then far
+from the threshold, whose estimate depends on the slope, and a wrong slope shifts all thresholds the same way.
 Therefore the uncertainty of the mean is that of a joint fit of the three parameters (Stefanski and Boos, The
 American Statistician 56, 2002, 29-38), not that of the participants' thresholds given the slope.
 
 Sources: Wichmann and Hill, Perception & Psychophysics 63 (2001), 1293-1313; for priors, Kuss, Jäkel and
-Wichmann, Journal of Vision 5 (2005), 478-492. Because the slope is shared, some 100 answers of each participant
-are enough.
+Wichmann, Journal of Vision 5 (2005), 478-492. Because the slope is shared, some 100 answers of each
+participant are enough.
 """
 
 from dataclasses import dataclass
@@ -114,11 +114,7 @@ class _Answers:
         )
 
     def cost(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        """Compute the negative logarithm of the marginal likelihood and of the slope's prior, and its gradient.
-
-        Returns:
-            The number, and its derivatives with respect to the three parameters [3].
-        """
+        """Compute the negative logarithm of marginal likelihood times prior, and its gradient [3]."""
         mean, log_stdev, log_slope = parameters
         likelihood, by_slope = self.likelihood(log_slope)
         prior, statistics = _prior(mean, log_stdev)
