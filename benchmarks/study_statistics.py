@@ -57,7 +57,8 @@ SETTINGS = (
     (100, 100, 100, 0.1),
 )
 
-# Trials, images of each kind, standard deviation of what they add to a log threshold, slope.
+# Trials, images of each kind, standard deviation of what they add to a log threshold, slope:
+# the one on which the prior of the fit is centred, and twice that.
 TIMED_SETTINGS = (
     (60, 1000, 0.0, 0.3),
     (100, 1000, 0.0, 0.3),
