@@ -1,4 +1,4 @@
-"""Pages in a real browser, without a driver: Chromium started once for each look."""
+"""Pages in a real browser, without a driver: Chromium is started once for each look."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Browser = Callable[..., str]
-"""Opens a URL with some flags, in a profile of its own; gives what it prints."""
+"""Opens a URL with some flags, in a new profile; returns what the browser prints."""
 
 QUIET = (
     "--headless",
@@ -27,7 +27,7 @@ QUIET = (
 
 
 def find_browser() -> str:
-    """The browser's program. Skips, or fails where a browser is required, if none is here."""
+    """The browser's program. Without one, the test is skipped, or fails where a browser is required."""
     names = ("chromium", "google-chrome", "chromium-browser", "chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is not None:
@@ -41,12 +41,12 @@ def find_browser() -> str:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Chromium starts neither without a home nor where the path of a socket in TMPDIR is a long one."""
+    """Environment of Chromium, which needs a home, and a TMPDIR short enough for the path of a socket."""
     return {**os.environ, "HOME": str(home), "TMPDIR": "/tmp"}
 
 
 def open_browser(new_profile: Callable[[], Path]) -> Browser:
-    """Skips, or fails where a browser is required, if none is here."""
+    """A browser for tests. Without one, the test is skipped, or fails where a browser is required."""
     program = find_browser()
 
     def run(url: str, *flags: str) -> str:
@@ -63,16 +63,16 @@ def open_browser(new_profile: Callable[[], Path]) -> Browser:
 def too_wide(
     browser: Browser, folder: Path, frames: Sequence[tuple[Path, int]]
 ) -> list[tuple[str, int, int]]:
-    """(page, width, what it takes) of each page of `folder` that overflows a width, details opened."""
+    """Page, width and scroll width of each page in `folder` that overflows its frame, details opened."""
     for page in {page for page, _ in frames}:
         opened = page.read_text().replace("<details>", "<details open>")
         page.write_text(opened)
-    shown = "".join(
+    iframes = "".join(
         f'<iframe src="{page.name}" width="{width}" height="800"></iframe>'
         for page, width in frames
     )
     (folder / "frames.html").write_text(
-        f"""<body>{shown}<pre></pre><script>
+        f"""<body>{iframes}<pre></pre><script>
         onload = () => document.querySelector("pre").textContent = JSON.stringify(
             [...document.querySelectorAll("iframe")].map(frame => [
                 frame.getAttribute("src"), Number(frame.width),
@@ -84,4 +84,8 @@ def too_wide(
     measured = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
     assert len(measured) == len(frames)
     assert all(headings > 3 for *_, headings in measured), "a page was not shown"
-    return [(page, width, taken) for page, width, taken, _ in measured if taken > width]
+    return [
+        (page, width, scroll_width)
+        for page, width, scroll_width, _ in measured
+        if scroll_width > width
+    ]

@@ -1,9 +1,9 @@
-"""Kills trainings at random moments, resumes them, and holds them against those that nobody killed.
+"""Kills trainings at random moments, resumes them, and compares them with uninterrupted ones.
 
     python tests/kills.py KILLS FOLDER [SEED]
 
-Prints how many processes were killed, what they had come to, and how many finished runs were equal.
-Ends with an exception where one is not, or where something is left over.
+Prints how many processes were killed, at which stages, and how many finished runs were equal.
+Ends with an exception if one is not, or if files are left over.
 """
 
 import json
@@ -43,13 +43,13 @@ TIMES = ("train_seconds", "seconds_per_epoch")
 
 
 def digits_without_test() -> DataSet:
-    """Their errors are found by cross-validation: a run of five trainings."""
+    """Digits without a test set, whose error is estimated by cross-validation: a run of five trainings."""
     train_set = open_digits().train
     return data_set_from_arrays(train_set.images[:600], train_set.labels[:600])
 
 
 def members_of(way: Literal["apart", "together"]) -> Recipe:
-    """An ensemble, whose members are killed one after the other or all at once."""
+    """An ensemble whose members train, and are killed, one after the other or all at once."""
     return replace(RECIPE, epochs=2, members=3, hardware=replace(RECIPE.hardware, members=way))
 
 
@@ -62,7 +62,7 @@ CASES: dict[str, tuple[Recipe, Callable[[], DataSet | None]]] = {
 
 
 def start(recipe: Recipe, data: DataSet | None, out: Path) -> int:
-    """Trains or resumes in another process; gives its id."""
+    """Starts or resumes a training in another process; returns its id."""
     child = os.fork()
     if child:
         return child
@@ -76,7 +76,7 @@ def start(recipe: Recipe, data: DataSet | None, out: Path) -> int:
 
 
 def values(run: Path) -> dict[str, Any]:
-    """What a run came to, without its times."""
+    """Results, metrics, weights and samples of a run, without its times."""
     return {
         "results": {
             str(path.relative_to(run)): {
@@ -108,7 +108,7 @@ def files(run: Path) -> list[str]:
 
 
 def stage(run: Path) -> str:
-    """How far a run has come."""
+    """Stage that a run has reached."""
     if (run / "results.json").exists():
         return "after its end"
     if (run / "model").exists():
@@ -119,17 +119,17 @@ def stage(run: Path) -> str:
 
 
 def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
-    """Kills so many processes, in runs of all kinds in turn; every run is resumed until it is finished."""
+    """Kills processes in runs of all kinds in turn, and resumes each run until it is finished."""
     chance, counts = random.Random(seed), Counter[str]()
-    wholes: dict[str, tuple[Path, float]] = {}
+    references: dict[str, tuple[Path, float]] = {}
     for name, (recipe, data) in CASES.items():
-        whole, begun = folder / f"whole, {name}", time.monotonic()
-        assert os.waitpid(start(recipe, data(), whole), 0)[1] == 0
-        wholes[name] = whole, time.monotonic() - begun
+        reference, begun = folder / f"whole, {name}", time.monotonic()
+        assert os.waitpid(start(recipe, data(), reference), 0)[1] == 0
+        references[name] = reference, time.monotonic() - begun
     while counts["killed"] < kills:
         name = list(CASES)[counts["finished"] % len(CASES)]
         recipe, data = CASES[name]
-        whole, seconds = wholes[name]
+        reference, seconds = references[name]
         run = folder / "killed"
         images = data()
         while True:
@@ -147,8 +147,8 @@ def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
             counts[stage(run)] += 1
             counts["leftovers found"] += sum("aside" in path for path in files(run))
         counts["finished"] += 1
-        assert files(run) == files(whole), set(files(run)) ^ set(files(whole))
-        assert equal_states(values(run), values(whole)), f"{run} differs from {whole}"
+        assert files(run) == files(reference), set(files(run)) ^ set(files(reference))
+        assert equal_states(values(run), values(reference)), f"{run} differs from {reference}"
         counts["equal"] += 1
         shutil.rmtree(run)
     return counts
@@ -157,5 +157,5 @@ def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     begun = time.monotonic()
-    found = kill_and_resume(int(sys.argv[1]), Path(sys.argv[2]), int(*sys.argv[3:4] or [0]))
-    print(json.dumps({**found, "seconds": round(time.monotonic() - begun)}))
+    totals = kill_and_resume(int(sys.argv[1]), Path(sys.argv[2]), int(*sys.argv[3:4] or [0]))
+    print(json.dumps({**totals, "seconds": round(time.monotonic() - begun)}))

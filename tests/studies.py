@@ -1,4 +1,4 @@
-"""Studies that tests make, and servers of them."""
+"""Studies that tests make, and their servers."""
 
 import threading
 import time
@@ -32,9 +32,9 @@ Serve = Callable[["MadeStudy"], "Served"]
 
 @dataclass(frozen=True)
 class MadeStudy:
-    """A study that really is in a database."""
+    """A study in a real database."""
 
-    where: str
+    location: str
     key_file: Path
     database: Database
     keys: Keys
@@ -63,13 +63,13 @@ class Served:
 def prolific_path(
     study: MadeStudy, pid: str, visit: str = "77bb", platform_study: str = "64aa"
 ) -> str:
-    """Where Prolific sends someone."""
+    """Path and query to which Prolific sends a participant."""
     parameters = f"PROLIFIC_PID={pid}&STUDY_ID={platform_study}&SESSION_ID={visit}"
     return f"/join/{new_link(study.keys, 'prolific')}?{parameters}"
 
 
 def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
-    """Different images of these kinds, in turn."""
+    """Writes different images of these kinds, in turn; returns their folder."""
     generator = np.random.default_rng(len(kinds[0]))
     folder.mkdir(parents=True)
     for index in range(number):

@@ -23,9 +23,9 @@ CREATE = ["study", "create", "--trials", "4", "--practice", "2", "--checks", "3"
 
 def failed(capsys, *words):
     assert main(words) == 1
-    shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.count("\n") == 1
-    return shown.err
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    return captured.err
 
 
 @pytest.fixture
@@ -162,33 +162,33 @@ def test_invitations(study, capsys):
     assert len(set(links)) == 3
     assert all(link.startswith("https://study.example.org/join/personal-") for link in links)
     assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert re.search(
         r"https://study\.example\.org/join/prolific-[\w.-]{60}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
         r"&STUDY_ID=\{\{%STUDY_ID%}}&SESSION_ID=\{\{%SESSION_ID%}}$",
-        shown,
+        output,
         flags=re.M,
     )
-    assert len(re.findall(r"^  [2-9A-Z]{8}  ", shown, flags=re.M)) == 4
+    assert len(re.findall(r"^  [2-9A-Z]{8}  ", output, flags=re.M)) == 4
     assert "url: expected an address" in failed(capsys, "study", "invite", study, "--url", "me")
     assert "count: expected 1 to" in failed(capsys, "study", "invite", study, "--count", "0")
 
 
 def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        shown = failed(capsys, "study", "serve", study, "--port", port)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        error = failed(capsys, "study", "serve", study, "--port", port)
     assert (
         f"host, port: expected a free address and port to listen on, got 127.0.0.1 and {port}: "
-        in shown
+        in error
     )
-    shown = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
-    assert "expected a free address and port to listen on, got 192.0.2.1 and 8000: " in shown
+    error = failed(capsys, "study", "serve", study, "--host", "192.0.2.1")
+    assert "expected a free address and port to listen on, got 192.0.2.1 and 8000: " in error
     Path("study.key").unlink()
-    shown = failed(capsys, "study", "serve", study)
-    assert "study.key: expected the study's keys, got no file" in shown
+    error = failed(capsys, "study", "serve", study)
+    assert "study.key: expected the study's keys, got no file" in error
 
 
 def test_dry_run_export_and_forget(study, capsys, monkeypatch):
@@ -197,8 +197,8 @@ def test_dry_run_export_and_forget(study, capsys, monkeypatch):
     assert main(["study", "export", study, "--out", "nobody"]) == 0
     assert capsys.readouterr().out == "nobody: 0 votes\n"
     assert main(["study", "export", study, "--out", "votes", "--simulated"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("votes: ") and shown.endswith(" SIMULATED votes\n")
+    output = capsys.readouterr().out
+    assert output.startswith("votes: ") and output.endswith(" SIMULATED votes\n")
     assert "SIMULATED" in Path("votes/votes.csv").read_text(encoding="utf-8")
     code = code_of(study)
     assert main(["study", "forget", study, code]) == 0
@@ -226,8 +226,8 @@ def test_report_of_a_dry_run(study, capsys):
     assert "expected votes of participants who" in failed(capsys, "study", "report", study)
     assert not Path("report.html").exists()
     assert main(["study", "report", study, "--simulated", "--json", "findings.json"]) == 0
-    shown = capsys.readouterr().out
-    assert "SIMULATED" in shown and shown.endswith("report: report.html\n")
+    output = capsys.readouterr().out
+    assert "SIMULATED" in output and output.endswith("report: report.html\n")
     page = Path("report.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page and "Real or generated?" in page
     assert "data:image/" in page, "the images that fooled most are shown"
@@ -247,12 +247,12 @@ def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypa
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("votes.parquet: 60 votes of 6 participants in 1 arm")
     assert main(["study", "report", "votes.parquet", "--out", "page.html"]) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     # Six people are each told 10 images, two thirds of them called fake.
     right = sum(
         (image % 2 == 1) == ((image + person) % 3 > 0) for person in range(6) for image in range(10)
     )
-    assert f"{100 * right / 60:.1f}" in shown
+    assert f"{100 * right / 60:.1f}" in output
     assert Path("page.html").is_file()
     assert "participant" in failed(capsys, "study", "import", "theirs.csv", "--out", "x.csv")
     assert not Path("x.csv").exists()
@@ -264,13 +264,13 @@ def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypa
 @pytest.mark.parametrize("way", ["open", "prolific"])
 def test_links_are_shown_and_not_obeyed(study, capsys, way):
     assert main(["study", "invite", study, "--way", way, "--url", "http://a\x1b]0;owned\x07"]) == 0
-    shown = capsys.readouterr().out
-    assert r"http://a\x1b]0;owned\x07/join/" in shown
-    assert shown.replace("\n", "").isprintable()
+    output = capsys.readouterr().out
+    assert r"http://a\x1b]0;owned\x07/join/" in output
+    assert output.replace("\n", "").isprintable()
 
 
 def test_no_command_of_a_study_needs_torch(folder):
-    """In a process of its own, where torch cannot be imported."""
+    """The commands run in a process where torch cannot be imported."""
     (folder / "without" / "torch").mkdir(parents=True)
     (folder / "without" / "torch" / "__init__.py").write_text("raise ImportError('no torch here')")
     paths = [str(folder / "without"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -285,6 +285,6 @@ def test_no_command_of_a_study_needs_torch(folder):
     done = run(*CREATE, "--real", "real", "--generated", "samples")
     assert done.returncode == 0, done.stderr
     assert "study: study.db" in done.stdout
-    # What shows that it could not be imported.
+    # This shows that torch could not be imported.
     failed = run("predict", "run", "real/circles", "--debug")
     assert failed.returncode == 1 and "no torch here" in failed.stderr

@@ -1,4 +1,4 @@
-"""Someone at a study without a browser: the requests that a browser makes, one connection, cookies."""
+"""A visitor of a study who has no browser: a browser's requests over one connection, with cookies."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server sent."""
+    """Response of a server."""
 
     status: int
     headers: dict[str, str]
@@ -39,12 +39,12 @@ class Visitor:
         return self._ask("GET", path, None, headers)
 
     def post(self, path: str, content: object = None, **headers: str) -> Answer:
-        """A request of the script's."""
+        """Sends a request as the page's script does."""
         headers = {"Content-Type": "application/json", **headers}
         return self._ask("POST", path, json.dumps(content or {}).encode(), headers)
 
     def submit(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
-        """A form."""
+        """Submits a form."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         return self._ask("POST", path, urlencode(fields).encode(), headers)
 
@@ -87,10 +87,10 @@ class Visitor:
             if name.lower() == "set-cookie":
                 cookie, _, value = value.partition(";")[0].partition("=")
                 self.cookies[cookie] = value.strip('"')
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, content)
+        response_headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, response_headers, content)
 
 
 def new_key() -> str:
-    """What a browser chooses for each attempt."""
+    """A random key, as a browser chooses one for each attempt."""
     return secrets.token_hex(16)

@@ -38,8 +38,8 @@ def test_ids_of_two_figures_differ() -> None:
 def test_references_are_to_the_figures_own_ids() -> None:
     svg = line_chart([LINE], name="one", x_label="epoch", y_label="loss")
     ids = set(re.findall(r'id="([^"]*)"', svg))
-    used = set(re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', svg))
-    assert used and {one or other for one, other in used} <= ids
+    references = set(re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', svg))
+    assert references and {url_id or href_id for url_id, href_id in references} <= ids
 
 
 def test_the_users_own_style_changes_nothing() -> None:
@@ -71,7 +71,9 @@ def test_many_lines_of_one_figure_all_look_different() -> None:
 def test_any_number_can_stand_on_the_horizontal_axis() -> None:
     line = Line("any", [0.2, 2.8], [10.0, 20.0], 0)
     ticks = {
-        whole: line_chart([line], name="one", x_label="minutes", y_label="loss", integer_x=whole)
-        for whole in (True, False)
+        integer: line_chart(
+            [line], name="one", x_label="minutes", y_label="loss", integer_x=integer
+        )
+        for integer in (True, False)
     }
     assert ">0.5<" in ticks[False] and ">0.5<" not in ticks[True]

@@ -1,4 +1,4 @@
-"""What the tests of the study share: image folders, studies in both databases, servers."""
+"""Fixtures of the study's tests: image folders, studies in both databases, servers."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """Makes empty databases in a PostgreSQL of the tests' own; gives their URLs."""
+    """Makes empty databases in a PostgreSQL of the tests' own; returns their URLs."""
     with ExitStack() as stack:
         try:
             make = stack.enter_context(postgres_server("fsync=off"))
@@ -43,7 +43,7 @@ def postgres() -> Iterator[Callable[[], str]]:
     params=["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))]
 )
 def backend(request: pytest.FixtureRequest) -> str:
-    """For tests that must hold on both databases."""
+    """Name of the database, for tests that must hold on both."""
     return request.param
 
 
@@ -51,8 +51,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 def make_study(
     tmp_path: Path, folders: dict[str, Path], request: pytest.FixtureRequest
 ) -> Iterator[MakeStudy]:
-    """Makes studies; of the images in `folders` where nothing else is said."""
-    made = []
+    """Makes studies, from the images in `folders` by default."""
+    studies = []
 
     def make(
         plan: Plan = QUICK,
@@ -62,24 +62,24 @@ def make_study(
         generated: dict[str, Path] | None = None,
         controls: Path | None = None,
     ) -> MadeStudy:
-        number = len(made)
-        where = str(tmp_path / f"study{number}.db")
+        number = len(studies)
+        location = str(tmp_path / f"study{number}.db")
         if backend == "postgresql":
-            where = request.getfixturevalue("postgres")()
+            location = request.getfixturevalue("postgres")()
         key_file = tmp_path / f"study{number}.key"
         created = create_study(
-            where,
+            location,
             key_file,
             plan,
             real=real or folders["real"],
             generated=generated or {"random": folders["random"]},
             controls=controls,
         )
-        made.append(MadeStudy(where, key_file, open_study(where), created.keys, plan))
-        return made[-1]
+        studies.append(MadeStudy(location, key_file, open_study(location), created.keys, plan))
+        return studies[-1]
 
     yield make
-    for study in made:
+    for study in studies:
         study.database.close()
 
 

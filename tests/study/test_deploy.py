@@ -1,4 +1,4 @@
-"""The containers of deploy/: what they call exists, and who is trusted is only on the proxy's network."""
+"""The containers of deploy/: what they call exists, and only the proxy's network is trusted."""
 
 import tomllib
 from dataclasses import fields
@@ -17,15 +17,17 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 
 def test_the_server_is_called_with_options_that_it_has():
     command, study, *options = COMPOSE["services"]["study"]["command"]
-    given = dict(each.removeprefix("--").split("=") for each in options)
-    known = {field.name.replace("_", "-") for field in fields(Serve)}
-    assert command == "serve" and study.startswith("postgresql://") and set(given) <= known
+    arguments = dict(option.removeprefix("--").split("=") for option in options)
+    names = {field.name.replace("_", "-") for field in fields(Serve)}
+    assert command == "serve" and study.startswith("postgresql://") and set(arguments) <= names
     network = COMPOSE["networks"]["front"]["ipam"]["config"][0]["subnet"]
-    assert trusted_proxies(given["trusted-proxies"]) == network == str(ip_network(network))
+    assert trusted_proxies(arguments["trusted-proxies"]) == network == str(ip_network(network))
     # The database is on a network without the proxy, and neither is reached from outside but the proxy.
     assert COMPOSE["services"]["database"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"]["internal"]
-    assert [name for name, each in COMPOSE["services"].items() if "ports" in each] == ["proxy"]
+    assert [name for name, service in COMPOSE["services"].items() if "ports" in service] == [
+        "proxy"
+    ]
 
 
 def test_files_and_volumes_that_are_named_are_there():
@@ -44,13 +46,13 @@ def test_the_page_names_the_variables_that_are_needed():
 
 
 def test_the_proxy_leaves_it_to_the_study_to_say_that_its_database_is_away():
-    """A proxy that takes a study for ill answers in its place, with an empty page."""
+    """A proxy that considers a study unhealthy answers in its place, with an empty page."""
     assert "health_uri" not in (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
 
 
 def test_what_a_wheel_needs_is_sent_to_the_builder_and_nothing_else():
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
-    assert kept == {"pyproject.toml", "src", project["readme"], *project["license-files"]}
+    included = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert included == {"pyproject.toml", "src", project["readme"], *project["license-files"]}
     assert "*" in lines

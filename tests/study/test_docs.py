@@ -1,4 +1,4 @@
-"""docs/study.md: its commands run, and what it says about the plan and the columns is so."""
+"""docs/study.md: its commands run, and what it says about the plan and the columns is true."""
 
 import re
 import shlex
@@ -42,7 +42,7 @@ def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
 
 
 def test_the_defaults_are_as_documented():
-    defaults = {each.name.replace("_", "-"): each.default for each in fields(Plan)}
+    defaults = {field.name.replace("_", "-"): field.default for field in fields(Plan)}
     documented = dict(re.findall(r"`--([a-z-]+) (\d+)`", PAGE))
     assert len(documented) >= 5
     assert {name: str(defaults[name]) for name in documented} == documented

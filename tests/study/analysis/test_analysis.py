@@ -33,14 +33,14 @@ def test_means_are_over_participants(votes: Votes, findings: Findings) -> None:
     rates = rates_of(votes)
     assert [arm.name for arm in findings.arms] == ["none", "other images", "with feedback"]
     for arm in findings.arms:
-        here = rates.chosen(rates.arm == arm.name)
+        arm_rates = rates.chosen(rates.arm == arm.name)
         assert arm.participants == 40 and arm.votes == 4000
-        assert arm.accuracy.value == pytest.approx(here.accuracy.mean(), abs=1e-12)
+        assert arm.accuracy.value == pytest.approx(arm_rates.accuracy.mean(), abs=1e-12)
         assert arm.error_on_generated and arm.error_on_real and arm.d_prime and arm.criterion
-        assert arm.error_on_generated.value == pytest.approx(here.error_on_generated.mean())
-        assert arm.error_on_real.value == pytest.approx(here.error_on_real.mean())
+        assert arm.error_on_generated.value == pytest.approx(arm_rates.error_on_generated.mean())
+        assert arm.error_on_real.value == pytest.approx(arm_rates.error_on_real.mean())
         d_prime, criterion = detection(
-            here.fooled, here.generated_trials, here.doubted, here.real_trials
+            arm_rates.fooled, arm_rates.generated_trials, arm_rates.doubted, arm_rates.real_trials
         )
         assert arm.d_prime.value == pytest.approx(d_prime.mean())
         assert arm.criterion.value == pytest.approx(criterion.mean())
@@ -64,20 +64,30 @@ def test_intervals_lie_as_they_should(votes: Votes, findings: Findings) -> None:
 
 def test_comparisons(votes: Votes, findings: Findings) -> None:
     rates = rates_of(votes)
-    pairs = {(each.first, each.second): each for each in findings.comparisons}
+    pairs = {
+        (comparison.first, comparison.second): comparison for comparison in findings.comparisons
+    }
     assert set(pairs) == {
         ("none", "other images"), ("none", "with feedback"), ("other images", "with feedback"),
     }  # fmt: skip
-    for (first, second), each in pairs.items():
-        one, other = (rates.accuracy[rates.arm == arm] for arm in (first, second))
-        assert each.accuracy.value == pytest.approx(one.mean() - other.mean())
-        assert each.samples == "participants and images"
-        both = each.accuracy.participants_and_images
-        assert both and each.p_value and (each.p_value < 0.05) == (not both[0] <= 0 <= both[1])
-        assert each.p_holm is not None and each.p_value is not None
-        assert each.p_value <= each.p_holm <= min(1, 3 * each.p_value)
-        bounds = each.accuracy.participants
-        assert bounds and bounds[0] < each.accuracy.value < bounds[1]
+    for (first, second), comparison in pairs.items():
+        first_accuracy, second_accuracy = (
+            rates.accuracy[rates.arm == arm] for arm in (first, second)
+        )
+        assert comparison.accuracy.value == pytest.approx(
+            first_accuracy.mean() - second_accuracy.mean()
+        )
+        assert comparison.samples == "participants and images"
+        interval = comparison.accuracy.participants_and_images
+        assert (
+            interval
+            and comparison.p_value
+            and (comparison.p_value < 0.05) == (not interval[0] <= 0 <= interval[1])
+        )
+        assert comparison.p_holm is not None and comparison.p_value is not None
+        assert comparison.p_value <= comparison.p_holm <= min(1, 3 * comparison.p_value)
+        bounds = comparison.accuracy.participants
+        assert bounds and bounds[0] < comparison.accuracy.value < bounds[1]
     feedback = pairs["none", "with feedback"].accuracy
     assert feedback.participants_and_images and feedback.participants_and_images[1] < 0
 
@@ -87,13 +97,13 @@ def test_arms_that_share_their_images_are_compared_more_closely() -> None:
     rng = np.random.default_rng(3)
     shape = {"participants": 60, "pool": 50, "stdev_of_images": 0.1, "stdev": 0.02}
     votes = simulated_votes(rng, {"a": 0.7, "b": 0.7}, same_images=True, **shape)  # type: ignore[arg-type]
-    [same] = analyse(votes).comparisons
+    [shared] = analyse(votes).comparisons
     image = np.char.add(votes.image, np.where(votes.arm == "a", "", " of b"))
-    [apart] = analyse(replace(votes, image=image)).comparisons
+    [separate] = analyse(replace(votes, image=image)).comparisons
     widths = [
         bounds[1] - bounds[0]
-        for each in (same, apart)
-        if (bounds := each.accuracy.participants_and_images)
+        for comparison in (shared, separate)
+        if (bounds := comparison.accuracy.participants_and_images)
     ]
     assert widths[0] < 0.8 * widths[1]
 
@@ -108,30 +118,32 @@ def test_learning_and_agreement(findings: Findings) -> None:
 
 
 def test_sets_and_their_images(votes: Votes, findings: Findings) -> None:
-    assert [(each.name, each.participants) for each in findings.image_sets] == [
+    assert [(image_set.name, image_set.participants) for image_set in findings.image_sets] == [
         ("set", 80), ("set other images", 40),
     ]  # fmt: skip
     [first, _] = findings.image_sets
     rows = votes.generated & (votes.images == "set")
-    rates = [each.rate for each in first.images]
+    rates = [image.rate for image in first.images]
     assert rates == sorted(rates, reverse=True)
-    for each in first.images[::40]:
-        own = rows & (votes.image == each.image)
-        assert (each.votes, each.fooled) == (own.sum(), votes.wrong[own].sum())
-        assert each.interval[0] < each.rate < each.interval[1]
-    assert sum(each.votes for each in first.images) == rows.sum()
+    for image in first.images[::40]:
+        own = rows & (votes.image == image.image)
+        assert (image.votes, image.fooled) == (own.sum(), votes.wrong[own].sum())
+        assert image.interval[0] < image.rate < image.interval[1]
+    assert sum(image.votes for image in first.images) == rows.sum()
 
 
 def test_scores_of_images_and_of_sets(votes: Votes) -> None:
     images = np.unique(votes.image[votes.generated]).tolist()
     scores = {image: -float(votes.wrong[votes.image == image].mean()) for image in images}
-    few = {image: scores[image] for image in images if image.startswith("set/")}
-    found = analyse(votes, image_scores=few, set_scores={"set": 1, "set other images": 2})
-    correlation = found.image_sets[0].correlation
+    partial_scores = {image: scores[image] for image in images if image.startswith("set/")}
+    result = analyse(
+        votes, image_scores=partial_scores, set_scores={"set": 1, "set other images": 2}
+    )
+    correlation = result.image_sets[0].correlation
     assert correlation and correlation.size == 120 and correlation.rho < -0.9
-    assert found.image_sets[1].correlation is None, "none of its images has a score"
-    assert found.error_correlation is None, "two sets are no ranking"
-    assert [each.score for each in found.image_sets] == [1, 2]
+    assert result.image_sets[1].correlation is None, "none of its images has a score"
+    assert result.error_correlation is None, "two sets are no ranking"
+    assert [image_set.score for image_set in result.image_sets] == [1, 2]
     with pytest.raises(UserError, match=r"image scores: expected some .* such as set other"):
         analyse(votes, image_scores={"elsewhere.png": 1})
     with pytest.raises(UserError, match=r"got none for set other images$"):
@@ -156,29 +168,31 @@ def test_json_holds_everything_and_no_nan(findings: Findings) -> None:
 
 
 def test_rates_alone(votes: Votes, findings: Findings) -> None:
-    found = analyse(rates_of(votes))
-    for with_votes, arm in zip(findings.arms, found.arms, strict=True):
+    result = analyse(rates_of(votes))
+    for with_votes, arm in zip(findings.arms, result.arms, strict=True):
         assert arm.accuracy.value == with_votes.accuracy.value
         assert arm.accuracy.naive == with_votes.accuracy.naive
         assert arm.d_prime and with_votes.d_prime
         assert arm.d_prime.value == with_votes.d_prime.value
         assert arm.accuracy.participants_and_images is None
         assert (arm.learning, arm.agreement, arm.response_seconds, arm.feedback) == 4 * (None,)
-    assert [each.images for each in found.image_sets] == [[], []]
-    assert set(found.unavailable.values()) == {"needs single votes"}
+    assert [image_set.images for image_set in result.image_sets] == [[], []]
+    assert set(result.unavailable.values()) == {"needs single votes"}
     unknown = np.full(120, np.nan)
     bare: Rates = replace(rates_of(votes), generated_trials=unknown, real_trials=unknown)
-    without = analyse(bare)
-    assert without.votes is None and without.arms[0].d_prime is None
-    assert without.arms[0].accuracy.naive is None and "d' and criterion" in without.unavailable
+    bare_result = analyse(bare)
+    assert bare_result.votes is None and bare_result.arms[0].d_prime is None
+    assert (
+        bare_result.arms[0].accuracy.naive is None and "d' and criterion" in bare_result.unavailable
+    )
 
 
 def test_very_small_studies(votes: Votes) -> None:
-    one = votes.chosen(votes.participant == votes.participant[0])
-    found = analyse(one)
-    [arm] = found.arms
+    one_participant = votes.chosen(votes.participant == votes.participant[0])
+    result = analyse(one_participant)
+    [arm] = result.arms
     assert arm.participants == 1 and arm.accuracy.participants is None and arm.equivalence is None
-    assert arm.accuracy.naive is not None and found.comparisons == []
+    assert arm.accuracy.naive is not None and result.comparisons == []
     single = analyse(votes.chosen(np.array([0])))
     assert single.votes == 1 and json.dumps(single.as_json(), allow_nan=False)
     two = votes.chosen(np.isin(votes.participant, votes.participant[[0, 4000]]))
@@ -204,7 +218,7 @@ def test_impossible_arguments(votes: Votes, arguments: dict, message: str) -> No
 
 
 def test_of_41_arms_that_differ_most_comparisons_show_it() -> None:
-    """With 10,000 permutations Holm's smallest p was .082: none of 820 could."""
+    """Holm's smallest p after 10,000 permutations was .082: no comparison of 820 could show a difference."""
     rng = np.random.default_rng(8)
     names = [f"model {place:02}" for place in range(41)]
     accuracies = np.linspace(0.56, 0.91, 41)
@@ -215,7 +229,9 @@ def test_of_41_arms_that_differ_most_comparisons_show_it() -> None:
     half = np.full(len(people), 100.0)
     rates = Rates(people, arm, arm, half, half, wrong.ravel(), wrong.ravel())
     comparisons = analyse(rates).comparisons
-    p_values = np.array([each.p_holm for each in comparisons], float)
+    p_values = np.array([comparison.p_holm for comparison in comparisons], float)
     assert len(p_values) == 820 and (p_values < 0.05).sum() > 350
-    neighbours = [each.p_holm for each in comparisons if abs(each.accuracy.value) < 0.02]
+    neighbours = [
+        comparison.p_holm for comparison in comparisons if abs(comparison.accuracy.value) < 0.02
+    ]
     assert min(neighbours) > 0.05  # type: ignore[type-var]

@@ -32,8 +32,8 @@ def test_someone_who_saw_only_one_kind_has_no_rate_of_the_other() -> None:
 
 def test_without_numbers_of_trials_halves_are_assumed() -> None:
     nan, texts = np.array([np.nan]), np.array(["x"])
-    known = {"error_on_generated": np.array([0.2]), "error_on_real": np.array([0.4])}
+    errors = {"error_on_generated": np.array([0.2]), "error_on_real": np.array([0.4])}
     names = {"participant": texts, "arm": texts, "images": texts}
-    assert Rates(**names, **known, generated_trials=nan, real_trials=nan).accuracy == 0.7
+    assert Rates(**names, **errors, generated_trials=nan, real_trials=nan).accuracy == 0.7
     sizes = {"generated_trials": np.array([30.0]), "real_trials": np.array([10.0])}
-    assert Rates(**names, **known, **sizes).accuracy == pytest.approx(1 - (6 + 4) / 40)
+    assert Rates(**names, **errors, **sizes).accuracy == pytest.approx(1 - (6 + 4) / 40)

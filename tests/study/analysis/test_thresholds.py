@@ -1,4 +1,4 @@
-"""Timed arms: what people needed to see is found, and compared."""
+"""Timed arms: the exposures that people need are estimated, and compared."""
 
 import json
 from dataclasses import replace
@@ -39,13 +39,13 @@ def test_the_exposure_tells_what_accuracy_hides(findings: Findings) -> None:
 
 @pytest.mark.parametrize("truth", [150, 700])
 def test_few_trials_far_from_the_start_give_a_wide_interval_and_not_a_wrong_one(truth: int) -> None:
-    """The slope that all share is then hardly known: without that the interval held 63 % of the truths."""
+    """The slope that all share is then hardly known; intervals that ignored this held 63 % of the truths."""
     rng = np.random.default_rng(truth)
     covered = 0
     for _ in range(20):
-        found = Thresholds(timed_votes(rng, {"a": truth}, trials=60)).threshold("a")
-        assert found and found.exposure_ms.participants_and_images
-        low, high = found.exposure_ms.participants_and_images
+        threshold = Thresholds(timed_votes(rng, {"a": truth}, trials=60)).threshold("a")
+        assert threshold and threshold.exposure_ms.participants_and_images
+        low, high = threshold.exposure_ms.participants_and_images
         covered += low <= truth <= high
     assert covered >= 17
 
@@ -53,45 +53,47 @@ def test_few_trials_far_from_the_start_give_a_wide_interval_and_not_a_wrong_one(
 @pytest.mark.parametrize("truth", [150, 320, 700])
 @pytest.mark.parametrize("trials", [60, 100])
 def test_the_start_of_the_staircase_draws_nothing_towards_it(truth: int, trials: int) -> None:
-    """The mean of what the staircase asked for read 150 as up to 242 and 700 as 635."""
+    """The mean of the exposures that the staircase requested gave up to 242 for 150, and 635 for 700."""
     votes = timed_votes(
         np.random.default_rng(truth + trials), {"a": truth}, participants=150, trials=trials
     )
-    found = Thresholds(votes).threshold("a")
-    assert found and found.exposure_ms.value == pytest.approx(truth, rel=0.07)
+    threshold = Thresholds(votes).threshold("a")
+    assert threshold and threshold.exposure_ms.value == pytest.approx(truth, rel=0.07)
 
 
 def test_what_was_shown_counts_and_not_what_was_asked_for() -> None:
     rng = np.random.default_rng(9)
     votes = timed_votes(rng, {"a": 320}, participants=20, trials=80)
-    before = Thresholds(votes).threshold("a")
+    expected = Thresholds(votes).threshold("a")
     hung = rng.random(len(votes)) < 0.1
-    shown = np.where(hung, 5000, votes.shown_ms)
+    shown_ms = np.where(hung, 5000, votes.shown_ms)
     right = np.where(hung, votes.generated, votes.answered_generated)
-    found = Thresholds(replace(votes, shown_ms=shown, answered_generated=right)).threshold("a")
-    assert before and found
-    assert before.wrong_exposures == 0 and found.wrong_exposures == hung.sum()
-    assert found.exposure_ms.value == pytest.approx(before.exposure_ms.value, rel=0.1)
-    # All of an exposure of half a frame more: within the frame that a display can be off.
+    threshold = Thresholds(replace(votes, shown_ms=shown_ms, answered_generated=right)).threshold(
+        "a"
+    )
+    assert expected and threshold
+    assert expected.wrong_exposures == 0 and threshold.wrong_exposures == hung.sum()
+    assert threshold.exposure_ms.value == pytest.approx(expected.exposure_ms.value, rel=0.1)
+    # Every exposure half a frame longer: within the frame by which a display may be off.
     late = replace(votes, shown_ms=votes.shown_ms + 8)
     assert Thresholds(late).threshold("a").wrong_exposures == 0  # type: ignore[union-attr]
-    everything = Thresholds(replace(votes, shown_ms=np.full(len(votes), 5000.0)))
-    assert "a" in everything and everything.threshold("a") is None
+    all_hung = Thresholds(replace(votes, shown_ms=np.full(len(votes), 5000.0)))
+    assert "a" in all_hung and all_hung.threshold("a") is None
 
 
 def test_votes_without_a_measurement_are_counted(votes: Votes) -> None:
-    found = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).threshold("best")
-    assert found and found.unmeasured == 4000 and found.wrong_exposures == 0
+    threshold = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).threshold("best")
+    assert threshold and threshold.unmeasured == 4000 and threshold.wrong_exposures == 0
 
 
 def test_a_staircase_that_still_moves_is_not_said_to_have_settled() -> None:
     rng = np.random.default_rng(10)
-    near = Thresholds(timed_votes(rng, {"a": 480}, participants=60, trials=60)).threshold("a")
-    far = Thresholds(timed_votes(rng, {"a": 100}, participants=60, trials=44, slope=0.1)).threshold(
-        "a"
-    )
-    assert near and far
-    assert near.moving <= 6 and far.moving >= 40
+    settled = Thresholds(timed_votes(rng, {"a": 480}, participants=60, trials=60)).threshold("a")
+    unsettled = Thresholds(
+        timed_votes(rng, {"a": 100}, participants=60, trials=44, slope=0.1)
+    ).threshold("a")
+    assert settled and unsettled
+    assert settled.moving <= 6 and unsettled.moving >= 40
 
 
 def test_thresholds_of_few_images_differ_by_the_images_too() -> None:
@@ -99,13 +101,20 @@ def test_thresholds_of_few_images_differ_by_the_images_too() -> None:
     votes = timed_votes(
         rng, {"a": 400}, participants=40, trials=60, pool=30, stdev_of_images=0.5, stdev=0.05
     )
-    found = Thresholds(votes).threshold("a")
-    assert found and found.exposure_ms.participants and found.exposure_ms.participants_and_images
-    alone, both = (
-        np.log(high / low)
-        for low, high in (found.exposure_ms.participants, found.exposure_ms.participants_and_images)
+    threshold = Thresholds(votes).threshold("a")
+    assert (
+        threshold
+        and threshold.exposure_ms.participants
+        and threshold.exposure_ms.participants_and_images
     )
-    assert both > 1.3 * alone
+    participants_width, crossed_width = (
+        np.log(high / low)
+        for low, high in (
+            threshold.exposure_ms.participants,
+            threshold.exposure_ms.participants_and_images,
+        )
+    )
+    assert crossed_width > 1.3 * participants_width
 
 
 def test_what_a_staircase_drives_is_not_judged(votes: Votes, findings: Findings) -> None:
@@ -115,8 +124,8 @@ def test_what_a_staircase_drives_is_not_judged(votes: Votes, findings: Findings)
     assert findings.comparisons == []
     scored = analyse(votes, set_scores={"set random": 1, "set best": 2})
     assert scored.error_correlation is None
-    [why] = {findings.unavailable[name] for name in ("learning curve", "equivalence to chance")}
-    assert why == "a staircase drives accuracy towards 75 %, whatever the images"
+    [reason] = {findings.unavailable[name] for name in ("learning curve", "equivalence to chance")}
+    assert reason == "a staircase drives accuracy towards 75 %, whatever the images"
     content = json.loads(json.dumps(findings.as_json(), allow_nan=False))
     assert content["arms"][0]["threshold"]["participants"] == 40
     assert content["threshold_comparisons"][0]["p_holm"] < 0.001
@@ -127,9 +136,9 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(100):
         votes = timed_votes(rng, {"arm": 400}, participants=15, trials=60, pool=40)
-        found = Thresholds(votes).threshold("arm")
-        assert found and found.exposure_ms.participants_and_images
-        low, high = found.exposure_ms.participants_and_images
+        threshold = Thresholds(votes).threshold("arm")
+        assert threshold and threshold.exposure_ms.participants_and_images
+        low, high = threshold.exposure_ms.participants_and_images
         covered += low <= 400 <= high
     assert 88 <= covered <= 100
 
@@ -144,21 +153,23 @@ def test_timed_and_untimed_arms_in_one_study(votes: Votes) -> None:
     rng = np.random.default_rng(4)
     free = simulated_votes(rng, {"free": 0.7, "freer": 0.8}, participants=10)
     random = votes.chosen(votes.arm == "random")
-    found = analyse(joined([free, random]))
-    assert [arm.timed for arm in found.arms] == [False, False, True]
-    assert [(each.first, each.second) for each in found.comparisons] == [("free", "freer")]
-    assert found.threshold_comparisons == []
-    assert found.arms[0].learning and found.arms[0].equivalence
-    assert "accuracy in “random” towards" in found.unavailable["learning curve"]
+    result = analyse(joined([free, random]))
+    assert [arm.timed for arm in result.arms] == [False, False, True]
+    assert [(comparison.first, comparison.second) for comparison in result.comparisons] == [
+        ("free", "freer")
+    ]
+    assert result.threshold_comparisons == []
+    assert result.arms[0].learning and result.arms[0].equivalence
+    assert "accuracy in “random” towards" in result.unavailable["learning curve"]
 
 
 def test_an_untimed_study_knows_nothing_of_it() -> None:
     votes = simulated_votes(np.random.default_rng(5), {"a": 0.7, "b": 0.8}, participants=5)
-    found = analyse(votes)
-    assert found.threshold_comparisons == [] and found.unavailable == {}
-    assert not any(arm.timed or arm.threshold for arm in found.arms)
+    result = analyse(votes)
+    assert result.threshold_comparisons == [] and result.unavailable == {}
+    assert not any(arm.timed or arm.threshold for arm in result.arms)
     fixed = replace(votes, exposure_ms=np.full(len(votes), 250.0))
-    assert analyse(fixed) == found, "one exposure for all drives nothing"
+    assert analyse(fixed) == result, "one exposure for all drives nothing"
 
 
 def test_rows_may_come_in_any_order(votes: Votes) -> None:
@@ -187,9 +198,9 @@ def test_thresholds_beyond_the_exposures_are_counted() -> None:
 
 def test_every_participant_has_a_threshold(votes: Votes) -> None:
     thresholds = Thresholds(votes)
-    found = thresholds.by_participant()
-    assert set(found) == set(votes.participant.tolist())
-    best = [value for name, value in found.items() if name.startswith("best")]
+    person_thresholds = thresholds.by_participant()
+    assert set(person_thresholds) == set(votes.participant.tolist())
+    best = [value for name, value in person_thresholds.items() if name.startswith("best")]
     mean = thresholds.threshold("best")
     assert mean and np.exp(np.mean(np.log(best))) == pytest.approx(mean.exposure_ms.value, rel=0.03)
 

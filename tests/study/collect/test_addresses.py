@@ -1,4 +1,4 @@
-"""Images: readable in their own session, at their own time, and nowhere else."""
+"""Images are readable in their own session, at their own time, and nowhere else."""
 
 import pytest
 from sqlalchemy import select
@@ -14,10 +14,10 @@ def test_addresses_from_other_sessions_are_not_readable(served, count):
     with served.study.database.reading() as session:
         has_image = select(Trial).where(Trial.image_id.is_not(None))
         own = session.scalars(has_image.where(Trial.participant_id == 1)).all()
-        others = session.scalars(has_image.where(Trial.participant_id != 1)).all()
-    assert len(others) >= count
+        other_trials = session.scalars(has_image.where(Trial.participant_id != 1)).all()
+    assert len(other_trials) >= count
     statuses = set()
-    for number, trial in enumerate(others):
+    for number, trial in enumerate(other_trials):
         # Spread over some sessions, which may each ask only so often.
         visitor = participants[number % 10 if number % 10 != trial.participant_id - 1 else 10]
         answer = visitor.get(f"/image/{trial.address}")
@@ -52,8 +52,8 @@ def test_images_are_there_from_shortly_before_their_turn_until_their_vote(served
             if trial.image_id and current.position <= trial.position <= current.position + AHEAD
         ]
         assert readable == expected
-        asked = "generated" if current.generated else "real"
-        participant.vote(current.position, asked)
+        truth = "generated" if current.generated else "real"
+        participant.vote(current.position, truth)
 
 
 def test_an_address_ends_with_its_session(served):
@@ -84,9 +84,13 @@ def test_every_answer_with_an_image_has_the_same_headers(served):
                     headers.append(tuple(answer.headers.items()))
             tasks = participant.vote(tasks[0]["position"], tasks[0]["asks"] or "real").json["tasks"]
     assert len(headers) > 50 and len(set(headers)) == 1
-    only = dict(headers[0])
-    assert only["cache-control"] == "no-store, no-transform"
-    assert "etag" not in only and "last-modified" not in only and "content-disposition" not in only
+    shared = dict(headers[0])
+    assert shared["cache-control"] == "no-store, no-transform"
+    assert (
+        "etag" not in shared
+        and "last-modified" not in shared
+        and "content-disposition" not in shared
+    )
 
 
 def test_what_no_database_takes_is_no_mistake_of_the_server(make_study, serve, backend, capfd):

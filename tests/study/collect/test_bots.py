@@ -1,4 +1,4 @@
-"""The dry run: bots go the way that people go, and count nowhere."""
+"""The dry run: bots do what people do, and count nowhere."""
 
 from dataclasses import replace
 
@@ -25,9 +25,9 @@ def test_bots_answer_like_people_and_count_nowhere(make_study, exposure):
             .where(Trial.kind == "trial")
         ).all()  # fmt: skip
         people = session.scalars(select(Participant)).all()
-        shown = session.scalars(select(Vote.shown_ms)).all()
-    assert all(each.simulated for each in people)
+        shown_ms = session.scalars(select(Vote.shown_ms)).all()
+    assert all(person.simulated for person in people)
     assert 0.6 < sum(right) / len(right) < 0.9
-    assert {each.simulated for each in progress.participants} == {True}
+    assert {person.simulated for person in progress.participants} == {True}
     assert [(arm.completed, arm.under_way, arm.left) for arm in progress.arms] == [(0, 0, 0)] * 2
-    assert any(ms is not None for ms in shown) == (exposure == "timed")
+    assert any(ms is not None for ms in shown_ms) == (exposure == "timed")

@@ -1,4 +1,4 @@
-"""How people are known again."""
+"""Recognition of people who come again."""
 
 import pytest
 

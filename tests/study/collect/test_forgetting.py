@@ -23,8 +23,8 @@ def come_from_prolific(served, pid=PID, visit=VISIT):
 
 
 def bytes_of(study):
-    """All that SQLite keeps: the database, its journal, its index of the journal."""
-    files = sorted(Path(study.where).parent.glob(Path(study.where).name + "*"))
+    """Bytes of all files of SQLite: the database, its journal, the index of the journal."""
+    files = sorted(Path(study.location).parent.glob(Path(study.location).name + "*"))
     assert len(files) >= 2
     return b"".join(file.read_bytes() for file in files)
 
@@ -34,26 +34,26 @@ def count(study, table):
         return session.scalar(select(func.count()).select_from(table))
 
 
-@pytest.mark.parametrize("named", [PID, VISIT])
+@pytest.mark.parametrize("participant", [PID, VISIT])
 @pytest.mark.parametrize("keep_votes", [False, True])
-def test_no_byte_of_an_identifier_is_left(served, capfd, named, keep_votes):
+def test_no_byte_of_an_identifier_is_left(served, capfd, participant, keep_votes):
     study = served.study
     come_from_prolific(served).finish()
     hashes = [
         study.keys.hashed(kind, identifier).encode()
         for kind, identifier in (("person", PID), ("submission", VISIT))
     ]
-    assert all(each in bytes_of(study) for each in hashes)
+    assert all(digest in bytes_of(study) for digest in hashes)
     # The server goes on meanwhile.
-    other = served.participant()
-    forget(study.database, study.keys, named, keep_votes=keep_votes)
+    bystander = served.participant()
+    forget(study.database, study.keys, participant, keep_votes=keep_votes)
     left = bytes_of(study)
     for identifier in (PID, VISIT, PLATFORM_STUDY):
         assert identifier.encode() not in left
-    assert not any(each in left for each in hashes)
+    assert not any(digest in left for digest in hashes)
     assert count(study, Vote) == (9 if keep_votes else 0)
     assert count(study, Identity) == count(study, Token) == 1
-    other.finish()
+    bystander.finish()
     printed = capfd.readouterr()
     assert PID not in printed.out + printed.err
 
@@ -67,15 +67,15 @@ def test_postgresql_too(make_study, serve):
     forget(study.database, study.keys, PID)
     assert count(study, Identity) == 1 and count(study, Vote) == 9
     with study.database.reading() as session:
-        kept = session.scalars(select(Identity.person)).one()
-    assert kept == study.keys.hashed("person", "another")
+        person = session.scalars(select(Identity.person)).one()
+    assert person == study.keys.hashed("person", "another")
 
 
 def test_someone_forgotten_is_someone_new(served):
     come_from_prolific(served).finish()
     forget(served.study.database, served.study.keys, PID, keep_votes=True)
-    again = come_from_prolific(served)
-    assert again.resume()["answered"] == 0
+    visitor = come_from_prolific(served)
+    assert visitor.resume()["answered"] == 0
     assert count(served.study, Participant) == 2
 
 
@@ -112,7 +112,7 @@ def test_a_reader_of_the_journal_is_waited_for_and_then_named(make_study, serve,
             UserError, match="journal could not be emptied while other processes read"
         ):
             delete_participant(study.database, code)
-    # Deleted it is, and the next time the journal goes too.
+    # The participant is deleted, and the next time the journal goes too.
     assert not delete_participant(study.database, code)
     assert code.encode() not in bytes_of(study)
 
@@ -123,7 +123,7 @@ def test_forgetting_again_removes_what_a_busy_journal_kept(served, monkeypatch):
     hashed = study.keys.hashed("person", PID).encode()
     # The server's connections wait longer; this one belongs to the command.
     monkeypatch.setattr("convergan.study.storage.database._BUSY_SECONDS", 0.2)
-    database = Database(study.where)
+    database = Database(study.location)
     with study.database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Identity)) == 1
         with pytest.raises(UserError, match="stop them and try again"):

@@ -1,4 +1,4 @@
-"""The attack on the order of truths: to know plan, arm and code, to find the place, to compute what comes."""
+"""An attack on the order of truths: from plan, arm and code, find the place, and compute what comes next."""
 
 from dataclasses import replace
 
@@ -21,14 +21,14 @@ def truths_of(trials):
 
 
 def shown_to_browser(trials):
-    """What an arm without feedback tells: the truths of practice, where checks are and what they ask for."""
+    """Steps as an arm without feedback shows them: truths of practice, and places and answers of checks."""
     return [
         trial.kind if trial.kind == "trial" else (trial.kind, trial.generated) for trial in trials
     ]
 
 
 def candidates(session, secrets):
-    """Every order that somebody can compute who guesses these secrets: by place, the steps."""
+    """Orders that somebody who guesses these secrets can compute: steps, for each secret and place."""
     pools = [_pool(session, images) for images in ("real", "random")]
     return [
         steps(PLAN, secret, "random", place, *pools)
@@ -38,18 +38,18 @@ def candidates(session, secrets):
 
 
 def predicted(computed, trials):
-    """The truths of the candidate that fits best with what the browser was shown."""
-    shown = shown_to_browser(trials)
+    """Truths of the candidate that best fits what the browser was shown."""
+    revealed = shown_to_browser(trials)
 
-    def fit(found):
-        return sum(a == b for a, b in zip(shown_to_browser(found), shown, strict=True))
+    def fit(candidate):
+        return sum(a == b for a, b in zip(shown_to_browser(candidate), revealed, strict=True))
 
     return truths_of(max(computed, key=fit))
 
 
 @pytest.fixture
 def sessions(make_study, serve):
-    """A study as `create` makes it by default, and for each of ten participants code and trials."""
+    """A study as `create` makes it by default; for each of ten participants, the code and the trials."""
     study = make_study(replace(PLAN, participants=40))
     served = serve(study)
     for _ in range(10):
@@ -69,22 +69,22 @@ def sessions(make_study, serve):
         ]  # fmt: skip
 
 
-def rate_of_right_guesses(session, found, secrets):
+def rate_of_right_guesses(session, participants, secrets):
     computed = candidates(session, secrets)
-    return np.mean([predicted(computed, trials) == truths_of(trials) for _, trials in found])
+    return np.mean([predicted(computed, trials) == truths_of(trials) for _, trials in participants])
 
 
 def test_who_knows_seed_arm_place_and_code_cannot_predict(sessions):
-    session, found = sessions
-    guesses = ["", "0", "None", new_token(), *(code for code, _ in found[:3])]
+    session, participants = sessions
+    guesses = ["", "0", "None", new_token(), *(code for code, _ in participants[:3])]
     # 1,000 guesses, of which chance gets half: more than five standard deviations.
-    assert abs(rate_of_right_guesses(session, found, guesses) - 0.5) < 0.09
+    assert abs(rate_of_right_guesses(session, participants, guesses) - 0.5) < 0.09
 
 
 def test_the_researcher_who_has_the_study_can(sessions):
-    session, found = sessions
+    session, participants = sessions
     secret = session.get_one(Study, 1).order_secret
-    assert rate_of_right_guesses(session, found, [secret]) == 1
+    assert rate_of_right_guesses(session, participants, [secret]) == 1
 
 
 def test_two_studies_of_one_plan_have_different_orders(make_study, serve):

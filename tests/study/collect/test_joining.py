@@ -1,4 +1,4 @@
-"""Who gets a session, and in which arm."""
+"""Admission: who gets a session, and in which arm."""
 
 import heapq
 import random
@@ -61,12 +61,12 @@ def test_20_parallel_starts_of_one_person_are_one_session(make_study, serve, bac
     served = serve(study)
     link = new_link(study.keys, "personal")
     visitors = [served.visitor() for _ in range(20)]
-    together = threading.Barrier(20)
+    barrier = threading.Barrier(20)
     states = []
 
     def begin(visitor):
         visitor.get(f"/join/{link}")
-        together.wait(timeout=60)
+        barrier.wait(timeout=60)
         assert visitor.submit("/consent", {"agree": "yes"}).status == 303
         states.append(visitor.resume())
 
@@ -95,7 +95,7 @@ def test_people_from_prolific_are_known_again_whatever_the_visit(make_study):
 
 
 def simulate(study, *, finishers, dropping_out, seed):
-    """People come about one a minute and take about ten; some leave on the way. Finishers by arm."""
+    """Finishers by arm. People come about one a minute and take about ten minutes; some drop out."""
     randomness = random.Random(seed)
     now, leaving, finished = START, [], 0
     while finished < finishers:
@@ -168,7 +168,7 @@ def test_a_clock_that_was_wrong_for_a_moment_holds_no_place(make_study):
 
 
 def test_newcomers_go_where_there_is_a_place_whoever_idles_elsewhere(make_study):
-    """Sessions without an answer are many in one arm: the other is full all the same."""
+    """An arm with one answer is full, however many sessions without an answer the other arm has."""
     study = make_study(replace(QUICK, participants=1, feedback="both"))
     answered = start(study, someone(study, "open"))
     answer_first(study, answered)
@@ -191,14 +191,14 @@ def answer_first(study, token, now=START):
 
 def test_a_paused_study_lets_nobody_new_in(make_study):
     study = make_study()
-    known = someone(study)
-    start(study, known)
+    entry = someone(study)
+    start(study, entry)
     with study.database.writing() as session:
         session.get_one(Study, 1).paused = True
     with pytest.raises(Closed) as closed:
         start(study)
     assert not closed.value.full
-    start(study, known)
+    start(study, entry)
     # The researcher may look around.
     start(study, someone(study, "preview"))
 
@@ -211,7 +211,7 @@ def test_simulated_participants_take_nobodys_place(make_study, folders):
     start(study)
     with study.database.reading() as session:
         people = session.scalars(select(Participant)).all()
-    counts = Counter((each.simulated, each.arm.name) for each in people)
+    counts = Counter((person.simulated, person.arm.name) for person in people)
     assert set(counts.values()) == {1, 3} and len(counts) == 4
-    for each in people:
-        assert each.code.startswith("SIMULATED-") == each.simulated
+    for person in people:
+        assert person.code.startswith("SIMULATED-") == person.simulated

@@ -1,8 +1,8 @@
-"""What a browser receives before a vote does not tell a real image from a generated one, but for its pixels.
+"""The pixels alone, of all that a browser receives before a vote, tell a real image from a generated one.
 
-A classifier gets everything else of many images: sizes, headers, the bytes around the pixels, addresses, the
-state that names them, and the time that each answer took. With a planted leak it must succeed. There are two
-sets of generated images, so two arms: both show the real images, which are asked for twice as often.
+A classifier gets everything else about many images: sizes, headers, the bytes around the pixels, addresses,
+the state that names them, and the time that each answer took. With a planted leak it must succeed. There are
+two sets of generated images, so two arms: both show the real images, which are requested twice as often.
 """
 
 import struct
@@ -25,8 +25,8 @@ from studies import QUICK
 
 @pytest.fixture
 def make_served(make_study, serve, tmp_path, monkeypatch):
-    """Serves a study of sessions of so many images, and gives its folders: half as many busy real images, and
-    two sets of as many smooth generated ones. Compressed, they differ by their size alone."""
+    """Serves a study whose sessions have a given number of images. Returns it with its folders: half as many
+    busy real images, and as many smooth generated ones in each of two sets. Compressed, only sizes differ."""
     # A few sessions, of one address, that ask as fast as they can.
     for limit in ("_SESSION_LIMIT", "_ADDRESS_LIMIT"):
         monkeypatch.setattr(guard, limit, (10**9, 10**9))
@@ -71,25 +71,25 @@ def received(served, sessions):
 
 
 def features(answer):
-    """Of an answer with an image: status, headers, length, and every byte that holds no pixels."""
-    kept = bytearray()
+    """Features of an answer with an image: status, headers, length, and every byte that holds no pixels."""
+    metadata = bytearray()
     content, place = answer.body, 8
-    kept += content[:8]
+    metadata += content[:8]
     while place < len(content):
         length, kind = struct.unpack(">I4s", content[place : place + 8])
-        kept += content[place : place + 8]
+        metadata += content[place : place + 8]
         chunk = content[place + 8 : place + 8 + length]
         if kind == b"IDAT":
             # What the compression says beside the pixels: its own header and the length of its result.
-            kept += chunk[:7] + struct.pack(">I", len(zlib.decompress(chunk)))
+            metadata += chunk[:7] + struct.pack(">I", len(zlib.decompress(chunk)))
         else:
-            kept += chunk + content[place + 8 + length : place + 12 + length]
+            metadata += chunk + content[place + 8 + length : place + 12 + length]
         place += 12 + length
     assert place == len(content)
     # The date goes on for all alike.
     headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
     digests = [zlib.crc32(f"{name}: {value}".encode()) for name, value in headers]
-    return [answer.status, len(answer.body), len(headers), *digests, *kept[:80], len(kept)]
+    return [answer.status, len(answer.body), len(headers), *digests, *metadata[:80], len(metadata)]
 
 
 def text_features(address):
@@ -103,14 +103,14 @@ def auc_bounds(rows, truth, image):
         model = HistGradientBoostingClassifier(max_iter=50, random_state=0)
         scores[test] = model.fit(rows[train], truth[train]).predict_proba(rows[test])[:, 1]
     generator = np.random.default_rng(0)
-    places = [np.flatnonzero(image == each) for each in np.unique(image)]
-    found = []
+    places = [np.flatnonzero(image == image_id) for image_id in np.unique(image)]
+    aucs = []
     for _ in range(200):
-        drawn = np.concatenate(
+        resample = np.concatenate(
             [places[i] for i in generator.integers(len(places), size=len(places))]
         )
-        found.append(roc_auc_score(truth[drawn], scores[drawn]))
-    lower, upper = np.quantile(found, [0.05, 0.95])
+        aucs.append(roc_auc_score(truth[resample], scores[resample]))
+    lower, upper = np.quantile(aucs, [0.05, 0.95])
     return lower, roc_auc_score(truth, scores), upper
 
 
@@ -124,9 +124,12 @@ def test_nothing_but_pixels_tells_the_truth(make_served, images, sessions, bound
     served, _ = make_served(images)
     rows, truth, image = received(served, sessions)
     # As many sessions in each arm, so the real images twice as often as the others.
-    shown = np.unique(np.unique(image, return_counts=True)[1], return_counts=True)
+    frequencies = np.unique(np.unique(image, return_counts=True)[1], return_counts=True)
     times = sessions // 2
-    assert [each.tolist() for each in shown] == [[times, 2 * times], [images, images // 2]]
+    assert [column.tolist() for column in frequencies] == [
+        [times, 2 * times],
+        [images, images // 2],
+    ]
     assert truth.mean() == 0.5
     _, auc, upper = auc_bounds(rows, truth, image)
     assert upper < bound, f"AUC {auc:.3f}, up to {upper:.3f}"
@@ -136,8 +139,8 @@ def test_a_planted_leak_is_found(make_served):
     """The same images as compressed files, as a page that just serves a folder would have them."""
     served, folders = make_served(240)
     with served.study.database.writing() as session:
-        for each in session.execute(select(Image.id, Image.images, Image.name)).all():
-            content = (folders[each.images] / each.name).read_bytes()
-            session.execute(update(Image).where(Image.id == each.id).values(content=content))
+        for row in session.execute(select(Image.id, Image.images, Image.name)).all():
+            content = (folders[row.images] / row.name).read_bytes()
+            session.execute(update(Image).where(Image.id == row.id).values(content=content))
     lower, auc, _ = auc_bounds(*received(served, sessions=1))
     assert auc > 0.9 and lower > 0.9

@@ -1,4 +1,4 @@
-"""Timed images: seen once each, for as long as the staircase says."""
+"""Timed images are seen once each, for as long as the staircase says."""
 
 from collections import Counter
 from dataclasses import replace
@@ -29,12 +29,12 @@ def show(participant, position, key):
 
 
 def answer(participant, task):
-    """Shows what is to be shown, and answers "real" or what is asked; gives the exposure and the receipt."""
+    """Shows a task's image, answers "real" or what a check asks for; returns the exposure and the receipt."""
     key, exposure_ms = new_key(), None
     if task["image"]:
-        shown = show(participant, task["position"], key)
-        assert shown.status == 200
-        exposure_ms = shown.json["exposure_ms"]
+        response = show(participant, task["position"], key)
+        assert response.status == 200
+        exposure_ms = response.json["exposure_ms"]
     content = {"position": task["position"], "key": key, "answer": task["asks"] or "real"}
     measured = {"shown_ms": exposure_ms, "frames": 30, "frame_ms": 16.7} if exposure_ms else {}
     receipt = participant.post("/api/votes", {**content, **measured})
@@ -68,10 +68,10 @@ def test_a_vote_needs_its_image_shown_to_the_same_attempt(timed):
     participant.resume()
     assert participant.vote(1, "real").status == 409
     key = new_key()
-    shown = show(participant, 1, key)
-    assert shown.status == 200
+    response = show(participant, 1, key)
+    assert response.status == 200
     # A repeated request gets the same; another tab gets nothing.
-    assert show(participant, 1, key).body == shown.body
+    assert show(participant, 1, key).body == response.body
     assert show(participant, 1, new_key()).status == 409
     assert participant.vote(1, "real").status == 409
     assert participant.vote(1, "real", key).status == 200
@@ -95,12 +95,12 @@ def test_a_reload_gives_a_fresh_image_in_place_of_the_one_seen(timed):
         _, receipt = answer(participant, task)
         task = receipt["tasks"][0]
     assert task["kind"] == "trial"
-    before = trials_of(timed.study)
-    in_session = {trial.image_id for trial in before}
-    seen = set()
+    old_trials = trials_of(timed.study)
+    in_session = {trial.image_id for trial in old_trials}
+    seen_ids = set()
     for _ in range(8):
         current = next(t for t in trials_of(timed.study) if t.position == task["position"])
-        seen.add(current.image_id)
+        seen_ids.add(current.image_id)
         old = participant.get(task["image"]).body
         key = new_key()
         show(participant, task["position"], key)
@@ -109,15 +109,15 @@ def test_a_reload_gives_a_fresh_image_in_place_of_the_one_seen(timed):
         # Who still has the old page open cannot vote for what was seen there.
         assert participant.vote(task["position"], "real", key).status == 409
         assert participant.get(task["image"]).body != old
-    after = trials_of(timed.study)
-    assert len(seen) == 8
-    assert not seen & {trial.image_id for trial in after}
-    assert {trial.image_id for trial in after} - in_session
-    counts = Counter((trial.kind, trial.generated) for trial in after)
+    new_trials = trials_of(timed.study)
+    assert len(seen_ids) == 8
+    assert not seen_ids & {trial.image_id for trial in new_trials}
+    assert {trial.image_id for trial in new_trials} - in_session
+    counts = Counter((trial.kind, trial.generated) for trial in new_trials)
     assert counts[("trial", False)] == counts[("trial", True)] == 6
-    images = [trial.image_id for trial in after if trial.image_id]
+    images = [trial.image_id for trial in new_trials if trial.image_id]
     assert len(set(images)) == len(images)
-    assert [t.address for t in after] == [t.address for t in before]
+    assert [t.address for t in new_trials] == [t.address for t in old_trials]
     with timed.study.database.reading() as session:
         assert session.scalars(select(Participant.replaced_images)).one() == 8
 
@@ -132,8 +132,8 @@ def test_practice_may_be_seen_again_and_counts_as_nothing(timed):
 
 
 def test_what_was_seen_tells_nothing_about_what_comes(timed):
-    """The fresh image is of the seen one's kind about as often as any."""
-    same = 0
+    """The fresh image is of the same kind as the seen one about as often as by chance."""
+    matches = 0
     for _ in range(60):
         participant = timed.participant()
         tasks = participant.resume()["tasks"]
@@ -142,17 +142,17 @@ def test_what_was_seen_tells_nothing_about_what_comes(timed):
             tasks = receipt["tasks"]
         position = tasks[0]["position"]
 
-        def truth(at=position):
+        def truth(trial_position=position):
             with timed.study.database.reading() as session:
-                last = select(Trial).where(Trial.position == at)
+                last = select(Trial).where(Trial.position == trial_position)
                 return session.scalars(last.order_by(Trial.participant_id.desc())).first().generated
 
-        before = truth()
+        seen_truth = truth()
         show(participant, position, new_key())
         participant.resume()
-        same += truth() == before
+        matches += truth() == seen_truth
     # 6 of 12: half; within four standard deviations.
-    assert abs(same - 30) < 16
+    assert abs(matches - 30) < 16
 
 
 def test_unlimited_time_goes_on_with_the_same_image(served):
@@ -174,12 +174,12 @@ def test_controls_leave_the_staircase_where_it_is(make_study, serve, folders):
         tasks = receipt["tasks"]
     with study.database.reading() as session:
         controls = set(session.scalars(select(Image.id).where(Image.images == "control")))
-    expected, shown = 500, 0
+    expected, shown_controls = 500, 0
     for trial in trials_of(study):
         if trial.kind == "trial":
             assert trial.exposure_ms == expected
             if trial.image_id in controls:
-                shown += 1
+                shown_controls += 1
             else:
                 expected = next_exposure(expected, not trial.generated)
-    assert shown == 4
+    assert shown_controls == 4

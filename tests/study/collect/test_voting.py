@@ -1,4 +1,4 @@
-"""Votes: exactly once, never changed, and in order."""
+"""Votes are recorded exactly once, never changed, and in order."""
 
 import http.client
 import json
@@ -22,8 +22,10 @@ def count_votes(study):
 
 
 def session_cookie(participant):
-    """Its name, which differs from study to study, and its value."""
-    return next(each for each in participant.cookies.items() if each[0].startswith("session-"))
+    """Name and value of the session's cookie; the name differs from study to study."""
+    return next(
+        cookie for cookie in participant.cookies.items() if cookie[0].startswith("session-")
+    )
 
 
 def test_a_whole_session(served):
@@ -35,8 +37,8 @@ def test_a_whole_session(served):
     state = participant.resume()
     assert state["finished"] and state["answered"] == 9 and state["tasks"] == []
     with served.study.database.reading() as session:
-        (one,) = session.scalars(select(Participant)).all()
-        assert one.outcome == "completed" and one.finished_at is not None
+        (row,) = session.scalars(select(Participant)).all()
+        assert row.outcome == "completed" and row.finished_at is not None
         votes = session.scalars(select(Vote).order_by(Vote.position)).all()
     assert [vote.position for vote in votes] == list(range(1, 10))
     assert {vote.response_ms for vote in votes} == {1000.5}
@@ -52,9 +54,12 @@ def test_the_truth_is_told_after_the_vote_and_only_where_it_is_to_be(make_study,
         while tasks:
             task = tasks[0]
             receipt = participant.vote(task["position"], task["asks"] or "real").json
-            told = task["kind"] == "practice" or (task["kind"], feedback) == ("trial", "after-each")
+            disclosed = task["kind"] == "practice" or (task["kind"], feedback) == (
+                "trial",
+                "after-each",
+            )
             truth = "generated" if truths[task["position"]] else "real"
-            assert receipt["truth"] == (truth if told else None)
+            assert receipt["truth"] == (truth if disclosed else None)
             tasks = receipt["tasks"]
 
 
@@ -62,25 +67,25 @@ def test_each_vote_five_times_at_once_is_one_vote(make_study, serve, backend):
     served = serve(make_study(backend=backend))
     participant = served.participant()
     name, token = session_cookie(participant)
-    position, together = 1, threading.Barrier(5)
+    position, barrier = 1, threading.Barrier(5)
     tasks = participant.resume()["tasks"]
     while tasks:
         answer = {"position": position, "key": new_key(), "answer": tasks[0]["asks"] or "real"}
         answers = []
 
-        def send(content=answer, found=answers):
+        def send(content=answer, replies=answers):
             visitor = served.visitor()
             visitor.cookies[name] = token
-            together.wait(timeout=120)
-            found.append(visitor.post("/api/votes", content))
+            barrier.wait(timeout=120)
+            replies.append(visitor.post("/api/votes", content))
 
         threads = [threading.Thread(target=send) for _ in range(5)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(timeout=120)
-        assert [each.status for each in answers] == [200] * 5
-        assert len({each.body for each in answers}) == 1
+        assert [reply.status for reply in answers] == [200] * 5
+        assert len({reply.body for reply in answers}) == 1
         tasks = answers[0].json["tasks"]
         position += 1
     assert count_votes(served.study) == 9
@@ -165,10 +170,10 @@ def test_two_missed_checks_are_too_many_and_one_is_not(served):
         participant = served.participant()
         tasks, left = participant.resume()["tasks"], missed
         while tasks:
-            asked = tasks[0]["asks"]
-            answer = asked or "real"
-            if asked and left:
-                answer = "real" if asked == "generated" else "generated"
+            requested = tasks[0]["asks"]
+            answer = requested or "real"
+            if requested and left:
+                answer = "real" if requested == "generated" else "generated"
                 left -= 1
             tasks = participant.vote(tasks[0]["position"], answer).json["tasks"]
         with served.study.database.reading() as session:

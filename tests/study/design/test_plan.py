@@ -26,8 +26,8 @@ def test_a_plan_that_cannot_be_is_refused(settings, expected):
 
 
 def test_arms_are_feedback_times_images():
-    both = Plan(feedback="both")
-    assert arms_of(both, ["random", "top-1%"]) == [
+    plan = Plan(feedback="both")
+    assert arms_of(plan, ["random", "top-1%"]) == [
         ArmPlan("random, no feedback", "random", False),
         ArmPlan("random, feedback", "random", True),
         ArmPlan("top-1%, no feedback", "top-1%", False),

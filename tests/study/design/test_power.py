@@ -18,20 +18,20 @@ from harness.simulated_votes import simulated_rates
 def test_power_is_that_of_simulated_studies(
     participants: int, trials: int, difference: float
 ) -> None:
-    """Around one half, where the binomial varies as the formula has it."""
+    """Accuracies are near one half, where the variance of the binomial is the formula's."""
     rng = np.random.default_rng(participants)
-    one, other = (
+    first, second = (
         simulated_rates(rng, mean, participants=participants, trials=trials, runs=4000)
         for mean in (0.5 + difference / 2, 0.5 - difference / 2)
     )
-    found = (ttest_ind(one, other).pvalue < 0.05).mean()
-    assert power_of_difference(participants, trials, difference) == pytest.approx(found, abs=0.025)
+    rate = (ttest_ind(first, second).pvalue < 0.05).mean()
+    assert power_of_difference(participants, trials, difference) == pytest.approx(rate, abs=0.025)
 
 
 def test_power_of_thresholds_is_that_of_simulated_studies() -> None:
-    one, other = np.random.default_rng(0).normal([[0.8], [0]], 1, (4000, 2, 20)).swapaxes(0, 1)
-    found = (ttest_ind(one, other, axis=1).pvalue < 0.05).mean()
-    assert power_of_thresholds(20, 0.8) == pytest.approx(found, abs=0.025)
+    first, second = np.random.default_rng(0).normal([[0.8], [0]], 1, (4000, 2, 20)).swapaxes(0, 1)
+    rate = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
+    assert power_of_thresholds(20, 0.8) == pytest.approx(rate, abs=0.025)
     with pytest.raises(UserError, match="difference: expected at least 0, got -1"):
         power_of_thresholds(20, -1)
 
@@ -62,7 +62,7 @@ def test_impossible_studies(arguments: tuple[int, int, float], message: str) -> 
 
 
 def test_power_with_images_as_samples_is_that_of_simulated_studies() -> None:
-    """Of the difference of two arms' means as votes make them, each arm with images of its own."""
+    """The difference is between the means of two arms, each with images of its own."""
     rng = np.random.default_rng(0)
     people, images, runs, difference = 30, 40, 4000, 0.1
     noise = np.zeros((2, runs))
@@ -72,20 +72,20 @@ def test_power_with_images_as_samples_is_that_of_simulated_studies() -> None:
         )
         noise[arm] = rates.mean(1) + rng.normal(0, 0.16, (runs, images)).mean(1) / 2
     spread = (noise[0] - noise[1]).std()
-    found = (np.abs(noise[0] - noise[1] + difference) > 1.99 * spread).mean()
+    rate = (np.abs(noise[0] - noise[1] + difference) > 1.99 * spread).mean()
     power = power_of_difference(
         people, 50, difference, stdev_between=0.05, images=images, stdev_between_images=0.16
     )
-    assert power == pytest.approx(found, abs=0.03)
+    assert power == pytest.approx(rate, abs=0.03)
     assert power < power_of_difference(people, 50, difference, stdev_between=0.05) - 0.02
 
 
 def test_more_arms_need_more_and_the_fewest_participants_are_enough() -> None:
     assert power_of_difference(40, 100, 0.05, arms=6) < power_of_difference(40, 100, 0.05)
-    needed = participants_needed(0.8, 100, 0.05, images=200, arms=3)
+    participants = participants_needed(0.8, 100, 0.05, images=200, arms=3)
     options = {"images": 200, "arms": 3}
-    assert power_of_difference(needed, 100, 0.05, **options) >= 0.8
-    assert power_of_difference(needed - 1, 100, 0.05, **options) < 0.8
+    assert power_of_difference(participants, 100, 0.05, **options) >= 0.8
+    assert power_of_difference(participants - 1, 100, 0.05, **options) < 0.8
     with pytest.raises(UserError, match="this difference and number of images allow"):
         participants_needed(0.9, 100, 0.01, images=10)
 

@@ -1,4 +1,4 @@
-"""Votes on their way out: which ones, and what they say."""
+"""Export: which votes it has, and what they say."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ from studies import QUICK
 
 @pytest.fixture
 def voted(make_study, serve, backend):
-    """Two who count, in different arms; one who left, one who missed the checks, one bot."""
+    """A study with two people who count, in different arms, one who left, one who missed checks, a bot."""
     served = serve(make_study(replace(QUICK, feedback="both"), backend=backend))
     for answer in ("real", "generated"):
         served.participant().finish(answer)
@@ -42,13 +42,13 @@ def voted(make_study, serve, backend):
 
 def read_simulated(study):
     try:
-        return len(read_votes(study.where, simulated=True))
+        return len(read_votes(study.location, simulated=True))
     except UserError:
         return 0
 
 
 def test_votes_that_count_are_read(voted):
-    votes = read_votes(voted.where)
+    votes = read_votes(voted.location)
     assert len(votes) == 8
     with voted.database.reading() as session:
         people = session.scalars(select(Participant).order_by(Participant.id)).all()[:2]
@@ -73,18 +73,18 @@ def test_votes_that_count_are_read(voted):
 
 
 def test_simulated_votes_are_apart_and_say_so(voted):
-    votes = read_votes(voted.where, simulated=True)
+    votes = read_votes(voted.location, simulated=True)
     assert all(name.startswith("SIMULATED-") for name in {*votes.participant, *votes.arm})
 
 
 def test_csv_and_parquet_hold_the_same(voted, tmp_path):
     out = tmp_path / "export" / "here"
-    assert export_study(voted.where, out) == 8
+    assert export_study(voted.location, out) == 8
     with pytest.raises(
         UserError, match=r"^out: expected a new file, got .*votes\.csv, which exists"
     ):
-        export_study(voted.where, out)
-    assert export_study(voted.where, out, overwrite=True) == 8
+        export_study(voted.location, out)
+    assert export_study(voted.location, out, overwrite=True) == 8
     assert sorted(file.name for file in out.iterdir()) == [
         "answers.csv", "codebook.md", "consent.txt", "images.csv", "mixed_model.R",
         "participants.csv", "plan.json", "record.csv", "stages.csv", "votes.csv", "votes.parquet",
@@ -92,7 +92,7 @@ def test_csv_and_parquet_hold_the_same(voted, tmp_path):
     parquet = pyarrow.parquet.read_table(out / "votes.parquet")
     text = pyarrow.csv.read_csv(out / "votes.csv")
     assert parquet.column_names == text.column_names and parquet.num_rows == text.num_rows == 8
-    votes = read_votes(voted.where)
+    votes = read_votes(voted.location)
     for table in (parquet, text):
         for name in ("participant", "image", "trial", "generated", "response_seconds"):
             assert table[name].to_pylist() == getattr(votes, name).tolist()
@@ -100,18 +100,18 @@ def test_csv_and_parquet_hold_the_same(voted, tmp_path):
 
 
 def test_everyone_is_in_the_table_of_participants(voted, tmp_path):
-    export_study(voted.where, tmp_path)
+    export_study(voted.location, tmp_path)
     people = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
-    assert [each["state"] for each in people] == [
+    assert [person["state"] for person in people] == [
         "completed",
         "completed",
         "under way",
         "attention",
     ]
-    assert [each["answered"] for each in people] == [9, 9, 1, 9]
-    assert [each["missed_checks"] for each in people] == [0, 0, 0, 3]
-    assert not any(each["flags"] for each in people), "of four trials nothing is concluded"
-    assert left_out(voted.where) == (
+    assert [person["answered"] for person in people] == [9, 9, 1, 9]
+    assert [person["missed_checks"] for person in people] == [0, 0, 0, 3]
+    assert not any(person["flags"] for person in people), "of four trials nothing is concluded"
+    assert left_out(voted.location) == (
         "Not counted: 1 participant who missed two or more attention checks.",
         "Not counted: 1 participant who did not finish.",
     )
@@ -124,19 +124,19 @@ def test_timed_studies_have_a_threshold_for_each_participant(make_study, folders
     assert finished == 60
     with study.database.writing() as session:
         session.get_one(Participant, 1).replaced_images = 3
-    export_study(study.where, tmp_path, simulated=True)
+    export_study(study.location, tmp_path, simulated=True)
     people = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
     votes = pyarrow.csv.read_csv(tmp_path / "votes.csv").to_pylist()
-    assert [each["replaced_images"] for each in people] == [3, *[0] * (len(people) - 1)]
-    (one,) = [each for each in people if each["state"] == "completed"]
-    mine = [each["exposure_ms"] for each in votes]
-    assert mine[0] == 500 and 50 <= one["threshold_ms"] <= 2000
+    assert [person["replaced_images"] for person in people] == [3, *[0] * (len(people) - 1)]
+    (completed,) = [person for person in people if person["state"] == "completed"]
+    exposures = [vote["exposure_ms"] for vote in votes]
+    assert exposures[0] == 500 and 50 <= completed["threshold_ms"] <= 2000
     exported = read_collected(tmp_path / "votes.csv")
-    for read in (read_votes(study.where, simulated=True), exported):
-        assert read.exposure_ms.tolist() == mine
-        (arm,) = analyse(read).arms
+    for loaded in (read_votes(study.location, simulated=True), exported):
+        assert loaded.exposure_ms.tolist() == exposures
+        (arm,) = analyse(loaded).arms
         # The middle of the most likely distribution, and the most likely threshold of the one in it.
-        assert arm.threshold.exposure_ms.value == pytest.approx(one["threshold_ms"], rel=0.02)
+        assert arm.threshold.exposure_ms.value == pytest.approx(completed["threshold_ms"], rel=0.02)
 
 
 def test_a_study_without_votes_says_so(make_study):
@@ -144,16 +144,16 @@ def test_a_study_without_votes_says_so(make_study):
     with pytest.raises(
         UserError, match="expected votes of participants who have finished, got none"
     ):
-        read_votes(study.where)
+        read_votes(study.location)
     with pytest.raises(UserError, match="expected votes of simulated participants"):
-        read_votes(study.where, simulated=True)
+        read_votes(study.location, simulated=True)
 
 
 def test_pictures_have_the_names_of_the_votes(make_study):
     study = make_study()
     with study.database.reading() as session:
-        for each in session.execute(select(Image.images, Image.name, Image.content)).all()[:5]:
-            assert picture_of(session, f"{each.images}/{each.name}") == each.content
+        for row in session.execute(select(Image.images, Image.name, Image.content)).all()[:5]:
+            assert picture_of(session, f"{row.images}/{row.name}") == row.content
         assert picture_of(session, "real/absent.png") is None
 
 
@@ -168,11 +168,11 @@ def test_the_script_for_r_runs(make_study, tmp_path, timed):
     for _ in range(8):
         run_bot(study.database)
     with study.database.writing() as session:
-        # As people's, whose arms may have numbers for names.
+        # As if of people, whose arms may have numbers for names.
         session.execute(update(Participant).values(simulated=False))
         for arm in session.scalars(select(Arm)):
             arm.name = f"{arm.id:02}"
-    export_study(study.where, tmp_path)
+    export_study(study.location, tmp_path)
     done = subprocess.run(
         ["Rscript", "mixed_model.R"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
@@ -184,7 +184,7 @@ def test_the_script_for_r_runs(make_study, tmp_path, timed):
 def test_flags_go_with_the_participants(make_study, serve, tmp_path):
     served = serve(make_study(replace(QUICK, trials=20, longest_run=10)))
     served.participant().finish()
-    export_study(served.study.where, tmp_path)
+    export_study(served.study.location, tmp_path)
     [person] = pyarrow.csv.read_csv(tmp_path / "participants.csv").to_pylist()
     assert person["flags"] == "same answer, leaning"
 
@@ -193,14 +193,14 @@ def test_controls_are_marked_and_count_in_nothing_else(make_study, serve, folder
     study = make_study(replace(QUICK, controls=3, trials=20), controls=folders["best"])
     served = serve(study)
     served.participant().finish("generated")
-    votes = read_votes(study.where)
+    votes = read_votes(study.location)
     assert votes.control.sum() == 3 and len(votes) == 23
     assert votes.generated[votes.control].all()
     assert all(name.startswith("control/") for name in votes.image[votes.control])
     assert sorted(votes.trial) == list(range(1, 24)), "to who takes part they are trials"
     [arm] = analyse(votes).arms
     assert arm.votes == 20
-    export_study(study.where, tmp_path)
+    export_study(study.location, tmp_path)
     assert read_collected(tmp_path / "votes.csv").control.tolist() == votes.control.tolist()
 
 
@@ -208,9 +208,9 @@ def test_a_report_holds_to_the_plans_rules(make_study, serve, tmp_path):
     study = make_study(replace(QUICK, trials=20, longest_run=10, margin=0.1))
     serve(study).participant().finish()
     console = Console(quiet=True)
-    made = report_study(study.where, tmp_path / "a.html", console=console)
-    assert made.findings.margin == 0.1 and made.findings.screens.longest_run == 10
-    assert made.findings.arms[0].conclusion == "everyone flagged"
-    assert not any("margin" in note for note in made.notes)
-    other = report_study(study.where, tmp_path / "b.html", console=console, margin=0.05)
-    assert "The margin is 5 points instead of the plan's 10." in other.notes
+    report = report_study(study.location, tmp_path / "a.html", console=console)
+    assert report.findings.margin == 0.1 and report.findings.screens.longest_run == 10
+    assert report.findings.arms[0].conclusion == "everyone flagged"
+    assert not any("margin" in note for note in report.notes)
+    changed_report = report_study(study.location, tmp_path / "b.html", console=console, margin=0.05)
+    assert "The margin is 5 points instead of the plan's 10." in changed_report.notes

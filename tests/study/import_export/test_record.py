@@ -28,17 +28,17 @@ def table(path):
 
 @pytest.fixture
 def exported(make_study, serve, folders, tmp_path):
-    """One who finished, one who left after three answers, one who gave none."""
+    """A study and its export: one person finished, one left after three answers, one gave none."""
     served = serve(make_study(replace(QUICK, consent="We keep nothing.")))
     served.participant().finish()
     left = served.participant("open")
     for position in (1, 2, 3):
-        how = {"input": "key", "device": "computer", "window_width": 800, "window_height": 600}
+        client = {"input": "key", "device": "computer", "window_width": 800, "window_height": 600}
         content = {"position": position, "key": "k" * 16, "answer": "real", "response_ms": 500}
-        assert left.post("/api/votes", {**content, **how}).status == 200
+        assert left.post("/api/votes", {**content, **client}).status == 200
     served.participant()
     out = tmp_path / "out"
-    assert export_study(served.study.where, out) == 4
+    assert export_study(served.study.location, out) == 4
     return served.study, out
 
 
@@ -46,10 +46,10 @@ def test_every_answer_of_everybody_is_there(exported):
     _, out = exported
     answers = table(out / "answers.csv")
     assert len(answers) == 9 + 3 and len(table(out / "votes.csv")) == 4
-    kinds = [each["kind"] for each in answers[:9]]
+    kinds = [row["kind"] for row in answers[:9]]
     assert sorted(kinds) == ["check"] * 3 + ["practice"] * 2 + ["trial"] * 4
-    assert all((each["image"] == "") == (each["kind"] == "check") for each in answers)
-    assert all(float(each["recorded_at"]) > 1e9 for each in answers)
+    assert all((row["image"] == "") == (row["kind"] == "check") for row in answers)
+    assert all(float(row["recorded_at"]) > 1e9 for row in answers)
     assert answers[9]["input"] == "key" and answers[9]["window_width"] == "800"
     assert answers[0]["input"] == answers[0]["window_width"] == ""
 
@@ -63,9 +63,9 @@ def test_participants_and_their_flow(exported):
     assert finished["median_response_seconds"] == "1.0005"
     assert (left["finished_at"], left["inputs"], left["windows"]) == ("", "key", "800x600")
     assert left["devices"] == "computer" and idle["seconds"] == idle["inputs"] == ""
-    arm, whole = table(out / "stages.csv")
-    assert {**arm, "arm": "all"} == whole
-    assert list(whole.values()) == ["all", "3", "2", "2", "1", "0", "1"]
+    arm, total = table(out / "stages.csv")
+    assert {**arm, "arm": "all"} == total
+    assert list(total.values()) == ["all", "3", "2", "2", "1", "0", "1"]
 
 
 def test_the_plan_the_consent_the_images_with_hashes_and_the_record_go_along(exported, folders):
@@ -75,11 +75,11 @@ def test_the_plan_the_consent_the_images_with_hashes_and_the_record_go_along(exp
     assert (out / "consent.txt").read_text() == "We keep nothing.\n"
     images = table(out / "images.csv")
     assert len(images) == 160
-    for each in (images[0], images[-1]):
-        folder, _, name = each["image"].partition("/")
+    for row in (images[0], images[-1]):
+        folder, _, name = row["image"].partition("/")
         content = (folders[folder] / name).read_bytes()
-        assert each["sha256"] == hashlib.sha256(content).hexdigest()
-    assert [each["what"] for each in table(out / "record.csv")] == ["created", "exported"]
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+    assert [row["what"] for row in table(out / "record.csv")] == ["created", "exported"]
 
 
 def test_the_codebook_has_every_column_of_every_table(exported):
@@ -96,10 +96,10 @@ def test_the_codebook_has_every_column_of_every_table(exported):
 
 def test_a_study_in_which_nobody_has_finished_is_exported(make_study, tmp_path):
     study = make_study()
-    assert export_study(study.where, tmp_path / "out") == 0
+    assert export_study(study.location, tmp_path / "out") == 0
     assert table(tmp_path / "out" / "votes.csv") == table(tmp_path / "out" / "answers.csv") == []
     with pytest.raises(UserError, match="expected votes of participants who have finished"):
-        read_votes(study.where)
+        read_votes(study.location)
 
 
 def test_what_researchers_do_is_recorded_and_cannot_be_unrecorded(make_study, serve, backend):
@@ -142,27 +142,27 @@ def test_a_size_that_was_changed_stands_in_the_report(make_study, serve, tmp_pat
     served.participant().finish()
     with served.study.database.writing() as session:
         note(session, "quota", "40 to 60 participants in each arm")
-    report_study(served.study.where, tmp_path / "report.html")
+    report_study(served.study.location, tmp_path / "report.html")
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    said = f"Changed on {today}, after the plan was frozen: 40 to 60 participants in each arm."
-    assert said in " ".join(capsys.readouterr().out.split())
-    assert said in " ".join((tmp_path / "report.html").read_text().split())
+    sentence = f"Changed on {today}, after the plan was frozen: 40 to 60 participants in each arm."
+    assert sentence in " ".join(capsys.readouterr().out.split())
+    assert sentence in " ".join((tmp_path / "report.html").read_text().split())
 
 
 def test_the_plan_is_a_text_to_register(make_study, folders, capsys, tmp_path):
     sets = {"random": folders["random"], "best": folders["best"]}
     study = make_study(replace(QUICK, participants=40), generated=sets)
-    found = preregistration(read_plan(study.where))
+    registration = preregistration(read_plan(study.location))
     for expected in (
         "## Hypotheses", "within 5 points of 50 %", "40 participants in each arm",
         "| 7.3 points |", "miss more than 1 of 3 attention checks", "Holm",
         "Arm best: generated images of best", "> You will look at images",
     ):  # fmt: skip
-        assert expected in found, expected
-    assert "this is no preregistration" not in found
-    assert main(["study", "plan", study.where, "--markdown"]) == 0
-    assert capsys.readouterr().out == found
-    assert main(["study", "plan", study.where, "--out", str(tmp_path / "plan.json")]) == 0
+        assert expected in registration, expected
+    assert "this is no preregistration" not in registration
+    assert main(["study", "plan", study.location, "--markdown"]) == 0
+    assert capsys.readouterr().out == registration
+    assert main(["study", "plan", study.location, "--out", str(tmp_path / "plan.json")]) == 0
     assert json.loads((tmp_path / "plan.json").read_text())["plan"]["participants"] == 40
 
 
@@ -175,23 +175,25 @@ def test_the_text_has_the_plans_own_rules(make_study, folders, tmp_path):
     study = make_study(
         plan, generated=sets, controls=write_images(tmp_path / "fakes", ("noise",), 3)
     )
-    stored = read_plan(study.where)
-    found = preregistration(stored)
+    stored = read_plan(study.location)
+    registration = preregistration(stored)
     for expected in (
         "within 7 points of 50 %", "a margin of 7 points",
         "the median response time is below 0.35 s; or the same answer is given 12 times in a row; or the"
         " criterion is 1.5 or more from 0", "3 obvious fakes among the trials",
     ):  # fmt: skip
-        assert expected in found, expected
+        assert expected in registration, expected
     # The obvious fakes, three images, say nothing about the power.
     del stored["images"]["control"]
-    assert found.partition("## Sample")[2] == preregistration(stored).partition("## Sample")[2]
+    assert (
+        registration.partition("## Sample")[2] == preregistration(stored).partition("## Sample")[2]
+    )
     # A study of an earlier version has the rules by which the report will go.
     for name in ("margin", "fastest_ms", "longest_run", "most_leaning", "controls"):
         del stored["plan"][name]
-    found = preregistration(stored)
-    assert "within 5 points of 50 %" in found and "is below 0.4 s" in found
-    assert "given 25 times" in found and "obvious fakes" not in found
+    registration = preregistration(stored)
+    assert "within 5 points of 50 %" in registration and "is below 0.4 s" in registration
+    assert "given 25 times" in registration and "obvious fakes" not in registration
 
 
 def test_obvious_fakes_are_marked_and_the_flagged_named(make_study, serve, folders, tmp_path):
@@ -199,10 +201,10 @@ def test_obvious_fakes_are_marked_and_the_flagged_named(make_study, serve, folde
     served = serve(make_study(plan, controls=folders["best"]))
     served.participant().finish()
     out = tmp_path / "out"
-    export_study(served.study.where, out)
+    export_study(served.study.location, out)
     for name in ("votes.csv", "answers.csv"):
-        marked = [each["image"] for each in table(out / name) if each["control"] == "true"]
-        assert len(marked) == 3 and all(each.startswith("control/") for each in marked), name
+        marked = [row["image"] for row in table(out / name) if row["control"] == "true"]
+        assert len(marked) == 3 and all(image.startswith("control/") for image in marked), name
     assert table(out / "participants.csv")[0]["flags"] == "same answer, leaning"
     columns = {"control", "flags"}
     assert columns <= set((out / "codebook.md").read_text().split("`"))
@@ -211,18 +213,18 @@ def test_obvious_fakes_are_marked_and_the_flagged_named(make_study, serve, folde
 def test_a_text_that_comes_too_late_says_so(make_study, serve):
     served = serve(make_study())
     served.participant()
-    found = preregistration(read_plan(served.study.where))
-    assert "1 participant had started" in found and "no preregistration" in found
+    registration = preregistration(read_plan(served.study.location))
+    assert "1 participant had started" in registration and "no preregistration" in registration
 
 
 def test_the_keys_of_another_study_are_refused(make_study, capsys):
-    one, other = make_study(), make_study()
-    database, _ = open_with_keys(one.where, one.key_file)
+    first, second = make_study(), make_study()
+    database, _ = open_with_keys(first.location, first.key_file)
     database.close()
     for command in ("serve", "invite"):
-        assert main(["study", command, one.where, "--key", str(other.key_file)]) != 0
+        assert main(["study", command, first.location, "--key", str(second.key_file)]) != 0
         assert "got those of another study" in capsys.readouterr().err
-    assert main(["study", "forget", one.where, "X", "--key", str(other.key_file)]) != 0
+    assert main(["study", "forget", first.location, "X", "--key", str(second.key_file)]) != 0
 
 
 def test_a_study_is_for_its_owner_alone(make_study, tmp_path):

@@ -29,9 +29,9 @@ def file(folder: Path, *lines: str, name: str = "votes.csv") -> Path:
 def assert_equal(first: Votes | Rates, second: Votes | Rates) -> None:
     assert type(first) is type(second)
     for field in fields(first):
-        one, other = getattr(first, field.name), getattr(second, field.name)
-        assert one.dtype.kind == other.dtype.kind, field.name
-        np.testing.assert_array_equal(one, other, field.name)
+        first_column, second_column = getattr(first, field.name), getattr(second, field.name)
+        assert first_column.dtype.kind == second_column.dtype.kind, field.name
+        np.testing.assert_array_equal(first_column, second_column, field.name)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -45,9 +45,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
     write_collected(path, votes)
     assert_equal(read_collected(path), votes)
     rates = rates_of(votes.chosen(votes.generated | (votes.arm != "a, with comma")))
-    known = rates.chosen(~np.isnan(rates.error_on_real))
-    write_collected(path, known)
-    assert_equal(read_collected(path), known)
+    complete = rates.chosen(~np.isnan(rates.error_on_real))
+    write_collected(path, complete)
+    assert_equal(read_collected(path), complete)
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
@@ -77,17 +77,17 @@ def test_controls_are_obvious_fakes(tmp_path: Path) -> None:
     real = file(tmp_path, header, "1,g,1,1,0,,", "1,r,0,0,1,,")
     with pytest.raises(UserError, match=r"votes\.csv row 2: expected a control to be generated"):
         read_collected(real)
-    both = file(tmp_path, header, "1,g,1,1,0,,", "2,g,1,1,1,,")
+    mixed = file(tmp_path, header, "1,g,1,1,0,,", "2,g,1,1,1,,")
     with pytest.raises(UserError, match="expected every image a control or none"):
-        read_collected(both)
+        read_collected(mixed)
 
 
 def test_other_names_of_columns(tmp_path: Path) -> None:
     path = file(tmp_path, "worker,file,is_fake,said_fake,model", "w1,a,1,0,GAN")
     out = tmp_path / "out.parquet"
     names = ["participant=worker", "image=file", "generated=is_fake"]
-    said = import_votes(path, out, [*names, "answered_generated=said_fake", "arm=model"])
-    assert said == f"{out}: 1 votes of 1 participants in 1 arm"
+    summary = import_votes(path, out, [*names, "answered_generated=said_fake", "arm=model"])
+    assert summary == f"{out}: 1 votes of 1 participants in 1 arm"
     votes = read_collected(out)
     assert isinstance(votes, Votes)
     assert (votes.participant[0], votes.arm[0], votes.images[0]) == ("w1", "GAN", "GAN")
@@ -116,9 +116,9 @@ def test_rates_alone_say_what_they_cannot_tell(tmp_path: Path) -> None:
     path = file(
         tmp_path, "participant,arm,error_on_generated,error_on_real", "p,GAN,0.25,.5", "q,GAN,0,1"
     )
-    said = import_votes(path, tmp_path / "out.csv").splitlines()
-    assert said[0].endswith("error rates of 2 participants in 1 arm")
-    missing = [line.removeprefix("not available: ") for line in said[1:]]
+    lines = import_votes(path, tmp_path / "out.csv").splitlines()
+    assert lines[0].endswith("error rates of 2 participants in 1 arm")
+    missing = [line.removeprefix("not available: ") for line in lines[1:]]
     assert "learning curve (needs single votes)" in missing
     assert "Krippendorff's alpha (needs single votes)" in missing
     assert "d' and criterion (needs the number of each participant's trials)" in missing
@@ -127,8 +127,8 @@ def test_rates_alone_say_what_they_cannot_tell(tmp_path: Path) -> None:
         "participant,error_on_generated,error_on_real,generated_trials,real_trials",
         "p,0.25,.5,20,20",
     )
-    said = import_votes(with_trials, tmp_path / "out.csv", overwrite=True).splitlines()
-    assert not any("d'" in line for line in said) and any("learning" in line for line in said)
+    lines = import_votes(with_trials, tmp_path / "out.csv", overwrite=True).splitlines()
+    assert not any("d'" in line for line in lines) and any("learning" in line for line in lines)
 
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "human-votes" / "cifar10.csv"
@@ -144,14 +144,17 @@ def test_real_participants_of_thirteen_models() -> None:
     with REAL.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     for model in {row["model"] for row in rows}:
-        own, here = [row for row in rows if row["model"] == model], rates.chosen(rates.arm == model)
-        for column, ours in (
-            ("err_rt", 1 - here.accuracy),
-            ("f_err_rt", here.error_on_generated),
-            ("r_err_rt", here.error_on_real),
+        own, model_rates = (
+            [row for row in rows if row["model"] == model],
+            rates.chosen(rates.arm == model),
+        )
+        for column, errors in (
+            ("err_rt", 1 - model_rates.accuracy),
+            ("f_err_rt", model_rates.error_on_generated),
+            ("r_err_rt", model_rates.error_on_real),
         ):
-            theirs = sum(float(row[column]) for row in own) / len(own)
-            assert ours.mean() == pytest.approx(theirs, abs=1e-12)
+            expected = sum(float(row[column]) for row in own) / len(own)
+            assert errors.mean() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(

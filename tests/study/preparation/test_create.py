@@ -1,4 +1,4 @@
-"""From folders to a database: which images, how they are stored, what is refused."""
+"""Creation of a study from folders: which images, how they are stored, what is refused."""
 
 import os
 from collections import Counter
@@ -42,15 +42,15 @@ def test_what_is_planned_is_stored(make_study, folders, backend):
     assert [arm.name for arm in arms] == [
         "random, no feedback", "random, feedback", "best, no feedback", "best, feedback",
     ]  # fmt: skip
-    found = images_of(study)
-    assert Counter(row.images for row in found) == {"real": 80, "random": 80, "best": 80}
-    assert all(row.generated == (row.images != "real") for row in found)
-    practice = Counter(row.images for row in found if row.practice)
+    rows = images_of(study)
+    assert Counter(row.images for row in rows) == {"real": 80, "random": 80, "best": 80}
+    assert all(row.generated == (row.images != "real") for row in rows)
+    practice = Counter(row.images for row in rows if row.practice)
     assert practice == {"real": 1, "random": 1, "best": 1}
 
 
 def test_both_kinds_of_image_are_files_of_one_kind(make_study, folders, tmp_path):
-    """Other sizes, formats and metadata: nothing of it is left."""
+    """Differences of size, format and metadata do not remain."""
     generated = tmp_path / "generated"
     generated.mkdir()
     for number in range(20):
@@ -59,18 +59,16 @@ def test_both_kinds_of_image_are_files_of_one_kind(make_study, folders, tmp_path
         picture = Picture.effect_noise((40 + number, 30), 60).convert("RGB")
         picture.save(generated / f"{number}.jpg", exif=exif, comment=b"generated")
     study = make_study(generated={"made": generated})
-    found = images_of(study)
-    assert len({len(row.content) for row in found}) == 1
+    rows = images_of(study)
+    assert len({len(row.content) for row in rows}) == 1
     with study.database.reading() as session:
-        assert session.get_one(Study, 1).content_length == len(found[0].content)
-    for row in found:
+        assert session.get_one(Study, 1).content_length == len(rows[0].content)
+    for row in rows:
         with Picture.open(BytesIO(row.content)) as picture:
             assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (16, 16))
             assert picture.info == {} and not picture.getexif()
     # One header, and one end.
-    assert (
-        len({row.content[:33] for row in found}) == len({row.content[-12:] for row in found}) == 1
-    )
+    assert len({row.content[:33] for row in rows}) == len({row.content[-12:] for row in rows}) == 1
 
 
 def test_pixels_are_what_the_decoder_gives(make_study, folders):
@@ -103,18 +101,20 @@ def test_names_are_relative_with_their_folders(make_study, tmp_path):
 
 
 def test_too_few_images_and_unreadable_ones_are_named(tmp_path, folders):
-    few = write_images(tmp_path / "few", ("circles",), 2)
+    small = write_images(tmp_path / "few", ("circles",), 2)
     broken = write_images(tmp_path / "broken", ("circles",), 3)
     (broken / "0001.png").write_bytes(b"no image")
     for generated, expected in (
-        (few, r"few: expected at least 3 images, so that nobody sees one twice, got 2"),
+        (small, r"few: expected at least 3 images, so that nobody sees one twice, got 2"),
         (broken, r"broken/0001\.png: expected a readable image, got not an image"),
         (tmp_path / "absent", r"absent: expected an image or a folder of images"),
     ):
-        where, key = tmp_path / "study.db", tmp_path / "study.key"
+        location, key = tmp_path / "study.db", tmp_path / "study.key"
         with pytest.raises(UserError, match=expected):
-            create_study(str(where), key, QUICK, real=folders["real"], generated={"g": generated})
-        assert not where.exists() and not key.exists()
+            create_study(
+                str(location), key, QUICK, real=folders["real"], generated={"g": generated}
+            )
+        assert not location.exists() and not key.exists()
     assert sorted(os.listdir(tmp_path)) == ["broken", "few"]
 
 
@@ -124,10 +124,10 @@ def test_what_exists_is_not_overwritten(make_study, folders, tmp_path, backend):
     expected = "expected a new file" if backend == "sqlite" else "database without a study"
     with pytest.raises(UserError, match=expected):
         create_study(
-            study.where, tmp_path / "other.key", QUICK,
+            study.location, tmp_path / "other.key", QUICK,
             real=folders["real"], generated={"g": folders["random"]},
         )  # fmt: skip
-    open_study(study.where).close()
+    open_study(study.location).close()
     assert not (tmp_path / "other.key").exists()
 
 
@@ -148,14 +148,14 @@ def test_what_gives_the_sets_away_is_said(folders, tmp_path):
         str(tmp_path / "s.db"), tmp_path / "s.key", QUICK,
         real=folders["real"], generated={"grey": grey, "random": folders["random"]},
     )  # fmt: skip
-    told = [warning.split(";")[0] for warning in created.warnings]
-    assert told[:3] == [
+    warnings = [warning.split(";")[0] for warning in created.warnings]
+    assert warnings[:3] == [
         "format: 100 % of the images of grey are JPEG, 0 % of the real ones",
         "size: 100 % of the images of grey are 20x20, 0 % of the real ones",
         "colour: 100 % of the images of grey are grey, 0 % of the real ones",
     ]
-    # Stripes and noise are sharper than discs: a cue of what they show, which is said to be looked at.
-    assert all(each.startswith("sharpness: ") for each in told[3:])
+    # Stripes and noise are sharper than discs: a cue that lies in the pictures, which the warning says.
+    assert all(warning.startswith("sharpness: ") for warning in warnings[3:])
     assert created.images == {"real": 80, "grey": 10, "random": 80}
     assert created.size_px == 16
 

@@ -1,4 +1,4 @@
-"""What gives sets away is found in their distributions; sets that were made alike are not accused."""
+"""Distributions give away sets that were made differently; sets that were made alike are not accused."""
 
 import io
 from pathlib import Path
@@ -17,16 +17,16 @@ def photographs(count, seed, size_px=32):
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     return [
-        np.asarray(Image.fromarray(each).resize((size_px, size_px), Image.Resampling.BICUBIC))
-        for each in small
+        np.asarray(Image.fromarray(image).resize((size_px, size_px), Image.Resampling.BICUBIC))
+        for image in small
     ]
 
 
 def written(folder: Path, images, **options):
     folder.mkdir()
     suffix = "jpg" if "quality" in options else "png"
-    for number, each in enumerate(images):
-        Image.fromarray(each).save(folder / f"{number}.{suffix}", **options)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}.{suffix}", **options)
     return folder
 
 
@@ -43,24 +43,24 @@ def told(size_px=32, **folders):
 @pytest.mark.parametrize("options", [{}, {"quality": 90}], ids=["PNG", "JPEG"])
 def test_sets_made_alike_are_not_accused(tmp_path, options):
     real = written(tmp_path / "real", photographs(40, 0), **options)
-    made = written(tmp_path / "made", photographs(40, 1), **options)
-    assert told(real=real, made=made) == []
+    generated = written(tmp_path / "made", photographs(40, 1), **options)
+    assert told(real=real, made=generated) == []
 
 
 def test_a_part_of_the_real_images_is_enough(tmp_path):
-    """29 of 60 of another size, where the usual size is the same."""
+    """The sizes of 29 of 60 real images differ; the commonest size is that of the generated ones."""
     real = written(tmp_path / "real", photographs(31, 0) + photographs(29, 2, size_px=64))
-    made = written(tmp_path / "made", photographs(60, 1))
-    assert told(real=real, made=made)[0].startswith(
+    generated = written(tmp_path / "made", photographs(60, 1))
+    assert told(real=real, made=generated)[0].startswith(
         "size: 100 % of the images of made are 32x32, 52 % of the real ones;"
     )
 
 
 def test_jpeg_of_another_quality(tmp_path):
     real = written(tmp_path / "real", photographs(30, 0), quality=95)
-    made = written(tmp_path / "made", photographs(30, 1), quality=25)
-    found = told(real=real, made=made)
-    assert found[0].startswith(
+    generated = written(tmp_path / "made", photographs(30, 1), quality=25)
+    warnings = told(real=real, made=generated)
+    assert warnings[0].startswith(
         "quality: 100 % of the images of made are JPEG of quality 25, 0 % of the real ones;"
     )
 
@@ -72,42 +72,46 @@ def test_blocks_that_stay_when_a_jpeg_becomes_a_png(tmp_path):
         return np.asarray(Image.open(file))
 
     real = written(tmp_path / "real", photographs(30, 0))
-    made = written(tmp_path / "made", [compressed(each) for each in photographs(30, 1)])
-    found = told(real=real, made=made)
-    assert any(each.startswith("blockiness: images of made tend to be more cut") for each in found)
+    generated = written(
+        tmp_path / "made", [compressed(photograph) for photograph in photographs(30, 1)]
+    )
+    warnings = told(real=real, made=generated)
+    assert any(
+        warning.startswith("blockiness: images of made tend to be more cut") for warning in warnings
+    )
 
 
 def test_images_that_were_scaled_up(tmp_path):
     real = written(tmp_path / "real", photographs(30, 0))
     soft = [
         np.asarray(
-            Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
+            Image.fromarray(image).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
         )
-        for each in photographs(30, 1)
+        for image in photographs(30, 1)
     ]
-    made = written(tmp_path / "made", soft)
-    found = told(real=real, made=made)
+    generated = written(tmp_path / "made", soft)
+    warnings = told(real=real, made=generated)
     assert any(
-        each.startswith(
+        warning.startswith(
             "sharpness: images of made tend to be softer than the real ones; this alone"
         )
-        for each in found
+        for warning in warnings
     )
 
 
 def test_half_of_the_real_images_out_of_focus(tmp_path):
-    """The middles of both sharpnesses are nearly alike; people learn that soft images are real."""
+    """The median sharpnesses are nearly alike, but people learn that soft images are real."""
     images = photographs(60, 0)
     soft = [
         np.asarray(
-            Image.fromarray(each).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
+            Image.fromarray(image).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
         )
-        for each in images[:30]
+        for image in images[:30]
     ]
     real = written(tmp_path / "real", soft + images[30:])
-    made = written(tmp_path / "made", photographs(60, 1))
-    found = told(real=real, made=made)[0]
-    assert found.startswith("sharpness: images of made tend to be sharper than the real ones")
+    generated = written(tmp_path / "made", photographs(60, 1))
+    warning = told(real=real, made=generated)[0]
+    assert warning.startswith("sharpness: images of made tend to be sharper than the real ones")
 
 
 def test_obvious_fakes_may_be_told_by_anything(tmp_path):

@@ -66,7 +66,7 @@ def many_arms(report: StudyReport) -> StudyReport:
 
 
 @pytest.fixture(scope="session")
-def few(report: StudyReport) -> StudyReport:
+def few_participants(report: StudyReport) -> StudyReport:
     """Three participants in one of the arms."""
     first, second = report.findings.arms
     arms = [replace(first, participants=3), second]

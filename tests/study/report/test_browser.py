@@ -22,12 +22,12 @@ def test_nothing_overflows_at_any_width(
 ) -> None:
     long = replace(report, title="unbroken" * 20, source="/a/long/path" * 20, notes=("note" * 60,))
     frames = []
-    for name, each, widths in (
+    for name, variant, widths in (
         ("long", long, (320, 1280)),
         ("many", many_arms, (320,)),
         ("timed", timed, (320, 1280)),
     ):
-        write_page(tmp_path / f"{name}.html", each)
+        write_page(tmp_path / f"{name}.html", variant)
         frames += [(tmp_path / f"{name}.html", width) for width in widths]
     assert too_wide(browser, tmp_path, frames) == []
 
@@ -55,8 +55,8 @@ def test_no_table_scrolls_sideways_on_a_phone(
 ) -> None:
     """Rows fold into lines "column: value", so that no column is out of sight."""
     reports = {"two": report, "many": many_arms, "timed": timed}
-    for name, each in reports.items():
-        write_page(tmp_path / f"{name}.html", each)
+    for name, variant in reports.items():
+        write_page(tmp_path / f"{name}.html", variant)
         html = (tmp_path / f"{name}.html").read_text()
         (tmp_path / f"{name}.html").write_text(html.replace("<details>", "<details open>"))
     frames = "".join(f'<iframe src="{name}.html" width="400"></iframe>' for name in reports)

@@ -59,7 +59,7 @@ def test_it_is_sound_and_self_contained(page: Path) -> None:
 def test_cells_have_the_names_of_their_columns(
     tmp_path: Path, page: Path, timed: StudyReport
 ) -> None:
-    """A narrow page shows them in place of the headings."""
+    """A narrow page shows these names in place of the headings."""
     write_page(tmp_path / "timed.html", timed)
     for path in (page, tmp_path / "timed.html"):
         tables = path.read_text(encoding="utf-8").replace("&nbsp;", " ").split("<table")[1:]
@@ -85,11 +85,11 @@ def test_figures(page: Path) -> None:
 
 def test_images_that_fooled_most_and_least(page: Path, report: StudyReport) -> None:
     html = page.read_text(encoding="utf-8")
-    for each in report.findings.image_sets:
-        for shown in (*each.images[:6], *each.images[-6:]):
-            assert f'alt="Generated image {shown.image}"' in html
-            assert f"fooled {shown.fooled} of {shown.votes}" in html
-        assert f'alt="Generated image {each.images[10].image}"' not in html
+    for image_set in report.findings.image_sets:
+        for image in (*image_set.images[:6], *image_set.images[-6:]):
+            assert f'alt="Generated image {image.image}"' in html
+            assert f"fooled {image.fooled} of {image.votes}" in html
+        assert f'alt="Generated image {image_set.images[10].image}"' not in html
 
 
 def test_rates_alone_leave_out_what_they_cannot_tell(
@@ -134,31 +134,31 @@ def test_nothing_about_exposures_in_an_untimed_page(page: Path) -> None:
 
 
 def test_few_participants_are_warned_of(
-    tmp_path: Path, page: Path, report: StudyReport, few: StudyReport
+    tmp_path: Path, page: Path, report: StudyReport, few_participants: StudyReport
 ) -> None:
     assert "Fewer than" not in words(page)
-    text = written(tmp_path, few)
+    text = written(tmp_path, few_participants)
     assert text.index("Notes and cautions") < text.index(
         "Fewer than 10 participants in “random” (3)"
     )
-    write_json(tmp_path / "report.json", few)
+    write_json(tmp_path / "report.json", few_participants)
     notes = json.loads((tmp_path / "report.json").read_text())["notes"]
     assert notes[0] == report.notes[0] and notes[2].startswith("Fewer than 10 participants")
 
 
 def test_names_are_written_as_they_are(tmp_path: Path, votes: Votes) -> None:
-    named = replace(
+    hostile = replace(
         votes,
         arm=np.where(votes.arm == "random", EVIL, votes.arm),
         images=np.where(votes.arm == "random", EVIL, votes.images),
         image=np.char.add(votes.image, EVIL),
     )
-    made = make_report(
-        named, title=EVIL, source=EVIL, notes=(EVIL,), page=tmp_path / "report.html",
+    result = make_report(
+        hostile, title=EVIL, source=EVIL, notes=(EVIL,), page=tmp_path / "report.html",
         console=Console(quiet=True),
     )  # fmt: skip
     html = (tmp_path / "report.html").read_text()
-    assert made.title == EVIL
+    assert result.title == EVIL
     assert "<script" not in html and "<img src=x" not in html
     assert html.count("&lt;script&gt;") > 20
     assert "$a_b$" in words(tmp_path / "report.html")
@@ -172,9 +172,9 @@ def test_a_report_twice_gives_the_same_bytes(
 
 
 def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
-    one: Rates = rates_of(votes.chosen(votes.participant == votes.participant[0]))
+    rates: Rates = rates_of(votes.chosen(votes.participant == votes.participant[0]))
     for data in (
-        votes.chosen(np.array([0])), votes.chosen(~votes.generated & (votes.arm == "random")), one,
+        votes.chosen(np.array([0])), votes.chosen(~votes.generated & (votes.arm == "random")), rates,
     ):  # fmt: skip
         make_report(
             data, title="x", source="x", page=tmp_path / "report.html", json=tmp_path / "report.json",
@@ -185,9 +185,11 @@ def test_small_studies_have_a_page(tmp_path: Path, votes: Votes) -> None:
 
 
 def test_only_pictures_that_are_shown_are_read(tmp_path: Path, report: StudyReport) -> None:
-    read = []
-    write_page(tmp_path / "report.html", replace(report, picture_of=read.append))
-    assert len(read) == len(set(read)) == 2 * SHOWN_IMAGES * len(report.findings.image_sets)
+    requested = []
+    write_page(tmp_path / "report.html", replace(report, picture_of=requested.append))
+    assert (
+        len(requested) == len(set(requested)) == 2 * SHOWN_IMAGES * len(report.findings.image_sets)
+    )
 
 
 def test_a_picture_that_cannot_be_read(tmp_path: Path, report: StudyReport) -> None:

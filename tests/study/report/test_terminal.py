@@ -42,10 +42,10 @@ def test_every_number_stands_there_whole(report: StudyReport) -> None:
 def test_long_names_and_titles_of_columns_are_not_cut(
     report: StudyReport, names: tuple[str, str]
 ) -> None:
-    found = report.findings
-    arms = [replace(arm, name=name) for arm, name in zip(found.arms, names, strict=True)]
-    comparison = replace(found.comparisons[0], first=names[0], second=names[1])
-    findings = replace(found, arms=arms, comparisons=[comparison])
+    original = report.findings
+    arms = [replace(arm, name=name) for arm, name in zip(original.arms, names, strict=True)]
+    comparison = replace(original.comparisons[0], first=names[0], second=names[1])
+    findings = replace(original, arms=arms, comparisons=[comparison])
     text = printed(replace(report, findings=findings))
     assert "…" not in text and max(map(len, text.splitlines())) <= 80
     assert "5 points  alpha  learning  conclusion" in text
@@ -71,16 +71,16 @@ def test_many_arms_get_a_line_each(many_arms: StudyReport) -> None:
 
 def test_names_are_no_markup(report: StudyReport) -> None:
     arms = [replace(arm, name=f"[red]{arm.name}[/bold]") for arm in report.findings.arms]
-    named = replace(report, title="[bold]x[/]", findings=replace(report.findings, arms=arms))
-    text = printed(named)
+    renamed = replace(report, title="[bold]x[/]", findings=replace(report.findings, arms=arms))
+    text = printed(renamed)
     assert "[bold]x[/]: 80 participants" in text and "[red]random[/bold]: 40" in text
 
 
 def test_names_are_not_obeyed_by_the_terminal(report: StudyReport) -> None:
     arms = [replace(arm, name=f"\x1b]0;{arm.name}\x07") for arm in report.findings.arms]
     findings = replace(report.findings, arms=arms)
-    named = replace(report, title="\x1b[2Jx\r", findings=findings, notes=["a\x1b[1mnote"])
-    text = printed(named)
+    renamed = replace(report, title="\x1b[2Jx\r", findings=findings, notes=["a\x1b[1mnote"])
+    text = printed(renamed)
     assert r"\x1b[2Jx\r: 80 participants" in text and r"\x1b]0;random\x07: 40" in text
     assert r"a\x1b[1mnote" in text
     assert text.replace("\n", "").isprintable()
@@ -93,8 +93,8 @@ def test_bots_are_called_bots(report: StudyReport, simulated: bool) -> None:
     assert ("Bots were right" in text) == simulated
 
 
-def test_few_participants_are_warned_of(few: StudyReport) -> None:
-    assert "Fewer than 10 participants in “random” (3)" in printed(few)
+def test_few_participants_are_warned_of(few_participants: StudyReport) -> None:
+    assert "Fewer than 10 participants in “random” (3)" in printed(few_participants)
 
 
 def test_a_timed_study_is_about_exposures(timed: StudyReport) -> None:
@@ -115,8 +115,8 @@ def test_a_timed_study_is_about_exposures(timed: StudyReport) -> None:
 def test_nothing_about_exposures_in_an_untimed_report(
     report: StudyReport, many_arms: StudyReport
 ) -> None:
-    for each in (report, many_arms):
-        text = printed(each).lower()
+    for untimed in (report, many_arms):
+        text = printed(untimed).lower()
         assert not [word for word in ("exposure", "staircase", "threshold", " ms") if word in text]
 
 

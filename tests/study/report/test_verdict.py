@@ -42,36 +42,36 @@ def arm(report: StudyReport, low: float, high: float, conclusion: str = "undecid
 def test_what_an_accuracy_says(
     report: StudyReport, low: float, high: float, state: str, sentence: str
 ) -> None:
-    one = arm(report, low, high, state)
-    said = verdict(replace(report.findings, arms=[one], comparisons=[]))
-    assert said.startswith(sentence)
-    assert f"(95{S}% interval {100 * low:.1f} to {100 * high:.1f}{S}%)" in said
+    single_arm = arm(report, low, high, state)
+    text = verdict(replace(report.findings, arms=[single_arm], comparisons=[]))
+    assert text.startswith(sentence)
+    assert f"(95{S}% interval {100 * low:.1f} to {100 * high:.1f}{S}%)" in text
 
 
 def test_controls_that_were_recognized_make_it_plain(report: StudyReport) -> None:
     looked = Attention(votes=300, recognized=0.98, interval=Interval(0.96, 1), share=0.5)
-    one = replace(
+    single_arm = replace(
         arm(report, 0.48, 0.52, "indistinguishable"),
         attention=looked,
         equivalence=Equivalence(0.025, 0.01, Interval(0.485, 0.515)),
     )
-    findings = replace(report.findings, arms=[one], comparisons=[])
+    findings = replace(report.findings, arms=[single_arm], comparisons=[])
     assert verdict(findings).startswith("Indistinguishable, within 5 points of chance: people")
     [caution] = cautions(findings)
     assert caution == (
         f"“random”: 98.0{S}% of the obvious fakes were called generated, which shows only that at least "
         f"50.0{S}% of the votes came from people who looked."
     )
-    nobody = replace(one, attention=replace(looked, share=0.0))
-    [caution] = cautions(replace(findings, arms=[nobody]))
+    inattentive = replace(single_arm, attention=replace(looked, share=0.0))
+    [caution] = cautions(replace(findings, arms=[inattentive]))
     assert caution.endswith("called generated, which does not show that anybody looked.")
 
 
 def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
     [comparison] = report.findings.comparisons
-    same = replace(comparison, p_holm=0.21)
-    said = verdict(replace(report.findings, comparisons=[same]))
-    assert said.endswith(
+    undecided = replace(comparison, p_holm=0.21)
+    text = verdict(replace(report.findings, comparisons=[undecided]))
+    assert text.endswith(
         f"undecided, as a difference this small may be due to chance (p{S}={S}0.21)."
     )
     untested: Comparison = replace(comparison, p_value=None, p_holm=None)
@@ -81,68 +81,70 @@ def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
 
 
 def test_many_arms_are_counted(many_arms: StudyReport) -> None:
-    found = sum((each.p_holm or 1) < 0.05 for each in many_arms.findings.comparisons)
-    assert found > 1
-    assert f"{found} of 21 comparisons of arms show a difference" in verdict(many_arms.findings)
+    differing = sum(
+        (comparison.p_holm or 1) < 0.05 for comparison in many_arms.findings.comparisons
+    )
+    assert differing > 1
+    assert f"{differing} of 21 comparisons of arms show a difference" in verdict(many_arms.findings)
 
 
 def verdicts(mean: float, participants: int, runs: int) -> list[str]:
-    """What the report says of studies with 100 trials each."""
+    """Conclusions of the report about studies with 100 trials each."""
     rng = np.random.default_rng(participants)
     names = np.arange(participants).astype(str)
     arms, trials = np.full(participants, "arm"), np.full(participants, 50.0)
     wrong = 1 - simulated_rates(rng, mean, participants=participants, runs=runs)
-    found = []
-    for each in wrong.T:
-        rates = Rates(names, arms, arms, trials, trials, each, each)
+    conclusions = []
+    for errors in wrong.T:
+        rates = Rates(names, arms, arms, trials, trials, errors, errors)
         estimates, thresholds = Estimates(rates, None, rng, 1), Thresholds(None)
         arm = describe_arm("arm", estimates, thresholds, None, 0.05, 10, rng)
-        found.append(arm.conclusion)
-    return found
+        conclusions.append(arm.conclusion)
+    return conclusions
 
 
 @pytest.mark.parametrize("participants", [2, 3, 4, 5])
 def test_a_few_people_who_guess_are_seldom_said_to_tell(participants: int) -> None:
-    found = verdicts(0.5, participants, 200)
-    told = [each for each in found if "chance" in each]
-    assert len(told) / len(found) <= 0.09
+    conclusions = verdicts(0.5, participants, 200)
+    decided = [conclusion for conclusion in conclusions if "chance" in conclusion]
+    assert len(decided) / len(conclusions) <= 0.09
 
 
 def test_what_forty_people_can_tell_is_found() -> None:
-    found = verdicts(0.56, 40, 100)
-    assert found.count("better than chance") >= 95
+    conclusions = verdicts(0.56, 40, 100)
+    assert conclusions.count("better than chance") >= 95
 
 
-def test_few_participants_are_warned_of(report: StudyReport, few: StudyReport) -> None:
+def test_few_participants_are_warned_of(report: StudyReport, few_participants: StudyReport) -> None:
     [attention] = cautions(report.findings)
     assert attention.startswith("Attention was not assessed: there were no obvious fakes")
-    [_, caution] = cautions(few.findings)
+    [_, caution] = cautions(few_participants.findings)
     assert caution.startswith("Fewer than 10 participants in “random” (3): with so few, intervals")
-    arms = 5 * [few.findings.arms[0]] + [few.findings.arms[1]]
-    assert "in 5 of 6 arms:" in cautions(replace(few.findings, arms=arms))[1]
+    arms = 5 * [few_participants.findings.arms[0]] + [few_participants.findings.arms[1]]
+    assert "in 5 of 6 arms:" in cautions(replace(few_participants.findings, arms=arms))[1]
 
 
 def test_what_thresholds_say(timed: StudyReport) -> None:
-    found = timed.findings
-    first, second = found.arms
+    findings = timed.findings
+    first, second = findings.arms
     assert first.conclusion == "not applicable"
-    said = verdict(found, simulated=True)
-    assert said.startswith("Bots needed ") and said.endswith(": the arms differ (p below 0.001).")
+    text = verdict(findings, simulated=True)
+    assert text.startswith("Bots needed ") and text.endswith(": the arms differ (p below 0.001).")
     assert first.threshold and second.threshold
     exposures = [f"{arm.threshold.exposure_ms.value:.0f}{S}ms" for arm in (second, first)]  # type: ignore[union-attr]
-    assert f"{exposures[0]} in arm “{second.name}” and {exposures[1]} in" in said
-    one_known = replace(found, arms=[first, replace(second, threshold=None)])
+    assert f"{exposures[0]} in arm “{second.name}” and {exposures[1]} in" in text
+    one_known = replace(findings, arms=[first, replace(second, threshold=None)])
     assert f"ms) in arm “{first.name}” to be" in verdict(one_known)
-    one = replace(found, arms=[first], threshold_comparisons=[])
-    assert f"{S}ms) to be right 75{S}% of the time." in verdict(one)
+    one_arm = replace(findings, arms=[first], threshold_comparisons=[])
+    assert f"{S}ms) to be right 75{S}% of the time." in verdict(one_arm)
     # Other images are in the interval of every sentence.
     exposure = replace(first.threshold.exposure_ms, participants_and_images=Interval(100, 900))
     images = replace(first, threshold=replace(first.threshold, exposure_ms=exposure))
-    assert f"(95{S}% interval 100 to 900{S}ms)" in verdict(replace(one, arms=[images]))
-    two_of_three = [replace(found.threshold_comparisons[0], p_holm=p) for p in (0.01, 0.02, 0.3)]
-    three = replace(found, arms=[first, second, first], threshold_comparisons=two_of_three)
+    assert f"(95{S}% interval 100 to 900{S}ms)" in verdict(replace(one_arm, arms=[images]))
+    two_of_three = [replace(findings.threshold_comparisons[0], p_holm=p) for p in (0.01, 0.02, 0.3)]
+    three = replace(findings, arms=[first, second, first], threshold_comparisons=two_of_three)
     assert verdict(three).endswith("; 2 of 3 comparisons of arms show a difference.")
-    unknown = replace(found, arms=[replace(arm, threshold=None) for arm in found.arms])
+    unknown = replace(findings, arms=[replace(arm, threshold=None) for arm in findings.arms])
     assert verdict(unknown).startswith(
         "Undecided: finding out how long people need to see an image"
     )
@@ -152,8 +154,8 @@ def test_timed_and_untimed_arms_have_a_sentence_each(
     report: StudyReport, timed: StudyReport
 ) -> None:
     arms = [*report.findings.arms, timed.findings.arms[0]]
-    said = verdict(replace(report.findings, arms=arms))
-    assert said.startswith(
+    text = verdict(replace(report.findings, arms=arms))
+    assert text.startswith(
         f"Arms without a staircase: {verdict(report.findings)} Timed arms: People needed "
     )
 
@@ -165,8 +167,14 @@ def test_staircases_at_their_ends_are_warned_of(timed: StudyReport) -> None:
         replace(first, threshold=replace(first.threshold, beyond_shortest=3)),
         replace(second, threshold=replace(second.threshold, beyond_longest=21)),
     ]
-    found = replace(timed.findings, arms=ends)
-    said = cautions(found)
-    assert f"3 of 40 participants are shorter than the shortest exposure, 100{S}ms; the" in said[1]
-    assert f"21 of 40 participants are longer than the longest exposure, 1,000{S}ms; the" in said[2]
-    assert f"{S}ms or more in arm" in verdict(found) and "or less" not in verdict(found)
+    findings = replace(timed.findings, arms=ends)
+    sentences = cautions(findings)
+    assert (
+        f"3 of 40 participants are shorter than the shortest exposure, 100{S}ms; the"
+        in sentences[1]
+    )
+    assert (
+        f"21 of 40 participants are longer than the longest exposure, 1,000{S}ms; the"
+        in sentences[2]
+    )
+    assert f"{S}ms or more in arm" in verdict(findings) and "or less" not in verdict(findings)

@@ -45,13 +45,13 @@ def test_a_hash_needs_the_key_and_the_kind(tmp_path):
 
 
 def test_a_signature_is_for_one_text_and_one_purpose(tmp_path):
-    keys, others = (new_key_file(tmp_path / name) for name in "ab")
+    keys, other_keys = (new_key_file(tmp_path / name) for name in "ab")
     signed = keys.signed("link", "open-a.b")
     assert keys.verified("link", signed) == "open-a.b"
     for wrong in (signed[:-1], signed + "0", signed.replace("open", "view"), "", ".", "a.b"):
         assert keys.verified("link", wrong) is None
     assert keys.verified("entry", signed) is None
-    assert others.verified("link", signed) is None
+    assert other_keys.verified("link", signed) is None
 
 
 def test_a_signature_is_accepted_in_its_one_spelling():
@@ -60,13 +60,18 @@ def test_a_signature_is_accepted_in_its_one_spelling():
     keys = Keys(bytes(32), "admin")
     signed = keys.signed("link", "personal-a")
     alphabet = string.ascii_letters + string.digits + "-_=!~ "
-    others = [signed[:-1] + each for each in alphabet if each != signed[-1]]
-    others += [signed[:-3] + each + signed[-3:] for each in alphabet]
-    others += [signed + each for each in alphabet] + [signed.replace("-", "%2D"), f" {signed}"]
-    assert [each for each in others if keys.verified("link", each) is not None] == []
+    spellings = [signed[:-1] + character for character in alphabet if character != signed[-1]]
+    spellings += [signed[:-3] + character + signed[-3:] for character in alphabet]
+    spellings += [signed + character for character in alphabet] + [
+        signed.replace("-", "%2D"),
+        f" {signed}",
+    ]
+    assert [spelling for spelling in spellings if keys.verified("link", spelling) is not None] == []
     timed = keys.signed_with_time("link", "personal-a")
     assert keys.verified_within("link", timed, 60) == "personal-a"
-    assert [each for each in alphabet if keys.verified_within("link", timed + each, 60)] == []
+    assert [
+        character for character in alphabet if keys.verified_within("link", timed + character, 60)
+    ] == []
 
 
 def test_a_signature_ends_with_its_time(monkeypatch):
@@ -82,7 +87,7 @@ def test_a_signature_ends_with_its_time(monkeypatch):
 
 
 FORMER = Keys(bytes(range(32)), "admin")
-"""The keys of what follows, which was signed when signatures were the first half of a hash in hexadecimal."""
+"""Keys of the texts below, signed when signatures were the first half of a hash in hexadecimal."""
 
 
 @pytest.mark.parametrize(

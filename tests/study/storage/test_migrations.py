@@ -1,4 +1,4 @@
-"""The tables' versions: up, down and up again keep every vote, and they end where the models are."""
+"""Versions of the tables: up, down and up again keep every vote, and end with the models' tables."""
 
 from itertools import product
 
@@ -26,16 +26,16 @@ PEOPLE = 20
 
 @pytest.fixture
 def database(backend, tmp_path, request):
-    where = str(tmp_path / "votes.db")
+    location = str(tmp_path / "votes.db")
     if backend == "postgresql":
-        where = request.getfixturevalue("postgres")()
-    database = Database(where)
+        location = request.getfixturevalue("postgres")()
+    database = Database(location)
     yield database
     database.close()
 
 
 def fill(database, people=PEOPLE, trials=10):
-    """Votes, each different."""
+    """Fills the tables with votes, each different."""
     with database.writing() as session:
         upgrade(session.connection())
         session.add(Arm(id=1, name="a", images="random", feedback=False))
@@ -81,32 +81,32 @@ def fill(database, people=PEOPLE, trials=10):
 
 def votes(database):
     with database.reading() as session:
-        kept = "participant_id, position, key, answered_generated, response_ms, recorded_at"
-        found = text(f"SELECT {kept} FROM votes ORDER BY participant_id, position")
-        return session.execute(found).all()
+        columns = "participant_id, position, key, answered_generated, response_ms, recorded_at"
+        query = text(f"SELECT {columns} FROM votes ORDER BY participant_id, position")
+        return session.execute(query).all()
 
 
 def test_up_down_up_keeps_10_000_votes(database):
     fill(database, people=100, trials=100)
-    before = votes(database)
-    assert len(before) == 10_000
+    original = votes(database)
+    assert len(original) == 10_000
     with database.writing() as session:
         downgrade(session.connection(), "0001")
         assert revision_of(session.connection()) == "0001"
-        columns = [each["name"] for each in inspect(session.connection()).get_columns("votes")]
+        columns = [column["name"] for column in inspect(session.connection()).get_columns("votes")]
         assert "shown_ms" not in columns
-    assert votes(database) == before
+    assert votes(database) == original
     with database.writing() as session:
         upgrade(session.connection())
         assert revision_of(session.connection()) == known_revisions()[0]
-    assert votes(database) == before
+    assert votes(database) == original
     # What keeps votes from being changed is still there.
     with (
         pytest.raises(DatabaseError, match="votes are never changed"),
         database.writing() as session,
     ):
         session.execute(text("UPDATE votes SET answered_generated = NOT answered_generated"))
-    assert votes(database) == before
+    assert votes(database) == original
 
 
 def test_all_the_way_down_leaves_nothing(database):
@@ -129,12 +129,14 @@ def test_an_existing_study_gets_a_secret_and_counts_what_was_replaced(database):
         session.flush()
         for person, image in ((7, 1), (7, 2), (8, 2)):
             session.add(SeenImage(participant_id=person, image_id=image))
-    before = votes(database)
+    original = votes(database)
     secrets = []
     for _ in range(2):
         with database.writing() as session:
             downgrade(session.connection(), "0002")
-            names = [each["name"] for each in inspect(session.connection()).get_columns("study")]
+            names = [
+                column["name"] for column in inspect(session.connection()).get_columns("study")
+            ]
             assert names[-1] == "created_at"
         with database.writing() as session:
             upgrade(session.connection())
@@ -142,10 +144,14 @@ def test_an_existing_study_gets_a_secret_and_counts_what_was_replaced(database):
             study = session.get_one(Study, 1)
             people = session.scalars(select(Participant).order_by(Participant.id)).all()
         assert (study.plan, study.codes, study.sign_outs) == ({"trials": 4}, {"full": "X"}, 0)
-        assert {each.id: each.replaced_images for each in people if each.replaced_images} == {7: 1}
+        assert {
+            participant.id: participant.replaced_images
+            for participant in people
+            if participant.replaced_images
+        } == {7: 1}
         secrets.append(study.order_secret)
     assert len(set(secrets)) == 2 and all(len(secret) == 43 for secret in secrets)
-    assert votes(database) == before
+    assert votes(database) == original
 
 
 def a_study():

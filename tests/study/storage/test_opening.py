@@ -1,4 +1,4 @@
-"""Opening what is there, and what is not."""
+"""Opening studies, and refusing other databases."""
 
 import sqlite3
 import time
@@ -40,12 +40,12 @@ def test_older_tables_are_brought_up_to_date_and_newer_ones_refused(make_study, 
     study = make_study(backend=backend)
     with study.database.writing() as session:
         downgrade(session.connection(), "0001")
-    with open_study(study.where).reading() as session:
+    with open_study(study.location).reading() as session:
         assert revision_of(session.connection()) == known_revisions()[0]
     with study.database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(UserError, match=r"revision 0004 or older, got 9999: a newer convergan"):
-        open_study(study.where)
+        open_study(study.location)
 
 
 def test_sqlite_is_set_to_lose_nothing(make_study):
@@ -60,17 +60,17 @@ def test_sqlite_is_set_to_lose_nothing(make_study):
 
 
 def test_a_writer_locks_before_it_reads(make_study):
-    """BEGIN IMMEDIATE: a second writer waits, and does not fail for having read something old."""
+    """A second writer waits at BEGIN IMMEDIATE, instead of failing because it has read old rows."""
     study = make_study()
     with study.database.writing() as writer:
         writer.execute(text("SELECT 1"))
-        other = sqlite3.connect(study.where, timeout=0, isolation_level=None)
+        connection = sqlite3.connect(study.location, timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            other.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
         # A reader does not.
         with study.database.reading() as session:
             assert session.scalar(text("SELECT count(*) FROM study")) == 1
-        other.close()
+        connection.close()
 
 
 def test_a_writer_waits_for_another_process_and_not_for_ever(make_study, monkeypatch):
@@ -78,11 +78,11 @@ def test_a_writer_waits_for_another_process_and_not_for_ever(make_study, monkeyp
     tries, naps, finished = [], [], []
 
     @event.listens_for(study.database.engine, "before_cursor_execute")
-    def note(_conn, _cursor, statement, *_rest):
+    def note(_conn, _cursor, statement, *_arguments):
         tries.append(statement)
         if tries.count("BEGIN IMMEDIATE") == 21 and not finished:
             finished.append(True)
-            other.execute("COMMIT")
+            connection.execute("COMMIT")
 
     def nap(seconds):
         naps.append(seconds)
@@ -95,15 +95,15 @@ def test_a_writer_waits_for_another_process_and_not_for_ever(make_study, monkeyp
         with study.database.writing() as session:
             session.execute(text("UPDATE study SET paused = 1 - paused"))
 
-    with closing(sqlite3.connect(study.where, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(study.location, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
         change()
         assert tries.count("BEGIN IMMEDIATE") == 21
         # Left to itself, SQLite sleeps for 100 ms before most of its tries.
         assert tries[0] == "PRAGMA busy_timeout = 0" and "busy_timeout" not in "".join(tries[1:21])
         assert len(naps) == 20 and max(naps) < 0.01
         monkeypatch.setattr("convergan.study.storage.database._BUSY_SECONDS", 0.1)
-        other.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")
         start = time.monotonic()
         with pytest.raises(OperationalError, match="locked"):
             change()

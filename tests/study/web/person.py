@@ -29,7 +29,7 @@ class Person:
         self.page.goto(f"http://{served.address}/join/{new_link(served.study.keys, way)}")
 
     def step(self) -> str | None:
-        """What is to be done now: "start", "next", "real" or "generated"; None at the end."""
+        """Step to be taken now: "start", "next", "real" or "generated"; None at the end."""
         self.page.wait_for_selector(NEXT_STEP)
         if self.page.locator(END).count():
             return None
@@ -44,14 +44,14 @@ class Person:
         return self.page.locator("#where").inner_text()
 
     def act(self, step: str) -> None:
-        before = self.page.locator("#progress").get_attribute("value")
+        progress = self.page.locator("#progress").get_attribute("value")
         self._act(self.page, step)
         if step in ("real", "generated"):
             # Until the vote is in.
-            self.page.wait_for_selector(f"#progress:not([value='{before}']), {END}")
+            self.page.wait_for_selector(f"#progress:not([value='{progress}']), {END}")
 
     def go_on_to_the_end(self) -> list[str]:
-        """Gives every step that was taken."""
+        """Returns every step that was taken."""
         steps = []
         while (step := self.step()) is not None:
             steps.append(step)
@@ -81,7 +81,7 @@ def by_mouse(page: Page, step: str) -> None:
 
 
 def study_of(served: Served) -> tuple[Participant, list[Vote], list[Trial]]:
-    """The one participant, with everything answered."""
+    """The only participant of a study, with all votes and trials."""
     with served.study.database.reading() as session:
         (participant,) = session.scalars(select(Participant)).all()
         votes = session.scalars(select(Vote).order_by(Vote.position)).all()

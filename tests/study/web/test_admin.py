@@ -69,9 +69,9 @@ def test_nobody_gets_in_without_the_token(served):
 
 @pytest.mark.parametrize(("path", "fields"), ACTIONS)
 def test_a_form_needs_the_token_of_its_own_session(served, researcher, path, fields):
-    other = served.visitor()
-    other.submit("/admin/login", {"token": served.study.keys.admin_token})
-    foreign = form_token(other.get("/admin").text)
+    colleague = served.visitor()
+    colleague.submit("/admin/login", {"token": served.study.keys.admin_token})
+    foreign = form_token(colleague.get("/admin").text)
     for token in ({}, {"form_token": ""}, {"form_token": "0" * 64}, {"form_token": foreign}):
         assert researcher.submit(path, {**fields, **token}).status == 403
     assert study_row(served).quota == QUICK.participants and not study_row(served).paused
@@ -136,15 +136,15 @@ def test_progress_by_arm_and_by_participant(make_study, serve):
     run_bot(served.study.database)
     researcher = served.visitor()
     researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
-    found = rows(researcher.get("/admin").text)
-    arms = sorted(row for row in found if row.startswith("random, ") and " of 5 " in row)
+    table = rows(researcher.get("/admin").text)
+    arms = sorted(row for row in table if row.startswith("random, ") and " of 5 " in row)
     assert [row.split("1 of 5")[1].split() for row in arms if "1 of 5 1" in row] == [
         ["1", "0", "0", "0"]
     ]
     assert len([row for row in arms if "1 of 5 0" in row]) == 1
-    assert len([row for row in found if "personal" in row and "completed 9 of 9 0" in row]) == 2
-    assert len([row for row in found if "personal" in row and "under way 1 of 9 0" in row]) == 1
-    bots = [row for row in found if "bot" in row]
+    assert len([row for row in table if "personal" in row and "completed 9 of 9 0" in row]) == 2
+    assert len([row for row in table if "personal" in row and "under way 1 of 9 0" in row]) == 1
+    bots = [row for row in table if "bot" in row]
     assert len(bots) == 1 and bots[0].startswith("SIMULATED-")
 
 
@@ -154,10 +154,10 @@ def test_careless_participants_are_flagged(make_study, serve):
     researcher = served.visitor()
     researcher.submit("/admin/login", {"token": served.study.keys.admin_token})
     page = researcher.get("/admin").text
-    found = rows(page)
-    (person,) = [row for row in found if "personal" in row]
+    table = rows(page)
+    (person,) = [row for row in table if "personal" in row]
     assert person.endswith("0 response time, same answer, leaning Delete")
-    (arm,) = [row for row in found if row.startswith("random ")]
+    (arm,) = [row for row in table if row.startswith("random ")]
     assert arm.endswith("1 of 1,000 0 0 0 1")
     assert "flagged as careless if the median response time is below 1.1 s;" in page
 

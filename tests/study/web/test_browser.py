@@ -1,4 +1,4 @@
-"""Whole sessions in a real browser."""
+"""Complete sessions in a real browser."""
 
 from dataclasses import replace
 
@@ -83,12 +83,12 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
     person.page.get_by_role("button", name="I agree").click()
     while (step := person.step()) is not None:
         if step in ("real", "generated"):
-            seen = look(person)
+            view = look(person)
             person.page.reload()
             if person.step() == "start":
                 person.act("start")
                 person.step()
-            assert look(person) == seen
+            assert look(person) == view
         person.act(step)
     assert_complete(served)
 
@@ -96,7 +96,7 @@ def test_a_reload_at_every_trial_goes_on_with_the_same_image(
 def test_keys_count_by_their_place_where_they_write_other_letters(
     brief: Served, open_page: OpenPage
 ) -> None:
-    """As on a Russian keyboard, where F writes another letter; what answered, and in which room, is kept."""
+    """A Russian keyboard writes another letter where F is. Votes keep input, device and window size."""
 
     def by_place(page: Page, step: str) -> None:
         if step in ("start", "next"):
@@ -121,39 +121,39 @@ def test_keys_count_by_their_place_where_they_write_other_letters(
 
 
 def look(person: Person) -> tuple[str, bytes]:
-    """Where the session is, and what is shown."""
+    """Place in the session, and screenshot of the image."""
     image = person.page.locator("#picture img")
-    shown = image.screenshot() if image.count() else b""
-    return person.where(), shown
+    screenshot = image.screenshot() if image.count() else b""
+    return person.where(), screenshot
 
 
 def test_a_timed_session_with_reloads(
     make_study: MakeStudy, serve: Serve, open_page: OpenPage
 ) -> None:
-    """At the first image to practise on, and at the first trial."""
+    """The page is reloaded at the first image to practise on, and at the first trial."""
     served = serve(make_study(replace(BRIEF, exposure="timed")))
     person = Person(open_page(), by_key)
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
-    before: dict[int, int | None] = {}
+    first_images: dict[int, int | None] = {}
     while (step := person.step()) is not None:
         _, votes, trials = study_of(served)
         if step in ("real", "generated") and len(votes) in (0, served.study.plan.practice):
             trial = trials[len(votes)]
-            before[trial.position] = trial.image_id
-            where = person.where()
+            first_images[trial.position] = trial.image_id
+            place = person.where()
             person.page.reload()
             while person.step() == "start":
                 person.act("start")
-            assert person.where() == where
+            assert person.where() == place
             # Gone behind its masks: it can be looked at no longer.
             assert person.page.locator("#picture").is_hidden()
         person.act(step)
     assert_complete(served)
     _, votes, trials = study_of(served)
-    assert len(before) == 2
+    assert len(first_images) == 2
     for vote, trial in zip(votes, trials, strict=True):
-        assert trial.image_id != before.get(trial.position)
+        assert trial.image_id != first_images.get(trial.position)
         assert trial.exposure_ms is not None and vote.shown_ms is not None
         assert vote.frames is not None and vote.frame_ms is not None
         # To the nearest frame; a busy machine may be late, but never early.
@@ -171,11 +171,11 @@ def test_a_timed_study_fills_the_screen(
     person.page.get_by_role("button", name="I agree").click()
     assert person.step() == "start"
     # The instructions are longer than the window: they begin with their first line, and show their button.
-    top, below = person.page.evaluate(
+    top, overflow = person.page.evaluate(
         "(({scrollTop, scrollHeight, clientHeight}) => [scrollTop, scrollHeight - clientHeight])"
         "(document.querySelector('main'))"
     )
-    assert top == 0 and below > 50
+    assert top == 0 and overflow > 50
     box = person.page.locator("#instructions .act button").bounding_box()
     assert box is not None and box["y"] + box["height"] <= 400
     person.act("start")
@@ -198,13 +198,13 @@ def test_a_closed_tab_goes_on_where_it_was(brief: Served, open_page: OpenPage) -
     person.page.get_by_role("button", name="I agree").click()
     for _ in range(7):
         person.act(person.step() or "")
-    where = (person.step(), person.where())
+    place = (person.step(), person.where())
     context = person.page.context
     person.page.close()
     person.page = context.new_page()
     person.page.goto(f"http://{brief.address}/")
     person.page.wait_for_url("**/study")
-    assert (person.step(), person.where()) == where
+    assert (person.step(), person.where()) == place
     person.go_on_to_the_end()
     assert_complete(brief)
 
@@ -247,9 +247,13 @@ def test_axe_finds_nothing_serious_in_the_light_and_in_the_dark(
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             # The policy of the pages lets nobody put a script into them but the driver itself.
-            found = Axe().run(page).response["violations"]
-            serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
-            assert serious == [], f"{name}, {scheme}: {found}"
+            violations = Axe().run(page).response["violations"]
+            serious = [
+                violation["id"]
+                for violation in violations
+                if violation["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], f"{name}, {scheme}: {violations}"
 
     page.goto(f"http://{served.address}/")
     examine("landing")
@@ -257,8 +261,8 @@ def test_axe_finds_nothing_serious_in_the_light_and_in_the_dark(
     examine("consent")
     page.get_by_role("button", name="I agree").click()
     while (step := person.step()) is not None:
-        shown = page.locator(".sheet:visible, #verdict:visible")
-        examine((shown.first.get_attribute("id") if shown.count() else None) or step)
+        sheet = page.locator(".sheet:visible, #verdict:visible")
+        examine((sheet.first.get_attribute("id") if sheet.count() else None) or step)
         person.act(step)
     examine("done")
     page.goto(f"http://{served.address}/admin")

@@ -22,7 +22,7 @@ LOADED = """performance.getEntriesByType("resource")
 
 
 def hurry(page: Page, constant: str, usual: str, hurried: str) -> None:
-    """Has the page's requests wait in another way than they do."""
+    """Replaces a constant in the script of the page, so that its requests wait for a shorter time."""
 
     def change(route: Route) -> None:
         script = route.fetch().text()
@@ -37,7 +37,7 @@ def test_a_lost_connection_loses_nothing(brief: Served, open_page: OpenPage) -> 
     person = Person(open_page(**PHONE), by_key)
     hurry(person.page, "WAITS_MS", "[300, 1000, 2000, 4000, 8000]", "[50]")
     lost = {"before": 0, "after": 0, "image": 0}
-    told = False
+    notified = False
 
     def drop_votes(route: Route) -> None:
         if lost["before"] < 2:
@@ -48,7 +48,7 @@ def test_a_lost_connection_loses_nothing(brief: Served, open_page: OpenPage) -> 
             lost["after"] += 1
             route.fetch()
             route.abort()
-        elif not told:
+        elif not notified:
             route.abort()
         else:
             route.continue_()
@@ -71,9 +71,15 @@ def test_a_lost_connection_loses_nothing(brief: Served, open_page: OpenPage) -> 
     person.page.keyboard.press("f")
     person.page.wait_for_selector("#trouble:visible")
     assert "Nothing is lost" in person.page.inner_text("#trouble")
-    said, below = (person.page.locator(each).bounding_box() for each in ("#trouble", "footer"))
-    assert said is not None and below is not None and said["y"] + said["height"] <= below["y"]
-    told = True
+    trouble, footer = (
+        person.page.locator(selector).bounding_box() for selector in ("#trouble", "footer")
+    )
+    assert (
+        trouble is not None
+        and footer is not None
+        and trouble["y"] + trouble["height"] <= footer["y"]
+    )
+    notified = True
     person.page.wait_for_selector("#verdict:visible")
     assert person.page.locator("#trouble").is_hidden()
     person.go_on_to_the_end()
@@ -102,22 +108,22 @@ def test_the_next_images_are_there_before_they_are_needed(
     served: Served, open_page: OpenPage
 ) -> None:
     person = Person(open_page(), by_key)
-    asked: list[str] = []
-    person.page.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    person.page.on("request", lambda request: urls.append(request.url))
     person.arrive(served)
     person.page.get_by_role("button", name="I agree").click()
     person.act(person.step() or "")
     person.step()
     person.page.wait_for_load_state("networkidle")
-    first = [url for url in asked if "/image/" in url]
+    first = [url for url in urls if "/image/" in url]
     # The current one and those of the next three tasks; a check has none.
     with served.study.database.reading() as session:
-        near = session.scalars(
+        upcoming = session.scalars(
             select(Trial.address).where(Trial.position <= 4, Trial.image_id.is_not(None))
         ).all()  # fmt: skip
-    assert sorted(url.rpartition("/")[2] for url in first) == sorted(near)
+    assert sorted(url.rpartition("/")[2] for url in first) == sorted(upcoming)
     person.go_on_to_the_end()
-    images = [url for url in asked if "/image/" in url]
+    images = [url for url in urls if "/image/" in url]
     assert len(images) == len(set(images)) == 6
 
 
@@ -139,9 +145,9 @@ def test_an_answer_that_is_refused_is_not_sent_for_ever(
     person.step()
     person.page.keyboard.press("f")
     person.page.wait_for_selector("#stopped:visible")
-    said = person.page.inner_text("main")
-    assert "answered 422" in said and "us@example.org" in said and "are stored" in said
-    assert "is not responding" not in said and person.page.locator(ANSWER).count() == 0
+    text = person.page.inner_text("main")
+    assert "answered 422" in text and "us@example.org" in text and "are stored" in text
+    assert "is not responding" not in text and person.page.locator(ANSWER).count() == 0
     assert len(refused) == 1
     person.page.unroute("**/api/votes")
     person.page.get_by_role("link", name="Load again").click()
@@ -150,7 +156,7 @@ def test_an_answer_that_is_refused_is_not_sent_for_ever(
 
 
 def about_to_start(page: Page, served: Served) -> tuple[Person, CDPSession]:
-    """A person whose page gives a request up after a second without a byte, and what slows its line down."""
+    """A person whose page gives up requests after a second without a byte, and the means to slow its line."""
     hurry(page, "STALL_MS", "20000", "1000")
     person = Person(page, by_key)
     person.arrive(served)
@@ -170,9 +176,9 @@ def test_a_slow_line_gets_its_images_one_after_the_other(
 ) -> None:
     served = with_larger_images
     person, line = about_to_start(open_page(), served)
-    asked: list[str] = []
-    person.page.on("request", lambda request: asked.append(request.url))
-    # Two seconds an image: more than without a byte would be waited for.
+    urls: list[str] = []
+    person.page.on("request", lambda request: urls.append(request.url))
+    # Two seconds an image: longer than the page waits for a byte.
     slow_down(line, 6_000)
     person.act("start")
     assert person.step() == "real"
@@ -183,7 +189,7 @@ def test_a_slow_line_gets_its_images_one_after_the_other(
     person.go_on_to_the_end()
     assert_complete(served)
     addresses = [f"http://{served.address}/image/{trial.address}" for trial in study_of(served)[2]]
-    assert [url for url in asked if "/image/" in url] == addresses
+    assert [url for url in urls if "/image/" in url] == addresses
     assert [name for name, _, _ in loaded] == addresses[: len(loaded)] and len(loaded) >= 2
     for (_, began, ended), (_, next_began, _) in pairwise(loaded):
         assert ended - began > 1_000 and ended <= next_began
@@ -193,21 +199,21 @@ def test_a_line_that_stalls_in_the_middle_of_an_image_is_tried_again(
     brief: Served, open_page: OpenPage
 ) -> None:
     person, _ = about_to_start(open_page(), brief)
-    asked: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as stalling, ExitStack() as held:
+    urls: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as stalling, ExitStack() as stack:
 
         def stall_once(route: Route) -> None:
-            asked.append(route.request.url)
-            if len(asked) > 1:
+            urls.append(route.request.url)
+            if len(urls) > 1:
                 route.continue_()
                 return
             route.continue_(url=f"http://127.0.0.1:{stalling.getsockname()[1]}/")
-            connection = held.enter_context(stalling.accept()[0])
+            connection = stack.enter_context(stalling.accept()[0])
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly the beginning")
 
         person.page.route("**/image/*", stall_once)
         person.act("start")
         assert person.step() == "real"
         person.go_on_to_the_end()
-    assert asked[0] == asked[1] and len(asked) == 1 + 4
+    assert urls[0] == urls[1] and len(urls) == 1 + 4
     assert_complete(brief)

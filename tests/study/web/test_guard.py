@@ -1,4 +1,4 @@
-"""What stands before every page."""
+"""The guard that stands before every page."""
 
 import http.client
 import threading
@@ -90,11 +90,11 @@ def test_large_requests_are_refused(served):
 def test_one_session_can_ask_only_so_often(make_study, serve, monkeypatch):
     monkeypatch.setattr(guard, "_SESSION_LIMIT", (20, 0))
     served = serve(make_study())
-    busy, other = served.participant(), served.participant()
+    busy, idle = served.participant(), served.participant()
     statuses = [busy.get("/study").status for _ in range(25)]
     assert statuses == [200] * 20 + [429] * 5
     assert busy.get("/study").headers["retry-after"] == "1"
-    assert other.get("/study").status == 200
+    assert idle.get("/study").status == 200
 
 
 def test_the_admin_token_cannot_be_guessed_at_speed(served):

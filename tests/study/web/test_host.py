@@ -15,17 +15,17 @@ PID = "5f3a9c2e1b7d4e6f8a0b1c2d"
 
 
 def test_two_studies_in_one_browser_leave_each_other_alone(make_study, serve):
-    one, other = serve(make_study()), serve(make_study())
-    browser = Visitor(one.address)
-    browser.join(new_link(one.study.keys, "open"))
+    first, second = serve(make_study()), serve(make_study())
+    browser = Visitor(first.address)
+    browser.join(new_link(first.study.keys, "open"))
     assert browser.vote(1, "real").status == 200
     # Ports do not separate cookies, and other programs have a cookie named so too.
-    elsewhere = Visitor(other.address)
+    elsewhere = Visitor(second.address)
     elsewhere.cookies = browser.cookies
     browser.cookies["session"] = "of-another-program"
-    elsewhere.join(new_link(other.study.keys, "open"))
-    elsewhere.submit("/admin/login", {"token": other.study.keys.admin_token})
-    browser.submit("/admin/login", {"token": one.study.keys.admin_token})
+    elsewhere.join(new_link(second.study.keys, "open"))
+    elsewhere.submit("/admin/login", {"token": second.study.keys.admin_token})
+    browser.submit("/admin/login", {"token": first.study.keys.admin_token})
     assert browser.resume()["answered"] == 1 and elsewhere.resume()["answered"] == 0
     assert browser.get("/admin").status == elsewhere.get("/admin").status == 200
 
@@ -33,43 +33,43 @@ def test_two_studies_in_one_browser_leave_each_other_alone(make_study, serve):
 def test_who_is_under_way_with_a_cookie_of_the_former_name_goes_on(served):
     visitor = served.participant("open")
     visitor.vote(1, "real")
-    visitor.cookies = {name.partition("-")[0]: kept for name, kept in visitor.cookies.items()}
+    visitor.cookies = {name.partition("-")[0]: value for name, value in visitor.cookies.items()}
     assert set(visitor.cookies) == {"session", "entry"}
     assert visitor.resume()["answered"] == 1
 
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["passed on", "taken away"])
 def test_a_study_below_a_path_of_its_host(make_study, passed_on):
-    """Every address that it gives out leads below the path, as a proxy passes it on or takes it away."""
+    """The study's addresses lead below the path, whether a proxy passes it on or takes it away."""
     with serving(make_study(), root="/turing") as served:
         visitor = served.visitor()
-        below = "/turing" if passed_on else ""
+        prefix = "/turing" if passed_on else ""
 
         def go(answer):
             location = answer.headers["location"]
             assert location.startswith("/turing/") and "path=/turing" in str(answer.headers).lower()
-            return below + location.removeprefix("/turing")
+            return prefix + location.removeprefix("/turing")
 
-        path = go(visitor.get(f"{below}/join/{new_link(served.study.keys, 'personal')}"))
+        path = go(visitor.get(f"{prefix}/join/{new_link(served.study.keys, 'personal')}"))
         page = visitor.get(path).text
         assert 'action="/turing/consent"' in page and 'href="/turing/static/' in page
-        answer = visitor.submit(f"{below}/consent", {"agree": "yes"})
+        answer = visitor.submit(f"{prefix}/consent", {"agree": "yes"})
         page = visitor.get(go(answer)).text
         assert 'data-root="/turing"' in page
-        assert visitor.post(f"{below}/api/resume").json["answered"] == 0
-        answer = visitor.submit(f"{below}/admin/login", {"token": served.study.keys.admin_token})
+        assert visitor.post(f"{prefix}/api/resume").json["answered"] == 0
+        answer = visitor.submit(f"{prefix}/admin/login", {"token": served.study.keys.admin_token})
         assert "path=/turing/admin" in answer.headers["set-cookie"].lower()
         page = visitor.get(go(answer)).text
         assert page.count('"/turing/admin') >= 4 and '"/admin' not in page
-        assert visitor.get(f"{below}/health").json == {"status": "ok"}
+        assert visitor.get(f"{prefix}/health").json == {"status": "ok"}
 
 
 def test_a_browser_without_cookies_is_told_so(served):
     for path in (f"/join/{new_link(served.study.keys, 'open')}", prolific_path(served.study, PID)):
         visitor = served.visitor()
-        after = visitor.get(path).headers["location"]
+        location = visitor.get(path).headers["location"]
         visitor.cookies.clear()
-        page = visitor.get(after)
+        page = visitor.get(location)
         assert (
             page.status == 200
             and "does not accept cookies" in page.text
@@ -128,8 +128,8 @@ def test_one_address_starts_only_so_many_sessions_by_links_that_many_have(
 def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, capfd):
     served = serve(make_study())
     participant = served.participant()
-    away = served.study.where + ".away"
-    os.rename(served.study.where, away)
+    moved = served.study.location + ".away"
+    os.rename(served.study.location, moved)
     for ask in (
         lambda: participant.get("/consent"),
         lambda: participant.get("/study"),
@@ -142,12 +142,12 @@ def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, cap
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert answer.headers["cache-control"].startswith("no-store")
         assert int(answer.headers["retry-after"]) > 0
-    shown = capfd.readouterr()
-    lines = [line for line in (shown.out + shown.err).splitlines() if line]
+    captured = capfd.readouterr()
+    lines = [line for line in (captured.out + captured.err).splitlines() if line]
     assert len(lines) <= 1 and "Traceback" not in str(lines)
     # No empty file is made in its place.
-    assert not os.path.exists(served.study.where)
-    os.replace(away, served.study.where)
+    assert not os.path.exists(served.study.location)
+    os.replace(moved, served.study.location)
     assert participant.vote(1, "real").status == 200
     assert participant.get("/health").status == 200
 
@@ -158,9 +158,9 @@ def test_connections_that_postgresql_has_closed_are_replaced_unnoticed(make_stud
     participant = served.participant()
     participant.resume()
     database = served.study.database
-    with database.reading() as session, database.reading() as other:
+    with database.reading() as session, database.reading() as second:
         # The pool holds at least two connections, so that one is left to close beside the next session's.
-        for reading in (session, other):
+        for reading in (session, second):
             reading.execute(text("SELECT 1"))
     with database.reading() as session:
         closed = session.scalars(
@@ -187,14 +187,14 @@ def test_what_goes_wrong_here_has_the_safe_headers_too(served, monkeypatch):
 
 def test_how_votes_were_given_is_kept(served):
     participant = served.participant()
-    how = {"input": "touch", "device": "phone", "window_width": 360, "window_height": 740}
-    content = {"position": 1, "key": "k" * 16, "answer": "real", **how}
+    client = {"input": "touch", "device": "phone", "window_width": 360, "window_height": 740}
+    content = {"position": 1, "key": "k" * 16, "answer": "real", **client}
     assert participant.post("/api/votes", content).status == 200
     with served.study.database.reading() as session:
         row = session.execute(
             text("SELECT input, device, window_width, window_height FROM votes")
         ).one()
-    assert list(row) == list(how.values())
+    assert list(row) == list(client.values())
     for wrong in ({"input": "x"}, {"device": "fridge"}, {"window_width": -1}):
         assert participant.post("/api/votes", {**content, "position": 2, **wrong}).status == 422
 
@@ -209,14 +209,14 @@ def test_a_plan_of_arms_has_places_by_arm(make_study, serve):
 
 
 def test_only_a_platform_gets_a_code_from_who_does_not_take_part(served):
-    for path, told in (
+    for path, has_code in (
         (f"/join/{new_link(served.study.keys, 'open')}", False),
         (prolific_path(served.study, PID), True),
     ):
         visitor = served.visitor()
         visitor.get(path)
         page = visitor.submit("/consent", {"agree": "no"}).text
-        assert "You have chosen not to take part" in page and ('class="code"' in page) == told
+        assert "You have chosen not to take part" in page and ('class="code"' in page) == has_code
 
 
 def test_obvious_fakes_are_counted_among_the_images(make_study, serve, folders):

@@ -1,4 +1,4 @@
-"""How often one visitor may ask."""
+"""Limits on how often one visitor may ask."""
 
 from convergan.study.web import limits
 from convergan.study.web.limits import Limit, visitor_at
@@ -28,5 +28,5 @@ def test_who_has_been_away_longest_is_forgotten_first(monkeypatch):
 def test_whoever_has_one_address_of_ipv6_has_its_network():
     assert visitor_at("2001:db8:1:2::7") == visitor_at("2001:db8:1:2:ffff::9") == "2001:db8:1:2::"
     assert visitor_at("2001:db8:1:3::7") != visitor_at("2001:db8:1:2::7")
-    for one in ("192.0.2.7", "::ffff:192.0.2.7", "testclient", ""):
-        assert visitor_at(one) == one
+    for address in ("192.0.2.7", "::ffff:192.0.2.7", "testclient", ""):
+        assert visitor_at(address) == address

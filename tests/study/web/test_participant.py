@@ -64,8 +64,8 @@ def test_prolifics_identifiers_go_no_further_than_the_door(served):
     assert PID not in visitor.get("/study").text
     with served.study.database.reading() as session:
         identity = session.scalars(select(Identity)).one()
-    for kept in (identity.person, identity.submission, identity.platform_study):
-        assert kept is not None and len(kept) == 64
+    for hashed in (identity.person, identity.submission, identity.platform_study):
+        assert hashed is not None and len(hashed) == 64
 
 
 def test_who_comes_from_prolific_goes_back_with_the_code_of_the_outcome(served):
@@ -110,20 +110,24 @@ def test_someone_who_comes_again_goes_on(served):
 def test_a_personal_link_lets_one_person_in_once_however_it_is_spelled(served):
     link = new_link(served.study.keys, "personal")
     served.visitor().join(link)
-    for other in (f"{link[:-1]}{chr(ord(link[-1]) ^ 1)}", f"{link}=", f"{link[:-4]}!{link[-4:]}"):
-        assert served.visitor().get(f"/join/{other}").status == 404
+    for spelling in (
+        f"{link[:-1]}{chr(ord(link[-1]) ^ 1)}",
+        f"{link}=",
+        f"{link[:-4]}!{link[-4:]}",
+    ):
+        assert served.visitor().get(f"/join/{spelling}").status == 404
     assert count(served) == 1
 
 
 def test_links_given_out_before_signatures_changed_lead_in(served):
-    """A person who came by one before and comes by it again goes on."""
+    """A person who came by such a link and comes by it again goes on."""
     text = "personal-Zk3_-qT9xW0aB7cD"
     signature = served.study.keys.hashed("signature of link", text)[:32]
-    first, again = served.visitor(), served.visitor()
+    first, second = served.visitor(), served.visitor()
     first.join(f"{text}.{signature}")
     first.vote(1, "real")
-    again.join(f"{text}.{signature}")
-    assert again.resume()["answered"] == 1 and count(served) == 1
+    second.join(f"{text}.{signature}")
+    assert second.resume()["answered"] == 1 and count(served) == 1
     assert served.visitor().get(f"/join/{text}.{signature[:-1]}").status == 404
 
 
@@ -134,10 +138,10 @@ def test_a_full_and_a_paused_study_say_so_before_the_consent(make_study, serve):
     late.submit("/consent", {"agree": "yes"})
     assert served.participant("open").vote(1, "real").status == 200
     visitor.get(prolific_path(served.study, PID))
-    asked = visitor.get("/consent"), visitor.submit("/consent", {"agree": "yes"})
+    pages = visitor.get("/consent"), visitor.submit("/consent", {"agree": "yes"})
     # Who came in time, and answers too late, learns it as well.
     assert late.vote(1, "real").status == 410
-    for page in (*asked, late.get("/study")):
+    for page in (*pages, late.get("/study")):
         assert page.status == 200 and "I agree" not in page.text
         assert "All places in this study are taken" in page.text
         assert codes(served)["full"] in page.text
@@ -190,8 +194,8 @@ def test_instructions_say_what_the_plan_says(make_study, serve):
 
 def expire(served):
     with served.study.database.writing() as session:
-        for each in session.scalars(select(Participant)):
-            each.expires_at = 1
+        for participant in session.scalars(select(Participant)):
+            participant.expires_at = 1
 
 
 @pytest.mark.parametrize("way", ["personal", "prolific"])
@@ -210,18 +214,18 @@ def test_a_session_whose_time_is_over_says_so_and_goes_round_in_no_circle(make_s
     visitor.get(path)
     elsewhere = served.visitor()
     elsewhere.get(path)
-    for each, address in (
+    for client, address in (
         *((visitor, address) for address in ("/", "/study", "/done", "/consent")),
         (elsewhere, "/consent"),
     ):
-        answer = each.get(address)
+        answer = client.get(address)
         assert answer.status == 401, address
         assert "The time for this session has run out" in answer.text and code in answer.text
         assert "You had 2 hours" in answer.text and "us@example.org" in answer.text
         assert ("return your submission" in answer.text) == (way == "prolific")
         assert "Welcome back" not in answer.text
-    for each in (visitor, elsewhere):
-        answer = each.submit("/consent", {"agree": "yes"})
+    for client in (visitor, elsewhere):
+        answer = client.submit("/consent", {"agree": "yes"})
         assert answer.status == 401 and "The time for this session has run out" in answer.text
     assert not any("session" in name for name in elsewhere.cookies)
     assert count(served, Token) == 1
@@ -246,7 +250,7 @@ def test_who_has_finished_gets_the_completion_code_for_ever(served):
 
 
 def test_a_submission_named_twice_is_the_first_persons(make_study, serve, backend, capfd):
-    """As when a researcher tries the link with SESSION_ID=test."""
+    """A researcher may have tried the link with SESSION_ID=test."""
     served = serve(make_study(backend=backend))
     study = served.study
     for pid in ("first", "second"):
@@ -255,8 +259,8 @@ def test_a_submission_named_twice_is_the_first_persons(make_study, serve, backen
         assert visitor.submit("/consent", {"agree": "yes"}).headers["location"] == "/study"
         assert visitor.resume()["answered"] == 0
     with study.database.reading() as session:
-        found = dict(session.execute(select(Identity.person, Identity.submission)).all())
-    assert found == {
+        submissions = dict(session.execute(select(Identity.person, Identity.submission)).all())
+    assert submissions == {
         study.keys.hashed("person", "first"): study.keys.hashed("submission", "test-session"),
         study.keys.hashed("person", "second"): None,
     }
@@ -272,5 +276,5 @@ def test_what_a_database_refuses_is_a_conflict_and_logged_nowhere(served, monkey
     visitor.get(prolific_path(served.study, PID))
     answer = visitor.submit("/consent", {"agree": "yes"})
     assert answer.status == 409 and PID not in answer.text
-    shown = capfd.readouterr()
-    assert shown.out + shown.err == ""
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""

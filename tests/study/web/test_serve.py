@@ -39,7 +39,7 @@ class Server:
     def __init__(self, study, log, workers=2):
         self.port = free_port()
         self._command = [
-            sys.executable, "-m", "convergan.cli", "study", "serve", study.where,
+            sys.executable, "-m", "convergan.cli", "study", "serve", study.location,
             "--port", str(self.port), "--workers", str(workers),
         ]  # fmt: skip
         self._log = log
@@ -55,7 +55,7 @@ class Server:
         )
 
     def wait(self):
-        """Until it answers."""
+        """Waits until the server answers."""
         end = time.monotonic() + 120
         while True:
             try:
@@ -66,15 +66,15 @@ class Server:
                 time.sleep(0.05)
 
     def workers(self):
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        children = listed.read_text(encoding="utf-8")
-        found = []
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = path.read_text(encoding="utf-8")
+        pids = []
         for pid in children.split():
             # The parent may have buried it since.
             with suppress(FileNotFoundError):
                 if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
-        return found
+                    pids.append(int(pid))
+        return pids
 
     def kill(self):
         # All of them may have ended by themselves.
@@ -95,7 +95,7 @@ def running(study, folder, **options):
 
 
 class Client(threading.Thread):
-    """One participant after another, who go on whatever happens; knows which votes were acknowledged."""
+    """One participant after another, going on whatever happens; knows which votes were acknowledged."""
 
     def __init__(self, study, address, stop):
         super().__init__(daemon=True)
@@ -112,7 +112,7 @@ class Client(threading.Thread):
             tasks = self._insist(lambda: self._visitor.post("/api/resume"), 200).json["tasks"]
             while tasks and not self._ending.is_set():
                 if tasks[0]["image"]:
-                    self._insist(lambda at=tasks[0]["image"]: self._visitor.get(at), 200)
+                    self._insist(lambda path=tasks[0]["image"]: self._visitor.get(path), 200)
                 position, key = tasks[0]["position"], new_key()
                 answer = tasks[0]["asks"] or random.choice(["real", "generated"])
                 receipt = self._insist(
@@ -139,7 +139,7 @@ class Client(threading.Thread):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds its processes in /proc")
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_under_load_lose_no_acknowledged_vote(make_study, tmp_path, kills):
-    """Of a worker, and every fifth of the whole server."""
+    """Every fifth kill is of the whole server, the others are of a worker."""
     study = make_study(replace(QUICK, trials=20))
     study.database.close()
     randomness = random.Random(0)
@@ -149,7 +149,7 @@ def test_kills_under_load_lose_no_acknowledged_vote(make_study, tmp_path, kills)
         for client in clients:
             client.start()
         for number in range(kills):
-            before = sum(len(client.acknowledged) for client in clients)
+            count = sum(len(client.acknowledged) for client in clients)
             time.sleep(randomness.uniform(0.1, 0.4))
             end = time.monotonic() + 120
             if number % 5 == 4:
@@ -162,7 +162,7 @@ def test_kills_under_load_lose_no_acknowledged_vote(make_study, tmp_path, kills)
                     assert time.monotonic() < end, "the parent starts no worker"
                     time.sleep(0.02)
                 os.kill(randomness.choice(workers), signal.SIGKILL)
-            while sum(len(client.acknowledged) for client in clients) < before + 20:
+            while sum(len(client.acknowledged) for client in clients) < count + 20:
                 assert time.monotonic() < end, "the clients do not go on"
                 time.sleep(0.02)
         end = time.monotonic() + 120
@@ -173,7 +173,7 @@ def test_kills_under_load_lose_no_acknowledged_vote(make_study, tmp_path, kills)
         for client in clients:
             client.join(timeout=120)
         assert not any(client.is_alive() for client in clients)
-    with sqlite3.connect(study.where) as database:
+    with sqlite3.connect(study.location) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = database.execute("SELECT key, position, answered_generated FROM votes").fetchall()
     stored = {key: (position, bool(answer)) for key, position, answer in rows}
@@ -264,7 +264,7 @@ def test_proxies_that_are_not_trusted_are_not_believed(make_study, serve, capsys
         ("--root-path", "turing"),
         ("--root-path", "/a b"),
     ):
-        assert main(["study", "serve", study.where, option, value]) != 0
+        assert main(["study", "serve", study.location, option, value]) != 0
         assert f"{option.lstrip('-')}: expected" in capsys.readouterr().err
 
 
@@ -276,5 +276,5 @@ def test_answers_leave_at_once(make_study, serve):
         connection.transport.get_extra_info("socket")
         for connection in served.server.server_state.connections
     ]
-    options = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in sockets]
+    options = [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in sockets]
     assert options and all(options)

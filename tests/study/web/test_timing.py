@@ -1,4 +1,4 @@
-"""What is recorded about time, held against what was on the screen."""
+"""Recorded times, compared with what was on the screen."""
 
 from dataclasses import replace
 from itertools import cycle, pairwise
@@ -31,7 +31,7 @@ addEventListener("pagehide", () => (sessionStorage.seen = JSON.stringify(seen)))
 
 
 def seen_in_a_session(served: Served, page: Page) -> tuple[list[dict[str, Any]], list[float]]:
-    """What was on the screen, and when there was an answer."""
+    """Things on the screen with their frames, and the times of the answers."""
     page.add_init_script(f"{{ {PROBE} }}")
     person = Person(page, by_key)
     person.arrive(served)
@@ -45,8 +45,8 @@ def seen_in_a_session(served: Served, page: Page) -> tuple[list[dict[str, Any]],
             # An image is there by now, and the telephone is turned.
             page.wait_for_timeout(750)
             page.set_viewport_size(viewport)
-    seen = page.evaluate("JSON.parse(sessionStorage.seen)")
-    return seen["things"], seen["presses"]
+    record = page.evaluate("JSON.parse(sessionStorage.seen)")
+    return record["things"], record["presses"]
 
 
 def test_a_timed_image_is_up_for_as_long_as_recorded(
@@ -65,8 +65,8 @@ def test_a_timed_image_is_up_for_as_long_as_recorded(
         assert abs(pressed - appeared - (vote.response_ms or 0)) < half
         # All to the nearest frame: one less would have been too few, and one more too many.
         number = 7 * (vote.position - 1)
-        asked = [600, trial.exposure_ms or 0, *[30] * 5]
-        for thing, duration in zip(things[number : number + 7], asked, strict=True):
+        durations = [600, trial.exposure_ms or 0, *[30] * 5]
+        for thing, duration in zip(things[number : number + 7], durations, strict=True):
             start, last = thing["frames"][0], thing["frames"][-1]
             assert last - start <= duration - half < thing["end"] - start
 
@@ -110,7 +110,7 @@ FITS = """() => {
 
 
 def soon(page: Page, condition: str) -> bool:
-    """Whether it is so within seconds. (The page's policy keeps Playwright from waiting inside it.)"""
+    """True if a condition holds within seconds. (The page's policy keeps Playwright from waiting in it.)"""
     for _ in range(50):
         if page.evaluate(condition):
             return True

@@ -1,4 +1,4 @@
-"""Taps and keys that come so soon that they were meant for what was there before."""
+"""Taps and keys that come so soon that they were meant for what was shown before."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,14 +47,17 @@ def press_twice(page: Page, step: str) -> None:
     by_key(page, "next")
 
 
-@pytest.mark.parametrize(("twice", "once"), [(tap_twice, by_touch), (press_twice, by_key)])
+@pytest.mark.parametrize(("act_twice", "act_once"), [(tap_twice, by_touch), (press_twice, by_key)])
 def test_twice_in_a_row_answers_once(
-    brief: Served, open_page: OpenPage, twice: Callable[..., None], once: Callable[..., None]
+    brief: Served,
+    open_page: OpenPage,
+    act_twice: Callable[..., None],
+    act_once: Callable[..., None],
 ) -> None:
     page = open_page(**PHONE)
     page.add_init_script(f"{{ {PROBE} }}")
     person = Person(
-        page, lambda page, step: (once if step in ("start", "next") else twice)(page, step)
+        page, lambda page, step: (act_once if step in ("start", "next") else act_twice)(page, step)
     )
     person.arrive(brief)
     page.get_by_role("button", name="I agree").tap()

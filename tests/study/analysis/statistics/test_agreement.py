@@ -7,7 +7,10 @@ from convergan.study.analysis.statistics.agreement import agreement
 
 
 def long(*coders: str) -> tuple[np.ndarray, np.ndarray]:
-    """One string a coder, one character a unit, a dot where there is no answer."""
+    """Columns of units and values, from a string for each coder with a character for each unit.
+
+    A dot is a missing answer.
+    """
     pairs = [(unit, value) for coder in coders for unit, value in enumerate(coder) if value != "."]
     units, values = zip(*pairs, strict=True)
     return np.array(units), np.array(values)
@@ -24,9 +27,9 @@ def long(*coders: str) -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_published_hand_values(coders: tuple[str, ...], alpha: float) -> None:
-    found = agreement(*long(*coders))
-    assert found is not None
-    assert found.alpha == pytest.approx(alpha, abs=5e-4)
+    result = agreement(*long(*coders))
+    assert result is not None
+    assert result.alpha == pytest.approx(alpha, abs=5e-4)
 
 
 def test_alpha_is_one_minus_observed_over_expected_pairs() -> None:
@@ -43,34 +46,34 @@ def test_alpha_is_one_minus_observed_over_expected_pairs() -> None:
     expected = np.mean(
         [value[a] != value[b] for a, b in itertools.permutations(range(len(unit)), 2)]
     )
-    found = agreement(unit, value)
-    assert found is not None
-    assert found.alpha == pytest.approx(1 - observed / expected, abs=1e-12)
+    result = agreement(unit, value)
+    assert result is not None
+    assert result.alpha == pytest.approx(1 - observed / expected, abs=1e-12)
 
 
 def test_the_interval_is_the_jackknifes() -> None:
     rng = np.random.default_rng(1)
     unit = np.repeat(np.arange(40), 4)
     value = rng.random(160) < np.repeat(rng.random(40), 4)
-    found = agreement(unit, value)
-    assert found is not None and found.images == 40
-    without = np.array(
+    result = agreement(unit, value)
+    assert result is not None and result.images == 40
+    alphas = np.array(
         [agreement(unit[unit != u], value[unit != u]).alpha for u in range(40)]  # type: ignore[union-attr]
     )
-    error = np.sqrt(39 / 40 * ((without - without.mean()) ** 2).sum())
-    assert found.interval[1] - found.interval[0] == pytest.approx(2 * 2.0227 * error, rel=1e-3)
+    error = np.sqrt(39 / 40 * ((alphas - alphas.mean()) ** 2).sum())
+    assert result.interval[1] - result.interval[0] == pytest.approx(2 * 2.0227 * error, rel=1e-3)
 
 
 def test_perfect_agreement_is_one() -> None:
-    found = agreement(np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 2, 3))
-    assert found is not None and found.alpha == 1
+    result = agreement(np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 2, 3))
+    assert result is not None and result.alpha == 1
 
 
 def test_where_there_is_no_agreement_the_interval_covers_zero() -> None:
     rng = np.random.default_rng(0)
     image = np.repeat(np.arange(100), 3)
-    found = [agreement(image, rng.random(300) < 0.4) for _ in range(500)]
-    covered = [each.interval[0] <= 0 <= each.interval[1] for each in found if each]
+    results = [agreement(image, rng.random(300) < 0.4) for _ in range(500)]
+    covered = [result.interval[0] <= 0 <= result.interval[1] for result in results if result]
     assert np.mean(covered) == pytest.approx(0.95, abs=0.025)
 
 

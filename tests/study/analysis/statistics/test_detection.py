@@ -26,11 +26,11 @@ def test_hand_values(counts: tuple[int, int, int, int], d_prime: float, criterio
 
 
 def test_one_and_two_are_the_shares_the_docstring_gives() -> None:
-    many = 10_000_000
+    trials = 10_000_000
     for d_prime, share in ((1, 0.69), (2, 0.84)):
-        wrong = round(many * norm.sf(d_prime / 2))
-        assert of(wrong, many, wrong, many) == pytest.approx((d_prime, 0), abs=1e-5)
-        assert 1 - wrong / many == pytest.approx(share, abs=0.005)
+        wrong = round(trials * norm.sf(d_prime / 2))
+        assert of(wrong, trials, wrong, trials) == pytest.approx((d_prime, 0), abs=1e-5)
+        assert 1 - wrong / trials == pytest.approx(share, abs=0.005)
 
 
 def test_a_leaning_is_no_sensitivity() -> None:

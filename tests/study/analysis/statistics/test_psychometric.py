@@ -1,4 +1,4 @@
-"""The fit of thresholds: what single answers and participants do to it is what they really do."""
+"""The fit of thresholds, and the influence of single answers and participants on it."""
 
 import tracemalloc
 
@@ -39,13 +39,13 @@ def test_three_of_four_are_right_at_the_threshold() -> None:
 def test_what_a_participant_does_to_the_mean(
     answers: tuple[np.ndarray, np.ndarray, np.ndarray], fit: Fit
 ) -> None:
-    """Left out, each moves the mean the other way by about as much as is said."""
+    """A participant who is left out moves the mean the other way, by about the stated influence."""
     exposure, right, participant = answers
     moved = []
     for person in range(PEOPLE):
-        others = participant != person
-        _, place = np.unique(participant[others], return_inverse=True)
-        moved.append(fit.mean - fit_thresholds(exposure[others], right[others], place).mean)
+        remaining = participant != person
+        _, place = np.unique(participant[remaining], return_inverse=True)
+        moved.append(fit.mean - fit_thresholds(exposure[remaining], right[remaining], place).mean)
     assert np.corrcoef(moved, fit.participants)[0, 1] > 0.97
     assert np.std(moved) == pytest.approx(np.std(fit.participants), rel=0.3)
 
@@ -53,27 +53,27 @@ def test_what_a_participant_does_to_the_mean(
 def test_what_an_answer_does_to_the_mean(
     answers: tuple[np.ndarray, np.ndarray, np.ndarray], fit: Fit
 ) -> None:
-    """Given once more, it moves the mean by about as much as is said."""
+    """An answer that is given once more moves the mean by about its stated influence."""
     exposure, right, participant = answers
-    chosen = np.argsort(-np.abs(fit.votes))[[0, 20, 100, 300]]
-    for answer in chosen:
+    indices = np.argsort(-np.abs(fit.votes))[[0, 20, 100, 300]]
+    for answer in indices:
         rows = np.append(np.arange(len(right)), answer)
-        more = fit_thresholds(exposure[rows], right[rows], participant[rows]).mean
-        assert more - fit.mean == pytest.approx(fit.votes[answer], rel=0.3)
+        mean = fit_thresholds(exposure[rows], right[rows], participant[rows]).mean
+        assert mean - fit.mean == pytest.approx(fit.votes[answer], rel=0.3)
 
 
 def test_exposures_as_a_browser_measures_them_take_no_curve_each(
     answers: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """Of 1,000 participants with 100 answers each they would take gigabytes."""
+    """A curve for each exposure of 1,000 participants with 100 answers each would take gigabytes."""
     exposure, right, participant = answers
     rng = np.random.default_rng(1)
     times = 30
-    many = np.tile(exposure, times) * (1 + 1e-5 * rng.standard_normal(times * len(exposure)))
-    everybody = np.concatenate([participant + PEOPLE * copy for copy in range(times)])
+    exposures = np.tile(exposure, times) * (1 + 1e-5 * rng.standard_normal(times * len(exposure)))
+    participants = np.concatenate([participant + PEOPLE * copy for copy in range(times)])
     tracemalloc.start()
-    found = fit_thresholds(many, np.tile(right, times), everybody)
+    result = fit_thresholds(exposures, np.tile(right, times), participants)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 120e6
-    assert found.mean == pytest.approx(fit_thresholds(*answers).mean, abs=0.002)
+    assert result.mean == pytest.approx(fit_thresholds(*answers).mean, abs=0.002)
