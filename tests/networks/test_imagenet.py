@@ -80,13 +80,13 @@ def discriminator(
 
 def closenesses(network: ImageNetDiscriminator, images: Tensor, groups: Sequence[int]) -> Tensor:
     """Inputs of the output layer but for features and bias, [batch, halves, kernels]."""
-    recorded: list[Tensor] = []
-    hook = network.output.register_forward_pre_hook(lambda _, inputs: recorded.append(inputs[0]))
+    calls: list[Tensor] = []
+    hook = network.output.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
     with torch.no_grad():
         network(images, groups)
     hook.remove()
     assert network.minibatch is not None and network.minibatch.bias is not None
-    return (recorded[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
+    return (calls[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
         1, (2, -1)
     )
 

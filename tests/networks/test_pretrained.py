@@ -83,13 +83,13 @@ def test_large_images_are_shrunk_without_aliasing(lite: PretrainedDiscriminator)
     """Stripes too fine to be seen come out grey, not in the colour of single pixels."""
     stripes = torch.zeros(1, 3, 256, 256)
     stripes[..., 0::4] = stripes[..., 3::4] = 1
-    recorded: list[torch.Tensor] = []
-    hook = lite.backbone.register_forward_pre_hook(lambda _, inputs: recorded.append(inputs[0]))
+    calls: list[torch.Tensor] = []
+    hook = lite.backbone.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
     try:
         classified(lite, stripes)
     finally:
         hook.remove()
-    (shrunk,) = recorded
+    (shrunk,) = calls
     assert shrunk.shape == (1, 3, 64, 64)
     assert (shrunk[..., 4:-4] - 0.5).abs().max() < 0.01
 
